@@ -1,0 +1,26 @@
+"""The errors a user can meet: one root, a few named children, each one line long.
+
+A message says what was given, what is allowed and what to do. Tools catch the root,
+print the line to stderr and exit 2; anything else is a defect of ours and may show
+a traceback.
+"""
+
+
+class E2ESpotError(Exception):
+    """Root of every error caused by what the user gave us."""
+
+
+class VideoError(E2ESpotError):
+    """A video that is missing, unreadable, or not what its header claims."""
+
+
+class AnnotationError(E2ESpotError):
+    """A label, split or prediction file that breaks its format."""
+
+
+class ConfigurationError(E2ESpotError):
+    """Options that contradict each other, the data or the machine."""
+
+
+class CheckpointError(E2ESpotError):
+    """A run folder or weights file that is missing, broken or of another kind."""
