@@ -1,0 +1,1 @@
+"""Which frames to learn from, and what to learn from them."""

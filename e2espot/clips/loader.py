@@ -1,0 +1,148 @@
+"""Clips with their targets, decoded by workers ahead of the training step; uint8 all the way."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from e2espot.clips.sampler import ClipSampler, ClipSpec, LabelledVideo
+from e2espot.clips.targets import frame_targets
+from e2espot.timeline import frame_of_position_ms, parse_fps, position_ms_of_frame
+
+if TYPE_CHECKING:
+    from e2espot.video import FrameReader
+
+_OPEN_READERS = 4
+"""Readers a worker keeps open; each holds one decoder and a stretch of compressed video."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingVideo:
+    """A video to learn from."""
+
+    path: Path
+    """The file."""
+    labelled: LabelledVideo
+    """Its length and events."""
+    tracks_path: Path | None = None
+    """``tracks.npz`` beside it when the match was rendered: where the ball is, at 25 fps."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ClipBatch:
+    """What one training step eats."""
+
+    frames_BTHWC: Tensor
+    """uint8 RGB; padding is zero and marked invalid."""
+    targets_BT: Tensor
+    """int64 class of each frame, 0 = background."""
+    valid_BT: Tensor
+    """bool, False outside the video."""
+    ball_BT2: Tensor
+    """float32 place of the ball as shares of width and height; NaN where unknown."""
+    epoch: int
+    """Epoch the clips belong to."""
+    indexes: tuple[int, ...]
+    """Index of each clip in the epoch; with (seed, epoch) it rebuilds the clip."""
+
+
+class ClipDataset(Dataset[dict[str, Any]]):
+    """Decodes one clip by its (epoch, index)."""
+
+    def __init__(
+        self, videos: list[TrainingVideo], sampler: ClipSampler, *, fps: str, size: tuple[int, int], dilate_len: int
+    ) -> None:
+        self.videos, self.sampler, self.size, self.dilate_len = videos, sampler, size, dilate_len
+        self.fps = parse_fps(fps)
+        self._readers: OrderedDict[int, FrameReader] = OrderedDict()
+
+    def __len__(self) -> int:
+        """Clips of an epoch."""
+        return self.sampler.num_clips
+
+    def __getitem__(self, key: tuple[int, int]) -> dict[str, Any]:  # type: ignore[override]
+        """Clip of (epoch, index) as arrays."""
+        epoch, index = key
+        clip = self.sampler.clip(epoch, index)
+        video = self.videos[clip.video]
+        targets_T, valid_T = frame_targets(clip, video.labelled, dilate_len=self.dilate_len)
+        return {
+            "frames": self._frames(clip, valid_T),
+            "targets": targets_T,
+            "valid": valid_T,
+            "ball": self._ball(clip, video, valid_T),
+            "epoch": epoch,
+            "index": index,
+        }
+
+    def _frames(self, clip: ClipSpec, valid_T: np.ndarray) -> np.ndarray:
+        width, height = self.size
+        frames_THWC = np.zeros((clip.length, height, width, 3), dtype=np.uint8)
+        inside = np.flatnonzero(valid_T)
+        if len(inside):
+            frames_THWC[inside] = self._reader(clip.video).read([int(i) for i in clip.start + inside])
+        return frames_THWC
+
+    def _reader(self, video: int) -> FrameReader:
+        from e2espot.video import open_reader
+
+        if video not in self._readers:
+            while len(self._readers) >= _OPEN_READERS:
+                self._readers.popitem(last=False)[1].close()
+            self._readers[video] = open_reader(self.videos[video].path, fps=self.fps, size=self.size)
+        self._readers.move_to_end(video)
+        return self._readers[video]
+
+    def _ball(self, clip: ClipSpec, video: TrainingVideo, valid_T: np.ndarray) -> np.ndarray:
+        ball_T2 = np.full((clip.length, 2), np.nan, dtype=np.float32)
+        if video.tracks_path is None:
+            return ball_T2
+        with np.load(video.tracks_path) as tracks:
+            known = tracks["ball_xy"]
+            seen = tracks["ball_visible"]
+        for t in np.flatnonzero(valid_T):
+            source = frame_of_position_ms(position_ms_of_frame(int(clip.start + t), self.fps))
+            if source < len(known) and seen[source]:
+                ball_T2[t] = known[source]
+        return ball_T2
+
+
+def _collate(clips: list[dict[str, Any]]) -> ClipBatch:
+    def stack(name: str) -> Tensor:
+        return torch.from_numpy(np.stack([clip[name] for clip in clips]))
+
+    return ClipBatch(
+        frames_BTHWC=stack("frames"),
+        targets_BT=stack("targets"),
+        valid_BT=stack("valid"),
+        ball_BT2=stack("ball"),
+        epoch=clips[0]["epoch"],
+        indexes=tuple(clip["index"] for clip in clips),
+    )
+
+
+def load_clips(
+    dataset: ClipDataset, *, epoch: int, batch_size: int, first_step: int = 0, num_workers: int = 1
+) -> Iterator[ClipBatch]:
+    """Batches of one epoch in order, from ``first_step`` on: skipping is arithmetic, nothing is decoded for it."""
+    steps = len(dataset) // batch_size
+    batches = [
+        [(epoch, step * batch_size + slot) for slot in range(batch_size)] for step in range(first_step, steps)
+    ]
+    loader: DataLoader[ClipBatch] = DataLoader(
+        dataset,
+        batch_sampler=batches,  # type: ignore[arg-type]
+        collate_fn=_collate,
+        num_workers=num_workers,
+        prefetch_factor=2 if num_workers else None,
+        multiprocessing_context="forkserver" if num_workers else None,
+    )
+    return iter(loader)

@@ -1,0 +1,225 @@
+"""From pictures to one feature vector a frame: RegNetY as E2E-Spot uses it, and a small trunk for laptops.
+
+Shapes: B clips, T frames, C channels, H height, W width, D features, N = B * T.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from e2espot.errors import ConfigurationError
+from e2espot.models.gate_shift import ShiftedConv
+
+_LOG = logging.getLogger(__name__)
+
+_TIMM_NAMES = {"rny002": "regnety_002", "rny008": "regnety_008"}
+_SHIFTS = ("", "_tsm", "_gsm")
+FEATURE_ARCHS = tuple(f"{name}{shift}" for name in (*_TIMM_NAMES, "small") for shift in _SHIFTS)
+"""What ``-m`` accepts."""
+
+
+class FrameFeatures(NamedTuple):
+    """What a backbone makes of a batch of clips."""
+
+    features_BTD: Tensor
+    """One vector a frame."""
+    heat_BTHW: Tensor | None
+    """Logits over places of where the ball is, at an eighth of the picture; None where the trunk has no such map."""
+
+
+class Backbone(nn.Module):
+    """Base of the trunks: knows its feature width and how far it looks to each side in time."""
+
+    feature_dim: int
+
+    @property
+    def halo(self) -> int:
+        """Frames to each side that can influence a frame's feature, from the layers themselves."""
+        return sum(layer.halo for layer in self.modules() if isinstance(layer, ShiftedConv))
+
+    def _tell_num_frames(self, num_frames: int) -> None:
+        for layer in self.modules():
+            if isinstance(layer, ShiftedConv):
+                layer.num_frames = num_frames
+
+
+class RegNet(Backbone):
+    """timm's RegNetY with global average pooling; a shift in front of ``conv1`` of every block.
+
+    Source: E2E-Spot, section 3.1 (Hong et al., ECCV 2022). Parameter names below ``_features``
+    are E2E-Spot's, so its weights load by name.
+    """
+
+    def __init__(self, feature_arch: str, *, pretrained: bool) -> None:
+        super().__init__()
+        name, _, shift = feature_arch.partition("_")
+        self._features = _timm_regnet(_TIMM_NAMES[name], pretrained=pretrained)
+        self.feature_dim = int(self._features.num_features)
+        if shift:
+            for stage in (self._features.s1, self._features.s2, self._features.s3, self._features.s4):
+                for block in stage.children():
+                    block.conv1 = ShiftedConv(block.conv1, block.conv1.conv.in_channels, shift)
+
+    def forward(self, frames_BTCHW: Tensor) -> FrameFeatures:
+        """Normalised float frames -> features; no heat map."""
+        clips, num_frames = frames_BTCHW.shape[:2]
+        self._tell_num_frames(num_frames)
+        x = frames_BTCHW.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        return FrameFeatures(self._features(x).unflatten(0, (clips, num_frames)), None)
+
+
+def _timm_regnet(name: str, *, pretrained: bool) -> nn.Module:
+    import timm
+
+    if pretrained:
+        try:
+            return timm.create_model(name, pretrained=True, num_classes=0)
+        except Exception as error:
+            _LOG.warning(
+                "no ImageNet weights for %s (%s); starting from random weights. Connect to huggingface.co once, "
+                "or give a run with --init_from",
+                name,
+                str(error).splitlines()[0] if str(error) else type(error).__name__,
+            )
+    return timm.create_model(name, pretrained=False, num_classes=0)
+
+
+class _ConvNorm(nn.Sequential):
+    """Convolution, batch norm and, unless told otherwise, ReLU."""
+
+    def __init__(self, inside: int, outside: int, kernel: int, stride: int = 1, *, act: bool = True) -> None:
+        layers: list[nn.Module] = [
+            nn.Conv2d(inside, outside, kernel, stride, kernel // 2, bias=False),
+            nn.BatchNorm2d(outside),
+        ]
+        super().__init__(*layers, *([nn.ReLU(inplace=True)] if act else []))
+
+
+class _Block(nn.Module):
+    """Residual block: (shift), 1x1, 3x3. Dense kernels: on CPUs they beat grouped ones of equal cost."""
+
+    def __init__(self, width: int, shift: str) -> None:
+        super().__init__()
+        conv1 = _ConvNorm(width, width, 1)
+        self.conv1 = ShiftedConv(conv1, width, shift) if shift else conv1
+        self.conv2 = _ConvNorm(width, width, 3, act=False)
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        return functional.relu(x_NCHW + self.conv2(self.conv1(x_NCHW)))
+
+
+class SmallTrunk(Backbone):
+    """A thin trunk that keeps the ball: motion at the input, early stride, pooling where the ball is.
+
+    The ball is 2 to 4 pixels wide and gone after global pooling. So the first convolution sees
+    the picture and its grey differences to both neighbours; the features of an eighth of the size
+    are pooled by learned attention maps as well as on average; the first of these maps is
+    trained as a ball heat-map wherever the ball's place is known. Each map also
+    gives its centre of mass, so the temporal head sees where the ball is and how it moves.
+
+    Args:
+        shift: ``gsm``, ``tsm`` or empty.
+        single_frame: Leave the motion channels at zero (a control that must see no motion).
+    """
+
+    WIDTHS = (32, 64, 96)
+    NUM_MAPS = 4
+
+    def __init__(self, shift: str, *, single_frame: bool = False) -> None:
+        super().__init__()
+        stem, middle, deep = self.WIDTHS
+        self.single_frame = single_frame
+        self.stem = _ConvNorm(5, stem, 7, 4)
+        self.down1 = _ConvNorm(stem, middle, 3, 2)
+        self.block1 = _Block(middle, shift)
+        self.down2 = _ConvNorm(middle, deep, 3, 2)
+        self.block2 = _Block(deep, shift)
+        self.block3 = _Block(deep, shift)
+        self.lateral = nn.Conv2d(deep, middle, 1)
+        self.merge = _ConvNorm(middle, middle, 3)
+        self.attention = nn.Conv2d(middle, self.NUM_MAPS, 1)
+        self.feature_dim = 128
+        self.project = nn.Sequential(
+            nn.Linear(middle * self.NUM_MAPS + 3 * self.NUM_MAPS + deep, self.feature_dim),
+            nn.LayerNorm(self.feature_dim),
+            nn.ReLU(),
+        )
+
+    @property
+    def halo(self) -> int:
+        """Halo of the shifts plus one frame of motion at the input."""
+        return super().halo + (0 if self.single_frame else 1)
+
+    def forward(self, frames_BTCHW: Tensor) -> FrameFeatures:
+        """Normalised float frames -> features and the ball's heat map at an eighth of the size."""
+        clips, num_frames = frames_BTCHW.shape[:2]
+        self._tell_num_frames(num_frames)
+        x = self._with_motion(frames_BTCHW)
+        fine = self.block1(self.down1(self.stem(x)))
+        coarse = self.block3(self.block2(self.down2(fine)))
+        fine = self.merge(fine + functional.interpolate(self.lateral(coarse), size=fine.shape[-2:], mode="nearest"))
+        maps = self.attention(fine)
+        pooled = torch.cat((_pool_by_attention(fine, maps), coarse.float().mean((2, 3))), dim=1)
+        with torch.autocast(x.device.type, enabled=False):
+            features = self.project(pooled)
+        return FrameFeatures(
+            features.unflatten(0, (clips, num_frames)), maps[:, 0].float().unflatten(0, (clips, num_frames))
+        )
+
+    def _with_motion(self, frames_BTCHW: Tensor) -> Tensor:
+        """Three colours and the grey differences to the previous and the next frame, ``(N, 5, H, W)``.
+
+        Beyond the ends of a clip the difference is zero. Written straight into channels-last
+        memory of the compute dtype: at full picture size every copy counts.
+        """
+        clips, num_frames, _, height, width = frames_BTCHW.shape
+        device = frames_BTCHW.device
+        dtype = torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else frames_BTCHW.dtype
+        out = torch.zeros(clips, num_frames, height, width, 5, dtype=dtype, device=device)
+        pixels = frames_BTCHW.detach().movedim(2, -1)
+        out[..., :3] = pixels
+        if not self.single_frame:
+            grey = pixels.mean(-1)
+            step = grey[:, 1:] - grey[:, :-1]
+            out[:, 1:, ..., 3] = step
+            out[:, :-1, ..., 4] = step
+        return out.flatten(0, 1).movedim(-1, 1)
+
+
+def _pool_by_attention(x_NCHW: Tensor, maps_NMHW: Tensor) -> Tensor:
+    """Mean features, centres of mass and peak weights under M softmax maps, ``(N, M * (C + 3))``, fp32."""
+    height, width = x_NCHW.shape[-2:]
+    with torch.autocast(x_NCHW.device.type, enabled=False):
+        logits = maps_NMHW.float().flatten(2)
+        weights = logits.softmax(2)
+        pooled = torch.einsum("nmp,ncp->nmc", weights, x_NCHW.float().flatten(2))
+        places = torch.stack(
+            (
+                torch.linspace(-1, 1, width, device=logits.device).repeat(height),
+                torch.linspace(-1, 1, height, device=logits.device).repeat_interleave(width),
+            )
+        )
+        centres = 4 * torch.einsum("nmp,dp->nmd", weights, places)
+        sharpness = weights.amax(2, keepdim=True)
+        return torch.cat((pooled, centres, sharpness), dim=2).flatten(1)
+
+
+def build_backbone(feature_arch: str, *, pretrained: bool = False, single_frame: bool = False) -> Backbone:
+    """Trunk by E2E-Spot's name, ``rny002_gsm`` and its kin, or ``small_gsm``.
+
+    Raises:
+        ConfigurationError: unknown name.
+    """
+    if feature_arch not in FEATURE_ARCHS:
+        raise ConfigurationError(f"unknown feature_arch {feature_arch!r}; choose from {', '.join(FEATURE_ARCHS)}")
+    name, _, shift = feature_arch.partition("_")
+    if name == "small":
+        return SmallTrunk(shift, single_frame=single_frame)
+    if single_frame:
+        raise ConfigurationError(f"single_frame belongs to the small trunk; for {name} leave out the shift suffix")
+    return RegNet(feature_arch, pretrained=pretrained)
