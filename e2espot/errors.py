@@ -24,3 +24,7 @@ class ConfigurationError(E2ESpotError):
 
 class CheckpointError(E2ESpotError):
     """A run folder or weights file that is missing, broken or of another kind."""
+
+
+class TrainingError(E2ESpotError):
+    """Training that cannot go on, such as a loss that is not a number."""

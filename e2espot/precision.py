@@ -5,9 +5,10 @@ from __future__ import annotations
 import ctypes
 import logging
 import sys
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 _LOG = logging.getLogger(__name__)
 
@@ -16,6 +17,8 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 def compute_dtype(device: torch.device, precision: Precision = "auto") -> torch.dtype:
     """Format for convolutions: bf16 where the chip has it, fp16 on older CUDA, fp32 elsewhere; logged."""
+    import torch
+
     if precision != "auto":
         return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
     if device.type == "cuda":
@@ -30,6 +33,8 @@ def compute_dtype(device: torch.device, precision: Precision = "auto") -> torch.
 
 
 def _cpu_has_bf16() -> bool:
+    import torch
+
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(bool(getattr(torch.cpu, name, bool)()) for name in checks)
 

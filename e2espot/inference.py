@@ -1,0 +1,162 @@
+"""One pass over a match: video in, class scores of every frame out, in bounded memory.
+
+The trunk sees each frame once, in chunks with ``halo`` frames of context to each side, and
+gives the very features it would give over the whole video. The temporal head then reads the
+features in windows of ``clip_len`` with half overlap, and the probabilities are averaged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from e2espot.events import Scores
+from e2espot.models.spotter import Spotter, normalise
+from e2espot.precision import Precision, compute_dtype
+
+
+@dataclass(frozen=True, kw_only=True)
+class InferenceOptions:
+    """How a video is run through a spotter."""
+
+    chunk_len: int = 128
+    """Frames the trunk adds at a time; more costs memory and saves a little time."""
+    precision: Precision = "auto"
+    """Number format of the trunk."""
+    read_ahead: int = 2
+    """Decoded chunks that may wait for the network."""
+
+
+def spot_video(
+    spotter: Spotter,
+    path: str | Path,
+    options: InferenceOptions | None = None,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> Scores:
+    """Scores of every frame of a video file.
+
+    Args:
+        spotter: In evaluation mode; its device is used.
+        path: Any video the reader can open.
+        options: Speed and memory; the scores do not depend on them beyond rounding.
+        progress: Called with (frames done, frames in all).
+
+    Raises:
+        VideoError: the file is missing, not a video, or breaks off.
+    """
+    from e2espot.video import probe, stream_frames
+
+    options = options or InferenceOptions()
+    info = probe(Path(path), spotter.fps)
+    size = (spotter.spec.width, spotter.spec.height)
+    chunks = (
+        torch.from_numpy(chunk.frames_THWC)
+        for chunk in stream_frames(
+            Path(path), fps=spotter.fps, size=size, chunk_len=options.chunk_len, read_ahead=options.read_ahead
+        )
+    )
+    scores_TK = score_frames(spotter, chunks, info.num_frames, options, progress=progress)
+    return Scores(scores_TK=scores_TK, label_set=spotter.label_set, fps=Fraction(spotter.fps), path=Path(path))
+
+
+def score_frames(
+    spotter: Spotter,
+    chunks_THWC: Iterable[Tensor],
+    num_frames: int,
+    options: InferenceOptions,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> np.ndarray:
+    """``scores_TK`` of a stream of uint8 RGB chunks that together hold ``num_frames`` frames."""
+    window = _WindowedHead(spotter, num_frames)
+    done = 0
+    with torch.inference_mode():
+        for features_TD in stream_features(spotter, chunks_THWC, options):
+            window.add(features_TD)
+            done += len(features_TD)
+            if progress is not None:
+                progress(done, num_frames)
+    if done != num_frames:
+        raise AssertionError(f"{done} features for {num_frames} frames")
+    return window.finish()
+
+
+def stream_features(spotter: Spotter, chunks_THWC: Iterable[Tensor], options: InferenceOptions) -> Iterator[Tensor]:
+    """Trunk features ``(t, D)`` in fp32, chunk after chunk, equal to those of the whole video at once.
+
+    ``halo`` frames are held back on either side; beyond the ends of the video stand
+    normalised zeros, as in training.
+    """
+    device = next(spotter.parameters()).device
+    dtype = compute_dtype(device, options.precision)
+    halo = spotter.halo
+    held: Tensor | None = None
+    for chunk_THWC in chunks_THWC:
+        frames_TCHW = normalise(chunk_THWC.to(device, non_blocking=True), dtype)
+        before = _zeros_like(frames_TCHW, halo) if held is None else held
+        held = torch.cat((before, frames_TCHW))
+        if len(held) > 2 * halo:
+            yield _trunk(spotter, held, dtype)[halo : len(held) - halo]
+            held = held[len(held) - 2 * halo :]
+    if held is not None and halo:
+        held = torch.cat((held, _zeros_like(held, halo)))
+        yield _trunk(spotter, held, dtype)[halo : len(held) - halo]
+
+
+def _zeros_like(frames_TCHW: Tensor, count: int) -> Tensor:
+    # movedim keeps the channels-last memory of `normalise`.
+    _, channels, height, width = frames_TCHW.shape
+    return frames_TCHW.new_zeros(count, height, width, channels).movedim(-1, 1)
+
+
+def _trunk(spotter: Spotter, frames_TCHW: Tensor, dtype: torch.dtype) -> Tensor:
+    with torch.autocast(frames_TCHW.device.type, dtype=dtype, enabled=dtype != torch.float32):
+        return spotter.features(frames_TCHW[None]).features_BTD[0].float()
+
+
+class _WindowedHead:
+    """Feeds windows of features to the head as soon as they are complete; keeps one window at a time."""
+
+    def __init__(self, spotter: Spotter, num_frames: int) -> None:
+        self._spotter = spotter
+        self._clip_len = min(spotter.spec.clip_len, num_frames)
+        self._starts = window_starts(num_frames, self._clip_len)
+        self._sums_TK = np.zeros((num_frames, len(spotter.label_set)), dtype=np.float32)
+        self._counts_T = np.zeros(num_frames, dtype=np.float32)
+        self._features: Tensor | None = None
+        self._first = 0
+
+    def add(self, features_TD: Tensor) -> None:
+        """Take the next features and run every window they complete."""
+        self._features = features_TD if self._features is None else torch.cat((self._features, features_TD))
+        end = self._first + len(self._features)
+        while self._starts and self._starts[0] + self._clip_len <= end:
+            start = self._starts.pop(0)
+            offset = start - self._first
+            logits_TK = self._spotter.logits(self._features[None, offset : offset + self._clip_len])[0]
+            self._sums_TK[start : start + self._clip_len] += logits_TK.softmax(-1)[:, 1:].cpu().numpy()
+            self._counts_T[start : start + self._clip_len] += 1
+        keep = self._starts[0] if self._starts else end
+        self._features = self._features[keep - self._first :]
+        self._first = keep
+
+    def finish(self) -> np.ndarray:
+        """Averaged probabilities ``(T, K)``, background left out."""
+        if self._starts:
+            raise AssertionError(f"windows at {self._starts} never came to an end")
+        return self._sums_TK / np.maximum(self._counts_T, 1)[:, None]
+
+
+def window_starts(num_frames: int, clip_len: int) -> list[int]:
+    """Starts of windows that cover ``num_frames`` with half overlap; the last one ends at the end."""
+    if num_frames <= 0:
+        return []
+    last = max(0, num_frames - clip_len)
+    return [*range(0, last, max(1, clip_len // 2)), last]

@@ -1,0 +1,147 @@
+"""Spot the ball actions of any video: python tools/infer.py RUN match.mp4 -o out/."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from e2espot.command import run_command
+from e2espot.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from e2espot.games import Game
+
+    from e2espot.events import Event
+
+
+@dataclass(frozen=True, kw_only=True)
+class Infer:
+    """Spot the ball actions of videos or of a dataset's games."""
+
+    run: tyro.conf.Positional[Path]
+    """Run folder made by tools/train.py, or a .safetensors file."""
+    sources: tyro.conf.Positional[tuple[Path, ...]]
+    """Video files, or dataset folders."""
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+    """Folder for the results."""
+    split: Annotated[str | None, tyro.conf.arg(aliases=["-s"])] = None
+    """Split of a dataset folder; all games without it."""
+    resolution: Literal["224p", "720p"] = "224p"
+    """Which of a game's files is read."""
+    reader: Literal["auto", "decord"] = "auto"
+    """Which decoder reads the videos."""
+    device: str = "auto"
+    """cpu, cuda or auto."""
+    save_scores: bool = False
+    """Also write the score of every frame (scores.npz)."""
+    table: int = 20
+    """Rows of the table on the screen; the strongest events are shown."""
+
+
+def main() -> None:
+    """Plan all outputs before any work, then spot one game after another."""
+    told = tyro.cli(Infer)
+    games = _plan(told)
+
+    import torch
+
+    from e2espot.models import load_spotter
+    from e2espot.precision import keep_freed_memory
+
+    keep_freed_memory()
+    device = ("cuda" if torch.cuda.is_available() else "cpu") if told.device == "auto" else told.device
+    spotter = load_spotter(told.run, device)
+    for name, game in games.items():
+        from e2espot.formats.soccernet import write_predictions
+
+        events = _spot_game(told, spotter, name, game)
+        target = told.out / name / "results_spotting.json"
+        write_predictions(target, url_local=name, events=events, fps=spotter.fps)
+        _print_table(name, events, spotter.fps, told.table)
+        print(f"{len(events)} events -> {target}")
+
+
+def _plan(told: Infer) -> dict[str, Game]:
+    """Output name -> what to read, refusing two outputs of one name."""
+    from e2espot.games import Game, Video, find_games
+
+    games: dict[str, Game] = {}
+    for source in told.sources:
+        if source.is_dir():
+            found = find_games(source, split=told.split, resolution=told.resolution)
+            if not found:
+                raise ConfigurationError(f"{source}: no games with {told.resolution} video in split {told.split!r}")
+        else:
+            video = Video(game=source.stem, half=1, path=source)
+            found = [Game(name=source.stem, folder=source.parent, videos=(video,), labels_path=None)]
+        for game in found:
+            if game.name in games:
+                raise ConfigurationError(
+                    f"{source}: a second source named {game.name!r} would overwrite the first one's results; "
+                    "rename it or give it a run of its own"
+                )
+            games[game.name] = game
+    return games
+
+
+def _spot_game(told: Infer, spotter: object, name: str, game: Game) -> list[Event]:
+    import json
+
+    import numpy as np
+    from e2espot.calibration import Calibration, apply_calibration
+    from tqdm import tqdm
+
+    from e2espot.inference import spot_video
+    from e2espot.models import Spotter
+
+    assert isinstance(spotter, Spotter)
+    stored = told.run / "calibration.json"
+    calibration = Calibration.from_json(json.loads(stored.read_text())) if stored.is_file() else Calibration()
+    events: list[Event] = []
+    for video in game.videos:
+        with tqdm(desc=f"{name} ({video.path.name})", unit="frame", disable=None) as bar:
+
+            def show(done: int, total: int, bar: object = bar) -> None:
+                assert isinstance(bar, tqdm)
+                bar.total = total
+                bar.update(done - bar.n)
+
+            scores = spot_video(spotter, video.path, progress=show)
+        events += apply_calibration(calibration, scores, half=video.half)
+        if told.save_scores:
+            folder = told.out / name
+            folder.mkdir(parents=True, exist_ok=True)
+            half = f"_{video.half}" if len(game.videos) > 1 else ""
+            np.savez_compressed(
+                folder / f"scores{half}.npz",
+                scores_TK=scores.scores_TK,
+                classes=np.array(scores.label_set.names),
+                fps=str(scores.fps),
+                valid_T=np.ones(len(scores.scores_TK), dtype=bool),
+            )
+    return events
+
+
+def _print_table(name: str, events: list[Event], fps: object, rows: int) -> None:
+    from fractions import Fraction
+
+    from e2espot.timeline import game_time, position_ms_of_frame
+
+    assert isinstance(fps, Fraction)
+    strongest = sorted(events, key=lambda event: -event.confidence)[:rows]
+    print(f"\n{name}: the {len(strongest)} strongest of {len(events)} events")
+    print(f"{'time':>12}  {'frame':>7}  {'label':<24} confidence")
+    for event in sorted(strongest, key=lambda event: (event.half, event.frame)):
+        position_ms = position_ms_of_frame(event.frame, fps)
+        clock = f"{game_time(position_ms, event.half)}.{position_ms % 1000 // 10:02d}"
+        print(f"{clock:>12}  {event.frame:>7}  {event.label:<24} {event.confidence:.3f}")
+    likely = Counter(event.label for event in events if event.confidence >= 0.5)
+    print("above 0.5: " + (", ".join(f"{count} {label}" for label, count in likely.most_common()) or "none"))
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,103 @@
+"""Train a spotter from raw video: python tools/train.py DATA -s RUN --recipe laptop."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from e2espot.command import run_command
+from e2espot.training.recipe import Recipe, merge, read_recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """Train a spotter from raw video."""
+
+    data: tyro.conf.Positional[Path]
+    """Dataset folder: SoccerNet's ball layout, with splits.json for your own games."""
+    save_dir: Annotated[Path, tyro.conf.arg(aliases=["-s"])]
+    """Run folder to write."""
+    recipe: str = "e2e-spot"
+    """Shipped recipe (e2e-spot, laptop) or a YAML file."""
+    config: Path | None = None
+    """YAML file whose fields go over the recipe's; flags go over both."""
+    resolution: Literal["224p", "720p"] = "224p"
+    """Which of a game's files is read."""
+    label_file: str = "Labels-ball.json"
+    """Name of the label file in a game's folder."""
+    bad_labels: Literal["stop", "skip"] = "stop"
+    """What to do with a label that cannot be: stop, or leave it out and count it."""
+    reader: Literal["auto", "decord"] = "auto"
+    """Which decoder reads the videos."""
+    device: str = "auto"
+    """cpu, cuda or auto."""
+    resume: bool = False
+    """Go on with the run in save_dir where it stopped."""
+    settings: tyro.conf.OmitArgPrefixes[Recipe] = field(default_factory=Recipe)
+    """The recipe's own fields."""
+
+
+def _value_of(flag: str, arguments: list[str]) -> str | None:
+    """Last value of ``flag`` on the command line, before the real parser exists."""
+    found = None
+    for at, word in enumerate(arguments):
+        if word == flag and at + 1 < len(arguments):
+            found = arguments[at + 1]
+        elif word.startswith(flag + "="):
+            found = word.partition("=")[2]
+    return found
+
+
+def main() -> None:
+    """Parse in two stages: the recipe and --config become the defaults of the flags."""
+    arguments = sys.argv[1:]
+    settings = merge(Recipe(), read_recipe(_value_of("--recipe", arguments) or "e2e-spot"))
+    config = _value_of("--config", arguments)
+    if config:
+        settings = merge(settings, read_recipe(config))
+    if "--resume" in arguments:
+        settings = _settings_of_run(arguments) or settings
+    told = tyro.cli(Train, default=Train(data=tyro.MISSING, save_dir=tyro.MISSING, settings=settings))
+
+    from e2espot.training.fit import fit, setup
+
+    run = setup(
+        told.data,
+        told.save_dir,
+        told.settings,
+        resolution=told.resolution,
+        label_file=told.label_file,
+        bad_labels=told.bad_labels,
+        device=told.device,
+        resume=told.resume,
+    )
+    videos, events = run.dataset.videos, sum(len(v.labelled.event_frames) for v in run.dataset.videos)
+    print(f"{len(videos)} training videos with {events} events, {len(run.valid)} valid games; start: {run.start}")
+    try:
+        progress = fit(run)
+    except KeyboardInterrupt:
+        print(f"stopped; go on with: python tools/train.py {told.data} -s {told.save_dir} --resume")
+        raise
+    if progress.best_epoch >= 0:
+        print(f"best epoch {progress.best_epoch}: mAP@1 {progress.best_mAP:.4f} on the valid games")
+    print(f"weights: {told.save_dir / 'best.safetensors'}")
+
+
+def _settings_of_run(arguments: list[str]) -> Recipe | None:
+    """Recipe a run to be resumed was started with."""
+    from e2espot.training.checkpoints import load_config
+
+    folder = _value_of("-s", arguments) or _value_of("--save_dir", arguments) or _value_of("--save-dir", arguments)
+    if folder is None or not (Path(folder) / "config.yaml").exists():
+        return None
+    fields = load_config(Path(folder))
+    fields.pop("start", None)
+    return merge(Recipe(), fields)
+
+
+if __name__ == "__main__":
+    run_command(main)
