@@ -1,0 +1,1 @@
+"""Rendered matches with exact labels: possession play, a broadcast camera, and its picture."""

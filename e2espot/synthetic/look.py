@@ -1,0 +1,102 @@
+"""What makes one match look unlike the next: camera stand, light, kits, grain, bitrate."""
+
+from __future__ import annotations
+
+import colorsys
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+Colour = tuple[float, float, float]
+"""Blue, green, red, 0-255."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """Drawn once per match."""
+
+    camera_m: tuple[float, float, float]
+    """Where the main camera stands: x along, y (negative: behind the near touch line), height."""
+    player_px: float
+    """Height of a player near the ball, in pixels of a 224 line picture."""
+    grass: tuple[Colour, Colour]
+    """The two shades of mown stripes."""
+    stripe_m: float
+    """Width of a stripe."""
+    kits: tuple[tuple[Colour, Colour, Colour], ...]
+    """Shirt, shorts, socks of sides 0 and 1, keepers 0 and 1, referee."""
+    skin: np.ndarray
+    """float [23, 3]: skin and hair-to-face mix of every figure."""
+    ball: Colour
+    ball_scale: float
+    """Painted over real diameter: lens bloom makes it larger."""
+    light: float
+    """Brightness falls by this share from one side of the picture to the other."""
+    shadow: float
+    """How dark shadows are, 0-1."""
+    sun: tuple[float, float]
+    """Shadow of one metre of height, on the ground, metres."""
+    blur: float
+    """Sigma of the lens, pixels of a 224 line picture; 0 none."""
+    grain: float
+    """Standard deviation of sensor noise, 8-bit steps."""
+    shutter: float
+    """Open share of a frame."""
+    bitrate: int
+    """H.264 rate for 224 lines, bit/s."""
+    gop: int
+    """Frames between keyframes."""
+    names: tuple[str, str]
+    """Three letters a side, for the score bug."""
+
+
+def _colour(hue: float, saturation: float, value: float) -> Colour:
+    red, green, blue = colorsys.hsv_to_rgb(hue % 1.0, saturation, value)
+    return (255 * blue, 255 * green, 255 * red)
+
+
+def _kit(rng: np.random.Generator, dark: bool) -> tuple[Colour, Colour, Colour]:
+    """A shirt, shorts and socks; hues of grass are kept away from."""
+    hue = float(rng.choice([0.0, 0.05, 0.14, 0.55, 0.62, 0.68, 0.78, 0.92])) + float(rng.normal(0, 0.012))
+    if dark:
+        shirt = _colour(hue, float(rng.uniform(0.2, 1.0)), float(rng.uniform(0.1, 0.42)))
+    else:
+        saturation = float(rng.uniform(0.0, 0.1)) if rng.random() < 0.4 else float(rng.uniform(0.6, 1.0))
+        shirt = _colour(hue, saturation, float(rng.uniform(0.75, 0.98)))
+    other = _colour(0.0, 0.0, float(rng.choice([0.1, 0.9])))
+    shorts = other if rng.random() < 0.45 else shirt
+    return shirt, shorts, other if rng.random() < 0.4 else shirt
+
+
+def draw_look(rng: np.random.Generator) -> Look:
+    """One match's look from ``rng``."""
+    hue, value = float(rng.uniform(0.24, 0.35)), float(rng.uniform(0.28, 0.62))
+    saturation = float(rng.uniform(0.5, 0.82))
+    contrast = float(rng.uniform(0.86, 0.96))
+    dark_first = bool(rng.integers(2))
+    bright = _colour(float(rng.choice([0.13, 0.17, 0.47, 0.83, 0.04])), 0.9, 0.95)
+    keeper = _colour(float(rng.choice([0.08, 0.5, 0.75])), 0.8, 0.6)
+    black: Colour = (25.0, 25.0, 25.0)
+    tone = rng.uniform(0.35, 1.0, (23, 1))
+    letters = "ABCDEFGHIKLMNOPRSTUV"
+    names = ["".join(letters[int(i)] for i in rng.integers(0, len(letters), 3)) for _ in range(2)]
+    return Look(
+        camera_m=(52.5 + float(rng.normal(0, 2.5)), -float(rng.uniform(26, 48)), float(rng.uniform(13, 24))),
+        player_px=float(math.exp(rng.uniform(math.log(12.5), math.log(24.0)))),
+        grass=(_colour(hue, saturation, value), _colour(hue, saturation, value * contrast)),
+        stripe_m=float(rng.uniform(4.5, 9.0)),
+        kits=(_kit(rng, dark_first), _kit(rng, not dark_first), (bright,) * 3, (keeper,) * 3, (black,) * 3),
+        skin=np.array([140.0, 170.0, 215.0]) * tone,
+        ball=(235.0, 245.0, 245.0) if rng.random() < 0.7 else (90.0, 240.0, 250.0),
+        ball_scale=float(rng.uniform(1.25, 1.6)),
+        light=float(rng.uniform(-0.18, 0.18)),
+        shadow=float(rng.uniform(0.15, 0.45)),
+        sun=(float(rng.uniform(-0.9, 0.9)), float(rng.uniform(-0.4, 0.6))),
+        blur=float(rng.choice([0.0, 0.45, 0.6])),
+        grain=float(rng.uniform(0.8, 3.0)),
+        shutter=float(rng.uniform(0.25, 0.7)),
+        bitrate=int(rng.uniform(250_000, 500_000)),
+        gop=int(rng.integers(50, 251)),
+        names=(names[0], names[1]),
+    )

@@ -1,0 +1,166 @@
+"""One picture: background, figures and ball in order of depth, then lens, score bug and grain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from e2espot.synthetic.camera import CUT_AWAY, LIVE, Shots, View
+from e2espot.synthetic.figures import FIGURES, LIMBS, Cast, bodies
+from e2espot.synthetic.look import Colour, Look
+from e2espot.synthetic.panorama import Panorama
+from e2espot.synthetic.simulate import Play
+
+BALL_M = 0.22
+_MIN_BALL_PX = 1.9
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Stage:
+    """All that painting a match needs."""
+
+    play: Play
+    people: Cast
+    look: Look
+    shots: Shots
+    panorama: Panorama
+    colours: tuple[tuple[Colour, ...], ...]
+    """Colour of every limb of every figure."""
+    grain: np.ndarray
+    """uint8 noise around 128, twice the picture's size."""
+    size: tuple[int, int]
+
+
+def limb_colours(look: Look) -> tuple[tuple[Colour, ...], ...]:
+    """Colours [23][8] in the order of ``figures.LIMBS``."""
+    rows = []
+    for figure in range(FIGURES):
+        kit = 4 if figure == 22 else (2 + figure // 11 if figure % 11 == 0 else figure // 11)
+        shirt, shorts, socks = look.kits[kit]
+        skin: Colour = tuple(look.skin[figure].tolist())
+        part = {"thigh": shorts, "shin": socks, "arm": skin if figure % 3 else shirt, "torso": shirt, "head": skin}
+        rows.append(tuple(part[limb] for limb in LIMBS))
+    return tuple(rows)
+
+
+def grain_bank(rng: np.random.Generator, look: Look, size: tuple[int, int]) -> np.ndarray:
+    """A tile of sensor noise from which every picture takes its own window."""
+    noise = rng.normal(128, look.grain, (size[1] * 2, size[0] * 2, 1))
+    return np.asarray(np.clip(np.round(noise), 0, 255).astype(np.uint8).repeat(3, axis=2))
+
+
+def ball_pixels(stage: Stage, moment: float, view: View) -> tuple[np.ndarray, float, np.ndarray, np.ndarray]:
+    """Ball's centre [2], radius, shadow [2] and motion during the exposure [2], all in pixels."""
+    ball_T3 = stage.play.ball_T3
+    low = int(moment)
+    share = moment - low
+    last = len(ball_T3) - 1
+    at = ball_T3[low] * (1 - share) + ball_T3[min(low + 1, last)] * share
+    step = (ball_T3[min(low + 1, last)] - ball_T3[max(low - 1, 0)]) / 2 * stage.look.shutter
+    up = np.array([0.0, 0.0, BALL_M / 2])
+    ground = np.array([at[0] + stage.look.sun[0] * at[2], at[1] + stage.look.sun[1] * at[2], 0.0])
+    pixels, scale = view.project(np.stack([at + up, ground, at + up + step / 2, at + up - step / 2]))
+    floor = _MIN_BALL_PX * view.size[1] / 224
+    radius = max(BALL_M * stage.look.ball_scale * float(scale[0]), floor) / 2
+    return pixels[0], radius, pixels[1], pixels[2] - pixels[3]
+
+
+def disc(
+    frame: np.ndarray, centre_2: np.ndarray, radius: float, streak_2: np.ndarray, colour: Colour, opacity: float
+) -> None:
+    """Blend an anti-aliased disc, smeared along ``streak_2``, into ``frame`` in place."""
+    reach_2 = np.abs(streak_2) / 2 + radius + 1.5
+    x0, y0 = (int(np.floor(v)) for v in centre_2 - reach_2)
+    x1, y1 = (int(np.ceil(v)) + 1 for v in centre_2 + reach_2)
+    x0, y0, x1, y1 = max(x0, 0), max(y0, 0), min(x1, frame.shape[1]), min(y1, frame.shape[0])
+    if x0 >= x1 or y0 >= y1:
+        return
+    dx = np.arange(x0, x1)[None, :] - centre_2[0]
+    dy = np.arange(y0, y1)[:, None] - centre_2[1]
+    length = float(np.hypot(*streak_2))
+    along = 0.0
+    if length > 1e-6:
+        along = np.clip((dx * streak_2[0] + dy * streak_2[1]) / length, -length / 2, length / 2) / length
+    gap = np.hypot(dx - along * streak_2[0], dy - along * streak_2[1])
+    # A smeared ball spends on each pixel the share of the exposure that it covers it.
+    share = opacity * 2 * radius / (2 * radius + 0.75 * length)
+    alpha = np.clip(radius + 0.5 - gap, 0, 1)[..., None] * share
+    patch = frame[y0:y1, x0:x1]
+    patch[:] = np.round(patch + (np.array(colour) - patch) * alpha).astype(np.uint8)
+
+
+def paint(stage: Stage, picture: int, *, with_ball: bool = True) -> np.ndarray:
+    """Picture number ``picture`` of the video, uint8 BGR [H, W, 3]."""
+    view = stage.shots.view(picture, stage.look, stage.size)
+    moment = float(stage.shots.moment_T[picture])
+    frame = stage.panorama.seen_from(view)
+    crew = bodies(stage.people, moment, view, stage.look)
+    dark = [shade * (1 - stage.look.shadow) for shade in stage.look.grass[0]]
+    for figure in np.flatnonzero(crew.seen_N):
+        cv2.fillConvexPoly(frame, crew.shadow_NV2[figure], dark, cv2.LINE_AA, 4)
+    at_2, radius, shadow_2, streak_2 = ball_pixels(stage, moment, view)
+    low = int(moment)
+    ball_depth = float((np.array([*stage.play.ball_T3[low, :2], 0.0]) - view.centre_3) @ view.axes_33[2])
+    if with_ball:
+        disc(frame, shadow_2, radius, streak_2, (20.0, 30.0, 20.0), stage.look.shadow)
+    pending = with_ball
+    for figure in np.argsort(-crew.depth_N):
+        if pending and crew.depth_N[figure] < ball_depth:
+            disc(frame, at_2, radius, streak_2, stage.look.ball, 1.0)
+            pending = False
+        if crew.seen_N[figure]:
+            for quad, colour in zip(crew.limbs_NLV2[figure], stage.colours[figure], strict=True):
+                cv2.fillConvexPoly(frame, quad, colour, cv2.LINE_AA, 4)
+    if pending:
+        disc(frame, at_2, radius, streak_2, stage.look.ball, 1.0)
+    return _finish(stage, frame, picture)
+
+
+def _finish(stage: Stage, frame: np.ndarray, picture: int) -> np.ndarray:
+    """Lens, score bug and sensor noise."""
+    unit = stage.size[1] / 224
+    if stage.look.blur:
+        frame = np.asarray(cv2.GaussianBlur(frame, (0, 0), stage.look.blur * unit))
+    if stage.shots.kind_T[picture] == LIVE:
+        _score_bug(frame, stage.look, picture // 25, unit)
+    # Windows of one tile, chosen by a fixed walk: no picture's noise repeats the last one's.
+    x, y = (picture * 131) % stage.size[0], (picture * 67) % stage.size[1]
+    window = stage.grain[y : y + stage.size[1], x : x + stage.size[0]]
+    return np.asarray(cv2.addWeighted(frame, 1.0, window, 1.0, -128.0))
+
+
+def _score_bug(frame: np.ndarray, look: Look, second: int, unit: float) -> None:
+    """A strip with both names and the running clock."""
+    x, y, wide, high = (int(v * unit) for v in (14, 10, 108, 11))
+    cv2.rectangle(frame, (x, y), (x + wide, y + high), (60, 45, 40), -1)
+    text = f"{look.names[0]} 0-0 {look.names[1]}  {second // 60:02d}:{second % 60:02d}"
+    place = (x + int(3 * unit), y + int(8 * unit))
+    cv2.putText(frame, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.27 * unit, (235, 235, 235), 1, cv2.LINE_AA)
+
+
+def ball_track(stage: Stage) -> tuple[np.ndarray, np.ndarray]:
+    """Painted ball centres float32 [T, 2] as shares of the picture (NaN unseen) and visibility bool [T]."""
+    frames = len(stage.play.ball_T3)
+    xy_T2 = np.full((frames, 2), np.nan, dtype=np.float32)
+    size = np.array(stage.size)
+    for picture in np.flatnonzero(stage.shots.kind_T == LIVE):
+        view = stage.shots.view(int(picture), stage.look, stage.size)
+        at_2 = (ball_pixels(stage, float(picture), view)[0] + 0.5) / size
+        if (at_2 >= 0).all() and (at_2 < 1).all():
+            xy_T2[picture] = at_2
+    return xy_T2, np.asarray(~np.isnan(xy_T2[:, 0]))
+
+
+def players_track(stage: Stage) -> np.ndarray:
+    """Middles of the bodies as shares of the picture, float32 [T, 22, 2]; outside 0..1 when out of it, NaN unseen."""
+    frames = len(stage.play.ball_T3)
+    xy_TP2 = np.full((frames, 22, 2), np.nan, dtype=np.float32)
+    size = np.array(stage.size)
+    for picture in np.flatnonzero(stage.shots.kind_T != CUT_AWAY):
+        if stage.shots.kind_T[picture] == LIVE:
+            view = stage.shots.view(int(picture), stage.look, stage.size)
+            points = np.column_stack([stage.play.players_TP2[picture], np.full(22, 0.9)])
+            xy_TP2[picture] = (view.project(points)[0] + 0.5) / size
+    return xy_TP2

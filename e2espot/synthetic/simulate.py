@@ -1,0 +1,456 @@
+"""Possession play at 25 Hz whose PASS and DRIVE frames are known because they are decided here.
+
+One loop advances a small state machine (carry, flight, dead) frame by frame; the
+players are numpy rows moved by ``formation``. Everything is drawn from the given
+generator, so a seed fixes the match.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from e2espot.synthetic.formation import (
+    PITCH_M,
+    PLAYERS,
+    TICK_S,
+    attack_sign,
+    home_positions,
+    nearest_rank,
+    steer,
+    targets,
+    team_of,
+)
+
+EVENTS_PER_MINUTE = 12.8
+"""Pace of real matches, kept over a game by the length of its pauses."""
+SWING_FRAMES = 11
+"""A kick's swing, of which the ball is struck at frame ``STRIKE``."""
+STRIKE = 6
+_FOOT_M = 0.42
+
+
+@dataclass(frozen=True, kw_only=True)
+class Action:
+    """One labelled moment of play."""
+
+    frame: int
+    """25 Hz frame of play."""
+    label: str
+    """PASS or DRIVE."""
+    player: int
+    """0-21."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Play:
+    """A simulated stretch of match; metres, T frames, 22 players."""
+
+    ball_T3: np.ndarray
+    """float32 [T, 3]; z is height of the ball's underside."""
+    players_TP2: np.ndarray
+    """float32 [T, 22, 2]."""
+    swing_TP: np.ndarray
+    """uint8 [T, 22]; 0 none, else 1 + frame of a kicking swing, struck or feigned."""
+    dead_T: np.ndarray
+    """bool [T]; the ball is out of play."""
+    carrier_T: np.ndarray
+    """int16 [T]; the player with the ball at the foot, -1 for none."""
+    actions: tuple[Action, ...]
+    """In order of frame."""
+
+
+@dataclass(kw_only=True)
+class _Flight:
+    start_3: np.ndarray
+    end_2: np.ndarray
+    frames: int
+    apex_m: float
+    friction: float
+    receiver: int
+    """-1 where the ball runs out of play."""
+    age: int = 0
+
+    def ball(self) -> np.ndarray:
+        """Position after ``age`` frames, [3]; ground speed decays, height follows a parabola."""
+        share = self.age / self.frames
+        tau = self.frames * TICK_S
+        along = -math.expm1(-self.friction * share * tau) / -math.expm1(-self.friction * tau)
+        ground_2 = self.start_3[:2] + (self.end_2 - self.start_3[:2]) * along
+        height = self.start_3[2] * (1 - share) + 4 * self.apex_m * share * (1 - share)
+        return np.array([ground_2[0], ground_2[1], height])
+
+
+@dataclass(kw_only=True)
+class _Carry:
+    owner: int
+    frames: int
+    heading_2: np.ndarray
+    wanted_2: np.ndarray
+    speed: float
+    touches: np.ndarray
+    gaps_m: np.ndarray
+    residue_3: np.ndarray
+    feint: int
+    age: int = 0
+
+    def gap(self) -> float:
+        """Ball ahead of the foot in metres: zero at every touch, a push and a catch-up between."""
+        index = int(np.searchsorted(self.touches, self.age, side="right")) - 1
+        if index >= len(self.gaps_m):
+            return 0.0
+        share = (self.age - self.touches[index]) / (self.touches[index + 1] - self.touches[index])
+        return float(self.gaps_m[index] * 4 * share**0.7 * (1 - share))
+
+
+@dataclass(kw_only=True)
+class _Dead:
+    frames: int
+    spot_2: np.ndarray
+    taker: int
+    thrown: bool
+    rest_3: np.ndarray
+    drift_2: np.ndarray
+    age: int = 0
+
+
+@dataclass(kw_only=True)
+class _Match:
+    """Mutable state of one simulation."""
+
+    rng: np.random.Generator
+    frames: int
+    density: float
+    home_P2: np.ndarray
+    position_P2: np.ndarray
+    velocity_P2: np.ndarray
+    wander_P2: np.ndarray
+    rank_P: np.ndarray
+    ball_3: np.ndarray
+    swing_TP: np.ndarray
+    phase: _Carry | _Flight | _Dead
+    possession: int = 0
+    now: int = 0
+    actions: list[Action] = field(default_factory=list)
+
+    def log(self, label: str, player: int) -> None:
+        """Label the frame being decided."""
+        self.actions.append(Action(frame=self.now, label=label, player=player))
+
+    def swing(self, player: int, strike: int) -> None:
+        """Draw a kicking swing of ``player`` that would strike at frame ``strike``."""
+        for step in range(SWING_FRAMES):
+            frame = strike - STRIKE + step
+            if 0 <= frame < self.frames:
+                self.swing_TP[frame, player] = 1 + step
+
+
+def simulate(rng: np.random.Generator, *, frames: int, density: float = 1.0) -> Play:
+    """Play ``frames`` frames of football.
+
+    Args:
+        rng: the only source of chance.
+        frames: length at 25 frames per second.
+        density: multiplies the pace of events, by shortening and thinning the pauses.
+    """
+    home_P2 = home_positions(rng)
+    owner = int(rng.integers(5, 8)) + 11 * int(rng.integers(2))
+    start_2 = home_P2[owner] + (_FOOT_M, 0.0)
+    ball_3 = np.array([start_2[0], start_2[1], 0.0])
+    match = _Match(
+        rng=rng,
+        frames=frames,
+        density=density,
+        home_P2=home_P2,
+        position_P2=home_P2.copy(),
+        velocity_P2=np.zeros((PLAYERS, 2)),
+        wander_P2=np.zeros((PLAYERS, 2)),
+        rank_P=np.zeros(PLAYERS, dtype=int),
+        ball_3=ball_3,
+        swing_TP=np.zeros((frames, PLAYERS), dtype=np.uint8),
+        phase=_Dead(frames=10, spot_2=ball_3[:2], taker=owner, thrown=False, rest_3=ball_3, drift_2=np.zeros(2)),
+        possession=team_of(owner),
+    )
+    ball_T3 = np.zeros((frames, 3), dtype=np.float32)
+    players_TP2 = np.zeros((frames, PLAYERS, 2), dtype=np.float32)
+    dead_T = np.zeros(frames, dtype=bool)
+    carrier_T = np.full(frames, -1, dtype=np.int16)
+    for frame in range(frames):
+        match.now = frame
+        _move_players(match)
+        _advance(match)
+        ball_T3[frame], players_TP2[frame] = match.ball_3, match.position_P2
+        dead_T[frame] = isinstance(match.phase, _Dead)
+        if isinstance(match.phase, _Carry):
+            carrier_T[frame] = match.phase.owner
+    return Play(
+        ball_T3=ball_T3,
+        players_TP2=players_TP2,
+        swing_TP=match.swing_TP,
+        dead_T=dead_T,
+        carrier_T=carrier_T,
+        actions=tuple(match.actions),
+    )
+
+
+def _move_players(match: _Match) -> None:
+    """One tick of everybody's legs."""
+    phase, rng = match.phase, match.rng
+    if match.now % 5 == 0:
+        match.rank_P = nearest_rank(match.position_P2, match.ball_3[:2])
+        # An Ornstein-Uhlenbeck walk of about 4 m over 4 s: runs nobody asked for.
+        match.wander_P2 += -0.05 * match.wander_P2 + rng.normal(0, 1.25, (PLAYERS, 2))
+    dead = isinstance(phase, _Dead)
+    goal_P2 = targets(
+        match.home_P2, match.wander_P2, np.clip(match.ball_3[:2], 0, PITCH_M), match.possession, match.rank_P, not dead
+    )
+    cap_P = np.full(PLAYERS, 2.0 if dead else 5.8)
+    cap_P[match.rank_P == 0] += 1.2
+    if isinstance(phase, _Dead):
+        goal_P2[phase.taker] = phase.spot_2 - _restart_heading(phase) * _FOOT_M
+        cap_P[phase.taker] = 4.5
+    velocity_P2 = steer(match.position_P2, match.velocity_P2, goal_P2, cap_P)
+    if isinstance(phase, _Carry):
+        own = phase.owner
+        velocity_P2[own] = match.velocity_P2[own] + np.clip(
+            phase.heading_2 * phase.speed - match.velocity_P2[own], -5 * TICK_S, 5 * TICK_S
+        )
+    elif isinstance(phase, _Flight) and phase.receiver >= 0:
+        own = phase.receiver
+        left = max(phase.frames - phase.age, 1)
+        way_2 = phase.end_2 - phase.start_3[:2]
+        way_2 = way_2 / (np.linalg.norm(way_2) + 1e-6)
+        need_2 = (phase.end_2 + way_2 * _FOOT_M - match.position_P2[own]) / (left * TICK_S)
+        blend = 0.15 if left > 10 else 1.0
+        velocity_P2[own] = match.velocity_P2[own] * (1 - blend) + need_2 * blend
+        speed = float(np.linalg.norm(velocity_P2[own]))
+        velocity_P2[own] *= min(1.0, 8.5 / max(speed, 1e-6))
+    match.velocity_P2 = velocity_P2
+    match.position_P2 = match.position_P2 + velocity_P2 * TICK_S
+
+
+def _restart_heading(phase: _Dead) -> np.ndarray:
+    """Unit vector from the restart spot into the pitch."""
+    inward_2 = np.array([52.5, 34.0]) - phase.spot_2
+    return np.asarray(inward_2 / (np.linalg.norm(inward_2) + 1e-6))
+
+
+def _advance(match: _Match) -> None:
+    """One tick of the ball."""
+    phase = match.phase
+    phase.age += 1
+    if isinstance(phase, _Flight):
+        match.ball_3 = phase.ball()
+        if phase.age >= phase.frames:
+            _arrive(match, phase)
+    elif isinstance(phase, _Carry):
+        _dribble(match, phase)
+        if phase.age >= phase.frames:
+            _release(match, phase.owner)
+    else:
+        _wait(match, phase)
+
+
+def _dribble(match: _Match, phase: _Carry) -> None:
+    """Put the ball at the carrier's foot."""
+    angle = math.atan2(*phase.heading_2[::-1])
+    turn = (math.atan2(*phase.wanted_2[::-1]) - angle + math.pi) % (2 * math.pi) - math.pi
+    angle += float(np.clip(turn, -5.0 * TICK_S, 5.0 * TICK_S))
+    phase.heading_2 = np.array([math.cos(angle), math.sin(angle)])
+    at_2 = match.position_P2[phase.owner] + phase.heading_2 * (_FOOT_M + phase.gap())
+    fade = 0.72**phase.age
+    match.ball_3 = np.array([at_2[0], at_2[1], 0.0]) + phase.residue_3 * fade
+    at_x, at_y = match.position_P2[phase.owner]
+    if not (4 < at_x < 101 and 3 < at_y < 65):
+        inward_2 = np.array([52.5, 34.0]) - match.position_P2[phase.owner]
+        phase.wanted_2 = inward_2 / np.linalg.norm(inward_2)
+    if phase.age == phase.feint:
+        match.swing(phase.owner, match.now + STRIKE)
+
+
+def _arrive(match: _Match, flight: _Flight) -> None:
+    """The ball reaches a player, or runs out."""
+    rng = match.rng
+    if flight.receiver < 0:
+        _stop_play(match, flight)
+        return
+    match.possession = team_of(flight.receiver)
+    last = match.actions[-1].label if match.actions else "PASS"
+    if last == "PASS" and rng.random() < 0.225:
+        _release(match, flight.receiver)
+    else:
+        match.log("DRIVE", flight.receiver)
+        _start_carry(match, flight.receiver)
+
+
+def _start_carry(match: _Match, owner: int) -> None:
+    """Plan a dribble: its length, pace, direction and touches."""
+    rng = match.rng
+    seconds = float(np.clip(rng.lognormal(math.log(1.5), 0.74), 0.44, 9.0))
+    frames = max(11, round(seconds / TICK_S))
+    count = max(1, round(frames / rng.uniform(11, 19)))
+    edges = np.round(np.linspace(0, frames, count + 1) + np.r_[0, rng.normal(0, 1.3, max(count - 1, 0)), 0])
+    towards_2 = match.ball_3[:2] - match.position_P2[owner]
+    heading_2 = towards_2 / (np.linalg.norm(towards_2) + 1e-6)
+    angle = rng.normal(0, 0.9)
+    wanted_2 = np.array([attack_sign(owner) * math.cos(angle), math.sin(angle)])
+    speed = float(np.clip(rng.lognormal(math.log(2.6), 0.5), 1.0, 6.5))
+    at_2 = match.position_P2[owner] + heading_2 * _FOOT_M
+    match.phase = _Carry(
+        owner=owner,
+        frames=frames,
+        heading_2=heading_2,
+        wanted_2=wanted_2,
+        speed=speed,
+        touches=edges,
+        gaps_m=rng.uniform(0.08, 0.22, count) * speed,
+        residue_3=match.ball_3 - np.array([at_2[0], at_2[1], 0.0]),
+        feint=int(rng.integers(2, frames)) if rng.random() < 0.18 and frames > 20 else -1,
+    )
+
+
+def _release(match: _Match, owner: int) -> None:
+    """The end of a spell on the ball: pass, lose it, or be fouled."""
+    rng = match.rng
+    carried = isinstance(match.phase, _Carry)
+    rival = _nearest_rival(match, owner)
+    gap_m = float(np.linalg.norm(match.position_P2[rival] - match.ball_3[:2]))
+    if carried and gap_m < 3.5 and rng.random() < 0.12:
+        end_2 = match.ball_3[:2] + rng.normal(0, 1.3, 2)
+        if rng.random() < 0.3 / match.density:
+            _stop_play(match, None)
+        else:
+            frames = int(rng.integers(9, 22))
+            match.phase = _Flight(
+                start_3=match.ball_3, end_2=end_2, frames=frames, apex_m=0.05, friction=1.2, receiver=rival
+            )
+        return
+    match.log("PASS", owner)
+    match.swing(owner, match.now)
+    _kick(match, owner, out=rng.random() < 0.12 / math.sqrt(match.density))
+
+
+def _nearest_rival(match: _Match, owner: int) -> int:
+    """Outfield opponent nearest the ball."""
+    first = 12 if team_of(owner) == 0 else 1
+    gaps = np.linalg.norm(match.position_P2[first : first + 10] - match.ball_3[:2], axis=1)
+    return first + int(np.argmin(gaps))
+
+
+def _kick(match: _Match, owner: int, *, out: bool) -> None:
+    """Choose a team mate whose ball takes about as long as real ones do, and send it."""
+    rng = match.rng
+    from_2 = match.ball_3[:2].copy()
+    if out:
+        edge_y = -2.5 if from_2[1] < 34 else 70.5
+        end_2 = np.array([from_2[0] + attack_sign(owner) * rng.uniform(2, 22), edge_y])
+        if abs(from_2[0] - 52.5) > 32 and rng.random() < 0.6:
+            end_2 = np.array([107.5 if from_2[0] > 52.5 else -2.5, from_2[1] + rng.uniform(-15, 15)])
+        receiver = -1
+    else:
+        wish_s = float(np.clip(rng.lognormal(math.log(1.32), 0.42), 0.45, 4.5))
+        first = 11 * team_of(owner)
+        mates = [mate for mate in range(first, first + 11) if mate != owner]
+        meet = match.position_P2[mates] + match.velocity_P2[mates] * wish_s * 0.6
+        gap = np.linalg.norm(meet - from_2, axis=1)
+        cost = np.abs(gap / _pace(gap) - wish_s) + rng.exponential(0.25, len(mates))
+        cost -= 0.012 * attack_sign(owner) * (meet[:, 0] - from_2[0])
+        cost[0] += 1.0
+        best = int(np.argmin(cost))
+        receiver = mates[best]
+        wobble = rng.normal(0, 0.9, 2) * min(wish_s, 1.5)
+        end_2 = np.clip(meet[best] + wobble, (1.5, 1.0), (103.5, 67.0))
+    distance = float(np.linalg.norm(end_2 - from_2))
+    if distance < 2.5:
+        end_2 = from_2 + (end_2 - from_2 + 1e-3) / (distance + 1e-3) * 2.5
+        distance = 2.5
+    seconds = distance / float(_pace(np.array(distance))) * float(rng.lognormal(0, 0.1))
+    lofted = (distance > 20 and rng.random() < 0.5) or rng.random() < 0.05
+    if receiver >= 0 and rng.random() < 0.13:
+        receiver, end_2, seconds = _intercept(match, owner, receiver, from_2, end_2, seconds)
+    seconds *= 1.15 if lofted else 1.0
+    match.phase = _Flight(
+        start_3=match.ball_3,
+        end_2=end_2,
+        frames=max(9, round(seconds / TICK_S)),
+        apex_m=1.226 * seconds**2 if lofted else 0.0,
+        friction=0.12 if lofted else 0.4,
+        receiver=receiver,
+    )
+
+
+def _pace(distance_m: np.ndarray) -> np.ndarray:
+    """Mean speed of a pass over ``distance_m`` metres, m/s: short balls are rolled, long ones driven."""
+    return np.asarray(6.0 + 7.0 * distance_m / (distance_m + 14.0) + 0.09 * distance_m)
+
+
+def _intercept(
+    match: _Match, owner: int, receiver: int, from_2: np.ndarray, end_2: np.ndarray, seconds: float
+) -> tuple[int, np.ndarray, float]:
+    """Give the pass to the opponent nearest its path, if he can get there in time."""
+    share = float(match.rng.uniform(0.45, 0.95))
+    cut_2 = from_2 + (end_2 - from_2) * share
+    first = 12 if team_of(owner) == 0 else 1
+    gaps = np.linalg.norm(match.position_P2[first : first + 10] - cut_2, axis=1)
+    if gaps.min() > 4.5 * seconds * share:
+        return receiver, end_2, seconds
+    return first + int(np.argmin(gaps)), cut_2, seconds * share
+
+
+def _stop_play(match: _Match, flight: _Flight | None) -> None:
+    """Dead time after a ball out (``flight``) or a foul (None)."""
+    rng = match.rng
+    spot_2 = np.clip(match.ball_3[:2], (0.0, 0.0), PITCH_M)
+    thrown = False
+    if flight is not None:
+        match.possession = 1 - match.possession
+        if 0 < match.ball_3[0] < PITCH_M[0]:
+            thrown = True
+        else:
+            spot_2 = np.array([6.0 if spot_2[0] < 52.5 else 99.0, 34.0 + rng.choice([-6.0, 6.0])])
+            match.possession = 0 if spot_2[0] < 52.5 else 1
+    else:
+        thrown = False
+        match.possession = 1 - match.possession if rng.random() < 0.3 else match.possession
+    first = 11 * match.possession
+    taker = first + 1 + int(np.argmin(np.linalg.norm(match.position_P2[first + 1 : first + 11] - spot_2, axis=1)))
+    if not thrown and flight is not None:
+        taker = first
+    drift_2 = np.zeros(2) if flight is None else (flight.end_2 - flight.start_3[:2]) / (flight.frames * TICK_S) * 0.5
+    # The pause makes up for how far the game runs ahead of a real one's pace.
+    pace = EVENTS_PER_MINUTE * match.density / 60
+    ahead_s = len(match.actions) / pace - match.now * TICK_S
+    seconds = float(rng.lognormal(math.log(17.0), 1.0)) * math.exp(float(np.clip(ahead_s / 25, -1.6, 1.2)))
+    seconds = float(np.clip(seconds, 4.0, min(150.0, 8.0 + 0.25 * match.frames * TICK_S)))
+    match.phase = _Dead(
+        frames=round(seconds / TICK_S),
+        spot_2=spot_2,
+        taker=taker,
+        thrown=thrown,
+        rest_3=match.ball_3.copy(),
+        drift_2=drift_2,
+    )
+
+
+def _wait(match: _Match, phase: _Dead) -> None:
+    """Let the ball roll out, be fetched to the spot, and restart when the taker is there."""
+    tau = phase.age * TICK_S
+    rolled_2 = phase.rest_3[:2] + phase.drift_2 * -math.expm1(-1.6 * tau) / 1.6
+    left = phase.frames - phase.age
+    fetch = float(np.clip((60 - left) / 35, 0.0, 1.0))
+    spot_2 = rolled_2 + (phase.spot_2 - rolled_2) * fetch
+    height = 1.9 * fetch if phase.thrown else max(0.0, phase.rest_3[2])
+    match.ball_3 = np.array([spot_2[0], spot_2[1], height])
+    if left > 0:
+        return
+    stand_2 = phase.spot_2 - _restart_heading(phase) * _FOOT_M
+    if np.linalg.norm(match.position_P2[phase.taker] - stand_2) > 0.3 and left > -400:
+        return
+    if phase.thrown:
+        _kick(match, phase.taker, out=False)
+    else:
+        match.log("PASS", phase.taker)
+        match.swing(phase.taker, match.now)
+        _kick(match, phase.taker, out=False)
