@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -101,7 +102,7 @@ def _segments() -> list[np.ndarray]:
 
 def _lines(picture: np.ndarray, view: View) -> None:
     for line in _segments():
-        for start, end in zip(line[:-1], line[1:], strict=True):
+        for start, end in itertools.pairwise(line):
             way = (end - start) / np.linalg.norm(end - start)
             side = np.array([-way[1], way[0]]) * _LINE_M / 2
             # Fine steps keep a long line straight where one end passes the camera.
