@@ -8,7 +8,7 @@ import numpy as np
 
 from e2espot.synthetic.camera import View, smooth
 from e2espot.synthetic.look import Look
-from e2espot.synthetic.simulate import Play
+from e2espot.synthetic.play import Play
 
 FIGURES = 23
 """Players 0-21 and the referee."""

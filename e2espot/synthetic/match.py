@@ -14,7 +14,7 @@ import numpy as np
 
 from e2espot.errors import ConfigurationError
 from e2espot.synthetic.formation import team_of
-from e2espot.synthetic.simulate import Action, Play, simulate
+from e2espot.synthetic.play import Action, Play, simulate
 from e2espot.timeline import game_time, position_ms_of_frame
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from e2espot.synthetic.camera import CUT_AWAY, LIVE, Shots, View
 from e2espot.synthetic.figures import FIGURES, LIMBS, Cast, bodies
 from e2espot.synthetic.look import Colour, Look
 from e2espot.synthetic.panorama import Panorama
-from e2espot.synthetic.simulate import Play
+from e2espot.synthetic.play import Play
 
 BALL_M = 0.22
 _MIN_BALL_PX = 1.9
