@@ -57,6 +57,10 @@ def main() -> int:
         return 2
     count = sum(map(len, splits.values()))
     print(f"{count} games under {args.out}")
+    if args.stats:
+        from e2espot.synthetic.measure import report
+
+        print(report(args.out))
     return 0
 
 

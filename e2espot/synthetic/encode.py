@@ -18,7 +18,7 @@ def write_video(
     pictures: Iterable[np.ndarray],
     look: Look,
     size: tuple[int, int],
-    tick: Callable[[int], None] | None = None,
+    tick: Callable[[int], object] | None = None,
 ) -> None:
     """Encode uint8 BGR pictures [H, W, 3] at 25 frames per second with B-frames and a long GOP."""
     with av.open(str(path), "w") as container:

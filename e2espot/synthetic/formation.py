@@ -66,7 +66,7 @@ def targets(
     for keeper in (0, 11):
         line_x = home_P2[keeper, 0] + 0.06 * (ball_2[0] - 52.5)
         goal_P2[keeper] = (line_x, 34.0 + 0.12 * (ball_2[1] - 34.0))
-    return np.clip(goal_P2, (1.0, 0.5), (104.0, 67.5))
+    return np.asarray(np.clip(goal_P2, (1.0, 0.5), (104.0, 67.5)))
 
 
 def nearest_rank(positions_P2: np.ndarray, ball_2: np.ndarray) -> np.ndarray:

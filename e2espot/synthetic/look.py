@@ -89,7 +89,7 @@ def draw_look(rng: np.random.Generator) -> Look:
         kits=(_kit(rng, dark_first), _kit(rng, not dark_first), (bright,) * 3, (keeper,) * 3, (black,) * 3),
         skin=np.array([140.0, 170.0, 215.0]) * tone,
         ball=(235.0, 245.0, 245.0) if rng.random() < 0.7 else (90.0, 240.0, 250.0),
-        ball_scale=float(rng.uniform(1.25, 1.6)),
+        ball_scale=float(rng.uniform(0.95, 1.2)),
         light=float(rng.uniform(-0.18, 0.18)),
         shadow=float(rng.uniform(0.15, 0.45)),
         sun=(float(rng.uniform(-0.9, 0.9)), float(rng.uniform(-0.4, 0.6))),

@@ -114,7 +114,7 @@ def labels(spec: GameSpec, actions: tuple[Action, ...], shown_T: np.ndarray) -> 
     return json.dumps(body, indent=1) + "\n"
 
 
-def render_game(spec: GameSpec, out: Path, tick: Callable[[int], None] | None = None) -> None:
+def render_game(spec: GameSpec, out: Path, tick: Callable[[int], object] | None = None) -> None:
     """Write one game under ``out``, or nothing: it is built beside its place and renamed into it.
 
     Args:

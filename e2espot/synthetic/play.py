@@ -155,24 +155,7 @@ def simulate(rng: np.random.Generator, *, frames: int, density: float = 1.0) -> 
         frames: length at 25 frames per second.
         density: multiplies the pace of events, by shortening and thinning the pauses.
     """
-    home_P2 = home_positions(rng)
-    owner = int(rng.integers(5, 8)) + 11 * int(rng.integers(2))
-    start_2 = home_P2[owner] + (_FOOT_M, 0.0)
-    ball_3 = np.array([start_2[0], start_2[1], 0.0])
-    match = _Match(
-        rng=rng,
-        frames=frames,
-        density=density,
-        home_P2=home_P2,
-        position_P2=home_P2.copy(),
-        velocity_P2=np.zeros((PLAYERS, 2)),
-        wander_P2=np.zeros((PLAYERS, 2)),
-        rank_P=np.zeros(PLAYERS, dtype=int),
-        ball_3=ball_3,
-        swing_TP=np.zeros((frames, PLAYERS), dtype=np.uint8),
-        phase=_Dead(frames=10, spot_2=ball_3[:2], taker=owner, thrown=False, rest_3=ball_3, drift_2=np.zeros(2)),
-        possession=team_of(owner),
-    )
+    match = _kick_off(rng, frames, density)
     ball_T3 = np.zeros((frames, 3), dtype=np.float32)
     players_TP2 = np.zeros((frames, PLAYERS, 2), dtype=np.float32)
     dead_T = np.zeros(frames, dtype=bool)
@@ -192,6 +175,28 @@ def simulate(rng: np.random.Generator, *, frames: int, density: float = 1.0) -> 
         dead_T=dead_T,
         carrier_T=carrier_T,
         actions=tuple(match.actions),
+    )
+
+
+def _kick_off(rng: np.random.Generator, frames: int, density: float) -> _Match:
+    """Everybody at his anchor, a midfielder about to play the first ball."""
+    home_P2 = home_positions(rng)
+    owner = int(rng.integers(5, 8)) + 11 * int(rng.integers(2))
+    start_2 = home_P2[owner] + (_FOOT_M, 0.0)
+    ball_3 = np.array([start_2[0], start_2[1], 0.0])
+    return _Match(
+        rng=rng,
+        frames=frames,
+        density=density,
+        home_P2=home_P2,
+        position_P2=home_P2.copy(),
+        velocity_P2=np.zeros((PLAYERS, 2)),
+        wander_P2=np.zeros((PLAYERS, 2)),
+        rank_P=np.zeros(PLAYERS, dtype=int),
+        ball_3=ball_3,
+        swing_TP=np.zeros((frames, PLAYERS), dtype=np.uint8),
+        phase=_Dead(frames=10, spot_2=ball_3[:2], taker=owner, thrown=False, rest_3=ball_3, drift_2=np.zeros(2)),
+        possession=team_of(owner),
     )
 
 
@@ -422,8 +427,8 @@ def _stop_play(match: _Match, flight: _Flight | None) -> None:
     # The pause makes up for how far the game runs ahead of a real one's pace.
     pace = EVENTS_PER_MINUTE * match.density / 60
     ahead_s = len(match.actions) / pace - match.now * TICK_S
-    seconds = float(rng.lognormal(math.log(17.0), 1.0)) * math.exp(float(np.clip(ahead_s / 25, -1.6, 1.2)))
-    seconds = float(np.clip(seconds, 4.0, min(150.0, 8.0 + 0.25 * match.frames * TICK_S)))
+    seconds = float(rng.lognormal(math.log(17.0 / min(match.density, 1.0)), 1.0)) * math.exp(float(np.clip(ahead_s / 25, -1.6, 1.2)))
+    seconds = float(np.clip(seconds, 4.0, min(150.0 / min(match.density, 1.0), 8.0 + 0.25 * match.frames * TICK_S)))
     match.phase = _Dead(
         frames=round(seconds / TICK_S),
         spot_2=spot_2,

@@ -1,0 +1,108 @@
+"""What a rendered data set looks like in numbers, beside what was measured on real and engine matches."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+from e2espot.synthetic.play import Action
+from e2espot.timeline import frame_of_position_ms
+
+QUANTILES = (5, 10, 25, 50, 75, 90, 95)
+"""Per cent, for intervals."""
+REFERENCE = {
+    "events per minute": "12.8",
+    "PASS share": "0.56",
+    "DRIVE after PASS": "0.70",
+    "PASS after PASS": "0.20",
+    "interval, s": "0.56 0.72 1.00 1.48 2.28 4.08 7.76",
+    "PASS to DRIVE, s": "0.68 0.80 1.00 1.36 1.80 2.36 2.88",
+    "DRIVE to PASS, s": "0.56 0.72 1.00 1.56 2.68 4.44 6.16",
+}
+"""Counted from 96 real half-matches; shares among the two classes."""
+
+
+def _row(values: np.ndarray, percents: tuple[int, ...], digits: int) -> str:
+    return " ".join(f"{value:.{digits}f}" for value in np.percentile(values, percents)) if len(values) else "-"
+
+
+def event_statistics(games: list[tuple[list[Action], int]]) -> dict[str, str]:
+    """Pace, shares and interval quantiles over games of (actions in order, frames)."""
+    minutes = sum(frames for _, frames in games) / 1500
+    passes = sum(action.label == "PASS" for actions, _ in games for action in actions)
+    count = sum(len(actions) for actions, _ in games)
+    steps = [(a, b) for actions, _ in games for a, b in itertools.pairwise(actions)]
+    gap = {
+        pair: np.array([(b.frame - a.frame) / 25 for a, b in steps if (a.label, b.label) == pair]) for pair in _PAIRS
+    }
+    after_pass = max(1, len(gap["PASS", "DRIVE"]) + len(gap["PASS", "PASS"]))
+    return {
+        "events per minute": f"{count / minutes:.1f}",
+        "PASS share": f"{passes / max(1, count):.2f}",
+        "DRIVE after PASS": f"{len(gap['PASS', 'DRIVE']) / after_pass:.2f}",
+        "PASS after PASS": f"{len(gap['PASS', 'PASS']) / after_pass:.2f}",
+        "interval, s": _row(np.concatenate(list(gap.values())), QUANTILES, 2),
+        "PASS to DRIVE, s": _row(gap["PASS", "DRIVE"], QUANTILES, 2),
+        "DRIVE to PASS, s": _row(gap["DRIVE", "PASS"], QUANTILES, 2),
+    }
+
+
+_PAIRS = [(first, second) for first in ("PASS", "DRIVE") for second in ("PASS", "DRIVE")]
+
+
+def ball_statistics(video: Path, ball_xy_T2: np.ndarray, stride: int = 5) -> dict[str, np.ndarray]:
+    """Width at half height (px), luma above the surroundings and speed (px/frame) of the ball in decoded pictures.
+
+    Args:
+        video: the file.
+        ball_xy_T2: its ``ball_xy``, float [T, 2].
+        stride: every how many pictures to look at.
+    """
+    sizes, contrasts = [], []
+    shape = np.ones(2)
+    with av.open(str(video)) as container:
+        for index, frame in enumerate(container.decode(video=0)):
+            shape = np.array([frame.width, frame.height])
+            if index % stride or np.isnan(ball_xy_T2[index, 0]):
+                continue
+            luma = cv2.cvtColor(frame.to_ndarray(format="bgr24"), cv2.COLOR_BGR2GRAY).astype(np.float32)
+            x, y = (int(v) for v in ball_xy_T2[index] * shape)
+            patch = luma[max(y - 7, 0) : y + 8, max(x - 7, 0) : x + 8]
+            rise = patch - np.median(patch)
+            near = rise[max(0, min(y, 7) - 2) : min(y, 7) + 3, max(0, min(x, 7) - 2) : min(x, 7) + 3]
+            contrasts.append(near.max())
+            rows, columns = np.mgrid[: patch.shape[0], : patch.shape[1]]
+            within = np.hypot(rows - min(y, 7), columns - min(x, 7)) < 5
+            sizes.append(2 * np.sqrt(((rise > near.max() / 2) & within).sum() / np.pi))
+    speed = np.linalg.norm(np.diff(ball_xy_T2 * shape, axis=0), axis=1)
+    return {"size, px": np.array(sizes), "contrast": np.array(contrasts), "speed, px/frame": speed[~np.isnan(speed)]}
+
+
+def report(out: Path) -> str:
+    """The whole table for the data set under ``out``, as text."""
+    games, balls = [], []
+    for labels in sorted(out.glob("rendered/*/*/Labels-ball.json")):
+        tracks = np.load(labels.parent / "tracks.npz")
+        rows = json.loads(labels.read_text())["annotations"]
+        actions = [
+            Action(frame=frame_of_position_ms(int(row["position"])), label=row["label"], player=-1) for row in rows
+        ]
+        games.append((actions, len(tracks["ball_xy"])))
+        balls.append(ball_statistics(next(labels.parent.glob("*.mp4")), tracks["ball_xy"]))
+    lines = [f"{'':24}{'here':44}real matches"]
+    for key, value in event_statistics(games).items():
+        lines.append(f"{key:24}{value:44}{REFERENCE[key]}")
+    lines.append(f"{'ball (10 50 90 %)':24}{'here':44}engine and real clips at 224 lines")
+    for key, reference in BALL_REFERENCE.items():
+        values = np.concatenate([ball[key] for ball in balls])
+        lines.append(f"{key:24}{_row(values, (10, 50, 90), 1):44}{reference}")
+    return "\n".join(lines)
+
+
+BALL_REFERENCE = {"size, px": "2.0 2.5 3.6", "contrast": "120 140 170", "speed, px/frame": "1.0 3.2 8 (in flight)"}
+"""Measured where the ball is alone on grass."""
