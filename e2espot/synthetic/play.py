@@ -427,7 +427,9 @@ def _stop_play(match: _Match, flight: _Flight | None) -> None:
     # The pause makes up for how far the game runs ahead of a real one's pace.
     pace = EVENTS_PER_MINUTE * match.density / 60
     ahead_s = len(match.actions) / pace - match.now * TICK_S
-    seconds = float(rng.lognormal(math.log(17.0 / min(match.density, 1.0)), 1.0)) * math.exp(float(np.clip(ahead_s / 25, -1.6, 1.2)))
+    seconds = float(rng.lognormal(math.log(17.0 / min(match.density, 1.0)), 1.0)) * math.exp(
+        float(np.clip(ahead_s / 25, -1.6, 1.2))
+    )
     seconds = float(np.clip(seconds, 4.0, min(150.0 / min(match.density, 1.0), 8.0 + 0.25 * match.frames * TICK_S)))
     match.phase = _Dead(
         frames=round(seconds / TICK_S),

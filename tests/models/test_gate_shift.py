@@ -68,7 +68,9 @@ def test_temporal_shift_moves_an_eighth_each_way() -> None:
     torch.testing.assert_close(y[:, 4:], x[:, 4:])
 
 
-@pytest.mark.parametrize(("arch", "halo", "dim"), [("rny002_gsm", 26, 368), ("rny008_gsm", 28, 768), ("rny002", 0, 368)])
+@pytest.mark.parametrize(
+    ("arch", "halo", "dim"), [("rny002_gsm", 26, 368), ("rny008_gsm", 28, 768), ("rny002", 0, 368)]
+)
 def test_halo_comes_from_the_blocks(arch: str, halo: int, dim: int) -> None:
     backbone = build_backbone(arch)
     assert (backbone.halo, backbone.feature_dim) == (halo, dim)

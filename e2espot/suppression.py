@@ -1,0 +1,127 @@
+"""From dense scores to events: one event where many neighbouring frames claim it.
+
+Source of soft suppression: Bodla et al., "Soft-NMS", ICCV 2017, along time with the decay
+(distance / window) squared as T-DEED uses it.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from e2espot.errors import ConfigurationError
+from e2espot.events import Event, Scores
+
+Method = Literal["soft", "gaussian", "hard", "peaks"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suppression:
+    """How neighbouring scores are thinned out."""
+
+    method: Method = "soft"
+    """soft: decay (distance/window)^2; gaussian: decay 1 - exp(-distance^2 / 2 sigma^2); hard: remove; peaks: smooth
+    with a Gaussian of sigma, then hard."""
+    window_s: float = 0.8
+    """Reach to each side in seconds."""
+    sigma_s: float = 0.12
+    """Width of the Gaussian in seconds, for gaussian and peaks."""
+    floor: float = 1e-3
+    """Scores below it are no candidates."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work."""
+        if self.window_s <= 0 or self.sigma_s <= 0 or not 0 < self.floor < 1:
+            raise ConfigurationError(
+                f"suppression window_s {self.window_s}, sigma_s {self.sigma_s}, floor {self.floor}: "
+                "give positive seconds and a floor between 0 and 1"
+            )
+
+
+def suppress(scores: Scores, suppression: Suppression | None = None, *, half: int = 1) -> list[Event]:
+    """Events of all classes, by frame."""
+    how = suppression or Suppression()
+    window = max(1, round(how.window_s * float(scores.fps)))
+    sigma = how.sigma_s * float(scores.fps)
+    events = []
+    for column, label in enumerate(scores.label_set.names):
+        score_T = scores.scores_TK[:, column].astype(np.float64)
+        if how.method == "peaks":
+            score_T = smooth(score_T, sigma)
+        frames, confidences = soft_nms(score_T, window=window, floor=how.floor, decay=_decay(how.method, window, sigma))
+        events += [
+            Event(frame=int(frame), label=label, half=half, confidence=float(confidence))
+            for frame, confidence in zip(frames, confidences, strict=True)
+        ]
+    return sorted(events, key=lambda event: (event.frame, event.label))
+
+
+def _decay(method: Method, window: int, sigma: float) -> np.ndarray:
+    distance = np.arange(window + 1, dtype=np.float64)
+    if method == "gaussian":
+        return 1 - np.exp(-(distance**2) / (2 * sigma**2))
+    if method == "soft":
+        return (distance / window) ** 2
+    return np.zeros(window + 1)
+
+
+def soft_nms(
+    score_T: np.ndarray, *, window: int, floor: float = 1e-3, decay: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Greedy suppression of one class.
+
+    Repeatedly the highest remaining score is emitted (ties: the earlier frame) and every remaining
+    score within ``window`` frames is multiplied by ``decay[distance]``. Scores that start or fall
+    below ``floor`` are never emitted. No event is moved and no score raised.
+
+    A heap with stale entries finds the highest score in O(log n); an emission touches its
+    neighbours only. The result equals that definition exactly, multiplication by multiplication.
+
+    Args:
+        score_T: Scores of one class.
+        window: Reach in frames.
+        floor: Smallest candidate.
+        decay: Factor for distances 0 to ``window``; (distance / window)^2 if None.
+
+    Returns:
+        Frames and confidences in order of emission.
+    """
+    if decay is None:
+        decay = (np.arange(window + 1, dtype=np.float64) / window) ** 2
+    current = np.asarray(score_T, dtype=np.float64).copy()
+    alive = current >= floor
+    heap = [
+        (-score, frame) for frame, score in zip(np.flatnonzero(alive).tolist(), current[alive].tolist(), strict=True)
+    ]
+    heapq.heapify(heap)
+    frames: list[int] = []
+    confidences: list[float] = []
+    while heap:
+        negative, frame = heapq.heappop(heap)
+        if not alive[frame]:
+            continue
+        score = float(current[frame])
+        if -negative != score:
+            # Suppressed since it was pushed: back with what is left of it, or gone.
+            if score >= floor:
+                heapq.heappush(heap, (-score, frame))
+            else:
+                alive[frame] = False
+            continue
+        frames.append(frame)
+        confidences.append(score)
+        alive[frame] = False
+        first, end = max(0, frame - window), min(len(current), frame + window + 1)
+        current[first:frame] *= decay[frame - first : 0 : -1]
+        current[frame + 1 : end] *= decay[1 : end - frame]
+    return np.array(frames, dtype=np.int64), np.array(confidences)
+
+
+def smooth(score_T: np.ndarray, sigma: float) -> np.ndarray:
+    """Gaussian mean along time; beyond the ends the first and the last score go on."""
+    reach = max(1, int(np.ceil(4 * sigma)))
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    return np.convolve(np.pad(score_T, reach, mode="edge"), kernel / kernel.sum(), mode="valid")

@@ -1,0 +1,114 @@
+"""Our numbers are SoccerNet's numbers."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from e2espot.errors import AnnotationError, ConfigurationError
+from e2espot.events import LABEL_SETS, Event
+from e2espot.scoring import METRICS, Entry, evaluate, evaluate_events
+
+official = pytest.importorskip("SoccerNet.Evaluation.ActionSpotting", reason="the SoccerNet package is not installed")
+
+
+def official_metric(labels, predictions, classes, metric, framerate):
+    """The package's own functions, fed with what its reader would read from files."""
+    index = {name: i for i, name in enumerate(classes)}
+    targets, closests, detections = [], [], []
+    for game in labels:
+        annotations = [
+            {
+                "gameTime": f"{e.half} - 00:00",
+                "label": e.label,
+                "position": str(e.position_ms),
+                "visibility": "visible" if e.value > 0 else "not shown",
+            }
+            for e in labels[game]
+        ]
+        results = [
+            {"position": str(e.position_ms), "label": e.label, "half": str(e.half), "confidence": e.value}
+            for e in predictions[game]
+        ]
+        t = official.label2vector({"annotations": annotations}, len(classes), framerate, 2, index)
+        d = official.predictions2vector({"predictions": results}, len(classes), 2, framerate, index)
+        targets += t
+        detections += d
+        closests += [nearest(half) for half in t]
+    return official.average_mAP(targets, detections, closests, framerate, np.array(METRICS[metric]))
+
+
+def nearest(target):
+    """Visibility of the nearest label, by the package's rule of borders at whole middles."""
+    out = np.full(target.shape, -1.0)
+    for c in range(target.shape[1]):
+        places = np.flatnonzero(target[:, c])
+        for i, place in enumerate(places):
+            start = 0 if i == 0 else (places[i - 1] + place) // 2
+            stop = len(target) if i == len(places) - 1 else (place + places[i + 1]) // 2
+            out[start:stop, c] = target[place, c]
+    return out
+
+
+@st.composite
+def cases(draw):
+    name = draw(st.sampled_from(["ball-2", "ball-12"]))
+    classes = LABEL_SETS[name].names
+    # A few close times make ties and contested labels; the others reach the edges of the arrays.
+    time = st.one_of(
+        st.integers(0, 12_000),
+        st.integers(0, 300).map(lambda k: 40 * k),
+        st.sampled_from([-45, -30, 7_199_999, 8_000_000]),
+    )
+    half = st.sampled_from([1, 1, 1, 2, 3])
+    label = st.sampled_from([*classes[:3], "Nonsense"])
+    score = st.one_of(st.floats(0, 1), st.sampled_from([0.0, 0.5, 1.0, -0.3, 1.4]))
+    labels, predictions = {}, {}
+    for game in range(draw(st.integers(1, 2))):
+        shown = st.sampled_from([1.0, 1.0, -1.0])
+        truth = st.builds(Entry, half=half, position_ms=time, label=label, value=shown)
+        guess = st.builds(Entry, half=half, position_ms=time, label=label, value=score)
+        labels[f"g{game}"] = draw(st.lists(truth, max_size=12))
+        predictions[f"g{game}"] = draw(st.lists(guess, max_size=16))
+    return LABEL_SETS[name], labels, predictions, draw(st.sampled_from(list(METRICS))), draw(st.sampled_from([2, 25]))
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(cases())
+def test_equals_soccernet(case) -> None:
+    label_set, labels, predictions, metric, framerate = case
+    expected = official_metric(labels, predictions, label_set.names, metric, framerate)
+    got = evaluate(labels, predictions, label_set, [metric], framerate).results[metric]
+    for kind, mean, per_class in (("", *expected[:2]), ("_visible", *expected[2:4]), ("_unshown", *expected[4:])):
+        assert getattr(got, f"mAP{kind}") == pytest.approx(float(mean), abs=1e-9)
+        assert list(getattr(got, f"per_class{kind}").values()) == pytest.approx([float(v) for v in per_class], abs=1e-9)
+
+
+def test_perfect_and_empty() -> None:
+    events = [Event(frame=100 * i, label="PASS") for i in range(1, 20)]
+    both = events + [Event(frame=f.frame + 50, label="DRIVE") for f in events]
+    assert evaluate_events({"g": both}, {"g": both}, LABEL_SETS["ball-2"]).mAP() == 1
+    assert evaluate_events({"g": both}, {"g": []}, LABEL_SETS["ball-2"]).mAP() == 0
+    assert evaluate_events({"g": both}, {"g": events}, LABEL_SETS["ball-2"]).mAP() == 0.5
+
+
+def test_every_frame_survives_the_files_arithmetic() -> None:
+    events = [Event(frame=f, label="PASS") for f in range(0, 75_000, 30)]
+    late = [Event(frame=f + 12, label="PASS", confidence=0.9) for f in range(0, 75_000, 30)]
+    assert (
+        evaluate_events({"g": events}, {"g": late}, LABEL_SETS["ball-2"], ["at1"]).results["at1"].per_class["PASS"] == 1
+    )
+
+
+def test_refusals() -> None:
+    with pytest.raises(AnnotationError, match="no predictions for 1 games"):
+        evaluate({"g": []}, {}, LABEL_SETS["ball-2"])
+    with pytest.raises(ConfigurationError, match="at9"):
+        evaluate({}, {}, LABEL_SETS["ball-2"], ["at9"])
+
+
+def test_table_is_percent() -> None:
+    report = evaluate_events({"g": [Event(frame=1, label="PASS")]}, {"g": []}, LABEL_SETS["ball-2"], ["at1"])
+    assert report.table().splitlines()[0].split() == ["@1"]
+    assert "0.00" in report.table()
+    assert report.to_json()["at1"]["per_class"] == {"PASS": 0.0, "DRIVE": 0.0}
