@@ -146,7 +146,7 @@ def _half_of(path: Path) -> int | None:
 def _game(root: Path, folder: Path, resolution: str, label_file: str) -> Game:
     name = folder.relative_to(root).as_posix()
     name = folder.resolve().name if name == "." else name
-    videos = []
+    videos: list[Video] = []
     for half, stem in ((1, resolution), (1, f"1_{resolution}"), (2, f"2_{resolution}")):
         path = next(
             (folder / f"{stem}{suffix}" for suffix in _SUFFIXES if (folder / f"{stem}{suffix}").is_file()), None

@@ -13,9 +13,8 @@ from e2espot.command import run_command
 from e2espot.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from e2espot.games import Game
-
     from e2espot.events import Event
+    from e2espot.games import Game
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,9 +91,9 @@ def _spot_game(told: Infer, spotter: object, name: str, game: Game) -> list[Even
     import json
 
     import numpy as np
-    from e2espot.calibration import Calibration, apply_calibration
     from tqdm import tqdm
 
+    from e2espot.calibration import Calibration, apply_calibration
     from e2espot.inference import spot_video
     from e2espot.models import Spotter
 

@@ -135,7 +135,7 @@ def load_clips(
     """Batches of one epoch in order, from ``first_step`` on: skipping is arithmetic, nothing is decoded for it."""
     steps = len(dataset) // batch_size
     batches = [[(epoch, step * batch_size + slot) for slot in range(batch_size)] for step in range(first_step, steps)]
-    loader: DataLoader[ClipBatch] = DataLoader(
+    loader: DataLoader[Any] = DataLoader(
         dataset,
         batch_sampler=batches,  # type: ignore[arg-type]
         collate_fn=_collate,

@@ -78,7 +78,8 @@ def _timm_regnet(name: str, *, pretrained: bool) -> nn.Module:
 
     if pretrained:
         try:
-            return timm.create_model(name, pretrained=True, num_classes=0)
+            network: nn.Module = timm.create_model(name, pretrained=True, num_classes=0)
+            return network
         except Exception as error:
             _LOG.warning(
                 "no ImageNet weights for %s (%s); starting from random weights. Connect to huggingface.co once, "
@@ -86,7 +87,8 @@ def _timm_regnet(name: str, *, pretrained: bool) -> nn.Module:
                 name,
                 str(error).splitlines()[0] if str(error) else type(error).__name__,
             )
-    return timm.create_model(name, pretrained=False, num_classes=0)
+    network: nn.Module = timm.create_model(name, pretrained=False, num_classes=0)
+    return network
 
 
 class _ConvNorm(nn.Sequential):

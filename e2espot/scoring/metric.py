@@ -51,11 +51,11 @@ class Entry:
 class MetricResult:
     """One metric; fractions, not percent."""
 
-    mAP: float  # noqa: N815
+    mAP: float
     per_class: dict[str, float]
-    mAP_visible: float  # noqa: N815
+    mAP_visible: float
     per_class_visible: dict[str, float]
-    mAP_unshown: float  # noqa: N815
+    mAP_unshown: float
     per_class_unshown: dict[str, float]
 
     def to_json(self) -> dict[str, Any]:
@@ -249,10 +249,7 @@ def _eleven_points(scores: np.ndarray, hits: np.ndarray, num_labels: int) -> flo
 def _combine(metric: str, curves: Mapping[int, np.ndarray], label_set: LabelSet) -> MetricResult:
     """Mean over tolerances: the value itself for one, trapezoids for several."""
     values = np.stack([curves[seconds] for seconds in METRICS[metric]])
-    if len(values) > 1:
-        values = ((values[:-1] + values[1:]) / 2).sum(0) / (len(values) - 1)
-    else:
-        values = values[0]
+    values = ((values[:-1] + values[1:]) / 2).sum(0) / (len(values) - 1) if len(values) > 1 else values[0]
     means = values.mean(1)
     if len(METRICS[metric]) > 1:
         means[2] *= 17 / 13  # SoccerNet's constant for its 17 classes, applied to every label set

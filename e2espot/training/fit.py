@@ -258,7 +258,7 @@ def _step(run: Run, batch: ClipBatch) -> float:
                 f"the loss is {float(loss)} in epoch {batch.epoch}, clips {list(batch.indexes[own])}; nothing was "
                 "changed by this step. Lower --learning_rate or set --precision fp32, then go on with --resume"
             )
-        run.scaler.scale(loss).backward()
+        run.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         total += float(loss)
     run.scaler.unscale_(run.optimizer)
     torch.nn.utils.clip_grad_norm_(run.spotter.parameters(), 5.0)

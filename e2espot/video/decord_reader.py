@@ -117,7 +117,7 @@ class _ByDecord(_Source):
 
 
 def _by_decord(cut: Cut, width: int, height: int) -> _ByDecord | None:
-    """decord on the cut, or None where it cannot open it or counts other pictures than there are."""
+    """Decord on the cut, or None where it cannot open it or counts other pictures than there are."""
     import decord
 
     decord.logging.set_level(decord.logging.FATAL)

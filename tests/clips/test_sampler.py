@@ -42,7 +42,7 @@ def test_share_of_event_clips() -> None:
 def test_class_shares() -> None:
     picky = sampler(event_fraction=1.0, class_shares=(0.0, 1.0))
     assert all(
-        clip.video == 0 and clip.start <= 900 < clip.start + 50 for clip in map(lambda i: picky.clip(0, i), range(99))
+        clip.video == 0 and clip.start <= 900 < clip.start + 50 for clip in (picky.clip(0, i) for i in range(99))
     )
 
 

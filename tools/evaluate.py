@@ -1,0 +1,137 @@
+"""Score predictions as SoccerNet does: python tools/evaluate.py PREDICTIONS -l LABELS -s test."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from e2espot.command import run_command
+from e2espot.errors import AnnotationError, ConfigurationError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """Score predictions as SoccerNet does."""
+
+    predictions: tyro.conf.Positional[Path]
+    """Folder or zip of <game>/results_spotting.json."""
+    labels: Annotated[Path, tyro.conf.arg(aliases=["-l"])]
+    """Folder or zip of <game>/<label file>."""
+    split: Annotated[str | None, tyro.conf.arg(aliases=["-s"])] = None
+    """Split to score; every labelled game without it."""
+    label_file: str = "Labels-ball.json"
+    """Name of the label files."""
+    label_set: str | None = None
+    """ball-2, ball-12, soccernet-v2-17 or a class.txt; the classes in the label files without it."""
+    fps: int = 25
+    """Bins a second; ball results everywhere use 25."""
+    metric: tuple[Literal["at1", "at2", "at3", "at4", "at5", "tight", "loose"], ...] = (
+        "at1",
+        "at2",
+        "at3",
+        "at4",
+        "at5",
+    )
+    """Metrics to print."""
+    missing: Literal["error", "empty"] = "error"
+    """A labelled game without predictions: refuse, or score it as empty."""
+    json: Path | None = None
+    """Also write all numbers to this file."""
+
+
+class _Files:
+    """A folder or a zip, read alike."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if path.is_dir():
+            self.names = {file.relative_to(path).as_posix() for file in path.rglob("*.json")}
+        elif path.is_file() and zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                self.names = {name for name in archive.namelist() if name.endswith(".json")}
+        else:
+            raise ConfigurationError(f"{path}: neither a folder nor a zip file")
+
+    def text(self, name: str) -> str:
+        try:
+            if self.path.is_dir():
+                return (self.path / name).read_text(encoding="utf-8")
+            with zipfile.ZipFile(self.path) as archive:
+                return archive.read(name).decode()
+        except (OSError, UnicodeDecodeError, zipfile.BadZipFile) as error:
+            raise AnnotationError(f"{self.path}: {name}: cannot be read ({error})") from None
+
+
+def main() -> None:
+    """Read, score, print."""
+    told = tyro.cli(Evaluate)
+    from e2espot.formats.soccernet import label_set_named, label_set_of
+    from e2espot.scoring import evaluate
+
+    labels, predictions = _read(told)
+    if told.label_set is None:
+        label_set = label_set_of(entry.label for entries in labels.values() for entry in entries)
+        print(
+            f"classes: {', '.join(label_set.names)} (those in the label files; SoccerNet averages over the full "
+            "dictionary, give it with --label_set)"
+        )
+    else:
+        label_set = label_set_named(told.label_set)
+    report = evaluate(labels, predictions, label_set, told.metric, told.fps)
+    print(f"mAP in percent over {len(labels)} games, {sum(map(len, labels.values()))} labels")
+    print(report.table())
+    if told.json is not None:
+        from e2espot.formats.atomic import write_atomically
+
+        write_atomically(told.json, json.dumps(report.to_json(), indent=1).encode())
+
+
+def _read(told: Evaluate) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Entries of the labels and predictions of every game to be scored."""
+    from e2espot.formats.soccernet import entries_for_scoring, entries_in
+
+    label_files, prediction_files = _Files(told.labels), _Files(told.predictions)
+    labels, predictions = {}, {}
+    for game in _games(told, label_files):
+        name = f"{game}/{told.label_file}"
+        where = f"{told.labels}: {name}"
+        rows = entries_in(label_files.text(name), "annotations", where)
+        labels[game] = entries_for_scoring(rows, where, labels=True)
+        name = f"{game}/results_spotting.json"
+        where = f"{told.predictions}: {name}"
+        if name in prediction_files.names:
+            rows = entries_in(prediction_files.text(name), "predictions", where)
+            predictions[game] = entries_for_scoring(rows, where, labels=False)
+        elif told.missing == "empty":
+            predictions[game] = []
+        else:
+            raise AnnotationError(f"{where}: missing; --missing empty scores such a game as having no predictions")
+    return labels, predictions
+
+
+def _games(told: Evaluate, label_files: _Files) -> list[str]:
+    """Names of the games to score."""
+    if told.split is not None:
+        from e2espot.games import find_games
+
+        if not told.labels.is_dir():
+            raise ConfigurationError(
+                f"{told.labels} is a zip; --split needs a folder with splits.json or SoccerNet's names"
+            )
+        games = find_games(told.labels, split=told.split, label_file=told.label_file, need_videos=False)
+        names = [game.name for game in games]
+    else:
+        ending = f"/{told.label_file}"
+        names = sorted(name.removesuffix(ending) for name in label_files.names if name.endswith(ending))
+    if not names:
+        raise ConfigurationError(f"{told.labels}: no games with {told.label_file} to score")
+    return names
+
+
+if __name__ == "__main__":
+    run_command(main)
