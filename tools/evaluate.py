@@ -120,9 +120,7 @@ def _games(told: Evaluate, label_files: _Files) -> list[str]:
         from e2espot.games import find_games
 
         if not told.labels.is_dir():
-            raise ConfigurationError(
-                f"{told.labels} is a zip; --split needs a folder with splits.json or SoccerNet's names"
-            )
+            raise ConfigurationError(f"{told.labels} is a zip; --split needs a folder")
         games = find_games(told.labels, split=told.split, label_file=told.label_file, need_videos=False)
         names = [game.name for game in games]
     else:

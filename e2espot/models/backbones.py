@@ -6,7 +6,7 @@ Shapes: B clips, T frames, C channels, H height, W width, D features, N = B * T.
 from __future__ import annotations
 
 import logging
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -58,12 +58,13 @@ class RegNet(Backbone):
     def __init__(self, feature_arch: str, *, pretrained: bool) -> None:
         super().__init__()
         name, _, shift = feature_arch.partition("_")
-        self._features = _timm_regnet(_TIMM_NAMES[name], pretrained=pretrained)
-        self.feature_dim = int(self._features.num_features)
+        network = _timm_regnet(_TIMM_NAMES[name], pretrained=pretrained)
+        self.feature_dim = int(network.num_features)
         if shift:
-            for stage in (self._features.s1, self._features.s2, self._features.s3, self._features.s4):
+            for stage in (network.s1, network.s2, network.s3, network.s4):
                 for block in stage.children():
                     block.conv1 = ShiftedConv(block.conv1, block.conv1.conv.in_channels, shift)
+        self._features: nn.Module = network
 
     def forward(self, frames_BTCHW: Tensor) -> FrameFeatures:
         """Normalised float frames -> features; no heat map."""
@@ -73,13 +74,12 @@ class RegNet(Backbone):
         return FrameFeatures(self._features(x).unflatten(0, (clips, num_frames)), None)
 
 
-def _timm_regnet(name: str, *, pretrained: bool) -> nn.Module:
+def _timm_regnet(name: str, *, pretrained: bool) -> Any:
     import timm
 
     if pretrained:
         try:
-            network: nn.Module = timm.create_model(name, pretrained=True, num_classes=0)
-            return network
+            return timm.create_model(name, pretrained=True, num_classes=0)
         except Exception as error:
             _LOG.warning(
                 "no ImageNet weights for %s (%s); starting from random weights. Connect to huggingface.co once, "
@@ -87,8 +87,7 @@ def _timm_regnet(name: str, *, pretrained: bool) -> nn.Module:
                 name,
                 str(error).splitlines()[0] if str(error) else type(error).__name__,
             )
-    network: nn.Module = timm.create_model(name, pretrained=False, num_classes=0)
-    return network
+    return timm.create_model(name, pretrained=False, num_classes=0)
 
 
 class _ConvNorm(nn.Sequential):

@@ -259,7 +259,7 @@ def _step(run: Run, batch: ClipBatch) -> float:
                 "changed by this step. Lower --learning_rate or set --precision fp32, then go on with --resume"
             )
         run.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        total += float(loss)
+        total += float(loss.detach())
     run.scaler.unscale_(run.optimizer)
     torch.nn.utils.clip_grad_norm_(run.spotter.parameters(), 5.0)
     run.scaler.step(run.optimizer)

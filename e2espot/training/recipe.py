@@ -44,7 +44,7 @@ class Recipe:
     """Clips of an epoch."""
     num_epochs: int = 50
     """Epochs."""
-    warm_up_epochs: float = 3
+    warm_up_epochs: float = 3.0
     """Epochs over which the learning rate rises."""
     learning_rate: Annotated[float, tyro.conf.arg(aliases=["-lr"])] = 1e-3
     """Highest learning rate."""
@@ -145,5 +145,5 @@ def merge(base: Recipe, fields: dict[str, Any]) -> Recipe:
         fits = isinstance(value, want) or (want is float and isinstance(value, int)) or (want is str and name == "fps")
         if not fits or (want is not bool and isinstance(value, bool)):
             raise ConfigurationError(f"recipe field {name} is {value!r}; expected {want.__name__}")
-    fixed = {name: str(value) if name == "fps" else value for name, value in fields.items()}
+    fixed: dict[str, Any] = {name: str(value) if name == "fps" else value for name, value in fields.items()}
     return dataclasses.replace(base, **fixed)
