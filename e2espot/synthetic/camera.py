@@ -103,7 +103,7 @@ def follow(rng: np.random.Generator, play: Play, look: Look, size: tuple[int, in
     """
     frames = len(play.ball_T3)
     unit = size[1] / 224
-    target_T2 = smooth(np.clip(play.ball_T3[:, :2], (2, -1), (103, 69)).astype(float), 22.0, lag=5)
+    target_T2 = smooth(np.clip(play.ball_T3[:, :2], (2, -1), (103, 69)).astype(float), 9.0, lag=27)
     view_m = size[0] / unit / (look.player_px / PLAYER_M)
     target_T2 += noise(rng, frames, 30.0, 2) * np.array([0.05, 0.02]) * view_m
     # Wide pictures need not follow the ball across the pitch; close ones must.

@@ -144,13 +144,27 @@ def ball_track(stage: Stage) -> tuple[np.ndarray, np.ndarray]:
     """Painted ball centres float32 [T, 2] as shares of the picture (NaN unseen) and visibility bool [T]."""
     frames = len(stage.play.ball_T3)
     xy_T2 = np.full((frames, 2), np.nan, dtype=np.float32)
+    visible_T = np.zeros(frames, dtype=bool)
     size = np.array(stage.size)
     for picture in np.flatnonzero(stage.shots.kind_T == LIVE):
         view = stage.shots.view(int(picture), stage.look, stage.size)
         at_2 = (ball_pixels(stage, float(picture), view)[0] + 0.5) / size
         if (at_2 >= 0).all() and (at_2 < 1).all():
             xy_T2[picture] = at_2
-    return xy_T2, np.asarray(~np.isnan(xy_T2[:, 0]))
+            visible_T[picture] = not _hidden(stage, float(picture), view, at_2 * size - 0.5)
+    return xy_T2, visible_T
+
+
+def _hidden(stage: Stage, moment: float, view: View, at_2: np.ndarray) -> bool:
+    """Whether a limb of a figure nearer to the camera covers the ball's centre ``at_2`` [2], pixels."""
+    crew = bodies(stage.people, moment, view, stage.look)
+    ball_depth = float((np.array([*stage.play.ball_T3[int(moment), :2], 0.0]) - view.centre_3) @ view.axes_33[2])
+    point = (float(at_2[0]) * 16, float(at_2[1]) * 16)
+    return any(
+        cv2.pointPolygonTest(quad, point, False) >= 0
+        for figure in np.flatnonzero(crew.seen_N & (crew.depth_N < ball_depth) & (crew.depth_N > ball_depth - 8))
+        for quad in crew.limbs_NLV2[figure]
+    )
 
 
 def players_track(stage: Stage) -> np.ndarray:

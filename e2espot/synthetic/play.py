@@ -273,6 +273,9 @@ def _dribble(match: _Match, phase: _Carry) -> None:
         phase.wanted_2 = inward_2 / np.linalg.norm(inward_2)
     if phase.age == phase.feint:
         match.swing(phase.owner, match.now + STRIKE)
+    # A dribble touch swings the leg like a kick: a swing alone must not tell a pass.
+    if phase.age + STRIKE in phase.touches[1:-1]:
+        match.swing(phase.owner, match.now + STRIKE)
 
 
 def _arrive(match: _Match, flight: _Flight) -> None:
@@ -446,7 +449,9 @@ def _wait(match: _Match, phase: _Dead) -> None:
     tau = phase.age * TICK_S
     rolled_2 = phase.rest_3[:2] + phase.drift_2 * -math.expm1(-1.6 * tau) / 1.6
     left = phase.frames - phase.age
-    fetch = float(np.clip((60 - left) / 35, 0.0, 1.0))
+    # Somebody walks it there at 4.5 m/s: a ball that flies by itself would announce the restart.
+    carried = max(35.0, float(np.linalg.norm(phase.spot_2 - rolled_2)) / 4.5 / TICK_S)
+    fetch = float(np.clip((25 + carried - left) / carried, 0.0, 1.0)) if left < 25 + carried else 0.0
     spot_2 = rolled_2 + (phase.spot_2 - rolled_2) * fetch
     height = 1.9 * fetch if phase.thrown else max(0.0, phase.rest_3[2])
     match.ball_3 = np.array([spot_2[0], spot_2[1], height])
