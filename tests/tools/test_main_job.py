@@ -1,0 +1,136 @@
+"""The loop a user runs: train from raw video, infer on a file, score; all through the command lines."""
+
+import json
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from e2espot.clips.loader import load_clips
+from e2espot.events import Event
+from e2espot.formats.soccernet import write_labels
+from e2espot.training import checkpoints
+from e2espot.training.fit import _save, _step, fit, setup
+from e2espot.training.recipe import Recipe, merge, read_recipe
+
+ROOT = Path(__file__).parents[2]
+
+
+def tool(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "tools" / f"{name}.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+
+def write_game(folder: Path, seed: int, num_frames: int = 150) -> None:
+    """A bright dot that moves; where it turns is a PASS."""
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True)
+    events, place, speed = [], np.array([32.0, 32.0]), np.array([1.0, 0.5])
+    with av.open(str(folder / "224p.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for k in range(num_frames):
+            if k % 25 == 20:
+                events.append(Event(frame=k, label="PASS"))
+                speed = rng.uniform(-1.5, 1.5, 2)
+            place = (place + speed) % (90, 60)
+            picture = np.full((64, 96, 3), 90, np.uint8)
+            x, y = place.astype(int)
+            picture[y : y + 4, x : x + 4] = 250
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    write_labels(folder / "Labels-ball.json", url_local=folder.name, events=events, fps=Fraction(25))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("data")
+    for seed, name in enumerate(("a", "b")):
+        write_game(root / "toy" / name, seed)
+    (root / "splits.json").write_text(json.dumps({"train": ["toy/a"], "valid": ["toy/b"], "test": ["toy/b"]}))
+    return root
+
+
+SMALL = ("--size", "96x64", "--clip_len", "16", "--epoch_clips", "8", "--num_epochs", "2", "--save_every", "1")
+
+
+@pytest.fixture(scope="module")
+def run(data: Path, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    done = tool("train", data, "-s", folder, "--recipe", "laptop", *SMALL)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_run_folder(run: Path) -> None:
+    assert (run / "best.safetensors").is_file()
+    assert (run / "config.yaml").is_file()
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == [0, 1]
+    assert all(0 <= row["valid_mAP@1"] <= 1 for row in rows)
+
+
+def test_infer_and_evaluate(run: Path, data: Path, tmp_path: Path) -> None:
+    done = tool("infer", run, data, "-s", "test", "-o", tmp_path / "out", "--save_scores")
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "out" / "toy" / "b" / "results_spotting.json").read_text())
+    assert result["UrlLocal"] == "toy/b"
+    assert set(result["predictions"][0]) == {"gameTime", "label", "position", "half", "confidence"}
+    with np.load(tmp_path / "out" / "toy" / "b" / "scores.npz") as scores:
+        assert scores["scores_TK"].shape == (75, 2)
+    scored = tool("evaluate", tmp_path / "out", "-l", data, "-s", "test", "--json", tmp_path / "scores.json")
+    assert scored.returncode == 0, scored.stderr
+    assert set(json.loads((tmp_path / "scores.json").read_text())) == {"at1", "at2", "at3", "at4", "at5"}
+
+
+def test_loose_video_and_refusals(run: Path, data: Path, tmp_path: Path) -> None:
+    video = data / "toy" / "b" / "224p.mp4"
+    assert tool("infer", run, video, "-o", tmp_path).returncode == 0
+    assert (tmp_path / "224p" / "results_spotting.json").is_file()
+    (tmp_path / "text.mp4").write_text("not a video")
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    for wrong in (tmp_path / "none.mp4", tmp_path / "text.mp4", tmp_path / "empty.mp4"):
+        refused = tool("infer", run, wrong, "-o", tmp_path / "bad")
+        assert refused.returncode == 2
+        assert refused.stderr.count("error:") == 1
+        assert "Traceback" not in refused.stderr
+        assert wrong.name in refused.stderr
+    assert not (tmp_path / "bad").exists()
+    twins = tool("infer", run, video, data / "toy" / "a" / "224p.mp4", "-o", tmp_path / "twins")
+    assert twins.returncode == 2
+    assert "overwrite" in twins.stderr
+    assert tool("train", data, "-s", run, "--recipe", "laptop").returncode == 2
+
+
+def test_unknown_class_names_file_entry_and_field(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "class.txt").write_text("GOAL\n")
+    done = tool("train", data, "-s", tmp_path / "run", "--label_set", tmp_path / "class.txt")
+    assert done.returncode == 2
+    assert "Labels-ball.json: annotations[0]: unknown label 'PASS'" in done.stderr
+
+
+def test_resumed_equals_uninterrupted(data: Path, tmp_path: Path) -> None:
+    """A run in one piece, and one stopped after a step and taken up again, end with the same bytes."""
+    recipe = merge(
+        merge(Recipe(), read_recipe("laptop")),
+        {"size": "96x64", "clip_len": 16, "epoch_clips": 8, "num_epochs": 2, "num_workers": 0},
+    )
+    fit(setup(data, tmp_path / "whole", recipe))
+    half = setup(data, tmp_path / "half", recipe)
+    _step(half, next(load_clips(half.dataset, epoch=0, batch_size=recipe.batch_size, num_workers=0)))
+    half.progress.step = 1
+    _save(half)
+    resumed = setup(data, tmp_path / "half", recipe, resume=True)
+    assert resumed.progress.step == 1
+    fit(resumed)
+    one, two = (checkpoints.load_state(tmp_path / name) for name in ("whole", "half"))
+    assert one is not None
+    assert two is not None
+    for name, value in one["spotter"].items():
+        assert np.array_equal(value.numpy(), two["spotter"][name].numpy()), name
+    best = "best.safetensors"
+    assert (tmp_path / "whole" / best).read_bytes() == (tmp_path / "half" / best).read_bytes()
