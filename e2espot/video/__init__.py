@@ -1,6 +1,18 @@
-"""Video files as frames on a constant grid: ``probe``, ``open_reader``, ``stream_frames``."""
+"""Video in, frames out: what a player shows when, read at random or streamed in order."""
 
+from e2espot.video.presentation import COLOUR_RULE, Presentation, index_video, pictures_of_grid
 from e2espot.video.reader import FrameReader, VideoInfo, open_reader, probe
 from e2espot.video.stream import Chunk, stream_frames
 
-__all__ = ["Chunk", "FrameReader", "VideoInfo", "open_reader", "probe", "stream_frames"]
+__all__ = [
+    "COLOUR_RULE",
+    "Chunk",
+    "FrameReader",
+    "Presentation",
+    "VideoInfo",
+    "index_video",
+    "open_reader",
+    "pictures_of_grid",
+    "probe",
+    "stream_frames",
+]

@@ -1,194 +1,278 @@
-"""Which picture of a file a player shows when, from its time stamps alone: nothing is decoded.
+"""Which picture a player shows when: the index of one video file, by a demux-only pass.
 
-Decoders count coded pictures, players show pictures. Edit lists hide coded pictures, headers
-lie about rates, streams start late and lose pictures; only the time stamps of the packets
-and their discard flags tell what is on the screen at a given moment.
+A file holds coded pictures; a player shows some of them, each from its time stamp to the
+next one's. Edit lists hide pictures, B-frames store them out of order, headers lie about
+rate and count. So time stamps are read off the packets themselves, and everything in the
+library that speaks of frames goes through ``pictures_of_grid``.
+
+Words used here: a *packet* is counted in the order of the file (decoding order), a
+*picture* by its rank among the shown ones (presentation order), a *frame* on the grid.
+
+Array suffixes: P = pictures shown, M = packets, K = frames of the grid, S = segments.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 
 from e2espot.errors import VideoError
+from e2espot.timeline import DEFAULT_FPS, num_frames_of_duration
+from e2espot.video.demux import NO_STAMP, Scan, scan
+from e2espot.video.starts import Start
 
-_NAL_CODECS = ("h264", "hevc")
+COLOUR_RULE = "as tagged, untagged = bt601"
+"""How YUV becomes RGB in every reader: by the matrix and range the stream names, as a player does."""
+
+_MATRICES = {1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
+_INT64_SAFE = 2**62
+_LONGEST_S = 24 * 3600
+
+Order = Literal["stamps", "decoded"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Presentation:
-    """The index of one video stream."""
+    """The index of one file: what is shown when, and where decoding can begin."""
 
     path: Path
     """The file."""
+    byte_size: int
+    """Its size when it was indexed."""
+    mtime_ns: int
+    """Its modification time when it was indexed."""
     stream_index: int
-    """Stream in the container."""
-    codec: str
-    """FFmpeg's name of the codec."""
-    width: int
-    """Coded width in pixels, before rotation."""
-    height: int
-    """Coded height in pixels, before rotation."""
-    rotation: int
-    """Degrees a player turns the picture by, counter-clockwise: 0, 90, 180 or 270."""
+    """The video stream within the container."""
+    format_name: str
+    """FFmpeg's name of the container."""
+    codec_name: str
+    """FFmpeg's name of the codec, ``h264``."""
+    pixel_format: str
+    """FFmpeg's name of the decoded layout, ``yuv420p``."""
+    coded_width: int
+    """Width of a decoded picture in pixels, before rotation."""
+    coded_height: int
+    """Height of a decoded picture in pixels, before rotation."""
+    rotation_degrees: int
+    """Turn a player applies, counter-clockwise: 0, 90, 180 or 270."""
+    matrix: str
+    """YUV matrix by which the picture is converted: ``bt601``, ``bt709``, ..."""
     time_base: Fraction
-    """Seconds of one tick of the time stamps."""
-    pts: np.ndarray
-    """int64 time stamps of the shown pictures, rising."""
-    packet_pts: np.ndarray
-    """int64 time stamp of each packet, in decoding order, hidden ones included."""
-    packet_starts: np.ndarray
-    """bool, whether decoding can start cleanly at the packet (IDR in H.264 and HEVC)."""
+    """Seconds of one tick."""
+    pts_P: np.ndarray
+    """int64 ticks; when each shown picture begins, not decreasing."""
+    packet_P: np.ndarray
+    """int64; the packet of each shown picture. Under ``order == "decoded"`` only its count is meant."""
+    pts_M: np.ndarray
+    """int64 ticks of each packet."""
+    dts_M: np.ndarray
+    """int64 ticks of each packet; where the file gives none, its pts."""
+    shown_M: np.ndarray
+    """bool; whether a player shows the packet's picture."""
+    start_packet_S: np.ndarray
+    """int64; packets at which decoding may begin, increasing; the first is the first packet fit for it."""
+    start_picture_S: np.ndarray
+    """int64; the first picture of each segment. A segment's pictures never need packets before its start."""
+    last_duration: Fraction
+    """Ticks the last picture is shown for: the median distance of two pictures."""
+    order: Order
+    """``stamps``: a decoded picture is known by its time stamp. ``decoded``: only by its place after a start."""
+    truncated: bool
+    """Whether the file breaks off before the end its header promises."""
+
+    @property
+    def num_pictures(self) -> int:
+        """Pictures a player shows."""
+        return len(self.pts_P)
+
+    @property
+    def num_packets(self) -> int:
+        """Coded pictures, hidden ones included."""
+        return len(self.pts_M)
+
+    @property
+    def width(self) -> int:
+        """Width as shown, in pixels."""
+        return self.coded_height if self.rotation_degrees in (90, 270) else self.coded_width
+
+    @property
+    def height(self) -> int:
+        """Height as shown, in pixels."""
+        return self.coded_width if self.rotation_degrees in (90, 270) else self.coded_height
 
     @property
     def first_picture_s(self) -> Fraction:
-        """Time stamp of the first shown picture in seconds."""
-        return int(self.pts[0]) * self.time_base
+        """Seconds from the container's zero to the first shown picture."""
+        return int(self.pts_P[0]) * self.time_base
 
     @property
-    def source_fps(self) -> float:
-        """Mean rate of the shown pictures."""
-        if len(self.pts) < 2:
-            return 25.0
-        return float((len(self.pts) - 1) / (int(self.pts[-1] - self.pts[0]) * self.time_base))
+    def duration_s(self) -> Fraction:
+        """Seconds from the first shown picture to the end of the last."""
+        return (int(self.pts_P[-1]) - int(self.pts_P[0]) + self.last_duration) * self.time_base
+
+    @property
+    def average_fps(self) -> float:
+        """Pictures per second over the whole file, for display."""
+        return float(self.num_pictures / self.duration_s)
+
+    def segment_of(self, picture: int) -> int:
+        """Segment that holds ``picture``."""
+        return int(np.searchsorted(self.start_picture_S, picture, side="right")) - 1
+
+    def pictures_of_segment(self, segment: int) -> tuple[int, int]:
+        """Half-open range of the pictures of ``segment``."""
+        after = segment + 1
+        end = int(self.start_picture_S[after]) if after < len(self.start_picture_S) else self.num_pictures
+        return int(self.start_picture_S[segment]), end
 
 
-def pictures_of_grid(pts: np.ndarray, time_base: Fraction, fps: Fraction) -> np.ndarray:
-    """Picture shown at the middle of each grid frame, in exact integer arithmetic.
-
-    Picture ``i`` is shown on ``[pts[i], pts[i + 1])``, the last one for the median duration.
-    Grid frame ``k`` looks at ``(k + 1/2) / fps`` seconds after the first picture.
+def pictures_of_grid(presentation: Presentation, fps: Fraction) -> np.ndarray:
+    """Rank of the picture on show in the middle of each grid frame.
 
     Args:
-        pts: Rising int64 time stamps of the shown pictures.
-        time_base: Seconds of one tick.
-        fps: Rate of the grid.
+        presentation: The file's index.
+        fps: Frames per second of the grid.
 
     Returns:
-        int64 rank of the picture for each grid frame; the identity for constant video at ``fps``.
+        int64 ``(K,)``: for frame k the picture shown ``(k + 1/2) / fps`` seconds after the first
+        one began. Exact: a picture that begins at that very instant counts as shown.
     """
-    since = pts - pts[0]
-    last = int(np.median(np.diff(pts))) if len(pts) > 1 else max(1, round(1 / (25 * time_base)))
-    end = int(since[-1]) + max(1, last)
-    num_frames = max(0, math.ceil(end * time_base * fps - Fraction(1, 2)))
-    # since <= (2k + 1) / (2 fps tb)  <=>  since <= floor of it, as `since` is whole.
-    step = 1 / (2 * fps * time_base)
-    odd = 2 * np.arange(num_frames, dtype=object) + 1
-    ticks = np.array(odd * step.numerator // step.denominator, dtype=np.int64)
-    return np.searchsorted(since, ticks, side="right") - 1
+    num_frames = num_frames_of_duration(presentation.duration_s, fps)
+    # (k + 1/2) / fps / time_base = (2k + 1) * ticks, and stamps are whole: floor() loses nothing.
+    ticks = 1 / (2 * fps * presentation.time_base)
+    safe = (2 * num_frames + 1) * ticks.numerator < _INT64_SAFE and ticks.denominator < _INT64_SAFE
+    middles = 2 * np.arange(num_frames, dtype=np.int64 if safe else object) + 1
+    elapsed_K = (middles * ticks.numerator // ticks.denominator).astype(np.int64)
+    return np.searchsorted(presentation.pts_P - presentation.pts_P[0], elapsed_K, side="right") - 1
 
 
-def index_video(path: Path) -> Presentation:
-    """Read the packets of the first real video stream.
+def matrix_name(colorspace: int) -> str:
+    """FFmpeg's colour space number -> name of the matrix pictures are converted by."""
+    return _MATRICES.get(colorspace, "bt601")
+
+
+def index_video(path: Path | str, *, allow_truncated: bool = False) -> Presentation:
+    """Read the time stamps of every picture of a file, without decoding them.
+
+    Args:
+        path: The file.
+        allow_truncated: Take a file that breaks off as far as it goes.
 
     Raises:
-        VideoError: missing, empty, not a video, without pictures, or cut off.
+        VideoError: the file is missing, empty, not a video, holds no pictures, cannot be
+            decoded, or carries time stamps nobody can follow. One line that names the file.
     """
-    import av
-
-    path = Path(path)
-    if not path.is_file():
-        raise VideoError(f"{path}: no such video file")
-    if path.stat().st_size == 0:
-        raise VideoError(f"{path}: the file is empty")
-    try:
-        with av.open(str(path), metadata_errors="replace") as container:
-            streams = [s for s in container.streams.video if not _is_cover(s)]
-            if not streams:
-                raise VideoError(f"{path}: no video stream in it; give a file with pictures")
-            return _index_stream(path, container, streams[0])
-    except av.FFmpegError as error:
-        raise VideoError(f"{path}: not a readable video ({error.strerror or error})") from None
-    except (ValueError, OverflowError, IndexError) as error:
-        raise VideoError(f"{path}: a broken video header ({error})") from None
+    presentation = presentation_of_scan(scan(Path(path)))
+    if presentation.truncated and not allow_truncated:
+        raise VideoError(
+            f"{path}: breaks off after {float(presentation.duration_s):.1f} s; copy or download it again, "
+            "or pass --allow_truncated to use it up to there"
+        )
+    return presentation
 
 
-def _is_cover(stream: Any) -> bool:
-    return bool(getattr(stream.disposition, "value", 0) & 0x400)
+def presentation_of_scan(found: Scan) -> Presentation:
+    """What the packets of a file mean; pure.
 
-
-def _index_stream(path: Path, container: Any, stream: Any) -> Presentation:
-    pts: list[int] = []
-    shown: list[bool] = []
-    starts: list[bool] = []
-    for packet in container.demux(stream):
-        stamp = packet.pts if packet.pts is not None else packet.dts
-        if packet.size == 0 or stamp is None:
-            continue
-        pts.append(stamp)
-        shown.append(not packet.is_discard)
-        starts.append(packet.is_keyframe and _starts_cleanly(stream, packet))
-    if not any(shown):
-        raise VideoError(f"{path}: the video stream holds no pictures")
-    if stream.codec_context is None:
-        raise VideoError(f"{path}: no decoder for its codec; convert the file to H.264")
-    if "mp4" in container.format.name and stream.frames > len(pts):
-        raise VideoError(f"{path}: cut off: {len(pts)} of {stream.frames} pictures are there; copy the file again")
-    packet_pts = np.array(pts, dtype=np.int64)
-    packet_starts = np.array(starts)
-    if not packet_starts.any():
-        packet_starts[0] = True
-    return Presentation(
-        path=path,
-        stream_index=stream.index,
-        codec=stream.codec_context.name,
-        width=stream.codec_context.width,
-        height=stream.codec_context.height,
-        rotation=_rotation(path, stream.index),
-        time_base=Fraction(stream.time_base),
-        pts=np.unique(packet_pts[np.array(shown)]),
-        packet_pts=packet_pts,
-        packet_starts=packet_starts,
+    Raises:
+        VideoError: the time stamps are missing or contradict each other.
+    """
+    order: Order = "decoded" if found.format_name == "avi" and found.reorders else "stamps"
+    pts_M, dts_M = _stamps(found)
+    start_M = found.start_M.copy()
+    begins = np.flatnonzero(start_M)
+    if len(begins) == 0:  # no picture is fit; begin where the decoder finds something
+        begins = np.zeros(1, dtype=np.int64)
+        start_M[0] = Start.OPEN
+    shown_M = found.shown_M & (np.arange(len(pts_M)) >= begins[0])
+    if order == "stamps":
+        shown_M &= pts_M >= pts_M[begins[0]]
+    if not shown_M.any():
+        raise VideoError(f"{found.path}: its edit list or time stamps hide every picture; the file is damaged")
+    shown = np.flatnonzero(shown_M)
+    packet_P = shown if order == "decoded" else shown[np.argsort(pts_M[shown], kind="stable")]
+    pts_P = np.sort(pts_M[shown])
+    start_packet_S, start_picture_S = _segments(pts_M, shown_M, start_M, pts_P, order)
+    presentation = Presentation(
+        path=found.path,
+        byte_size=found.byte_size,
+        mtime_ns=found.mtime_ns,
+        stream_index=found.stream_index,
+        format_name=found.format_name,
+        codec_name=found.codec_name,
+        pixel_format=found.pixel_format,
+        coded_width=found.width,
+        coded_height=found.height,
+        rotation_degrees=found.rotation_degrees,
+        matrix=matrix_name(found.colorspace),
+        time_base=found.time_base,
+        pts_P=pts_P,
+        packet_P=packet_P,
+        pts_M=pts_M,
+        dts_M=dts_M,
+        shown_M=shown_M,
+        start_packet_S=start_packet_S,
+        start_picture_S=start_picture_S,
+        last_duration=_last_duration(found, pts_P),
+        order=order,
+        truncated=found.broke_off or len(pts_M) < found.header_frames,
     )
+    if presentation.duration_s > _LONGEST_S:
+        raise VideoError(f"{found.path}: its time stamps span {float(presentation.duration_s):.0f} s; convert it anew")
+    return presentation
 
 
-def _rotation(path: Path, stream_index: int) -> int:
-    """Display rotation, known only with the first decoded picture."""
-    import av
-
-    with av.open(str(path), metadata_errors="replace") as container:
-        try:
-            for frame in container.decode(container.streams[stream_index]):
-                return int(getattr(frame, "rotation", 0)) % 360
-        except av.FFmpegError as error:
-            raise VideoError(f"{path}: its first picture cannot be decoded ({error.strerror or error})") from None
-    raise VideoError(f"{path}: none of its pictures can be decoded")
-
-
-def _starts_cleanly(stream: Any, packet: Any) -> bool:
-    """Whether a key packet is one from which every later shown picture decodes rightly.
-
-    H.264 and HEVC flag recovery points as key packets too; after those the first pictures lack
-    their references.
-    """
-    codec = stream.codec_context.name if stream.codec_context else ""
-    if codec not in _NAL_CODECS:
-        return True
-    kinds = _nal_kinds(bytes(packet), stream.codec_context.extradata or b"", codec)
-    return 5 in kinds if codec == "h264" else bool(kinds & set(range(16, 22)))
+def _stamps(found: Scan) -> tuple[np.ndarray, np.ndarray]:
+    pts_M, dts_M = found.pts_M.copy(), found.dts_M.copy()
+    missing = pts_M == NO_STAMP
+    if missing.any() and (not found.reorders or found.format_name == "avi"):
+        pts_M[missing] = dts_M[missing]
+        missing = pts_M == NO_STAMP
+    if missing.any():
+        raise VideoError(
+            f"{found.path}: {missing.sum()} of its {len(missing)} pictures carry no time stamp; "
+            "convert it with tools/transcode.py"
+        )
+    dts_M[dts_M == NO_STAMP] = pts_M[dts_M == NO_STAMP]
+    return pts_M, dts_M
 
 
-def _nal_kinds(data: bytes, extradata: bytes, codec: str) -> set[int]:
-    kinds = set()
-    if extradata[:1] == b"\x01":
-        size = (extradata[4 if codec == "h264" else 21] & 3) + 1
-        at = 0
-        while at + size < len(data):
-            length = int.from_bytes(data[at : at + size], "big")
-            kinds.add(_nal_kind(data[at + size], codec))
-            at += size + max(1, length)
+def _segments(
+    pts_M: np.ndarray, shown_M: np.ndarray, start_M: np.ndarray, pts_P: np.ndarray, order: Order
+) -> tuple[np.ndarray, np.ndarray]:
+    """Packets at which decoding may begin, and the first picture decoded from there."""
+    begins = np.flatnonzero(start_M)
+    # A start separates the file only if all shown before it is shown earlier, all after it later.
+    before = np.maximum.accumulate(pts_M)
+    after = np.minimum.accumulate(pts_M[::-1])[::-1]
+    first = begins[0]
+    kept = [first]
+    for begin in begins[1:]:
+        separates = before[begin - 1] < pts_M[begin] <= after[begin]
+        if start_M[begin] == Start.CLEAN if order == "decoded" else separates:
+            kept.append(begin)
+    packets = np.array(kept, dtype=np.int64)
+    if order == "decoded":
+        pictures = np.cumsum(shown_M)[packets] - shown_M[packets]
     else:
-        at = data.find(b"\x00\x00\x01")
-        while 0 <= at < len(data) - 3:
-            kinds.add(_nal_kind(data[at + 3], codec))
-            at = data.find(b"\x00\x00\x01", at + 3)
-    return kinds
+        pictures = np.searchsorted(pts_P, pts_M[packets], side="left")
+    # Two starts may share a picture when the first one's own are all hidden: the later start is as good.
+    last = np.append(pictures[1:] != pictures[:-1], True) & (pictures < len(pts_P))
+    packets, pictures = packets[last], pictures[last].astype(np.int64)
+    return packets, pictures
 
 
-def _nal_kind(head: int, codec: str) -> int:
-    return head & 31 if codec == "h264" else head >> 1 & 63
+def _last_duration(found: Scan, pts_P: np.ndarray) -> Fraction:
+    if len(pts_P) > 1:
+        steps = np.sort(np.diff(pts_P))
+        middle = len(steps) // 2
+        median = Fraction(int(steps[middle]) + int(steps[~middle]), 2)
+        if median > 0:
+            return median
+    if found.duration_M[-1] > 0:
+        return Fraction(int(found.duration_M[-1]))
+    return 1 / ((found.average_rate or DEFAULT_FPS) * found.time_base)

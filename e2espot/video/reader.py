@@ -1,27 +1,32 @@
-"""Random access to the pictures of a video by grid frame."""
+"""Frames of the grid from one video: the interface the rest of the library reads through.
+
+Shapes: T = frames asked for, H x W = as shown or as asked for, C = red, green, blue.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
-from types import TracebackType
-from typing import Literal, Protocol, Self
+from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 import numpy as np
 
-from e2espot.timeline import DEFAULT_FPS
-from e2espot.video.presentation import Presentation, index_video, pictures_of_grid
+from e2espot.errors import VideoError
+from e2espot.timeline import DEFAULT_FPS, num_frames_of_duration
+from e2espot.video.presentation import COLOUR_RULE, Presentation, index_video, pictures_of_grid
 
-COLOUR_RULE = "matrix and range as the stream is tagged; untagged is BT.601"
-"""How YUV becomes RGB."""
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import TracebackType
+
+ReaderName = Literal["auto", "decord"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class VideoInfo:
-    """What a video is, on the grid."""
+    """What is known of a video without decoding it."""
 
     path: Path
     """The file."""
@@ -30,32 +35,54 @@ class VideoInfo:
     fps: Fraction
     """Rate of the grid."""
     width: int
-    """Width as shown, in pixels."""
+    """Width in pixels as shown, after rotation."""
     height: int
-    """Height as shown, in pixels."""
+    """Height in pixels as shown, after rotation."""
     source_fps: float
-    """Mean rate of the pictures in the file."""
+    """Average rate of the pictures, for display only."""
+    num_pictures: int
+    """Pictures a player shows."""
     first_picture_s: Fraction
-    """The container's time stamp of the first shown picture."""
+    """Seconds from the container's zero to the first shown picture, which is the grid's zero."""
+    duration_s: Fraction
+    """Seconds from the first shown picture to the end of the last."""
     codec: str
     """FFmpeg's name of the codec."""
+    pixel_format: str
+    """FFmpeg's name of the decoded layout."""
+    rotation_degrees: int
+    """Counter-clockwise turn already applied: 0, 90, 180 or 270."""
+    matrix: str
+    """YUV matrix the pictures are converted by: ``bt601``, ``bt709``, ..."""
     colour_rule: str = COLOUR_RULE
-    """How YUV becomes RGB."""
+    """How that matrix is chosen."""
+    truncated: bool = False
+    """Whether the file breaks off early and is used up to there."""
 
 
 class FrameReader(Protocol):
-    """Gives the picture a player shows at each grid frame, whatever the order it is asked in."""
+    """Random access to the frames of one video."""
 
-    info: VideoInfo
+    @property
+    def info(self) -> VideoInfo:
+        """What is being read."""
 
     def read(self, frames: Sequence[int]) -> np.ndarray:
-        """uint8 RGB ``frames_THWC`` of the given grid frames, in their order; repeats are fine."""
+        """Frames by number, in any order and with repeats.
+
+        Returns:
+            uint8 RGB ``frames_THWC``; the same picture for the same frame, whatever was read before.
+
+        Raises:
+            IndexError: a frame outside ``[0, info.num_frames)``.
+            VideoError: the file cannot be decoded there.
+        """
 
     def close(self) -> None:
-        """Let go of decoders."""
+        """Let go of the file and the decoder."""
 
     def __enter__(self) -> Self:
-        """The reader itself."""
+        """Use as a context manager; closes at the end."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -63,58 +90,136 @@ class FrameReader(Protocol):
         """Close."""
 
 
-@lru_cache(maxsize=64)
-def _indexed(path: Path, byte_size: int, mtime_ns: int) -> Presentation:
-    # Size and time of change are part of the key, so a file that was replaced is read anew.
-    return index_video(path)
+class Pictures(Protocol):
+    """A decoder of shown pictures by their rank."""
+
+    def pictures(self, ranks: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield (rank, uint8 RGB ``HWC``, not rotated) for strictly increasing ``ranks``."""
+
+    def close(self) -> None:
+        """Let go of the file."""
 
 
-def presentation_of(path: Path) -> Presentation:
-    """Index of a file, read once a process."""
-    try:
-        status = Path(path).stat()
-    except OSError:
-        return index_video(path)
-    return _indexed(Path(path), status.st_size, status.st_mtime_ns)
+class GridReader:
+    """The ``FrameReader`` over any decoder: frames to pictures, each decoded once, rotation."""
+
+    def __init__(self, info: VideoInfo, pictures_K: np.ndarray, size: tuple[int, int], decoder: Pictures) -> None:
+        """Read frames through ``pictures_K`` at ``size`` = (width, height) as shown."""
+        self.info = info
+        self._pictures_K = pictures_K
+        self._size = size
+        self._decoder = decoder
+
+    def read(self, frames: Sequence[int]) -> np.ndarray:
+        """See ``FrameReader``."""
+        wanted_T = np.asarray(frames, dtype=np.int64)
+        outside = (wanted_T < 0) | (wanted_T >= self.info.num_frames)
+        if outside.any():
+            raise IndexError(
+                f"{self.info.path}: frame {int(wanted_T[outside][0])} asked for; there are {self.info.num_frames}"
+            )
+        width, height = self._size
+        frames_THWC = np.empty((len(wanted_T), height, width, 3), dtype=np.uint8)
+        ranks, place_T = np.unique(self._pictures_K[wanted_T], return_inverse=True)
+        turns = self.info.rotation_degrees // 90
+        for place, (_, picture_HWC) in enumerate(self._decoder.pictures([int(rank) for rank in ranks])):
+            frames_THWC[place_T == place] = np.rot90(picture_HWC, turns)
+        return frames_THWC
+
+    def close(self) -> None:
+        """See ``FrameReader``."""
+        self._decoder.close()
+
+    def __enter__(self) -> Self:
+        """See ``FrameReader``."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """See ``FrameReader``."""
+        self.close()
 
 
-def info_of(presentation: Presentation, fps: Fraction) -> VideoInfo:
-    """Description of an indexed file on a grid."""
-    turned = presentation.rotation in (90, 270)
-    return VideoInfo(
-        path=presentation.path,
-        num_frames=len(pictures_of_grid(presentation.pts, presentation.time_base, fps)),
-        fps=fps,
-        width=presentation.height if turned else presentation.width,
-        height=presentation.width if turned else presentation.height,
-        source_fps=presentation.source_fps,
-        first_picture_s=presentation.first_picture_s,
-        codec=presentation.codec,
-    )
-
-
-def probe(path: Path, fps: Fraction = DEFAULT_FPS) -> VideoInfo:
-    """Describe a file without decoding it.
+def probe(path: Path | str, fps: Fraction = DEFAULT_FPS, *, allow_truncated: bool = False) -> VideoInfo:
+    """What a video holds, counted on a grid of ``fps`` frames per second.
 
     Raises:
-        VideoError: it cannot be read.
+        VideoError: see ``index_video``.
     """
-    return info_of(presentation_of(Path(path)), fps)
+    return video_info(indexed(Path(path), allow_truncated=allow_truncated), fps)
 
 
 def open_reader(
-    path: Path,
+    path: Path | str,
     *,
     fps: Fraction = DEFAULT_FPS,
     size: tuple[int, int] | None = None,
-    reader: Literal["auto", "decord"] = "auto",
+    reader: ReaderName = "auto",
+    allow_truncated: bool = False,
 ) -> FrameReader:
-    """Reader of a file at the grid rate ``fps``, pictures scaled to ``size`` (width, height).
+    """Open a video for reading frames at random.
+
+    Args:
+        path: The file.
+        fps: Frames per second of the grid.
+        size: (width, height) to scale to; None for the size shown.
+        reader: ``decord`` refuses what decord cannot decode; ``auto`` takes PyAV there.
+        allow_truncated: Take a file that breaks off as far as it goes.
 
     Raises:
-        VideoError: it cannot be read.
+        VideoError: see ``index_video``.
     """
-    from e2espot.video.decord_reader import DecordReader
+    return reader_of(indexed(Path(path), allow_truncated=allow_truncated), fps=fps, size=size, reader=reader)
 
-    del reader  # both names mean decord until there is another one
-    return DecordReader(presentation_of(Path(path)), fps=fps, size=size)
+
+def reader_of(
+    presentation: Presentation, *, fps: Fraction, size: tuple[int, int] | None, reader: ReaderName
+) -> FrameReader:
+    """Open the video of an index that is already at hand."""
+    from e2espot.video.pyav_reader import PyavPictures
+
+    shown = size or (presentation.width, presentation.height)
+    if min(shown) < 1:
+        raise ValueError(f"size is {shown}; width and height must be positive")
+    info = video_info(presentation, fps)
+    if info.num_frames == 0:
+        raise VideoError(f"{info.path}: lasts {float(info.duration_s):.3f} s, too short for one frame at {fps} fps")
+    before_turn = shown[::-1] if presentation.rotation_degrees in (90, 270) else shown
+    return GridReader(
+        info, pictures_of_grid(presentation, fps), shown, PyavPictures(presentation, (before_turn[0], before_turn[1]))
+    )
+
+
+def video_info(presentation: Presentation, fps: Fraction) -> VideoInfo:
+    """The index in short."""
+    return VideoInfo(
+        path=presentation.path,
+        num_frames=num_frames_of_duration(presentation.duration_s, fps),
+        fps=Fraction(fps),
+        width=presentation.width,
+        height=presentation.height,
+        source_fps=presentation.average_fps,
+        num_pictures=presentation.num_pictures,
+        first_picture_s=presentation.first_picture_s,
+        duration_s=presentation.duration_s,
+        codec=presentation.codec_name,
+        pixel_format=presentation.pixel_format,
+        rotation_degrees=presentation.rotation_degrees,
+        matrix=presentation.matrix,
+        truncated=presentation.truncated,
+    )
+
+
+def indexed(path: Path, *, allow_truncated: bool) -> Presentation:
+    """The index of a file, made once per process and again when the file changes."""
+    try:
+        status = path.stat()
+    except OSError:
+        return index_video(path)  # which says what is wrong with it
+    return _indexed(path, status.st_size, status.st_mtime_ns, allow_truncated)
+
+
+@lru_cache(maxsize=32)
+def _indexed(path: Path, byte_size: int, mtime_ns: int, allow_truncated: bool) -> Presentation:
+    return index_video(path, allow_truncated=allow_truncated)

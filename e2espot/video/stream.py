@@ -1,42 +1,70 @@
-"""A whole video in order, decoded ahead of its consumer by a process of its own.
+"""Every frame of a video in order, decoded ahead of whoever consumes them.
 
-The decoder writes into a bounded ring in shared memory. If it dies or hangs it costs this
-one video and an error that names it, never the interpreter or the run.
+The decoder runs in a child process and writes into a ring of shared memory, so that a
+file that kills or hangs its decoder costs one error, and memory never grows. The ring
+has no name in any file system and dies with its last user, however that ends. The child
+is a bare interpreter that imports nothing of the caller's: no torch, no ``__main__``.
+
+Shapes: T = frames of a chunk, H x W = size asked for, C = red, green, blue.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-import queue
-import time
-from collections.abc import Iterator
+import os
+import subprocess
+import sys
+import tempfile
+from contextlib import closing, suppress
 from dataclasses import dataclass
-from fractions import Fraction
-from multiprocessing import shared_memory
+from mmap import mmap
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from e2espot.errors import VideoError
 from e2espot.timeline import DEFAULT_FPS
-from e2espot.video.reader import open_reader, probe
+from e2espot.video.presentation import Presentation
+from e2espot.video.reader import FrameReader, ReaderName, indexed, reader_of, video_info
 
-_POLL_S = 0.5
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from fractions import Fraction
+
+_SLOT_BYTES = 64 << 20
+_START_S = 60.0
+_CHILD = "import sys; sys.path[:] = {path!r}; from e2espot.video.stream import serve_child; serve_child({pipe}, {ring})"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Chunk:
-    """Consecutive frames of a video."""
+    """A run of frames."""
 
     first_frame: int
-    """Grid frame of the first picture."""
+    """Grid frame of the first one."""
     frames_THWC: np.ndarray
-    """uint8 RGB; the receiver's to keep."""
+    """uint8 RGB."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """What the child is told."""
+
+    presentation: Presentation
+    fps: Fraction
+    size: tuple[int, int] | None
+    reader: ReaderName
+    start: int
+    stop: int
+    slot_frames: int
+    slot_bytes: int
+    num_slots: int
 
 
 def stream_frames(
-    path: Path,
+    path: Path | str,
     *,
     fps: Fraction = DEFAULT_FPS,
     size: tuple[int, int] | None = None,
@@ -44,123 +72,160 @@ def stream_frames(
     read_ahead: int = 4,
     start: int = 0,
     stop: int | None = None,
-    in_process: bool = False,
+    reader: ReaderName = "auto",
+    allow_truncated: bool = False,
     timeout_s: float = 120.0,
+    in_process: bool = False,
 ) -> Iterator[Chunk]:
-    """Every grid frame of ``[start, stop)`` once, in order, in chunks of ``chunk_len``.
+    """Yield every frame of ``[start, stop)`` once, in order.
 
     Args:
-        path: The video.
-        fps: Rate of the grid.
-        size: (width, height) of the pictures; None for the file's own.
-        chunk_len: Frames of a chunk; the last one may be shorter.
-        read_ahead: Chunks decoded before they are asked for; memory is bounded by it.
+        path: The file.
+        fps: Frames per second of the grid.
+        size: (width, height) to scale to; None for the size shown.
+        chunk_len: Frames of a chunk; the last may be shorter.
+        read_ahead: Chunks decoded ahead at most; fewer where pictures are large.
         start: First frame.
-        stop: Frame to stop before; None for the end.
-        in_process: Decode here instead of in a child, for tests.
-        timeout_s: Longest wait for one chunk before the decoder is taken for hung.
+        stop: End of the frames, not included; None for all.
+        reader: See ``open_reader``.
+        allow_truncated: Take a file that breaks off as far as it goes.
+        timeout_s: Longest wait for the next frames before the decoder counts as hanging.
+        in_process: Decode here, when asked, without a child.
 
     Raises:
-        VideoError: the file cannot be read, or its decoder died or hung.
+        VideoError: see ``index_video``; or the decoder died or hangs.
     """
-    info = probe(Path(path), fps)
-    stop = info.num_frames if stop is None else min(stop, info.num_frames)
-    size = size or (info.width, info.height)
-    if in_process:
-        with open_reader(Path(path), fps=fps, size=size) as reader:
-            for first in range(start, stop, chunk_len):
-                yield Chunk(first, reader.read(range(first, min(first + chunk_len, stop))))
+    if chunk_len < 1 or read_ahead < 1:
+        raise ValueError(f"chunk_len is {chunk_len} and read_ahead {read_ahead}; both must be at least 1")
+    presentation = indexed(Path(path), allow_truncated=allow_truncated)
+    info = video_info(presentation, fps)
+    stop = info.num_frames if stop is None else stop
+    if not 0 <= start <= stop <= info.num_frames:
+        raise ValueError(f"{path}: frames {start} to {stop} asked for; there are {info.num_frames}")
+    if in_process or os.name != "posix":
+        with reader_of(presentation, fps=fps, size=size, reader=reader) as frames:
+            yield from _chunks_in_process(frames, start, stop, chunk_len)
         return
-    ring = _Ring(Path(path), fps, size, chunk_len, max(1, read_ahead), start, stop)
-    try:
+    width, height = size or (info.width, info.height)
+    frame_bytes = width * height * 3
+    slot_frames = max(1, min(chunk_len, _SLOT_BYTES // frame_bytes))
+    job = _Job(
+        presentation=presentation,
+        fps=fps,
+        size=size,
+        reader=reader,
+        start=start,
+        stop=stop,
+        slot_frames=slot_frames,
+        slot_bytes=slot_frames * frame_bytes,
+        num_slots=read_ahead,
+    )
+    with closing(_Child(job, timeout_s)) as child:
         for first in range(start, stop, chunk_len):
-            yield Chunk(first, ring.next(min(chunk_len, stop - first), timeout_s))
-    finally:
-        ring.close()
+            frames_THWC = np.empty((min(chunk_len, stop - first), height, width, 3), dtype=np.uint8)
+            for place in range(0, len(frames_THWC), slot_frames):
+                child.take(frames_THWC[place : place + slot_frames], first + place)
+            yield Chunk(first, frames_THWC)
 
 
-class _Ring:
-    """Slots in shared memory, filled by the child, emptied by us."""
+def _chunks_in_process(frames: FrameReader, start: int, stop: int, chunk_len: int) -> Iterator[Chunk]:
+    for first in range(start, stop, chunk_len):
+        yield Chunk(first, frames.read(range(first, min(first + chunk_len, stop))))
 
-    def __init__(
-        self, path: Path, fps: Fraction, size: tuple[int, int], chunk_len: int, slots: int, start: int, stop: int
-    ) -> None:
-        context = multiprocessing.get_context("spawn")
-        width, height = size
-        self._path = path
-        self._shape = (slots, chunk_len, height, width, 3)
-        self._memory = shared_memory.SharedMemory(create=True, size=int(np.prod(self._shape)))
-        self._array: np.ndarray | None = np.ndarray(self._shape, dtype=np.uint8, buffer=self._memory.buf)
-        self._free: Any = context.Queue()
-        self._full: Any = context.Queue()
-        for slot in range(slots):
-            self._free.put(slot)
-        job = (str(path), str(fps), size, self._shape, self._memory.name, start, stop, self._free, self._full)
-        self._child = context.Process(target=_decode_into_ring, args=job, daemon=True)
-        self._child.start()
 
-    def next(self, count: int, timeout_s: float) -> np.ndarray:
-        """Next ``count`` frames, copied out of the ring."""
-        deadline = time.monotonic() + timeout_s
-        while True:
-            try:
-                slot, message = self._full.get(timeout=_POLL_S)
-                break
-            except queue.Empty:
-                if not self._child.is_alive() and self._full.empty():
-                    raise VideoError(
-                        f"{self._path}: its decoder died (exit {self._child.exitcode}); the file is probably damaged"
-                    ) from None
-                if time.monotonic() > deadline:
-                    raise VideoError(f"{self._path}: its decoder gave nothing for {timeout_s:.0f} s") from None
-        if message is not None:
-            raise VideoError(message)
-        assert self._array is not None
-        frames_THWC = self._array[slot, :count].copy()
-        self._free.put(slot)
-        return frames_THWC
+class _Child:
+    """The decoder process and this side of the ring."""
+
+    def __init__(self, job: _Job, timeout_s: float) -> None:
+        self._job, self._timeout_s = job, timeout_s
+        self._slot = 0
+        ring = _anonymous_memory(job.slot_bytes * job.num_slots)
+        ours, theirs = Pipe()
+        try:
+            self._ring = mmap(ring, job.slot_bytes * job.num_slots)
+            command = _CHILD.format(path=sys.path, pipe=theirs.fileno(), ring=ring)
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", command], pass_fds=(theirs.fileno(), ring), stdin=subprocess.DEVNULL
+            )
+        finally:
+            theirs.close()
+            os.close(ring)
+        self._pipe: Connection[Any, Any] = ours
+        with suppress(OSError):  # a child that is dead already is reported by take()
+            self._pipe.send(job)
+
+    def take(self, into_THWC: np.ndarray, first: int) -> None:
+        """Copy the next slot's frames, which begin with frame ``first``."""
+        path = self._job.presentation.path
+        try:
+            if not self._pipe.poll(self._timeout_s):
+                raise VideoError(f"{path}: its decoder gave nothing for {self._timeout_s:g} s at frame {first}")
+            answer = self._pipe.recv()
+        except (EOFError, OSError):
+            raise VideoError(f"{path}: its decoder died ({self._last_words()}) at frame {first}") from None
+        if isinstance(answer, BaseException):
+            raise answer
+        offset = self._slot * self._job.slot_bytes
+        flat = np.frombuffer(self._ring, dtype=np.uint8, count=into_THWC.size, offset=offset)
+        into_THWC[...] = flat.reshape(into_THWC.shape)
+        del flat  # else the map could not be closed
+        self._slot = (self._slot + 1) % self._job.num_slots
+        with suppress(OSError):
+            self._pipe.send(None)
 
     def close(self) -> None:
-        """End the child and give the memory back."""
-        if self._child.is_alive():
-            self._child.kill()
-        self._child.join()
-        for channel in (self._free, self._full):
-            channel.cancel_join_thread()
-            channel.close()
-        self._array = None
-        self._memory.close()
-        self._memory.unlink()
+        """End the child and free the ring."""
+        self._pipe.close()
+        self._process.kill()
+        self._process.wait()
+        self._ring.close()
+
+    def _last_words(self) -> str:
+        with suppress(subprocess.TimeoutExpired):
+            code = self._process.wait(timeout=5)
+            return f"signal {-code}" if code < 0 else f"exit status {code}"
+        return "no exit status"
 
 
-def _decode_into_ring(
-    path: str,
-    fps: str,
-    size: tuple[int, int],
-    shape: tuple[int, ...],
-    memory_name: str,
-    start: int,
-    stop: int,
-    free: Any,
-    full: Any,
-) -> None:
-    """Life of the child: decode, wait for a free slot, fill it."""
+def _anonymous_memory(num_bytes: int) -> int:
+    """File descriptor of memory without a name, which ``/dev/shm`` and its limit do not know."""
+    if hasattr(os, "memfd_create"):
+        ring = os.memfd_create("e2espot", os.MFD_CLOEXEC)
+    else:
+        with tempfile.TemporaryFile() as file:
+            ring = os.dup(file.fileno())
+    os.ftruncate(ring, num_bytes)
+    return ring
+
+
+def serve_child(pipe_fd: int, ring_fd: int) -> None:
+    """Decode into the ring until done, told to stop, or left alone; the child's whole life."""
     import signal
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
-    memory = shared_memory.SharedMemory(name=memory_name)
-    array: np.ndarray = np.ndarray(shape, dtype=np.uint8, buffer=memory.buf)
-    chunk_len = shape[1]
-    try:
-        with open_reader(Path(path), fps=Fraction(fps), size=size) as reader:
-            for first in range(start, stop, chunk_len):
-                frames_THWC = reader.read(range(first, min(first + chunk_len, stop)))
-                slot = free.get()
-                array[slot, : len(frames_THWC)] = frames_THWC
-                full.put((slot, None))
-    except Exception as error:
-        text = str(error) if isinstance(error, VideoError) else f"{path}: cannot be decoded ({error})"
-        full.put((-1, text.splitlines()[0]))
-    finally:
-        del array
-        memory.close()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides; it closes the pipe
+    pipe: Connection[Any, Any] = Connection(pipe_fd)
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        job: _Job = pipe.recv()
+        try:
+            _decode_into(pipe, mmap(ring_fd, job.slot_bytes * job.num_slots), job)
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            raise
+        except Exception as error:
+            pipe.send(error)
+
+
+def _decode_into(pipe: Connection[Any, Any], ring: mmap, job: _Job) -> None:
+    free = job.num_slots
+    with reader_of(job.presentation, fps=job.fps, size=job.size, reader=job.reader) as reader:
+        for turn, first in enumerate(range(job.start, job.stop, job.slot_frames)):
+            frames_THWC = reader.read(range(first, min(first + job.slot_frames, job.stop)))
+            while free == 0 or pipe.poll():
+                pipe.recv()
+                free += 1
+            offset = turn % job.num_slots * job.slot_bytes
+            ring[offset : offset + frames_THWC.nbytes] = frames_THWC.tobytes()
+            free -= 1
+            pipe.send(first)
+    while free < job.num_slots:  # stay until all is taken, so that nobody finds the pipe closed early
+        pipe.recv()
+        free += 1

@@ -1,0 +1,236 @@
+"""The demux-only pass: every packet of a video stream read once, one picture decoded.
+
+Only this file and ``packets.py`` open video files. What is found is handed on as plain
+arrays; what it means is decided in ``presentation.py``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from e2espot.errors import VideoError
+from e2espot.video.starts import start_kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+NO_STAMP = np.iinfo(np.int64).min
+"""Stands for a time stamp the file does not give."""
+
+# Demuxers that would make a "video" of a text, a still or a list of other files.
+_NOT_VIDEO = ("tty", "image2", "concat", "hls", "dash", "ffmetadata", "srt", "webvtt", "ass", "lrc")
+_PROBE_PICTURES = 600
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Scan:
+    """Raw findings of one pass over a file; arrays have a row per packet, in file order."""
+
+    path: Path
+    byte_size: int
+    mtime_ns: int
+    stream_index: int
+    format_name: str
+    codec_name: str
+    time_base: Fraction
+    header_frames: int
+    """Pictures the header promises; 0 if it does not say."""
+    average_rate: Fraction | None
+    broke_off: bool
+    """Whether the last packet was cut or reading ended in an error."""
+    reorders: bool
+    """Whether the codec may store pictures in another order than it shows them."""
+    pixel_format: str
+    width: int
+    height: int
+    rotation_degrees: int
+    colorspace: int
+    pts_M: np.ndarray
+    dts_M: np.ndarray
+    duration_M: np.ndarray
+    shown_M: np.ndarray
+    start_M: np.ndarray
+    """int8 of ``starts.Start``: whether decoding may begin here."""
+
+
+def one_line(error: BaseException) -> str:
+    """An exception's text without line breaks, its kind where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def open_container(path: Path) -> Any:
+    """Open ``path`` with PyAV.
+
+    Raises:
+        VideoError: missing, empty, a folder, or nothing FFmpeg knows as a video.
+    """
+    import av
+
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise VideoError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    if path.is_dir():
+        raise VideoError(f"{path}: is a folder; name a video file")
+    if size == 0:
+        raise VideoError(f"{path}: is empty (0 bytes); copy or download it again")
+    try:
+        # "file:" keeps a name such as "half:1.mp4" from being taken for a network protocol.
+        container = av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace")
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise VideoError(f"{path}: {_why_not_opened(path, error)}") from None
+    if container.format.name.endswith("_pipe") or container.format.name in _NOT_VIDEO:
+        container.close()
+        raise VideoError(f"{path}: is not a video but {container.format.long_name}; name a video file")
+    return container
+
+
+def video_stream(container: Any, path: Path, index: int | None = None) -> Any:
+    """The stream to read: ``index``, or else the first that is not a cover picture.
+
+    Raises:
+        VideoError: there is none, or no decoder for it.
+    """
+    if index is not None:
+        return container.streams[index]
+    streams = [s for s in container.streams.video if "ATTACHED_PIC" not in str(s.disposition).upper()]
+    if not streams:
+        kinds = ", ".join(sorted({s.type for s in container.streams})) or "no stream at all"
+        raise VideoError(f"{path}: holds no video stream (only {kinds}); name a file with pictures")
+    if streams[0].codec_context is None:
+        raise VideoError(f"{path}: its codec is unknown here; convert it to H.264 with tools/transcode.py")
+    return streams[0]
+
+
+def read_only(container: Any, stream: Any) -> None:
+    """Let the container skip every stream but this one, where PyAV can say so."""
+    for other in container.streams:
+        if other.index != stream.index and hasattr(other, "discard"):
+            other.discard = type(other.discard).all
+
+
+def scan(path: Path) -> Scan:
+    """Read every packet of a file's video stream, and decode one picture.
+
+    Raises:
+        VideoError: see ``index_video``.
+    """
+    with open_container(path) as container:
+        stream = video_stream(container, path)
+        picture = _first_picture(container, stream, path)
+    with open_container(path) as container:
+        stream = video_stream(container, path)
+        read_only(container, stream)
+        status = path.stat()
+        rows, broke_off = _packet_rows(container, stream)
+        if not rows:
+            raise VideoError(f"{path}: its video stream holds no pictures; the file may have broken off")
+        columns = np.array(rows, dtype=np.int64).T
+        return Scan(
+            path=path,
+            byte_size=status.st_size,
+            mtime_ns=status.st_mtime_ns,
+            stream_index=stream.index,
+            format_name=container.format.name,
+            codec_name=stream.codec_context.codec.canonical_name,
+            time_base=Fraction(stream.time_base),
+            header_frames=stream.frames,
+            average_rate=stream.average_rate,
+            broke_off=broke_off,
+            pts_M=columns[0],
+            dts_M=columns[1],
+            duration_M=columns[2],
+            shown_M=columns[3].astype(bool),
+            start_M=columns[4].astype(np.int8),
+            **picture,
+        )
+
+
+def _packet_rows(container: Any, stream: Any) -> tuple[list[tuple[int, int, int, bool, int]], bool]:
+    import av
+
+    codec, extradata = stream.codec_context.name, stream.codec_context.extradata or b""
+    rows = []
+    broke_off = False
+    packets: Iterator[Any] = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            break
+        except (av.error.FFmpegError, OSError):
+            broke_off = True
+            break
+        if packet.size == 0:  # the end of the stream, or a picture dropped by an AVI writer
+            continue
+        broke_off = bool(packet.is_corrupt)
+        pts = NO_STAMP if packet.pts is None else packet.pts
+        dts = NO_STAMP if packet.dts is None else packet.dts
+        start = start_kind(codec, extradata, memoryview(packet)) if packet.is_keyframe else 0
+        # VP8 keeps pictures that are only referred to in packets of their own; bit 4 says "shown".
+        shown = not packet.is_discard and not (codec == "vp8" and not memoryview(packet)[0] & 16)
+        rows.append((pts, dts, packet.duration or 0, shown, start))
+    return rows, broke_off
+
+
+def _first_picture(container: Any, stream: Any, path: Path) -> dict[str, Any]:
+    import av
+
+    codec = stream.codec_context
+    codec.thread_count = 1
+    problem = ""
+    packets = container.demux(stream)
+    try:
+        for _, packet in zip(range(_PROBE_PICTURES), packets, strict=False):
+            try:
+                pictures = codec.decode(packet if packet.size else None)
+            except av.error.FFmpegError as error:
+                problem = one_line(error)
+                continue
+            if pictures:
+                return _picture_facts(pictures[0], codec)
+    except (av.error.FFmpegError, OSError) as error:
+        problem = one_line(error)
+    name = codec.name if codec is not None else "unknown codec"
+    detail = f": {problem}" if problem else ""
+    raise VideoError(f"{path}: no picture of its {name} stream can be decoded{detail}; the file is damaged")
+
+
+def _picture_facts(picture: Any, codec: Any) -> dict[str, Any]:
+    return {
+        "pixel_format": picture.format.name,
+        "width": picture.width,
+        "height": picture.height,
+        "rotation_degrees": round(picture.rotation / 90) * 90 % 360,
+        "colorspace": int(picture.colorspace),
+        "reorders": bool(codec.has_b_frames),
+    }
+
+
+def _why_not_opened(path: Path, error: Exception) -> str:
+    boxes = _top_boxes(path)
+    if boxes and "moov" not in boxes:
+        return "has no index (moov), so recording or download broke off; copy or download it again"
+    return f"is not a video FFmpeg can open ({one_line(error)}); name a video file"
+
+
+def _top_boxes(path: Path) -> list[str]:
+    """Names of the outermost boxes of an MP4 or MOV file; empty for anything else."""
+    names: list[str] = []
+    size, place = path.stat().st_size, 0
+    with path.open("rb") as file:
+        while place < size and len(names) < 64:
+            file.seek(place)
+            head = file.read(16)
+            length, name = int.from_bytes(head[:4], "big"), head[4:8].decode("latin-1")
+            length = int.from_bytes(head[8:16], "big") if length == 1 else length or size - place
+            if length < 8 or (not names and name not in ("ftyp", "moov", "mdat", "wide", "free", "skip", "styp")):
+                break
+            names.append(name)
+            place += length
+    return names

@@ -1,0 +1,140 @@
+"""Pictures by PyAV: decoded in order, known by their time stamps, never more than a few in memory."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from e2espot.errors import VideoError
+from e2espot.video.packets import PacketSource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from e2espot.video.presentation import Presentation
+
+_LOG = logging.getLogger(__name__)
+
+LONGEST_HOLD_S = 1
+"""A picture the decoder does not give is replaced by one so near in time; farther, the file is damaged."""
+
+
+class PyavPictures:
+    """Pictures of one file by rank, the decoder kept running between calls.
+
+    A picture depends on its rank alone, not on what was asked before: one the decoder does
+    not give (damaged, or the second field of a pair) is replaced within its own segment,
+    by the nearest earlier one, or else by the first that decodes.
+    """
+
+    def __init__(self, presentation: Presentation, size: tuple[int, int]) -> None:
+        """Open the file; ``size`` is the (width, height) to scale to, before rotation."""
+        self._index = presentation
+        self._size = size
+        self._source = PacketSource(presentation)
+        self._rank_of_pts = {int(pts): rank for rank, pts in enumerate(presentation.pts_P)}
+        self._warned = False
+        self._last: tuple[int, np.ndarray] | None = None
+        self._ready: deque[tuple[int, Any]] = deque()
+        self._held: tuple[int, Any] | None = None
+        self._segment = self._asked = -1
+        self._fed = self._counted = 0
+        self._restart(0)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._source.close()
+
+    def pictures(self, ranks: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield (rank, uint8 RGB ``HWC``) for strictly increasing ``ranks``.
+
+        Raises:
+            VideoError: a stretch of the file cannot be decoded.
+        """
+        for rank in ranks:
+            if self._last is None or self._last[0] != rank:
+                self._last = rank, self._convert(self._decoded(rank))
+            yield self._last
+
+    def _decoded(self, rank: int) -> Any:
+        """The decoded picture that stands for ``rank``."""
+        segment = self._index.segment_of(rank)
+        start = int(self._index.start_packet_S[segment])
+        counts = self._index.order == "decoded" and segment != self._segment
+        if rank <= self._asked or start > self._fed or counts:
+            self._restart(segment)
+        self._segment, self._asked = segment, rank
+        first, end = self._index.pictures_of_segment(segment)
+        if self._held is not None and self._held[0] < first:
+            self._held = None
+        while self._fill():
+            reached = self._ready[0][0]
+            if reached > rank:
+                if self._held is None and reached < end:
+                    return self._checked(rank, self._ready[0])
+                break
+            candidate = self._ready.popleft()
+            if reached >= first:
+                self._held = candidate
+            if reached == rank:
+                break
+        return self._checked(rank, self._held)
+
+    def _checked(self, rank: int, found: tuple[int, Any] | None) -> Any:
+        """The picture of ``found``, if it may stand for ``rank``."""
+        stamps, base = self._index.pts_P, self._index.time_base
+        if found is None or abs(int(stamps[rank] - stamps[found[0]])) * base > LONGEST_HOLD_S:
+            at_s = float(int(stamps[rank] - stamps[0]) * base)
+            raise VideoError(f"{self._index.path}: cannot be decoded at {at_s:.2f} s; the file is damaged there")
+        if found[0] != rank and not self._warned:
+            self._warned = True
+            _LOG.warning("%s: some pictures do not decode; their neighbours stand in for them", self._index.path)
+        return found[1]
+
+    def _fill(self) -> bool:
+        """Decode until a picture waits; False at the end of the file."""
+        while not self._ready and self._fed <= self._index.num_packets:
+            self._feed()
+        return bool(self._ready)
+
+    def _feed(self) -> None:
+        import av
+
+        packet = None  # which flushes the decoder at the end of the file
+        if self._fed < self._index.num_packets:
+            ((_, packet),) = self._source.read(self._fed, self._fed + 1)
+        self._fed += 1
+        try:
+            pictures = self._codec.decode(packet)
+        except av.error.FFmpegError:
+            return  # a damaged packet; if its picture is wanted, _checked has the last word
+        for picture in pictures:
+            rank = self._rank(picture)
+            if rank is not None:
+                self._ready.append((rank, picture))
+
+    def _rank(self, picture: Any) -> int | None:
+        if self._index.order == "stamps":
+            return self._rank_of_pts.get(picture.pts)
+        self._counted += 1
+        return self._counted - 1 if self._counted <= self._index.num_pictures else None
+
+    def _restart(self, segment: int) -> None:
+        """Begin decoding at the start of ``segment``."""
+        self._fed = int(self._index.start_packet_S[segment])
+        self._counted = int(self._index.start_picture_S[segment])
+        self._source.go_to(self._fed)
+        self._codec = self._source.stream.codec_context
+        self._codec.flush_buffers()
+        self._ready.clear()
+        self._held = None
+        self._segment, self._asked = segment, -1
+
+    def _convert(self, picture: Any) -> np.ndarray:
+        width, height = self._size
+        scaled = picture.reformat(width=width, height=height, format="rgb24", interpolation="BILINEAR", threads=1)
+        array: np.ndarray = scaled.to_ndarray()
+        return array
