@@ -23,6 +23,7 @@ class PacketSource:
     def __init__(self, presentation: Presentation) -> None:
         """Open the file at its first packet."""
         self._index = presentation
+        self.path = presentation.path
         self.stream: Any = None
         self._container: Any = None
         self._packets: Iterator[Any] = iter(())

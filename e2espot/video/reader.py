@@ -164,7 +164,9 @@ def open_reader(
         path: The file.
         fps: Frames per second of the grid.
         size: (width, height) to scale to; None for the size shown.
-        reader: ``decord`` refuses what decord cannot decode; ``auto`` takes PyAV there.
+        reader: ``auto`` decodes in order by PyAV and knows pictures by their time stamps: as fast as
+            decord, bounded in memory on any file, and right on damaged ones. ``decord`` decodes
+            stream-copied cuts, and refuses files it cannot.
         allow_truncated: Take a file that breaks off as far as it goes.
 
     Raises:
@@ -177,8 +179,6 @@ def reader_of(
     presentation: Presentation, *, fps: Fraction, size: tuple[int, int] | None, reader: ReaderName
 ) -> FrameReader:
     """Open the video of an index that is already at hand."""
-    from e2espot.video.pyav_reader import PyavPictures
-
     shown = size or (presentation.width, presentation.height)
     if min(shown) < 1:
         raise ValueError(f"size is {shown}; width and height must be positive")
@@ -186,9 +186,18 @@ def reader_of(
     if info.num_frames == 0:
         raise VideoError(f"{info.path}: lasts {float(info.duration_s):.3f} s, too short for one frame at {fps} fps")
     before_turn = shown[::-1] if presentation.rotation_degrees in (90, 270) else shown
-    return GridReader(
-        info, pictures_of_grid(presentation, fps), shown, PyavPictures(presentation, (before_turn[0], before_turn[1]))
-    )
+    decoder = _decoder(presentation, (before_turn[0], before_turn[1]), reader)
+    return GridReader(info, pictures_of_grid(presentation, fps), shown, decoder)
+
+
+def _decoder(presentation: Presentation, size: tuple[int, int], reader: ReaderName) -> Pictures:
+    if reader == "decord":
+        from e2espot.video.decord_reader import DecordPictures
+
+        return DecordPictures(presentation, size)
+    from e2espot.video.pyav_reader import PyavPictures
+
+    return PyavPictures(presentation, size)
 
 
 def video_info(presentation: Presentation, fps: Fraction) -> VideoInfo:
