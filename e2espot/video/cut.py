@@ -55,12 +55,13 @@ class CutPlan:
 def plan_cut(presentation: Presentation, first: int, last: int) -> CutPlan:
     """Packets needed for pictures ``first`` to ``last``, both included; pure."""
     index = presentation
-    start = int(index.start_packet_S[index.segment_of(first)])
+    segment = index.segment_of(first)
+    start = int(index.start_packet_S[segment])
     end = int(index.packet_P[first : last + 1].max()) + 1
     packets_N = np.arange(start, end)
     stamps_N = index.pts_M[start:end] if index.order == "stamps" else packets_N
     if index.order == "stamps":  # pictures shown before an open start may refer to what is not here
-        kept = stamps_N >= stamps_N[0]
+        kept = stamps_N >= index.start_pts_S[segment]
         packets_N, stamps_N = packets_N[kept], stamps_N[kept]
     shown_order = np.argsort(stamps_N, kind="stable")
     place_N = np.empty_like(shown_order)

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
     from e2espot.video.presentation import Presentation
 
+_CODECS = ("h264", "hevc", "vp8", "vp9")
+_PIXEL_FORMATS = ("yuv420p", "yuvj420p", "yuv420p10le")
 _MOST_BYTES = 1 << 30
-_LEAST_PICTURES = 128
+_LEAST_AHEAD, _LEAST_CUT = 128, 8
 
 
 class DecordPictures:
@@ -32,8 +34,14 @@ class DecordPictures:
         """Open the file; ``size`` is the (width, height) to scale to, before rotation.
 
         Raises:
-            VideoError: pictures of this size cannot be decoded within bounded memory.
+            VideoError: decord is not exact on such pictures, or needs too much memory.
         """
+        if presentation.codec_name not in _CODECS or presentation.pixel_format not in _PIXEL_FORMATS:
+            # Tried and found wrong: MPEG-2 and MPEG-4 read at random; x264's 4:4:4, whose first packet is not cut.
+            raise VideoError(
+                f"{presentation.path}: decord is not exact on {presentation.codec_name} in "
+                f"{presentation.pixel_format}; use --reader auto"
+            )
         ends = np.append(presentation.start_picture_S[1:], presentation.num_pictures)
         longest = int((ends - presentation.start_picture_S).max())
         if longest * size[0] * size[1] * 3 > _MOST_BYTES:
@@ -92,12 +100,13 @@ def _range_of_cut(presentation: Presentation, ranks: Sequence[int], *, goes_on: 
     segment = presentation.segment_of(ranks[0])
     first, end = presentation.pictures_of_segment(segment)
     wanted = ranks[-1] + 1
-    most = first + _LEAST_PICTURES
-    last = segment
-    while end < (most if goes_on else wanted) and end < min(presentation.num_pictures, most):
-        last += 1
-        end = presentation.pictures_of_segment(last)[1]
-    return first, end if goes_on else min(end, wanted)
+    most = min(first + _LEAST_AHEAD, presentation.num_pictures)
+    while end < (most if goes_on else min(wanted, most)):
+        segment += 1
+        end = presentation.pictures_of_segment(segment)[1]
+    # From fewer pictures decord cannot tell the rate, and then refuses to open.
+    least = min(first + _LEAST_CUT, presentation.num_pictures)
+    return first, max(end, least) if goes_on else max(min(end, wanted), least)
 
 
 def _open(cut: Cut, size: tuple[int, int], presentation: Presentation) -> Any:

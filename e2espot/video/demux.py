@@ -38,11 +38,9 @@ class Scan:
     format_name: str
     codec_name: str
     time_base: Fraction
-    header_frames: int
-    """Pictures the header promises; 0 if it does not say."""
     average_rate: Fraction | None
     broke_off: bool
-    """Whether the last packet was cut or reading ended in an error."""
+    """Whether the file ends before what its header promises, or reading ended in an error."""
     reorders: bool
     """Whether the codec may store pictures in another order than it shows them."""
     pixel_format: str
@@ -139,9 +137,8 @@ def scan(path: Path) -> Scan:
             format_name=container.format.name,
             codec_name=stream.codec_context.codec.canonical_name,
             time_base=Fraction(stream.time_base),
-            header_frames=stream.frames,
             average_rate=stream.average_rate,
-            broke_off=broke_off,
+            broke_off=broke_off or promised_end(path, container.format.name, stream) > status.st_size,
             pts_M=columns[0],
             dts_M=columns[1],
             duration_M=columns[2],
@@ -156,7 +153,7 @@ def _packet_rows(container: Any, stream: Any) -> tuple[list[tuple[int, int, int,
 
     codec, extradata = stream.codec_context.name, stream.codec_context.extradata or b""
     rows = []
-    broke_off = False
+    broke_off = cut_short = False
     packets: Iterator[Any] = container.demux(stream)
     while True:
         try:
@@ -168,13 +165,15 @@ def _packet_rows(container: Any, stream: Any) -> tuple[list[tuple[int, int, int,
             break
         if packet.size == 0:  # the end of the stream, or a picture dropped by an AVI writer
             continue
-        broke_off = bool(packet.is_corrupt)
+        broke_off = cut_short = bool(packet.is_corrupt)
         pts = NO_STAMP if packet.pts is None else packet.pts
         dts = NO_STAMP if packet.dts is None else packet.dts
         start = start_kind(codec, extradata, memoryview(packet)) if packet.is_keyframe else 0
         # VP8 keeps pictures that are only referred to in packets of their own; bit 4 says "shown".
         shown = not packet.is_discard and not (codec == "vp8" and not memoryview(packet)[0] & 16)
         rows.append((pts, dts, packet.duration or 0, shown, start))
+    if rows and broke_off and cut_short:
+        rows.pop()
     return rows, broke_off
 
 
@@ -217,6 +216,24 @@ def _why_not_opened(path: Path, error: Exception) -> str:
     if boxes and "moov" not in boxes:
         return "has no index (moov), so recording or download broke off; copy or download it again"
     return f"is not a video FFmpeg can open ({one_line(error)}); name a video file"
+
+
+def promised_end(path: Path, format_name: str, stream: Any) -> int:
+    """Place in the file where the last picture should end by the container's header; 0 if it does not say."""
+    if format_name.startswith("mov"):
+        # Not the box sizes, which some writers leave too long: the table of pictures.
+        return max((entry.pos + entry.size for entry in getattr(stream, "index_entries", ())), default=0)
+    with path.open("rb") as file:
+        head = file.read(256)
+    if format_name == "avi" and head[:4] == b"RIFF":
+        return 8 + int.from_bytes(head[4:8], "little")
+    segment = head.find(b"\x18\x53\x80\x67")
+    if format_name.startswith("matroska") and 0 <= segment < len(head) - 12 and head[segment + 4]:
+        width = 9 - head[segment + 4].bit_length()
+        length = int.from_bytes(head[segment + 4 : segment + 4 + width], "big") & ((1 << 7 * width) - 1)
+        unknown = (1 << 7 * width) - 1  # a live recording, whose end nobody knew
+        return segment + 4 + width + length if length != unknown else 0
+    return 0
 
 
 def _top_boxes(path: Path) -> list[str]:

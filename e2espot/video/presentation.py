@@ -31,6 +31,7 @@ COLOUR_RULE = "as tagged, untagged = bt601"
 _MATRICES = {1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
 _INT64_SAFE = 2**62
 _LONGEST_S = 24 * 3600
+_FARTHEST_REORDERING = 256
 
 Order = Literal["stamps", "decoded"]
 
@@ -75,6 +76,8 @@ class Presentation:
     """bool; whether a player shows the packet's picture."""
     start_packet_S: np.ndarray
     """int64; packets at which decoding may begin, increasing; the first is the first packet fit for it."""
+    start_pts_S: np.ndarray
+    """int64 ticks; packets after a start that are shown before this may need packets before the start."""
     start_picture_S: np.ndarray
     """int64; the first picture of each segment. A segment's pictures never need packets before its start."""
     last_duration: Fraction
@@ -190,13 +193,15 @@ def presentation_of_scan(found: Scan) -> Presentation:
         start_M[0] = Start.OPEN
     shown_M = found.shown_M & (np.arange(len(pts_M)) >= begins[0])
     if order == "stamps":
-        shown_M &= pts_M >= pts_M[begins[0]]
+        _refuse_jumps(found.path, pts_M)
+        if start_M[begins[0]] == Start.OPEN:  # pictures shown before it cannot be decoded
+            shown_M &= pts_M >= pts_M[begins[0]]
     if not shown_M.any():
         raise VideoError(f"{found.path}: its edit list or time stamps hide every picture; the file is damaged")
     shown = np.flatnonzero(shown_M)
     packet_P = shown if order == "decoded" else shown[np.argsort(pts_M[shown], kind="stable")]
     pts_P = np.sort(pts_M[shown])
-    start_packet_S, start_picture_S = _segments(pts_M, shown_M, start_M, pts_P, order)
+    start_packet_S, start_pts_S, start_picture_S = _segments(pts_M, shown_M, start_M, pts_P, order)
     presentation = Presentation(
         path=found.path,
         byte_size=found.byte_size,
@@ -216,10 +221,11 @@ def presentation_of_scan(found: Scan) -> Presentation:
         dts_M=dts_M,
         shown_M=shown_M,
         start_packet_S=start_packet_S,
+        start_pts_S=start_pts_S,
         start_picture_S=start_picture_S,
         last_duration=_last_duration(found, pts_P),
         order=order,
-        truncated=found.broke_off or len(pts_M) < found.header_frames,
+        truncated=found.broke_off,
     )
     if presentation.duration_s > _LONGEST_S:
         raise VideoError(f"{found.path}: its time stamps span {float(presentation.duration_s):.0f} s; convert it anew")
@@ -241,29 +247,34 @@ def _stamps(found: Scan) -> tuple[np.ndarray, np.ndarray]:
     return pts_M, dts_M
 
 
+def _refuse_jumps(path: Path, pts_M: np.ndarray) -> None:
+    """Stop at files glued together, in which one time stamp means two pictures."""
+    moved = np.abs(np.argsort(pts_M, kind="stable") - np.arange(len(pts_M)))
+    if moved.max() > _FARTHEST_REORDERING:
+        at = int(np.argmax(moved > _FARTHEST_REORDERING))
+        raise VideoError(f"{path}: its time stamps jump back near picture {at}; convert it with tools/transcode.py")
+
+
 def _segments(
     pts_M: np.ndarray, shown_M: np.ndarray, start_M: np.ndarray, pts_P: np.ndarray, order: Order
-) -> tuple[np.ndarray, np.ndarray]:
-    """Packets at which decoding may begin, and the first picture decoded from there."""
-    begins = np.flatnonzero(start_M)
-    # A start separates the file only if all shown before it is shown earlier, all after it later.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Packets at which decoding may begin, time stamps good from there on, first picture of each."""
+    packets = np.flatnonzero(start_M)
     before = np.maximum.accumulate(pts_M)
     after = np.minimum.accumulate(pts_M[::-1])[::-1]
-    first = begins[0]
-    kept = [first]
-    for begin in begins[1:]:
-        separates = before[begin - 1] < pts_M[begin] <= after[begin]
-        if start_M[begin] == Start.CLEAN if order == "decoded" else separates:
-            kept.append(begin)
-    packets = np.array(kept, dtype=np.int64)
+    stamps = np.where(start_M[packets] == Start.CLEAN, after[packets], pts_M[packets])
+    # A start is one only if all that is stored before it is shown earlier.
+    good = np.append(True, before[packets[1:] - 1] < stamps[1:])
+    if order == "decoded":
+        good = np.append(True, start_M[packets[1:]] == Start.CLEAN)
+    packets, stamps = packets[good], stamps[good]
     if order == "decoded":
         pictures = np.cumsum(shown_M)[packets] - shown_M[packets]
     else:
-        pictures = np.searchsorted(pts_P, pts_M[packets], side="left")
-    # Two starts may share a picture when the first one's own are all hidden: the later start is as good.
-    last = np.append(pictures[1:] != pictures[:-1], True) & (pictures < len(pts_P))
-    packets, pictures = packets[last], pictures[last].astype(np.int64)
-    return packets, pictures
+        pictures = np.searchsorted(pts_P, stamps, side="left")
+    # Where the pictures of a segment are all hidden, the next start serves as well.
+    kept = np.append(pictures[1:] != pictures[:-1], True) & (pictures < len(pts_P))
+    return packets[kept], stamps[kept], pictures[kept].astype(np.int64)
 
 
 def _last_duration(found: Scan, pts_P: np.ndarray) -> Fraction:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -126,6 +127,11 @@ class PyavPictures:
         """Begin decoding at the start of ``segment``."""
         self._fed = int(self._index.start_packet_S[segment])
         self._counted = int(self._index.start_picture_S[segment])
+        if "444" in self._index.pixel_format and self._fed > 0:
+            # Old x264 wrote 4:4:4 in its own way and says so in the first packet only.
+            self._source.go_to(0)
+            with suppress(Exception):
+                self._source.stream.codec_context.decode(next(self._source.read(0, 1))[1])
         self._source.go_to(self._fed)
         self._codec = self._source.stream.codec_context
         self._codec.flush_buffers()

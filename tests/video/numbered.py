@@ -1,0 +1,120 @@
+"""Synthetic videos whose every picture shows its own number, and the timeline rule restated."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+WIDTH, HEIGHT = 160, 96
+_COLUMNS, _ROWS = 4, 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Video:
+    """What to write."""
+
+    stamps: tuple[int, ...]
+    time_base: Fraction
+    codec: str = "libx264"
+    suffix: str = ".mp4"
+    pixel_format: str = "yuv420p"
+    options: dict[str, str] = field(default_factory=dict)
+    container_options: dict[str, str] = field(default_factory=dict)
+    turn_degrees: int = 0
+    colour: tuple[int, int] | None = None
+    size: tuple[int, int] = (WIDTH, HEIGHT)
+
+
+def constant(rate: Fraction, count: int, **more: Any) -> Video:
+    """``count`` pictures at ``rate`` per second."""
+    base = Fraction(1, rate.numerator)
+    return Video(stamps=tuple(k * rate.denominator for k in range(count)), time_base=base, **more)
+
+
+def picture(number: int, size: tuple[int, int] = (WIDTH, HEIGHT), *, tint: bool = False) -> np.ndarray:
+    """RGB picture with ``number`` as black and white blocks, on which compression cannot go wrong."""
+    width, height = size
+    bits = [number >> bit & 1 for bit in range(_COLUMNS * _ROWS)]
+    small = np.array(bits, dtype=np.uint8).reshape(_ROWS, _COLUMNS) * 190 + 30
+    rows = np.repeat(small, height // _ROWS, axis=0)
+    image = np.repeat(np.repeat(rows, width // _COLUMNS, axis=1)[..., None], 3, axis=2)
+    if tint:
+        image[..., 0], image[..., 2] = image[..., 0] // 2, 60
+    return image
+
+
+def number_in(picture_HWC: np.ndarray) -> int:
+    """Number shown by a picture of any size."""
+    height, width = picture_HWC.shape[:2]
+    number = 0
+    for bit in range(_COLUMNS * _ROWS):
+        row, column = divmod(bit, _COLUMNS)
+        y, x = (2 * row + 1) * height // (2 * _ROWS), (2 * column + 1) * width // (2 * _COLUMNS)
+        number |= int(picture_HWC[y - 2 : y + 2, x - 2 : x + 2].mean() > 125) << bit
+    return number
+
+
+def numbers_in(frames_THWC: np.ndarray) -> list[int]:
+    return [number_in(frame) for frame in frames_THWC]
+
+
+def write(path: Path, video: Video) -> Path:
+    """Write ``video``; picture i shows i and begins at ``stamps[i]``."""
+    path = path.with_suffix(video.suffix)
+    with av.open(str(path), "w", options=video.container_options) as container:
+        stream: Any = container.add_stream(video.codec, rate=25)
+        stream.width, stream.height = video.size
+        stream.pix_fmt = video.pixel_format
+        stream.codec_context.time_base = stream.time_base = video.time_base
+        stream.codec_context.thread_count = 1
+        stream.options = {"preset": "veryfast", **video.options} if video.codec != "libvpx-vp9" else video.options
+        if video.colour is not None:
+            stream.codec_context.colorspace, stream.codec_context.color_range = video.colour
+        if video.turn_degrees:
+            stream.set_display_rotation(video.turn_degrees)
+        for number, stamp in enumerate(video.stamps):
+            frame = av.VideoFrame.from_ndarray(picture(number, video.size, tint=video.colour is not None), "rgb24")
+            if video.colour is not None:
+                frame = frame.reformat(
+                    format=video.pixel_format, dst_colorspace=video.colour[0], dst_color_range=video.colour[1]
+                )
+            frame.pts, frame.time_base = stamp, video.time_base
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def recopied(source: Path, target: Path, *, shift: int = 0, options: dict[str, str] | None = None) -> Path:
+    """Copy the packets of ``source``, their stamps moved by ``shift`` ticks of its time base."""
+    with av.open(str(source)) as old, av.open(str(target), "w", options=options or {}) as new:
+        stream = old.streams.video[0]
+        copy: Any = new.add_stream_from_template(stream)
+        for packet in old.demux(stream):
+            if packet.size:
+                packet.pts += shift
+                packet.dts += shift
+                packet.stream = copy
+                new.mux(packet)
+    return target
+
+
+def expected(times_s: list[Fraction], numbers: list[int], fps: Fraction) -> list[int]:
+    """The number on show in each grid frame: contract 1, in as many words."""
+    since = [time_s - times_s[0] for time_s in times_s]
+    lengths = sorted(after - before for before, after in pairwise(since))
+    middle = len(lengths) // 2
+    median = lengths[middle] if len(lengths) % 2 else (lengths[middle - 1] + lengths[middle]) / 2
+    end = since[-1] + median
+    shown = []
+    for k in range(math.ceil(end * fps) + 2):
+        at = (k + Fraction(1, 2)) / fps
+        if at < end:
+            shown.append(max(i for i, time_s in enumerate(since) if time_s <= at))
+    return [numbers[i] for i in shown]

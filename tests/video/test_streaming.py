@@ -1,0 +1,165 @@
+"""The road in order: decoded ahead by a child process, which may die, hang or be left alone."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numbered import constant, numbers_in, write
+
+from e2espot.errors import VideoError
+from e2espot.video import open_reader, stream_frames
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("stream") / "video", constant(Fraction(25), 600, options={"g": "120"}))
+
+
+def decoders() -> list[int]:
+    """Decoder processes of ours that are alive."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                stat, command = (entry / "stat").read_text(), (entry / "cmdline").read_text()
+            except OSError:
+                continue
+            if int(stat.rsplit(")", 1)[1].split()[1]) == os.getpid() and "serve_child" in command:
+                found.append(int(entry.name))
+    return found
+
+
+def nothing_left() -> bool:
+    """No decoder lives, and no shared memory is mapped; it never had a name that could stay behind."""
+    maps = Path("/proc/self/maps").read_text()
+    return not decoders() and "memfd:e2espot" not in maps and "/dev/shm" not in maps
+
+
+@pytest.mark.parametrize(("chunk_len", "read_ahead"), [(64, 4), (1000, 1), (7, 2)])
+def test_child_gives_what_the_reader_gives(video: Path, chunk_len: int, read_ahead: int) -> None:
+    chunks = list(stream_frames(video, size=(80, 48), chunk_len=chunk_len, read_ahead=read_ahead))
+    frames = np.concatenate([chunk.frames_THWC for chunk in chunks])
+    assert numbers_in(frames) == list(range(600))
+    with open_reader(video, size=(80, 48)) as reader:
+        assert np.array_equal(reader.read(range(600)), frames)
+    assert nothing_left()
+
+
+def test_a_part(video: Path) -> None:
+    chunks = list(stream_frames(video, chunk_len=50, start=130, stop=290))
+    assert [chunk.first_frame for chunk in chunks] == [130, 180, 230, 280]
+    assert numbers_in(np.concatenate([chunk.frames_THWC for chunk in chunks])) == list(range(130, 290))
+    assert list(stream_frames(video, start=5, stop=5)) == []
+    with pytest.raises(ValueError, match="600"):
+        next(stream_frames(video, stop=601))
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSEGV])
+def test_a_decoder_that_dies_costs_one_error(video: Path, how: signal.Signals) -> None:
+    chunks = stream_frames(video, chunk_len=16, read_ahead=2)
+    next(chunks)
+    os.kill(decoders()[0], how)
+    began = time.monotonic()
+    with pytest.raises(VideoError, match=f"died \\(signal {how.value}\\)") as caught:
+        list(chunks)
+    assert time.monotonic() - began < 5
+    assert str(video) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert nothing_left()
+
+
+def test_a_decoder_that_hangs_is_ended(video: Path) -> None:
+    chunks = stream_frames(video, chunk_len=16, read_ahead=2, timeout_s=1)
+    next(chunks)
+    os.kill(decoders()[0], signal.SIGSTOP)
+    with pytest.raises(VideoError, match="gave nothing for 1 s"):
+        list(chunks)
+    assert nothing_left()
+
+
+def test_a_slow_consumer_is_no_hanging_decoder(video: Path) -> None:
+    chunks = stream_frames(video, chunk_len=200, read_ahead=1, timeout_s=20)
+    seen = []
+    for chunk in chunks:
+        time.sleep(0.3)
+        seen.append(len(chunk.frames_THWC))
+    assert seen == [200, 200, 200]
+
+
+def test_leaving_early(video: Path) -> None:
+    chunks = stream_frames(video)
+    next(chunks)
+    chunks.close()  # type: ignore[attr-defined]
+    assert nothing_left()
+    for _chunk in stream_frames(video):
+        break
+    gc.collect()
+    assert nothing_left()
+
+
+def test_interrupted(video: Path) -> None:
+    chunks = stream_frames(video, chunk_len=16, read_ahead=1)
+    next(chunks)
+    child = decoders()[0]
+    os.kill(child, signal.SIGSTOP)
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        list(chunks)
+    assert nothing_left()
+
+
+def test_a_parent_killed_leaves_nothing(video: Path) -> None:
+    script = (
+        "import sys, time; from e2espot.video import stream_frames; "
+        f"c = stream_frames({str(video)!r}, chunk_len=16); next(c); print('ready', flush=True); time.sleep(60)"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, env=environment)
+    assert parent.stdout is not None
+    assert parent.stdout.readline() == b"ready\n"
+    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    for _ in range(100):
+        if not any(Path(f"/proc/{child}").exists() for child in children):
+            break
+        time.sleep(0.1)
+    assert not any(Path(f"/proc/{child}").exists() for child in children)
+
+
+def resident_kib() -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
+
+
+def test_memory_does_not_grow(video: Path) -> None:
+    def once() -> None:
+        for chunk in stream_frames(video, size=(320, 192), chunk_len=32, in_process=True):
+            del chunk
+        for chunk in stream_frames(video, size=(320, 192), chunk_len=32, stop=320):
+            del chunk
+
+    once()
+    gc.collect()
+    before = resident_kib()
+    for _ in range(3):
+        once()
+    gc.collect()
+    assert resident_kib() - before < 20_000
+
+
+def test_importing_takes_no_torch() -> None:
+    code = "import sys, e2espot.video; assert not {'torch', 'av', 'decord'} & set(sys.modules), sys.modules.keys()"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
