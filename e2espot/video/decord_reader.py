@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from e2espot.video.presentation import Presentation
 
-_CODECS = ("h264", "hevc", "vp8", "vp9")
+_CODECS = ("h264", "vp8", "vp9")
 _PIXEL_FORMATS = ("yuv420p", "yuvj420p", "yuv420p10le")
 _MOST_BYTES = 1 << 30
 _LEAST_AHEAD, _LEAST_CUT = 128, 8
@@ -37,7 +37,8 @@ class DecordPictures:
             VideoError: decord is not exact on such pictures, or needs too much memory.
         """
         if presentation.codec_name not in _CODECS or presentation.pixel_format not in _PIXEL_FORMATS:
-            # Tried and found wrong: MPEG-2 and MPEG-4 read at random; x264's 4:4:4, whose first packet is not cut.
+            # Tried and found wrong: MPEG-2, MPEG-4 and HEVC's open groups read at random; x264's 4:4:4, whose first
+            # packet is not cut.
             raise VideoError(
                 f"{presentation.path}: decord is not exact on {presentation.codec_name} in "
                 f"{presentation.pixel_format}; use --reader auto"
