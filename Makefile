@@ -1,9 +1,9 @@
-# The two commands a newcomer needs: `make demo` and `make test`.
+# What a newcomer needs: `make demo` and `make test`. `make controls` checks the demo, `make weights` rebuilds its start.
 PYTHON ?= python3
 SEED ?= 0
 BIN := .venv/bin
 
-.PHONY: demo test venv clean
+.PHONY: demo controls weights test venv clean
 
 venv: .venv/installed
 
@@ -14,6 +14,19 @@ venv: .venv/installed
 	@# The evaluator the scoring is tested against; without its 300 MB of dependencies it needs numpy and tqdm only.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps "SoccerNet>=0.1.62"
 	touch $@
+
+demo: venv
+	$(BIN)/python tools/demo.py --seed $(SEED)
+
+controls: venv
+	$(BIN)/python tools/controls.py --seed $(SEED)
+
+# The small trunk's start, from nothing: two hours on two cores.
+weights: venv
+	$(BIN)/python tools/render_match.py out/weights/matches --games 26 --minutes 4 --seed 1000
+	$(BIN)/python tools/train.py out/weights/matches -s out/weights/run --recipe rendered
+	mkdir -p e2espot/models/weights
+	cp out/weights/run/best.safetensors e2espot/models/weights/small_gsm.safetensors
 
 test: venv
 	$(BIN)/ruff check .

@@ -57,8 +57,10 @@ def augment_clips(
     ball_BT2 = ball_BT2.clone()
     for b, rng in enumerate(rngs):
         matrix, offset = _colour_transform(rng, how)
-        pixels = frames_BTHWC[b].to(dtype) @ torch.from_numpy(matrix.T).to(out)
-        pixels += torch.from_numpy(offset).to(out)
+        # One fused product: a separate sum over a last axis of three took a seventh of a training step.
+        pixels = torch.addmm(
+            torch.from_numpy(offset).to(out), frames_BTHWC[b].view(-1, 3).to(dtype), torch.from_numpy(matrix.T).to(out)
+        ).view(frames_BTHWC.shape[1:])
         if how is not None and rng.random() < how.flip:
             pixels = pixels.flip(2)
             ball_BT2[b, :, 0] = 1 - ball_BT2[b, :, 0]

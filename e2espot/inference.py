@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,6 +20,9 @@ from torch import Tensor
 from e2espot.events import Scores
 from e2espot.models.spotter import Spotter, normalise
 from e2espot.precision import Precision, compute_dtype
+
+if TYPE_CHECKING:
+    from e2espot.video import ReaderName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +35,10 @@ class InferenceOptions:
     """Number format of the trunk."""
     read_ahead: int = 2
     """Decoded chunks that may wait for the network."""
+    reader: ReaderName = "auto"
+    """Which decoder reads the video."""
+    allow_truncated: bool = False
+    """Take a file that breaks off as far as it goes."""
 
 
 def spot_video(
@@ -54,12 +62,18 @@ def spot_video(
     from e2espot.video import probe, stream_frames
 
     options = options or InferenceOptions()
-    info = probe(Path(path), spotter.fps)
+    info = probe(Path(path), spotter.fps, allow_truncated=options.allow_truncated)
     size = (spotter.spec.width, spotter.spec.height)
     chunks = (
         torch.from_numpy(chunk.frames_THWC)
         for chunk in stream_frames(
-            Path(path), fps=spotter.fps, size=size, chunk_len=options.chunk_len, read_ahead=options.read_ahead
+            Path(path),
+            fps=spotter.fps,
+            size=size,
+            chunk_len=options.chunk_len,
+            read_ahead=options.read_ahead,
+            reader=options.reader,
+            allow_truncated=options.allow_truncated,
         )
     )
     scores_TK = score_frames(spotter, chunks, info.num_frames, options, progress=progress)

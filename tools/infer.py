@@ -35,6 +35,8 @@ class Infer:
     """Which decoder reads the videos."""
     device: str = "auto"
     """cpu, cuda or auto."""
+    allow_truncated: bool = False
+    """Take a video that breaks off as far as it goes."""
     save_scores: bool = False
     """Also write the score of every frame (scores.npz)."""
     table: int = 20
@@ -90,11 +92,11 @@ def _plan(told: Infer) -> dict[str, Game]:
 def _spot_game(told: Infer, spotter: object, name: str, game: Game) -> list[Event]:
     import json
 
-    import numpy as np
     from tqdm import tqdm
 
     from e2espot.calibration import Calibration, apply_calibration
-    from e2espot.inference import spot_video
+    from e2espot.formats.scores import write_scores
+    from e2espot.inference import InferenceOptions, spot_video
     from e2espot.models import Spotter
 
     assert isinstance(spotter, Spotter)
@@ -109,19 +111,12 @@ def _spot_game(told: Infer, spotter: object, name: str, game: Game) -> list[Even
                 bar.total = total
                 bar.update(done - bar.n)
 
-            scores = spot_video(spotter, video.path, progress=show)
+            options = InferenceOptions(reader=told.reader, allow_truncated=told.allow_truncated)
+            scores = spot_video(spotter, video.path, options, progress=show)
         events += apply_calibration(calibration, scores, half=video.half)
         if told.save_scores:
-            folder = told.out / name
-            folder.mkdir(parents=True, exist_ok=True)
             half = f"_{video.half}" if len(game.videos) > 1 else ""
-            np.savez_compressed(
-                folder / f"scores{half}.npz",
-                scores_TK=scores.scores_TK,
-                classes=np.array(scores.label_set.names),
-                fps=str(scores.fps),
-                valid_T=np.ones(len(scores.scores_TK), dtype=bool),
-            )
+            write_scores(told.out / name / f"scores{half}.npz", scores)
     return events
 
 

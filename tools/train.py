@@ -64,6 +64,7 @@ def main() -> None:
     told = tyro.cli(Train, default=Train(data=tyro.MISSING, save_dir=tyro.MISSING, settings=settings))
 
     from e2espot.training.fit import fit, setup
+    from e2espot.training.validation import conclude
 
     run = setup(
         told.data,
@@ -72,6 +73,7 @@ def main() -> None:
         resolution=told.resolution,
         label_file=told.label_file,
         bad_labels=told.bad_labels,
+        reader=told.reader,
         device=told.device,
         resume=told.resume,
     )
@@ -82,8 +84,13 @@ def main() -> None:
     except KeyboardInterrupt:
         print(f"stopped; go on with: python tools/train.py {told.data} -s {told.save_dir} --resume")
         raise
-    if progress.best_epoch >= 0:
-        print(f"best epoch {progress.best_epoch}: mAP@1 {progress.best_mAP:.4f} on the valid games")
+    if run.valid:
+        verdict = conclude(told.save_dir, run.train, run.valid, run.device.type)
+        print(f"best epoch {progress.best_epoch}: mAP@1 {progress.best_mAP:.4f} with plain soft suppression")
+        print(f"\nmAP in percent on the valid games, which also chose the epoch and {verdict.calibration.suppression}")
+        print(verdict.spotter.table())
+        print("\na guesser at even spacing, fitted on the train games")
+        print(verdict.guesser.table() + "\n")
     print(f"weights: {told.save_dir / 'best.safetensors'}")
 
 

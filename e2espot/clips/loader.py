@@ -18,7 +18,7 @@ from e2espot.clips.targets import frame_targets
 from e2espot.timeline import frame_of_position_ms, parse_fps, position_ms_of_frame
 
 if TYPE_CHECKING:
-    from e2espot.video import FrameReader
+    from e2espot.video import FrameReader, ReaderName
 
 _OPEN_READERS = 4
 """Readers a worker keeps open; each holds one decoder and a stretch of compressed video."""
@@ -57,11 +57,20 @@ class ClipBatch:
 class ClipDataset(Dataset[dict[str, Any]]):
     """Decodes one clip by its (epoch, index)."""
 
+    reader: ReaderName = "auto"
+
     def __init__(
-        self, videos: list[TrainingVideo], sampler: ClipSampler, *, fps: str, size: tuple[int, int], dilate_len: int
+        self,
+        videos: list[TrainingVideo],
+        sampler: ClipSampler,
+        *,
+        fps: str,
+        size: tuple[int, int],
+        dilate_len: int,
+        reader: ReaderName = "auto",
     ) -> None:
         self.videos, self.sampler, self.size, self.dilate_len = videos, sampler, size, dilate_len
-        self.fps = parse_fps(fps)
+        self.fps, self.reader = parse_fps(fps), reader
         self._readers: OrderedDict[int, FrameReader] = OrderedDict()
 
     def __len__(self) -> int:
@@ -97,7 +106,9 @@ class ClipDataset(Dataset[dict[str, Any]]):
         if video not in self._readers:
             while len(self._readers) >= _OPEN_READERS:
                 self._readers.popitem(last=False)[1].close()
-            self._readers[video] = open_reader(self.videos[video].path, fps=self.fps, size=self.size)
+            self._readers[video] = open_reader(
+                self.videos[video].path, fps=self.fps, size=self.size, reader=self.reader
+            )
         self._readers.move_to_end(video)
         return self._readers[video]
 

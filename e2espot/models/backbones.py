@@ -128,7 +128,7 @@ class SmallTrunk(Backbone):
         single_frame: Leave the motion channels at zero (a control that must see no motion).
     """
 
-    WIDTHS = (32, 64, 96)
+    WIDTHS = (24, 48, 96)
     NUM_MAPS = 4
 
     def __init__(self, shift: str, *, single_frame: bool = False) -> None:

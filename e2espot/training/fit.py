@@ -20,21 +20,21 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from e2espot.augment import Augmentation, augment_clips
+from e2espot.calibration import Calibration
 from e2espot.clips.loader import ClipBatch, ClipDataset, load_clips
 from e2espot.clips.sampler import ClipSampler
 from e2espot.errors import ConfigurationError, TrainingError
-from e2espot.events import Event, LabelSet, Scores
+from e2espot.events import LabelSet
 from e2espot.formats.soccernet import label_set_named
-from e2espot.inference import spot_video
 from e2espot.models.spotter import Spotter, SpotterSpec, adopt_weights, read_weights, save_spotter
 from e2espot.precision import compute_dtype, keep_freed_memory
-from e2espot.scoring import evaluate_events
-from e2espot.suppression import suppress
 from e2espot.timeline import parse_fps
 from e2espot.training import checkpoints
 from e2espot.training.data import BadLabels, LabelledGame, load_games
 from e2espot.training.losses import ball_loss, spotting_loss
 from e2espot.training.recipe import Recipe
+from e2espot.training.validation import report_on, score_games
+from e2espot.video import ReaderName
 
 _LOG = logging.getLogger(__name__)
 
@@ -69,6 +69,7 @@ class Run:
     averaged: dict[str, Tensor]
     optimizer: torch.optim.Optimizer
     dataset: ClipDataset
+    train: list[LabelledGame]
     valid: list[LabelledGame]
     device: torch.device
     dtype: torch.dtype
@@ -90,6 +91,7 @@ def setup(
     resolution: str = "224p",
     label_file: str = "Labels-ball.json",
     bad_labels: BadLabels = "stop",
+    reader: ReaderName = "auto",
     device: str = "auto",
     resume: bool = False,
 ) -> Run:
@@ -126,7 +128,15 @@ def setup(
         spotter=spotter.to(where),
         averaged={},
         optimizer=_optimizer(spotter, recipe),
-        dataset=ClipDataset(videos, sampler, fps=recipe.fps, size=recipe.frame_size(), dilate_len=recipe.dilate_len),
+        dataset=ClipDataset(
+            videos,
+            sampler,
+            fps=recipe.fps,
+            size=recipe.frame_size(),
+            dilate_len=recipe.dilate_len,
+            reader=reader,
+        ),
+        train=train,
         valid=valid,
         device=where,
         dtype=dtype,
@@ -343,18 +353,7 @@ def validate(run: Run) -> float:
     spotter = Spotter(run.spotter.spec).to(run.device)
     spotter.load_state_dict(run.averaged)
     scores = score_games(spotter.eval(), run.valid)
-    predictions = {
-        name: [e for half, s in halves.items() for e in suppress(s, half=half)] for name, halves in scores.items()
-    }
-    labels = {game.game.name: list(game.events) for game in run.valid}
-    return float(evaluate_events(labels, predictions, run.label_set, metrics=("at1",), fps=spotter.fps).mAP("at1"))
-
-
-def score_games(spotter: Spotter, games: list[LabelledGame]) -> dict[str, dict[int, Scores]]:
-    """Scores of each half of each game."""
-    return {
-        game.game.name: {video.half: spot_video(spotter, video.path) for video in game.game.videos} for game in games
-    }
+    return report_on(scores, run.valid, Calibration(), run.label_set).mAP("at1")
 
 
 def _save(run: Run) -> None:
@@ -396,6 +395,3 @@ def _stop_when_asked() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-__all__ = ["Event", "Progress", "Run", "fit", "learning_rate_share", "setup", "validate"]

@@ -1,7 +1,7 @@
 """Video in, frames out: what a player shows when, read at random or streamed in order."""
 
 from e2espot.video.presentation import COLOUR_RULE, Presentation, index_video, pictures_of_grid
-from e2espot.video.reader import FrameReader, VideoInfo, open_reader, probe
+from e2espot.video.reader import FrameReader, ReaderName, VideoInfo, open_reader, probe
 from e2espot.video.stream import Chunk, stream_frames
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "Chunk",
     "FrameReader",
     "Presentation",
+    "ReaderName",
     "VideoInfo",
     "index_video",
     "open_reader",

@@ -1,0 +1,74 @@
+"""How good a spotter is on labelled games, found by the very road that inference takes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from e2espot.calibration import Calibration, apply_calibration, fit_calibration
+from e2espot.events import Event, LabelSet, Scores
+from e2espot.formats.atomic import write_atomically
+from e2espot.inference import spot_video
+from e2espot.models.spotter import Spotter, load_spotter
+from e2espot.scoring import Report, evaluate_events
+from e2espot.scoring.guesser import fit_guesser
+from e2espot.training.data import LabelledGame
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """A finished run on its valid games."""
+
+    spotter: Report
+    """With the calibration that was fitted on these games."""
+    guesser: Report
+    """Even spacing, fitted on the train games."""
+    calibration: Calibration
+    """What was stored with the run."""
+
+
+def score_games(spotter: Spotter, games: list[LabelledGame]) -> dict[str, dict[int, Scores]]:
+    """Scores of each half of each game."""
+    return {
+        game.game.name: {video.half: spot_video(spotter, video.path) for video in game.game.videos} for game in games
+    }
+
+
+def labels_of(games: list[LabelledGame]) -> dict[str, list[Event]]:
+    """Labels by game."""
+    return {game.game.name: list(game.events) for game in games}
+
+
+def report_on(
+    scores: dict[str, dict[int, Scores]], games: list[LabelledGame], calibration: Calibration, label_set: LabelSet
+) -> Report:
+    """mAP@1..5 of scores under a calibration."""
+    predictions = {
+        name: [event for half, found in halves.items() for event in apply_calibration(calibration, found, half=half)]
+        for name, halves in scores.items()
+    }
+    fps = next(found.fps for halves in scores.values() for found in halves.values())
+    return evaluate_events(labels_of(games), predictions, label_set, fps=fps)
+
+
+def guesser_report(train: list[LabelledGame], games: list[LabelledGame], label_set: LabelSet, fps: Fraction) -> Report:
+    """mAP@1..5 on ``games`` of the guesser fitted on ``train``."""
+    lengths = {game.game.name: game.num_frames for game in train}
+    guesser = fit_guesser(labels_of(train), lengths, label_set, fps)
+    guesses = {game.game.name: guesser.guess(game.num_frames, fps) for game in games}
+    return evaluate_events(labels_of(games), guesses, label_set, fps=fps)
+
+
+def conclude(folder: Path, train: list[LabelledGame], valid: list[LabelledGame], device: str) -> Verdict:
+    """Fit the best epoch's calibration on the valid games, store it with the run, and judge both."""
+    spotter = load_spotter(folder, device)
+    scores = score_games(spotter, valid)
+    calibration = fit_calibration(scores, labels_of(valid), spotter.label_set)
+    write_atomically(folder / "calibration.json", (json.dumps(calibration.to_json(), indent=1) + "\n").encode())
+    return Verdict(
+        spotter=report_on(scores, valid, calibration, spotter.label_set),
+        guesser=guesser_report(train, valid, spotter.label_set, spotter.fps),
+        calibration=calibration,
+    )

@@ -1,0 +1,62 @@
+"""The newcomer's command, on matches of a few seconds."""
+
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("cv2", reason="rendering needs OpenCV: pip install -e '.[render]'")
+
+TOOLS = Path(__file__).parents[2] / "tools"
+TINY = ("--size", "96x64", "--clip_len", "16", "--epoch_clips", "4", "--num_epochs", "1")
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("demo")
+    run_demo(out)
+    return out
+
+
+def run_demo(out: Path) -> None:
+    patch = pytest.MonkeyPatch()
+    with patch.context() as patched:
+        patched.syspath_prepend(str(TOOLS))
+        import demo as module
+
+        patched.setattr(module, "GAMES", 3)
+        patched.setattr(module, "MINUTES", 0.4)
+        patched.setattr(module, "TEST_MINUTES", 0.6)
+        patched.setattr(module, "TRAINING", ("--recipe", "laptop", *TINY))
+        patched.setattr(sys, "argv", ["demo.py", "--out", str(out), "--seed", "3"])
+        module.main()
+
+
+def test_it_leaves_scores_a_run_and_pictures(demo: Path) -> None:
+    scores = json.loads((demo / "scores.json").read_text())
+    assert set(scores) == {"at1", "at2", "at3", "at4", "at5", "guesser"}
+    for metric in ("at1", "at5"):
+        assert 0 <= scores[metric]["mAP"] <= 1
+        assert 0 <= scores["guesser"][metric]["mAP"] <= 1
+    assert (demo / "run" / "best.safetensors").is_file()
+    assert (demo / "run" / "calibration.json").is_file()
+    assert (demo / "pictures" / "timeline.png").stat().st_size > 1000
+    assert len(list(demo.glob("predictions/*/*/*/results_spotting.json"))) == 1
+
+
+def test_a_second_time_it_trains_nothing_again(demo: Path) -> None:
+    weights = (demo / "run" / "best.safetensors").stat().st_mtime_ns
+    scores = json.loads((demo / "scores.json").read_text())
+    run_demo(demo)
+    assert (demo / "run" / "best.safetensors").stat().st_mtime_ns == weights
+    assert json.loads((demo / "scores.json").read_text()) == scores
+
+
+def test_controls_want_the_demo_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["controls.py", "--out", str(tmp_path)])
+    monkeypatch.syspath_prepend(str(TOOLS))
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(str(TOOLS / "controls.py"), run_name="__main__")
+    assert stopped.value.code == 2
