@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 class InferenceOptions:
     """How a video is run through a spotter."""
 
-    chunk_len: int = 128
-    """Frames the trunk adds at a time; more costs memory and saves a little time."""
+    chunk_len: int | None = None
+    """Frames the trunk adds at a time; None for 64, or more where the trunk's halo is wide."""
     precision: Precision = "auto"
     """Number format of the trunk."""
     read_ahead: int = 2
@@ -70,7 +70,7 @@ def spot_video(
             Path(path),
             fps=spotter.fps,
             size=size,
-            chunk_len=options.chunk_len,
+            chunk_len=options.chunk_len or max(64, 5 * spotter.halo),
             read_ahead=options.read_ahead,
             reader=options.reader,
             allow_truncated=options.allow_truncated,

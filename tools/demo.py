@@ -19,7 +19,7 @@ from e2espot.errors import E2ESpotError
 TOOLS = Path(__file__).parent
 GAMES, MINUTES, TEST_MINUTES = 8, 3, 9
 """Six train games, one valid, one test: 18 + 3 + 9 minutes."""
-TRAINING = ("--recipe", "laptop", "--num_epochs", "5")
+TRAINING = ("--recipe", "laptop", "--num_epochs", "4")
 """The laptop recipe, cut to the demo's time."""
 
 

@@ -1,0 +1,33 @@
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numbered import Video, constant, expected, numbers_in, write
+
+from e2espot.errors import VideoError
+from e2espot.video import open_reader
+from e2espot.video.transcode import transcode
+
+
+def test_every_picture_keeps_its_time(tmp_path: Path) -> None:
+    stamps = tuple(np.cumsum([0, *np.random.default_rng(1).integers(15, 70, 80)]).tolist())
+    source = write(tmp_path / "source", Video(stamps=stamps, time_base=Fraction(1, 1000), options={"g": "30"}))
+    assert transcode(source, tmp_path / "out" / "new.mp4") == 81
+    with open_reader(tmp_path / "out" / "new.mp4", fps=Fraction(25)) as reader:
+        shown = numbers_in(reader.read(range(reader.info.num_frames)))
+    wanted = expected([Fraction(stamp, 1000) for stamp in stamps], list(range(81)), Fraction(25))
+    # Only how long the last picture lasts may differ.
+    assert shown[: len(wanted) - 2] == wanted[:-2]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["new.mp4"]
+
+
+def test_what_cannot_be_converted_says_so_and_keeps_the_old_file(tmp_path: Path) -> None:
+    target = write(tmp_path / "target", constant(Fraction(25), 10))
+    before = target.read_bytes()
+    (tmp_path / "text.mp4").write_text("not a video")
+    with pytest.raises(VideoError, match=r"text\.mp4"):
+        transcode(tmp_path / "text.mp4", target)
+    assert target.read_bytes() == before
+    with pytest.raises(VideoError, match=r"\.mp4 or \.mkv"):
+        transcode(target, tmp_path / "new.webm")
