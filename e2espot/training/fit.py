@@ -23,7 +23,7 @@ from e2espot.augment import Augmentation, augment_clips
 from e2espot.calibration import Calibration
 from e2espot.clips.loader import ClipBatch, ClipDataset, load_clips
 from e2espot.clips.sampler import ClipSampler
-from e2espot.errors import ConfigurationError, TrainingError
+from e2espot.errors import CheckpointError, ConfigurationError, TrainingError
 from e2espot.events import LabelSet
 from e2espot.formats.soccernet import label_set_named
 from e2espot.models.spotter import Spotter, SpotterSpec, adopt_weights, read_weights, save_spotter
@@ -371,11 +371,17 @@ def _save(run: Run) -> None:
 
 
 def _restore(run: Run, state: dict[str, Any]) -> None:
-    run.spotter.load_state_dict(state["spotter"])
-    run.averaged = {name: value.to(run.device) for name, value in state["averaged"].items()}
-    run.optimizer.load_state_dict(state["optimizer"])
-    run.scaler.load_state_dict(state["scaler"])
-    run.progress = Progress(**state["progress"])
+    try:
+        run.spotter.load_state_dict(state["spotter"])
+        run.averaged = {name: value.to(run.device) for name, value in state["averaged"].items()}
+        run.optimizer.load_state_dict(state["optimizer"])
+        run.scaler.load_state_dict(state["scaler"])
+        run.progress = Progress(**state["progress"])
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{run.folder}: what it holds does not fit these settings ({str(error).splitlines()[-1].strip()}); resume "
+            "with the network and classes it was started with, or choose another -s"
+        ) from None
     _LOG.info("resuming in epoch %d at step %d", run.progress.epoch, run.progress.step)
 
 

@@ -106,6 +106,33 @@ def test_loose_video_and_refusals(run: Path, data: Path, tmp_path: Path) -> None
     assert tool("train", data, "-s", run, "--recipe", "laptop").returncode == 2
 
 
+def test_resuming_with_other_classes_is_refused(run: Path, data: Path) -> None:
+    before = (run / "config.yaml").read_bytes()
+    refused = tool("train", data, "-s", run, "--resume", "--label_set", "ball-12")
+    assert refused.returncode == 2
+    assert "does not fit these settings" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert (run / "config.yaml").read_bytes() == before
+
+
+def test_a_truncated_video_is_used_only_when_asked(run: Path, data: Path, tmp_path: Path) -> None:
+    whole = (data / "toy" / "b" / "224p.mp4").read_bytes()
+    with av.open(str(tmp_path / "whole.mkv"), "w") as target, av.open(str(data / "toy" / "b" / "224p.mp4")) as source:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(source.streams.video[0]):
+            if packet.size:
+                packet.stream = stream
+                target.mux(packet)
+    part = tmp_path / "part.mkv"
+    part.write_bytes((tmp_path / "whole.mkv").read_bytes()[: len(whole) * 2 // 3])
+    refused = tool("infer", run, part, "-o", tmp_path / "out")
+    assert refused.returncode == 2
+    assert "--allow_truncated" in refused.stderr
+    taken = tool("infer", run, part, "-o", tmp_path / "out", "--allow_truncated")
+    assert taken.returncode == 0, taken.stderr
+    assert (tmp_path / "out" / "part" / "results_spotting.json").is_file()
+
+
 def test_unknown_class_names_file_entry_and_field(data: Path, tmp_path: Path) -> None:
     (tmp_path / "class.txt").write_text("GOAL\n")
     done = tool("train", data, "-s", tmp_path / "run", "--label_set", tmp_path / "class.txt")

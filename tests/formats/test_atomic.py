@@ -1,0 +1,40 @@
+"""Files appear whole or not at all, also where the disk is full or refuses."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from e2espot.errors import E2ESpotError
+from e2espot.formats.atomic import write_atomically
+
+# A limit on the size of files breaks a write half way, as a full disk does.
+FULL_DISK = """
+import resource, sys
+from fractions import Fraction
+from pathlib import Path
+from e2espot.command import run_command
+from e2espot.events import Event
+from e2espot.formats.soccernet import write_predictions
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+events = [Event(frame=frame, label="PASS", confidence=0.5) for frame in range(50)]
+run_command(lambda: write_predictions(Path(sys.argv[1]), url_local="game", events=events, fps=Fraction(25)))
+"""
+
+
+def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
+    target = tmp_path / "results_spotting.json"
+    target.write_bytes(b"earlier")
+    done = subprocess.run([sys.executable, "-c", FULL_DISK, str(target)], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {target}: cannot be written")
+    assert done.stderr.count("\n") == 1
+    assert target.read_bytes() == b"earlier"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_place_that_refuses_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(E2ESpotError, match="file/result.json: cannot be written"):
+        write_atomically(tmp_path / "file" / "result.json", b"{}")
