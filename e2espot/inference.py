@@ -2,7 +2,8 @@
 
 The trunk sees each frame once, in chunks with ``halo`` frames of context to each side, and
 gives the very features it would give over the whole video. The temporal head then reads the
-features in windows of ``clip_len`` with half overlap, and the probabilities are averaged.
+features in windows of ``clip_len`` with half overlap, and the probabilities are averaged,
+each weighted by its distance to the end of its window.
 """
 
 from __future__ import annotations
@@ -143,7 +144,10 @@ class _WindowedHead:
         self._clip_len = min(spotter.spec.clip_len, num_frames)
         self._starts = window_starts(num_frames, self._clip_len)
         self._sums_TK = np.zeros((num_frames, len(spotter.label_set)), dtype=np.float32)
-        self._counts_T = np.zeros(num_frames, dtype=np.float32)
+        # The head knows least at the ends of a window: there the other window's word counts for more.
+        self._weights_T = np.minimum(np.arange(1, self._clip_len + 1), np.arange(self._clip_len, 0, -1))
+        self._weights_T = self._weights_T.astype(np.float32)
+        self._totals_T = np.zeros(num_frames, dtype=np.float32)
         self._features: Tensor | None = None
         self._first = 0
 
@@ -155,8 +159,9 @@ class _WindowedHead:
             start = self._starts.pop(0)
             offset = start - self._first
             logits_TK = self._spotter.logits(self._features[None, offset : offset + self._clip_len])[0]
-            self._sums_TK[start : start + self._clip_len] += logits_TK.softmax(-1)[:, 1:].cpu().numpy()
-            self._counts_T[start : start + self._clip_len] += 1
+            scores_TK = logits_TK.softmax(-1)[:, 1:].cpu().numpy()
+            self._sums_TK[start : start + self._clip_len] += scores_TK * self._weights_T[:, None]
+            self._totals_T[start : start + self._clip_len] += self._weights_T
         keep = self._starts[0] if self._starts else end
         self._features = self._features[keep - self._first :]
         self._first = keep
@@ -165,7 +170,7 @@ class _WindowedHead:
         """Averaged probabilities ``(T, K)``, background left out."""
         if self._starts:
             raise AssertionError(f"windows at {self._starts} never came to an end")
-        return self._sums_TK / np.maximum(self._counts_T, 1)[:, None]
+        return self._sums_TK / np.maximum(self._totals_T, 1)[:, None]
 
 
 def window_starts(num_frames: int, clip_len: int) -> list[int]:

@@ -10,17 +10,24 @@ import time
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tyro
 
 from e2espot.command import run_command
 from e2espot.errors import E2ESpotError
 
+if TYPE_CHECKING:
+    from e2espot.events import Event
+
 TOOLS = Path(__file__).parent
 GAMES, MINUTES, TEST_MINUTES = 8, 3, 9
 """Six train games, one valid, one test: 18 + 3 + 9 minutes."""
 TRAINING = ("--recipe", "laptop", "--num_epochs", "4")
 """The laptop recipe, cut to the demo's time."""
+
+LIKELY = 0.3
+"""Confidence from which on a prediction is shown in the pictures."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,14 +133,15 @@ def _draw(out: Path, matches: Path) -> list[Path]:
     labels = read_labels(game.labels_path, scores.label_set, fps=scores.fps, num_frames=num_frames).events
     draw_timeline(scores, labels, out / "pictures" / "timeline.png")
     found = _predictions(folder / "results_spotting.json", scores.fps)
-    moments = match_events(labels, found, round(scores.fps / 2))
+    likely = [event for event in found if event.confidence >= LIKELY]
+    moments = match_events(labels, likely, round(scores.fps / 2))
     for kind, name in (("hit", "hits"), ("miss", "misses"), ("false alarm", "false_alarms")):
         own = [moment for moment in moments if moment.kind == kind][:6]
         draw_strips(game.videos[0].path, own, float(scores.fps), out / "pictures" / f"{name}.png")
     return sorted((out / "pictures").glob("*.png"))
 
 
-def _predictions(path: Path, fps: Fraction) -> list[object]:
+def _predictions(path: Path, fps: Fraction) -> list[Event]:
     from e2espot.events import Event
     from e2espot.timeline import frame_of_position_ms
 

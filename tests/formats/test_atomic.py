@@ -36,5 +36,5 @@ def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
 
 def test_a_place_that_refuses_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(E2ESpotError, match="file/result.json: cannot be written"):
+    with pytest.raises(E2ESpotError, match=r"file/result\.json: cannot be written"):
         write_atomically(tmp_path / "file" / "result.json", b"{}")
