@@ -23,6 +23,7 @@ from e2espot.synthetic.formation import (
     targets,
     team_of,
 )
+from e2espot.synthetic.phases import Carry, Dead, Flight
 
 EVENTS_PER_MINUTE = 12.8
 """Pace of real matches, kept over a game by the length of its pauses."""
@@ -63,60 +64,6 @@ class Play:
 
 
 @dataclass(kw_only=True)
-class _Flight:
-    start_3: np.ndarray
-    end_2: np.ndarray
-    frames: int
-    apex_m: float
-    friction: float
-    receiver: int
-    """-1 where the ball runs out of play."""
-    age: int = 0
-
-    def ball(self) -> np.ndarray:
-        """Position after ``age`` frames, [3]; ground speed decays, height follows a parabola."""
-        share = self.age / self.frames
-        tau = self.frames * TICK_S
-        along = -math.expm1(-self.friction * share * tau) / -math.expm1(-self.friction * tau)
-        ground_2 = self.start_3[:2] + (self.end_2 - self.start_3[:2]) * along
-        height = self.start_3[2] * (1 - share) + 4 * self.apex_m * share * (1 - share)
-        return np.array([ground_2[0], ground_2[1], height])
-
-
-@dataclass(kw_only=True)
-class _Carry:
-    owner: int
-    frames: int
-    heading_2: np.ndarray
-    wanted_2: np.ndarray
-    speed: float
-    touches: np.ndarray
-    gaps_m: np.ndarray
-    residue_3: np.ndarray
-    feint: int
-    age: int = 0
-
-    def gap(self) -> float:
-        """Ball ahead of the foot in metres: zero at every touch, a push and a catch-up between."""
-        index = int(np.searchsorted(self.touches, self.age, side="right")) - 1
-        if index >= len(self.gaps_m):
-            return 0.0
-        share = (self.age - self.touches[index]) / (self.touches[index + 1] - self.touches[index])
-        return float(self.gaps_m[index] * 4 * share**0.7 * (1 - share))
-
-
-@dataclass(kw_only=True)
-class _Dead:
-    frames: int
-    spot_2: np.ndarray
-    taker: int
-    thrown: bool
-    rest_3: np.ndarray
-    drift_2: np.ndarray
-    age: int = 0
-
-
-@dataclass(kw_only=True)
 class _Match:
     """Mutable state of one simulation."""
 
@@ -130,7 +77,7 @@ class _Match:
     rank_P: np.ndarray
     ball_3: np.ndarray
     swing_TP: np.ndarray
-    phase: _Carry | _Flight | _Dead
+    phase: Carry | Flight | Dead
     possession: int = 0
     now: int = 0
     actions: list[Action] = field(default_factory=list)
@@ -165,8 +112,8 @@ def simulate(rng: np.random.Generator, *, frames: int, density: float = 1.0) -> 
         _move_players(match)
         _advance(match)
         ball_T3[frame], players_TP2[frame] = match.ball_3, match.position_P2
-        dead_T[frame] = isinstance(match.phase, _Dead)
-        if isinstance(match.phase, _Carry):
+        dead_T[frame] = isinstance(match.phase, Dead)
+        if isinstance(match.phase, Carry):
             carrier_T[frame] = match.phase.owner
     return Play(
         ball_T3=ball_T3,
@@ -195,7 +142,7 @@ def _kick_off(rng: np.random.Generator, frames: int, density: float) -> _Match:
         rank_P=np.zeros(PLAYERS, dtype=int),
         ball_3=ball_3,
         swing_TP=np.zeros((frames, PLAYERS), dtype=np.uint8),
-        phase=_Dead(frames=10, spot_2=ball_3[:2], taker=owner, thrown=False, rest_3=ball_3, drift_2=np.zeros(2)),
+        phase=Dead(frames=10, spot_2=ball_3[:2], taker=owner, thrown=False, rest_3=ball_3, drift_2=np.zeros(2)),
         possession=team_of(owner),
     )
 
@@ -207,22 +154,22 @@ def _move_players(match: _Match) -> None:
         match.rank_P = nearest_rank(match.position_P2, match.ball_3[:2])
         # An Ornstein-Uhlenbeck walk of about 4 m over 4 s: runs nobody asked for.
         match.wander_P2 += -0.05 * match.wander_P2 + rng.normal(0, 1.25, (PLAYERS, 2))
-    dead = isinstance(phase, _Dead)
+    dead = isinstance(phase, Dead)
     goal_P2 = targets(
         match.home_P2, match.wander_P2, np.clip(match.ball_3[:2], 0, PITCH_M), match.possession, match.rank_P, not dead
     )
     cap_P = np.full(PLAYERS, 2.0 if dead else 5.8)
     cap_P[match.rank_P == 0] += 1.2
-    if isinstance(phase, _Dead):
+    if isinstance(phase, Dead):
         goal_P2[phase.taker] = phase.spot_2 - _restart_heading(phase) * _FOOT_M
         cap_P[phase.taker] = 4.5
     velocity_P2 = steer(match.position_P2, match.velocity_P2, goal_P2, cap_P)
-    if isinstance(phase, _Carry):
+    if isinstance(phase, Carry):
         own = phase.owner
         velocity_P2[own] = match.velocity_P2[own] + np.clip(
             phase.heading_2 * phase.speed - match.velocity_P2[own], -5 * TICK_S, 5 * TICK_S
         )
-    elif isinstance(phase, _Flight) and phase.receiver >= 0:
+    elif isinstance(phase, Flight) and phase.receiver >= 0:
         own = phase.receiver
         left = max(phase.frames - phase.age, 1)
         way_2 = phase.end_2 - phase.start_3[:2]
@@ -236,7 +183,7 @@ def _move_players(match: _Match) -> None:
     match.position_P2 = match.position_P2 + velocity_P2 * TICK_S
 
 
-def _restart_heading(phase: _Dead) -> np.ndarray:
+def _restart_heading(phase: Dead) -> np.ndarray:
     """Unit vector from the restart spot into the pitch."""
     inward_2 = np.array([52.5, 34.0]) - phase.spot_2
     return np.asarray(inward_2 / (np.linalg.norm(inward_2) + 1e-6))
@@ -246,11 +193,11 @@ def _advance(match: _Match) -> None:
     """One tick of the ball."""
     phase = match.phase
     phase.age += 1
-    if isinstance(phase, _Flight):
+    if isinstance(phase, Flight):
         match.ball_3 = phase.ball()
         if phase.age >= phase.frames:
             _arrive(match, phase)
-    elif isinstance(phase, _Carry):
+    elif isinstance(phase, Carry):
         _dribble(match, phase)
         if phase.age >= phase.frames:
             _release(match, phase.owner)
@@ -258,7 +205,7 @@ def _advance(match: _Match) -> None:
         _wait(match, phase)
 
 
-def _dribble(match: _Match, phase: _Carry) -> None:
+def _dribble(match: _Match, phase: Carry) -> None:
     """Put the ball at the carrier's foot."""
     angle = math.atan2(*phase.heading_2[::-1])
     turn = (math.atan2(*phase.wanted_2[::-1]) - angle + math.pi) % (2 * math.pi) - math.pi
@@ -278,7 +225,7 @@ def _dribble(match: _Match, phase: _Carry) -> None:
         match.swing(phase.owner, match.now + STRIKE)
 
 
-def _arrive(match: _Match, flight: _Flight) -> None:
+def _arrive(match: _Match, flight: Flight) -> None:
     """The ball reaches a player, or runs out."""
     rng = match.rng
     if flight.receiver < 0:
@@ -306,7 +253,7 @@ def _start_carry(match: _Match, owner: int) -> None:
     wanted_2 = np.array([attack_sign(owner) * math.cos(angle), math.sin(angle)])
     speed = float(np.clip(rng.lognormal(math.log(2.6), 0.5), 1.0, 6.5))
     at_2 = match.position_P2[owner] + heading_2 * _FOOT_M
-    match.phase = _Carry(
+    match.phase = Carry(
         owner=owner,
         frames=frames,
         heading_2=heading_2,
@@ -322,7 +269,7 @@ def _start_carry(match: _Match, owner: int) -> None:
 def _release(match: _Match, owner: int) -> None:
     """The end of a spell on the ball: pass, lose it, or be fouled."""
     rng = match.rng
-    carried = isinstance(match.phase, _Carry)
+    carried = isinstance(match.phase, Carry)
     rival = _nearest_rival(match, owner)
     gap_m = float(np.linalg.norm(match.position_P2[rival] - match.ball_3[:2]))
     if carried and gap_m < 3.5 and rng.random() < 0.12:
@@ -331,7 +278,7 @@ def _release(match: _Match, owner: int) -> None:
             _stop_play(match, None)
         else:
             frames = int(rng.integers(9, 22))
-            match.phase = _Flight(
+            match.phase = Flight(
                 start_3=match.ball_3, end_2=end_2, frames=frames, apex_m=0.05, friction=1.2, receiver=rival
             )
         return
@@ -379,7 +326,7 @@ def _kick(match: _Match, owner: int, *, out: bool) -> None:
     if receiver >= 0 and rng.random() < 0.13:
         receiver, end_2, seconds = _intercept(match, owner, receiver, from_2, end_2, seconds)
     seconds *= 1.15 if lofted else 1.0
-    match.phase = _Flight(
+    match.phase = Flight(
         start_3=match.ball_3,
         end_2=end_2,
         frames=max(9, round(seconds / TICK_S)),
@@ -407,7 +354,7 @@ def _intercept(
     return first + int(np.argmin(gaps)), cut_2, seconds * share
 
 
-def _stop_play(match: _Match, flight: _Flight | None) -> None:
+def _stop_play(match: _Match, flight: Flight | None) -> None:
     """Dead time after a ball out (``flight``) or a foul (None)."""
     rng = match.rng
     spot_2 = np.clip(match.ball_3[:2], (0.0, 0.0), PITCH_M)
@@ -434,7 +381,7 @@ def _stop_play(match: _Match, flight: _Flight | None) -> None:
         float(np.clip(ahead_s / 25, -1.6, 1.2))
     )
     seconds = float(np.clip(seconds, 4.0, min(150.0 / min(match.density, 1.0), 8.0 + 0.25 * match.frames * TICK_S)))
-    match.phase = _Dead(
+    match.phase = Dead(
         frames=round(seconds / TICK_S),
         spot_2=spot_2,
         taker=taker,
@@ -444,7 +391,7 @@ def _stop_play(match: _Match, flight: _Flight | None) -> None:
     )
 
 
-def _wait(match: _Match, phase: _Dead) -> None:
+def _wait(match: _Match, phase: Dead) -> None:
     """Let the ball roll out, be fetched to the spot, and restart when the taker is there."""
     tau = phase.age * TICK_S
     rolled_2 = phase.rest_3[:2] + phase.drift_2 * -math.expm1(-1.6 * tau) / 1.6
