@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 BLIND = ("-m", "small", "-t", "", "--single_frame")
 """Neither gate shift nor GRU nor motion at the input."""
-SHUFFLED = "--shuffle_frames"
+SHUFFLED = ("--shuffle_frames",)
 """The demo's network on clips whose frames come in random order."""
 
 
