@@ -47,7 +47,7 @@ def main() -> None:
         results[name] = _score(run, matches, shuffled)
     print("\nmAP@1 in percent on the test match")
     for name, value in results.items():
-        print(f"{name:20}{100 * value:8.2f}{value / model:8.2f} of the spotter's")
+        print(f"{name:20}{100 * value:8.2f}{value / max(model, 1e-9):8.2f} of the spotter's")
     (told.out / "controls" / "scores.json").write_text(json.dumps(results, indent=1) + "\n")
 
 

@@ -1,5 +1,6 @@
 """The newcomer's command, on matches of a few seconds."""
 
+import importlib
 import json
 import runpy
 import sys
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("cv2", reason="rendering needs OpenCV: pip install -e '.[render]'")
+
+from e2espot.training.checkpoints import load_config
 
 TOOLS = Path(__file__).parents[2] / "tools"
 TINY = ("--size", "96x64", "--clip_len", "16", "--epoch_clips", "4", "--num_epochs", "1")
@@ -20,18 +23,16 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def run_demo(out: Path) -> None:
-    patch = pytest.MonkeyPatch()
-    with patch.context() as patched:
+def run_demo(out: Path, tool: str = "demo") -> None:
+    with pytest.MonkeyPatch.context() as patched:
         patched.syspath_prepend(str(TOOLS))
-        import demo as module
-
-        patched.setattr(module, "GAMES", 3)
-        patched.setattr(module, "MINUTES", 0.4)
-        patched.setattr(module, "TEST_MINUTES", 0.6)
-        patched.setattr(module, "TRAINING", ("--recipe", "laptop", *TINY))
-        patched.setattr(sys, "argv", ["demo.py", "--out", str(out), "--seed", "3"])
-        module.main()
+        demo = importlib.import_module("demo")
+        patched.setattr(demo, "GAMES", 3)
+        patched.setattr(demo, "MINUTES", 0.4)
+        patched.setattr(demo, "TEST_MINUTES", 0.6)
+        patched.setattr(demo, "TRAINING", ("--recipe", "laptop", *TINY))
+        patched.setattr(sys, "argv", [f"{tool}.py", "--out", str(out), "--seed", "3"])
+        importlib.import_module(tool).main()
 
 
 def test_it_leaves_scores_a_run_and_pictures(demo: Path) -> None:
@@ -52,6 +53,18 @@ def test_a_second_time_it_trains_nothing_again(demo: Path) -> None:
     run_demo(demo)
     assert (demo / "run" / "best.safetensors").stat().st_mtime_ns == weights
     assert json.loads((demo / "scores.json").read_text()) == scores
+
+
+def test_controls_are_trained_and_scored_beside_it(demo: Path) -> None:
+    run_demo(demo, "controls")
+    results = json.loads((demo / "controls" / "scores.json").read_text())
+    assert set(results) == {"the demo's spotter", "single frames", "shuffled frames"}
+    assert results["the demo's spotter"] == json.loads((demo / "scores.json").read_text())["at1"]["mAP"]
+    told = {name: load_config(demo / "controls" / name) for name in ("single_frames", "shuffled_frames")}
+    assert told["single_frames"]["single_frame"]
+    assert (told["single_frames"]["feature_arch"], told["single_frames"]["temporal_arch"]) == ("small", "")
+    assert told["shuffled_frames"]["shuffle_frames"]
+    assert told["shuffled_frames"]["feature_arch"] == "small_gsm"
 
 
 def test_controls_want_the_demo_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
