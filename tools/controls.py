@@ -12,6 +12,7 @@ from demo import train
 
 from e2espot.command import run_command
 from e2espot.errors import ConfigurationError
+from e2espot.formats.atomic import write_atomically
 
 if TYPE_CHECKING:
     from e2espot.events import Scores
@@ -48,7 +49,7 @@ def main() -> None:
     print("\nmAP@1 in percent on the test match")
     for name, value in results.items():
         print(f"{name:20}{100 * value:8.2f}{value / max(model, 1e-9):8.2f} of the spotter's")
-    (told.out / "controls" / "scores.json").write_text(json.dumps(results, indent=1) + "\n")
+    write_atomically(told.out / "controls" / "scores.json", (json.dumps(results, indent=1) + "\n").encode())
 
 
 def _score(run: Path, matches: Path, shuffled: bool) -> float:
@@ -59,18 +60,7 @@ def _score(run: Path, matches: Path, shuffled: bool) -> float:
     from e2espot.training.validation import labels_of, report_on, score_games
 
     spotter = load_spotter(run)
-    valid, test = (
-        load_games(
-            matches,
-            split,
-            spotter.label_set,
-            spotter.fps,
-            resolution="224p",
-            label_file="Labels-ball.json",
-            bad_labels="stop",
-        )
-        for split in ("valid", "test")
-    )
+    valid, test = (load_games(matches, split, spotter.label_set, spotter.fps) for split in ("valid", "test"))
     if shuffled:
         found = [
             {game.game.name: {1: shuffled_scores(spotter, game.game.videos[0].path)} for game in games}

@@ -16,6 +16,7 @@ import tyro
 
 from e2espot.command import run_command
 from e2espot.errors import E2ESpotError
+from e2espot.formats.atomic import write_atomically
 
 if TYPE_CHECKING:
     from e2espot.events import Event
@@ -53,7 +54,7 @@ def main() -> None:
     guesser = _guesser(matches)
     content = json.loads(scores.read_text())
     content["guesser"] = guesser
-    scores.write_text(json.dumps(content, indent=1) + "\n")
+    write_atomically(scores, (json.dumps(content, indent=1) + "\n").encode())
     pictures = _draw(told.out, matches)
     print(_table(content, _start_of(run)))
     print(f"\npredictions: {told.out / 'predictions'}\nscores:      {scores}\nrun:         {run}")
@@ -103,12 +104,7 @@ def _guesser(matches: Path) -> dict[str, object]:
     from e2espot.training.validation import guesser_report
 
     label_set = LABEL_SETS["ball-2"]
-    train_games, test_games = (
-        load_games(
-            matches, split, label_set, DEFAULT_FPS, resolution="224p", label_file="Labels-ball.json", bad_labels="stop"
-        )
-        for split in ("train", "test")
-    )
+    train_games, test_games = (load_games(matches, split, label_set, DEFAULT_FPS) for split in ("train", "test"))
     return guesser_report(train_games, test_games, label_set, DEFAULT_FPS).to_json()
 
 

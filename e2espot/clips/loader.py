@@ -57,8 +57,6 @@ class ClipBatch:
 class ClipDataset(Dataset[dict[str, Any]]):
     """Decodes one clip by its (epoch, index)."""
 
-    reader: ReaderName = "auto"
-
     def __init__(
         self,
         videos: list[TrainingVideo],

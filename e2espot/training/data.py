@@ -53,9 +53,9 @@ def load_games(
     label_set: LabelSet,
     fps: Fraction,
     *,
-    resolution: str,
-    label_file: str,
-    bad_labels: BadLabels,
+    resolution: str = "224p",
+    label_file: str = "Labels-ball.json",
+    bad_labels: BadLabels = "stop",
 ) -> list[LabelledGame]:
     """Games of a split with their labels, read strictly.
 
