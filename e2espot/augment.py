@@ -65,7 +65,8 @@ def augment_clips(
             pixels = pixels.flip(2)
             ball_BT2[b, :, 0] = 1 - ball_BT2[b, :, 0]
         out[b] = pixels
-        out[b, ~valid_BT[b]] = 0
+        if not bool(valid_BT[b].all()):
+            out[b, ~valid_BT[b]] = 0
     return out.movedim(-1, 2), ball_BT2
 
 

@@ -185,7 +185,8 @@ class SmallTrunk(Backbone):
         pixels = frames_BTCHW.detach().movedim(2, -1)
         out[..., :3] = pixels
         if not self.single_frame:
-            grey = pixels.mean(-1)
+            # A product with thirds: a mean over a last axis of three is several times slower.
+            grey = functional.linear(pixels, torch.full((1, 3), 1 / 3, dtype=pixels.dtype, device=device))[..., 0]
             step = grey[:, 1:] - grey[:, :-1]
             out[:, 1:, ..., 3] = step
             out[:, :-1, ..., 4] = step

@@ -51,13 +51,15 @@ class GateShift(nn.Module):
         """
         frames, channels, height, width = x_NCHW.shape
         clips, half = frames // num_frames, self.fold // 2
-        part = x_NCHW[:, : self.fold]
+        # Splits, not slices: the gradient of a split is one concatenation, that of two slices is
+        # two tensors full of zeros and their sum.
+        part, rest = x_NCHW.split((self.fold, channels - self.fold), dim=1)
         gate = self._gate(part, clips, num_frames)
-        taken = torch.cat((part[:, :half] * gate[:, :1], part[:, half:] * gate[:, 1:]), dim=1)
+        taken = (part.unflatten(1, (2, half)) * gate.unsqueeze(2)).flatten(1, 2)
         moved = _shift(taken.unflatten(0, (clips, num_frames)), half).flatten(0, 1)
         mixed = part - taken + moved
         mixed = mixed.view(frames, 2, 2, self.fold // 4, height, width).transpose(2, 3).reshape_as(part)
-        return torch.cat((mixed, x_NCHW[:, self.fold :]), dim=1) if channels > self.fold else mixed
+        return torch.cat((mixed, rest), dim=1) if channels > self.fold else mixed
 
     def _gate(self, part_NCHW: Tensor, clips: int, num_frames: int) -> Tensor:
         """Gates in (-1, 1), ``(N, 2, H, W)``: one 3x3x3 kernel a half, as three 2-D convolutions shifted in time.
@@ -91,8 +93,9 @@ class GateShift(nn.Module):
 
 def _shift(x_BTCHW: Tensor, half: int) -> Tensor:
     """First ``half`` channels from the next frame, the others from the previous one, zeros at the ends."""
-    later = functional.pad(x_BTCHW[:, 1:, :half], (0, 0, 0, 0, 0, 0, 0, 1))
-    earlier = functional.pad(x_BTCHW[:, :-1, half:], (0, 0, 0, 0, 0, 0, 1, 0))
+    first, second = x_BTCHW.split((half, x_BTCHW.shape[2] - half), dim=2)
+    later = functional.pad(first[:, 1:], (0, 0, 0, 0, 0, 0, 0, 1))
+    earlier = functional.pad(second[:, :-1], (0, 0, 0, 0, 0, 0, 1, 0))
     return torch.cat((later, earlier), dim=2)
 
 

@@ -71,7 +71,7 @@ def _kit(rng: np.random.Generator, dark: bool) -> tuple[Colour, Colour, Colour]:
 
 def draw_look(rng: np.random.Generator) -> Look:
     """One match's look from ``rng``."""
-    hue, value = float(rng.uniform(0.24, 0.35)), float(rng.uniform(0.28, 0.62))
+    hue, value = float(rng.uniform(0.24, 0.35)), float(rng.uniform(0.24, 0.45))
     saturation = float(rng.uniform(0.5, 0.82))
     contrast = float(rng.uniform(0.86, 0.96))
     dark_first = bool(rng.integers(2))
@@ -83,17 +83,17 @@ def draw_look(rng: np.random.Generator) -> Look:
     names = ["".join(letters[int(i)] for i in rng.integers(0, len(letters), 3)) for _ in range(2)]
     return Look(
         camera_m=(52.5 + float(rng.normal(0, 2.5)), -float(rng.uniform(26, 48)), float(rng.uniform(13, 24))),
-        player_px=float(math.exp(rng.uniform(math.log(12.5), math.log(24.0)))),
+        player_px=float(math.exp(rng.uniform(math.log(15.0), math.log(23.0)))),
         grass=(_colour(hue, saturation, value), _colour(hue, saturation, value * contrast)),
         stripe_m=float(rng.uniform(4.5, 9.0)),
         kits=(_kit(rng, dark_first), _kit(rng, not dark_first), (bright,) * 3, (keeper,) * 3, (black,) * 3),
         skin=np.array([140.0, 170.0, 215.0]) * tone,
         ball=(235.0, 245.0, 245.0) if rng.random() < 0.7 else (90.0, 240.0, 250.0),
-        ball_scale=float(rng.uniform(0.95, 1.2)),
+        ball_scale=float(rng.uniform(1.0, 1.15)),
         light=float(rng.uniform(-0.18, 0.18)),
         shadow=float(rng.uniform(0.15, 0.45)),
         sun=(float(rng.uniform(-0.9, 0.9)), float(rng.uniform(-0.4, 0.6))),
-        blur=float(rng.choice([0.0, 0.45, 0.6])),
+        blur=float(rng.choice([0.0, 0.3, 0.45])),
         grain=float(rng.uniform(0.8, 3.0)),
         shutter=float(rng.uniform(0.25, 0.7)),
         bitrate=int(rng.uniform(250_000, 500_000)),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SIZES = {"224p": (398, 224), "720p": (1280, 720)}
 """Width and height by ``--resolution``."""
-RENDERER_VERSION = 2
+RENDERER_VERSION = 3
 """Raised when the same parameters give another picture, so that a rerun paints again."""
 LABEL_FILE = "Labels-ball.json"
 

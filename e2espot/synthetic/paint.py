@@ -14,7 +14,7 @@ from e2espot.synthetic.panorama import Panorama
 from e2espot.synthetic.play import Play
 
 BALL_M = 0.22
-_MIN_BALL_PX = 1.7
+_MIN_BALL_PX = 2.1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
