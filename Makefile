@@ -23,7 +23,7 @@ controls: venv
 
 # The small trunk's start, from nothing: two hours on two cores.
 weights: venv
-	$(BIN)/python tools/render_match.py out/weights/matches --games 26 --minutes 4 --seed 1000
+	$(BIN)/python tools/render_match.py out/weights/matches --games 98 --minutes 1 --seed 1000
 	$(BIN)/python tools/train.py out/weights/matches -s out/weights/run --recipe rendered
 	mkdir -p e2espot/models/weights
 	cp out/weights/run/best.safetensors e2espot/models/weights/small_gsm.safetensors

@@ -1,8 +1,9 @@
-"""Changes to clips on the training device: the same over a clip, different between clips.
+"""Changes to clips: the same over a clip, different between clips, whoever carries them out.
 
-All colour changes (brightness, contrast, saturation, hue) are affine in RGB, so they are
-multiplied into one 3x4 matrix a clip together with the ImageNet normalisation and cost one
-pass over the pixels instead of six.
+What is changed is drawn first, as a small value a clip; torch carries it out below, on the
+training device, and DALI in its own graph. All colour changes (brightness, contrast,
+saturation, hue) are affine in RGB, so they are multiplied into one 3x4 matrix together
+with the ImageNet normalisation and cost one pass over the pixels instead of six.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from e2espot.models.spotter import IMAGENET_MEAN, IMAGENET_STD
 
 _GREY = np.array([0.299, 0.587, 0.114])
+BLUR_TAPS = 5
+"""Width of the blur's kernel, in pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,10 +38,73 @@ class Augmentation:
     """Range of the saturation factor."""
     hue: float = 0.2
     """Largest turn of the hue circle to either side, 0.5 being half a turn."""
+    crop: float = 1.0
+    """Smallest share of width and height that a crop keeps; 1 for whole pictures."""
+    blur: float = 0.0
+    """Probability of a Gaussian blur of 0.1 to 2 pixels."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ClipChange:
+    """What happens to one clip."""
+
+    matrix_33: np.ndarray
+    """float32; 0..255 RGB to changed and normalised RGB, before ``offset_3`` is added."""
+    offset_3: np.ndarray
+    """float32."""
+    flip: bool = False
+    """Mirror left and right, after the crop."""
+    window: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+    """Left, top, right, bottom of what is kept, as shares of the picture."""
+    blur_sigma: float = 0.0
+    """Pixels of the picture as the network sees it; 0 for none."""
+
+
+def draw_change(rng: np.random.Generator, how: Augmentation | None) -> ClipChange:
+    """One clip's change; all its randomness comes from ``rng``. None draws nothing: normalisation only."""
+    if how is None:
+        matrix_33, offset_3 = _normalised(np.eye(3), np.zeros(3))
+        return ClipChange(matrix_33=matrix_33, offset_3=offset_3)
+    matrix, offset = np.eye(3), np.zeros(3)
+    for change in (_brightness, _contrast, _saturation, _hue):
+        # The draw happens either way, so one clip's numbers do not depend on its outcomes.
+        chance, value = rng.random(), rng.random()
+        if chance < how.colour:
+            more, shift = change(value, how)
+            matrix, offset = more @ matrix, more @ offset + shift
+    flip = bool(rng.random() < how.flip)
+    share, left, top = how.crop + (1 - how.crop) * rng.random(), rng.random(), rng.random()
+    window = (left * (1 - share), top * (1 - share), left * (1 - share) + share, top * (1 - share) + share)
+    chance, sigma = rng.random(), 0.1 + 1.9 * rng.random()
+    matrix_33, offset_3 = _normalised(matrix, offset)
+    return ClipChange(
+        matrix_33=matrix_33,
+        offset_3=offset_3,
+        flip=flip,
+        window=window if how.crop < 1 else ClipChange.window,
+        blur_sigma=sigma if chance < how.blur else 0.0,
+    )
+
+
+def _normalised(matrix: np.ndarray, offset: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A change of 0..1 RGB, with ImageNet's normalisation behind it and 0..255 in front."""
+    std = np.array(IMAGENET_STD)
+    return (matrix / 255 / std[:, None]).astype(np.float32), ((offset - IMAGENET_MEAN) / std).astype(np.float32)
+
+
+def move_points(points_T2: Tensor, change: ClipChange) -> Tensor:
+    """Where places, as shares of width and height, come to lie; NaN where they are cut off."""
+    left, top, right, bottom = change.window
+    corner, extent = points_T2.new_tensor((left, top)), points_T2.new_tensor((right - left, bottom - top))
+    moved = (points_T2 - corner) / extent
+    moved[((moved < 0) | (moved >= 1)).any(-1)] = float("nan")
+    if change.flip:
+        moved[:, 0] = 1 - moved[:, 0]
+    return moved
 
 
 def augment_clips(
-    frames_BTHWC: Tensor, valid_BT: Tensor, ball_BT2: Tensor, rngs: list[np.random.Generator], how: Augmentation | None
+    frames_BTHWC: Tensor, valid_BT: Tensor, ball_BT2: Tensor, changes: list[ClipChange]
 ) -> tuple[Tensor, Tensor]:
     """Normalised, changed frames and the ball's places that go with them.
 
@@ -45,43 +112,52 @@ def augment_clips(
         frames_BTHWC: uint8 RGB.
         valid_BT: Frames outside the video become exact zeros (the mean colour), as in inference.
         ball_BT2: Places as shares of width and height.
-        rngs: One generator a clip; nothing else is random.
-        how: None for normalisation only.
+        changes: One a clip.
 
     Returns:
         Float frames ``BTCHW`` (channels-last memory) and ``ball_BT2``.
     """
-    dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
+    kind = frames_BTHWC.device.type
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
     clips, num_frames, height, width, _ = frames_BTHWC.shape
     out = torch.empty(clips, num_frames, height, width, 3, dtype=dtype, device=frames_BTHWC.device)
-    ball_BT2 = ball_BT2.clone()
-    for b, rng in enumerate(rngs):
-        matrix, offset = _colour_transform(rng, how)
+    for b, change in enumerate(changes):
         # One fused product: a separate sum over a last axis of three took a seventh of a training step.
         pixels = torch.addmm(
-            torch.from_numpy(offset).to(out), frames_BTHWC[b].view(-1, 3).to(dtype), torch.from_numpy(matrix.T).to(out)
+            torch.from_numpy(change.offset_3).to(out),
+            frames_BTHWC[b].view(-1, 3).to(dtype),
+            torch.from_numpy(change.matrix_33.T).to(out),
         ).view(frames_BTHWC.shape[1:])
-        if how is not None and rng.random() < how.flip:
-            pixels = pixels.flip(2)
-            ball_BT2[b, :, 0] = 1 - ball_BT2[b, :, 0]
-        out[b] = pixels
+        pixels = _blurred(_cropped(pixels, change), change)
+        out[b] = pixels.flip(2) if change.flip else pixels
         if not bool(valid_BT[b].all()):
             out[b, ~valid_BT[b]] = 0
-    return out.movedim(-1, 2), ball_BT2
+    return out.movedim(-1, 2), torch.stack([move_points(ball_BT2[b], change) for b, change in enumerate(changes)])
 
 
-def _colour_transform(rng: np.random.Generator, how: Augmentation | None) -> tuple[np.ndarray, np.ndarray]:
-    """Matrix (3, 3) and offset (3,) from 0..255 RGB to changed and normalised RGB."""
-    matrix, offset = np.eye(3), np.zeros(3)
-    if how is not None:
-        for change in (_brightness, _contrast, _saturation, _hue):
-            # The draw happens either way, so one clip's numbers do not depend on its outcomes.
-            chance, value = rng.random(), rng.random()
-            if chance < how.colour:
-                more, shift = change(value, how)
-                matrix, offset = more @ matrix, more @ offset + shift
-    std = np.array(IMAGENET_STD)
-    return (matrix / 255 / std[:, None]).astype(np.float32), ((offset - IMAGENET_MEAN) / std).astype(np.float32)
+def _cropped(frames_THWC: Tensor, change: ClipChange) -> Tensor:
+    """What is seen through the window, at the size of the whole."""
+    if change.window == ClipChange.window:
+        return frames_THWC
+    left, top, right, bottom = (2 * edge - 1 for edge in change.window)
+    turn = frames_THWC.new_tensor(
+        [[(right - left) / 2, 0, (left + right) / 2], [0, (bottom - top) / 2, (top + bottom) / 2]]
+    )
+    frames_TCHW = frames_THWC.movedim(-1, 1)
+    grid = functional.affine_grid(turn.float().expand(len(frames_TCHW), 2, 3), list(frames_TCHW.shape), False)
+    seen = functional.grid_sample(frames_TCHW.float(), grid, padding_mode="border", align_corners=False)
+    return seen.to(frames_THWC.dtype).movedim(1, -1)
+
+
+def _blurred(frames_THWC: Tensor, change: ClipChange) -> Tensor:
+    if not change.blur_sigma:
+        return frames_THWC
+    away = torch.arange(BLUR_TAPS, device=frames_THWC.device) - BLUR_TAPS // 2
+    taps = torch.exp(-0.5 * (away / change.blur_sigma) ** 2)
+    taps = (taps / taps.sum()).to(frames_THWC.dtype)
+    seen = functional.pad(frames_THWC.movedim(-1, 1), (BLUR_TAPS // 2,) * 4, mode="reflect")
+    seen = functional.conv2d(seen, taps.view(1, 1, 1, -1).repeat(3, 1, 1, 1), groups=3)
+    return functional.conv2d(seen, taps.view(1, 1, -1, 1).repeat(3, 1, 1, 1), groups=3).movedim(1, -1)
 
 
 def _between(value: float, bounds: tuple[float, float]) -> float:

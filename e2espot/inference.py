@@ -23,7 +23,7 @@ from e2espot.models.spotter import Spotter, normalise
 from e2espot.precision import Precision, compute_dtype
 
 if TYPE_CHECKING:
-    from e2espot.video import ReaderName
+    from e2espot.video import Reader, ReaderChoice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +36,8 @@ class InferenceOptions:
     """Number format of the trunk."""
     read_ahead: int = 2
     """Decoded chunks that may wait for the network."""
-    reader: ReaderName = "auto"
-    """Which decoder reads the video."""
+    reader: ReaderChoice | Reader = "auto"
+    """What decodes the video."""
     allow_truncated: bool = False
     """Take a file that breaks off as far as it goes."""
 
@@ -60,25 +60,49 @@ def spot_video(
     Raises:
         VideoError: the file is missing, not a video, or breaks off.
     """
-    from e2espot.video import probe, stream_frames
+    from e2espot.video import probe
 
     options = options or InferenceOptions()
     info = probe(Path(path), spotter.fps, allow_truncated=options.allow_truncated)
-    size = (spotter.spec.width, spotter.spec.height)
-    chunks = (
-        torch.from_numpy(chunk.frames_THWC)
-        for chunk in stream_frames(
-            Path(path),
-            fps=spotter.fps,
-            size=size,
-            chunk_len=options.chunk_len or max(64, 5 * spotter.halo),
-            read_ahead=options.read_ahead,
-            reader=options.reader,
-            allow_truncated=options.allow_truncated,
-        )
-    )
+    missing: list[range] = []
+    chunks = _chunks(spotter, Path(path), options, missing)
     scores_TK = score_frames(spotter, chunks, info.num_frames, options, progress=progress)
+    for frames in missing:
+        scores_TK[frames.start : frames.stop] = 0
     return Scores(scores_TK=scores_TK, label_set=spotter.label_set, fps=Fraction(spotter.fps), path=Path(path))
+
+
+def _chunks(spotter: Spotter, path: Path, options: InferenceOptions, missing: list[range]) -> Iterator[Tensor]:
+    """All frames of a video in order, uint8 RGB ``THWC``; ``missing`` grows by those nobody could decode."""
+    from e2espot.video import choose_reader, stream_frames
+
+    device = next(spotter.parameters()).device
+    size, chunk_len = (spotter.spec.width, spotter.spec.height), options.chunk_len or max(64, 5 * spotter.halo)
+    reader = options.reader if options.reader == "pyav" else choose_reader(options.reader, device.type)
+    if reader == "dali":
+        from dali_pipelines.graph import GraphOptions
+        from dali_pipelines.stream import MatchStream
+
+        yield from MatchStream(
+            path=path,
+            size=size,
+            options=GraphOptions(device=device, batch_size=2, prefetch=options.read_ahead),
+            fps=spotter.fps,
+            chunk_len=chunk_len,
+            allow_truncated=options.allow_truncated,
+            missing=missing,
+        ).chunks()
+        return
+    for chunk in stream_frames(
+        path,
+        fps=spotter.fps,
+        size=size,
+        chunk_len=chunk_len,
+        read_ahead=options.read_ahead,
+        reader="decord" if reader == "decord" else "auto",
+        allow_truncated=options.allow_truncated,
+    ):
+        yield torch.from_numpy(chunk.frames_THWC)
 
 
 def score_frames(

@@ -31,8 +31,8 @@ class Infer:
     """Split of a dataset folder; all games without it."""
     resolution: Literal["224p", "720p"] = "224p"
     """Which of a game's files is read."""
-    reader: Literal["auto", "decord"] = "auto"
-    """Which decoder reads the videos."""
+    reader: Literal["auto", "decord", "dali"] = "auto"
+    """What decodes the videos: auto takes DALI on a CUDA machine that has it, and the CPU elsewhere."""
     device: str = "auto"
     """cpu, cuda or auto."""
     allow_truncated: bool = False

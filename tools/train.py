@@ -31,8 +31,8 @@ class Train:
     """Name of the label file in a game's folder."""
     bad_labels: Literal["stop", "skip"] = "stop"
     """What to do with a label that cannot be: stop, or leave it out and count it."""
-    reader: Literal["auto", "decord"] = "auto"
-    """Which decoder reads the videos."""
+    reader: Literal["auto", "decord", "dali"] = "auto"
+    """What decodes the videos: auto takes DALI on a CUDA machine that has it, and the CPU elsewhere."""
     device: str = "auto"
     """cpu, cuda or auto."""
     resume: bool = False
@@ -63,7 +63,9 @@ def main() -> None:
         settings = _settings_of_run(arguments) or settings
     told = tyro.cli(Train, default=Train(data=tyro.MISSING, save_dir=tyro.MISSING, settings=settings))
 
-    from e2espot.training.fit import fit, setup
+    from e2espot.training.fit import fit
+    from e2espot.training.parallel import leave_ranks
+    from e2espot.training.run import setup
     from e2espot.training.validation import conclude
 
     run = setup(
@@ -78,14 +80,18 @@ def main() -> None:
         resume=told.resume,
     )
     videos, events = run.dataset.videos, sum(len(v.labelled.event_frames) for v in run.dataset.videos)
-    print(f"{len(videos)} training videos with {events} events, {len(run.valid)} valid games; start: {run.start}")
+    say = print if run.ranks.is_first else lambda *_: None
+    say(f"{len(videos)} training videos with {events} events, {len(run.valid)} valid games; start: {run.start}")
     try:
         progress = fit(run)
     except KeyboardInterrupt:
-        print(f"stopped; go on with: python tools/train.py {told.data} -s {told.save_dir} --resume")
+        say(f"stopped; go on with: python tools/train.py {told.data} -s {told.save_dir} --resume")
         raise
+    leave_ranks()
+    if not run.ranks.is_first:
+        return
     if run.valid:
-        verdict = conclude(told.save_dir, run.train, run.valid, run.device.type)
+        verdict = conclude(told.save_dir, run.train, run.valid, run.device.type, run.reader)
         print(f"best epoch {progress.best_epoch}: mAP@1 {progress.best_mAP:.4f} with plain soft suppression")
         print(f"\nmAP in percent on the valid games, which also chose the epoch and {verdict.calibration.suppression}")
         print(verdict.spotter.table())

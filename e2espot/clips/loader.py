@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,7 +90,7 @@ class ClipDataset(Dataset[dict[str, Any]]):
             "index": index,
         }
 
-    def _frames(self, clip: ClipSpec, valid_T: np.ndarray) -> np.ndarray:
+    def _frames(self, clip: ClipSpec, valid_T: np.ndarray) -> Any:
         width, height = self.size
         frames_THWC = np.zeros((clip.length, height, width, 3), dtype=np.uint8)
         inside = np.flatnonzero(valid_T)
@@ -139,15 +139,47 @@ def _collate(clips: list[dict[str, Any]]) -> ClipBatch:
 
 
 def load_clips(
-    dataset: ClipDataset, *, epoch: int, batch_size: int, first_step: int = 0, num_workers: int = 1
+    dataset: ClipDataset,
+    *,
+    epoch: int,
+    batch_size: int,
+    first_step: int = 0,
+    num_workers: int = 1,
+    slots: range | None = None,
 ) -> Iterator[ClipBatch]:
-    """Batches of one epoch in order, from ``first_step`` on: skipping is arithmetic, nothing is decoded for it."""
+    """Batches of one epoch in order, from ``first_step`` on: skipping is arithmetic, nothing is decoded for it.
+
+    ``slots`` are the places in each batch to be read; None for all.
+    """
+    return load_batches(
+        dataset,
+        epoch=epoch,
+        batch_size=batch_size,
+        first_step=first_step,
+        num_workers=num_workers,
+        slots=slots,
+        collate=_collate,
+    )
+
+
+def load_batches(
+    dataset: ClipDataset,
+    *,
+    epoch: int,
+    batch_size: int,
+    first_step: int,
+    num_workers: int,
+    slots: range | None,
+    collate: Callable[[list[dict[str, Any]]], Any],
+) -> Iterator[Any]:
+    """What ``collate`` makes of the clips of each batch; see ``load_clips``."""
     steps = len(dataset) // batch_size
-    batches = [[(epoch, step * batch_size + slot) for slot in range(batch_size)] for step in range(first_step, steps)]
+    own = range(batch_size) if slots is None else slots
+    batches = [[(epoch, step * batch_size + slot) for slot in own] for step in range(first_step, steps)]
     loader: DataLoader[Any] = DataLoader(
         dataset,
         batch_sampler=batches,  # type: ignore[arg-type]
-        collate_fn=_collate,
+        collate_fn=collate,
         num_workers=num_workers,
         prefetch_factor=2 if num_workers else None,
         multiprocessing_context="forkserver" if num_workers else None,

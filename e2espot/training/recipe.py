@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import tyro
 import yaml
 
+from e2espot.augment import Augmentation
 from e2espot.errors import ConfigurationError
 from e2espot.precision import Precision
 from e2espot.timeline import parse_fps
@@ -63,7 +64,11 @@ class Recipe:
     mixup: bool = False
     """Blend pairs of clips with a Beta(0.2, 0.2) share."""
     augment: bool = True
-    """Mirror and colour changes, consistent over a clip."""
+    """Mirror, colour changes and the two below, consistent over a clip."""
+    crop: float = 1.0
+    """Smallest share of width and height that a random crop keeps; 1 never crops."""
+    blur: float = 0.0
+    """Probability of a Gaussian blur."""
     shuffle_frames: bool = False
     """Shuffle the frames within each clip (a control that must not learn)."""
     start_val_epoch: int = 0
@@ -89,11 +94,17 @@ class Recipe:
             )
         if not 0 <= self.ema_decay < 1 or not 0 <= self.event_fraction <= 1:
             raise ConfigurationError("--ema_decay must lie in [0, 1) and --event_fraction in [0, 1]")
+        if not 0 < self.crop <= 1 or not 0 <= self.blur <= 1:
+            raise ConfigurationError("--crop must lie in (0, 1] and --blur in [0, 1]")
         self.frame_size()
         try:
             parse_fps(self.fps)
         except ValueError as error:
             raise ConfigurationError(f"--fps: {error}") from None
+
+    def augmentation(self) -> Augmentation | None:
+        """What clips are changed by, None for nothing."""
+        return Augmentation(crop=self.crop, blur=self.blur) if self.augment else None
 
     def frame_size(self) -> tuple[int, int]:
         """``size`` as (width, height)."""

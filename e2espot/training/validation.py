@@ -10,11 +10,12 @@ from pathlib import Path
 from e2espot.calibration import Calibration, apply_calibration, fit_calibration
 from e2espot.events import Event, LabelSet, Scores
 from e2espot.formats.atomic import write_atomically
-from e2espot.inference import spot_video
+from e2espot.inference import InferenceOptions, spot_video
 from e2espot.models.spotter import Spotter, load_spotter
 from e2espot.scoring import Report, evaluate_events
 from e2espot.scoring.guesser import fit_guesser
 from e2espot.training.data import LabelledGame
+from e2espot.video import Reader, ReaderChoice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,10 +30,14 @@ class Verdict:
     """What was stored with the run."""
 
 
-def score_games(spotter: Spotter, games: list[LabelledGame]) -> dict[str, dict[int, Scores]]:
+def score_games(
+    spotter: Spotter, games: list[LabelledGame], reader: ReaderChoice | Reader = "auto"
+) -> dict[str, dict[int, Scores]]:
     """Scores of each half of each game."""
+    options = InferenceOptions(reader=reader)
     return {
-        game.game.name: {video.half: spot_video(spotter, video.path) for video in game.game.videos} for game in games
+        game.game.name: {video.half: spot_video(spotter, video.path, options) for video in game.game.videos}
+        for game in games
     }
 
 
@@ -61,10 +66,16 @@ def guesser_report(train: list[LabelledGame], games: list[LabelledGame], label_s
     return evaluate_events(labels_of(games), guesses, label_set, fps=fps)
 
 
-def conclude(folder: Path, train: list[LabelledGame], valid: list[LabelledGame], device: str) -> Verdict:
+def conclude(
+    folder: Path,
+    train: list[LabelledGame],
+    valid: list[LabelledGame],
+    device: str,
+    reader: ReaderChoice | Reader = "auto",
+) -> Verdict:
     """Fit the best epoch's calibration on the valid games, store it with the run, and judge both."""
     spotter = load_spotter(folder, device)
-    scores = score_games(spotter, valid)
+    scores = score_games(spotter, valid, reader)
     calibration = fit_calibration(scores, labels_of(valid), spotter.label_set)
     write_atomically(folder / "calibration.json", (json.dumps(calibration.to_json(), indent=1) + "\n").encode())
     return Verdict(

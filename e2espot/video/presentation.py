@@ -13,6 +13,7 @@ Array suffixes: P = pictures shown, M = packets, K = frames of the grid, S = seg
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -80,6 +81,8 @@ class Presentation:
     """int64 ticks; packets after a start that are shown before this may need packets before the start."""
     start_picture_S: np.ndarray
     """int64; the first picture of each segment. A segment's pictures never need packets before its start."""
+    clean_S: np.ndarray
+    """bool; whether everything stored after a start can be decoded from it, and any decoder begins there."""
     last_duration: Fraction
     """Ticks the last picture is shown for: the median distance of two pictures."""
     order: Order
@@ -131,6 +134,22 @@ class Presentation:
         after = segment + 1
         end = int(self.start_picture_S[after]) if after < len(self.start_picture_S) else self.num_pictures
         return int(self.start_picture_S[segment]), end
+
+
+def begun_cleanly(presentation: Presentation) -> Presentation:
+    """The same file with clean starts only, for decoders that give nothing from any other key picture.
+
+    Where the first start is not clean, it stays: without it the first pictures had no segment.
+    """
+    kept_S = presentation.clean_S.copy()
+    kept_S[0] = True
+    return dataclasses.replace(
+        presentation,
+        start_packet_S=presentation.start_packet_S[kept_S],
+        start_pts_S=presentation.start_pts_S[kept_S],
+        start_picture_S=presentation.start_picture_S[kept_S],
+        clean_S=presentation.clean_S[kept_S],
+    )
 
 
 def pictures_of_grid(presentation: Presentation, fps: Fraction) -> np.ndarray:
@@ -202,6 +221,7 @@ def presentation_of_scan(found: Scan) -> Presentation:
     packet_P = shown if order == "decoded" else shown[np.argsort(pts_M[shown], kind="stable")]
     pts_P = np.sort(pts_M[shown])
     start_packet_S, start_pts_S, start_picture_S = _segments(pts_M, shown_M, start_M, pts_P, order)
+    clean_S = start_M[start_packet_S] == Start.CLEAN
     presentation = Presentation(
         path=found.path,
         byte_size=found.byte_size,
@@ -223,6 +243,7 @@ def presentation_of_scan(found: Scan) -> Presentation:
         start_packet_S=start_packet_S,
         start_pts_S=start_pts_S,
         start_picture_S=start_picture_S,
+        clean_S=clean_S,
         last_duration=_last_duration(found, pts_P),
         order=order,
         truncated=found.broke_off,

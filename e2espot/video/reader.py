@@ -147,7 +147,7 @@ def probe(path: Path | str, fps: Fraction = DEFAULT_FPS, *, allow_truncated: boo
     Raises:
         VideoError: see ``index_video``.
     """
-    return video_info(indexed(Path(path), allow_truncated=allow_truncated), fps)
+    return video_info(index_of(path, allow_truncated=allow_truncated), fps)
 
 
 def open_reader(
@@ -172,7 +172,7 @@ def open_reader(
     Raises:
         VideoError: see ``index_video``.
     """
-    return reader_of(indexed(Path(path), allow_truncated=allow_truncated), fps=fps, size=size, reader=reader)
+    return reader_of(index_of(path, allow_truncated=allow_truncated), fps=fps, size=size, reader=reader)
 
 
 def reader_of(
@@ -220,8 +220,9 @@ def video_info(presentation: Presentation, fps: Fraction) -> VideoInfo:
     )
 
 
-def indexed(path: Path, *, allow_truncated: bool) -> Presentation:
-    """The index of a file, made once per process and again when the file changes."""
+def index_of(path: Path | str, *, allow_truncated: bool = False) -> Presentation:
+    """The index of a file, made once per process and again when the file changes; see ``index_video``."""
+    path = Path(path)
     try:
         status = path.stat()
     except OSError:

@@ -27,7 +27,7 @@ import numpy as np
 from e2espot.errors import VideoError
 from e2espot.timeline import DEFAULT_FPS
 from e2espot.video.presentation import Presentation
-from e2espot.video.reader import FrameReader, ReaderName, indexed, reader_of, video_info
+from e2espot.video.reader import FrameReader, ReaderName, index_of, reader_of, video_info
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,7 +97,7 @@ def stream_frames(
     """
     if chunk_len < 1 or read_ahead < 1:
         raise ValueError(f"chunk_len is {chunk_len} and read_ahead {read_ahead}; both must be at least 1")
-    presentation = indexed(Path(path), allow_truncated=allow_truncated)
+    presentation = index_of(path, allow_truncated=allow_truncated)
     info = video_info(presentation, fps)
     stop = info.num_frames if stop is None else stop
     if not 0 <= start <= stop <= info.num_frames:

@@ -3,8 +3,9 @@ import torch
 
 from e2espot.errors import ConfigurationError
 from e2espot.models import load_spotter
-from e2espot.training.fit import SHIPPED_TRUNK, learning_rate_share
+from e2espot.training.fit import learning_rate_share
 from e2espot.training.recipe import Recipe, merge, read_recipe, recipe_names
+from e2espot.training.run import SHIPPED_TRUNK
 
 
 @pytest.mark.parametrize("name", recipe_names())

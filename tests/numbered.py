@@ -43,8 +43,8 @@ def picture(number: int, size: tuple[int, int] = (WIDTH, HEIGHT), *, tint: bool 
     width, height = size
     bits = [number >> bit & 1 for bit in range(_COLUMNS * _ROWS)]
     small = np.array(bits, dtype=np.uint8).reshape(_ROWS, _COLUMNS) * 190 + 30
-    rows = np.repeat(small, height // _ROWS, axis=0)
-    image = np.repeat(np.repeat(rows, width // _COLUMNS, axis=1)[..., None], 3, axis=2)
+    large = small[np.arange(height) * _ROWS // height][:, np.arange(width) * _COLUMNS // width]
+    image = np.repeat(large[..., None], 3, axis=2)
     if tint:
         image[..., 0], image[..., 2] = image[..., 0] // 2, 60
     return image

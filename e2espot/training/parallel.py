@@ -1,0 +1,96 @@
+"""One training run on several processes, as ``torchrun`` starts them, one a GPU.
+
+Every batch is the sampler's, shared out slot by slot: rank r of R learns from slots r, r + R, ...
+Gradients are averaged, so all ranks hold the same weights; batch norm sees each rank's own
+share, and rank 0's running means are the ones kept. One process is a group of one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from e2espot.errors import ConfigurationError
+
+_LONGEST_WAIT = timedelta(hours=4)
+"""Rank 0 may judge valid games for long while the others wait."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranks:
+    """This process among those of the run."""
+
+    rank: int = 0
+    """Which one this is."""
+    count: int = 1
+    """How many there are."""
+    local_rank: int = 0
+    """Which one on this machine; its GPU."""
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this one writes, prints and judges."""
+        return self.rank == 0
+
+    def slots(self, batch_size: int) -> range:
+        """Clips of each batch that are this process's.
+
+        Raises:
+            ConfigurationError: the batch cannot be shared out evenly.
+        """
+        if batch_size % self.count:
+            raise ConfigurationError(
+                f"--batch_size {batch_size} cannot be shared by {self.count} processes; make it a multiple"
+            )
+        return range(self.rank, batch_size, self.count)
+
+    def average(self, tensors: Iterable[Tensor]) -> None:
+        """Replace each tensor by its mean over all processes."""
+        if self.count > 1:
+            for tensor in tensors:
+                dist.all_reduce(tensor)
+                tensor /= self.count
+
+    def any(self, flag: bool, device: torch.device) -> bool:
+        """Whether ``flag`` is set on any process; all must ask together."""
+        if self.count == 1:
+            return flag
+        told = torch.tensor(float(flag), device=device)
+        dist.all_reduce(told)
+        return bool(told > 0)
+
+    def copy_first(self, tensors: Iterable[Tensor]) -> None:
+        """Replace each tensor by rank 0's."""
+        if self.count > 1:
+            for tensor in tensors:
+                dist.broadcast(tensor, 0)
+
+    def wait(self) -> None:
+        """Go on when all have come here."""
+        if self.count > 1:
+            dist.barrier()
+
+
+def join_ranks(device_type: str) -> Ranks:
+    """Join the processes ``torchrun`` has started; a group of one without it."""
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count == 1:
+        return Ranks()
+    ranks = Ranks(rank=int(os.environ["RANK"]), count=count, local_rank=int(os.environ.get("LOCAL_RANK", "0")))
+    if not dist.is_initialized():
+        if device_type == "cuda":
+            torch.cuda.set_device(ranks.local_rank)
+        dist.init_process_group("nccl" if device_type == "cuda" else "gloo", timeout=_LONGEST_WAIT)
+    return ranks
+
+
+def leave_ranks() -> None:
+    """Leave the group, if there is one."""
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()

@@ -1,0 +1,256 @@
+"""What a training run is made of, and how it is set up or picked up again."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from e2espot.augment import ClipChange, draw_change
+from e2espot.clips.loader import ClipBatch, ClipDataset, load_clips
+from e2espot.clips.ready import ReadyBatch
+from e2espot.clips.sampler import ClipSampler
+from e2espot.errors import CheckpointError, ConfigurationError
+from e2espot.events import LabelSet
+from e2espot.formats.soccernet import label_set_named
+from e2espot.models.spotter import Spotter, SpotterSpec, adopt_weights, read_weights
+from e2espot.precision import compute_dtype, keep_freed_memory
+from e2espot.timeline import parse_fps
+from e2espot.training import checkpoints
+from e2espot.training.data import BadLabels, LabelledGame, load_games
+from e2espot.training.parallel import Ranks, join_ranks
+from e2espot.training.recipe import Recipe
+from e2espot.video import Reader, ReaderChoice, choose_reader
+
+_LOG = logging.getLogger(__name__)
+
+SHIPPED_TRUNK = Path(__file__).parents[1] / "models" / "weights" / "small_gsm.safetensors"
+"""Small trunk trained on rendered matches, the start of the small network where it exists."""
+
+
+@dataclass
+class Progress:
+    """How far a run is: with the weights, the whole truth of it."""
+
+    epoch: int = 0
+    """Epoch under way."""
+    step: int = 0
+    """Steps done in it."""
+    best_mAP: float = -1.0
+    """Best validated mAP@1 so far."""
+    best_epoch: int = -1
+    """Epoch that reached it."""
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    """Lines of ``metrics.jsonl``."""
+
+
+@dataclass(kw_only=True)
+class Run:
+    """All that a training run is made of."""
+
+    folder: Path
+    recipe: Recipe
+    label_set: LabelSet
+    spotter: Spotter
+    averaged: dict[str, Tensor]
+    optimizer: torch.optim.Optimizer
+    dataset: ClipDataset
+    train: list[LabelledGame]
+    valid: list[LabelledGame]
+    device: torch.device
+    dtype: torch.dtype
+    scaler: torch.amp.GradScaler
+    progress: Progress
+    start: str
+    reader: Reader
+    ranks: Ranks = Ranks()  # noqa: RUF009 (frozen)
+    dali_clips: Any = None
+    """``dali_pipelines.iterators.DaliClips`` where the reader is DALI."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps of an epoch."""
+        return self.recipe.epoch_clips // self.recipe.batch_size
+
+    def changes(self, epoch: int, indexes: tuple[int, ...]) -> list[ClipChange]:
+        """What happens to the clips ``indexes`` of an epoch; the same three numbers, the same change."""
+        how = self.recipe.augmentation()
+        return [draw_change(np.random.default_rng((self.recipe.seed, epoch, index, 1)), how) for index in indexes]
+
+    def batches(self, epoch: int, first_step: int) -> Iterator[ClipBatch | ReadyBatch]:
+        """Clips of an epoch in the sampler's order, whatever reads them."""
+        recipe = self.recipe
+        if self.dali_clips is not None:
+            ready: Iterator[ReadyBatch] = self.dali_clips.epoch(
+                epoch,
+                batch_size=recipe.batch_size,
+                first_step=first_step,
+                num_workers=recipe.num_workers,
+                slots=self.ranks.slots(recipe.batch_size),
+            )
+            return ready
+        return load_clips(
+            self.dataset,
+            epoch=epoch,
+            batch_size=recipe.batch_size,
+            first_step=first_step,
+            num_workers=recipe.num_workers,
+            slots=self.ranks.slots(recipe.batch_size),
+        )
+
+
+def setup(
+    root: Path,
+    folder: Path,
+    recipe: Recipe,
+    *,
+    resolution: str = "224p",
+    label_file: str = "Labels-ball.json",
+    bad_labels: BadLabels = "stop",
+    reader: ReaderChoice = "auto",
+    device: str = "auto",
+    resume: bool = False,
+) -> Run:
+    """Read the data, build the network, pick up an interrupted run.
+
+    Raises:
+        E2ESpotError: anything about the data, the recipe or the run folder that cannot work.
+    """
+    keep_freed_memory()
+    state = checkpoints.load_state(folder) if resume else None
+    where = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    ranks = join_ranks(where.type)
+    if where.type == "cuda" and ranks.count > 1:
+        where = torch.device("cuda", ranks.local_rank)
+    _check_shares(recipe, ranks)
+    if ranks.is_first and not resume and (folder / "config.yaml").exists():
+        raise ConfigurationError(f"{folder} already holds a run; add --resume to go on with it, or choose another -s")
+    fps = parse_fps(recipe.fps)
+    label_set = label_set_named(recipe.label_set)
+    load = {"resolution": resolution, "label_file": label_file, "bad_labels": bad_labels}
+    train = load_games(root, "train", label_set, fps, **load)  # type: ignore[arg-type]
+    valid = load_games(root, "valid", label_set, fps, **load)  # type: ignore[arg-type]
+    chosen = choose_reader(reader, where.type)
+    torch.manual_seed(recipe.seed)
+    spotter, start = _build(recipe, label_set)
+    videos = [video for game in train for video in game.training_videos(label_set)]
+    sampler = ClipSampler(
+        videos=[video.labelled for video in videos],
+        clip_len=recipe.clip_len,
+        num_clips=recipe.epoch_clips,
+        seed=recipe.seed,
+        event_fraction=recipe.event_fraction,
+    )
+    dtype = compute_dtype(where, recipe.precision)
+    run = Run(
+        folder=folder,
+        recipe=recipe,
+        label_set=label_set,
+        spotter=spotter.to(where),
+        averaged={},
+        optimizer=_optimizer(spotter, recipe),
+        dataset=ClipDataset(
+            videos,
+            sampler,
+            fps=recipe.fps,
+            size=recipe.frame_size(),
+            dilate_len=recipe.dilate_len,
+            reader="decord" if chosen == "decord" else "auto",
+        ),
+        train=train,
+        valid=valid,
+        device=where,
+        dtype=dtype,
+        scaler=torch.amp.GradScaler(where.type, enabled=dtype == torch.float16),
+        progress=Progress(),
+        start=start,
+        reader=chosen,
+        ranks=ranks,
+    )
+    if chosen == "dali":
+        run.dali_clips = _dali_clips(run)
+    ranks.copy_first(run.spotter.state_dict().values())
+    run.averaged = {name: value.detach().clone() for name, value in spotter.state_dict().items()}
+    if state is not None:
+        _restore(run, state)
+    ranks.wait()  # whoever resumes has read what is about to be written anew
+    if ranks.is_first:
+        checkpoints.save_config(folder, {**dataclasses.asdict(recipe), "start": start})
+    return run
+
+
+def _check_shares(recipe: Recipe, ranks: Ranks) -> None:
+    own = len(ranks.slots(recipe.batch_size))
+    if own % recipe.acc_grad_iter:
+        raise ConfigurationError(
+            f"each of {ranks.count} processes has {own} clips of a batch, which --acc_grad_iter "
+            f"{recipe.acc_grad_iter} does not divide"
+        )
+
+
+def _build(recipe: Recipe, label_set: LabelSet) -> tuple[Spotter, str]:
+    """Network with its starting weights, and a word on where these come from."""
+    width, height = recipe.frame_size()
+    spec = SpotterSpec(
+        feature_arch=recipe.feature_arch,
+        temporal_arch=recipe.temporal_arch,
+        classes=label_set.names,
+        clip_len=recipe.clip_len,
+        fps=recipe.fps,
+        width=width,
+        height=height,
+        single_frame=recipe.single_frame,
+    )
+    small = recipe.feature_arch.startswith("small")
+    spotter = Spotter(spec, pretrained=recipe.init_from == "auto" and not small)
+    source = recipe.init_from
+    if source == "auto" and small and SHIPPED_TRUNK.is_file():
+        source = str(SHIPPED_TRUNK)
+    if source in ("auto", "none"):
+        return spotter, "ImageNet weights if they could be had" if source == "auto" and not small else "random weights"
+    path = Path(source)
+    copied, fresh = adopt_weights(spotter, read_weights(path / "best.safetensors" if path.is_dir() else path)[1])
+    _LOG.info("start from %s: %d tensors taken, %d fresh", source, copied, fresh)
+    return spotter, "the shipped trunk" if path == SHIPPED_TRUNK else source
+
+
+def _dali_clips(run: Run) -> Any:
+    from dali_pipelines.graph import GraphOptions
+    from dali_pipelines.iterators import DaliClips
+
+    return DaliClips(
+        run.dataset,
+        run.changes,
+        options=GraphOptions(device=run.device, batch_size=len(run.ranks.slots(run.recipe.batch_size))),
+        dtype=run.dtype,
+        augmentation=run.recipe.augmentation(),
+    )
+
+
+def _optimizer(spotter: Spotter, recipe: Recipe) -> torch.optim.Optimizer:
+    decayed = [p for p in spotter.parameters() if p.ndim > 1]
+    plain = [p for p in spotter.parameters() if p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate)
+
+
+def _restore(run: Run, state: dict[str, Any]) -> None:
+    try:
+        run.spotter.load_state_dict(state["spotter"])
+        run.averaged = {name: value.to(run.device) for name, value in state["averaged"].items()}
+        run.optimizer.load_state_dict(state["optimizer"])
+        run.scaler.load_state_dict(state["scaler"])
+        run.progress = Progress(**state["progress"])
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{run.folder}: what it holds does not fit these settings ({str(error).splitlines()[-1].strip()}); resume "
+            "with the network and classes it was started with, or choose another -s"
+        ) from None
+    _LOG.info("resuming in epoch %d at step %d", run.progress.epoch, run.progress.step)

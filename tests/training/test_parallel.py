@@ -1,0 +1,73 @@
+"""Several processes are one run: the same batches shared out, the same weights everywhere."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from toy import write_game
+
+from e2espot.errors import ConfigurationError
+from e2espot.training.parallel import Ranks
+
+
+@given(st.integers(1, 8), st.integers(1, 8))
+def test_slots_are_shared_out_whole(count: int, each: int) -> None:
+    shares = [list(Ranks(rank=rank, count=count).slots(count * each)) for rank in range(count)]
+    assert sorted(slot for share in shares for slot in share) == list(range(count * each))
+    assert {len(share) for share in shares} == {each}
+
+
+def test_an_uneven_batch_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="--batch_size 5"):
+        Ranks(rank=0, count=2).slots(5)
+
+
+_SCRIPT = """
+import sys, json, torch
+from pathlib import Path
+from e2espot.training.fit import fit
+from e2espot.training.recipe import Recipe, merge, read_recipe
+from e2espot.training.run import setup
+small = dict(size="96x64", clip_len=16, batch_size=4, epoch_clips=8, num_epochs=2, save_every=1, num_workers=0)
+recipe = merge(merge(Recipe(), read_recipe("laptop")), small)
+seen = []
+import e2espot.training.fit as module
+step = module._step
+def watched(run, batch):
+    seen.append(list(batch.indexes))
+    return step(run, batch)
+module._step = watched
+run = setup(Path(sys.argv[1]), Path(sys.argv[2]), recipe, resume=len(sys.argv) > 4)
+fit(run)
+weights = float(sum(w.double().abs().sum() for w in run.spotter.parameters()))
+Path(sys.argv[3] + f".{run.ranks.rank}").write_text(json.dumps({"weights": weights, "seen": seen}))
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_network(tmp_path: Path) -> None:
+    for seed, name in enumerate(("a", "b")):
+        write_game(tmp_path / "data" / "toy" / name, seed)
+    (tmp_path / "data" / "splits.json").write_text(json.dumps({"train": ["toy/a"], "valid": ["toy/b"], "test": []}))
+    (tmp_path / "script.py").write_text(_SCRIPT)
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "29613"]
+    command += [str(tmp_path / "script.py"), str(tmp_path / "data"), str(tmp_path / "run"), str(tmp_path / "told")]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=300, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    assert done.returncode == 0, done.stderr
+    first, second = (json.loads((tmp_path / f"told.{rank}").read_text()) for rank in (0, 1))
+    assert first["weights"] == second["weights"]
+    assert [sorted(a + b) for a, b in zip(first["seen"], second["seen"], strict=True)] == [
+        [0, 1, 2, 3],
+        [4, 5, 6, 7],
+    ] * 2
+    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == [0, 1]
+    assert all(torch.isfinite(torch.tensor(row["loss"])) for row in rows)
