@@ -18,6 +18,20 @@ class Transcode:
     """The video."""
     target: tyro.conf.Positional[Path]
     """The new file, .mp4 or .mkv."""
+    decode_friendly: bool = False
+    """For training on clips at random: closed groups of 25 pictures, none out of order, sides multiples of 16."""
+
+
+def _effort(path: Path) -> str:
+    """What a training clip of 100 frames costs to decode, on average over all of them."""
+    from e2espot.errors import VideoError
+    from e2espot.video import index_of
+    from e2espot.video.cut import decoded_per_used
+
+    try:
+        return f"{path}: {decoded_per_used(index_of(path), 100):.2f} pictures decoded for each one used"
+    except VideoError as error:
+        return f"{path}: {error}"
 
 
 def main() -> None:
@@ -28,8 +42,10 @@ def main() -> None:
     from e2espot.video.transcode import transcode
 
     with tqdm(unit="picture", desc=told.source.name, disable=None) as bar:
-        count = transcode(told.source, told.target, bar.update)
+        count = transcode(told.source, told.target, bar.update, decode_friendly=told.decode_friendly)
     print(f"{count} pictures -> {told.target}")
+    for path in (told.source, told.target) if told.decode_friendly else ():
+        print(_effort(path))
 
 
 if __name__ == "__main__":

@@ -71,6 +71,14 @@ def plan_cut(presentation: Presentation, first: int, last: int) -> CutPlan:
     return CutPlan(packets_N=packets_N, place_N=place_N, ranks_N=rank_M[packets_N[shown_order]])
 
 
+def decoded_per_used(presentation: Presentation, clip_len: int) -> float:
+    """Pictures to be decoded for each one wanted, over clips of ``clip_len`` that begin everywhere."""
+    length = min(clip_len, presentation.num_pictures)
+    firsts = range(0, presentation.num_pictures - length + 1, max(1, presentation.num_pictures // 200))
+    decoded = [len(plan_cut(presentation, first, first + length - 1).packets_N) for first in firsts]
+    return float(np.mean(decoded)) / length
+
+
 def cut_pictures(presentation: Presentation, first: int, last: int, source: PacketSource | None = None) -> Cut:
     """Copy the pictures ``first`` to ``last``, both included, and what they need.
 

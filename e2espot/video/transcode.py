@@ -13,9 +13,13 @@ from e2espot.video.demux import one_line
 
 _CLOCK = Fraction(1, 90_000)
 _OPTIONS = {"crf": "18", "preset": "veryfast", "g": "50"}
+_DECODE_FRIENDLY = {"crf": "18", "preset": "veryfast", "g": "25", "bf": "0", "x264-params": "open-gop=0:scenecut=0"}
+_BLOCK = 16
 
 
-def transcode(source: Path, target: Path, progress: Callable[[int], object] | None = None) -> int:
+def transcode(
+    source: Path, target: Path, progress: Callable[[int], object] | None = None, *, decode_friendly: bool = False
+) -> int:
     """Decode every picture in order and encode it at its own time; sound is left out.
 
     A picture without a time stamp is shown one period of the stream's rate after the one before
@@ -26,6 +30,9 @@ def transcode(source: Path, target: Path, progress: Callable[[int], object] | No
         source: Any file FFmpeg opens.
         target: ``.mp4`` or ``.mkv``; appears whole or not at all.
         progress: Called with the number of pictures written since the last call.
+        decode_friendly: For reading clips at random, over and over: a clean start every 25 pictures, nothing out
+            of order, and width and height scaled to the nearest multiples of 16, the blocks that decoders
+            think in.
 
     Returns:
         Pictures written.
@@ -43,7 +50,7 @@ def transcode(source: Path, target: Path, progress: Callable[[int], object] | No
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with av.open(str(source)) as opened, av.open(str(part), "w") as written:
-            count = _copy(opened, written, progress)
+            count = _copy(opened, written, progress, decode_friendly)
         if not count:
             raise VideoError(f"{source}: holds no picture that can be decoded")
         part.replace(target)
@@ -54,14 +61,16 @@ def transcode(source: Path, target: Path, progress: Callable[[int], object] | No
     return count
 
 
-def _copy(opened: Any, written: Any, progress: Callable[[int], object] | None) -> int:
+def _copy(opened: Any, written: Any, progress: Callable[[int], object] | None, decode_friendly: bool) -> int:
     stream = opened.streams.video[0]
     period_s = 1 / Fraction(stream.average_rate or 25)
     out, last_s, count = None, None, 0
     for picture in opened.decode(stream):
         if out is None:
-            out = written.add_stream("libx264", rate=round(1 / period_s) or 25, options=_OPTIONS)
-            out.width, out.height, out.pix_fmt = picture.width // 2 * 2, picture.height // 2 * 2, "yuv420p"
+            options = _DECODE_FRIENDLY if decode_friendly else _OPTIONS
+            out = written.add_stream("libx264", rate=round(1 / period_s) or 25, options=options)
+            out.width, out.height = (_side(length, decode_friendly) for length in (picture.width, picture.height))
+            out.pix_fmt = "yuv420p"
             out.codec_context.time_base = _CLOCK
         next_s = Fraction(0) if last_s is None else last_s + period_s
         at_s = next_s if picture.pts is None else picture.pts * picture.time_base
@@ -76,3 +85,8 @@ def _copy(opened: Any, written: Any, progress: Callable[[int], object] | None) -
     if out is not None:
         written.mux(out.encode())
     return count
+
+
+def _side(length: int, decode_friendly: bool) -> int:
+    """Width or height of the new pictures."""
+    return max(1, round(length / _BLOCK)) * _BLOCK if decode_friendly else length // 2 * 2

@@ -6,7 +6,8 @@ import pytest
 from numbered import Video, constant, expected, numbers_in, write
 
 from e2espot.errors import VideoError
-from e2espot.video import open_reader
+from e2espot.video import index_video, open_reader
+from e2espot.video.cut import decoded_per_used
 from e2espot.video.transcode import transcode
 
 
@@ -31,3 +32,17 @@ def test_what_cannot_be_converted_says_so_and_keeps_the_old_file(tmp_path: Path)
     assert target.read_bytes() == before
     with pytest.raises(VideoError, match=r"\.mp4 or \.mkv"):
         transcode(target, tmp_path / "new.webm")
+
+
+def test_decode_friendly_files_begin_often_and_lie_in_order(tmp_path: Path) -> None:
+    heavy = constant(Fraction(25), 260, size=(398, 224), options={"g": "250", "bf": "3", "x264-params": "scenecut=0"})
+    source, target = write(tmp_path / "heavy", heavy), tmp_path / "friendly.mp4"
+    assert transcode(source, target, decode_friendly=True) == 260
+    before, after = index_video(source), index_video(target)
+    assert (after.width, after.height) == (400, 224)
+    assert after.start_picture_S.tolist() == list(range(0, 260, 25))
+    assert after.clean_S.all()
+    assert (after.packet_P == np.arange(260)).all()
+    assert numbers_in(open_reader(target).read(range(260))) == list(range(260))
+    assert decoded_per_used(before, 100) > 1.6
+    assert decoded_per_used(after, 100) < 1.2
