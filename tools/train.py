@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -108,8 +109,8 @@ def _settings_of_run(arguments: list[str]) -> Recipe | None:
     if folder is None or not (Path(folder) / "config.yaml").exists():
         return None
     fields = load_config(Path(folder))
-    fields.pop("start", None)
-    return merge(Recipe(), fields)
+    known = {field.name for field in dataclasses.fields(Recipe)}
+    return merge(Recipe(), {name: value for name, value in fields.items() if name in known})
 
 
 if __name__ == "__main__":

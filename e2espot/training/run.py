@@ -27,7 +27,7 @@ from e2espot.training import checkpoints
 from e2espot.training.data import BadLabels, LabelledGame, load_games
 from e2espot.training.parallel import Ranks, join_ranks
 from e2espot.training.recipe import Recipe
-from e2espot.video import Reader, ReaderChoice, choose_reader
+from e2espot.video import COLOUR_RULE, Reader, ReaderChoice, choose_reader
 
 _LOG = logging.getLogger(__name__)
 
@@ -182,7 +182,8 @@ def setup(
         _restore(run, state)
     ranks.wait()  # whoever resumes has read what is about to be written anew
     if ranks.is_first:
-        checkpoints.save_config(folder, {**dataclasses.asdict(recipe), "start": start})
+        told = {"start": start, "reader": chosen, "colour_rule": COLOUR_RULE}
+        checkpoints.save_config(folder, {**dataclasses.asdict(recipe), **told})
     return run
 
 

@@ -5,9 +5,9 @@ Shapes: T = frames asked for, H x W = as shown or as asked for, C = red, green, 
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, Self
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 ReaderName = Literal["auto", "decord"]
+_MOST_PACKETS = 4_000_000
+"""Indexes kept in memory weigh some 60 bytes a packet; two dozen matches, or hundreds of clips."""
+_INDEXES: OrderedDict[tuple[Path, int, int, bool], Presentation] = OrderedDict()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,9 +230,11 @@ def index_of(path: Path | str, *, allow_truncated: bool = False) -> Presentation
         status = path.stat()
     except OSError:
         return index_video(path)  # which says what is wrong with it
-    return _indexed(path, status.st_size, status.st_mtime_ns, allow_truncated)
-
-
-@lru_cache(maxsize=32)
-def _indexed(path: Path, byte_size: int, mtime_ns: int, allow_truncated: bool) -> Presentation:
-    return index_video(path, allow_truncated=allow_truncated)
+    key = (path, status.st_size, status.st_mtime_ns, allow_truncated)
+    if key in _INDEXES:
+        _INDEXES.move_to_end(key)
+        return _INDEXES[key]
+    _INDEXES[key] = index_video(path, allow_truncated=allow_truncated)
+    while len(_INDEXES) > 1 and sum(index.num_packets for index in _INDEXES.values()) > _MOST_PACKETS:
+        _INDEXES.popitem(last=False)
+    return _INDEXES[key]

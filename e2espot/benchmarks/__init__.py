@@ -1,0 +1,1 @@
+"""What the library's roads cost beside those of others, measured side by side; one file a road."""
