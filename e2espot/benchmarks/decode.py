@@ -21,6 +21,7 @@ from e2espot.clips.sampler import ClipSampler, LabelledVideo
 from e2espot.video import index_of, open_reader, probe, stream_frames
 from e2espot.video.choice import has_dali
 from e2espot.video.cut import decoded_per_used
+from e2espot.video.reader import forget_indexes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +58,7 @@ def bench_decode(paths: list[Path], settings: DecodeSettings) -> list[Table]:
                 copy.parent.mkdir(parents=True)
                 shutil.copy(paths[-1], copy)
             variants = _first_batch(copies, settings)
-            tables.append(interleaved(f"first batch out of {count} files", "start", variants, 1))
+            tables.append(interleaved(f"first batch out of {count} files", "start", variants, settings.repeats))
     return tables
 
 
@@ -168,10 +169,12 @@ def _clips(path: Path, settings: DecodeSettings) -> list[Variant]:
 
 def _first_batch(paths: list[Path], settings: DecodeSettings) -> list[Variant]:
     def ours() -> int:
+        forget_indexes()
         next(load_clips(_dataset(paths, settings), epoch=0, batch_size=2, num_workers=0))
         return 1
 
     def dali() -> int:
+        forget_indexes()
         next(_dali_clips(_dataset(paths, settings), settings).epoch(0, batch_size=2, num_workers=0))
         return 1
 

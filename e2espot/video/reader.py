@@ -238,3 +238,8 @@ def index_of(path: Path | str, *, allow_truncated: bool = False) -> Presentation
     while len(_INDEXES) > 1 and sum(index.num_packets for index in _INDEXES.values()) > _MOST_PACKETS:
         _INDEXES.popitem(last=False)
     return _INDEXES[key]
+
+
+def forget_indexes() -> None:
+    """Index every file anew from here on."""
+    _INDEXES.clear()
