@@ -1,7 +1,7 @@
 """One pass over a match: video in, class scores of every frame out, in bounded memory.
 
-The trunk sees each frame once, in chunks with ``halo`` frames of context to each side, and
-gives the very features it would give over the whole video. The temporal head then reads the
+The trunk sees each frame once, piece by piece, and gives the very features it would give over
+the whole video (``models.streaming``). The temporal head then reads the
 features in windows of ``clip_len`` with half overlap, and the probabilities are averaged,
 each weighted by its distance to the end of its window.
 """
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from e2espot.events import Scores
 from e2espot.models.spotter import Spotter, normalise
+from e2espot.models.streaming import TrunkStream
 from e2espot.precision import Precision, compute_dtype
 
 if TYPE_CHECKING:
@@ -30,8 +31,10 @@ if TYPE_CHECKING:
 class InferenceOptions:
     """How a video is run through a spotter."""
 
-    chunk_len: int | None = None
-    """Frames the trunk adds at a time; None for 64, or more where the trunk's halo is wide."""
+    chunk_len: int = 64
+    """Frames that are decoded at a time."""
+    piece_len: int | None = None
+    """Frames the trunk takes at a time; None for what suits the device."""
     precision: Precision = "auto"
     """Number format of the trunk."""
     read_ahead: int = 2
@@ -77,7 +80,7 @@ def _chunks(spotter: Spotter, path: Path, options: InferenceOptions, missing: li
     from e2espot.video import choose_reader, stream_frames
 
     device = next(spotter.parameters()).device
-    size, chunk_len = (spotter.spec.width, spotter.spec.height), options.chunk_len or max(64, 5 * spotter.halo)
+    size, chunk_len = (spotter.spec.width, spotter.spec.height), options.chunk_len
     reader = options.reader if options.reader == "pyav" else choose_reader(options.reader, device.type)
     if reader == "dali":
         from dali_pipelines.graph import GraphOptions
@@ -128,36 +131,40 @@ def score_frames(
 
 
 def stream_features(spotter: Spotter, chunks_THWC: Iterable[Tensor], options: InferenceOptions) -> Iterator[Tensor]:
-    """Trunk features ``(t, D)`` in fp32, chunk after chunk, equal to those of the whole video at once.
+    """Trunk features ``(t, D)`` in fp32, piece after piece, equal to those of the whole video at once.
 
-    ``halo`` frames are held back on either side; beyond the ends of the video stand
-    normalised zeros, as in training.
+    Beyond the ends of the video stand normalised zeros, as in training.
     """
     device = next(spotter.parameters()).device
     dtype = compute_dtype(device, options.precision)
-    halo = spotter.halo
-    held: Tensor | None = None
+    stream = TrunkStream(spotter.backbone, dtype)
+    piece_len = options.piece_len or _piece_len(device)
+    shape: tuple[int, ...] | None = None
     for chunk_THWC in chunks_THWC:
+        if shape is None:
+            shape = tuple(chunk_THWC.shape[1:])
+            yield from _pushed(stream, _nothing(spotter.halo, shape, dtype, device), piece_len)
         frames_TCHW = normalise(chunk_THWC.to(device, non_blocking=True), dtype)
-        before = _zeros_like(frames_TCHW, halo) if held is None else held
-        held = torch.cat((before, frames_TCHW))
-        if len(held) > 2 * halo:
-            yield _trunk(spotter, held, dtype)[halo : len(held) - halo]
-            held = held[len(held) - 2 * halo :]
-    if held is not None and halo:
-        held = torch.cat((held, _zeros_like(held, halo)))
-        yield _trunk(spotter, held, dtype)[halo : len(held) - halo]
+        yield from _pushed(stream, frames_TCHW, piece_len)
+    if shape is not None:
+        yield from _pushed(stream, _nothing(spotter.halo, shape, dtype, device), piece_len)
 
 
-def _zeros_like(frames_TCHW: Tensor, count: int) -> Tensor:
-    # movedim keeps the channels-last memory of `normalise`.
-    _, channels, height, width = frames_TCHW.shape
-    return frames_TCHW.new_zeros(count, height, width, channels).movedim(-1, 1)
+def _pushed(stream: TrunkStream, frames_TCHW: Tensor, piece_len: int) -> Iterator[Tensor]:
+    for piece_TCHW in frames_TCHW.split(piece_len) if len(frames_TCHW) else ():
+        features_TD = stream.push(piece_TCHW)
+        if len(features_TD):
+            yield features_TD
 
 
-def _trunk(spotter: Spotter, frames_TCHW: Tensor, dtype: torch.dtype) -> Tensor:
-    with torch.autocast(frames_TCHW.device.type, dtype=dtype, enabled=dtype != torch.float32):
-        return spotter.features(frames_TCHW[None]).features_BTD[0].float()
+def _nothing(count: int, shape_HWC: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Normalised zeros, in the channels-last memory of ``normalise``."""
+    return torch.zeros(count, *shape_HWC, dtype=dtype, device=device).movedim(-1, 1)
+
+
+def _piece_len(device: torch.device) -> int:
+    """Frames the trunk takes at a time: few keep a CPU's caches warm, many keep a GPU busy."""
+    return 16 if device.type == "cpu" else 128
 
 
 class _WindowedHead:

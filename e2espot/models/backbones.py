@@ -160,19 +160,19 @@ class SmallTrunk(Backbone):
         """Normalised float frames -> features and the ball's heat map at an eighth of the size."""
         clips, num_frames = frames_BTCHW.shape[:2]
         self._tell_num_frames(num_frames)
-        x = self._with_motion(frames_BTCHW)
+        x = self.with_motion(frames_BTCHW)
         fine = self.block1(self.down1(self.stem(x)))
         coarse = self.block3(self.block2(self.down2(fine)))
         fine = self.merge(fine + functional.interpolate(self.lateral(coarse), size=fine.shape[-2:], mode="nearest"))
         maps = self.attention(fine)
-        pooled = torch.cat((_pool_by_attention(fine, maps), coarse.float().mean((2, 3))), dim=1)
+        pooled = torch.cat((pool_by_attention(fine, maps), at_least_fp32(coarse).mean((2, 3))), dim=1)
         with torch.autocast(x.device.type, enabled=False):
             features = self.project(pooled)
         return FrameFeatures(
             features.unflatten(0, (clips, num_frames)), maps[:, 0].float().unflatten(0, (clips, num_frames))
         )
 
-    def _with_motion(self, frames_BTCHW: Tensor) -> Tensor:
+    def with_motion(self, frames_BTCHW: Tensor) -> Tensor:
         """Three colours and the grey differences to the previous and the next frame, ``(N, 5, H, W)``.
 
         Beyond the ends of a clip the difference is zero. Written straight into channels-last
@@ -193,19 +193,24 @@ class SmallTrunk(Backbone):
         return out.flatten(0, 1).movedim(-1, 1)
 
 
-def _pool_by_attention(x_NCHW: Tensor, maps_NMHW: Tensor) -> Tensor:
+def at_least_fp32(x: Tensor) -> Tensor:
+    """Half formats as fp32, others as they are."""
+    return x.float() if x.dtype.itemsize < 4 else x
+
+
+def pool_by_attention(x_NCHW: Tensor, maps_NMHW: Tensor) -> Tensor:
     """Mean features, centres of mass and peak weights under M softmax maps, ``(N, M * (C + 3))``, fp32."""
     height, width = x_NCHW.shape[-2:]
     with torch.autocast(x_NCHW.device.type, enabled=False):
-        logits = maps_NMHW.float().flatten(2)
+        logits = at_least_fp32(maps_NMHW).flatten(2)
         weights = logits.softmax(2)
-        pooled = torch.einsum("nmp,ncp->nmc", weights, x_NCHW.float().flatten(2))
+        pooled = torch.einsum("nmp,ncp->nmc", weights, at_least_fp32(x_NCHW).flatten(2))
         places = torch.stack(
             (
                 torch.linspace(-1, 1, width, device=logits.device).repeat(height),
                 torch.linspace(-1, 1, height, device=logits.device).repeat_interleave(width),
             )
-        )
+        ).to(logits.dtype)
         centres = 4 * torch.einsum("nmp,dp->nmd", weights, places)
         sharpness = weights.amax(2, keepdim=True)
         return torch.cat((pooled, centres, sharpness), dim=2).flatten(1)
