@@ -1,4 +1,4 @@
-"""Time the library's roads beside those of others: python tools/bench.py decode [FILES]."""
+"""Time the library's roads beside those of others: python tools/bench.py decode|infer [FILES]."""
 
 from __future__ import annotations
 
@@ -18,16 +18,18 @@ from e2espot.errors import ConfigurationError
 class Bench:
     """Time the library's roads beside those of others, all in one run, in turn, threads pinned."""
 
-    road: tyro.conf.Positional[Literal["decode"]]
+    road: tyro.conf.Positional[Literal["decode", "infer"]]
     """What to time."""
     files: tyro.conf.Positional[tuple[Path, ...]] = ()
-    """Videos to decode; without any, a minute of a rendered match as H.264 and as VP9."""
+    """Videos; without any, a rendered match: a minute as H.264 and VP9 to decode, 48 s as 224p and 720p to infer."""
     clip_len: int = 64
     """Frames of a clip."""
     num_clips: int = 12
     """Clips of a round."""
     repeats: int = 3
     """Measured rounds; medians are compared."""
+    feature_arch: str = "rny002_gsm"
+    """Trunk to infer with."""
     device: str = "auto"
     """Where DALI decodes: cpu, cuda or auto."""
     json: Path | None = None
@@ -40,10 +42,13 @@ def main() -> None:
     import torch
 
     from e2espot.benchmarks.decode import DecodeSettings, bench_decode
+    from e2espot.benchmarks.infer import InferSettings, bench_infer
     from e2espot.benchmarks.timing import machine
     from e2espot.formats.atomic import write_atomically
+    from e2espot.precision import keep_freed_memory
 
     torch.set_num_threads(1)
+    keep_freed_memory()
     device = ("cuda" if torch.cuda.is_available() else "cpu") if told.device == "auto" else told.device
     settings = DecodeSettings(
         clip_len=told.clip_len, num_clips=told.num_clips, repeats=told.repeats, device=torch.device(device)
@@ -51,12 +56,27 @@ def main() -> None:
     about = machine()
     print(", ".join(f"{key} {value}" for key, value in about.items()) + "; one thread\n")
     with tempfile.TemporaryDirectory() as folder:
-        files = list(told.files) or _rendered(Path(folder))
-        tables = bench_decode(files, settings)
+        if told.road == "decode":
+            tables = bench_decode(list(told.files) or _rendered(Path(folder)), settings)
+        else:
+            files = list(told.files) or _two_sizes(Path(folder))
+            infer = InferSettings(feature_arch=told.feature_arch, repeats=told.repeats)
+            tables = bench_infer(files[0], files[1] if len(files) > 1 else None, infer)
     print("\n\n".join(table.text() for table in tables))
     if told.json is not None:
         content = {"machine": about, "tables": [table.to_json() for table in tables]}
         write_atomically(told.json, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def _two_sizes(folder: Path) -> list[Path]:
+    """Forty-eight seconds of one match at both sizes."""
+    from e2espot.synthetic.match import render_dataset
+
+    files = []
+    for resolution in ("224p", "720p"):
+        render_dataset(folder / resolution, games=1, minutes=48 / 60, jobs=1, resolution=resolution)
+        files.append(next((folder / resolution).glob(f"rendered/*/*/{resolution}.mp4")))
+    return files
 
 
 def _rendered(folder: Path) -> list[Path]:

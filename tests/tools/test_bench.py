@@ -6,9 +6,14 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 
+import pytest
+import torch
 from numbered import constant, write
 
+from e2espot.benchmarks.infer import volume_spotter
 from e2espot.benchmarks.timing import Variant, interleaved
+from e2espot.models import Spotter, SpotterSpec
+from e2espot.models.gate_shift import GateShift
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,3 +50,17 @@ def test_decode(tmp_path: Path) -> None:
     assert any("DALI" in name for name in names)
     assert all(row["cpu_ms"][0] > 0 for table in content["tables"] for row in table["rows"])
     assert all(name in done.stdout for name in names)
+
+
+@pytest.mark.parametrize("arch", ["rny002_gsm", "small_gsm"])
+def test_the_baseline_is_the_same_network(arch: str) -> None:
+    torch.manual_seed(0)
+    spec = SpotterSpec(feature_arch=arch, temporal_arch="gru", classes=("PASS",))
+    spotter = Spotter(spec).eval()
+    for layer in spotter.modules():
+        if isinstance(layer, GateShift):
+            torch.nn.init.normal_(layer.conv3D.weight, std=0.1)
+    frames = torch.randn(2, 10, 3, 64, 96)
+    with torch.inference_mode():
+        ours, theirs = spotter(frames), volume_spotter(spotter)(frames)
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
