@@ -49,19 +49,26 @@ class GateShift(nn.Module):
         Returns:
             Features of the same shape.
         """
-        frames, channels, height, width = x_NCHW.shape
-        clips, half = frames // num_frames, self.fold // 2
-        # Splits, not slices: the gradient of a split is one concatenation, that of two slices is
-        # two tensors full of zeros and their sum.
-        part, rest = x_NCHW.split((self.fold, channels - self.fold), dim=1)
-        gate = self._gate(part, clips, num_frames)
-        taken = (part.unflatten(1, (2, half)) * gate.unsqueeze(2)).flatten(1, 2)
-        moved = _shift(taken.unflatten(0, (clips, num_frames)), half).flatten(0, 1)
-        mixed = part - taken + moved
-        mixed = mixed.view(frames, 2, 2, self.fold // 4, height, width).transpose(2, 3).reshape_as(part)
-        return torch.cat((mixed, rest), dim=1) if channels > self.fold else mixed
+        part, rest = x_NCHW.split((self.fold, x_NCHW.shape[1] - self.fold), dim=1)
+        mixed = (part + self.exchange(part, num_frames))[:, self.order]
+        return torch.cat((mixed, rest), dim=1)
 
-    def _gate(self, part_NCHW: Tensor, clips: int, num_frames: int) -> Tensor:
+    def exchange(self, part_NCHW: Tensor, num_frames: int) -> Tensor:
+        """What the fold's channels gain from their neighbours less what they give away, before the interleave.
+
+        All of it is dense and channels-last, a frame the unit: a CPU takes slices of channels one by one.
+        """
+        half = self.fold // 2
+        part = part_NCHW.contiguous(memory_format=torch.channels_last)
+        # A 1x1 convolution spreads the two gates over their halves: the same as broadcasting, and faster.
+        taken = part * functional.conv2d(self._gate(part, num_frames), self.spread)
+        nothing = taken.new_zeros(1, half, *taken.shape[2:]).contiguous(memory_format=torch.channels_last)
+        first, second = taken.split(half, dim=1)
+        later = [piece for clip in first.split(num_frames) for piece in (clip[1:], nothing)]
+        earlier = [piece for clip in second.split(num_frames) for piece in (nothing, clip[:-1])]
+        return torch.cat((torch.cat(later), torch.cat(earlier)), dim=1) - taken
+
+    def _gate(self, part_NCHW: Tensor, num_frames: int) -> Tensor:
         """Gates in (-1, 1), ``(N, 2, H, W)``: one 3x3x3 kernel a half, as three 2-D convolutions shifted in time.
 
         Six 2-D maps and two shifted additions give the same numbers as ``conv3d`` over
@@ -73,22 +80,41 @@ class GateShift(nn.Module):
         )
         if self.training and bn.num_batches_tracked is not None:
             bn.num_batches_tracked.add_(1)
-        # (2, fold/2, 3, 3, 3) -> six kernels: gate 0 at t-1, t, t+1, gate 1 at t-1, t, t+1. Each sees its half only;
-        # dense kernels with zeros for the other half are several times faster than groups of three outputs.
-        kernels = self.conv3D.weight.transpose(1, 2)
-        dense = torch.cat(
-            (
-                functional.pad(kernels[0], (0, 0, 0, 0, 0, self.fold // 2)),
-                functional.pad(kernels[1], (0, 0, 0, 0, self.fold // 2, 0)),
-            )
-        )
-        maps = functional.conv2d(functional.relu(normed), dense, padding=1)
-        maps = maps.unflatten(0, (clips, num_frames)).unflatten(2, (2, 3))
-        before, now, after = maps.unbind(3)
-        total = now + functional.pad(before[:, :-1], (0, 0, 0, 0, 0, 0, 1, 0))
-        total = total + functional.pad(after[:, 1:], (0, 0, 0, 0, 0, 0, 0, 1))
         assert self.conv3D.bias is not None
-        return torch.tanh(total + self.conv3D.bias[:, None, None]).flatten(0, 1)
+        maps = functional.conv2d(functional.relu(normed), self.dense_kernels(), padding=1)
+        before, now, after = maps.split(2, dim=1)
+        nothing = maps.new_zeros(1, 2, *maps.shape[2:])
+        came = torch.cat([piece for clip in before.split(num_frames) for piece in (nothing, clip[:-1])])
+        comes = torch.cat([piece for clip in after.split(num_frames) for piece in (clip[1:], nothing)])
+        return torch.tanh(now + came + comes + self.conv3D.bias[:, None, None].to(maps.dtype))
+
+    def dense_kernels(self) -> Tensor:
+        """Six kernels ``(6, fold, 3, 3)``: both gates at t - 1, at t, at t + 1.
+
+        Each gate sees its half only; dense kernels with zeros for the other half are several
+        times faster than groups.
+        """
+        half = self.fold // 2
+        first, second = self.conv3D.weight.transpose(1, 2)  # (3, half, 3, 3) each
+        sides = functional.pad(first, (0, 0, 0, 0, 0, half)), functional.pad(second, (0, 0, 0, 0, half, 0))
+        return torch.stack(sides, dim=1).flatten(0, 1)
+
+    @property
+    def order(self) -> Tensor:
+        """Where channel j of the shifted fold comes from: E2E-Spot's interleave of the two quarters of each half."""
+        return torch.arange(self.fold, device=self.conv3D.weight.device).view(2, 2, -1).transpose(1, 2).flatten()
+
+    @property
+    def spread(self) -> Tensor:
+        """Weights ``(fold, 2, 1, 1)`` that give every channel of a half its gate."""
+        weight = self.conv3D.weight
+        pair = torch.eye(2, dtype=weight.dtype, device=weight.device)
+        return pair.repeat_interleave(self.fold // 2, dim=0)[:, :, None, None]
+
+    def folded_into(self, weight_OC11: Tensor) -> Tensor:
+        """Weights of a 1x1 convolution behind the shift, so that it takes the channels in their old order."""
+        back = torch.argsort(self.order)
+        return torch.cat((weight_OC11[:, back], weight_OC11[:, self.fold :]), dim=1)
 
 
 def _shift(x_BTCHW: Tensor, half: int) -> Tensor:
@@ -132,4 +158,24 @@ class ShiftedConv(nn.Module):
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """Shift, then convolve."""
+        if isinstance(self.gsm, GateShift):
+            return self._gated(self.gsm, x_NCHW)
         return self.net(self.gsm(x_NCHW, self.num_frames))  # type: ignore[no-any-return]
+
+    def parts(self) -> tuple[nn.Conv2d, nn.Module]:
+        """The 1x1 convolution, and what comes behind it."""
+        if isinstance(self.net, nn.Sequential):
+            return self.net[0], nn.Sequential(*list(self.net)[1:])  # type: ignore[return-value]
+        return self.net.conv, self.net.bn  # type: ignore[return-value]
+
+    def _gated(self, gate: GateShift, x_NCHW: Tensor) -> Tensor:
+        """``conv(shift(x)) = conv'(x) + conv''(exchange(x))``: the shifted picture is never put together.
+
+        The interleave goes into the columns of the weights, and only the fold, a quarter of
+        the channels, is ever copied.
+        """
+        conv, behind = self.parts()
+        weight = gate.folded_into(conv.weight)
+        gained = gate.exchange(x_NCHW[:, : gate.fold], self.num_frames)
+        out = functional.conv2d(x_NCHW, weight, conv.bias) + functional.conv2d(gained, weight[:, : gate.fold])
+        return behind(out)  # type: ignore[no-any-return]

@@ -149,43 +149,25 @@ class TrunkStream:
 
 
 class _FoldedGate:
-    """A gate shift and the 1x1 convolution behind it, for the inner frames of a piece.
-
-    ``conv(shift(x)) = conv'(x) + conv''(moved - taken)``: the channels' new order goes into the columns of
-    the weights, and only the fold, a quarter of the channels, is ever copied. That is all there is to
-    it, and it costs a third of the plain layer, whose slices and joints a CPU takes one by one.
-    """
+    """A ``ShiftedConv`` with all its weights laid out beforehand, for the inner frames of a piece."""
 
     def __init__(self, layer: ShiftedConv) -> None:
         gate: Any = layer.gsm
-        fold: int = gate.fold
-        half = fold // 2
-        net: Any = layer.net
-        layers = list(net) if isinstance(net, nn.Sequential) else [net.conv, net.bn]
-        conv: Any = layers[0]
-        self._act = nn.Sequential(*layers[1:])
-        self._fold, self._half, self._bn = fold, half, gate.bn
-        # Channel j of the shifted fold comes from channel order[j].
-        order: Tensor = torch.arange(fold).view(2, 2, fold // 4).transpose(1, 2).flatten()
-        weight = conv.weight.detach().clone()
-        weight[:, order] = conv.weight.detach()[:, :fold]
-        self._weight, self._bias = _channels_last(weight), conv.bias.detach()
-        self._delta = _channels_last(weight[:, :fold])
-        kernels = gate.conv3D.weight.detach()  # (2, half, 3, 3, 3): gates, channels, time, height, width
-        apart = kernels.new_zeros(3, 2, fold, 3, 3)
-        apart[:, 0, :half], apart[:, 1, half:] = kernels[0].transpose(0, 1), kernels[1].transpose(0, 1)
-        self._kernels = _channels_last(apart.flatten(0, 1))
+        conv, self._act = layer.parts()
+        self._fold, self._bn = gate.fold, gate.bn
+        weight = gate.folded_into(conv.weight.detach())
+        self._weight, self._delta = _channels_last(weight), _channels_last(weight[:, : gate.fold])
+        self._bias = conv.bias
+        self._kernels, self._spread = _channels_last(gate.dense_kernels().detach()), _channels_last(gate.spread)
         nothing = torch.zeros_like(gate.conv3D.bias)
         self._gate_bias = torch.cat((nothing, gate.conv3D.bias.detach(), nothing))
-        spread = kernels.new_zeros(fold, 2, 1, 1)
-        spread[:half, 0] = spread[half:, 1] = 1
-        self._spread = _channels_last(spread)
 
     def __call__(self, full_TCHW: Tensor) -> Tensor:
         """Output for all frames but two at each end; there must be more than four."""
         part = full_TCHW[:, : self._fold].contiguous(memory_format=torch.channels_last)
         taken = part[1:-1] * functional.conv2d(self._gate(part), self._spread)
-        moved = torch.cat((taken[2:, : self._half], taken[:-2, self._half :]), dim=1) - taken[1:-1]
+        half = self._fold // 2
+        moved = torch.cat((taken[2:, :half], taken[:-2, half:]), dim=1) - taken[1:-1]
         out = functional.conv2d(full_TCHW[2:-2], self._weight, self._bias)
         out += functional.conv2d(moved, self._delta)
         answer: Tensor = self._act(out)
