@@ -1,4 +1,4 @@
-"""Time the library's roads beside those of others: python tools/bench.py decode|infer [FILES]."""
+"""Time the library's roads beside those of others: python tools/bench.py decode|infer|train [FILES]."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from e2espot.errors import ConfigurationError
 class Bench:
     """Time the library's roads beside those of others, all in one run, in turn, threads pinned."""
 
-    road: tyro.conf.Positional[Literal["decode", "infer"]]
+    road: tyro.conf.Positional[Literal["decode", "infer", "train"]]
     """What to time."""
     files: tyro.conf.Positional[tuple[Path, ...]] = ()
     """Videos; without any, a rendered match: a minute as H.264 and VP9 to decode, 48 s as 224p and 720p to infer."""
@@ -29,7 +29,7 @@ class Bench:
     repeats: int = 3
     """Measured rounds; medians are compared."""
     feature_arch: str = "rny002_gsm"
-    """Trunk to infer with."""
+    """Trunk to infer with and to train."""
     device: str = "auto"
     """Where DALI decodes: cpu, cuda or auto."""
     json: Path | None = None
@@ -44,6 +44,7 @@ def main() -> None:
     from e2espot.benchmarks.decode import DecodeSettings, bench_decode
     from e2espot.benchmarks.infer import InferSettings, bench_infer
     from e2espot.benchmarks.timing import machine
+    from e2espot.benchmarks.train import TrainSettings, bench_train
     from e2espot.formats.atomic import write_atomically
     from e2espot.precision import keep_freed_memory
 
@@ -58,6 +59,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         if told.road == "decode":
             tables = bench_decode(list(told.files) or _rendered(Path(folder)), settings)
+        elif told.road == "train":
+            tables = bench_train(TrainSettings(feature_arch=told.feature_arch, repeats=told.repeats))
         else:
             files = list(told.files) or _two_sizes(Path(folder))
             infer = InferSettings(feature_arch=told.feature_arch, repeats=told.repeats)

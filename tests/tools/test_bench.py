@@ -12,6 +12,7 @@ from numbered import constant, write
 
 from e2espot.benchmarks.infer import volume_spotter
 from e2espot.benchmarks.timing import Variant, interleaved
+from e2espot.benchmarks.train import TrainSettings, bench_train
 from e2espot.models import Spotter, SpotterSpec
 from e2espot.models.gate_shift import GateShift
 
@@ -64,3 +65,9 @@ def test_the_baseline_is_the_same_network(arch: str) -> None:
     with torch.inference_mode():
         ours, theirs = spotter(frames), volume_spotter(spotter)(frames)
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_a_training_step_is_timed_beside_the_baseline() -> None:
+    (table,) = bench_train(TrainSettings(feature_arch="small_gsm", clip_len=4, repeats=1))
+    assert [row.name.split(",")[0] for row in table.rows] == ["E2E-Spot's way: fp32", "e2espot", "e2espot"]
+    assert all(row.cpu_ms[0] > 0 for row in table.rows)
