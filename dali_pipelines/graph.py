@@ -93,6 +93,7 @@ class Graph:
         self.options = options
         self._build = build
         self._pipeline: Any = None
+        self._copies: torch.cuda.Stream | None = None
         self._thread: ThreadPoolExecutor | None = None
         self._runs: deque[Future[list[Tensor]]] = deque()
 
@@ -124,10 +125,26 @@ class Graph:
         for name, arrays in samples.items():
             self._pipeline.feed_input(name, arrays)
         (batch,) = self._pipeline.run()
-        # DALI uses its buffers again in the next run.
+        # DALI uses its buffers again in the next run, so every sample is copied out of them.
         if self.options.device.type == "cuda":
-            return [torch.utils.dlpack.from_dlpack(sample).clone() for sample in batch]
+            return self._copied_on_gpu(batch)
         return [torch.from_numpy(np.array(sample)) for sample in batch]
+
+    def _copied_on_gpu(self, batch: Any) -> list[Tensor]:
+        """Copies made on a stream of their own, finished before DALI goes on, and fit for the default stream.
+
+        On the default stream they would stand behind the training step; unfinished, the next run would
+        overwrite what they read; unrecorded, their memory could be given out again too early.
+        """
+        device = self.options.device
+        if self._copies is None:
+            self._copies = torch.cuda.Stream(device)
+        with torch.cuda.stream(self._copies):
+            owned = [torch.utils.dlpack.from_dlpack(sample).clone() for sample in batch]
+        self._copies.synchronize()
+        for tensor in owned:
+            tensor.record_stream(torch.cuda.default_stream(device))
+        return owned
 
 
 def brief(error: RuntimeError) -> str:
