@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,15 +78,20 @@ def _in_order(path: Path, settings: DecodeSettings) -> list[Variant]:
         chunks = stream_frames(path, size=settings.size, in_process=True)
         return sum(len(chunk.frames_THWC) for chunk in chunks)
 
-    def dali() -> int:
+    def dali(runs: int) -> int:
         from dali_pipelines.graph import GraphOptions
         from dali_pipelines.stream import MatchStream
 
-        options = GraphOptions(device=settings.device, batch_size=2, num_threads=1)
+        options = GraphOptions(device=settings.device, batch_size=runs, num_threads=runs)
         return sum(len(chunk) for chunk in MatchStream(path=path, size=settings.size, options=options).chunks())
 
     variants = [Variant(name="decord, whole file", work=plain), Variant(name="e2espot, auto (PyAV)", work=ours)]
-    return variants + _if_dali(path, settings, dali)
+    for runs in (1, 2, 4, 8) if settings.device.type == "cuda" else (1,):
+        variants += [
+            Variant(name=f"{variant.name}, {runs} runs side by side" if runs > 1 else variant.name, work=variant.work)
+            for variant in _if_dali(path, settings, partial(dali, runs))
+        ]
+    return variants
 
 
 def _if_dali(path: Path, settings: DecodeSettings, work: Callable[[], int]) -> list[Variant]:

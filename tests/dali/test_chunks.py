@@ -66,6 +66,22 @@ def test_every_chunk_of_an_epoch_is_exact_and_begins_with_an_idr(name: str, suff
                 assert numbered.number_in(seen[place]) == clip.start + t
 
 
+def test_an_edit_list_shifts_no_chunk(tmp_path: Path) -> None:
+    whole = write(tmp_path, "b-frames", ".mp4")
+    ticks = -7 * 512  # seven pictures before the first one shown
+    path = numbered.recopied(
+        whole, tmp_path / "hidden.mp4", shift=ticks, options={"avoid_negative_ts": "disabled", "use_editlist": "1"}
+    )
+    hidden = COUNT - dali_index(path).num_pictures
+    assert hidden == 7
+    data = MaterialDataset(dataset([path], clip_len=20, num_clips=8), "cuda")
+    for index in range(8):
+        clip, item = data.sampler.clip(0, index), data[0, index]
+        seen = pictures(item["frames"].data)
+        for t in np.flatnonzero(item["valid"]):
+            assert numbered.number_in(seen[item["frames"].places_T[t]]) == clip.start + t + hidden
+
+
 @pytest.mark.parametrize("name", H264)
 def test_every_run_of_a_match_is_exact_and_begins_with_an_idr(name: str, tmp_path: Path) -> None:
     index = dali_index(write(tmp_path, name, ".mp4"))

@@ -110,6 +110,25 @@ def test_a_whole_match_is_every_frame_once(files: dict[str, Path], name: str) ->
     assert np.abs(frames[::40].cpu().numpy().astype(int) - host).mean() <= 2
 
 
+@pytest.mark.parametrize("name", ["small-mp4", "720p-mp4"])
+def test_dalis_own_reader_gives_the_same_pictures(files: dict[str, Path], name: str) -> None:
+    from dali_pipelines.graph import GraphOptions, dali, new_pipeline
+    from dali_pipelines.stream import MatchStream
+
+    size = KINDS[name]["size"]
+    with new_pipeline(GraphOptions(device=GPU, batch_size=1)) as pipeline:
+        video = dali().fn.experimental.readers.video(
+            device="gpu", filenames=[str(files[name])], sequence_length=50, random_shuffle=False
+        )
+        pipeline.set_outputs(video)
+    pipeline.build()
+    (theirs,) = pipeline.run()
+    ours = torch.cat(
+        list(MatchStream(path=files[name], size=size, options=GraphOptions(device=GPU, batch_size=2)).chunks())
+    )
+    assert (ours[:50] == torch.utils.dlpack.from_dlpack(theirs[0])).all()
+
+
 @settings(max_examples=20, deadline=None)
 @given(first_step=st.integers(0, 7))
 def test_an_epoch_taken_up_again(files: dict[str, Path], first_step: int) -> None:
