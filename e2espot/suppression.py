@@ -68,17 +68,21 @@ def _decay(method: Method, window: int, sigma: float) -> np.ndarray:
     return np.zeros(window + 1)
 
 
+_MOST_ROUNDS = 64
+
+
 def soft_nms(
     score_T: np.ndarray, *, window: int, floor: float = 1e-3, decay: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Greedy suppression of one class.
 
     Repeatedly the highest remaining score is emitted (ties: the earlier frame) and every remaining
-    score within ``window`` frames is multiplied by ``decay[distance]``. Scores that start or fall
-    below ``floor`` are never emitted. No event is moved and no score raised.
+    score within ``window`` frames is multiplied by ``decay[distance]``, which is at most 1. Scores that
+    start or fall below ``floor`` are never emitted. No event is moved and no score raised.
 
-    A heap with stale entries finds the highest score in O(log n); an emission touches its
-    neighbours only. The result equals that definition exactly, multiplication by multiplication.
+    A frame that is the highest within its window is emitted before any frame there, whatever
+    happens elsewhere. So all such frames are emitted in one round of array operations; a dozen
+    rounds do for a match. Only the order of two multiplications may differ from that definition.
 
     Args:
         score_T: Scores of one class.
@@ -91,32 +95,74 @@ def soft_nms(
     """
     if decay is None:
         decay = (np.arange(window + 1, dtype=np.float64) / window) ** 2
-    current = np.asarray(score_T, dtype=np.float64).copy()
-    alive = current >= floor
-    heap = [
-        (-score, frame) for frame, score in zip(np.flatnonzero(alive).tolist(), current[alive].tolist(), strict=True)
-    ]
+    # Dead candidates are zeros; the margins let every window lie inside.
+    current = np.zeros(len(score_T) + 2 * window)
+    current[window : window + len(score_T)] = score_T
+    current[current < floor] = 0
+    both_sides = np.concatenate((decay[:0:-1], [0.0], decay[1:]))
+    emitted, confidences = [], []
+    for _ in range(_MOST_ROUNDS):
+        peaks = _highest_within(current, window)
+        if not len(peaks):
+            break
+        emitted.append(peaks)
+        confidences.append(current[peaks])
+        for some in (peaks[::2], peaks[1::2]):  # every other peak: their windows cannot overlap
+            current[some[:, None] + np.arange(-window, window + 1)] *= both_sides
+        current[current < floor] = 0
+    else:
+        peaks, values = _one_by_one(current, both_sides, window, floor)
+        emitted.append(peaks)
+        confidences.append(values)
+    frames = np.concatenate([*emitted, np.empty(0, dtype=np.int64)]) - window
+    values = np.concatenate([*confidences, np.empty(0)])
+    order = np.lexsort((frames, -values))
+    return frames[order], values[order]
+
+
+def _highest_within(current: np.ndarray, window: int) -> np.ndarray:
+    """Frames above zero that are higher than all before them and not lower than all behind, within ``window``."""
+    before = np.zeros_like(current)
+    behind = np.zeros_like(current)
+    reach = _sliding_max(current, window)
+    before[window:] = reach[: len(current) - window]
+    behind[: len(current) - window] = reach[1 : len(current) - window + 1]
+    return np.flatnonzero((current > before) & (current >= behind) & (current > 0))
+
+
+def _sliding_max(values: np.ndarray, length: int) -> np.ndarray:
+    """Maximum over ``values[i : i + length]`` for every i, zeros beyond the end.
+
+    Source: van Herk, "A fast algorithm for local minimum and maximum filters", 1992: two
+    running maxima over blocks, whatever the length.
+    """
+    blocks = np.zeros((-(-(len(values) + length) // length), length))
+    blocks.ravel()[: len(values)] = values
+    ahead = np.maximum.accumulate(blocks, axis=1).ravel()
+    back = np.maximum.accumulate(blocks[:, ::-1], axis=1)[:, ::-1].ravel()
+    return np.maximum(back[: len(values)], ahead[length - 1 : length - 1 + len(values)])
+
+
+def _one_by_one(
+    current: np.ndarray, both_sides: np.ndarray, window: int, floor: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """What is left after many rounds (long ramps), by a heap with stale entries."""
+    alive = np.flatnonzero(current)
+    heap = [(-score, frame) for frame, score in zip(alive.tolist(), current[alive].tolist(), strict=True)]
     heapq.heapify(heap)
     frames: list[int] = []
     confidences: list[float] = []
     while heap:
         negative, frame = heapq.heappop(heap)
-        if not alive[frame]:
-            continue
         score = float(current[frame])
-        if -negative != score:
-            # Suppressed since it was pushed: back with what is left of it, or gone.
-            if score >= floor:
-                heapq.heappush(heap, (-score, frame))
-            else:
-                alive[frame] = False
+        if score < floor:
+            continue
+        if -negative != score:  # suppressed since it was pushed: back with what is left of it
+            heapq.heappush(heap, (-score, frame))
             continue
         frames.append(frame)
         confidences.append(score)
-        alive[frame] = False
-        first, end = max(0, frame - window), min(len(current), frame + window + 1)
-        current[first:frame] *= decay[frame - first : 0 : -1]
-        current[frame + 1 : end] *= decay[1 : end - frame]
+        current[frame - window : frame + window + 1] *= both_sides
     return np.array(frames, dtype=np.int64), np.array(confidences)
 
 

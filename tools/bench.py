@@ -1,4 +1,4 @@
-"""Time the library's roads beside those of others: python tools/bench.py decode|infer|train [FILES]."""
+"""Time the library's roads beside those of others: python tools/bench.py all."""
 
 from __future__ import annotations
 
@@ -6,19 +6,24 @@ import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import tyro
 
 from e2espot.command import run_command
 from e2espot.errors import ConfigurationError
 
+if TYPE_CHECKING:
+    from e2espot.benchmarks.timing import Table
+
+ROADS = ("decode", "infer", "train", "suppress", "evaluate")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
     """Time the library's roads beside those of others, all in one run, in turn, threads pinned."""
 
-    road: tyro.conf.Positional[Literal["decode", "infer", "train"]]
+    road: tyro.conf.Positional[Literal["decode", "infer", "train", "suppress", "evaluate", "all"]]
     """What to time."""
     files: tyro.conf.Positional[tuple[Path, ...]] = ()
     """Videos; without any, a rendered match: a minute as H.264 and VP9 to decode, 48 s as 224p and 720p to infer."""
@@ -41,34 +46,44 @@ def main() -> None:
     told = tyro.cli(Bench)
     import torch
 
-    from e2espot.benchmarks.decode import DecodeSettings, bench_decode
-    from e2espot.benchmarks.infer import InferSettings, bench_infer
     from e2espot.benchmarks.timing import machine
-    from e2espot.benchmarks.train import TrainSettings, bench_train
     from e2espot.formats.atomic import write_atomically
     from e2espot.precision import keep_freed_memory
 
     torch.set_num_threads(1)
     keep_freed_memory()
     device = ("cuda" if torch.cuda.is_available() else "cpu") if told.device == "auto" else told.device
-    settings = DecodeSettings(
-        clip_len=told.clip_len, num_clips=told.num_clips, repeats=told.repeats, device=torch.device(device)
-    )
     about = machine()
     print(", ".join(f"{key} {value}" for key, value in about.items()) + "; one thread\n")
-    with tempfile.TemporaryDirectory() as folder:
-        if told.road == "decode":
-            tables = bench_decode(list(told.files) or _rendered(Path(folder)), settings)
-        elif told.road == "train":
-            tables = bench_train(TrainSettings(feature_arch=told.feature_arch, repeats=told.repeats))
-        else:
-            files = list(told.files) or _two_sizes(Path(folder))
-            infer = InferSettings(feature_arch=told.feature_arch, repeats=told.repeats)
-            tables = bench_infer(files[0], files[1] if len(files) > 1 else None, infer)
+    tables = []
+    for road in ROADS if told.road == "all" else (told.road,):
+        tables += _measured(road, told, device)
     print("\n\n".join(table.text() for table in tables))
     if told.json is not None:
         content = {"machine": about, "tables": [table.to_json() for table in tables]}
         write_atomically(told.json, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def _measured(road: str, told: Bench, device: str) -> list[Table]:
+    import torch
+
+    from e2espot.benchmarks import decode, infer, score, train
+
+    if road == "suppress":
+        return score.bench_suppress(score.ScoreSettings(repeats=told.repeats))
+    if road == "evaluate":
+        return score.bench_evaluate(score.ScoreSettings())
+    if road == "train":
+        return train.bench_train(train.TrainSettings(feature_arch=told.feature_arch, repeats=told.repeats))
+    with tempfile.TemporaryDirectory() as folder:
+        if road == "infer":
+            files = list(told.files) or _two_sizes(Path(folder))
+            arch = infer.InferSettings(feature_arch=told.feature_arch, repeats=told.repeats)
+            return infer.bench_infer(files[0], files[1] if len(files) > 1 else None, arch)
+        settings = decode.DecodeSettings(
+            clip_len=told.clip_len, num_clips=told.num_clips, repeats=told.repeats, device=torch.device(device)
+        )
+        return decode.bench_decode(list(told.files) or _rendered(Path(folder)), settings)
 
 
 def _two_sizes(folder: Path) -> list[Path]:

@@ -64,10 +64,10 @@ class Table:
         return asdict(self)
 
 
-def interleaved(title: str, unit: str, variants: list[Variant], repeats: int) -> Table:
-    """Time every variant ``repeats`` times in turn, after one unmeasured round."""
+def interleaved(title: str, unit: str, variants: list[Variant], repeats: int, *, warm_up: bool = True) -> Table:
+    """Time every variant ``repeats`` times in turn, after one unmeasured round to warm up."""
     rows = [Row(name=variant.name, unit=unit) for variant in variants]
-    for turn in range(repeats + 1):
+    for turn in range(0 if warm_up else 1, repeats + 1):
         for row, variant in zip(rows, variants, strict=True):
             gc.collect()
             cpu, wall = _cpu_s(), time.perf_counter()
