@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import tee
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,8 @@ class InferenceOptions:
     """Frames the trunk takes at a time; None for what suits the device."""
     precision: Precision = "auto"
     """Number format of the trunk."""
+    flip: bool = False
+    """Look at the mirror image as well and average: better by a little, and twice the work."""
     read_ahead: int = 2
     """Decoded chunks that may wait for the network."""
     reader: ReaderChoice | Reader = "auto"
@@ -117,17 +120,29 @@ def score_frames(
     progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
     """``scores_TK`` of a stream of uint8 RGB chunks that together hold ``num_frames`` frames."""
-    window = _WindowedHead(spotter, num_frames)
+    views = tee(chunks_THWC, 2 if options.flip else 1)
+    windows = [_WindowedHead(spotter, num_frames) for _ in views]
     done = 0
     with torch.inference_mode():
-        for features_TD in stream_features(spotter, chunks_THWC, options):
-            window.add(features_TD)
-            done += len(features_TD)
+        # Both views go on piece by piece, so the tee never holds more than a chunk.
+        streams = [
+            stream_features(spotter, map(_mirrored, view) if mirror else view, options)
+            for mirror, view in enumerate(views)
+        ]
+        for pieces in zip(*streams, strict=True):
+            for window, features_TD in zip(windows, pieces, strict=True):
+                window.add(features_TD)
+            done += len(pieces[0])
             if progress is not None:
                 progress(done, num_frames)
     if done != num_frames:
         raise AssertionError(f"{done} features for {num_frames} frames")
-    return window.finish()
+    scores = [window.finish() for window in windows]
+    return np.asarray(np.mean(scores, axis=0, dtype=np.float32))
+
+
+def _mirrored(chunk_THWC: Tensor) -> Tensor:
+    return chunk_THWC.flip(2)
 
 
 def stream_features(spotter: Spotter, chunks_THWC: Iterable[Tensor], options: InferenceOptions) -> Iterator[Tensor]:

@@ -82,6 +82,15 @@ def test_scores_do_not_depend_on_chunks() -> None:
     assert abs(one - many).max() < 1e-5
 
 
+def test_flip_averages_both_views() -> None:
+    spotter = spotter_of("small_gsm")
+    frames = torch.randint(0, 256, (50, 64, 96, 3), dtype=torch.uint8)
+    one, other = (score_frames(spotter, view.split(16), 50, OPTIONS) for view in (frames, frames.flip(2)))
+    both = score_frames(spotter, frames.split(16), 50, InferenceOptions(precision="fp32", flip=True))
+    assert abs(both - (one + other) / 2).max() < 1e-6
+    assert abs(one - other).max() > 1e-3
+
+
 def test_short_video_is_one_short_window() -> None:
     spotter = spotter_of("small_gsm", clip_len=100)
     frames = torch.randint(0, 256, (7, 64, 96, 3), dtype=torch.uint8)

@@ -22,6 +22,8 @@ class Arguments:
     """Length of a game."""
     seed: int = 0
     """The same seed gives the same games."""
+    valid_minutes: float | None = None
+    """Length of the valid game; as the others when left out."""
     test_minutes: float | None = None
     """Length of the test game; as the others when left out."""
     density: float = 1.0
@@ -46,6 +48,7 @@ def main() -> int:
             games=args.games,
             minutes=args.minutes,
             seed=args.seed,
+            valid_minutes=args.valid_minutes,
             test_minutes=args.test_minutes,
             density=args.density,
             resolution=args.resolution,

@@ -44,10 +44,18 @@ class GameSpec:
 
 
 def plan_games(
-    *, games: int, minutes: float, seed: int, test_minutes: float | None, density: float, resolution: str
+    *,
+    games: int,
+    minutes: float,
+    seed: int,
+    test_minutes: float | None,
+    density: float,
+    resolution: str,
+    valid_minutes: float | None = None,
 ) -> tuple[list[GameSpec], dict[str, list[str]]]:
     """Decide every game and the splits: last is test, the one before valid, fewer than three all train."""
-    if games < 1 or minutes <= 0 or (test_minutes is not None and test_minutes <= 0):
+    own = {"valid": valid_minutes, "test": test_minutes}
+    if games < 1 or minutes <= 0 or any(told is not None and told <= 0 for told in own.values()):
         raise ConfigurationError("games and minutes must be above zero")
     if not 0.1 <= density <= 4:
         raise ConfigurationError(f"density is {density}; it must lie between 0.1 and 4")
@@ -55,8 +63,8 @@ def plan_games(
         raise ConfigurationError(f"resolution is {resolution!r}; known: {', '.join(SIZES)}")
     specs = []
     for index in range(games):
-        is_test = games >= 3 and index == games - 1
-        length = test_minutes if is_test and test_minutes is not None else minutes
+        split = {games - 2: "valid", games - 1: "test"}.get(index, "train") if games >= 3 else "train"
+        length = own.get(split) or minutes
         name = f"rendered/season-{seed}/game-{index + 1:03d}"
         frames = max(2, round(length * 1500))
         specs.append(GameSpec(name=name, seed=seed, index=index, frames=frames, density=density, resolution=resolution))
@@ -173,6 +181,7 @@ def render_dataset(
     games: int = 6,
     minutes: float = 2.0,
     seed: int = 0,
+    valid_minutes: float | None = None,
     test_minutes: float | None = None,
     density: float = 1.0,
     resolution: str = "224p",
@@ -186,6 +195,7 @@ def render_dataset(
         games: number of games.
         minutes: length of each.
         seed: fixes everything; the same seed gives the same bytes of labels.
+        valid_minutes: length of the valid game, ``minutes`` when None.
         test_minutes: length of the test game, ``minutes`` when None.
         density: multiplies the pace of events.
         resolution: ``224p`` or ``720p``.
@@ -209,6 +219,7 @@ def render_dataset(
         games=games,
         minutes=minutes,
         seed=seed,
+        valid_minutes=valid_minutes,
         test_minutes=test_minutes,
         density=density,
         resolution=resolution,

@@ -29,6 +29,7 @@ def run_demo(out: Path, tool: str = "demo") -> None:
         demo = importlib.import_module("demo")
         patched.setattr(demo, "GAMES", 3)
         patched.setattr(demo, "MINUTES", 0.4)
+        patched.setattr(demo, "VALID_MINUTES", 0.4)
         patched.setattr(demo, "TEST_MINUTES", 0.6)
         patched.setattr(demo, "TRAINING", ("--recipe", "laptop", *TINY))
         patched.setattr(sys, "argv", [f"{tool}.py", "--out", str(out), "--seed", "3"])
