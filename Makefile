@@ -21,7 +21,7 @@ demo: venv
 controls: venv
 	$(BIN)/python tools/controls.py --seed $(SEED)
 
-# The small trunk's start, from nothing: two hours on two cores.
+# The small trunk's start, from nothing: an hour and a half on two cores.
 weights: venv
 	$(BIN)/python tools/render_match.py out/weights/matches --games 98 --minutes 1 --seed 1000
 	$(BIN)/python tools/train.py out/weights/matches -s out/weights/run --recipe rendered

@@ -26,12 +26,12 @@ _GAME_TIME = re.compile(r"(\d+) - (\d{1,3}):(\d{2})")
 
 def position_ms_of_frame(frame: int, fps: Fraction = DEFAULT_FPS) -> int:
     """Middle of ``frame`` in whole milliseconds: ``floor((frame + 1/2) * 1000 / fps)``."""
-    return math.floor((frame + Fraction(1, 2)) * 1000 / fps)
+    return (2 * frame + 1) * 500 * fps.denominator // fps.numerator  # whole numbers: called for every event
 
 
 def frame_of_position_ms(position_ms: int, fps: Fraction = DEFAULT_FPS) -> int:
     """Frame whose interval holds ``position_ms``, by exact integer arithmetic."""
-    return math.floor(position_ms * fps / 1000)
+    return position_ms * fps.numerator // (1000 * fps.denominator)
 
 
 def num_frames_of_duration(duration_s: Fraction, fps: Fraction = DEFAULT_FPS) -> int:
