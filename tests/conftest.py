@@ -1,12 +1,22 @@
 """What all tests share; this file's folder is importable, and ``numbered`` with it."""
 
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
 
 SHARED = Path(__file__).parents[2] / "shared"
 """Footage that may lie beside the project."""
+
+
+# Tests keep their indexes to themselves, tools they start included.
+os.environ["E2ESPOT_INDEX_CACHE"] = tempfile.mkdtemp(prefix="e2espot-indexes-")
+
+
+def pytest_sessionfinish() -> None:
+    shutil.rmtree(os.environ["E2ESPOT_INDEX_CACHE"], ignore_errors=True)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

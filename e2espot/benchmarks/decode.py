@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
@@ -52,7 +54,7 @@ def bench_decode(paths: list[Path], settings: DecodeSettings) -> list[Table]:
         tables.append(interleaved(f"{about}, in order", "frame", in_order, settings.repeats))
         title = f"{about}, random clips ({effort:.2f} pictures decoded for each used)"
         tables.append(interleaved(title, "frame", clips, settings.repeats))
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, _indexes_kept_in(f"{folder}/indexes"):
         for count in (2, 200):
             copies = [Path(folder) / str(count) / f"game {number}" / paths[-1].name for number in range(count)]
             for copy in copies:
@@ -61,6 +63,19 @@ def bench_decode(paths: list[Path], settings: DecodeSettings) -> list[Table]:
             variants = _first_batch(copies, settings)
             tables.append(interleaved(f"first batch out of {count} files", "start", variants, settings.repeats))
     return tables
+
+
+@contextmanager
+def _indexes_kept_in(place: str) -> Iterator[None]:
+    """Keep indexes in a folder, or nowhere."""
+    before = os.environ.get("E2ESPOT_INDEX_CACHE")
+    os.environ["E2ESPOT_INDEX_CACHE"] = place
+    try:
+        yield
+    finally:
+        del os.environ["E2ESPOT_INDEX_CACHE"]
+        if before is not None:
+            os.environ["E2ESPOT_INDEX_CACHE"] = before
 
 
 def _decord(path: Path, settings: DecodeSettings) -> Any:
@@ -179,6 +194,10 @@ def _first_batch(paths: list[Path], settings: DecodeSettings) -> list[Variant]:
         next(load_clips(_dataset(paths, settings), epoch=0, batch_size=2, num_workers=0))
         return 1
 
+    def ours_at_first() -> int:
+        with _indexes_kept_in(""):
+            return ours()
+
     def dali() -> int:
         forget_indexes()
         next(_dali_clips(_dataset(paths, settings), settings).epoch(0, batch_size=2, num_workers=0))
@@ -202,7 +221,10 @@ def _first_batch(paths: list[Path], settings: DecodeSettings) -> list[Variant]:
         pipeline.run()
         return 1
 
-    variants = [Variant(name="e2espot, auto (PyAV)", work=ours)]
+    variants = [
+        Variant(name="e2espot, auto (PyAV), for the first time", work=ours_at_first),
+        Variant(name="e2espot, auto (PyAV), indexes on disk", work=ours),
+    ]
     found = _if_dali(paths[0], settings, dali)
     if found:
         variants = [Variant(name="DALI's own reader", work=dali_reader), *variants, *found]

@@ -15,6 +15,7 @@ import numpy as np
 
 from e2espot.errors import VideoError
 from e2espot.timeline import DEFAULT_FPS, num_frames_of_duration
+from e2espot.video import index_cache
 from e2espot.video.presentation import COLOUR_RULE, Presentation, index_video, pictures_of_grid
 
 if TYPE_CHECKING:
@@ -224,7 +225,7 @@ def video_info(presentation: Presentation, fps: Fraction) -> VideoInfo:
 
 
 def index_of(path: Path | str, *, allow_truncated: bool = False) -> Presentation:
-    """The index of a file, made once per process and again when the file changes; see ``index_video``."""
+    """The index of a file, made once and again when the file changes; see ``index_video``."""
     path = Path(path)
     try:
         status = path.stat()
@@ -234,12 +235,16 @@ def index_of(path: Path | str, *, allow_truncated: bool = False) -> Presentation
     if key in _INDEXES:
         _INDEXES.move_to_end(key)
         return _INDEXES[key]
-    _INDEXES[key] = index_video(path, allow_truncated=allow_truncated)
+    kept = index_cache.fetch(path, status.st_size, status.st_mtime_ns)
+    if kept is None or (kept.truncated and not allow_truncated):
+        kept = index_video(path, allow_truncated=allow_truncated)
+        index_cache.store(kept)
+    _INDEXES[key] = kept
     while len(_INDEXES) > 1 and sum(index.num_packets for index in _INDEXES.values()) > _MOST_PACKETS:
         _INDEXES.popitem(last=False)
     return _INDEXES[key]
 
 
 def forget_indexes() -> None:
-    """Index every file anew from here on."""
+    """Forget the indexes this process holds; those on disk stay."""
     _INDEXES.clear()
