@@ -8,6 +8,7 @@ each weighted by its distance to the end of its window.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from e2espot.errors import ConfigurationError
 from e2espot.events import Scores
 from e2espot.models.spotter import Spotter, normalise
 from e2espot.models.streaming import TrunkStream
@@ -76,6 +78,23 @@ def spot_video(
     for frames in missing:
         scores_TK[frames.start : frames.stop] = 0
     return Scores(scores_TK=scores_TK, label_set=spotter.label_set, fps=Fraction(spotter.fps), path=Path(path))
+
+
+def average_scores(found: list[Scores]) -> Scores:
+    """Mean of the scores that several spotters gave one video.
+
+    Raises:
+        ConfigurationError: they speak of other classes or count frames at another rate.
+    """
+    first = found[0]
+    for other in found[1:]:
+        if other.label_set.names != first.label_set.names or other.fps != first.fps:
+            raise ConfigurationError(
+                f"an ensemble needs runs of the same classes and rate; one has {', '.join(first.label_set.names)} at "
+                f"{first.fps} fps, another {', '.join(other.label_set.names)} at {other.fps}"
+            )
+    mean_TK = np.mean([scores.scores_TK for scores in found], axis=0, dtype=np.float32)
+    return dataclasses.replace(first, scores_TK=np.asarray(mean_TK))
 
 
 def _chunks(spotter: Spotter, path: Path, options: InferenceOptions, missing: list[range]) -> Iterator[Tensor]:

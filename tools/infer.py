@@ -13,8 +13,9 @@ from e2espot.command import run_command
 from e2espot.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from e2espot.events import Event
+    from e2espot.events import Event, Scores
     from e2espot.games import Game
+    from e2espot.models import Spotter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,8 @@ class Infer:
     """Folder for the results."""
     split: Annotated[str | None, tyro.conf.arg(aliases=["-s"])] = None
     """Split of a dataset folder; all games without it."""
+    ensemble: tuple[Path, ...] = ()
+    """More runs whose scores are averaged with those of the first; its suppression is used."""
     resolution: Literal["224p", "720p"] = "224p"
     """Which of a game's files is read."""
     reader: Literal["auto", "decord", "dali"] = "auto"
@@ -57,11 +60,12 @@ def main() -> None:
 
     keep_freed_memory()
     device = ("cuda" if torch.cuda.is_available() else "cpu") if told.device == "auto" else told.device
-    spotter = load_spotter(told.run, device)
+    spotters = [load_spotter(run, device) for run in (told.run, *told.ensemble)]
+    spotter = spotters[0]
     for name, game in games.items():
         from e2espot.formats.soccernet import write_predictions
 
-        events = _spot_game(told, spotter, name, game)
+        events = _spot_game(told, spotters, name, game)
         target = told.out / name / "results_spotting.json"
         write_predictions(target, url_local=name, events=events, fps=spotter.fps)
         _print_table(name, events, spotter.fps, told.table)
@@ -91,30 +95,31 @@ def _plan(told: Infer) -> dict[str, Game]:
     return games
 
 
-def _spot_game(told: Infer, spotter: object, name: str, game: Game) -> list[Event]:
+def _spot_game(told: Infer, spotters: list[Spotter], name: str, game: Game) -> list[Event]:
     import json
 
     from tqdm import tqdm
 
     from e2espot.calibration import Calibration, apply_calibration
     from e2espot.formats.scores import write_scores
-    from e2espot.inference import InferenceOptions, spot_video
-    from e2espot.models import Spotter
+    from e2espot.inference import InferenceOptions, average_scores, spot_video
 
-    assert isinstance(spotter, Spotter)
     stored = told.run / "calibration.json"
     calibration = Calibration.from_json(json.loads(stored.read_text())) if stored.is_file() else Calibration()
     events: list[Event] = []
     for video in game.videos:
+        found: list[Scores] = []
         with tqdm(desc=f"{name} ({video.path.name})", unit="frame", disable=None) as bar:
 
-            def show(done: int, total: int, bar: object = bar) -> None:
+            def show(done: int, total: int, bar: object = bar, found: list[Scores] = found) -> None:
                 assert isinstance(bar, tqdm)
-                bar.total = total
-                bar.update(done - bar.n)
+                bar.total = total * len(spotters)
+                bar.update(done + total * len(found) - bar.n)
 
             options = InferenceOptions(reader=told.reader, flip=told.flip, allow_truncated=told.allow_truncated)
-            scores = spot_video(spotter, video.path, options, progress=show)
+            for spotter in spotters:
+                found.append(spot_video(spotter, video.path, options, progress=show))
+        scores = average_scores(found)
         events += apply_calibration(calibration, scores, half=video.half)
         if told.save_scores:
             half = f"_{video.half}" if len(game.videos) > 1 else ""

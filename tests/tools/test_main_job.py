@@ -11,6 +11,7 @@ import pytest
 from toy import write_game
 
 from e2espot.clips.loader import load_clips
+from e2espot.models.spotter import Spotter, SpotterSpec, save_spotter
 from e2espot.training import checkpoints
 from e2espot.training.fit import _save, _step, fit
 from e2espot.training.recipe import Recipe, merge, read_recipe
@@ -50,6 +51,27 @@ def test_run_folder(run: Path) -> None:
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [row["epoch"] for row in rows] == [0, 1]
     assert all(0 <= row["valid_mAP@1"] <= 1 for row in rows)
+
+
+def test_an_ensemble_of_a_run_and_itself_is_the_run(run: Path, data: Path, tmp_path: Path) -> None:
+    results = []
+    for name, more in (("one", []), ("two", ["--ensemble", run])):
+        done = tool("infer", run, data, "-s", "test", "-o", tmp_path / name, *more)
+        assert done.returncode == 0, done.stderr
+        results.append(json.loads((tmp_path / name / "toy" / "b" / "results_spotting.json").read_text())["predictions"])
+    assert results[0] == results[1]
+
+
+def test_an_ensemble_of_other_classes_is_refused(run: Path, data: Path, tmp_path: Path) -> None:
+    spec = SpotterSpec(
+        feature_arch="small_gsm", temporal_arch="gru", classes=("GOAL",), clip_len=16, fps="12.5", width=96, height=64
+    )
+    save_spotter(tmp_path / "other.safetensors", Spotter(spec).state_dict(), spec)
+    told = ["-s", "test", "-o", tmp_path / "out", "--ensemble", tmp_path / "other.safetensors"]
+    done = tool("infer", run, data, *told)
+    assert done.returncode == 2
+    assert "same classes and rate" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
 
 
 def test_infer_and_evaluate(run: Path, data: Path, tmp_path: Path) -> None:
