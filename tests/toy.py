@@ -10,13 +10,13 @@ from e2espot.events import Event
 from e2espot.formats.soccernet import write_labels
 
 
-def write_game(folder: Path, seed: int, num_frames: int = 150) -> None:
+def write_game(folder: Path, seed: int, num_frames: int = 150, codec: str = "libx264") -> None:
     """A bright dot that moves; where it turns is a PASS."""
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True)
     events, place, speed = [], np.array([32.0, 32.0]), np.array([1.0, 0.5])
     with av.open(str(folder / "224p.mp4"), "w") as container:
-        stream = container.add_stream("libx264", rate=25)
+        stream = container.add_stream(codec, rate=25)
         stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
         for k in range(num_frames):
             if k % 25 == 20:

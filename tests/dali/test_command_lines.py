@@ -1,0 +1,54 @@
+"""The main job through DALI's CPU backend, as a user types it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from toy import write_game
+
+ROOT = Path(__file__).parents[2]
+SMALL = ("--size", "96x64", "--clip_len", "16", "--epoch_clips", "8", "--num_epochs", "1")
+
+
+def tool(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "tools" / f"{name}.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+
+def write_data(root: Path, codec: str) -> Path:
+    for seed, name in enumerate("ab"):
+        write_game(root / "toy" / name, seed, codec=codec)
+    splits = {"train": ["toy/a"], "valid": ["toy/b"], "test": ["toy/b"]}
+    (root / "splits.json").write_text(json.dumps(splits))
+    return root
+
+
+@pytest.mark.slow
+def test_train_and_infer(tmp_path: Path) -> None:
+    data, run = write_data(tmp_path / "data", "libvpx-vp9"), tmp_path / "run"
+    done = tool("train", data, "-s", run, "--recipe", "laptop", "--reader", "dali", *SMALL)
+    assert done.returncode == 0, done.stderr
+    assert "reader dali: asked for" in done.stderr
+    assert (run / "best.safetensors").is_file()
+    found = {}
+    for reader in ("dali", "auto"):
+        done = tool("infer", run, data, "-s", "test", "-o", tmp_path / reader, "--reader", reader)
+        assert done.returncode == 0, done.stderr
+        file = tmp_path / reader / "toy" / "b" / "results_spotting.json"
+        found[reader] = json.loads(file.read_text())["predictions"]
+    strong = [
+        {(row["label"], row["position"]) for row in rows if float(row["confidence"]) > 0.2} for rows in found.values()
+    ]
+    assert len(strong[0] ^ strong[1]) <= max(2, len(strong[0] | strong[1]) // 5)
+
+
+def test_h264_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    data = write_data(tmp_path / "data", "libx264")
+    done = tool(
+        "train", data, "-s", tmp_path / "run", "--recipe", "laptop", "--reader", "dali", "--device", "cpu", *SMALL
+    )
+    assert done.returncode == 2
+    assert "does not decode h264" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "run").exists()
