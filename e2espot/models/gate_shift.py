@@ -8,6 +8,7 @@ CVPR 2020, as placed by E2E-Spot (Hong et al., ECCV 2022) in front of the first
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -125,6 +126,31 @@ def _shift(x_BTCHW: Tensor, half: int) -> Tensor:
     return torch.cat((later, earlier), dim=2)
 
 
+class _FirstChannels(torch.autograd.Function):
+    """A slice of channels whose gradient is channels-last, as all others are.
+
+    Autograd's own is not, and every sum it went into took several times as long from there on.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x_NCHW: Tensor, count: int) -> Tensor:
+        ctx.shape = x_NCHW.shape
+        return x_NCHW[:, :count].contiguous(memory_format=torch.channels_last)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        (grad,) = grads
+        whole = torch.empty(ctx.shape, dtype=grad.dtype, device=grad.device, memory_format=torch.channels_last)
+        whole[:, : grad.shape[1]] = grad
+        whole[:, grad.shape[1] :] = 0
+        return whole, None
+
+
+def _first_channels(x_NCHW: Tensor, count: int) -> Tensor:
+    first: Tensor = _FirstChannels.apply(x_NCHW, count)  # type: ignore[no-untyped-call]
+    return first
+
+
 class TemporalShift(nn.Module):
     """Shift an eighth of the channels from the next and an eighth from the previous frame, without gates.
 
@@ -176,6 +202,6 @@ class ShiftedConv(nn.Module):
         """
         conv, behind = self.parts()
         weight = gate.folded_into(conv.weight)
-        gained = gate.exchange(x_NCHW[:, : gate.fold], self.num_frames)
+        gained = gate.exchange(_first_channels(x_NCHW, gate.fold), self.num_frames)
         out = functional.conv2d(x_NCHW, weight, conv.bias) + functional.conv2d(gained, weight[:, : gate.fold])
         return behind(out)  # type: ignore[no-any-return]
