@@ -51,7 +51,7 @@ class Table:
         base = median(self.rows[0].cpu_ms)
         unit = self.rows[0].unit
         lines = [
-            f"| {self.title} | CPU ms a {unit}, median (min to max) | wall ms | ratio |",
+            f"| {self.title} | CPU ms per {unit}, median (min to max) | wall ms | ratio |",
             "|---|---:|---:|---:|",
         ]
         for row in self.rows:
