@@ -12,7 +12,6 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import tee
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -139,29 +138,45 @@ def score_frames(
     progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
     """``scores_TK`` of a stream of uint8 RGB chunks that together hold ``num_frames`` frames."""
-    views = tee(chunks_THWC, 2 if options.flip else 1)
-    windows = [_WindowedHead(spotter, num_frames) for _ in views]
-    done = 0
+    views = [
+        _View(spotter, num_frames, options, mirror=mirror) for mirror in ((False, True) if options.flip else (False,))
+    ]
     with torch.inference_mode():
-        # Both views go on piece by piece, so the tee never holds more than a chunk.
-        streams = [
-            stream_features(spotter, map(_mirrored, view) if mirror else view, options)
-            for mirror, view in enumerate(views)
-        ]
-        for pieces in zip(*streams, strict=True):
-            for window, features_TD in zip(windows, pieces, strict=True):
-                window.add(features_TD)
-            done += len(pieces[0])
+        for chunk_THWC in chunks_THWC:
+            for view in views:
+                view.add(chunk_THWC)
             if progress is not None:
-                progress(done, num_frames)
-    if done != num_frames:
-        raise AssertionError(f"{done} features for {num_frames} frames")
-    scores = [window.finish() for window in windows]
+                progress(views[0].done, num_frames)
+        scores = [view.finish() for view in views]
+    if progress is not None:
+        progress(num_frames, num_frames)
     return np.asarray(np.mean(scores, axis=0, dtype=np.float32))
 
 
-def _mirrored(chunk_THWC: Tensor) -> Tensor:
-    return chunk_THWC.flip(2)
+class _View:
+    """One look at the video, as it is or mirrored, from pixels to scores."""
+
+    def __init__(self, spotter: Spotter, num_frames: int, options: InferenceOptions, *, mirror: bool) -> None:
+        self._features = _Features(spotter, options)
+        self._window = _WindowedHead(spotter, num_frames)
+        self._num_frames, self._mirror = num_frames, mirror
+        self.done = 0
+
+    def add(self, chunk_THWC: Tensor) -> None:
+        """Take the next frames."""
+        self._pass_on(self._features.add(chunk_THWC.flip(2) if self._mirror else chunk_THWC))
+
+    def finish(self) -> np.ndarray:
+        """Scores of all frames."""
+        self._pass_on(self._features.finish())
+        if self.done != self._num_frames:
+            raise AssertionError(f"{self.done} features for {self._num_frames} frames")
+        return self._window.finish()
+
+    def _pass_on(self, pieces: Iterator[Tensor]) -> None:
+        for features_TD in pieces:
+            self._window.add(features_TD)
+            self.done += len(features_TD)
 
 
 def stream_features(spotter: Spotter, chunks_THWC: Iterable[Tensor], options: InferenceOptions) -> Iterator[Tensor]:
@@ -169,31 +184,44 @@ def stream_features(spotter: Spotter, chunks_THWC: Iterable[Tensor], options: In
 
     Beyond the ends of the video stand normalised zeros, as in training.
     """
-    device = next(spotter.parameters()).device
-    dtype = compute_dtype(device, options.precision)
-    stream = TrunkStream(spotter.backbone, dtype)
-    piece_len = options.piece_len or _piece_len(device)
-    shape: tuple[int, ...] | None = None
+    features = _Features(spotter, options)
     for chunk_THWC in chunks_THWC:
-        if shape is None:
-            shape = tuple(chunk_THWC.shape[1:])
-            yield from _pushed(stream, _nothing(spotter.halo, shape, dtype, device), piece_len)
-        frames_TCHW = normalise(chunk_THWC.to(device, non_blocking=True), dtype)
-        yield from _pushed(stream, frames_TCHW, piece_len)
-    if shape is not None:
-        yield from _pushed(stream, _nothing(spotter.halo, shape, dtype, device), piece_len)
+        yield from features.add(chunk_THWC)
+    yield from features.finish()
 
 
-def _pushed(stream: TrunkStream, frames_TCHW: Tensor, piece_len: int) -> Iterator[Tensor]:
-    for piece_TCHW in frames_TCHW.split(piece_len) if len(frames_TCHW) else ():
-        features_TD = stream.push(piece_TCHW)
-        if len(features_TD):
-            yield features_TD
+class _Features:
+    """The trunk's side of ``stream_features``, to be fed from outside."""
 
+    def __init__(self, spotter: Spotter, options: InferenceOptions) -> None:
+        self._device = next(spotter.parameters()).device
+        self._dtype = compute_dtype(self._device, options.precision)
+        self._stream, self._halo = TrunkStream(spotter.backbone, self._dtype), spotter.halo
+        self._piece_len = options.piece_len or _piece_len(self._device)
+        self._shape_HWC: tuple[int, ...] | None = None
 
-def _nothing(count: int, shape_HWC: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Normalised zeros, in the channels-last memory of ``normalise``."""
-    return torch.zeros(count, *shape_HWC, dtype=dtype, device=device).movedim(-1, 1)
+    def add(self, chunk_THWC: Tensor) -> Iterator[Tensor]:
+        """Features that can be told after the next frames."""
+        if self._shape_HWC is None:
+            self._shape_HWC = tuple(chunk_THWC.shape[1:])
+            yield from self._push(self._nothing())
+        yield from self._push(normalise(chunk_THWC.to(self._device, non_blocking=True), self._dtype))
+
+    def finish(self) -> Iterator[Tensor]:
+        """The features still owed at the end of the video."""
+        if self._shape_HWC is not None:
+            yield from self._push(self._nothing())
+
+    def _push(self, frames_TCHW: Tensor) -> Iterator[Tensor]:
+        for piece_TCHW in frames_TCHW.split(self._piece_len) if len(frames_TCHW) else ():
+            features_TD = self._stream.push(piece_TCHW)
+            if len(features_TD):
+                yield features_TD
+
+    def _nothing(self) -> Tensor:
+        """Normalised zeros, in the channels-last memory of ``normalise``."""
+        assert self._shape_HWC is not None
+        return torch.zeros(self._halo, *self._shape_HWC, dtype=self._dtype, device=self._device).movedim(-1, 1)
 
 
 def _piece_len(device: torch.device) -> int:

@@ -1,5 +1,8 @@
 """One pass over chunks gives what the whole video at once gives."""
 
+import weakref
+from collections.abc import Iterator
+
 import pytest
 import torch
 
@@ -89,6 +92,24 @@ def test_flip_averages_both_views() -> None:
     both = score_frames(spotter, frames.split(16), 50, InferenceOptions(precision="fp32", flip=True))
     assert abs(both - (one + other) / 2).max() < 1e-6
     assert abs(one - other).max() > 1e-3
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_chunks_are_let_go_of(flip: bool) -> None:
+    held: list[weakref.ref[torch.Tensor]] = []
+    most = 0
+
+    def chunks() -> Iterator[torch.Tensor]:
+        nonlocal most
+        for _ in range(60):
+            chunk = torch.randint(0, 256, (8, 32, 32, 3), dtype=torch.uint8)
+            held.append(weakref.ref(chunk))
+            yield chunk
+            del chunk
+            most = max(most, sum(kept() is not None for kept in held))
+
+    score_frames(spotter_of("small_gsm"), chunks(), 480, InferenceOptions(precision="fp32", flip=flip))
+    assert most <= 2
 
 
 def test_short_video_is_one_short_window() -> None:
