@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from dali_pipelines.graph import Graph, GraphOptions, dali, decoded, from_host, new_pipeline
 from dali_pipelines.roads import Road, colour_correction, dali_index, road_of
@@ -66,7 +65,6 @@ class MaterialDataset(ClipDataset):
         presentation = dali_index(video.path)
         inside = np.flatnonzero(valid_T)
         road, _ = road_of(presentation, self._device_type)
-        matrix = presentation.matrix
         if road == "host" or not len(inside):
             return self.host_material(clip, valid_T)
         pictures_T = pictures_of_grid(presentation, self.fps)[clip.start + inside]
@@ -81,7 +79,7 @@ class MaterialDataset(ClipDataset):
             road="decode",
             data=data,
             places_T=places_T,
-            matrix=matrix,
+            matrix=presentation.matrix,
         )
 
     def host_material(self, clip: ClipSpec, valid_T: np.ndarray) -> Material:
@@ -157,7 +155,3 @@ class ClipGraph(Graph):
             # Below a tenth of a pixel the middle tap takes all.
             samples["sigma"] = [np.array(max(change.blur_sigma, 0.05), dtype=np.float32) for change in changes]
         self.feed(samples)
-
-    def take_clips(self) -> list[Tensor]:
-        """Frames ``THWC`` of each clip of the earliest run."""
-        return self.take()

@@ -129,7 +129,7 @@ class DaliClips:
             for road, graph in self._graphs.items():
                 own = waiting.of_road(road)
                 if own:
-                    frames |= dict(zip(own, graph.take_clips(), strict=True))
+                    frames |= dict(zip(own, graph.take(), strict=True))
         except RuntimeError as error:
             yield from self._recover(error)
             return
@@ -152,7 +152,7 @@ class DaliClips:
         graph = self._graphs[material.road]
         try:
             graph.feed_clips([material], [change])
-            return graph.take_clips()[0]
+            return graph.take()[0]
         except RuntimeError as error:
             graph.reset()
             _LOG.warning(
@@ -167,7 +167,7 @@ class DaliClips:
             width, height = self._dataset.size
             return torch.zeros(spec.length, height, width, 3, device=self._options.device)
         self._graphs["host"].feed_clips([decoded], [change])
-        return self._graphs["host"].take_clips()[0]
+        return self._graphs["host"].take()[0]
 
     def _batch(self, waiting: _Waiting, frames: list[Tensor]) -> ReadyBatch:
         clips, device = waiting.clips, self._options.device

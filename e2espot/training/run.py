@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,17 +88,9 @@ class Run:
     def batches(self, epoch: int, first_step: int) -> Iterator[ClipBatch | ReadyBatch]:
         """Clips of an epoch in the sampler's order, whatever reads them."""
         recipe = self.recipe
-        if self.dali_clips is not None:
-            ready: Iterator[ReadyBatch] = self.dali_clips.epoch(
-                epoch,
-                batch_size=recipe.batch_size,
-                first_step=first_step,
-                num_workers=recipe.num_workers,
-                slots=self.ranks.slots(recipe.batch_size),
-            )
-            return ready
-        return load_clips(
-            self.dataset,
+        source: Callable[..., Iterator[ClipBatch | ReadyBatch]]
+        source = partial(load_clips, self.dataset) if self.dali_clips is None else self.dali_clips.epoch
+        return source(
             epoch=epoch,
             batch_size=recipe.batch_size,
             first_step=first_step,

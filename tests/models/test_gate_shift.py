@@ -1,5 +1,7 @@
 """The fast gate shift equals its definition, written frame by frame."""
 
+import copy
+
 import pytest
 import torch
 
@@ -108,3 +110,24 @@ def test_weights_survive_the_disk(tmp_path) -> None:
     frames = torch.randn(1, 4, 3, 64, 64)
     with torch.inference_mode():
         assert torch.equal(spotter(frames), again(frames))
+
+
+def test_a_layer_taken_apart_is_the_shift_and_then_the_convolution() -> None:
+    """Outputs, all gradients and the running statistics, in training."""
+    torch.manual_seed(0)
+    layer = build_backbone("small_gsm").block1.conv1.double().train()  # type: ignore[union-attr,operator]
+    layer.num_frames = 5
+    torch.nn.init.normal_(layer.gsm.conv3D.weight)
+    twin = copy.deepcopy(layer)
+    one = torch.randn(10, 48, 6, 7, dtype=torch.float64, requires_grad=True)
+    other = one.detach().clone().requires_grad_()
+    ours, theirs = layer(one), twin.net(twin.gsm(other, 5))
+    torch.testing.assert_close(ours, theirs)
+    weights = torch.randn_like(ours)
+    (ours * weights).sum().backward()
+    (theirs * weights).sum().backward()
+    torch.testing.assert_close(one.grad, other.grad)
+    for (name, mine), his in zip(layer.named_parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(mine.grad, his.grad, msg=name)
+    for mine, his in zip(layer.buffers(), twin.buffers(), strict=True):
+        torch.testing.assert_close(mine, his)
