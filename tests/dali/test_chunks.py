@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import SHARED
-from test_clips import SIZE, dataset
+from written_videos import SIZE, dataset
 
 from dali_pipelines.clips import ClipGraph, Material, MaterialDataset
 from dali_pipelines.graph import GraphOptions

@@ -10,48 +10,18 @@ import numbered
 import numpy as np
 import pytest
 import torch
+from written_videos import FORMATS, VP, dataset
 
 from dali_pipelines.graph import GraphOptions
 from dali_pipelines.iterators import DaliClips
 from e2espot.augment import Augmentation, ClipChange, draw_change
-from e2espot.clips.loader import ClipDataset, TrainingVideo, load_clips
+from e2espot.clips.loader import ClipDataset, load_clips
 from e2espot.clips.ready import ReadyBatch, make_ready
-from e2espot.clips.sampler import ClipSampler, LabelledVideo
-from e2espot.errors import ConfigurationError
+from e2espot.errors import ConfigurationError, VideoError
 from e2espot.models.spotter import IMAGENET_MEAN, IMAGENET_STD
-from e2espot.video import probe
+from e2espot.video.cut import Cut
 
 CPU = torch.device("cpu")
-SIZE = (numbered.WIDTH, numbered.HEIGHT)
-VP = {"deadline": "realtime", "cpu-used": "8"}
-FORMATS: dict[str, dict[str, Any]] = {
-    "vp9": {"codec": "libvpx-vp9", "suffix": ".mkv", "options": {**VP, "g": "30"}},
-    "vp9-one-key": {"codec": "libvpx-vp9", "suffix": ".webm", "options": {**VP, "g": "9999"}},
-    "vp9-hidden-pictures": {
-        "codec": "libvpx-vp9",
-        "suffix": ".webm",
-        "options": {"deadline": "good", "cpu-used": "5", "auto-alt-ref": "1", "lag-in-frames": "16", "g": "40"},
-    },
-    "vp8": {"codec": "libvpx", "suffix": ".mkv", "options": {**VP, "g": "25"}},
-    "vp8-hidden-pictures": {
-        "codec": "libvpx",
-        "suffix": ".mkv",
-        "options": {"deadline": "good", "cpu-used": "5", "auto-alt-ref": "1", "lag-in-frames": "16", "g": "40"},
-    },
-    "mjpeg": {"codec": "mjpeg", "suffix": ".mkv", "pixel_format": "yuvj420p", "options": {"qscale": "2"}},
-    "vp9-bt709": {"codec": "libvpx-vp9", "suffix": ".mkv", "options": {**VP, "g": "30"}, "colour": (1, 1)},
-    "vp9-full-range": {"codec": "libvpx-vp9", "suffix": ".mkv", "options": {**VP, "g": "30"}, "colour": (5, 2)},
-}
-
-
-def dataset(paths: list[Path], *, clip_len: int = 12, num_clips: int = 24, fps: str = "25") -> ClipDataset:
-    videos = []
-    for path in paths:
-        count = probe(path, Fraction(fps)).num_frames
-        labelled = LabelledVideo(num_frames=count, event_frames=(2, count // 2, count - 2), event_targets=(1, 2, 1))
-        videos.append(TrainingVideo(path=path, labelled=labelled))
-    sampler = ClipSampler(videos=[v.labelled for v in videos], clip_len=clip_len, num_clips=num_clips, seed=3)
-    return ClipDataset(videos, sampler, fps=fps, size=SIZE, dilate_len=1)
 
 
 def plain(epoch: int, indexes: tuple[int, ...]) -> list[ClipChange]:
@@ -204,6 +174,25 @@ def test_a_clip_that_does_not_decode_is_named_and_the_others_stay(
         assert torch.equal(ours.valid_BT, theirs.valid_BT)
         away = (levels(ours.frames_BTCHW) - levels(theirs.frames_BTCHW)).abs()
         assert away[ours.valid_BT].mean() <= 2  # PyAV stood in, frame for frame
+
+
+def test_a_clip_that_nobody_can_decode_counts_for_nothing(
+    files: dict[str, Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from dali_pipelines import clips as module
+
+    def unreadable(presentation: Any, first: int, last: int) -> Any:
+        return Cut(data=b"not a container" * 9, ranks_N=np.arange(first, last + 1))
+
+    def refuse(*_: Any) -> Any:
+        raise VideoError("the file is damaged there")
+
+    monkeypatch.setattr(module, "cut_pictures", unreadable)
+    monkeypatch.setattr(module.MaterialDataset, "host_material", refuse)
+    for batch in by_dali(dataset([files["vp9"]], num_clips=4)):
+        assert not batch.valid_BT.any()
+        assert (batch.frames_BTCHW == 0).all()
+    assert any("left out" in record.message for record in caplog.records)
 
 
 def test_h264_on_the_cpu_is_refused_in_one_line(tmp_path: Path) -> None:

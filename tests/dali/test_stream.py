@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from test_clips import FORMATS, VP
+from written_videos import FORMATS, VP
 
 from dali_pipelines import stream as module
 from dali_pipelines.graph import GraphOptions
