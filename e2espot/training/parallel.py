@@ -78,10 +78,19 @@ class Ranks:
 
 
 def join_ranks(device_type: str) -> Ranks:
-    """Join the processes ``torchrun`` has started; a group of one without it."""
+    """Join the processes ``torchrun`` has started; a group of one without it.
+
+    Raises:
+        ConfigurationError: the environment speaks of several processes, but not of where they meet.
+    """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
         return Ranks()
+    missing = [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
+    if missing:
+        raise ConfigurationError(
+            f"WORLD_SIZE is {count}, but {', '.join(missing)} is not set; start with torchrun, or unset WORLD_SIZE"
+        )
     ranks = Ranks(rank=int(os.environ["RANK"]), count=count, local_rank=int(os.environ.get("LOCAL_RANK", "0")))
     if not dist.is_initialized():
         if device_type == "cuda":

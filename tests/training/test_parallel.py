@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from toy import write_game
 
 from e2espot.errors import ConfigurationError
-from e2espot.training.parallel import Ranks
+from e2espot.training.parallel import Ranks, join_ranks
 
 
 @given(st.integers(1, 8), st.integers(1, 8))
@@ -26,6 +26,13 @@ def test_slots_are_shared_out_whole(count: int, each: int) -> None:
 def test_an_uneven_batch_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="--batch_size 5"):
         Ranks(rank=0, count=2).slots(5)
+
+
+def test_a_world_without_a_meeting_place_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    with pytest.raises(ConfigurationError, match=r"MASTER_ADDR.*torchrun"):
+        join_ranks("cpu")
 
 
 _SCRIPT = """
