@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import sys
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -15,8 +16,9 @@ _LOG = logging.getLogger(__name__)
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
+@cache
 def compute_dtype(device: torch.device, precision: Precision = "auto") -> torch.dtype:
-    """Format for convolutions: bf16 where the chip has it, fp16 on older CUDA, fp32 elsewhere; logged."""
+    """Format for convolutions: bf16 where the chip has it, fp16 on older CUDA, fp32 elsewhere; logged once."""
     import torch
 
     if precision != "auto":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import cache
 from importlib.util import find_spec
 from typing import Literal
 
@@ -21,8 +22,9 @@ NO_DALI = (
 )
 
 
+@cache
 def choose_reader(choice: ReaderChoice, device_type: str) -> Reader:
-    """The reader for ``cpu`` or ``cuda``; logged with the reason.
+    """The reader for ``cpu`` or ``cuda``; logged once, with the reason.
 
     Raises:
         ConfigurationError: DALI is asked for and is not installed.
