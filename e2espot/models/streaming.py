@@ -22,43 +22,9 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from e2espot.models.backbones import Backbone, RegNet, SmallTrunk, at_least_fp32, pool_by_attention
+from e2espot.models.carried import Carried, CarriedGate, Delay
+from e2espot.models.fused import Act, FusedConv
 from e2espot.models.gate_shift import GateShift, ShiftedConv
-
-
-class _Held:
-    """The last frames that passed a place, for the piece that comes next."""
-
-    def __init__(self, halo: int) -> None:
-        self.halo = halo
-        self._last: Tensor | None = None
-
-    def with_before(self, x_TCHW: Tensor) -> Tensor:
-        """The piece with what is held in front; its last ``2 * halo`` frames are held from now on."""
-        if not self.halo:
-            return x_TCHW
-        full = x_TCHW if self._last is None else torch.cat((self._last, x_TCHW))
-        self._last = full[max(0, len(full) - 2 * self.halo) :]
-        return full
-
-    def middle(self, full_TCHW: Tensor) -> Tensor:
-        """The frames of ``with_before`` that have ``halo`` others to each side; perhaps none."""
-        return full_TCHW[self.halo : max(self.halo, len(full_TCHW) - self.halo)]
-
-
-class _Delay:
-    """Frames that wait until as many come out elsewhere."""
-
-    def __init__(self) -> None:
-        self._waiting: Tensor | None = None
-        self._dropped = 0
-
-    def exchange(self, x_TCHW: Tensor, count: int, skip: int) -> Tensor:
-        """Take a piece, give the ``count`` earliest that wait, once ``skip`` frames have been dropped for good."""
-        waiting = x_TCHW if self._waiting is None else torch.cat((self._waiting, x_TCHW))
-        drop = min(skip - self._dropped, len(waiting)) if count else 0
-        self._dropped += drop
-        self._waiting = waiting[drop + count :]
-        return waiting[drop : drop + count]
 
 
 class TrunkStream:
@@ -66,124 +32,171 @@ class TrunkStream:
 
     def __init__(self, backbone: Backbone, dtype: torch.dtype) -> None:
         """A copy of ``backbone`` ready for a new match, in ``dtype``."""
-        self._trunk = folded(backbone).to(dtype).eval()
-        for layer in self._trunk.modules():
-            if isinstance(layer, GateShift) and dtype.itemsize < 4:
-                layer.bn.float()  # its few numbers decide which frame a channel comes from
-            if isinstance(layer, nn.Conv2d):
-                layer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if isinstance(self._trunk, SmallTrunk) and dtype.itemsize < 4:
-            self._trunk.project.float()
-        self._gates: dict[nn.Module, _FoldedGate] = {
-            layer: _FoldedGate(layer)
-            for layer in self._trunk.modules()
-            if isinstance(layer, ShiftedConv) and isinstance(layer.gsm, GateShift)
-        }
-        self._held: dict[nn.Module, _Held] = {}
-        self._delay = _Delay()
+        trunk = folded(backbone)
+        self._trunk: _RegNetStream | _SmallStream = (
+            _SmallStream(trunk, dtype) if isinstance(trunk, SmallTrunk) else _RegNetStream(trunk, dtype)
+        )
         self._dtype = dtype
 
     def push(self, frames_TCHW: Tensor) -> Tensor:
         """Features ``(t, D)``, at least fp32, that can be told after these frames; ``t`` may be below ``T``, or 0."""
-        x = frames_TCHW.to(self._dtype)
-        features = self._small(x) if isinstance(self._trunk, SmallTrunk) else self._regnet(x)
-        return at_least_fp32(features)
+        x = frames_TCHW.to(self._dtype).contiguous(memory_format=torch.channels_last)
+        return at_least_fp32(self._trunk.push(x))
 
-    def _regnet(self, x_TCHW: Tensor) -> Tensor:
-        assert isinstance(self._trunk, RegNet)
-        network: Any = self._trunk._features
-        x_TCHW = network.stem(x_TCHW.contiguous(memory_format=torch.channels_last))
-        for stage in (network.s1, network.s2, network.s3, network.s4):
-            for block in stage.children():
-                mixed, x_TCHW = self._shifted(block.conv1, x_TCHW)
-                if not len(mixed):
-                    return mixed.new_empty(0, self._trunk.feature_dim)
-                mixed = block.conv3(block.se(block.conv2(mixed)))
-                if block.downsample is not None:
-                    mixed = mixed + block.downsample(x_TCHW)
-                x_TCHW = block.act3(mixed)
-        features: Tensor = network.head(network.final_conv(x_TCHW))
+
+class _Shifted:
+    """The first layer of a block, and its shift if it has one."""
+
+    def __init__(self, layer: nn.Module, dtype: torch.dtype) -> None:
+        gated = isinstance(layer, ShiftedConv) and isinstance(layer.gsm, GateShift)
+        self._gate = CarriedGate(layer, dtype) if gated else None  # type: ignore[arg-type]
+        self._plain_shift = layer if isinstance(layer, ShiftedConv) and not gated else None
+        if self._gate is None:
+            conv, behind = _parts(layer.net if isinstance(layer, ShiftedConv) else layer)
+            self._conv = FusedConv(conv, _act(behind), dtype)
+        self._carried = Carried(layer.halo if isinstance(layer, ShiftedConv) else 0)
+
+    def __call__(self, x_TCHW: Tensor) -> tuple[Tensor | None, list[Tensor]]:
+        """Output for the frames that can be told now, if any, and the block's input for those frames."""
+        if self._gate is not None:
+            return self._gate(x_TCHW)
+        told, out = self._carried.told(x_TCHW), None
+        if self._plain_shift is None:
+            out = self._conv(x_TCHW)
+        elif told:
+            full = self._carried.with_before(x_TCHW)
+            mixed = self._plain_shift.gsm(full, len(full))[self._carried.halo : len(full) - self._carried.halo]
+            out = self._conv(mixed.contiguous(memory_format=torch.channels_last))
+        self._carried.keep(x_TCHW)
+        return out, told
+
+
+class _RegNetStream:
+    """A RegNetY, block by block."""
+
+    def __init__(self, trunk: Backbone, dtype: torch.dtype) -> None:
+        assert isinstance(trunk, RegNet)
+        network: Any = trunk._features
+        self._dim = trunk.feature_dim
+        self._stem = FusedConv(*_conv_and_act(network.stem), dtype)
+        stages = (network.s1, network.s2, network.s3, network.s4)
+        self._blocks = [_RegNetBlock(block, dtype) for stage in stages for block in stage.children()]
+        self._head = nn.Sequential(network.final_conv, network.head).to(dtype)
+
+    def push(self, x_TCHW: Tensor) -> Tensor:
+        x = self._stem(x_TCHW)
+        for block in self._blocks:
+            told = block.push(x)
+            if told is None:
+                return x_TCHW.new_empty(0, self._dim)
+            x = told
+        features: Tensor = self._head(x)
         return features
 
-    def _small(self, x_TCHW: Tensor) -> Tensor:
-        trunk = self._trunk
-        assert isinstance(trunk, SmallTrunk)
-        motion = self._held_at(trunk, 0 if trunk.single_frame else 1)
+
+class _RegNetBlock:
+    """(Shift), 1x1, grouped 3x3, squeeze and excitation, 1x1, and the shortcut around them."""
+
+    def __init__(self, block: Any, dtype: torch.dtype) -> None:
+        self._conv1 = _Shifted(block.conv1, dtype)
+        self._conv2 = FusedConv(*_conv_and_act(block.conv2), dtype)
+        self._squeeze, self._excite = _dense(block.se.fc1, dtype), _dense(block.se.fc2, dtype)
+        self._conv3 = FusedConv(block.conv3.conv, "relu", dtype)
+        shortcut = getattr(block.downsample, "conv", None)
+        self._downsample = None if shortcut is None else FusedConv(shortcut, dtype=dtype)
+
+    def push(self, x_TCHW: Tensor) -> Tensor | None:
+        mixed, told = self._conv1(x_TCHW)
+        if mixed is None:
+            return None
+        mixed = self._conv2(mixed)
+        mixed *= self._gains(mixed)
+        if self._downsample is not None:
+            told = [self._downsample(piece) for piece in told]
+        # Told frames are this block's own by now: nobody else reads them, so the sum may be written over them.
+        return self._conv3.add_to(torch.cat(told) if len(told) > 1 else told[0], mixed)
+
+    def _gains(self, x_TCHW: Tensor) -> Tensor:
+        """One factor a frame and channel, ``(T, C, 1, 1)``."""
+        squeezed = functional.linear(x_TCHW.mean((2, 3)), *self._squeeze).relu_()
+        return functional.linear(squeezed, *self._excite).sigmoid_()[:, :, None, None]
+
+
+class _SmallStream:
+    """The small trunk, whose finer road waits for the coarser one."""
+
+    def __init__(self, trunk: SmallTrunk, dtype: torch.dtype) -> None:
+        self._trunk = trunk
+        self._motion = Carried(0 if trunk.single_frame else 1)
+        self._stem, self._down1, self._down2, self._merge = (
+            FusedConv(*_conv_and_act(layer), dtype) for layer in (trunk.stem, trunk.down1, trunk.down2, trunk.merge)
+        )
+        self._block1, self._block2, self._block3 = (
+            _SmallBlock(block, dtype) for block in (trunk.block1, trunk.block2, trunk.block3)
+        )
+        self._lateral, self._attention = (FusedConv(layer, dtype=dtype) for layer in (trunk.lateral, trunk.attention))
+        self._project = trunk.project
+        self._delay = Delay()
+        self._late = sum(
+            block.conv1.halo for block in (trunk.block2, trunk.block3) if isinstance(block.conv1, ShiftedConv)
+        )
+
+    def push(self, x_TCHW: Tensor) -> Tensor:
+        empty = x_TCHW.new_empty(0, self._trunk.feature_dim)
         # Differences need one frame to each side, as a shift does.
-        x_TCHW = motion.middle(trunk.with_motion(motion.with_before(x_TCHW)[None]))
-        empty = x_TCHW.new_empty(0, trunk.feature_dim)
-        if not len(x_TCHW):
+        full, halo = self._motion.with_before(x_TCHW), self._motion.halo
+        self._motion.keep(x_TCHW)
+        if len(full) <= 2 * halo:
             return empty
-        fine = self._residual(trunk.block1, trunk.down1(trunk.stem(x_TCHW)))
-        coarse = self._residual(trunk.block2, trunk.down2(fine)) if len(fine) else fine
-        coarse = self._residual(trunk.block3, coarse) if len(coarse) else coarse
-        late = sum(block.conv1.halo for block in (trunk.block2, trunk.block3) if isinstance(block.conv1, ShiftedConv))
-        fine = self._delay.exchange(fine, len(coarse), late)
-        if not len(coarse):
+        moving = self._trunk.with_motion(full[None])[halo : len(full) - halo]
+        fine = self._block1.push(self._down1(self._stem(moving)))
+        coarse = None if fine is None else self._block2.push(self._down2(fine))
+        coarse = None if coarse is None else self._block3.push(coarse)
+        if fine is not None:
+            fine = self._delay.exchange(fine, 0 if coarse is None else len(coarse), self._late)
+        if fine is None or coarse is None:
             return empty
-        wide = functional.interpolate(trunk.lateral(coarse), size=fine.shape[-2:], mode="nearest")
-        fine = trunk.merge(fine + wide)
-        pooled = torch.cat((pool_by_attention(fine, trunk.attention(fine)), at_least_fp32(coarse).mean((2, 3))), dim=1)
-        features: Tensor = trunk.project(pooled)
+        wide = functional.interpolate(self._lateral(coarse), size=fine.shape[-2:], mode="nearest")
+        fine = self._merge(fine + wide)
+        pooled = torch.cat((pool_by_attention(fine, self._attention(fine)), at_least_fp32(coarse).mean((2, 3))), dim=1)
+        features: Tensor = self._project(pooled)
         return features
 
-    def _residual(self, block: Any, x_TCHW: Tensor) -> Tensor:
-        mixed, x_TCHW = self._shifted(block.conv1, x_TCHW)
-        return functional.relu(x_TCHW + block.conv2(mixed)) if len(mixed) else mixed
 
-    def _shifted(self, layer: nn.Module, x_TCHW: Tensor) -> tuple[Tensor, Tensor]:
-        """Output of the first layer of a block, and the block's input for the same frames."""
-        if not isinstance(layer, ShiftedConv):
-            return layer(x_TCHW), x_TCHW
-        held = self._held_at(layer, layer.halo)
-        full = held.with_before(x_TCHW)
-        now = held.middle(full)
-        if not len(now):
-            return now, now
-        if layer in self._gates:
-            return self._gates[layer](full), now
-        return layer.net(held.middle(layer.gsm(full, len(full)))), now
+class _SmallBlock:
+    """(Shift), 1x1, 3x3 and the shortcut around them."""
 
-    def _held_at(self, place: nn.Module, halo: int) -> _Held:
-        return self._held.setdefault(place, _Held(halo))
+    def __init__(self, block: Any, dtype: torch.dtype) -> None:
+        self._conv1 = _Shifted(block.conv1, dtype)
+        self._conv2 = FusedConv(block.conv2[0], "relu", dtype)
+
+    def push(self, x_TCHW: Tensor) -> Tensor | None:
+        mixed, told = self._conv1(x_TCHW)
+        if mixed is None:
+            return None
+        return self._conv2.add_to(torch.cat(told) if len(told) > 1 else told[0], mixed)
 
 
-class _FoldedGate:
-    """A ``ShiftedConv`` with all its weights laid out beforehand, for the inner frames of a piece."""
-
-    def __init__(self, layer: ShiftedConv) -> None:
-        gate: Any = layer.gsm
-        conv, self._act = layer.parts()
-        self._fold, self._bn = gate.fold, gate.bn
-        weight = gate.folded_into(conv.weight.detach())
-        self._weight, self._delta = _channels_last(weight), _channels_last(weight[:, : gate.fold])
-        self._bias = conv.bias
-        self._kernels, self._spread = _channels_last(gate.dense_kernels().detach()), _channels_last(gate.spread)
-        nothing = torch.zeros_like(gate.conv3D.bias)
-        self._gate_bias = torch.cat((nothing, gate.conv3D.bias.detach(), nothing))
-
-    def __call__(self, full_TCHW: Tensor) -> Tensor:
-        """Output for all frames but two at each end; there must be more than four."""
-        part = full_TCHW[:, : self._fold].contiguous(memory_format=torch.channels_last)
-        taken = part[1:-1] * functional.conv2d(self._gate(part), self._spread)
-        half = self._fold // 2
-        moved = torch.cat((taken[2:, :half], taken[:-2, half:]), dim=1) - taken[1:-1]
-        out = functional.conv2d(full_TCHW[2:-2], self._weight, self._bias)
-        out += functional.conv2d(moved, self._delta)
-        answer: Tensor = self._act(out)
-        return answer
-
-    def _gate(self, part_TCHW: Tensor) -> Tensor:
-        """Gates of all frames but the first and the last, ``(T - 2, 2, H, W)``."""
-        bn = self._bn
-        normed = functional.batch_norm(part_TCHW, bn.running_mean, bn.running_var, bn.weight, bn.bias, eps=bn.eps)
-        maps = functional.conv2d(normed.relu_(), self._kernels, self._gate_bias, padding=1)
-        total = maps[:-2, 0:2] + maps[1:-1, 2:4]
-        return (total + maps[2:, 4:6]).tanh_()
+def _parts(layer: Any) -> tuple[nn.Conv2d, nn.Module]:
+    """The convolution of a layer whose norm has been folded away, and what is left behind it."""
+    if isinstance(layer, nn.Sequential):
+        return layer[0], nn.Sequential(*list(layer)[1:])  # type: ignore[return-value]
+    return layer.conv, layer.bn
 
 
-def _channels_last(weight: Tensor) -> Tensor:
-    return weight.contiguous(memory_format=torch.channels_last)
+def _act(behind: nn.Module) -> Act:
+    return "relu" if any(isinstance(part, nn.ReLU) for part in behind.modules()) else "none"
+
+
+def _conv_and_act(layer: nn.Module) -> tuple[nn.Conv2d, Act]:
+    conv, behind = _parts(layer)
+    return conv, _act(behind)
+
+
+def _dense(conv: nn.Conv2d, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
+    """A 1x1 convolution of single places as the matrix product it is."""
+    bias = None if conv.bias is None else conv.bias.detach().to(dtype)
+    return conv.weight.detach()[:, :, 0, 0].to(dtype), bias
 
 
 def folded(backbone: Backbone) -> Backbone:

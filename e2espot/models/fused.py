@@ -1,0 +1,100 @@
+"""A convolution and what follows it in one pass over memory, where the CPU's library can do that.
+
+At inference half of a trunk's convolutions are bound by memory: every ReLU or addition behind
+one reads and writes the same activations again. oneDNN, which torch brings along for CPUs, does both
+while the results are still in registers. Elsewhere the plain operations do the same.
+
+Shapes: N frames, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+Act = Literal["none", "relu", "tanh"]
+
+
+class FusedConv:
+    """``act(conv(x))`` or ``act(conv(x) + other)`` for inference, the weights laid out beforehand.
+
+    Args:
+        conv: With batch norms already folded in; its device is that of the input to come.
+        act: What follows.
+        dtype: That of the input to come; None for the convolution's own.
+        fused: False for plain operations, as on devices other than a CPU.
+    """
+
+    def __init__(
+        self,
+        conv: nn.Conv2d,
+        act: Act = "none",
+        dtype: torch.dtype | None = None,
+        *,
+        fused: bool | None = None,
+    ) -> None:
+        dtype = dtype or conv.weight.dtype
+        self._weight = conv.weight.detach().to(dtype).contiguous(memory_format=torch.channels_last)
+        self._bias = None if conv.bias is None else conv.bias.detach().to(dtype)
+        self._padding, self._stride, self._dilation = ([*pair] for pair in (conv.padding, conv.stride, conv.dilation))
+        self._groups, self._act = conv.groups, act
+        self._fused = can_fuse(self._weight) if fused is None else fused
+        self._packed: dict[torch.Size, Tensor] = {}
+
+    def __call__(self, x_NCHW: Tensor) -> Tensor:
+        """New memory, channels-last."""
+        if not self._fused:
+            return self._followed(self._plain(x_NCHW))
+        out: Tensor = torch.ops.mkldnn._convolution_pointwise(x_NCHW, *self._told(x_NCHW), self._act, [], "")
+        return out
+
+    def add_to(self, other_NCHW: Tensor, x_NCHW: Tensor) -> Tensor:
+        """``other`` after ``act(conv(x) + other)`` has been written over it; not for tanh."""
+        if not self._fused:
+            other_NCHW += self._plain(x_NCHW)
+            return self._followed(other_NCHW)
+        act = None if self._act == "none" else self._act
+        told = self._told(x_NCHW)
+        out: Tensor = torch.ops.mkldnn._convolution_pointwise_.binary(
+            other_NCHW, x_NCHW, *told, "add", 1.0, act, [], None
+        )
+        return out
+
+    def _told(self, x_NCHW: Tensor) -> tuple[Any, ...]:
+        shape = x_NCHW.shape
+        if shape not in self._packed:
+            # The library chooses how weights lie by the shape of the input; a match knows two or three shapes.
+            self._packed[shape] = torch.ops.mkldnn._reorder_convolution_weight(
+                self._weight, self._padding, self._stride, self._dilation, self._groups, list(shape)
+            )
+        return self._packed[shape], self._bias, self._padding, self._stride, self._dilation, self._groups
+
+    def _plain(self, x_NCHW: Tensor) -> Tensor:
+        return functional.conv2d(
+            x_NCHW, self._weight, self._bias, self._stride, self._padding, self._dilation, self._groups
+        )
+
+    def _followed(self, out: Tensor) -> Tensor:
+        if self._act == "relu":
+            return out.relu_()
+        return out.tanh_() if self._act == "tanh" else out
+
+
+def can_fuse(weight: Tensor) -> bool:
+    """Whether this torch has the fused operations for such weights, which live on a CPU."""
+    if weight.device.type != "cpu" or weight.dtype not in (torch.float32, torch.bfloat16, torch.float16):
+        return False
+    names = ("_convolution_pointwise", "_convolution_pointwise_", "_reorder_convolution_weight")
+    if not torch.backends.mkldnn.is_available() or not all(hasattr(torch.ops.mkldnn, name) for name in names):
+        return False
+    try:
+        probe = FusedConv(nn.Conv2d(1, 1, 1).to(weight.dtype), "relu", fused=True)
+        x = torch.ones(1, 1, 2, 2, dtype=weight.dtype)
+        with torch.inference_mode():
+            probe.add_to(probe(x), x)
+    except (RuntimeError, NotImplementedError):
+        return False
+    return True
