@@ -95,52 +95,67 @@ def soft_nms(
     """
     if decay is None:
         decay = (np.arange(window + 1, dtype=np.float64) / window) ** 2
+    if not len(score_T):
+        return np.empty(0, dtype=np.int64), np.empty(0)
     # Dead candidates are zeros; the margins let every window lie inside.
     current = np.zeros(len(score_T) + 2 * window)
     current[window : window + len(score_T)] = score_T
     current[current < floor] = 0
+    windows = np.lib.stride_tricks.sliding_window_view(current, 2 * window + 1, writeable=True)
     both_sides = np.concatenate((decay[:0:-1], [0.0], decay[1:]))
+    scratch = np.empty((2, len(current)))
     emitted, confidences = [], []
     for _ in range(_MOST_ROUNDS):
-        peaks = _highest_within(current, window)
+        peaks = _highest_within(current, windows, window, scratch)
         if not len(peaks):
             break
         emitted.append(peaks)
-        confidences.append(current[peaks])
+        confidences.append(current[peaks + window])
         for some in (peaks[::2], peaks[1::2]):  # every other peak: their windows cannot overlap
-            current[some[:, None] + np.arange(-window, window + 1)] *= both_sides
-        current[current < floor] = 0
+            rows = windows[some] * both_sides
+            rows *= rows >= floor
+            windows[some] = rows
     else:
         peaks, values = _one_by_one(current, both_sides, window, floor)
         emitted.append(peaks)
         confidences.append(values)
-    frames = np.concatenate([*emitted, np.empty(0, dtype=np.int64)]) - window
+    frames = np.concatenate([*emitted, np.empty(0, dtype=np.int64)])
     values = np.concatenate([*confidences, np.empty(0)])
     order = np.lexsort((frames, -values))
     return frames[order], values[order]
 
 
-def _highest_within(current: np.ndarray, window: int) -> np.ndarray:
-    """Frames above zero that are higher than all before them and not lower than all behind, within ``window``."""
-    before = np.zeros_like(current)
-    behind = np.zeros_like(current)
-    reach = _sliding_max(current, window)
-    before[window:] = reach[: len(current) - window]
-    behind[: len(current) - window] = reach[1 : len(current) - window + 1]
-    return np.flatnonzero((current > before) & (current >= behind) & (current > 0))
+_FEW = 60
+"""One candidate alive in so many frames: from there on looking at each one's window is less work than at all frames."""
 
 
-def _sliding_max(values: np.ndarray, length: int) -> np.ndarray:
-    """Maximum over ``values[i : i + length]`` for every i, zeros beyond the end.
+def _highest_within(current: np.ndarray, windows: np.ndarray, window: int, scratch: np.ndarray) -> np.ndarray:
+    """Rows of ``windows`` whose middle is above zero, higher than all before it and not lower than all behind."""
+    candidates = current > 0
+    if np.count_nonzero(candidates) * _FEW < len(current):
+        alive = np.flatnonzero(candidates) - window
+        rows = windows[alive]
+        middle = rows[:, window]
+        before, behind = rows[:, :window].max(axis=1), rows[:, window + 1 :].max(axis=1)
+        peaks: np.ndarray = alive[(middle > before) & (middle >= behind)]
+        return peaks
+    reach = _sliding_max(current, window, scratch)
+    middle, before = current[window:-window], reach[: len(windows)]
+    behind = reach[window + 1 : window + 1 + len(windows)]
+    return np.flatnonzero((middle > before) & (middle >= behind) & (middle > 0))
 
-    Source: van Herk, "A fast algorithm for local minimum and maximum filters", 1992: two
-    running maxima over blocks, whatever the length.
+
+def _sliding_max(values: np.ndarray, length: int, scratch: np.ndarray) -> np.ndarray:
+    """Maximum over ``values[i : i + length]`` for every i at which that lies inside; lengths are doubled up to it.
+
+    ``scratch`` holds two arrays as long as ``values``: memory asked for anew each time costs more than the maxima.
     """
-    blocks = np.zeros((-(-(len(values) + length) // length), length))
-    blocks.ravel()[: len(values)] = values
-    ahead = np.maximum.accumulate(blocks, axis=1).ravel()
-    back = np.maximum.accumulate(blocks[:, ::-1], axis=1)[:, ::-1].ravel()
-    return np.maximum(back[: len(values)], ahead[length - 1 : length - 1 + len(values)])
+    reach, covered, turn = values, 1, 0
+    while covered < length:
+        step = min(covered, length - covered)
+        reach = np.maximum(reach[:-step], reach[step:], out=scratch[turn, : len(reach) - step])
+        covered, turn = covered + step, 1 - turn
+    return reach
 
 
 def _one_by_one(
@@ -163,7 +178,7 @@ def _one_by_one(
         frames.append(frame)
         confidences.append(score)
         current[frame - window : frame + window + 1] *= both_sides
-    return np.array(frames, dtype=np.int64), np.array(confidences)
+    return np.array(frames, dtype=np.int64) - window, np.array(confidences)
 
 
 def smooth(score_T: np.ndarray, sigma: float) -> np.ndarray:
