@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -14,17 +15,17 @@ from e2espot.command import run_command
 from e2espot.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from e2espot.benchmarks.timing import Table
+    from e2espot.benchmarks.tables import Findings
 
-ROADS = ("decode", "infer", "train", "suppress", "evaluate")
+Road = Literal["decode", "infer", "train", "suppress", "evaluate", "start", "limits", "growth"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
     """Time the library's roads beside those of others, all in one run, in turn, threads pinned."""
 
-    road: tyro.conf.Positional[Literal["decode", "infer", "train", "suppress", "evaluate", "all"]]
-    """What to time."""
+    road: tyro.conf.Positional[Road | Literal["all"]]
+    """What to time; start: imports and --help; limits: what the machine allows; growth: longer, wider, more."""
     files: tyro.conf.Positional[tuple[Path, ...]] = ()
     """Videos; without any, a rendered match: a minute as H.264 and VP9 to decode, 48 s as 224p and 720p to infer."""
     clip_len: int = 64
@@ -46,44 +47,103 @@ def main() -> None:
     told = tyro.cli(Bench)
     import torch
 
-    from e2espot.benchmarks.timing import machine
+    from e2espot.benchmarks.tables import machine, targets_text
     from e2espot.formats.atomic import write_atomically
     from e2espot.precision import keep_freed_memory
 
     torch.set_num_threads(1)
-    keep_freed_memory()
-    device = ("cuda" if torch.cuda.is_available() else "cpu") if told.device == "auto" else told.device
     about = machine()
-    print(", ".join(f"{key} {value}" for key, value in about.items()) + "; one thread\n")
-    tables = []
-    for road in ROADS if told.road == "all" else (told.road,):
-        tables += _measured(road, told, device)
-    print("\n\n".join(table.text() for table in tables))
+    print(", ".join(f"{key} {value}" for key, value in about.items()) + "; one thread", flush=True)
+    roads = {road: _ROADS[road] for road in (_ROADS if told.road == "all" else (told.road,))}
+    tables, targets = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        for number, (road, measure) in enumerate(roads.items()):
+            if road not in _APART:
+                keep_freed_memory()
+            found = measure(told, Path(folder) / str(number))
+            tables += found.tables
+            targets += found.targets
+            for table in found.tables:
+                print("\n" + table.text(), flush=True)
+    if targets:
+        print("\n" + targets_text(targets))
     if told.json is not None:
-        content = {"machine": about, "tables": [table.to_json() for table in tables]}
+        content = {
+            "machine": about,
+            "tables": [table.to_json() for table in tables],
+            "targets": [target.to_json() for target in targets],
+        }
         write_atomically(told.json, (json.dumps(content, indent=1) + "\n").encode())
 
 
-def _measured(road: str, told: Bench, device: str) -> list[Table]:
+def _decode(told: Bench, folder: Path) -> Findings:
     import torch
 
-    from e2espot.benchmarks import decode, infer, score, train
+    from e2espot.benchmarks.decode import DecodeSettings, bench_decode
 
-    if road == "suppress":
-        return score.bench_suppress(score.ScoreSettings(repeats=told.repeats))
-    if road == "evaluate":
-        return score.bench_evaluate(score.ScoreSettings())
-    if road == "train":
-        return train.bench_train(train.TrainSettings(feature_arch=told.feature_arch, repeats=told.repeats))
-    with tempfile.TemporaryDirectory() as folder:
-        if road == "infer":
-            files = list(told.files) or _two_sizes(Path(folder))
-            arch = infer.InferSettings(feature_arch=told.feature_arch, repeats=told.repeats)
-            return infer.bench_infer(files[0], files[1] if len(files) > 1 else None, arch)
-        settings = decode.DecodeSettings(
-            clip_len=told.clip_len, num_clips=told.num_clips, repeats=told.repeats, device=torch.device(device)
-        )
-        return decode.bench_decode(list(told.files) or _rendered(Path(folder)), settings)
+    device = ("cuda" if torch.cuda.is_available() else "cpu") if told.device == "auto" else told.device
+    settings = DecodeSettings(
+        clip_len=told.clip_len, num_clips=told.num_clips, repeats=told.repeats, device=torch.device(device)
+    )
+    return bench_decode(list(told.files) or _rendered(folder), settings)
+
+
+def _infer(told: Bench, folder: Path) -> Findings:
+    from e2espot.benchmarks.infer import InferSettings, bench_infer
+
+    files = list(told.files) or _two_sizes(folder)
+    settings = InferSettings(feature_arch=told.feature_arch, repeats=told.repeats)
+    return bench_infer(files[0], files[1] if len(files) > 1 else None, settings)
+
+
+def _train(told: Bench, folder: Path) -> Findings:
+    from e2espot.benchmarks.train import TrainSettings, bench_train
+
+    return bench_train(TrainSettings(feature_arch=told.feature_arch, repeats=told.repeats))
+
+
+def _suppress(told: Bench, folder: Path) -> Findings:
+    from e2espot.benchmarks.score import ScoreSettings, bench_suppress
+
+    return bench_suppress(ScoreSettings(repeats=told.repeats))
+
+
+def _evaluate(told: Bench, folder: Path) -> Findings:
+    from e2espot.benchmarks.score import ScoreSettings, bench_evaluate
+
+    return bench_evaluate(ScoreSettings())
+
+
+def _start(told: Bench, folder: Path) -> Findings:
+    from e2espot.benchmarks.start import bench_start
+
+    return bench_start(told.repeats)
+
+
+def _limits(told: Bench, folder: Path) -> Findings:
+    from e2espot.benchmarks.limits import bench_limits
+
+    return bench_limits(told.feature_arch)
+
+
+def _growth(told: Bench, folder: Path) -> Findings:
+    from e2espot.benchmarks.growth import bench_growth
+
+    return bench_growth(told.files[0] if told.files else _rendered(folder)[0], told.repeats)
+
+
+_ROADS: dict[str, Callable[[Bench, Path], Findings]] = {
+    "decode": _decode,
+    "infer": _infer,
+    "train": _train,
+    "suppress": _suppress,
+    "evaluate": _evaluate,
+    "start": _start,
+    "limits": _limits,
+    "growth": _growth,
+}
+_APART = ("infer", "train", "evaluate", "start")
+"""Roads that measure in processes of their own, so that nothing set here can help or hinder them."""
 
 
 def _two_sizes(folder: Path) -> list[Path]:

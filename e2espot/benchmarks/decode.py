@@ -17,7 +17,8 @@ import numpy as np
 import torch
 
 from e2espot.augment import ClipChange, draw_change
-from e2espot.benchmarks.timing import Table, Variant, interleaved
+from e2espot.benchmarks.tables import Facts, Findings, Table
+from e2espot.benchmarks.timing import Here, interleaved
 from e2espot.clips.loader import ClipDataset, TrainingVideo, load_clips
 from e2espot.clips.ready import make_ready
 from e2espot.clips.sampler import ClipSampler, LabelledVideo
@@ -43,9 +44,9 @@ class DecodeSettings:
     """Where DALI decodes; the others use the CPU."""
 
 
-def bench_decode(paths: list[Path], settings: DecodeSettings) -> list[Table]:
+def bench_decode(paths: list[Path], settings: DecodeSettings) -> Findings:
     """A table in order and one at random for each file, and one for the first batch of many files."""
-    tables = []
+    tables: list[Table | Facts] = []
     for path in paths:
         index = index_of(path)
         about = f"{path.name}, {index.codec_name} {index.width}x{index.height}"
@@ -62,7 +63,7 @@ def bench_decode(paths: list[Path], settings: DecodeSettings) -> list[Table]:
                 shutil.copy(paths[-1], copy)
             variants = _first_batch(copies, settings)
             tables.append(interleaved(f"first batch out of {count} files", "start", variants, settings.repeats))
-    return tables
+    return Findings(tables=tables)
 
 
 @contextmanager
@@ -84,7 +85,7 @@ def _decord(path: Path, settings: DecodeSettings) -> Any:
     return decord.VideoReader(str(path), width=settings.size[0], height=settings.size[1], num_threads=1)
 
 
-def _in_order(path: Path, settings: DecodeSettings) -> list[Variant]:
+def _in_order(path: Path, settings: DecodeSettings) -> list[Here]:
     def plain() -> int:
         reader = _decord(path, settings)
         return sum(len(reader.next().asnumpy()[None]) for _ in range(len(reader)))
@@ -100,16 +101,16 @@ def _in_order(path: Path, settings: DecodeSettings) -> list[Variant]:
         options = GraphOptions(device=settings.device, batch_size=runs, num_threads=runs)
         return sum(len(chunk) for chunk in MatchStream(path=path, size=settings.size, options=options).chunks())
 
-    variants = [Variant(name="decord, whole file", work=plain), Variant(name="e2espot, auto (PyAV)", work=ours)]
+    variants = [Here(name="decord, whole file", work=plain), Here(name="e2espot, auto (PyAV)", work=ours)]
     for runs in (1, 2, 4, 8) if settings.device.type == "cuda" else (1,):
         variants += [
-            Variant(name=f"{variant.name}, {runs} runs side by side" if runs > 1 else variant.name, work=variant.work)
+            Here(name=f"{variant.name}, {runs} runs side by side" if runs > 1 else variant.name, work=variant.work)
             for variant in _if_dali(path, settings, partial(dali, runs))
         ]
     return variants
 
 
-def _if_dali(path: Path, settings: DecodeSettings, work: Callable[[], int]) -> list[Variant]:
+def _if_dali(path: Path, settings: DecodeSettings, work: Callable[[], int]) -> list[Here]:
     from dali_pipelines.roads import dali_index, road_of
     from e2espot.errors import ConfigurationError
 
@@ -119,10 +120,11 @@ def _if_dali(path: Path, settings: DecodeSettings, work: Callable[[], int]) -> l
         road_of(dali_index(path), settings.device.type)
     except ConfigurationError:
         return []  # DALI's CPU backend does not know the codec
-    return [Variant(name=f"e2espot, DALI on {settings.device.type}", work=work)]
+    return [Here(name=f"e2espot, DALI on {settings.device.type}", work=work)]
 
 
-def _dataset(paths: list[Path], settings: DecodeSettings) -> ClipDataset:
+def dataset_of(paths: list[Path], settings: DecodeSettings) -> ClipDataset:
+    """Random clips of these videos, whatever happens in them."""
     videos = []
     for path in paths:
         count = probe(path).num_frames
@@ -148,8 +150,8 @@ def _dali_clips(data: ClipDataset, settings: DecodeSettings) -> Any:
     return DaliClips(data, _unchanged, options=options, dtype=torch.float32, augmentation=None)
 
 
-def _clips(path: Path, settings: DecodeSettings) -> list[Variant]:
-    data = _dataset([path], settings)
+def _clips(path: Path, settings: DecodeSettings) -> list[Here]:
+    data = dataset_of([path], settings)
     count = data.videos[0].labelled.num_frames
     clips = [data.sampler.clip(0, index) for index in range(settings.num_clips)]
     wanted = [[k for k in range(clip.start, clip.start + clip.length) if 0 <= k < count] for clip in clips]
@@ -177,21 +179,21 @@ def _clips(path: Path, settings: DecodeSettings) -> list[Variant]:
         return total
 
     variants = [
-        Variant(name="decord, whole file", work=plain),
-        Variant(name="e2espot, auto (PyAV)", work=by("auto")),
-        Variant(name="e2espot, decord on cuts", work=by("decord")),
-        Variant(name="e2espot, auto, normalised batches", work=host_batches),
+        Here(name="decord, whole file", work=plain),
+        Here(name="e2espot, auto (PyAV)", work=by("auto")),
+        Here(name="e2espot, decord on cuts", work=by("decord")),
+        Here(name="e2espot, auto, normalised batches", work=host_batches),
     ]
     return variants + [
-        Variant(name=variant.name + ", normalised batches", work=variant.work)
+        Here(name=variant.name + ", normalised batches", work=variant.work)
         for variant in _if_dali(path, settings, dali)
     ]
 
 
-def _first_batch(paths: list[Path], settings: DecodeSettings) -> list[Variant]:
+def _first_batch(paths: list[Path], settings: DecodeSettings) -> list[Here]:
     def ours() -> int:
         forget_indexes()
-        next(load_clips(_dataset(paths, settings), epoch=0, batch_size=2, num_workers=0))
+        next(load_clips(dataset_of(paths, settings), epoch=0, batch_size=2, num_workers=0))
         return 1
 
     def ours_at_first() -> int:
@@ -200,7 +202,7 @@ def _first_batch(paths: list[Path], settings: DecodeSettings) -> list[Variant]:
 
     def dali() -> int:
         forget_indexes()
-        next(_dali_clips(_dataset(paths, settings), settings).epoch(0, batch_size=2, num_workers=0))
+        next(_dali_clips(dataset_of(paths, settings), settings).epoch(0, batch_size=2, num_workers=0))
         return 1
 
     def dali_reader() -> int:
@@ -222,10 +224,10 @@ def _first_batch(paths: list[Path], settings: DecodeSettings) -> list[Variant]:
         return 1
 
     variants = [
-        Variant(name="e2espot, auto (PyAV), for the first time", work=ours_at_first),
-        Variant(name="e2espot, auto (PyAV), indexes on disk", work=ours),
+        Here(name="e2espot, auto (PyAV), for the first time", work=ours_at_first),
+        Here(name="e2espot, auto (PyAV), indexes on disk", work=ours),
     ]
     found = _if_dali(paths[0], settings, dali)
     if found:
-        variants = [Variant(name="DALI's own reader", work=dali_reader), *variants, *found]
+        variants = [Here(name="DALI's own reader", work=dali_reader), *variants, *found]
     return variants

@@ -1,82 +1,141 @@
-"""Interleaved timing: every variant once, then every variant again, so that a noisy machine is noisy for all."""
+"""Interleaved timing: every variant once, then every variant again, so that a noisy machine is noisy for all.
+
+A variant runs here, or in a process of its own: there it has only the settings its users would have, and its
+peak memory is its own.
+"""
 
 from __future__ import annotations
 
-import datetime
+import dataclasses
 import gc
-import platform
+import multiprocessing
 import resource
 import time
+import traceback
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
-from statistics import median
-from typing import Any
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import Connection
+from types import TracebackType
+from typing import Any, Protocol
 
-_PACKAGES = ("torch", "av", "decord", "nvidia-dali-cuda130", "nvidia-dali-cuda120", "numpy")
+from e2espot.benchmarks.memory import ChildrenWatched, peak_mb, resident_mb
+from e2espot.benchmarks.tables import Row, Table
+
+Work = Callable[[], int]
+"""Does a piece of work once and returns how many units were done."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Variant:
+class Sample:
+    """One run of a variant."""
+
+    units: int
+    cpu_s: float
+    """CPU seconds, children included."""
+    wall_s: float
+    peak_mb: float | None = None
+    """Most memory so far, with its children; None where the process is not the variant's own."""
+    grown_mb: float | None = None
+    """Peak less what the process held before its first run."""
+
+
+class Variant(Protocol):
     """One way to do a piece of work."""
 
     name: str
-    """As the table names it."""
-    work: Callable[[], int]
-    """Does it all once and returns how many units were done."""
+
+    def run(self) -> Sample:
+        """Do it once."""
 
 
-@dataclass(kw_only=True)
-class Row:
-    """What a variant took, over all repeats."""
+@dataclass(frozen=True, kw_only=True)
+class Here:
+    """Work done in this process."""
 
     name: str
-    unit: str
-    cpu_ms: list[float] = field(default_factory=list)
-    """CPU milliseconds a unit, children included, one a repeat."""
-    wall_ms: list[float] = field(default_factory=list)
-    """Wall milliseconds a unit, one a repeat."""
+    """As the table names it."""
+    work: Work
+
+    def run(self) -> Sample:
+        """Do it once."""
+        return _timed(self.work)
 
 
-@dataclass(kw_only=True)
-class Table:
-    """Rows measured in one run; the first is what the others are compared with."""
+class Apart:
+    """Work done in a fresh process on one thread.
 
-    title: str
-    rows: list[Row]
+    Args:
+        name: As the table names it.
+        build: A function of a module (it travels by name) that returns the work; loading and laying out is its part.
+        told: Arguments of ``build``.
+    """
 
-    def text(self) -> str:
-        """Markdown."""
-        base = median(self.rows[0].cpu_ms)
-        unit = self.rows[0].unit
-        lines = [
-            f"| {self.title} | CPU ms per {unit}, median (min to max) | wall ms | ratio |",
-            "|---|---:|---:|---:|",
-        ]
-        for row in self.rows:
-            cpu = f"{median(row.cpu_ms):.2f} ({min(row.cpu_ms):.2f} to {max(row.cpu_ms):.2f})"
-            lines.append(f"| {row.name} | {cpu} | {median(row.wall_ms):.2f} | {base / median(row.cpu_ms):.2f}x |")
-        return "\n".join(lines)
+    def __init__(self, name: str, build: Callable[..., Work], *told: Any) -> None:
+        self.name, self._build, self._told = name, build, told
+        self._process: Any = None
+        self._pipe: Connection[Any, Any] | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """Everything measured."""
-        return asdict(self)
+    def __enter__(self) -> Apart:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._pipe is not None:
+            self._pipe.close()
+            self._process.join(10)
+            self._process.kill()
+
+    def run(self) -> Sample:
+        """Do it once; the process starts with the first time.
+
+        Raises:
+            RuntimeError: it failed, with what it said.
+        """
+        if self._pipe is None:
+            context = multiprocessing.get_context("spawn")
+            self._pipe, other = context.Pipe()
+            self._process = context.Process(
+                target=_serve, args=(other, partial(self._build, *self._told)), daemon=False
+            )
+            self._process.start()
+            other.close()
+        self._pipe.send("run")
+        try:
+            told = self._pipe.recv()
+        except EOFError:
+            raise RuntimeError(f"{self.name}: its process died") from None
+        if isinstance(told, str):
+            raise RuntimeError(f"{self.name}: {told}")
+        sample: Sample = told
+        return sample
 
 
-def interleaved(title: str, unit: str, variants: list[Variant], repeats: int, *, warm_up: bool = True) -> Table:
-    """Time every variant ``repeats`` times in turn, after one unmeasured round to warm up."""
-    rows = [Row(name=variant.name, unit=unit) for variant in variants]
-    for turn in range(0 if warm_up else 1, repeats + 1):
-        for row, variant in zip(rows, variants, strict=True):
-            gc.collect()
-            cpu, wall = _cpu_s(), time.perf_counter()
-            units = variant.work()
-            cpu, wall = _cpu_s() - cpu, time.perf_counter() - wall
-            if turn:
-                row.cpu_ms.append(1000 * cpu / units)
-                row.wall_ms.append(1000 * wall / units)
-    return Table(title=title, rows=rows)
+def _serve(pipe: Connection[Any, Any], build: Callable[[], Work]) -> None:
+    try:
+        import torch
+
+        torch.set_num_threads(1)
+        work = build()
+        gc.collect()
+        held_mb, children_mb = resident_mb(), 0.0
+        while pipe.recv():
+            with ChildrenWatched() as children:
+                sample = _timed(work)
+            children_mb = max(children_mb, children.peak_mb)
+            most_mb = peak_mb() + children_mb
+            pipe.send(dataclasses.replace(sample, peak_mb=most_mb, grown_mb=most_mb - held_mb))
+    except EOFError:
+        return
+    except Exception:
+        pipe.send(traceback.format_exc())
+
+
+def _timed(work: Work) -> Sample:
+    gc.collect()
+    cpu, wall = _cpu_s(), time.perf_counter()
+    units = work()
+    return Sample(units=units, cpu_s=_cpu_s() - cpu, wall_s=time.perf_counter() - wall)
 
 
 def _cpu_s() -> float:
@@ -85,20 +144,18 @@ def _cpu_s() -> float:
     return sum(one.ru_utime + one.ru_stime for one in used)
 
 
-def machine() -> dict[str, str]:
-    """What the figures hold for."""
-    name, flags = platform.processor() or platform.machine(), ""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        facts = dict(line.split(":", 1) for line in cpuinfo.read_text().splitlines() if ":" in line)
-        facts = {key.strip(): value.strip() for key, value in facts.items()}
-        name = facts.get("model name", name)
-        wanted = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
-        flags = " ".join(flag for flag in wanted if flag in facts.get("flags", "").split())
-    found = {"CPU": f"{name} ({flags})", "Python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return {**found, "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat()}
+def interleaved(title: str, unit: str, variants: list[Any], repeats: int, *, warm_up: bool = True) -> Table:
+    """Time every variant ``repeats`` times in turn, after one unmeasured round to warm up."""
+    rows = [Row(name=variant.name, unit=unit) for variant in variants]
+    with ExitStack() as stack:
+        for variant in variants:
+            if isinstance(variant, Apart):
+                stack.enter_context(variant)
+        for turn in range(0 if warm_up else 1, repeats + 1):
+            for row, variant in zip(rows, variants, strict=True):
+                sample = variant.run()
+                if turn:
+                    row.cpu_ms.append(1000 * sample.cpu_s / sample.units)
+                    row.wall_ms.append(1000 * sample.wall_s / sample.units)
+                row.peak_mb, row.grown_mb = sample.peak_mb, sample.grown_mb
+    return Table(title=title, rows=rows)

@@ -49,16 +49,21 @@ def fit(run: Run) -> Progress:
         def stopped() -> bool:
             return run.ranks.any(asked(), run.device)
 
+        to_do = progress.epoch < recipe.num_epochs
+        batches = run.batches(progress.epoch, progress.step) if to_do else iter(())
         while progress.epoch < recipe.num_epochs:
-            _train_epoch(run, stopped)
+            _train_epoch(run, batches, stopped)
             if stopped():
                 _save(run)
                 raise KeyboardInterrupt
+            if progress.epoch + 1 < recipe.num_epochs:
+                # The first clips of the next epoch are decoded while this one is judged.
+                batches = run.batches(progress.epoch + 1, 0)
             _end_epoch(run)
     return progress
 
 
-def _train_epoch(run: Run, stopped: Callable[[], bool]) -> None:
+def _train_epoch(run: Run, batches: Iterator[ClipBatch | ReadyBatch], stopped: Callable[[], bool]) -> None:
     recipe, progress = run.recipe, run.progress
     first = progress.step
     bar = tqdm(
@@ -68,7 +73,6 @@ def _train_epoch(run: Run, stopped: Callable[[], bool]) -> None:
         unit="step",
         disable=None if run.ranks.is_first else True,
     )
-    batches = run.batches(progress.epoch, first)
     waited, begun, losses = 0.0, time.perf_counter(), []
     with bar:
         while progress.step < run.steps_per_epoch and not stopped():
