@@ -80,9 +80,10 @@ def soft_nms(
     score within ``window`` frames is multiplied by ``decay[distance]``, which is at most 1. Scores that
     start or fall below ``floor`` are never emitted. No event is moved and no score raised.
 
-    A frame that is the highest within its window is emitted before any frame there, whatever
-    happens elsewhere. So all such frames are emitted in one round of array operations; a dozen
-    rounds do for a match. Only the order of two multiplications may differ from that definition.
+    A frame that is the highest within two windows is emitted before any frame that touches what it touches,
+    whatever happens elsewhere. So all such frames are emitted in one round of array operations, and every score is
+    multiplied in the order of that definition: the result is the same to the last bit. Some twenty rounds do for
+    a match.
 
     Args:
         score_T: Scores of one class.
@@ -91,58 +92,62 @@ def soft_nms(
         decay: Factor for distances 0 to ``window``; (distance / window)^2 if None.
 
     Returns:
-        Frames and confidences in order of emission.
+        Frames and confidences, in no particular order: sorting them would take as long as finding them.
     """
     if decay is None:
         decay = (np.arange(window + 1, dtype=np.float64) / window) ** 2
     if not len(score_T):
         return np.empty(0, dtype=np.int64), np.empty(0)
     # Dead candidates are zeros; the margins let every window lie inside.
-    current = np.zeros(len(score_T) + 2 * window)
-    current[window : window + len(score_T)] = score_T
+    reach = 2 * window
+    current = np.zeros(len(score_T) + 2 * reach)
+    current[reach : reach + len(score_T)] = score_T
     current[current < floor] = 0
-    windows = np.lib.stride_tricks.sliding_window_view(current, 2 * window + 1, writeable=True)
+    near = np.lib.stride_tricks.sliding_window_view(current[window:-window], 2 * window + 1, writeable=True)
     both_sides = np.concatenate((decay[:0:-1], [0.0], decay[1:]))
     scratch = np.empty((2, len(current)))
-    emitted, confidences = [], []
+    emitted: list[np.ndarray] = []
+    confidences: list[np.ndarray] = []
     for _ in range(_MOST_ROUNDS):
-        peaks = _highest_within(current, windows, window, scratch)
+        few = bool(emitted) and len(emitted[-1]) * _FEW < len(score_T)
+        peaks = _highest_among_few(current, reach) if few else _highest_within(current, reach, scratch)
         if not len(peaks):
             break
         emitted.append(peaks)
-        confidences.append(current[peaks + window])
-        for some in (peaks[::2], peaks[1::2]):  # every other peak: their windows cannot overlap
-            rows = windows[some] * both_sides
-            rows *= rows >= floor
-            windows[some] = rows
+        confidences.append(current[peaks + reach])
+        rows = near[peaks] * both_sides
+        rows *= rows >= floor
+        near[peaks] = rows
     else:
-        peaks, values = _one_by_one(current, both_sides, window, floor)
+        peaks, values = _one_by_one(current[window:-window], both_sides, window, floor)
         emitted.append(peaks)
         confidences.append(values)
-    frames = np.concatenate([*emitted, np.empty(0, dtype=np.int64)])
-    values = np.concatenate([*confidences, np.empty(0)])
-    order = np.lexsort((frames, -values))
-    return frames[order], values[order]
+    return np.concatenate([*emitted, np.empty(0, dtype=np.int64)]), np.concatenate([*confidences, []])
 
 
-_FEW = 60
-"""One candidate alive in so many frames: from there on looking at each one's window is less work than at all frames."""
+_FEW = 150
+"""One event in so many frames in the last round: from there on each candidate is looked at alone."""
 
 
-def _highest_within(current: np.ndarray, windows: np.ndarray, window: int, scratch: np.ndarray) -> np.ndarray:
-    """Rows of ``windows`` whose middle is above zero, higher than all before it and not lower than all behind."""
-    candidates = current > 0
-    if np.count_nonzero(candidates) * _FEW < len(current):
-        alive = np.flatnonzero(candidates) - window
-        rows = windows[alive]
-        middle = rows[:, window]
-        before, behind = rows[:, :window].max(axis=1), rows[:, window + 1 :].max(axis=1)
-        peaks: np.ndarray = alive[(middle > before) & (middle >= behind)]
-        return peaks
-    reach = _sliding_max(current, window, scratch)
-    middle, before = current[window:-window], reach[: len(windows)]
-    behind = reach[window + 1 : window + 1 + len(windows)]
-    return np.flatnonzero((middle > before) & (middle >= behind) & (middle > 0))
+def _highest_within(current: np.ndarray, reach: int, scratch: np.ndarray) -> np.ndarray:
+    """Frames above zero, higher than all before them and not lower than all behind, as far as ``reach``.
+
+    ``current`` has ``reach`` zeros in front and behind, which the frames found do not count.
+    """
+    highest = _sliding_max(current, reach, scratch)
+    middle = current[reach:-reach]
+    before, behind = highest[: len(middle)], highest[reach + 1 : reach + 1 + len(middle)]
+    return np.flatnonzero((middle > before) & (middle >= behind))
+
+
+def _highest_among_few(current: np.ndarray, reach: int) -> np.ndarray:
+    """The same frames, from the windows of those alone that are above zero."""
+    alive = np.flatnonzero(current > 0) - reach
+    rows = np.lib.stride_tricks.sliding_window_view(current, 2 * reach + 1)[alive]
+    middle = rows[:, reach]
+    before, behind = rows[:, :reach].max(axis=1), rows[:, reach + 1 :].max(axis=1)
+    peaks: np.ndarray = alive[(middle > before) & (middle >= behind)]
+    return peaks
 
 
 def _sliding_max(values: np.ndarray, length: int, scratch: np.ndarray) -> np.ndarray:

@@ -81,7 +81,7 @@ def bench_limits(feature_arch: str) -> Findings:
         spotter = spotter_named(arch)
         dtype = compute_dtype(torch.device("cpu"))
         spec = spotter.spec
-        with torch.inference_mode(), Convolutions() as seen:
+        with torch.no_grad(), Convolutions() as seen:
             spotter.features(torch.zeros(1, _FRAMES, 3, spec.height, spec.width))
         operations, elements = (sum(column) / _FRAMES for column in zip(*seen.found, strict=True))
         floor = floor_s(seen.found, rates[dtype], bytes_s, dtype.itemsize) / _FRAMES * _MATCH

@@ -123,7 +123,10 @@ def evaluate(
     if left_out:
         _LOG.warning("%s", "; ".join(f"{count} entries {reason}" for reason, count in left_out.items()))
     tolerances = sorted({seconds for name in metrics for seconds in METRICS[name]})
-    curves = {seconds: _average_precisions(games, len(label_set), seconds * framerate) for seconds in tolerances}
+    classes = [_OneClass(games, number) for number in range(len(label_set))]
+    curves = {
+        seconds: np.array([one.average_precisions(seconds * framerate) for one in classes]).T for seconds in tolerances
+    }
     return Report({name: _combine(name, curves, label_set) for name in metrics})
 
 
@@ -163,6 +166,7 @@ def _bins(entries: Sequence[Entry], label_set: LabelSet, framerate: int, left_ou
     """Entries as sparse bins, with SoccerNet's float expression, its clamping and its skipping."""
     size = _HALF_S * framerate
     found: dict[tuple[int, int], dict[int, float]] = {}
+    numbers = {name: number for number, name in enumerate(label_set.names)}
 
     def count(reason: str) -> None:
         left_out[reason] = left_out.get(reason, 0) + 1
@@ -171,7 +175,8 @@ def _bins(entries: Sequence[Entry], label_set: LabelSet, framerate: int, left_ou
         if entry.half not in (1, 2):
             count("of another half than 1 or 2 left out")
             continue
-        if entry.label not in label_set:
+        number = numbers.get(entry.label)
+        if number is None:
             count("of an unknown class left out")
             continue
         place = int(framerate * (entry.position_ms / 1000))
@@ -180,8 +185,9 @@ def _bins(entries: Sequence[Entry], label_set: LabelSet, framerate: int, left_ou
         place = min(place, size - 1)
         if place < -size:
             raise AnnotationError(f"position {entry.position_ms} ms lies more than two hours before the start")
-        key = (entry.half, label_set.names.index(entry.label))
-        found.setdefault(key, {})[place % size] = entry.value  # a negative bin counts from the end, as in numpy
+        found.setdefault((entry.half, number), {})[place % size] = (
+            entry.value
+        )  # a negative bin counts from the end, as in numpy
     return {
         key: (np.array(sorted(bins)), np.array([bins[place] for place in sorted(bins)])) for key, bins in found.items()
     }
@@ -190,27 +196,34 @@ def _bins(entries: Sequence[Entry], label_set: LabelSet, framerate: int, left_ou
 _NONE = (np.empty(0, dtype=np.int64), np.empty(0))
 
 
-def _average_precisions(games: Sequence[tuple[_Bins, _Bins]], num_classes: int, delta: int) -> np.ndarray:
-    """AP of each class, ``(3, K)``: over all labels, over visible ones, over unshown ones."""
-    out = np.zeros((3, num_classes))
-    for c in range(num_classes):
-        scores, hits, sides, shown, hidden = [], [], [], 0, 0
+class _OneClass:
+    """Labels and predictions of one class in all games and halves; what no tolerance changes is made once."""
+
+    def __init__(self, games: Sequence[tuple[_Bins, _Bins]], number: int) -> None:
+        self._pairs: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        scores, sides, shown, hidden = [], [], 0, 0
         for labels, predictions in games:
             for half in (1, 2):
-                gt_bins, gt_values = labels.get((half, c), _NONE)
-                bins, values = predictions.get((half, c), _NONE)
+                gt_bins, gt_values = labels.get((half, number), _NONE)
+                bins, values = predictions.get((half, number), _NONE)
                 exists = values >= 0
                 bins, values = bins[exists], values[exists]
+                self._pairs.append((gt_bins, bins, values))
                 scores.append(values)
-                hits.append(_match(gt_bins, bins, values, delta))
                 sides.append(_nearest_visibility(gt_bins, gt_values, bins))
                 shown += int((gt_values > 0).sum())
                 hidden += int((gt_values < 0).sum())
-        score, hit, side = np.concatenate(scores), np.concatenate(hits), np.concatenate(sides)
-        out[0, c] = _eleven_points(score, hit, shown + hidden)
-        out[1, c] = _eleven_points(score[side > 0.5], hit[side > 0.5], shown)
-        out[2, c] = _eleven_points(score[side < -0.5], hit[side < -0.5], hidden)
-    return out
+        score, side = np.concatenate(scores), np.concatenate(sides)
+        self._parts = [
+            (_Ranking(score, np.ones(len(score), dtype=bool)), shown + hidden),
+            (_Ranking(score, side > 0.5), shown),
+            (_Ranking(score, side < -0.5), hidden),
+        ]
+
+    def average_precisions(self, delta: int) -> list[float]:
+        """Over all labels, over visible ones, over unshown ones."""
+        hits = np.concatenate([_match(gt_bins, bins, values, delta) for gt_bins, bins, values in self._pairs])
+        return [ranking.eleven_points(hits, num_labels) for ranking, num_labels in self._parts]
 
 
 def _match(gt_bins: np.ndarray, bins: np.ndarray, scores: np.ndarray, delta: int) -> np.ndarray:
@@ -235,15 +248,22 @@ def _nearest_visibility(gt_bins: np.ndarray, gt_values: np.ndarray, bins: np.nda
     return np.asarray(gt_values[np.searchsorted(borders, bins, side="right")])
 
 
-def _eleven_points(scores: np.ndarray, hits: np.ndarray, num_labels: int) -> float:
-    """Mean over recall 0, 0.1 .. 1 of the best precision at that recall or more, over 200 thresholds."""
-    order = np.argsort(scores, kind="stable")
-    above = len(scores) - np.searchsorted(scores[order], _THRESHOLDS, side="left")
-    found = np.concatenate(([0], np.cumsum(hits[order][::-1])))[above]
-    precision = np.divide(found, above, out=np.zeros(200), where=above > 0)
-    recall = found / num_labels if num_labels else np.zeros(200)
-    points = [precision[recall >= level].max(initial=0.0) for level in np.arange(11) / 10]
-    return float(sum(points) / 11)
+class _Ranking:
+    """Some of the predictions by falling score, and how many lie above each of the 200 thresholds."""
+
+    def __init__(self, scores: np.ndarray, chosen: np.ndarray) -> None:
+        places = np.flatnonzero(chosen)
+        order = np.argsort(scores[places], kind="stable")
+        self._places = places[order][::-1]
+        self._above = len(places) - np.searchsorted(scores[places][order], _THRESHOLDS, side="left")
+
+    def eleven_points(self, hits: np.ndarray, num_labels: int) -> float:
+        """Mean over recall 0, 0.1 .. 1 of the best precision at that recall or more."""
+        found = np.concatenate(([0], np.cumsum(hits[self._places])))[self._above]
+        precision = np.divide(found, self._above, out=np.zeros(200), where=self._above > 0)
+        recall = found / num_labels if num_labels else np.zeros(200)
+        points = [precision[recall >= level].max(initial=0.0) for level in np.arange(11) / 10]
+        return float(sum(points) / 11)
 
 
 def _combine(metric: str, curves: Mapping[int, np.ndarray], label_set: LabelSet) -> MetricResult:
