@@ -18,7 +18,7 @@ import torch
 
 from dali_pipelines.graph import Graph, GraphOptions, dali, decoded, from_host, new_pipeline
 from dali_pipelines.roads import Road, colour_correction, dali_index, road_of
-from e2espot.augment import BLUR_TAPS, ClipChange
+from e2espot.clips.changes import BLUR_TAPS, ClipChange
 from e2espot.clips.loader import ClipDataset
 from e2espot.clips.sampler import ClipSpec
 from e2espot.video import pictures_of_grid

@@ -15,7 +15,8 @@ from torch import Tensor
 from dali_pipelines.clips import ClipGraph, Material, MaterialDataset
 from dali_pipelines.graph import GraphOptions, brief
 from dali_pipelines.roads import Road, dali_index, road_of
-from e2espot.augment import Augmentation, ClipChange, move_points
+from e2espot.augment import move_points
+from e2espot.clips.changes import Augmentation, ClipChange
 from e2espot.clips.loader import ClipDataset, load_batches
 from e2espot.clips.ready import ReadyBatch
 from e2espot.clips.sampler import ClipSpec

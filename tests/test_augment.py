@@ -6,7 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from e2espot.augment import Augmentation, ClipChange, augment_clips, draw_change, move_points
+from e2espot.augment import augment_clips, move_points
+from e2espot.clips.changes import Augmentation, ClipChange, draw_change
 
 MUCH = Augmentation(colour=1.0, crop=0.5, blur=0.5)
 

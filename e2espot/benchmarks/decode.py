@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from e2espot.augment import ClipChange, draw_change
 from e2espot.benchmarks.tables import Facts, Findings, Table
 from e2espot.benchmarks.timing import Here, interleaved
+from e2espot.clips.changes import ClipChange, draw_change
 from e2espot.clips.loader import ClipDataset, TrainingVideo, load_clips
 from e2espot.clips.ready import make_ready
 from e2espot.clips.sampler import ClipSampler, LabelledVideo

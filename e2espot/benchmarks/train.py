@@ -18,10 +18,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from e2espot.augment import Augmentation, augment_clips, draw_change
+from e2espot.augment import augment_clips
 from e2espot.benchmarks.infer import spotter_named, volume_spotter
 from e2espot.benchmarks.tables import Facts, Findings, Target
 from e2espot.benchmarks.timing import Apart, Work, interleaved
+from e2espot.clips.changes import Augmentation, draw_change
 from e2espot.models.spotter import Spotter, normalise
 from e2espot.precision import compute_dtype, keep_freed_memory
 from e2espot.training.losses import spotting_loss

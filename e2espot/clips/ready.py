@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from e2espot.augment import ClipChange, augment_clips
+from e2espot.augment import augment_clips
+from e2espot.clips.changes import ClipChange
 
 if TYPE_CHECKING:
     import torch

@@ -10,14 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from e2espot.clips.changes import IMAGENET_MEAN, IMAGENET_STD
 from e2espot.errors import CheckpointError, ConfigurationError
 from e2espot.events import LabelSet
 from e2espot.models.backbones import FrameFeatures, build_backbone
 from e2espot.models.heads import build_head
 from e2espot.timeline import parse_fps
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True, kw_only=True)

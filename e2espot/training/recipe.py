@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import tyro
 import yaml
 
-from e2espot.augment import Augmentation
+from e2espot.clips.changes import Augmentation
 from e2espot.errors import ConfigurationError
 from e2espot.precision import Precision
 from e2espot.timeline import parse_fps

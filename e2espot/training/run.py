@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from e2espot.augment import ClipChange, draw_change
+from e2espot.clips.changes import ClipChange, draw_change
 from e2espot.clips.loader import ClipBatch, ClipDataset, load_clips
 from e2espot.clips.ready import ReadyBatch
 from e2espot.clips.sampler import ClipSampler

@@ -14,11 +14,10 @@ from written_videos import FORMATS, VP, dataset
 
 from dali_pipelines.graph import GraphOptions
 from dali_pipelines.iterators import DaliClips
-from e2espot.augment import Augmentation, ClipChange, draw_change
+from e2espot.clips.changes import IMAGENET_MEAN, IMAGENET_STD, Augmentation, ClipChange, draw_change
 from e2espot.clips.loader import ClipDataset, load_clips
 from e2espot.clips.ready import ReadyBatch, make_ready
 from e2espot.errors import ConfigurationError, VideoError
-from e2espot.models.spotter import IMAGENET_MEAN, IMAGENET_STD
 from e2espot.video.cut import Cut
 
 CPU = torch.device("cpu")

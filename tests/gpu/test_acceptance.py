@@ -61,7 +61,7 @@ def dataset(path: Path, num_clips: int, size: tuple[int, int] = (398, 224)) -> C
 
 
 def plain(epoch: int, indexes: tuple[int, ...]) -> list[Any]:
-    from e2espot.augment import draw_change
+    from e2espot.clips.changes import draw_change
 
     return [draw_change(np.random.default_rng(0), None) for _ in indexes]
 
@@ -75,7 +75,7 @@ def dali_clips(data: ClipDataset, dtype: torch.dtype = torch.float16, num_thread
 
 
 def levels(frames_BTCHW: torch.Tensor) -> torch.Tensor:
-    from e2espot.models.spotter import IMAGENET_MEAN, IMAGENET_STD
+    from e2espot.clips.changes import IMAGENET_MEAN, IMAGENET_STD
 
     scale, shift = torch.tensor(IMAGENET_STD), torch.tensor(IMAGENET_MEAN)
     return (frames_BTCHW.float().cpu().movedim(2, -1) * scale + shift) * 255
