@@ -21,6 +21,7 @@ from torch import Tensor
 
 from e2espot.errors import ConfigurationError
 from e2espot.events import Scores
+from e2espot.models.graphed import GraphedTrunk
 from e2espot.models.spotter import Spotter, normalise
 from e2espot.models.streaming import TrunkStream
 from e2espot.precision import Precision, compute_dtype
@@ -39,6 +40,8 @@ class InferenceOptions:
     """Frames the trunk takes at a time; None for what suits the device."""
     precision: Precision = "auto"
     """Number format of the trunk."""
+    cuda_graphs: bool = False
+    """On CUDA, record the trunk's work on a piece once and replay it: for GPUs that wait for their CPU."""
     flip: bool = False
     """Look at the mirror image as well and average: better by a little, and twice the work."""
     read_ahead: int = 2
@@ -196,7 +199,8 @@ class _Features:
     def __init__(self, spotter: Spotter, options: InferenceOptions) -> None:
         self._device = next(spotter.parameters()).device
         self._dtype = compute_dtype(self._device, options.precision)
-        self._stream, self._halo = TrunkStream(spotter.backbone, self._dtype), spotter.halo
+        stream, self._halo = TrunkStream(spotter.backbone, self._dtype), spotter.halo
+        self._stream = GraphedTrunk(stream) if options.cuda_graphs and self._device.type == "cuda" else stream
         self._piece_len = options.piece_len or _piece_len(self._device)
         self._shape_HWC: tuple[int, ...] | None = None
 

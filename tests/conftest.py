@@ -11,6 +11,8 @@ SHARED = Path(__file__).parents[2] / "shared"
 """Footage that may lie beside the project."""
 
 
+# Small networks gain nothing from threads, and lose much where other work runs beside them.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Tests keep their indexes to themselves, tools they start included.
 os.environ["E2ESPOT_INDEX_CACHE"] = tempfile.mkdtemp(prefix="e2espot-indexes-")
 

@@ -42,6 +42,8 @@ class Infer:
     """Take a video that breaks off as far as it goes."""
     flip: bool = False
     """Look at the mirror image as well and average the scores: better by a little, and twice the time."""
+    cuda_graphs: bool = False
+    """On CUDA, record the trunk's work once and replay it: for GPUs that wait for their CPU."""
     save_scores: bool = False
     """Also write the score of every frame (scores.npz)."""
     table: int = 20
@@ -116,7 +118,12 @@ def _spot_game(told: Infer, spotters: list[Spotter], name: str, game: Game) -> l
                 bar.total = total * len(spotters)
                 bar.update(done + total * len(found) - bar.n)
 
-            options = InferenceOptions(reader=told.reader, flip=told.flip, allow_truncated=told.allow_truncated)
+            options = InferenceOptions(
+                reader=told.reader,
+                flip=told.flip,
+                allow_truncated=told.allow_truncated,
+                cuda_graphs=told.cuda_graphs,
+            )
             for spotter in spotters:
                 found.append(spot_video(spotter, video.path, options, progress=show))
         scores = average_scores(found)

@@ -22,19 +22,20 @@ class Carried:
 
     def __init__(self, halo: int) -> None:
         self.halo = halo
-        self._last: Tensor | None = None
+        self.kept: Tensor | None = None
+        """The last frames that came, at most ``2 * halo``."""
 
     def with_before(self, x_TCHW: Tensor, channels: int | None = None) -> Tensor:
         """The frames kept and the piece as one, the first ``channels`` of them or all."""
-        if self._last is None:
+        if self.kept is None:
             return x_TCHW[:, :channels].contiguous(memory_format=torch.channels_last)
-        return torch.cat((self._last[:, :channels], x_TCHW[:, :channels]))
+        return torch.cat((self.kept[:, :channels], x_TCHW[:, :channels]))
 
     def told(self, x_TCHW: Tensor) -> list[Tensor]:
         """Views of the frames that can be told now: of those kept, then of the piece; perhaps none."""
-        kept = 0 if self._last is None else len(self._last)
+        kept = 0 if self.kept is None else len(self.kept)
         end = kept + len(x_TCHW) - self.halo
-        parts = [] if self._last is None else [self._last[self.halo : end if end < kept else kept]]
+        parts = [] if self.kept is None else [self.kept[self.halo : end if end < kept else kept]]
         parts.append(x_TCHW[max(0, self.halo - kept) : max(0, end - kept)])
         return [part for part in parts if len(part)]
 
@@ -42,23 +43,24 @@ class Carried:
         """The piece has been dealt with; its last ``2 * halo`` frames are kept, and nothing else of it."""
         if not self.halo:
             return
-        last = x_TCHW if self._last is None or len(x_TCHW) >= 2 * self.halo else torch.cat((self._last, x_TCHW))
-        self._last = last[max(0, len(last) - 2 * self.halo) :].clone()
+        last = x_TCHW if self.kept is None or len(x_TCHW) >= 2 * self.halo else torch.cat((self.kept, x_TCHW))
+        self.kept = last[max(0, len(last) - 2 * self.halo) :].clone()
 
 
 class Delay:
     """Frames that wait until as many come out elsewhere."""
 
     def __init__(self) -> None:
-        self._waiting: Tensor | None = None
+        self.kept: Tensor | None = None
+        """The frames that wait."""
         self._dropped = 0
 
     def exchange(self, x_TCHW: Tensor, count: int, skip: int) -> Tensor:
         """Take a piece, give the ``count`` earliest that wait, once ``skip`` frames have been dropped for good."""
-        waiting = x_TCHW if self._waiting is None else torch.cat((self._waiting, x_TCHW))
+        waiting = x_TCHW if self.kept is None else torch.cat((self.kept, x_TCHW))
         drop = min(skip - self._dropped, len(waiting)) if count else 0
         self._dropped += drop
-        self._waiting = waiting[drop + count :]
+        self.kept = waiting[drop + count :]
         return waiting[drop : drop + count]
 
 
@@ -77,7 +79,7 @@ class CarriedGate:
         conv, behind = layer.parts()
         act: Act = "relu" if any(isinstance(part, nn.ReLU) for part in behind.modules()) else "none"
         self.fold = gate.fold
-        self._carried = Carried(HALO)
+        self.carried = Carried(HALO)
         with torch.no_grad():
             weight = gate.folded_into(conv.weight)
             self._norm = FusedConv(_norm_as_conv(gate), "relu", dtype)
@@ -91,13 +93,13 @@ class CarriedGate:
 
     def __call__(self, x_TCHW: Tensor) -> tuple[Tensor | None, list[Tensor]]:
         """Output for the frames that can be told now, if any, and the input of those frames."""
-        part_TCHW = self._carried.with_before(x_TCHW, self.fold)
-        told = self._carried.told(x_TCHW)
+        part_TCHW = self.carried.with_before(x_TCHW, self.fold)
+        told = self.carried.told(x_TCHW)
         out = None
         if told:
             taken_TCHW = part_TCHW[1:-1] * self._gates(part_TCHW)
             out = self._written(taken_TCHW, told) if self._exchange is None else self._added(taken_TCHW, told)
-        self._carried.keep(x_TCHW)
+        self.carried.keep(x_TCHW)
         return out, told
 
     def _gates(self, part_TCHW: Tensor) -> Tensor:

@@ -43,6 +43,11 @@ class TrunkStream:
         x = frames_TCHW.to(self._dtype).contiguous(memory_format=torch.channels_last)
         return at_least_fp32(self._trunk.push(x))
 
+    @property
+    def places(self) -> list[Carried | Delay]:
+        """Every place at which frames are kept from piece to piece."""
+        return self._trunk.places
+
 
 class _Shifted:
     """The first layer of a block, and its shift if it has one."""
@@ -54,25 +59,28 @@ class _Shifted:
         if self._gate is None:
             conv, behind = _parts(layer.net if isinstance(layer, ShiftedConv) else layer)
             self._conv = FusedConv(conv, _act(behind), dtype)
-        self._carried = Carried(layer.halo if isinstance(layer, ShiftedConv) else 0)
+        halo = layer.halo if isinstance(layer, ShiftedConv) else 0
+        self.carried = Carried(halo) if self._gate is None else self._gate.carried
 
     def __call__(self, x_TCHW: Tensor) -> tuple[Tensor | None, list[Tensor]]:
         """Output for the frames that can be told now, if any, and the block's input for those frames."""
         if self._gate is not None:
             return self._gate(x_TCHW)
-        told, out = self._carried.told(x_TCHW), None
+        told, out = self.carried.told(x_TCHW), None
         if self._plain_shift is None:
             out = self._conv(x_TCHW)
         elif told:
-            full = self._carried.with_before(x_TCHW)
-            mixed = self._plain_shift.gsm(full, len(full))[self._carried.halo : len(full) - self._carried.halo]
+            full = self.carried.with_before(x_TCHW)
+            mixed = self._plain_shift.gsm(full, len(full))[self.carried.halo : len(full) - self.carried.halo]
             out = self._conv(mixed.contiguous(memory_format=torch.channels_last))
-        self._carried.keep(x_TCHW)
+        self.carried.keep(x_TCHW)
         return out, told
 
 
 class _RegNetStream:
     """A RegNetY, block by block."""
+
+    places: list[Carried | Delay]
 
     def __init__(self, trunk: Backbone, dtype: torch.dtype) -> None:
         assert isinstance(trunk, RegNet)
@@ -82,6 +90,7 @@ class _RegNetStream:
         stages = (network.s1, network.s2, network.s3, network.s4)
         self._blocks = [_RegNetBlock(block, dtype) for stage in stages for block in stage.children()]
         self._head = nn.Sequential(network.final_conv, network.head).to(dtype)
+        self.places = [block.conv1.carried for block in self._blocks]
 
     def push(self, x_TCHW: Tensor) -> Tensor:
         x = self._stem(x_TCHW)
@@ -98,7 +107,7 @@ class _RegNetBlock:
     """(Shift), 1x1, grouped 3x3, squeeze and excitation, 1x1, and the shortcut around them."""
 
     def __init__(self, block: Any, dtype: torch.dtype) -> None:
-        self._conv1 = _Shifted(block.conv1, dtype)
+        self.conv1 = _Shifted(block.conv1, dtype)
         self._conv2 = FusedConv(*_conv_and_act(block.conv2), dtype)
         self._squeeze, self._excite = _dense(block.se.fc1, dtype), _dense(block.se.fc2, dtype)
         self._conv3 = FusedConv(block.conv3.conv, "relu", dtype)
@@ -106,7 +115,7 @@ class _RegNetBlock:
         self._downsample = None if shortcut is None else FusedConv(shortcut, dtype=dtype)
 
     def push(self, x_TCHW: Tensor) -> Tensor | None:
-        mixed, told = self._conv1(x_TCHW)
+        mixed, told = self.conv1(x_TCHW)
         if mixed is None:
             return None
         mixed = self._conv2(mixed)
@@ -125,6 +134,8 @@ class _RegNetBlock:
 class _SmallStream:
     """The small trunk, whose finer road waits for the coarser one."""
 
+    places: list[Carried | Delay]
+
     def __init__(self, trunk: SmallTrunk, dtype: torch.dtype) -> None:
         self._trunk = trunk
         self._motion = Carried(0 if trunk.single_frame else 1)
@@ -137,6 +148,8 @@ class _SmallStream:
         self._lateral, self._attention = (FusedConv(layer, dtype=dtype) for layer in (trunk.lateral, trunk.attention))
         self._project = trunk.project
         self._delay = Delay()
+        blocks = (self._block1, self._block2, self._block3)
+        self.places = [self._motion, *(block.conv1.carried for block in blocks), self._delay]
         self._late = sum(
             block.conv1.halo for block in (trunk.block2, trunk.block3) if isinstance(block.conv1, ShiftedConv)
         )
@@ -167,11 +180,11 @@ class _SmallBlock:
     """(Shift), 1x1, 3x3 and the shortcut around them."""
 
     def __init__(self, block: Any, dtype: torch.dtype) -> None:
-        self._conv1 = _Shifted(block.conv1, dtype)
+        self.conv1 = _Shifted(block.conv1, dtype)
         self._conv2 = FusedConv(block.conv2[0], "relu", dtype)
 
     def push(self, x_TCHW: Tensor) -> Tensor | None:
-        mixed, told = self._conv1(x_TCHW)
+        mixed, told = self.conv1(x_TCHW)
         if mixed is None:
             return None
         return self._conv2.add_to(torch.cat(told) if len(told) > 1 else told[0], mixed)

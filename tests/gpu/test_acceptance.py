@@ -151,6 +151,21 @@ def test_memory_does_not_grow_with_clips(files: dict[str, Path], name: str) -> N
     assert used[-1] - used[0] < 1024, f"{used} MiB: transcode to a width of 16's multiple with tools/transcode.py"
 
 
+@pytest.mark.parametrize("arch", ["rny002_gsm", "small_gsm"])
+def test_a_recorded_trunk_is_the_plain_one(arch: str) -> None:
+    from e2espot.inference import InferenceOptions, score_frames
+    from e2espot.models import Spotter, SpotterSpec
+
+    torch.manual_seed(0)
+    spec = SpotterSpec(feature_arch=arch, temporal_arch="gru", classes=("PASS", "DRIVE"))
+    spotter = Spotter(spec).eval().to(GPU)
+    frames = torch.randint(0, 256, (700, 224, 398, 3), dtype=torch.uint8)
+    plain, recorded = (
+        score_frames(spotter, frames.split(64), 700, InferenceOptions(cuda_graphs=graphs)) for graphs in (False, True)
+    )
+    np.testing.assert_allclose(plain, recorded, atol=2e-3)
+
+
 def test_training_and_inference_through_the_command_lines(tmp_path: Path) -> None:
     for seed, name in enumerate("ab"):
         write_game(tmp_path / "data" / "toy" / name, seed)

@@ -1,0 +1,97 @@
+"""A trunk's steady state as one CUDA graph.
+
+A piece of a match is some three hundred small kernels, and at 224p a fast GPU is done with one before the CPU
+has asked for the next. Once every place keeps as many frames as it ever will, a piece is always the same
+kernels on the same shapes: they are recorded once and asked for together from then on.
+
+A graph reads and writes fixed memory. So what is kept from piece to piece lies in memory of its own, and the
+graph's last act is to copy what it kept there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from e2espot.models.streaming import TrunkStream
+
+
+class Replay(Protocol):
+    """Recorded work."""
+
+    def replay(self) -> None:
+        """Do it again, on the same memory."""
+
+
+Record = Callable[[Callable[[], None]], Replay]
+"""Runs a function once, recording what it does."""
+
+
+def record_on_cuda(work: Callable[[], None]) -> Replay:
+    """A CUDA graph of ``work``, which has run before with the same shapes."""
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        work()
+    recorded: Any = graph
+    return recorded  # type: ignore[no-any-return]
+
+
+class GraphedTrunk:
+    """A ``TrunkStream`` that replays its steady state; pieces of another length take the plain road.
+
+    Args:
+        stream: Fresh or in use.
+        record: How work is recorded.
+    """
+
+    def __init__(self, stream: TrunkStream, record: Record = record_on_cuda) -> None:
+        self._stream, self._record = stream, record
+        self._replay: Replay | None = None
+        self._steady = 0
+        self._own: list[Tensor] = []
+
+    def push(self, frames_TCHW: Tensor) -> Tensor:
+        """See ``TrunkStream.push``."""
+        if self._replay is not None and frames_TCHW.shape == self._input.shape:
+            self._at_home()
+            self._input.copy_(frames_TCHW)
+            self._replay.replay()
+            return self._output.clone()
+        features_TD = self._stream.push(frames_TCHW)
+        # As many out as in, twice: nothing grows any more, and the library has chosen its kernels.
+        self._steady = self._steady + 1 if len(features_TD) == len(frames_TCHW) else 0
+        if self._replay is None and self._steady >= 2:
+            self._learn(frames_TCHW)
+        return features_TD
+
+    def _learn(self, frames_TCHW: Tensor) -> None:
+        """Record a push; what is kept afterwards is what was kept before."""
+        self._input = frames_TCHW.clone()
+        places = [place for place in self._stream.places if place.kept is not None]
+        before = [place.kept.clone() for place in places if place.kept is not None]
+        self._own = [kept.clone() for kept in before]
+        for place, own in zip(places, self._own, strict=True):
+            place.kept = own
+
+        def piece() -> None:
+            self._output = self._stream.push(self._input)
+            for place, own in zip(places, self._own, strict=True):
+                assert place.kept is not None
+                own.copy_(place.kept)
+                place.kept = own
+
+        self._places = places
+        self._replay = self._record(piece)
+        for own, kept in zip(self._own, before, strict=True):
+            own.copy_(kept)
+
+    def _at_home(self) -> None:
+        """A plain push has left what it kept elsewhere: bring it to where the graph reads it."""
+        for place, own in zip(self._places, self._own, strict=True):
+            if place.kept is not own and place.kept is not None:
+                own.copy_(place.kept)
+                place.kept = own
