@@ -202,10 +202,12 @@ class _Features:
         stream, self._halo = TrunkStream(spotter.backbone, self._dtype), spotter.halo
         self._stream = GraphedTrunk(stream) if options.cuda_graphs and self._device.type == "cuda" else stream
         self._piece_len = options.piece_len or _piece_len(self._device)
+        self._crop_dim = spotter.spec.crop_dim
         self._shape_HWC: tuple[int, ...] | None = None
 
     def add(self, chunk_THWC: Tensor) -> Iterator[Tensor]:
         """Features that can be told after the next frames."""
+        chunk_THWC = centre_crop(chunk_THWC, self._crop_dim)
         if self._shape_HWC is None:
             self._shape_HWC = tuple(chunk_THWC.shape[1:])
             yield from self._push(self._nothing())
@@ -226,6 +228,14 @@ class _Features:
         """Normalised zeros, in the channels-last memory of ``normalise``."""
         assert self._shape_HWC is not None
         return torch.zeros(self._halo, *self._shape_HWC, dtype=self._dtype, device=self._device).movedim(-1, 1)
+
+
+def centre_crop(frames_THWC: Tensor, crop_dim: int) -> Tensor:
+    """The square of side ``crop_dim`` in the middle; the whole frame for 0."""
+    if not crop_dim:
+        return frames_THWC
+    top, left = (round((extent - crop_dim) / 2) for extent in frames_THWC.shape[1:3])
+    return frames_THWC[:, top : top + crop_dim, left : left + crop_dim]
 
 
 def _piece_len(device: torch.device) -> int:

@@ -1,8 +1,10 @@
 """One pass over chunks gives what the whole video at once gives."""
 
+import dataclasses
 import weakref
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 import torch
 
@@ -45,6 +47,44 @@ def test_pieces_equal_the_whole_video(arch: str) -> None:
             pieces = torch.cat([stream.push(piece) for piece in frames.split(piece_len)])
             assert pieces.shape == whole.shape
             assert ((pieces - whole).abs().max() / whole.abs().max()) < 1e-6, piece_len
+
+
+@pytest.mark.parametrize("arch", ["rn18_gsm", "rn18_tsm", "rn50"])
+def test_pieces_equal_the_whole_video_in_resnets(arch: str) -> None:
+    spotter = spotter_of(arch).double()
+    halo = spotter.halo
+    frames = torch.randn(9 + 2 * halo, 3, 32, 32, dtype=torch.float64)
+    frames[:halo] = frames[9 + halo :] = 0
+    with torch.inference_mode():
+        whole = spotter.features(frames[None]).features_BTD[0, halo : halo + 9]
+        for piece_len in (2, 7):
+            stream = TrunkStream(spotter.backbone, torch.float64)
+            pieces = torch.cat([stream.push(piece) for piece in frames.split(piece_len)])
+            assert ((pieces - whole).abs().max() / whole.abs().max()) < 1e-6, piece_len
+
+
+@pytest.mark.parametrize("arch", ["rny002", "rn18", "small"])
+def test_a_match_in_brightness_is_the_whole_video_too(arch: str) -> None:
+    spotter = Spotter(dataclasses.replace(spotter_of("rny002").spec, feature_arch=arch, modality="gray")).eval()
+    frames = torch.randint(0, 256, (5, 48, 64, 3), dtype=torch.uint8)
+    gray = frames.float() @ torch.tensor((0.2989, 0.587, 0.114))
+    with torch.inference_mode():
+        told = torch.cat(list(stream_features(spotter, [frames], OPTIONS)))
+        whole = spotter.features(normalise(frames)[None]).features_BTD[0]
+        torch.testing.assert_close(told, whole, rtol=1e-3, atol=1e-3)
+        colourless = spotter.features(normalise(gray[..., None].expand(frames.shape))[None]).features_BTD[0]
+    if arch != "small":  # whose luma is taken after the normalisation of each colour
+        torch.testing.assert_close(told, colourless, rtol=1e-3, atol=1e-3)
+
+
+def test_the_middle_of_the_frame_is_what_a_cropping_spotter_sees() -> None:
+    whole = spotter_of("rny002")
+    cropping = Spotter(dataclasses.replace(whole.spec, crop_dim=40)).eval()
+    cropping.load_state_dict(whole.state_dict())
+    frames = torch.randint(0, 256, (5, 48, 64, 3), dtype=torch.uint8)
+    assert np.array_equal(
+        score_frames(cropping, [frames], 5, OPTIONS), score_frames(whole, [frames[:, 4:44, 12:52]], 5, OPTIONS)
+    )
 
 
 @pytest.mark.parametrize("arch", ARCHS)

@@ -1,12 +1,9 @@
-"""From pictures to one feature vector a frame: RegNetY as E2E-Spot uses it, and a small trunk for laptops.
+"""From pictures to one feature vector a frame: trunks by name, and a small one for laptops.
 
 Shapes: B clips, T frames, C channels, H height, W width, D features, N = B * T.
 """
 
 from __future__ import annotations
-
-import logging
-from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,80 +11,17 @@ from torch.nn import functional
 
 from e2espot.errors import ConfigurationError
 from e2espot.models.gate_shift import ShiftedConv
+from e2espot.models.image_networks import TIMM_NAMES, TORCHVISION_NAMES, RegNet, ResNet
+from e2espot.models.trunk import LUMA, Backbone, FrameFeatures
 
-_LOG = logging.getLogger(__name__)
+__all__ = ["FEATURE_ARCHS", "Backbone", "FrameFeatures", "RegNet", "ResNet", "SmallTrunk", "build_backbone"]
 
-_TIMM_NAMES = {"rny002": "regnety_002", "rny008": "regnety_008"}
 _SHIFTS = ("", "_tsm", "_gsm")
-FEATURE_ARCHS = tuple(f"{name}{shift}" for name in (*_TIMM_NAMES, "small") for shift in _SHIFTS)
+FEATURE_ARCHS = tuple(f"{name}{shift}" for name in (*TIMM_NAMES, *TORCHVISION_NAMES, "small") for shift in _SHIFTS)
 """What ``-m`` accepts."""
-
-
-class FrameFeatures(NamedTuple):
-    """What a backbone makes of a batch of clips."""
-
-    features_BTD: Tensor
-    """One vector a frame."""
-    heat_BTHW: Tensor | None
-    """Logits over places of where the ball is, at an eighth of the picture; None where the trunk has no such map."""
-
-
-class Backbone(nn.Module):
-    """Base of the trunks: knows its feature width and how far it looks to each side in time."""
-
-    feature_dim: int
-
-    @property
-    def halo(self) -> int:
-        """Frames to each side that can influence a frame's feature, from the layers themselves."""
-        return sum(layer.halo for layer in self.modules() if isinstance(layer, ShiftedConv))
-
-    def _tell_num_frames(self, num_frames: int) -> None:
-        for layer in self.modules():
-            if isinstance(layer, ShiftedConv):
-                layer.num_frames = num_frames
-
-
-class RegNet(Backbone):
-    """timm's RegNetY with global average pooling; a shift in front of ``conv1`` of every block.
-
-    Source: E2E-Spot, section 3.1 (Hong et al., ECCV 2022). Parameter names below ``_features``
-    are E2E-Spot's, so its weights load by name.
-    """
-
-    def __init__(self, feature_arch: str, *, pretrained: bool) -> None:
-        super().__init__()
-        name, _, shift = feature_arch.partition("_")
-        network = _timm_regnet(_TIMM_NAMES[name], pretrained=pretrained)
-        self.feature_dim = int(network.num_features)
-        if shift:
-            for stage in (network.s1, network.s2, network.s3, network.s4):
-                for block in stage.children():
-                    block.conv1 = ShiftedConv(block.conv1, block.conv1.conv.in_channels, shift)
-        self._features: nn.Module = network
-
-    def forward(self, frames_BTCHW: Tensor) -> FrameFeatures:
-        """Normalised float frames -> features; no heat map."""
-        clips, num_frames = frames_BTCHW.shape[:2]
-        self._tell_num_frames(num_frames)
-        x = frames_BTCHW.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        return FrameFeatures(self._features(x).unflatten(0, (clips, num_frames)), None)
-
-
-def _timm_regnet(name: str, *, pretrained: bool) -> Any:
-    import timm
-
-    if pretrained:
-        try:
-            return timm.create_model(name, pretrained=True, num_classes=0)
-        except Exception as error:
-            _LOG.warning(
-                "no ImageNet weights for %s (%s); starting from random weights. Connect to huggingface.co once, "
-                "or give a run with --init_from",
-                name,
-                str(error).splitlines()[0] if str(error) else type(error).__name__,
-            )
-    return timm.create_model(name, pretrained=False, num_classes=0)
+_CHOICES = f"choose from {', '.join(FEATURE_ARCHS)}"
+MODALITIES = ("rgb", "gray")
+"""What a trunk may see: colour or brightness."""
 
 
 class _ConvNorm(nn.Sequential):
@@ -126,15 +60,16 @@ class SmallTrunk(Backbone):
     Args:
         shift: ``gsm``, ``tsm`` or empty.
         single_frame: Leave the motion channels at zero (a control that must see no motion).
+        gray: See brightness where the colours would be.
     """
 
     WIDTHS = (24, 48, 96)
     NUM_MAPS = 4
 
-    def __init__(self, shift: str, *, single_frame: bool = False) -> None:
+    def __init__(self, shift: str, *, single_frame: bool = False, gray: bool = False) -> None:
         super().__init__()
         stem, middle, deep = self.WIDTHS
-        self.single_frame = single_frame
+        self.single_frame, self.gray = single_frame, gray
         self.stem = _ConvNorm(5, stem, 7, 4)
         self.down1 = _ConvNorm(stem, middle, 3, 2)
         self.block1 = _Block(middle, shift)
@@ -183,6 +118,8 @@ class SmallTrunk(Backbone):
         dtype = torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else frames_BTCHW.dtype
         out = torch.zeros(clips, num_frames, height, width, 5, dtype=dtype, device=device)
         pixels = frames_BTCHW.detach().movedim(2, -1)
+        if self.gray:
+            pixels = functional.linear(pixels, torch.tensor([LUMA] * 3, dtype=pixels.dtype, device=device))
         out[..., :3] = pixels
         if not self.single_frame:
             # A product with thirds: a mean over a last axis of three is several times slower.
@@ -216,17 +153,25 @@ def pool_by_attention(x_NCHW: Tensor, maps_NMHW: Tensor) -> Tensor:
         return torch.cat((pooled, centres, sharpness), dim=2).flatten(1)
 
 
-def build_backbone(feature_arch: str, *, pretrained: bool = False, single_frame: bool = False) -> Backbone:
+def build_backbone(
+    feature_arch: str, *, pretrained: bool = False, single_frame: bool = False, modality: str = "rgb"
+) -> Backbone:
     """Trunk by E2E-Spot's name, ``rny002_gsm`` and its kin, or ``small_gsm``.
 
     Raises:
-        ConfigurationError: unknown name.
+        ConfigurationError: unknown name or modality.
     """
+    if modality not in MODALITIES:
+        raise ConfigurationError(f"unknown modality {modality!r}; choose from {', '.join(MODALITIES)}")
+    gray = modality == "gray"
+    if feature_arch.startswith("convnextt"):
+        raise ConfigurationError(f"{feature_arch} is not supported: it has no proof of parity yet; {_CHOICES}")
     if feature_arch not in FEATURE_ARCHS:
-        raise ConfigurationError(f"unknown feature_arch {feature_arch!r}; choose from {', '.join(FEATURE_ARCHS)}")
+        raise ConfigurationError(f"unknown feature_arch {feature_arch!r}; {_CHOICES}")
     name, _, shift = feature_arch.partition("_")
     if name == "small":
-        return SmallTrunk(shift, single_frame=single_frame)
+        return SmallTrunk(shift, single_frame=single_frame, gray=gray)
     if single_frame:
         raise ConfigurationError(f"single_frame belongs to the small trunk; for {name} leave out the shift suffix")
-    return RegNet(feature_arch, pretrained=pretrained)
+    trunk = RegNet if name in TIMM_NAMES else ResNet
+    return trunk(feature_arch, pretrained=pretrained, gray=gray)

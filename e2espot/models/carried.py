@@ -5,6 +5,8 @@ Shapes: T = frames of a piece, C channels, H height, W width; f channels take pa
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -65,7 +67,7 @@ class Delay:
 
 
 class CarriedGate:
-    """A gate shift and the 1x1 convolution behind it, piece by piece.
+    """A gate shift and the convolution behind it, piece by piece.
 
     A CPU's matrix units want sixteen results at a time, a gate has two, and slices by channels are taken
     one number at a time. So the maps of two neighbouring places come out of one convolution, and what
@@ -85,11 +87,10 @@ class CarriedGate:
             self._norm = FusedConv(_norm_as_conv(gate), "relu", dtype)
             self._maps = FusedConv(_map_pairs(gate), dtype=dtype)
             self._sums = FusedConv(_sum_pairs(gate), "tanh", dtype)
-            self._main = FusedConv(_conv(weight, conv.bias), act, dtype)
+            self._main = FusedConv(_conv(weight, conv.bias, conv.padding, conv.stride), act, dtype)
             # Few channels: a convolution of what is exchanged is cheaper than writing it into every fourth number.
-            thin = gate.fold < _WIDE
-            given = _exchange_along_time(weight[:, : gate.fold])
-            self._exchange = FusedConv(given, dtype=dtype) if thin else None
+            thin = gate.fold < _WIDE and conv.kernel_size == conv.stride == (1, 1)
+            self._exchange = FusedConv(_exchange_along_time(weight[:, : gate.fold]), dtype=dtype) if thin else None
 
     def __call__(self, x_TCHW: Tensor) -> tuple[Tensor | None, list[Tensor]]:
         """Output for the frames that can be told now, if any, and the input of those frames."""
@@ -147,9 +148,7 @@ def _as_frames(picture_1CTP: Tensor, shape: torch.Size) -> Tensor:
     return frames
 
 
-def _conv(
-    weight: Tensor, bias: Tensor | None, padding: tuple[int, int] = (0, 0), stride: tuple[int, int] = (1, 1)
-) -> nn.Conv2d:
+def _conv(weight: Tensor, bias: Tensor | None, padding: Any = (0, 0), stride: Any = (1, 1)) -> nn.Conv2d:
     outside, inside, height, width = weight.shape
     conv = nn.Conv2d(inside, outside, (height, width), stride, padding, bias=bias is not None)
     conv.weight = nn.Parameter(weight.detach().clone(), requires_grad=False)

@@ -2,7 +2,7 @@
 
 Source: Sudhakaran, Escalera, Lanz, "Gate-Shift Networks for Video Action Recognition",
 CVPR 2020, as placed by E2E-Spot (Hong et al., ECCV 2022) in front of the first
-1x1 convolution of every RegNet block.
+convolution of every RegNet or ResNet block.
 """
 
 from __future__ import annotations
@@ -51,8 +51,25 @@ class GateShift(nn.Module):
             Features of the same shape.
         """
         part, rest = x_NCHW.split((self.fold, x_NCHW.shape[1] - self.fold), dim=1)
-        mixed = (part + self.exchange(part, num_frames))[:, self.order]
-        return torch.cat((mixed, rest), dim=1)
+        if self.training:
+            mixed = part + self.exchange(part, num_frames)
+        else:
+            mixed = self._by_definition(part.unflatten(0, (-1, num_frames)).transpose(1, 2).contiguous())
+        return torch.cat((mixed[:, self.order], rest), dim=1)
+
+    def _by_definition(self, part_BCTHW: Tensor) -> Tensor:
+        """The shifted fold, ``NCHW``, by a 3-D convolution and in the order of the paper's sums.
+
+        Slower than :meth:`exchange`, but E2E-Spot's to the last bit: deep trunks can blow up rounding.
+        """
+        half = self.fold // 2
+        gates = torch.tanh(self.conv3D(functional.relu(self.bn(part_BCTHW))))
+        gated = part_BCTHW * gates.repeat_interleave(half, dim=1)
+        first, second = gated.split(half, dim=1)
+        later = functional.pad(first[:, :, 1:], (0, 0, 0, 0, 0, 1))
+        earlier = functional.pad(second[:, :, :-1], (0, 0, 0, 0, 1, 0))
+        mixed = torch.cat((later, earlier), dim=1) + (part_BCTHW - gated)
+        return mixed.transpose(1, 2).flatten(0, 1)
 
     def exchange(self, part_NCHW: Tensor, num_frames: int) -> Tensor:
         """What the fold's channels gain from their neighbours less what they give away, before the interleave.
@@ -112,10 +129,10 @@ class GateShift(nn.Module):
         pair = torch.eye(2, dtype=weight.dtype, device=weight.device)
         return pair.repeat_interleave(self.fold // 2, dim=0)[:, :, None, None]
 
-    def folded_into(self, weight_OC11: Tensor) -> Tensor:
-        """Weights of a 1x1 convolution behind the shift, so that it takes the channels in their old order."""
+    def folded_into(self, weight_OCHW: Tensor) -> Tensor:
+        """Weights of a convolution behind the shift, so that it takes the channels in their old order."""
         back = torch.argsort(self.order)
-        return torch.cat((weight_OC11[:, back], weight_OC11[:, self.fold :]), dim=1)
+        return torch.cat((weight_OCHW[:, back], weight_OCHW[:, self.fold :]), dim=1)
 
 
 def _shift(x_BTCHW: Tensor, half: int) -> Tensor:
@@ -173,6 +190,11 @@ class ShiftedConv(nn.Module):
 
     ``num_frames`` is set by the backbone before each pass: blocks of other libraries call
     their layers with one argument only.
+
+    Args:
+        net: The convolution, alone or with what comes behind it.
+        channels: Channels that come in.
+        kind: ``gsm`` or ``tsm``.
     """
 
     def __init__(self, net: nn.Module, channels: int, kind: str) -> None:
@@ -181,15 +203,32 @@ class ShiftedConv(nn.Module):
         self.gsm: nn.Module = GateShift(math.ceil(channels // 4 / 4) * 4) if kind == "gsm" else TemporalShift(channels)
         self.halo = HALO if kind == "gsm" else 1
         self.num_frames = 1
+        self.moves_shortcut = False
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        """Shift, then convolve."""
-        if isinstance(self.gsm, GateShift):
+        """Shift, then convolve; only convolve where the shift stands before the whole block."""
+        if self.training and isinstance(self.gsm, GateShift):
             return self._gated(self.gsm, x_NCHW)
+        if self.moves_shortcut:
+            return self.net(x_NCHW)  # type: ignore[no-any-return]
         return self.net(self.gsm(x_NCHW, self.num_frames))  # type: ignore[no-any-return]
 
+    def stand_before(self, block: nn.Module) -> None:
+        """Shift what goes into the whole of ``block``, its shortcut included.
+
+        E2E-Spot's shift without gates works in place, so its shortcut carries shifted channels
+        too; the one place before both is the block's door.
+        """
+        self.moves_shortcut = True
+        block.register_forward_pre_hook(self._shift_input)
+
+    def _shift_input(self, _block: nn.Module, inputs: tuple[Tensor]) -> Tensor:
+        return self.gsm(inputs[0], self.num_frames)  # type: ignore[no-any-return]
+
     def parts(self) -> tuple[nn.Conv2d, nn.Module]:
-        """The 1x1 convolution, and what comes behind it."""
+        """The convolution, and what comes behind it."""
+        if isinstance(self.net, nn.Conv2d):
+            return self.net, nn.Identity()
         if isinstance(self.net, nn.Sequential):
             return self.net[0], nn.Sequential(*list(self.net)[1:])  # type: ignore[return-value]
         return self.net.conv, self.net.bn  # type: ignore[return-value]
@@ -198,10 +237,11 @@ class ShiftedConv(nn.Module):
         """``conv(shift(x)) = conv'(x) + conv''(exchange(x))``: the shifted picture is never put together.
 
         The interleave goes into the columns of the weights, and only the fold, a quarter of
-        the channels, is ever copied.
+        the channels, is ever copied. The sums come in another order, so this is for training.
         """
         conv, behind = self.parts()
         weight = gate.folded_into(conv.weight)
         gained = gate.exchange(_first_channels(x_NCHW, gate.fold), self.num_frames)
-        out = functional.conv2d(x_NCHW, weight, conv.bias) + functional.conv2d(gained, weight[:, : gate.fold])
+        out = functional.conv2d(x_NCHW, weight, conv.bias, conv.stride, conv.padding)
+        out = out + functional.conv2d(gained, weight[:, : gate.fold], None, conv.stride, conv.padding)
         return behind(out)  # type: ignore[no-any-return]

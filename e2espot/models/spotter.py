@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from e2espot.clips.changes import IMAGENET_MEAN, IMAGENET_STD
 from e2espot.errors import CheckpointError, ConfigurationError
@@ -16,6 +17,9 @@ from e2espot.events import LabelSet
 from e2espot.models.backbones import FrameFeatures, build_backbone
 from e2espot.models.heads import build_head
 from e2espot.timeline import parse_fps
+
+TRUNK_ONLY = "e2espot_trunk"
+"""Key of the metadata of a weights file that holds a trunk without a head."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +40,10 @@ class SpotterSpec:
     """Width of the frames the network sees, in pixels."""
     height: int = 224
     """Height of the frames the network sees, in pixels."""
+    crop_dim: int = 0
+    """Side of the square in the middle of the frame that the network sees, in pixels; 0 for the whole frame."""
+    modality: str = "rgb"
+    """What the network sees of it: rgb or gray."""
     single_frame: bool = False
     """Whether the small trunk is blind to motion (a control)."""
 
@@ -53,11 +61,10 @@ class Spotter(nn.Module):
         self.spec = spec
         self.label_set = LabelSet(spec.classes)
         self.fps = parse_fps(spec.fps)
-        self.backbone = build_backbone(spec.feature_arch, pretrained=pretrained, single_frame=spec.single_frame)
+        self.backbone = build_backbone(
+            spec.feature_arch, pretrained=pretrained, single_frame=spec.single_frame, modality=spec.modality
+        )
         self.head = build_head(spec.temporal_arch, self.backbone.feature_dim, len(spec.classes) + 1)
-        for layer in self.modules():
-            if isinstance(layer, nn.Conv2d):
-                layer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
     def halo(self) -> int:
@@ -74,8 +81,23 @@ class Spotter(nn.Module):
             return self.head(features_BTD.float())  # type: ignore[no-any-return]
 
     def forward(self, frames_BTCHW: Tensor) -> Tensor:
-        """Normalised float frames -> ``logits_BTK``, K = 1 + classes."""
-        return self.logits(self.features(frames_BTCHW).features_BTD)
+        """Normalised float frames -> ``logits_BTK``, K = 1 + classes.
+
+        A clip shorter than ``clip_len`` is followed by empty frames where E2E-Spot does so: a shift
+        tells them from the end of a clip. Those beyond the halo could change nothing.
+        """
+        num_frames = frames_BTCHW.shape[1]
+        if self.backbone.pads_short_clips:
+            empty = max(0, min(self.halo, self.spec.clip_len - num_frames))
+            frames_BTCHW = functional.pad(frames_BTCHW, (0,) * 7 + (empty,))
+        return self.logits(self.features(frames_BTCHW).features_BTD[:, :num_frames])
+
+
+def lay_out_for_training(spotter: Spotter) -> None:
+    """Put the weights of convolutions into channels-last memory, as the frames are."""
+    for layer in spotter.modules():
+        if isinstance(layer, nn.Conv2d):
+            layer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def normalise(frames: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -91,12 +113,21 @@ def normalise(frames: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
 
 def save_spotter(path: Path, state: dict[str, Tensor], spec: SpotterSpec) -> None:
     """Write weights and spec to one safetensors file, whole or not at all."""
+    _save(path, state, {"e2espot": json.dumps(asdict(spec))})
+
+
+def save_trunk(path: Path, state: dict[str, Tensor], feature_arch: str) -> None:
+    """Write a trunk without a head, to start training from; whole or not at all."""
+    _save(path, state, {TRUNK_ONLY: feature_arch})
+
+
+def _save(path: Path, state: dict[str, Tensor], metadata: dict[str, str]) -> None:
     from safetensors.torch import save
 
     from e2espot.formats.atomic import write_atomically
 
     tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
-    write_atomically(path, save(tensors, metadata={"e2espot": json.dumps(asdict(spec))}))
+    write_atomically(path, save(tensors, metadata=metadata))
 
 
 def load_spotter(path: str | Path, device: str | torch.device = "cpu") -> Spotter:
@@ -105,9 +136,7 @@ def load_spotter(path: str | Path, device: str | torch.device = "cpu") -> Spotte
     Raises:
         CheckpointError: nothing there, damaged, or not written by this package.
     """
-    file = Path(path)
-    if file.is_dir():
-        file = file / "best.safetensors"
+    file = weights_file(path)
     spec, state = read_weights(file)
     spotter = Spotter(spec)
     try:
@@ -119,24 +148,37 @@ def load_spotter(path: str | Path, device: str | torch.device = "cpu") -> Spotte
     return spotter.eval().to(device)
 
 
+def weights_file(path: str | Path) -> Path:
+    """The weights of a run folder, or the file itself.
+
+    Raises:
+        CheckpointError: neither, or another package's.
+    """
+    path = Path(path)
+    file = path / "best.safetensors" if path.is_dir() else path
+    foreign = path.is_dir() and not file.is_file() and ((path / "config.json").is_file() or any(path.glob("*.pt")))
+    if foreign or file.suffix in (".pt", ".pth", ".tar", ".bin", ".ckpt"):
+        raise CheckpointError(
+            f"{path}: weights of another package; first run: python tools/convert.py checkpoint SRC DST"
+        )
+    if not file.is_file():
+        raise CheckpointError(
+            f"{file}: no such weights file; give a run folder made by tools/train.py or a .safetensors file"
+        )
+    return file
+
+
 def read_weights(file: Path) -> tuple[SpotterSpec, dict[str, Tensor]]:
     """Spec and tensors of a weights file; nothing in it is executed.
 
     Raises:
         CheckpointError: as :func:`load_spotter`.
     """
-    from safetensors import SafetensorError, safe_open
-
-    if not file.is_file():
+    metadata, state = read_tensors(file)
+    if TRUNK_ONLY in metadata:
         raise CheckpointError(
-            f"{file}: no such weights file; give a run folder made by tools/train.py or a .safetensors file"
+            f"{file}: holds the trunk {metadata[TRUNK_ONLY]} without a head; start training from it with --init_from"
         )
-    try:
-        with safe_open(str(file), framework="pt") as handle:
-            metadata: dict[str, Any] = handle.metadata() or {}
-            state = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{file}: not a readable safetensors file ({error})") from None
     try:
         fields = json.loads(metadata["e2espot"])
         return SpotterSpec(**{**fields, "classes": tuple(fields["classes"])}), state
@@ -144,15 +186,38 @@ def read_weights(file: Path) -> tuple[SpotterSpec, dict[str, Tensor]]:
         raise CheckpointError(f"{file}: carries no e2espot description ({error!r}); convert it first") from None
 
 
+def read_tensors(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Metadata and tensors of a safetensors file.
+
+    Raises:
+        CheckpointError: missing or damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(weights_file(file)), framework="pt") as handle:
+            state = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118
+            return handle.metadata() or {}, state
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{file}: not a readable safetensors file ({error})") from None
+
+
 def adopt_weights(spotter: Spotter, state: dict[str, Tensor]) -> tuple[int, int]:
     """Copy every tensor of ``state`` that fits by name and shape; return (copied, left fresh).
+
+    A trunk with shifts takes the weights of one without: the shifts alone are left as they are.
 
     Raises:
         ConfigurationError: nothing fits.
     """
     own = spotter.state_dict()
-    fitting = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
-    if not fitting:
+    given = {name.replace(".net.", "."): value for name, value in state.items()}
+    fitting = {
+        name: given[name.replace(".net.", ".")]
+        for name, value in own.items()
+        if getattr(given.get(name.replace(".net.", ".")), "shape", None) == value.shape
+    }
+    if not any(name.startswith("backbone.") and value.ndim > 1 for name, value in fitting.items()):
         raise ConfigurationError("none of the given weights fits this network; choose the same feature_arch")
     spotter.load_state_dict({**own, **fitting})
     return len(fitting), len(own) - len(fitting)

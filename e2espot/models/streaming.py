@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from e2espot.models.backbones import Backbone, RegNet, SmallTrunk, at_least_fp32, pool_by_attention
+from e2espot.models.backbones import Backbone, RegNet, ResNet, SmallTrunk, at_least_fp32, pool_by_attention
 from e2espot.models.carried import Carried, CarriedGate, Delay
 from e2espot.models.fused import Act, FusedConv
 from e2espot.models.gate_shift import GateShift, ShiftedConv
@@ -33,9 +33,11 @@ class TrunkStream:
     def __init__(self, backbone: Backbone, dtype: torch.dtype) -> None:
         """A copy of ``backbone`` ready for a new match, in ``dtype``."""
         trunk = folded(backbone)
-        self._trunk: _RegNetStream | _SmallStream = (
-            _SmallStream(trunk, dtype) if isinstance(trunk, SmallTrunk) else _RegNetStream(trunk, dtype)
-        )
+        self._trunk: _RegNetStream | _ResNetStream | _SmallStream
+        if isinstance(trunk, SmallTrunk):
+            self._trunk = _SmallStream(trunk, dtype)
+        else:
+            self._trunk = _ResNetStream(trunk, dtype) if isinstance(trunk, ResNet) else _RegNetStream(trunk, dtype)
         self._dtype = dtype
 
     def push(self, frames_TCHW: Tensor) -> Tensor:
@@ -73,6 +75,7 @@ class _Shifted:
             full = self.carried.with_before(x_TCHW)
             mixed = self._plain_shift.gsm(full, len(full))[self.carried.halo : len(full) - self.carried.halo]
             out = self._conv(mixed.contiguous(memory_format=torch.channels_last))
+            told = [mixed] if self._plain_shift.moves_shortcut else told
         self.carried.keep(x_TCHW)
         return out, told
 
@@ -85,7 +88,7 @@ class _RegNetStream:
     def __init__(self, trunk: Backbone, dtype: torch.dtype) -> None:
         assert isinstance(trunk, RegNet)
         network: Any = trunk._features
-        self._dim = trunk.feature_dim
+        self._dim, self._as_input = trunk.feature_dim, trunk.as_input
         self._stem = FusedConv(*_conv_and_act(network.stem), dtype)
         stages = (network.s1, network.s2, network.s3, network.s4)
         self._blocks = [_RegNetBlock(block, dtype) for stage in stages for block in stage.children()]
@@ -93,7 +96,7 @@ class _RegNetStream:
         self.places = [block.conv1.carried for block in self._blocks]
 
     def push(self, x_TCHW: Tensor) -> Tensor:
-        x = self._stem(x_TCHW)
+        x = self._stem(self._as_input(x_TCHW))
         for block in self._blocks:
             told = block.push(x)
             if told is None:
@@ -129,6 +132,50 @@ class _RegNetBlock:
         """One factor a frame and channel, ``(T, C, 1, 1)``."""
         squeezed = functional.linear(x_TCHW.mean((2, 3)), *self._squeeze).relu_()
         return functional.linear(squeezed, *self._excite).sigmoid_()[:, :, None, None]
+
+
+class _ResNetStream:
+    """A ResNet, block by block."""
+
+    places: list[Carried | Delay]
+
+    def __init__(self, trunk: ResNet, dtype: torch.dtype) -> None:
+        network: Any = trunk._features
+        self._dim, self._as_input, self._pool = trunk.feature_dim, trunk.as_input, network.maxpool
+        self._stem = FusedConv(*_conv_and_act(network.conv1), dtype)
+        self._blocks = [_ResNetBlock(block, dtype) for stage in trunk.stages() for block in stage.children()]
+        self.places = [block.conv1.carried for block in self._blocks]
+
+    def push(self, x_TCHW: Tensor) -> Tensor:
+        x = self._pool(self._stem(self._as_input(x_TCHW)))
+        for block in self._blocks:
+            told = block.push(x)
+            if told is None:
+                return x_TCHW.new_empty(0, self._dim)
+            x = told
+        features: Tensor = x.mean((2, 3))
+        return features
+
+
+class _ResNetBlock:
+    """(Shift), two or three convolutions, and the shortcut around them."""
+
+    def __init__(self, block: Any, dtype: torch.dtype) -> None:
+        deep = hasattr(block, "conv3")
+        self.conv1 = _Shifted(block.conv1, dtype)
+        self._conv2 = FusedConv(*_conv_and_act(block.conv2), dtype) if deep else None
+        self._last = FusedConv(_parts(block.conv3 if deep else block.conv2)[0], "relu", dtype)
+        self._downsample = None if block.downsample is None else FusedConv(block.downsample[0], dtype=dtype)
+
+    def push(self, x_TCHW: Tensor) -> Tensor | None:
+        mixed, told = self.conv1(x_TCHW)
+        if mixed is None:
+            return None
+        if self._conv2 is not None:
+            mixed = self._conv2(mixed)
+        if self._downsample is not None:
+            told = [self._downsample(piece) for piece in told]
+        return self._last.add_to(torch.cat(told) if len(told) > 1 else told[0], mixed)
 
 
 class _SmallStream:
@@ -215,6 +262,8 @@ def _dense(conv: nn.Conv2d, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
 def folded(backbone: Backbone) -> Backbone:
     """A copy whose batch norms behind convolutions are part of them; the same function, in evaluation mode."""
     from timm.layers import ConvNormAct
+    from torchvision.models.resnet import BasicBlock, Bottleneck
+    from torchvision.models.resnet import ResNet as TorchvisionResNet
 
     trunk = copy.deepcopy(backbone).eval()
     for layer in trunk.modules():
@@ -224,4 +273,21 @@ def folded(backbone: Backbone) -> Backbone:
         if isinstance(layer, nn.Sequential) and len(layer) > 1 and isinstance(layer[1], nn.BatchNorm2d):
             layer[0] = fuse_conv_bn_eval(layer[0], layer[1])  # type: ignore[type-var]
             layer[1] = nn.Identity()
+        if isinstance(layer, TorchvisionResNet | BasicBlock | Bottleneck):
+            _fold_resnet(layer)
     return trunk
+
+
+def _fold_resnet(layer: Any) -> None:
+    """Norm and ReLU of a ResNet's stem or block go to the convolution in front of them."""
+    for number in range(1, 4):
+        conv, bn = getattr(layer, f"conv{number}", None), getattr(layer, f"bn{number}", None)
+        if conv is None or bn is None:
+            continue
+        shifted = isinstance(conv, ShiftedConv)
+        both = nn.Sequential(fuse_conv_bn_eval(conv.net if shifted else conv, bn), nn.ReLU())
+        if shifted:
+            conv.net = both
+        else:
+            setattr(layer, f"conv{number}", both)
+        setattr(layer, f"bn{number}", nn.Identity())

@@ -21,7 +21,7 @@ from e2espot.clips.sampler import ClipSampler
 from e2espot.errors import CheckpointError, ConfigurationError
 from e2espot.events import LabelSet
 from e2espot.formats.soccernet import label_set_named
-from e2espot.models.spotter import Spotter, SpotterSpec, adopt_weights, read_weights
+from e2espot.models.spotter import Spotter, SpotterSpec, adopt_weights, lay_out_for_training, read_tensors
 from e2espot.precision import compute_dtype, keep_freed_memory
 from e2espot.timeline import parse_fps
 from e2espot.training import checkpoints
@@ -133,6 +133,7 @@ def setup(
     chosen = choose_reader(reader, where.type)
     torch.manual_seed(recipe.seed)
     spotter, start = _build(recipe, label_set)
+    lay_out_for_training(spotter)
     videos = [video for game in train for video in game.training_videos(label_set)]
     sampler = ClipSampler(
         videos=[video.labelled for video in videos],
@@ -210,7 +211,7 @@ def _build(recipe: Recipe, label_set: LabelSet) -> tuple[Spotter, str]:
     if source in ("auto", "none"):
         return spotter, "ImageNet weights if they could be had" if source == "auto" and not small else "random weights"
     path = Path(source)
-    copied, fresh = adopt_weights(spotter, read_weights(path / "best.safetensors" if path.is_dir() else path)[1])
+    copied, fresh = adopt_weights(spotter, read_tensors(path)[1])
     _LOG.info("start from %s: %d tensors taken, %d fresh", source, copied, fresh)
     return spotter, "the shipped trunk" if path == SHIPPED_TRUNK else source
 

@@ -1,0 +1,53 @@
+"""What every trunk is: a network from pictures to one feature vector a frame.
+
+Shapes: B clips, T frames, C channels, H height, W width, D features, N = B * T.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from e2espot.clips.changes import IMAGENET_MEAN, IMAGENET_STD
+from e2espot.models.gate_shift import ShiftedConv
+
+LUMA = (0.2989, 0.587, 0.114)
+"""Shares of red, green and blue in the brightness of a picture (ITU-R BT.601)."""
+
+
+class FrameFeatures(NamedTuple):
+    """What a backbone makes of a batch of clips."""
+
+    features_BTD: Tensor
+    """One vector a frame."""
+    heat_BTHW: Tensor | None
+    """Logits over places of where the ball is, at an eighth of the picture; None where the trunk has no such map."""
+
+
+class Backbone(nn.Module):
+    """Base of the trunks: knows its feature width and how far it looks to each side in time."""
+
+    feature_dim: int
+    gray = False
+    pads_short_clips = False
+    """Whether a clip shorter than those it learnt from is followed by empty pictures, as E2E-Spot does it."""
+
+    @property
+    def halo(self) -> int:
+        """Frames to each side that can influence a frame's feature, from the layers themselves."""
+        return sum(layer.halo for layer in self.modules() if isinstance(layer, ShiftedConv))
+
+    def _tell_num_frames(self, num_frames: int) -> None:
+        for layer in self.modules():
+            if isinstance(layer, ShiftedConv):
+                layer.num_frames = num_frames
+
+
+def brightness(frames_NCHW: Tensor) -> Tensor:
+    """ImageNet-normalised RGB -> one channel of luma (ITU-R BT.601) with 0..1 brought to -1..1, E2E-Spot's ``bw``."""
+    luma, mean, std = (torch.tensor(row, dtype=torch.float64) for row in (LUMA, IMAGENET_MEAN, IMAGENET_STD))
+    weight, bias = 2 * luma * std, 2 * float(luma @ mean) - 1
+    return functional.conv2d(frames_NCHW, weight.to(frames_NCHW).view(1, 3, 1, 1)) + bias

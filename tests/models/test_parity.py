@@ -1,0 +1,60 @@
+"""Converted weights speak as E2E-Spot does: every trunk, every head, short clips and odd sizes."""
+
+from pathlib import Path
+
+import e2e_spot
+import pytest
+import torch
+
+from e2espot.models import load_spotter
+from e2espot.models.converters import convert_checkpoint
+
+HEADS = ("", "gru", "deeper_gru")
+TRUNKS = tuple(f"{name}{shift}" for name in ("rny002", "rny008", "rn18", "rn50") for shift in ("", "_tsm", "_gsm"))
+PAIRS = [(trunk, HEADS[number % 3] if not trunk.startswith("rn50") else "") for number, trunk in enumerate(TRUNKS)]
+PAIRS += [("rny002_gsm", "gru"), ("rn18_tsm", ""), ("rn18", "gru")]
+
+
+@pytest.mark.parametrize(("feature_arch", "temporal_arch"), PAIRS)
+def test_logits_are_e2e_spots(feature_arch: str, temporal_arch: str, tmp_path: Path) -> None:
+    state = e2e_spot.random_state(feature_arch, temporal_arch, 4)
+    config = {"feature_arch": feature_arch, "temporal_arch": temporal_arch, "clip_len": 5, "num_classes": 3}
+    source = e2e_spot.write_run(tmp_path / "src", state, **config)
+    line = convert_checkpoint(str(source), tmp_path / "dst")
+    assert feature_arch in line
+    spotter = load_spotter(tmp_path / "dst")
+    generator = torch.Generator().manual_seed(1)
+    with torch.inference_mode():
+        for shape in ((2, 5, 3, 33, 46), (1, 3, 3, 32, 32)):
+            frames = torch.randn(shape, generator=generator)
+            expected = e2e_spot.logits(state, 5, frames)
+            assert expected.std() > 0.05
+            torch.testing.assert_close(spotter(frames), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_short_clip_is_followed_by_empty_frames_as_far_as_they_matter(tmp_path: Path) -> None:
+    state = e2e_spot.random_state("rny002_gsm", "", 3)
+    convert_checkpoint(
+        str(e2e_spot.write_run(tmp_path / "src", state, feature_arch="rny002_gsm", temporal_arch="", clip_len=40)),
+        tmp_path / "dst",
+    )
+    spotter = load_spotter(tmp_path / "dst")
+    frames = torch.randn(1, 2, 3, 32, 32)
+    with torch.inference_mode():
+        torch.testing.assert_close(spotter(frames), e2e_spot.logits(state, 40, frames), rtol=1e-4, atol=1e-4)
+        alone = spotter.logits(spotter.features(frames).features_BTD)
+        assert (alone - spotter(frames)).abs().max() > 1e-3
+
+
+def test_brightness_models_take_one_channel_or_colours(tmp_path: Path) -> None:
+    state = e2e_spot.random_state("rny002", "gru", 3, channels=1)
+    source = e2e_spot.write_run(tmp_path / "src", state, feature_arch="rny002", temporal_arch="gru", modality="bw")
+    convert_checkpoint(str(source), tmp_path / "dst")
+    spotter = load_spotter(tmp_path / "dst")
+    colours = torch.rand(1, 4, 3, 40, 40)
+    luma = (colours * torch.tensor((0.2989, 0.587, 0.114)).view(3, 1, 1)).sum(2, keepdim=True)
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    with torch.inference_mode():
+        expected = e2e_spot.logits(state, 100, (luma - 0.5) / 0.5)
+        torch.testing.assert_close(spotter((luma - 0.5) / 0.5), expected, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(spotter((colours - mean) / std), expected, rtol=1e-4, atol=1e-4)
