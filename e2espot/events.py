@@ -97,6 +97,8 @@ class Scores:
     """Rate of the frame grid."""
     path: Path | None = None
     """The video they were computed from."""
+    right_T: np.ndarray | None = None
+    """float32 in [0, 1]; that the right side acts, where the spotter tells sides."""
 
     def __post_init__(self) -> None:
         """Refuse an array that does not fit the label set."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,9 +76,18 @@ def spot_video(
     missing: list[range] = []
     chunks = _chunks(spotter, Path(path), options, missing)
     scores_TK = score_frames(spotter, chunks, info.num_frames, options, progress=progress)
+    factor, count = spotter.grid_factor, len(spotter.label_set)
     for frames in missing:
-        scores_TK[frames.start : frames.stop] = 0
-    return Scores(scores_TK=scores_TK, label_set=spotter.label_set, fps=Fraction(spotter.fps), path=Path(path))
+        scores_TK[frames.start * factor : frames.stop * factor] = 0
+    if factor > 1:  # half a frame may be too much
+        scores_TK = scores_TK[: probe(Path(path), spotter.grid_fps, allow_truncated=options.allow_truncated).num_frames]
+    return Scores(
+        scores_TK=scores_TK[:, :count],
+        label_set=spotter.label_set,
+        fps=spotter.grid_fps,
+        path=Path(path),
+        right_T=scores_TK[:, count] if spotter.spec.team else None,
+    )
 
 
 def average_scores(found: list[Scores]) -> Scores:
@@ -96,7 +104,9 @@ def average_scores(found: list[Scores]) -> Scores:
                 f"{first.fps} fps, another {', '.join(other.label_set.names)} at {other.fps}"
             )
     mean_TK = np.mean([scores.scores_TK for scores in found], axis=0, dtype=np.float32)
-    return dataclasses.replace(first, scores_TK=np.asarray(mean_TK))
+    sides = [scores.right_T for scores in found if scores.right_T is not None]
+    right_T = np.asarray(np.mean(sides, axis=0, dtype=np.float32)) if sides else None
+    return dataclasses.replace(first, scores_TK=np.asarray(mean_TK), right_T=right_T)
 
 
 def _chunks(spotter: Spotter, path: Path, options: InferenceOptions, missing: list[range]) -> Iterator[Tensor]:
@@ -140,7 +150,7 @@ def score_frames(
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
-    """``scores_TK`` of a stream of uint8 RGB chunks that together hold ``num_frames`` frames."""
+    """Scores, as columns of ``Spotter.scores``, of uint8 RGB chunks that together hold ``num_frames`` frames."""
     views = [
         _View(spotter, num_frames, options, mirror=mirror) for mirror in ((False, True) if options.flip else (False,))
     ]
@@ -162,7 +172,7 @@ class _View:
     def __init__(self, spotter: Spotter, num_frames: int, options: InferenceOptions, *, mirror: bool) -> None:
         self._features = _Features(spotter, options)
         self._window = _WindowedHead(spotter, num_frames)
-        self._num_frames, self._mirror = num_frames, mirror
+        self._num_frames, self._mirror, self._has_team = num_frames, mirror, spotter.spec.team
         self.done = 0
 
     def add(self, chunk_THWC: Tensor) -> None:
@@ -174,7 +184,10 @@ class _View:
         self._pass_on(self._features.finish())
         if self.done != self._num_frames:
             raise AssertionError(f"{self.done} features for {self._num_frames} frames")
-        return self._window.finish()
+        scores_TK = self._window.finish()
+        if self._mirror and self._has_team:
+            scores_TK[:, -1] = 1 - scores_TK[:, -1]
+        return scores_TK
 
     def _pass_on(self, pieces: Iterator[Tensor]) -> None:
         for features_TD in pieces:
@@ -250,11 +263,12 @@ class _WindowedHead:
         self._spotter = spotter
         self._clip_len = min(spotter.spec.clip_len, num_frames)
         self._starts = window_starts(num_frames, self._clip_len)
-        self._sums_TK = np.zeros((num_frames, len(spotter.label_set)), dtype=np.float32)
+        columns, self._factor = len(spotter.label_set) + int(spotter.spec.team), spotter.grid_factor
+        self._sums_TK = np.zeros((num_frames * self._factor, columns), dtype=np.float32)
         # The head knows least at the ends of a window: there the other window's word counts for more.
         self._weights_T = np.minimum(np.arange(1, self._clip_len + 1), np.arange(self._clip_len, 0, -1))
-        self._weights_T = self._weights_T.astype(np.float32)
-        self._totals_T = np.zeros(num_frames, dtype=np.float32)
+        self._weights_T = self._weights_T.astype(np.float32).repeat(self._factor)
+        self._totals_T = np.zeros(len(self._sums_TK), dtype=np.float32)
         self._features: Tensor | None = None
         self._first = 0
 
@@ -265,16 +279,16 @@ class _WindowedHead:
         while self._starts and self._starts[0] + self._clip_len <= end:
             start = self._starts.pop(0)
             offset = start - self._first
-            logits_TK = self._spotter.logits(self._features[None, offset : offset + self._clip_len])[0]
-            scores_TK = logits_TK.softmax(-1)[:, 1:].cpu().numpy()
-            self._sums_TK[start : start + self._clip_len] += scores_TK * self._weights_T[:, None]
-            self._totals_T[start : start + self._clip_len] += self._weights_T
+            scores_TK = self._spotter.scores(self._features[None, offset : offset + self._clip_len])[0].cpu().numpy()
+            rows = slice(start * self._factor, (start + self._clip_len) * self._factor)
+            self._sums_TK[rows] += scores_TK * self._weights_T[:, None]
+            self._totals_T[rows] += self._weights_T
         keep = self._starts[0] if self._starts else end
         self._features = self._features[keep - self._first :]
         self._first = keep
 
     def finish(self) -> np.ndarray:
-        """Averaged probabilities ``(T, K)``, background left out."""
+        """Averaged probabilities of the written grid, background left out; see ``Spotter.scores``."""
         if self._starts:
             raise AssertionError(f"windows at {self._starts} never came to an end")
         return self._sums_TK / np.maximum(self._totals_T, 1)[:, None]

@@ -38,6 +38,8 @@ class Evaluate:
         "at5",
     )
     """Metrics to print."""
+    team: bool = False
+    """Also score which side acts (left, right; SoccerNet's Team-mAP of 2025), at the first of the metrics."""
     missing: Literal["error", "empty"] = "error"
     """A labelled game without predictions: refuse, or score it as empty."""
     json: Path | None = None
@@ -73,7 +75,7 @@ def main() -> None:
     from e2espot.formats.soccernet import label_set_named, label_set_of
     from e2espot.scoring import evaluate
 
-    labels, predictions = _read(told)
+    labels, predictions, sides = _read(told)
     if told.label_set is None:
         label_set = label_set_of(entry.label for entries in labels.values() for entry in entries)
         print(
@@ -85,33 +87,69 @@ def main() -> None:
     report = evaluate(labels, predictions, label_set, told.metric, told.fps)
     print(f"mAP in percent over {len(labels)} games, {sum(map(len, labels.values()))} labels")
     print(report.table())
+    results = report.to_json()
+    if told.team:
+        results["team"] = _score_sides(told, labels, predictions, sides, label_set)
     if told.json is not None:
         from e2espot.formats.atomic import write_atomically
 
-        write_atomically(told.json, json.dumps(report.to_json(), indent=1).encode())
+        write_atomically(told.json, json.dumps(results, indent=1).encode())
 
 
-def _read(told: Evaluate) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Entries of the labels and predictions of every game to be scored."""
+def _score_sides(
+    told: Evaluate, labels: dict[str, Any], predictions: dict[str, Any], sides: dict[Any, list[str]], label_set: Any
+) -> dict[str, Any]:
+    """Print Team-mAP and give it as plain values."""
+    import math
+
+    from e2espot.scoring.team import SidedEntry, evaluate_teams
+
+    both = [
+        {
+            game: [SidedEntry(entry=e, side=s) for e, s in zip(entries, sides[which, game], strict=True)]
+            for game, entries in source.items()
+        }
+        for which, source in (("labels", labels), ("predictions", predictions))
+    ]
+    found = evaluate_teams(*both, label_set, told.metric[0], told.fps)
+    print(
+        f"Team-mAP {told.metric[0]}: {100 * found.team_mAP:.2f}, "
+        f"without sides {100 * found.without_sides.mAP(told.metric[0]):.2f}"
+    )
+    for name, value in found.per_class.items():
+        print(f"  {name:<24}{100 * value:8.2f}")
+    plain = {name: None if math.isnan(value) else value for name, value in found.per_class.items()}
+    return {
+        "metric": told.metric[0],
+        "team_mAP": None if math.isnan(found.team_mAP) else found.team_mAP,
+        "per_class": plain,
+    }
+
+
+def _read(told: Evaluate) -> tuple[dict[str, Any], dict[str, Any], dict[Any, list[str]]]:
+    """Entries of the labels and predictions of every game to be scored, and the side of each."""
     from e2espot.formats.soccernet import entries_for_scoring, entries_in
 
     label_files, prediction_files = _Files(told.labels), _Files(told.predictions)
     labels, predictions = {}, {}
+    sides: dict[Any, list[str]] = {}
     for game in _games(told, label_files):
         name = f"{game}/{told.label_file}"
         where = f"{told.labels}: {name}"
         rows = entries_in(label_files.text(name), "annotations", where)
         labels[game] = entries_for_scoring(rows, where, labels=True)
+        sides["labels", game] = [str(row.get("team", "")) for row in rows]
         name = f"{game}/results_spotting.json"
         where = f"{told.predictions}: {name}"
         if name in prediction_files.names:
             rows = entries_in(prediction_files.text(name), "predictions", where)
             predictions[game] = entries_for_scoring(rows, where, labels=False)
+            sides["predictions", game] = [str(row.get("team", "")) for row in rows]
         elif told.missing == "empty":
-            predictions[game] = []
+            predictions[game], sides["predictions", game] = [], []
         else:
             raise AnnotationError(f"{where}: missing; --missing empty scores such a game as having no predictions")
-    return labels, predictions
+    return labels, predictions, sides
 
 
 def _games(told: Evaluate, label_files: _Files) -> list[str]:

@@ -69,8 +69,8 @@ def main() -> None:
 
         events = _spot_game(told, spotters, name, game)
         target = told.out / name / "results_spotting.json"
-        write_predictions(target, url_local=name, events=events, fps=spotter.fps)
-        _print_table(name, events, spotter.fps, told.table)
+        write_predictions(target, url_local=name, events=events, fps=spotter.grid_fps)
+        _print_table(name, events, spotter.grid_fps, told.table)
         print(f"{len(events)} events -> {target}")
 
 

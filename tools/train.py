@@ -23,7 +23,7 @@ class Train:
     save_dir: Annotated[Path, tyro.conf.arg(aliases=["-s"])]
     """Run folder to write."""
     recipe: str = "e2e-spot"
-    """Shipped recipe (e2e-spot, laptop) or a YAML file."""
+    """Shipped recipe (such as laptop, ball-2023-rny002; a wrong name lists all) or a YAML file."""
     config: Path | None = None
     """YAML file whose fields go over the recipe's; flags go over both."""
     resolution: Literal["224p", "720p"] = "224p"
@@ -32,6 +32,8 @@ class Train:
     """Name of the label file in a game's folder."""
     bad_labels: Literal["stop", "skip"] = "stop"
     """What to do with a label that cannot be: stop, or leave it out and count it."""
+    joint_data: Path | None = None
+    """Second dataset folder, for recipes with a joint_label_set."""
     reader: Literal["auto", "decord", "dali"] = "auto"
     """What decodes the videos: auto takes DALI on a CUDA machine that has it, and the CPU elsewhere."""
     device: str = "auto"
@@ -79,6 +81,7 @@ def main() -> None:
         reader=told.reader,
         device=told.device,
         resume=told.resume,
+        joint_root=told.joint_data,
     )
     videos, events = run.dataset.videos, sum(len(v.labelled.event_frames) for v in run.dataset.videos)
     say = print if run.ranks.is_first else lambda *_: None

@@ -23,7 +23,7 @@ from e2espot.benchmarks.infer import spotter_named, volume_spotter
 from e2espot.benchmarks.tables import Facts, Findings, Target
 from e2espot.benchmarks.timing import Apart, Work, interleaved
 from e2espot.clips.changes import Augmentation, draw_change
-from e2espot.models.spotter import Spotter, normalise
+from e2espot.models.spotter import Spotter, lay_out_for_training, normalise
 from e2espot.precision import compute_dtype, keep_freed_memory
 from e2espot.training.losses import spotting_loss
 
@@ -45,11 +45,11 @@ class TrainSettings:
 def _step(spotter: Spotter, clip_len: int, features: Callable[[], Tensor]) -> Work:
     optimizer = torch.optim.AdamW(spotter.train().parameters(), lr=1e-4)
     targets_BTK = functional.one_hot(torch.randint(0, 3, (1, clip_len)), 3).float()
-    valid_BT = torch.ones(1, clip_len, dtype=torch.bool)
+    valid_BT, weights_K = torch.ones(1, clip_len, dtype=torch.bool), torch.tensor((1.0, 5.0, 5.0))
 
     def work() -> int:
         optimizer.zero_grad(set_to_none=True)
-        spotting_loss(spotter.logits(features()), targets_BTK, valid_BT, 5.0).backward()  # type: ignore[no-untyped-call]
+        spotting_loss(spotter.logits(features()), targets_BTK, valid_BT, weights_K).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         return clip_len
 
@@ -73,6 +73,7 @@ def our_step(feature_arch: str, clip_len: int) -> Work:
     """Augmentation, forward, backward and AdamW as ``tools/train.py`` does them."""
     keep_freed_memory()
     spotter = spotter_named(feature_arch)
+    lay_out_for_training(spotter)
     frames_BTHWC, dtype = _pixels(spotter, clip_len), compute_dtype(torch.device("cpu"))
     valid_BT, targets_BTK = torch.ones(1, clip_len, dtype=torch.bool), torch.zeros(1, clip_len, 2)
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from e2espot.clips.sampler import ClipSampler, ClipSpec, LabelledVideo
+from e2espot.clips.sampler import ClipSpec, LabelledVideo, Sampler
 from e2espot.clips.targets import frame_targets
 from e2espot.timeline import frame_of_position_ms, parse_fps, position_ms_of_frame
 
@@ -34,6 +34,8 @@ class TrainingVideo:
     """Its length and events."""
     tracks_path: Path | None = None
     """``tracks.npz`` beside it when the match was rendered: where the ball is, at 25 fps."""
+    joint: bool = False
+    """Whether it belongs to the second of two data sets, with classes of its own."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,7 +62,7 @@ class ClipDataset(Dataset[dict[str, Any]]):
     def __init__(
         self,
         videos: list[TrainingVideo],
-        sampler: ClipSampler,
+        sampler: Sampler,
         *,
         fps: str,
         size: tuple[int, int],

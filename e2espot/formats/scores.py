@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -15,10 +16,15 @@ from e2espot.formats.atomic import write_atomically
 
 
 def write_scores(path: Path, scores: Scores) -> None:
-    """Write ``scores_TK``, ``classes``, ``fps`` and ``valid_T`` (frames that were readable), whole or not at all."""
+    """Write ``scores_TK``, ``classes``, ``fps`` and ``valid_T`` (frames that were readable), whole or not at all.
+
+    ``right_T`` as well where the spotter tells sides.
+    """
     buffer = BytesIO()
+    sides: dict[str, Any] = {} if scores.right_T is None else {"right_T": scores.right_T}
     np.savez_compressed(
         buffer,
+        **sides,
         scores_TK=scores.scores_TK,
         classes=np.array(scores.label_set.names),
         fps=str(scores.fps),
@@ -39,6 +45,7 @@ def read_scores(path: Path) -> Scores:
                 scores_TK=stored["scores_TK"],
                 label_set=LabelSet(tuple(str(name) for name in stored["classes"])),
                 fps=Fraction(str(stored["fps"])),
+                right_T=stored.get("right_T"),
             )
     except (OSError, KeyError, ValueError, BadZipFile) as error:
         raise AnnotationError(f"{path}: not a scores file of tools/infer.py --save_scores ({error})") from None

@@ -138,6 +138,7 @@ def write_predictions(path: Path, *, url_local: str, events: Sequence[Event], fp
             "position": str(position_ms_of_frame(event.frame, fps)),
             "half": str(event.half),
             "confidence": str(float(event.confidence)),
+            **({"team": event.team} if event.team else {}),
         }
         for event in _in_order(events)
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,11 @@ from e2espot.errors import CheckpointError, ConfigurationError
 from e2espot.events import LabelSet
 from e2espot.models.backbones import FrameFeatures, build_backbone
 from e2espot.models.heads import build_head
+from e2espot.models.placement import made_finer, moved
 from e2espot.timeline import parse_fps
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 TRUNK_ONLY = "e2espot_trunk"
 """Key of the metadata of a weights file that holds a trunk without a head."""
@@ -44,8 +48,29 @@ class SpotterSpec:
     """Side of the square in the middle of the frame that the network sees, in pixels; 0 for the whole frame."""
     modality: str = "rgb"
     """What the network sees of it: rgb or gray."""
+    displacement: bool = False
+    """Whether each frame also tells how far its event is, and its scores are moved there."""
+    team: bool = False
+    """Whether each frame also tells which side acts, left or right."""
+    joint_classes: tuple[str, ...] = ()
+    """Classes of a second data set that was learnt beside; not used by inference."""
+    full_grid: bool = False
+    """Whether scores are written at twice the rate that the network sees."""
     single_frame: bool = False
     """Whether the small trunk is blind to motion (a control)."""
+
+
+class Told(NamedTuple):
+    """All that the heads say of a batch of clips; what a spotter has no head for is None."""
+
+    logits_BTK: Tensor
+    """Classes, background first."""
+    joint_BTK: Tensor | None
+    """Classes of the second data set, background first."""
+    offset_BT: Tensor | None
+    """Frames since the event, negative before it."""
+    team_BT: Tensor | None
+    """Logit of the right side against the left one."""
 
 
 class Spotter(nn.Module):
@@ -65,6 +90,11 @@ class Spotter(nn.Module):
             spec.feature_arch, pretrained=pretrained, single_frame=spec.single_frame, modality=spec.modality
         )
         self.head = build_head(spec.temporal_arch, self.backbone.feature_dim, len(spec.classes) + 1)
+        hidden = self.head.hidden_dim
+        self.displacement = nn.Linear(hidden, 1) if spec.displacement else None
+        self.team = nn.Linear(hidden, 1) if spec.team else None
+        joint = nn.Sequential(nn.Dropout(0.5), nn.Linear(hidden, len(spec.joint_classes) + 1))
+        self.joint = joint if spec.joint_classes else None
 
     @property
     def halo(self) -> int:
@@ -77,8 +107,44 @@ class Spotter(nn.Module):
 
     def logits(self, features_BTD: Tensor) -> Tensor:
         """Head alone, in fp32 whatever the trunk ran in: it is cheap and decides the scores."""
+        return self.tell(features_BTD).logits_BTK
+
+    @property
+    def grid_factor(self) -> int:
+        """Frames of the written grid in one frame of the network's."""
+        return 2 if self.spec.full_grid else 1
+
+    @property
+    def grid_fps(self) -> Fraction:
+        """Rate of the written grid."""
+        return self.fps * self.grid_factor
+
+    def tell(self, features_BTD: Tensor) -> Told:
+        """All heads, in fp32."""
         with torch.autocast(features_BTD.device.type, enabled=False):
-            return self.head(features_BTD.float())  # type: ignore[no-any-return]
+            read_BTH = self.head.read(features_BTD.float())
+            return Told(
+                logits_BTK=self.head.classes(read_BTH),
+                joint_BTK=self.joint(read_BTH) if self.joint is not None else None,
+                offset_BT=self.displacement(read_BTH)[..., 0] if self.displacement is not None else None,
+                team_BT=self.team(read_BTH)[..., 0] if self.team is not None else None,
+            )
+
+    def scores(self, features_BTD: Tensor) -> Tensor:
+        """Probabilities on the written grid, ``(B, grid_factor * T, K)``, background left out.
+
+        A spotter with a team head has one column more: the probability of the right side.
+        """
+        told = self.tell(features_BTD)
+        scores_BTK = told.logits_BTK.softmax(-1)[..., 1:]
+        if told.offset_BT is not None:
+            scores_BTK = moved(scores_BTK, told.offset_BT, self.grid_factor)
+        else:
+            scores_BTK = made_finer(scores_BTK, self.grid_factor)
+        if told.team_BT is None:
+            return scores_BTK
+        right_BT1 = told.team_BT.sigmoid().repeat_interleave(self.grid_factor, dim=1)[..., None]
+        return torch.cat((scores_BTK, right_BT1), dim=-1)
 
     def forward(self, frames_BTCHW: Tensor) -> Tensor:
         """Normalised float frames -> ``logits_BTK``, K = 1 + classes.
@@ -181,7 +247,8 @@ def read_weights(file: Path) -> tuple[SpotterSpec, dict[str, Tensor]]:
         )
     try:
         fields = json.loads(metadata["e2espot"])
-        return SpotterSpec(**{**fields, "classes": tuple(fields["classes"])}), state
+        lists = {name: tuple(fields[name]) for name in ("classes", "joint_classes") if name in fields}
+        return SpotterSpec(**{**fields, **lists}), state
     except (KeyError, ValueError, TypeError) as error:
         raise CheckpointError(f"{file}: carries no e2espot description ({error!r}); convert it first") from None
 

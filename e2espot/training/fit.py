@@ -12,17 +12,15 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn import functional
 from tqdm import tqdm
 
 from e2espot.calibration import Calibration
 from e2espot.clips.loader import ClipBatch
-from e2espot.clips.ready import ReadyBatch, make_ready
+from e2espot.clips.ready import ReadyBatch
 from e2espot.errors import TrainingError
 from e2espot.models.spotter import Spotter, save_spotter
 from e2espot.training import checkpoints
-from e2espot.training.losses import ball_loss, spotting_loss
+from e2espot.training.lesson import loss_of
 from e2espot.training.run import Progress, Run
 from e2espot.training.validation import report_on, score_games
 
@@ -115,7 +113,7 @@ def _step(run: Run, batch: ClipBatch | ReadyBatch) -> float:
     total, parts, clips = 0.0, recipe.acc_grad_iter, len(batch.indexes)
     for part in range(parts):
         own = slice(part * clips // parts, (part + 1) * clips // parts)
-        loss = _loss(run, batch, own) / parts
+        loss = loss_of(run, batch, own) / parts
         value = loss.detach().clone()
         run.ranks.average([value])
         if not bool(torch.isfinite(value)):
@@ -132,39 +130,6 @@ def _step(run: Run, batch: ClipBatch | ReadyBatch) -> float:
     run.scaler.update()
     _average(run, number)
     return total
-
-
-def _loss(run: Run, batch: ClipBatch | ReadyBatch, own: slice) -> Tensor:
-    recipe = run.recipe
-    with torch.autocast(run.device.type, dtype=run.dtype, enabled=run.dtype != torch.float32):
-        clips = make_ready(batch, own, run.changes(batch.epoch, batch.indexes[own]), run.device)
-        frames_BTCHW, valid_BT, ball_BT2 = clips.frames_BTCHW, clips.valid_BT, clips.ball_BT2
-        soft_BTK = functional.one_hot(clips.targets_BT, len(run.label_set) + 1).float()
-        rng = np.random.default_rng((recipe.seed, batch.epoch, clips.indexes[0], 2))
-        if recipe.shuffle_frames:
-            order = torch.from_numpy(rng.permutation(soft_BTK.shape[1]))
-            frames_BTCHW, soft_BTK = frames_BTCHW[:, order], soft_BTK[:, order]
-            valid_BT, ball_BT2 = valid_BT[:, order], ball_BT2[:, order]
-        if recipe.mixup:
-            frames_BTCHW, soft_BTK, valid_BT = _mix(frames_BTCHW, soft_BTK, valid_BT, rng)
-            ball_BT2 = torch.full_like(ball_BT2, float("nan"))
-        seen = run.spotter.features(frames_BTCHW)
-    loss = spotting_loss(run.spotter.logits(seen.features_BTD), soft_BTK, valid_BT, recipe.fg_weight)
-    if seen.heat_BTHW is not None and recipe.ball_weight:
-        loss = loss + recipe.ball_weight * ball_loss(seen.heat_BTHW, ball_BT2)
-    return loss
-
-
-def _mix(
-    frames_BTCHW: Tensor, soft_BTK: Tensor, valid_BT: Tensor, rng: np.random.Generator
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Blend each clip with its neighbour in the batch (Zhang et al., "mixup", ICLR 2018)."""
-    share = torch.tensor(rng.beta(0.2, 0.2, len(frames_BTCHW)), dtype=torch.float32, device=frames_BTCHW.device)
-    other = torch.arange(len(frames_BTCHW)).roll(1)
-    pixels = share.to(frames_BTCHW.dtype)[:, None, None, None, None]
-    frames_BTCHW = pixels * frames_BTCHW + (1 - pixels) * frames_BTCHW[other]
-    soft_BTK = share[:, None, None] * soft_BTK + (1 - share[:, None, None]) * soft_BTK[other]
-    return frames_BTCHW, soft_BTK, valid_BT & valid_BT[other]
 
 
 def _average(run: Run, number: int) -> None:

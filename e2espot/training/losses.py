@@ -2,21 +2,63 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 
-def spotting_loss(logits_BTK: Tensor, soft_targets_BTK: Tensor, valid_BT: Tensor, fg_weight: float) -> Tensor:
-    """Cross-entropy a frame with soft targets, foreground classes weighted, padding left out.
+def spotting_loss(
+    logits_BTK: Tensor, soft_targets_BTK: Tensor, valid_BT: Tensor, weights_K: Tensor, focal_gamma: float = 0.0
+) -> Tensor:
+    """Cross-entropy a frame with soft targets, classes weighted, padding left out.
 
-    Equals E2E-Spot's weighted mean (class weight 1 for background, ``fg_weight`` for the rest)
-    when the targets are one-hot.
+    Equals E2E-Spot's weighted mean (class weight 1 for background, 5 for the rest) when the targets are one-hot.
+
+    Args:
+        logits_BTK: Classes, background first.
+        soft_targets_BTK: Shares that sum to 1.
+        valid_BT: False outside the video.
+        weights_K: One a class; see :func:`class_weights`.
+        focal_gamma: Frames that are told well count for less, by (1 - p)^gamma (Lin et al., "Focal Loss for
+            Dense Object Detection", ICCV 2017); 0 for plain cross-entropy.
     """
-    weights = torch.full((logits_BTK.shape[-1],), fg_weight, device=logits_BTK.device)
-    weights[0] = 1
-    weighted_BTK = soft_targets_BTK * weights * valid_BT[..., None]
-    return -(weighted_BTK * logits_BTK.float().log_softmax(-1)).sum() / weighted_BTK.sum().clamp_min(1e-6)
+    log_BTK = logits_BTK.float().log_softmax(-1)
+    weighted_BTK = soft_targets_BTK * weights_K.to(log_BTK.device) * valid_BT[..., None]
+    missed_BTK = (1 - log_BTK.exp()).clamp_min(0) ** focal_gamma if focal_gamma else 1.0
+    return -(weighted_BTK * missed_BTK * log_BTK).sum() / weighted_BTK.sum().clamp_min(1e-6)
+
+
+def class_weights(counts: Sequence[int], fg_weight: float, balance: float) -> Tensor:
+    """Weights of background and classes: 1, and ``fg_weight`` on the mean over all events.
+
+    Args:
+        counts: Events of each class.
+        fg_weight: Weight of an event against a frame of background.
+        balance: 0 for every event alike, 1 for every class alike: a class of n events weighs as n^-balance, at most
+            ten times as much or as little as the classes' geometric mean.
+    """
+    seen = torch.tensor(counts, dtype=torch.float64).clamp_min(1)
+    raw = seen**-balance
+    raw = (raw / raw.log().mean().exp()).clamp(0.1, 10)
+    raw = raw * seen.sum() / (raw * seen).sum()
+    return torch.cat((torch.ones(1), fg_weight * raw.float()))
+
+
+def offset_loss(offset_BT: Tensor, wanted_BT: Tensor, weight_B: Tensor) -> Tensor:
+    """Mean squared error in frames where a distance is wanted; zero where none is."""
+    known = torch.isfinite(wanted_BT)
+    weight_BT = weight_B[:, None] * known
+    error_BT = (offset_BT.float() - wanted_BT.nan_to_num()) ** 2
+    return (weight_BT * error_BT).sum() / known.sum().clamp_min(1)
+
+
+def team_loss(team_BT: Tensor, wanted_BT: Tensor, weight_B: Tensor) -> Tensor:
+    """Binary cross-entropy in frames where a side is wanted; zero where none is."""
+    known = torch.isfinite(wanted_BT)
+    error_BT = functional.binary_cross_entropy_with_logits(team_BT.float(), wanted_BT.nan_to_num(), reduction="none")
+    return (weight_B[:, None] * known * error_BT).sum() / known.sum().clamp_min(1)
 
 
 def ball_loss(heat_BTHW: Tensor, ball_BT2: Tensor) -> Tensor:

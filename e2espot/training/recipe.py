@@ -22,7 +22,7 @@ class Recipe:
     """A training recipe; shipped ones lie in ``e2espot/recipes``."""
 
     feature_arch: Annotated[str, tyro.conf.arg(aliases=["-m"])] = "rny002_gsm"
-    """Trunk: rny002, rny008 or small, with suffix _gsm, _tsm or none."""
+    """Trunk: rny002, rny008, rn18, rn50 or small, with suffix _gsm, _tsm or none."""
     temporal_arch: Annotated[str, tyro.conf.arg(aliases=["-t"])] = "gru"
     """Head over time: gru, deeper_gru, or an empty string for none."""
     single_frame: bool = False
@@ -35,6 +35,10 @@ class Recipe:
     """Rate of the frame grid: 25, 12.5, 30000/1001."""
     size: str = "398x224"
     """What the network sees, width x height in pixels."""
+    crop_dim: int = 0
+    """Side of a square cut out of the frames, anywhere in training and in the middle otherwise; 0 for whole frames."""
+    modality: str = "rgb"
+    """What the network sees: rgb or gray."""
     clip_len: int = 100
     """Frames of a clip."""
     batch_size: int = 8
@@ -57,10 +61,41 @@ class Recipe:
     """Weight of the classes against background in the loss."""
     dilate_len: int = 2
     """Frames to each side of an event that carry its class."""
+    class_balance: float = 0.0
+    """Weight of rare classes in the loss: 0 for every event alike, 1 for every class alike."""
+    focal_gamma: float = 0.0
+    """Focal loss: how much less frames count that are told well; 0 for plain cross-entropy."""
+    displacement: int = 0
+    """Frames to each side of an event that learn how far it is, so that scores are moved there; 0 for no such head,
+    else it stands for dilate_len too."""
+    displacement_weight: float = 1.0
+    """Weight of the squared distance, in frames, in the loss."""
+    team: bool = False
+    """Learn which side acts, left or right, from the labels' team."""
+    team_weight: float = 1.0
+    """Weight of the side in the loss."""
+    full_grid: bool = False
+    """Write scores at twice the rate that the network sees."""
     ball_weight: float = 0.2
     """Weight of the ball heat-map loss where the ball's place is known and the trunk has a map."""
     event_fraction: float = 0.5
     """Share of clips placed around an event."""
+    event_balance: float = 0.0
+    """Classes among those clips: 0 as often as they occur, 1 all alike."""
+    hard_negatives: str = ""
+    """Folder of scores (tools/infer.py --save_scores) by runs that did not learn from those games; what is high there
+    and no event is learnt from more often."""
+    negative_fraction: float = 0.0
+    """Share of clips placed around hard negatives."""
+    fold: str = ""
+    """Part of a cross-validation, such as 2/7: every seventh labelled game, from the second on, is the valid one and
+    all others are for training, whatever the splits say."""
+    joint_label_set: str = ""
+    """Classes of a second data set that is learnt beside, with an output layer of its own; empty for none."""
+    joint_label_file: str = "Labels-v2.json"
+    """Name of the label file in the second data set."""
+    joint_fraction: float = 0.5
+    """Share of clips from the second data set."""
     mixup: bool = False
     """Blend pairs of clips with a Beta(0.2, 0.2) share."""
     augment: bool = True
@@ -92,15 +127,38 @@ class Recipe:
                 f"--batch_size {self.batch_size} must be a multiple of --acc_grad_iter {self.acc_grad_iter} "
                 f"and at most --epoch_clips {self.epoch_clips}"
             )
-        if not 0 <= self.ema_decay < 1 or not 0 <= self.event_fraction <= 1:
-            raise ConfigurationError("--ema_decay must lie in [0, 1) and --event_fraction in [0, 1]")
-        if not 0 < self.crop <= 1 or not 0 <= self.blur <= 1:
-            raise ConfigurationError("--crop must lie in (0, 1] and --blur in [0, 1]")
         self.frame_size()
+        self._check_shares()
+        self._check_heads()
         try:
             parse_fps(self.fps)
         except ValueError as error:
             raise ConfigurationError(f"--fps: {error}") from None
+
+    def _check_shares(self) -> None:
+        if not 0 <= self.ema_decay < 1 or not 0 <= self.event_fraction <= 1:
+            raise ConfigurationError("--ema_decay must lie in [0, 1) and --event_fraction in [0, 1]")
+        shares = (self.negative_fraction, self.joint_fraction, self.event_balance, self.class_balance)
+        if min(shares) < 0 or max(shares) > 1 or self.event_fraction + self.negative_fraction > 1:
+            raise ConfigurationError(
+                "--negative_fraction, --joint_fraction, --event_balance and --class_balance must lie in [0, 1], and "
+                "--event_fraction and --negative_fraction sum to at most 1"
+            )
+        if not 0 < self.crop <= 1 or not 0 <= self.blur <= 1:
+            raise ConfigurationError("--crop must lie in (0, 1] and --blur in [0, 1]")
+
+    def _check_heads(self) -> None:
+        if self.displacement < 0 or self.dilate_len < 0 or self.focal_gamma < 0:
+            raise ConfigurationError("--displacement, --dilate_len and --focal_gamma must be at least 0")
+        if self.modality not in ("rgb", "gray"):
+            raise ConfigurationError(f"--modality is {self.modality!r}; choose rgb or gray")
+        if not 0 <= self.crop_dim <= min(self.frame_size()):
+            raise ConfigurationError(f"--crop_dim is {self.crop_dim}; it must fit into --size {self.size}")
+
+    @property
+    def reach(self) -> int:
+        """Frames to each side of an event that carry its class."""
+        return self.displacement or self.dilate_len
 
     def augmentation(self) -> Augmentation | None:
         """What clips are changed by, None for nothing."""

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from e2espot.clips.changes import ClipChange, draw_change
-from e2espot.clips.loader import ClipBatch, ClipDataset, load_clips
+from e2espot.clips.loader import ClipBatch, ClipDataset, TrainingVideo, load_clips
 from e2espot.clips.ready import ReadyBatch
-from e2espot.clips.sampler import ClipSampler
+from e2espot.clips.sampler import ClipSampler, JointSampler, Sampler
 from e2espot.errors import CheckpointError, ConfigurationError
 from e2espot.events import LabelSet
 from e2espot.formats.soccernet import label_set_named
@@ -25,7 +25,8 @@ from e2espot.models.spotter import Spotter, SpotterSpec, adopt_weights, lay_out_
 from e2espot.precision import compute_dtype, keep_freed_memory
 from e2espot.timeline import parse_fps
 from e2espot.training import checkpoints
-from e2espot.training.data import BadLabels, LabelledGame, load_games
+from e2espot.training.data import BadLabels, LabelledGame, load_fold, load_games
+from e2espot.training.losses import class_weights
 from e2espot.training.parallel import Ranks, join_ranks
 from e2espot.training.recipe import Recipe
 from e2espot.video import COLOUR_RULE, Reader, ReaderChoice, choose_reader
@@ -71,6 +72,8 @@ class Run:
     progress: Progress
     start: str
     reader: Reader
+    class_weights: Tensor
+    joint_weights: Tensor
     ranks: Ranks = Ranks()  # noqa: RUF009 (frozen)
     dali_clips: Any = None
     """``dali_pipelines.iterators.DaliClips`` where the reader is DALI."""
@@ -110,8 +113,11 @@ def setup(
     reader: ReaderChoice = "auto",
     device: str = "auto",
     resume: bool = False,
+    joint_root: Path | None = None,
 ) -> Run:
     """Read the data, build the network, pick up an interrupted run.
+
+    ``joint_root`` is the second data set of a recipe that has a ``joint_label_set``.
 
     Raises:
         E2ESpotError: anything about the data, the recipe or the run folder that cannot work.
@@ -127,21 +133,28 @@ def setup(
         raise ConfigurationError(f"{folder} already holds a run; add --resume to go on with it, or choose another -s")
     fps = parse_fps(recipe.fps)
     label_set = label_set_named(recipe.label_set)
-    load = {"resolution": resolution, "label_file": label_file, "bad_labels": bad_labels}
-    train = load_games(root, "train", label_set, fps, **load)  # type: ignore[arg-type]
-    valid = load_games(root, "valid", label_set, fps, **load)  # type: ignore[arg-type]
+    load: dict[str, Any] = {"resolution": resolution, "label_file": label_file, "bad_labels": bad_labels}
+    if recipe.fold:
+        train, valid = load_fold(root, recipe.fold, label_set, fps, **load)
+    else:
+        train, valid = (load_games(root, split, label_set, fps, **load) for split in ("train", "valid"))
+    joint = _load_joint(recipe, joint_root, {**load, "label_file": recipe.joint_label_file})
     chosen = choose_reader(reader, where.type)
     torch.manual_seed(recipe.seed)
     spotter, start = _build(recipe, label_set)
     lay_out_for_training(spotter)
-    videos = [video for game in train for video in game.training_videos(label_set)]
-    sampler = ClipSampler(
-        videos=[video.labelled for video in videos],
-        clip_len=recipe.clip_len,
-        num_clips=recipe.epoch_clips,
-        seed=recipe.seed,
-        event_fraction=recipe.event_fraction,
-    )
+    negatives = Path(recipe.hard_negatives) if recipe.hard_negatives else None
+    videos = [video for game in train for video in game.training_videos(label_set, negatives=negatives)]
+    sampler: Sampler = _sampler(videos, recipe, label_set)
+    if joint:
+        other = label_set_named(recipe.joint_label_set)
+        more = [video for game in joint for video in game.training_videos(other, joint=True)]
+        sampler = JointSampler(
+            first=_sampler(videos, recipe, label_set),
+            second=_sampler(more, recipe, other),
+            second_fraction=recipe.joint_fraction,
+        )
+        videos = videos + more
     dtype = compute_dtype(where, recipe.precision)
     run = Run(
         folder=folder,
@@ -155,7 +168,7 @@ def setup(
             sampler,
             fps=recipe.fps,
             size=recipe.frame_size(),
-            dilate_len=recipe.dilate_len,
+            dilate_len=recipe.reach,
             reader="decord" if chosen == "decord" else "auto",
         ),
         train=train,
@@ -166,6 +179,8 @@ def setup(
         progress=Progress(),
         start=start,
         reader=chosen,
+        class_weights=_weights(train, label_set, recipe),
+        joint_weights=_weights(joint, label_set_named(recipe.joint_label_set), recipe) if joint else torch.empty(0),
         ranks=ranks,
     )
     if chosen == "dali":
@@ -179,6 +194,37 @@ def setup(
         told = {"start": start, "reader": chosen, "colour_rule": COLOUR_RULE}
         checkpoints.save_config(folder, {**dataclasses.asdict(recipe), **told})
     return run
+
+
+def _load_joint(recipe: Recipe, root: Path | None, load: dict[str, Any]) -> list[LabelledGame]:
+    """Training games of the second data set, if the recipe has one."""
+    if bool(recipe.joint_label_set) != (root is not None):
+        raise ConfigurationError(
+            "a second data set needs both --joint_data FOLDER and a recipe with joint_label_set; "
+            f"given: {root or 'no folder'}, {recipe.joint_label_set or 'no label set'}"
+        )
+    if root is None:
+        return []
+    return load_games(root, "train", label_set_named(recipe.joint_label_set), parse_fps(recipe.fps), **load)
+
+
+def _sampler(videos: list[TrainingVideo], recipe: Recipe, label_set: LabelSet) -> ClipSampler:
+    counts = np.bincount([c for v in videos for c in v.labelled.event_targets], minlength=len(label_set) + 1)[1:]
+    shares = tuple(float(count ** (1 - recipe.event_balance)) if count else 0.0 for count in counts)
+    return ClipSampler(
+        videos=[video.labelled for video in videos],
+        clip_len=recipe.clip_len,
+        num_clips=recipe.epoch_clips,
+        seed=recipe.seed,
+        event_fraction=recipe.event_fraction,
+        class_shares=shares if recipe.event_balance and any(shares) else None,
+        negative_fraction=recipe.negative_fraction,
+    )
+
+
+def _weights(games: list[LabelledGame], label_set: LabelSet, recipe: Recipe) -> Tensor:
+    counts = [sum(event.label == name for game in games for event in game.events) for name in label_set.names]
+    return class_weights(counts, recipe.fg_weight, recipe.class_balance)
 
 
 def _check_shares(recipe: Recipe, ranks: Ranks) -> None:
@@ -201,6 +247,12 @@ def _build(recipe: Recipe, label_set: LabelSet) -> tuple[Spotter, str]:
         fps=recipe.fps,
         width=width,
         height=height,
+        crop_dim=recipe.crop_dim,
+        modality=recipe.modality,
+        displacement=recipe.displacement > 0,
+        team=recipe.team,
+        joint_classes=label_set_named(recipe.joint_label_set).names if recipe.joint_label_set else (),
+        full_grid=recipe.full_grid,
         single_frame=recipe.single_frame,
     )
     small = recipe.feature_arch.startswith("small")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from e2espot.inference import InferenceOptions, spot_video
 from e2espot.models.spotter import Spotter, load_spotter
 from e2espot.scoring import Report, evaluate_events
 from e2espot.scoring.guesser import fit_guesser
+from e2espot.timeline import frame_of_position_ms, position_ms_of_frame
 from e2espot.training.data import LabelledGame
 from e2espot.video import Reader, ReaderChoice
 
@@ -41,9 +42,15 @@ def score_games(
     }
 
 
-def labels_of(games: list[LabelledGame]) -> dict[str, list[Event]]:
-    """Labels by game."""
-    return {game.game.name: list(game.events) for game in games}
+def labels_of(games: list[LabelledGame], fps: Fraction | None = None) -> dict[str, list[Event]]:
+    """Labels by game, on a grid of ``fps`` or on the games' own."""
+    return {game.game.name: [_on_grid(event, game.fps, fps or game.fps) for event in game.events] for game in games}
+
+
+def _on_grid(event: Event, old: Fraction, new: Fraction) -> Event:
+    if old == new:
+        return event
+    return replace(event, frame=frame_of_position_ms(position_ms_of_frame(event.frame, old), new))
 
 
 def report_on(
@@ -55,7 +62,7 @@ def report_on(
         for name, halves in scores.items()
     }
     fps = next(found.fps for halves in scores.values() for found in halves.values())
-    return evaluate_events(labels_of(games), predictions, label_set, fps=fps)
+    return evaluate_events(labels_of(games, fps), predictions, label_set, fps=fps)
 
 
 def guesser_report(train: list[LabelledGame], games: list[LabelledGame], label_set: LabelSet, fps: Fraction) -> Report:
@@ -76,7 +83,7 @@ def conclude(
     """Fit the best epoch's calibration on the valid games, store it with the run, and judge both."""
     spotter = load_spotter(folder, device)
     scores = score_games(spotter, valid, reader)
-    calibration = fit_calibration(scores, labels_of(valid), spotter.label_set)
+    calibration = fit_calibration(scores, labels_of(valid, spotter.grid_fps), spotter.label_set)
     write_atomically(folder / "calibration.json", (json.dumps(calibration.to_json(), indent=1) + "\n").encode())
     return Verdict(
         spotter=report_on(scores, valid, calibration, spotter.label_set),
