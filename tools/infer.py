@@ -64,6 +64,8 @@ def main() -> None:
     device = ("cuda" if torch.cuda.is_available() else "cpu") if told.device == "auto" else told.device
     spotters = [load_spotter(run, device) for run in (told.run, *told.ensemble)]
     spotter = spotters[0]
+    if spotter.spec.height > 224 and told.resolution == "224p" and any(source.is_dir() for source in told.sources):
+        print(f"note: this run sees {spotter.spec.height} lines; the games' 720p files are read with --resolution 720p")
     for name, game in games.items():
         from e2espot.formats.soccernet import write_predictions
 

@@ -26,10 +26,11 @@ class Train:
     """Shipped recipe (such as laptop, ball-2023-rny002; a wrong name lists all) or a YAML file."""
     config: Path | None = None
     """YAML file whose fields go over the recipe's; flags go over both."""
-    resolution: Literal["224p", "720p"] = "224p"
-    """Which of a game's files is read."""
-    label_file: str = "Labels-ball.json"
-    """Name of the label file in a game's folder."""
+    resolution: Literal["auto", "224p", "720p"] = "auto"
+    """Which of a game's files is read: auto takes 720p where the network sees more than 224 lines."""
+    label_file: str = "auto"
+    """Name of the label file in a game's folder: auto takes Labels-v2.json for soccernet-v2-17, else
+    Labels-ball.json."""
     bad_labels: Literal["stop", "skip"] = "stop"
     """What to do with a label that cannot be: stop, or leave it out and count it."""
     joint_data: Path | None = None
@@ -55,13 +56,17 @@ def _value_of(flag: str, arguments: list[str]) -> str | None:
     return found
 
 
+def recipe_of(arguments: list[str], otherwise: str) -> Recipe:
+    """The recipe that a command line names, with its --config over it."""
+    settings = merge(Recipe(), read_recipe(_value_of("--recipe", arguments) or otherwise))
+    config = _value_of("--config", arguments)
+    return merge(settings, read_recipe(config)) if config else settings
+
+
 def main() -> None:
     """Parse in two stages: the recipe and --config become the defaults of the flags."""
     arguments = sys.argv[1:]
-    settings = merge(Recipe(), read_recipe(_value_of("--recipe", arguments) or "e2e-spot"))
-    config = _value_of("--config", arguments)
-    if config:
-        settings = merge(settings, read_recipe(config))
+    settings = recipe_of(arguments, "e2e-spot")
     if "--resume" in arguments:
         settings = _settings_of_run(arguments) or settings
     told = tyro.cli(Train, default=Train(data=tyro.MISSING, save_dir=tyro.MISSING, settings=settings))
@@ -71,12 +76,14 @@ def main() -> None:
     from e2espot.training.run import setup
     from e2espot.training.validation import conclude
 
+    tall = told.settings.frame_size()[1] > 224
+    usual = "Labels-v2.json" if told.settings.label_set == "soccernet-v2-17" else "Labels-ball.json"
     run = setup(
         told.data,
         told.save_dir,
         told.settings,
-        resolution=told.resolution,
-        label_file=told.label_file,
+        resolution=("720p" if tall else "224p") if told.resolution == "auto" else told.resolution,
+        label_file=usual if told.label_file == "auto" else told.label_file,
         bad_labels=told.bad_labels,
         reader=told.reader,
         device=told.device,

@@ -1,11 +1,13 @@
 """Sampling is arithmetic: repeatable, focused, inside its bounds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from e2espot.clips.sampler import ClipSampler, ClipSpec, LabelledVideo
+from e2espot.clips.sampler import ClipSampler, ClipSpec, JointSampler, LabelledVideo
 from e2espot.clips.targets import frame_targets
 from e2espot.errors import ConfigurationError
 
@@ -44,6 +46,23 @@ def test_class_shares() -> None:
     assert all(
         clip.video == 0 and clip.start <= 900 < clip.start + 50 for clip in (picky.clip(0, i) for i in range(99))
     )
+
+
+def test_share_of_hard_negatives() -> None:
+    with_some = (replace(VIDEOS[0], negative_frames=(2000, 300), negative_weights=(0.9, 0.1)), VIDEOS[1])
+    clips = [sampler(videos=with_some, event_fraction=0.3, negative_fraction=0.4).clip(0, i) for i in range(2000)]
+    around = [[clip.video == 0 and clip.start <= frame < clip.start + 50 for clip in clips] for frame in (2000, 300)]
+    assert abs(np.mean(around[0]) - 0.36) < 0.05
+    assert abs(np.mean(around[1]) - 0.04) < 0.03
+    assert [sampler().clip(0, i) for i in range(50)] == [sampler(negative_fraction=0.3).clip(0, i) for i in range(50)]
+
+
+def test_two_data_sets_in_one_epoch() -> None:
+    joint = JointSampler(first=sampler(), second=sampler(videos=VIDEOS[:1]), second_fraction=0.25)
+    clips = [joint.clip(0, i) for i in range(2000)]
+    assert abs(np.mean([clip.video == 2 for clip in clips]) - 0.25) < 0.04
+    assert {clip.video for clip in clips} == {0, 1, 2}
+    assert clips == [joint.clip(0, i) for i in range(2000)]
 
 
 def test_events_stand_anywhere_in_the_clip() -> None:

@@ -1,0 +1,119 @@
+"""Every recipe reads its data set's own layout and classes, builds its own network, learns two steps, and infers."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from toy import Layout, write_game
+
+from e2espot.clips.sampler import LabelledVideo
+from e2espot.events import LABEL_SETS
+from e2espot.formats.scores import read_scores, write_scores
+from e2espot.inference import InferenceOptions, spot_video
+from e2espot.models import load_spotter
+from e2espot.training.cross_validation import cross_validate
+from e2espot.training.data import with_negatives
+from e2espot.training.fit import fit
+from e2espot.training.recipe import Recipe, merge, read_recipe, recipe_names
+from e2espot.training.run import setup
+
+BALL_12, V2 = LABEL_SETS["ball-12"].names, LABEL_SETS["soccernet-v2-17"].names
+LAYOUTS = {
+    "ball-2": Layout(videos=("1_{}.mkv", "2_{}.mkv"), classes=("PASS", "DRIVE")),
+    "ball-12": Layout(videos=("{}.mp4",), classes=BALL_12, teams=("left", "right", "right")),
+    "soccernet-v2-17": Layout(
+        videos=("1_{}.mkv", "2_{}.mkv"), labels="Labels-v2.json", classes=V2, teams=("home", "away")
+    ),
+}
+SHRUNK = {
+    **{"size": "64x48", "clip_len": 8, "batch_size": 4, "epoch_clips": 8, "num_epochs": 1, "warm_up_epochs": 0},
+    **{"num_workers": 0, "init_from": "none", "start_val_epoch": 0, "save_every": 100},
+}
+
+
+@pytest.fixture(scope="module")
+def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Path]:
+    """A data set for every label set, and in 720p where a recipe asks for that."""
+    roots = {}
+    for name, resolution in [*((name, "224p") for name in LAYOUTS), ("ball-2", "720p")]:
+        root = tmp_path_factory.mktemp("data")
+        for seed, game in enumerate(("a", "b", "c")):
+            layout = LAYOUTS[name]
+            videos = tuple(video.format(resolution) for video in layout.videos)
+            own = Layout(videos=videos, labels=layout.labels, classes=layout.classes, teams=layout.teams)
+            write_game(root / "league" / "season" / game, seed, num_frames=100 if game == "a" else 30, layout=own)
+        splits = {"train": ["league/season/a"], "valid": ["league/season/b"]}
+        (root / "splits.json").write_text(json.dumps(splits))
+        roots[name, resolution] = root
+    return roots
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_two_steps_on_a_stand_in(name: str, stand_ins: dict[tuple[str, str], Path], tmp_path: Path) -> None:
+    shipped = merge(Recipe(), read_recipe(name))
+    recipe = merge(shipped, {**SHRUNK, "crop_dim": 32 if shipped.crop_dim else 0})
+    tall = "720p" if shipped.frame_size()[1] > 224 else "224p"
+    root = stand_ins[recipe.label_set, tall]
+    joint = stand_ins[recipe.joint_label_set, "224p"] if recipe.joint_label_set else None
+    run = setup(
+        root, tmp_path / "run", recipe, label_file=LAYOUTS[recipe.label_set].labels, resolution=tall, joint_root=joint
+    )
+    # Biases and norms have no weight decay: they move by what is learnt and nothing else.
+    plain = {key: value.clone() for key, value in run.spotter.named_parameters() if value.ndim == 1}
+    fit(run)
+    changed = {
+        key for key, value in run.spotter.named_parameters() if key in plain and not torch.equal(value, plain[key])
+    }
+    assert len(changed) > 0.8 * len(plain)  # squeezing layers wait behind norms that start at zero
+    for head in ("displacement", "team", "joint.1"):
+        module = getattr(run.spotter, head.partition(".")[0])
+        assert module is None or f"{head}.bias" in changed, f"the {head} head has not learnt"
+    spotter = load_spotter(tmp_path / "run")
+    assert spotter.spec.classes == LABEL_SETS[recipe.label_set].names
+    scores = spot_video(spotter, run.valid[0].game.videos[0].path, InferenceOptions(precision="fp32"))
+    assert len(scores.scores_TK) == round(30 * spotter.grid_fps / 25)
+    assert np.isfinite(scores.scores_TK).all()
+    assert (scores.right_T is None) != recipe.team
+
+
+def test_a_run_on_one_data_set_starts_one_on_another(stand_ins: dict[tuple[str, str], Path], tmp_path: Path) -> None:
+    root = stand_ins["soccernet-v2-17", "224p"]
+    pretrain = merge(merge(Recipe(), read_recipe("v2-pretrain")), SHRUNK)
+    first = setup(root, tmp_path / "v2", pretrain, label_file="Labels-v2.json")
+    fit(first)
+    tune = merge(merge(Recipe(), read_recipe("ball-finetune")), {**SHRUNK, "init_from": str(tmp_path / "v2")})
+    second = setup(stand_ins["ball-2", "224p"], tmp_path / "ball", tune)
+    given, taken = load_spotter(tmp_path / "v2").state_dict(), second.spotter.state_dict()
+    same = {
+        name for name, value in taken.items() if given[name].shape == value.shape and torch.equal(given[name], value)
+    }
+    assert set(taken) - same == {"head._fc_out.1.weight", "head._fc_out.1.bias"}
+
+
+def test_folds_score_every_game_unseen_and_give_hard_negatives(
+    stand_ins: dict[tuple[str, str], Path], tmp_path: Path
+) -> None:
+    root = stand_ins["ball-12", "224p"]
+    small = {"feature_arch": "small", "label_set": "ball-12", "size": "64x64"}
+    recipe = merge(merge(Recipe(), read_recipe("ball-2023-folds")), {**SHRUNK, **small})
+    report, calibration = cross_validate(root, tmp_path / "runs", recipe, 3, {})
+    assert 0 <= report.mAP() <= 1
+    for number in (1, 2, 3):
+        assert (
+            json.loads((tmp_path / "runs" / f"fold_{number}" / "calibration.json").read_text()) == calibration.to_json()
+        )
+    scores = sorted((tmp_path / "runs" / "oof").rglob("scores.npz"))
+    assert [file.parent.name for file in scores] == ["a", "b", "c"]
+    again = merge(recipe, {"hard_negatives": str(tmp_path / "runs" / "oof"), "negative_fraction": 0.5})
+    run = setup(root, tmp_path / "second", again)
+    stored = read_scores(scores[0])
+    scores_TK = np.zeros_like(stored.scores_TK)
+    scores_TK[[10, 80, 90], [3, 3, 4]] = 0.9, 0.8, 0.1  # near a label, far from it, unsure; at 25 fps
+    write_scores(scores[0], dataclasses.replace(stored, scores_TK=scores_TK))
+    known = LabelledVideo(num_frames=50, event_frames=(8,), event_targets=(1,))  # at 12.5 fps
+    found = with_negatives(known, run.train[0], 1, tmp_path / "runs" / "oof")
+    assert found.negative_frames == (40,)
+    assert found.negative_weights == pytest.approx((0.8,))
