@@ -3,7 +3,7 @@ PYTHON ?= python3
 SEED ?= 0
 BIN := .venv/bin
 
-.PHONY: demo controls weights test venv clean
+.PHONY: demo controls ablations weights test venv clean
 
 venv: .venv/installed
 
@@ -20,6 +20,10 @@ demo: venv
 
 controls: venv
 	$(BIN)/python tools/controls.py --seed $(SEED)
+
+# Six arms, three seeds, four processor minutes each: some two hours on two cores, and it can be stopped and called again.
+ablations: venv
+	$(BIN)/python tools/ablations.py
 
 # The small trunk's start, from nothing: an hour and a half on two cores.
 weights: venv
