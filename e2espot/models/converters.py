@@ -7,7 +7,6 @@ and an ImageNet network of timm or torchvision as a trunk to start from.
 from __future__ import annotations
 
 import json
-import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from e2espot.errors import CheckpointError, ConfigurationError
 from e2espot.events import LABEL_SETS
 from e2espot.models.backbones import build_backbone
 from e2espot.models.foreign_state import feature_arch_of, own_names, read_state, temporal_arch_of
+from e2espot.models.image_networks import hub_as_it_is
 from e2espot.models.spotter import Spotter, SpotterSpec, save_spotter, save_trunk
 from e2espot.timeline import parse_fps
 
@@ -152,7 +152,7 @@ def _convert_e2e_spot(folder: Path, file: Path, target: Path, wishes: Wishes) ->
                 f"{folder / 'config.json'}: {key} is {config[key]!r}, but {file.name} holds {value!r}"
             )
     classes, whence = _classes(folder, dataset, _num_classes(state), wishes)
-    crop_dim = _whole(config.get("crop_dim") or 0, "crop_dim", folder)
+    crop_dim = max(0, _whole(config.get("crop_dim") or 0, "crop_dim", folder, -1))
     height = max(_FRAME_HEIGHT, crop_dim)
     spec = SpotterSpec(
         feature_arch=feature_arch,
@@ -162,15 +162,15 @@ def _convert_e2e_spot(folder: Path, file: Path, target: Path, wishes: Wishes) ->
         fps=wishes.fps or (_TWO_FPS if dataset.startswith("soccernetv2") else "25"),
         width=max(round(height * 398 / 224), crop_dim),
         height=height,
-        crop_dim=max(0, crop_dim),
+        crop_dim=crop_dim,
         modality=modality,
     )
-    return _write(spec, state, target, f"{file}", whence)
+    return _write(spec, state, target, str(file), whence)
 
 
-def _whole(value: Any, name: str, where: Path) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value > 100_000:
-        raise CheckpointError(f"{where}: {name} is {value!r}; expected a whole number")
+def _whole(value: Any, name: str, where: Path, least: int = 1) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= 10_000:
+        raise CheckpointError(f"{where}: {name} is {value!r}; expected a whole number from {least} to 10,000")
     return value
 
 
@@ -236,7 +236,7 @@ def _convert_osl(folder: Path, file: Path, target: Path, wishes: Wishes, state: 
         classes, whence = _classes(folder, "", count, wishes)
     else:
         classes, whence = tuple(map(str, names)), "config.yaml"
-    crop_dim = _whole(_dig(data, "crop_dim") or 0, "crop_dim", folder)
+    crop_dim = max(0, _whole(_dig(data, "crop_dim") or 0, "crop_dim", folder, -1))
     spec = SpotterSpec(
         feature_arch=feature_arch_of(state, str(file)),
         temporal_arch=temporal_arch_of(state, str(file)),
@@ -245,7 +245,7 @@ def _convert_osl(folder: Path, file: Path, target: Path, wishes: Wishes, state: 
         fps=wishes.fps or _osl_fps(data, folder),
         width=_whole(_dig(data, "target_width") or _dig(data, "width", "resize") or 398, "width", folder),
         height=_whole(_dig(data, "target_height") or _dig(data, "height", "resize") or 224, "height", folder),
-        crop_dim=max(0, crop_dim),
+        crop_dim=crop_dim,
         modality=modality,
     )
     return _write(spec, state, target, str(file), whence)
@@ -289,7 +289,9 @@ def _from_hub(name: str) -> Path:
     try:
         from huggingface_hub import snapshot_download
 
-        return Path(snapshot_download(name, allow_patterns=["*.yaml", "*.yml", "*.json", "*.txt", "*.pt", "*.pth*"]))
+        kinds = ("yaml", "yml", "json", "txt", "pt", "pth", "pth.tar", "bin", "safetensors")
+        with hub_as_it_is():
+            return Path(snapshot_download(name, allow_patterns=[f"*.{kind}" for kind in kinds]))
     except ImportError:
         raise ConfigurationError("a hub id needs huggingface_hub: pip install huggingface_hub") from None
     except Exception as error:
@@ -335,9 +337,9 @@ def _convert_timm(name: str, target: Path) -> str:
     if name.partition(".")[0] not in known:
         raise ConfigurationError(f"timm:{name}: not a trunk of this package; known are {', '.join(sorted(known))}")
     make: Callable[..., Any] = timm.create_model
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it tells of every attempt
     try:
-        network = make(name, pretrained=True, num_classes=0)
+        with hub_as_it_is():
+            network = make(name, pretrained=True, num_classes=0)
     except Exception as error:
         text = (str(error).splitlines() or [type(error).__name__])[0][:160]
         raise CheckpointError(f"timm:{name}: not to be had ({text}); give the path of its weights file") from None

@@ -50,7 +50,7 @@ def lesson_of(run: Run, batch: ClipBatch | ReadyBatch, own: slice) -> Lesson:
     """The clips ``own`` of a batch with all targets; the same (seed, epoch, clips) give the same."""
     recipe = run.recipe
     clips = make_ready(batch, own, run.changes(batch.epoch, batch.indexes[own]), run.device)
-    if recipe.crop_dim:
+    if recipe.crop_side:
         frames_BTCHW, ball_BT2 = _cropped(run, clips)
         clips = dataclasses.replace(clips, frames_BTCHW=frames_BTCHW, ball_BT2=ball_BT2)
     count = len(clips.indexes)
@@ -88,7 +88,7 @@ def _more_targets(run: Run, clips: ReadyBatch) -> tuple[Tensor, Tensor, Tensor]:
 
 def _cropped(run: Run, clips: ReadyBatch) -> tuple[Tensor, Tensor]:
     """A square of each clip, anywhere in training with changes, in the middle without; E2E-Spot's ``crop_dim``."""
-    side, (height, width) = run.recipe.crop_dim, clips.frames_BTCHW.shape[-2:]
+    side, (height, width) = run.recipe.crop_side, clips.frames_BTCHW.shape[-2:]
     pieces, balls = [], []
     for b, index in enumerate(clips.indexes):
         rng = np.random.default_rng((run.recipe.seed, clips.epoch, index, 4))

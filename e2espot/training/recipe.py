@@ -36,7 +36,8 @@ class Recipe:
     size: str = "398x224"
     """What the network sees, width x height in pixels."""
     crop_dim: int = 0
-    """Side of a square cut out of the frames, anywhere in training and in the middle otherwise; 0 for whole frames."""
+    """Side of a square cut out of the frames, anywhere in training and in the middle otherwise, as large as the frame
+    has room for; 0 for whole frames."""
     modality: str = "rgb"
     """What the network sees: rgb or gray."""
     clip_len: int = 100
@@ -152,8 +153,13 @@ class Recipe:
             raise ConfigurationError("--displacement, --dilate_len and --focal_gamma must be at least 0")
         if self.modality not in ("rgb", "gray"):
             raise ConfigurationError(f"--modality is {self.modality!r}; choose rgb or gray")
-        if not 0 <= self.crop_dim <= min(self.frame_size()):
-            raise ConfigurationError(f"--crop_dim is {self.crop_dim}; it must fit into --size {self.size}")
+        if self.crop_dim < 0:
+            raise ConfigurationError(f"--crop_dim is {self.crop_dim}; give pixels, or 0 for whole frames")
+
+    @property
+    def crop_side(self) -> int:
+        """Side of the square that is cut out, 0 for none."""
+        return min(self.crop_dim, *self.frame_size())
 
     @property
     def reach(self) -> int:

@@ -247,7 +247,7 @@ def _build(recipe: Recipe, label_set: LabelSet) -> tuple[Spotter, str]:
         fps=recipe.fps,
         width=width,
         height=height,
-        crop_dim=recipe.crop_dim,
+        crop_dim=recipe.crop_side,
         modality=recipe.modality,
         displacement=recipe.displacement > 0,
         team=recipe.team,

@@ -38,6 +38,27 @@ def test_what_config_json_says_is_kept(state: e2e_spot.State, tmp_path: Path) ->
     assert (spec.clip_len, spec.fps, spec.width, spec.height, spec.crop_dim) == (64, "25", 398, 224, 224)
 
 
+def test_the_command_line_makes_a_run(state: e2e_spot.State, tmp_path: Path) -> None:
+    source = e2e_spot.write_run(tmp_path / "src", state, **TOLD, dataset="soccernetv2")
+    done = subprocess.run(
+        [
+            sys.executable,
+            str(ROOT / "tools" / "convert.py"),
+            "checkpoint",
+            str(source),
+            str(tmp_path / "dst"),
+            "--fps",
+            "25",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "rny002_gsm + gru, 2 classes" in done.stdout
+    assert load_spotter(tmp_path / "dst").spec.fps == "25"
+
+
 def test_names_come_from_class_txt_beside_data_or_given(state: e2e_spot.State, tmp_path: Path) -> None:
     source = e2e_spot.write_run(tmp_path / "exp" / "src", state, **TOLD, crop_dim=None)
     assert "class 1, class 2" in convert_checkpoint(str(source), tmp_path / "a")
