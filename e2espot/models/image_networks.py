@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from e2espot.models.gate_shift import ShiftedConv
-from e2espot.models.trunk import Backbone, FrameFeatures, brightness
+from e2espot.models.trunk import Backbone, Brightness, FrameFeatures
 
 _LOG = logging.getLogger(__name__)
 
@@ -35,6 +35,7 @@ class ImageNetwork(Backbone):
         super().__init__()
         self.feature_dim, self.gray = feature_dim, gray
         self._features: nn.Module = network
+        self.as_input: nn.Module = Brightness() if gray else nn.Identity()
 
     def forward(self, frames_BTCHW: Tensor) -> FrameFeatures:
         """Normalised float frames -> features; no heat map.
@@ -46,10 +47,6 @@ class ImageNetwork(Backbone):
         layout = torch.channels_last if self.training else torch.contiguous_format
         x = self.as_input(frames_BTCHW.flatten(0, 1)).contiguous(memory_format=layout)
         return FrameFeatures(self._features(x).unflatten(0, (clips, num_frames)), None)
-
-    def as_input(self, frames_NCHW: Tensor) -> Tensor:
-        """What the stem is fed: the frames, or their brightness."""
-        return brightness(frames_NCHW) if self.gray and frames_NCHW.shape[1] == 3 else frames_NCHW
 
 
 def _put_shifts(blocks: Iterable[Any], shift: str) -> None:

@@ -46,8 +46,19 @@ class Backbone(nn.Module):
                 layer.num_frames = num_frames
 
 
-def brightness(frames_NCHW: Tensor) -> Tensor:
+class Brightness(nn.Module):
     """ImageNet-normalised RGB -> one channel of luma (ITU-R BT.601) with 0..1 brought to -1..1, E2E-Spot's ``bw``."""
-    luma, mean, std = (torch.tensor(row, dtype=torch.float64) for row in (LUMA, IMAGENET_MEAN, IMAGENET_STD))
-    weight, bias = 2 * luma * std, 2 * float(luma @ mean) - 1
-    return functional.conv2d(frames_NCHW, weight.to(frames_NCHW).view(1, 3, 1, 1)) + bias
+
+    weight: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        luma, mean, std = (torch.tensor(row, dtype=torch.float64) for row in (LUMA, IMAGENET_MEAN, IMAGENET_STD))
+        self.register_buffer("weight", (2 * luma * std).float().view(1, 3, 1, 1), persistent=False)
+        self._bias = 2 * float(luma @ mean) - 1
+
+    def forward(self, frames_NCHW: Tensor) -> Tensor:
+        """``(N, 3, H, W)`` -> ``(N, 1, H, W)``; what has one channel is left alone."""
+        if frames_NCHW.shape[1] == 1:
+            return frames_NCHW
+        return functional.conv2d(frames_NCHW, self.weight.to(frames_NCHW.dtype)) + self._bias
