@@ -79,8 +79,9 @@ def spot_video(
     factor, count = spotter.grid_factor, len(spotter.label_set)
     for frames in missing:
         scores_TK[frames.start * factor : frames.stop * factor] = 0
-    if factor > 1:  # half a frame may be too much
-        scores_TK = scores_TK[: probe(Path(path), spotter.grid_fps, allow_truncated=options.allow_truncated).num_frames]
+    if factor > 1:  # of the last frame a half may be too much, or missing
+        length = probe(Path(path), spotter.grid_fps, allow_truncated=options.allow_truncated).num_frames
+        scores_TK = scores_TK[np.minimum(np.arange(length), len(scores_TK) - 1)]
     return Scores(
         scores_TK=scores_TK[:, :count],
         label_set=spotter.label_set,

@@ -200,6 +200,7 @@ def table(rows: Sequence[Row], heading: str) -> str:
     for row in rows:
         seeds = ", ".join(f"{100 * value:.1f}" for value in row.values)
         same = row.values == row.against
-        more = "- | - | -" if same else f"{100 * row.gain:+.1f} | {100 * row.spread:.1f} | {row.verdict}"
+        spread = f"{100 * row.spread:.1f}" if np.isfinite(row.spread) else "unknown"
+        more = "- | - | -" if same else f"{100 * row.gain:+.1f} | {spread} | {row.verdict}"
         lines.append(f"| {row.name} | {100 * np.mean(row.values):.1f} | {seeds} | {more} |")
     return "\n".join(lines)
