@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from e2espot.models import load_spotter
+from e2espot.models.backbones import build_backbone
 from e2espot.models.converters import convert_checkpoint
 
 HEADS = ("", "gru", "deeper_gru")
@@ -58,3 +59,12 @@ def test_brightness_models_take_one_channel_or_colours(tmp_path: Path) -> None:
         expected = e2e_spot.logits(state, 100, (luma - 0.5) / 0.5)
         torch.testing.assert_close(spotter((luma - 0.5) / 0.5), expected, rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(spotter((colours - mean) / std), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_stem_for_brightness_takes_what_colours_taught() -> None:
+    """On three equal channels a colour stem says what the sum of its weights says on one."""
+    weights = []
+    for modality in ("rgb", "gray"):
+        torch.manual_seed(0)
+        weights.append(build_backbone("rn18", modality=modality).state_dict()["_features.conv1.weight"])
+    torch.testing.assert_close(weights[1], weights[0].sum(1, keepdim=True))
