@@ -104,7 +104,7 @@ def main() -> None:
     if run.valid:
         verdict = conclude(told.save_dir, run.train, run.valid, run.device.type, run.reader)
         print(f"best epoch {progress.best_epoch}: mAP@1 {progress.best_mAP:.4f} with plain soft suppression")
-        print(f"\nmAP in percent on the valid games, which also chose the epoch and {verdict.calibration.suppression}")
+        print(f"\nmAP in percent on the valid games, which also chose the epoch and: {verdict.calibration.table()}")
         print(verdict.spotter.table())
         print("\na guesser at even spacing, fitted on the train games")
         print(verdict.guesser.table() + "\n")
