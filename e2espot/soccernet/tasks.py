@@ -30,6 +30,8 @@ class Task:
     """Classes the server knows."""
     teams: bool = False
     """Whether every prediction must name a team, and an unknown class is an error."""
+    server: str
+    """Where results go."""
     zipped: bool = True
     """Whether the server has one archive a split; else it has every file by itself."""
 
@@ -43,6 +45,7 @@ TASKS: dict[str, Task] = {
             label_file="Labels-ball.json",
             video_files=("1_{}.mkv", "2_{}.mkv"),
             label_set="ball-2",
+            server="EvalAI challenge 1950",
         ),
         Task(
             name="ball-2024",
@@ -50,6 +53,7 @@ TASKS: dict[str, Task] = {
             label_file="Labels-ball.json",
             video_files=("{}.mp4",),
             label_set="ball-12",
+            server="EvalAI challenge 2200",
         ),
         Task(
             name="ball-2025",
@@ -57,6 +61,7 @@ TASKS: dict[str, Task] = {
             label_file="Labels-ball.json",
             video_files=("{}.mp4",),
             label_set="ball-12",
+            server="Codabench 4418 for test, 4417 for challenge",
             teams=True,
         ),
         Task(
@@ -65,6 +70,7 @@ TASKS: dict[str, Task] = {
             label_file="Labels-v2.json",
             video_files=("1_{}.mkv", "2_{}.mkv"),
             label_set="soccernet-v2-17",
+            server="EvalAI challenge 1949",
             zipped=False,
         ),
     )
