@@ -1,4 +1,4 @@
-"""Turn files of one format into another: python tools/convert.py labels SRC DST --from soccernet --to e2e-spot."""
+"""Convert other packages' files to ours and back: python tools/convert.py labels SRC DST --from F --to F."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
+from tyro.extras import SubcommandApp
 
 from e2espot.command import run_command
+
+app = SubcommandApp()
 
 _Format = Literal["soccernet", "opensportslab", "e2e-spot", "soccertrack-v2", "sn-gar"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Events:
-    """Events in files: both ways between SoccerNet, OpenSportsLab, E2E-Spot, SoccerTrack-v2 and SN-GAR."""
+    """Files of events, and what they are to become."""
 
     source: tyro.conf.Positional[Path]
     """File or folder to read."""
@@ -33,45 +36,29 @@ class Events:
     """SoccerTrack's bas_periods.json: when each half was filmed; the nominal 0:00 and 45:00 without it."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Labels(Events):
-    """Labels, with every field, from one format into another."""
+@app.command
+def labels(told: Annotated[Events, tyro.conf.arg(name="")]) -> None:
+    """Labels, with every field, from one format into another; says what has no place there."""
+    _convert_events(told, predictions=False)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Predictions(Events):
-    """Predictions, with every field, from one format into another."""
+@app.command
+def predictions(told: Annotated[Events, tyro.conf.arg(name="")]) -> None:
+    """Predictions, with every field, from one format into another; says what has no place there."""
+    _convert_events(told, predictions=True)
 
 
-def main() -> None:
-    """Convert, then say what was dropped."""
-    told = tyro.extras.subcommand_cli_from_dict({"labels": Labels, "predictions": Predictions})
-    _convert_events(told)
-
-
-def _convert_events(told: Events) -> None:
+def _convert_events(told: Events, *, predictions: bool) -> None:
     from e2espot.formats.conversion import Conversion, convert
 
-    converted = convert(
-        Conversion(
-            source=told.source,
-            target=told.target,
-            from_format=told.from_format,
-            to_format=told.to_format,
-            predictions=isinstance(told, Predictions),
-            label_file=told.label_file,
-            overwrite=told.overwrite,
-            periods=told.periods,
-        )
-    )
-    print(
-        f"{converted.num_moments} events of {converted.num_recordings} videos -> "
-        f"{', '.join(map(str, converted.paths[:3]))}{f' and {n - 3} more' if (n := len(converted.paths)) > 3 else ''}"
-    )
+    converted = convert(Conversion(**vars(told), predictions=predictions))
+    more = len(converted.paths) - 3
+    names = ", ".join(map(str, converted.paths[:3])) + (f" and {more} more" if more > 0 else "")
+    print(f"{converted.num_moments} events of {converted.num_recordings} videos -> {names}")
     print("dropped, rounded or filled in:" if converted.losses else "nothing dropped")
     for line in converted.losses:
         print(f"  {line}")
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(lambda: app.cli(prog="convert.py", description="Convert other packages' files to ours and back."))
