@@ -17,6 +17,7 @@ from e2espot.formats.recordings import (
     Losses,
     Moment,
     Recording,
+    checked_facts,
     dump_json,
     each,
     load_json,
@@ -103,14 +104,11 @@ def _read_video(entry: Any, where: str, predictions: bool) -> Recording:
     events = take(entry, "events", list, where)
     if "num_events" in entry and entry["num_events"] != len(events):
         raise AnnotationError(f"{where}: field 'num_events' is {entry['num_events']!r}; there are {len(events)} events")
-    for name in ("num_frames", "width", "height"):
-        if name in entry and take(entry, name, int, where) < 0:
-            raise AnnotationError(f"{where}: field {name!r} is {entry[name]}; expected 0 or more")
     return Recording(
         game=game,
         half=half,
         moments=each(events, "events", where, lambda event, place: _read_event(event, place, fps, predictions)),
-        facts=rest(entry, "video", "events", "num_events"),
+        facts=checked_facts(rest(entry, "video", "events", "num_events"), where),
     )
 
 

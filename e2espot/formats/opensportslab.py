@@ -13,6 +13,7 @@ from e2espot.formats.recordings import (
     Losses,
     Moment,
     Recording,
+    checked_facts,
     checked_path,
     dump_json,
     each,
@@ -24,6 +25,7 @@ from e2espot.formats.recordings import (
     take_ms,
     take_number,
     take_text,
+    take_word,
 )
 from e2espot.timeline import game_time, parse_game_time
 
@@ -144,7 +146,7 @@ def _read_sample(sample: Any, where: str, split: str, predictions: bool) -> Reco
         split=_split_named(str(sample.get("split", split))),
         moments=events,
         video=path,
-        facts=facts,
+        facts=checked_facts(facts, f"{where}: metadata"),
         about=metadata[_ABOUT_GAME] if from_soccernet else {},
     )
 
@@ -185,8 +187,8 @@ def _read_event(event: Any, where: str, half: int, from_soccernet: bool, predict
         label=take_text(event, "label", where),
         position_ms=position_ms,
         confidence=confidence,
-        team=take(event, "team", str, where, ""),
-        visibility=take(event, "visibility", str, where, ""),
+        team=take_word(event, "team", where),
+        visibility=take_word(event, "visibility", where),
         more=more,
     )
 
@@ -207,7 +209,8 @@ def _read_results(content: Mapping[str, Any], path: Path) -> Recording:
     game, half = _game_and_half(PurePosixPath(name).with_suffix("").as_posix(), {}, str(path))
     rows = take(content, "predictions", list, str(path))
     moments = each(rows, "predictions", str(path), lambda row, where: _read_event(row, where, half, False, True))
-    return Recording(game=game, half=half, moments=moments, facts=rest(content, "predictions", "Url", "UrlLocal"))
+    facts = checked_facts(rest(content, "predictions", "Url", "UrlLocal"), str(path))
+    return Recording(game=game, half=half, moments=moments, facts=facts)
 
 
 def _refuse_twins(recordings: list[Recording], source: Path) -> None:

@@ -234,6 +234,29 @@ def checked_path(text: str, where: str) -> str:
     return path.as_posix()
 
 
+def checked_facts(facts: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """What is said of a video, with whole ``num_frames``, ``width`` and ``height``, and a rate that can be.
+
+    Raises:
+        AnnotationError: names the field.
+    """
+    for name in ("num_frames", "width", "height"):
+        if name in facts and not 0 <= take(facts, name, int, where) < 1 << 40:
+            raise AnnotationError(f"{where}: field {name!r} is {facts[name]}; expected 0 or more")
+    if "fps" in facts:
+        take_fps(facts, where)
+    return dict(facts)
+
+
+def take_word(entry: Mapping[str, Any], name: str, where: str) -> str:
+    """A field of text that may be missing, null or empty.
+
+    Raises:
+        AnnotationError: another type.
+    """
+    return "" if entry.get(name) is None else take(entry, name, str, where)
+
+
 def rest(entry: Mapping[str, Any], *known: str) -> dict[str, Any]:
     """Fields of an entry but the known ones."""
     return {name: value for name, value in entry.items() if name not in known}

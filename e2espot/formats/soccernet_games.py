@@ -14,6 +14,7 @@ from e2espot.formats.recordings import (
     Losses,
     Moment,
     Recording,
+    checked_facts,
     checked_path,
     dump_json,
     each,
@@ -24,6 +25,7 @@ from e2espot.formats.recordings import (
     take_ms,
     take_number,
     take_text,
+    take_word,
 )
 from e2espot.games import BALL_SPLITS, Game, find_games
 from e2espot.timeline import game_time, parse_game_time
@@ -80,10 +82,11 @@ def _read_game(game: Game, split: str, predictions: bool) -> Iterable[Recording]
     about = {"UrlLocal": game.name, **rest(content, key, "videos")}
     halves = {1} | {half for half, _ in found} | set(files) | {half for half in (1, 2) if str(half) in facts}
     for half in sorted(halves):
-        told = dict(take(facts, str(half), dict, f"{where}: videos", {}))
-        video = told.pop("path", None)
-        if not isinstance(video, str):
-            video = f"{game.name}/{files[half]}" if half in files else ""
+        told = checked_facts(take(facts, str(half), dict, f"{where}: videos", {}), f"{where}: videos.{half}")
+        video = f"{game.name}/{files[half]}" if half in files else ""
+        if "path" in told:
+            video = take_text(told, "path", f"{where}: videos.{half}")
+            del told["path"]
         yield Recording(
             game=game.name,
             half=half,
@@ -123,8 +126,8 @@ def _moment(entry: Any, half: int, where: str, *read: str, confidence: float | N
         label=take_text(entry, "label", where),
         position_ms=position_ms,
         confidence=confidence,
-        team=take(entry, "team", str, where, ""),
-        visibility=take(entry, "visibility", str, where, ""),
+        team=take_word(entry, "team", where),
+        visibility=take_word(entry, "visibility", where),
         more=more,
     )
 

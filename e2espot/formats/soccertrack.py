@@ -30,6 +30,7 @@ from e2espot.formats.recordings import (
     take_ms,
     take_number,
     take_text,
+    take_word,
 )
 
 _END = "_12_class_events.json"
@@ -136,8 +137,8 @@ def _read_event(
         label=label,
         position_ms=clock_ms - period.start_ms,
         confidence=take_number(entry, "confidence", where) if predictions or "confidence" in entry else None,
-        team=take(entry, "team", str, where, ""),
-        visibility=take(entry, "visibility", str, where, ""),
+        team=take_word(entry, "team", where),
+        visibility=take_word(entry, "visibility", where),
         more=more,
     )
 

@@ -25,6 +25,7 @@ from e2espot.errors import ConfigurationError, DownloadError
 from e2espot.soccernet.tasks import Task
 from e2espot.soccernet.transfer import Patience, Remote
 
+_LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _HTTP_LIBRARIES = ("httpx", "httpx2", "httpcore", "httpcore2", "requests")
 Source = Literal["huggingface", "owncloud"]
@@ -187,7 +188,9 @@ def _patiently(listing: Callable[[], _T], repo: str, remedy: str, patience: Pati
             if not may_pass or vain == patience.tries:
                 times = f", {vain} times in a row; check the connection, run this again later" if may_pass else ""
                 raise DownloadError(f"{repo}: {what}{times}") from None
-            time.sleep(min(60.0, patience.wait_s * 2 ** (vain - 1)))
+            pause_s = min(60.0, patience.wait_s * 2 ** (vain - 1))
+            _LOG.info("%s: %s; trying again in %.0f s", repo, what, pause_s)
+            time.sleep(pause_s)
     raise AssertionError("no tries")
 
 

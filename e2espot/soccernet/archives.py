@@ -204,6 +204,11 @@ def extract(
     except _damage() as error:
         hint = ", or the password is wrong" if member.encrypted else ""
         raise DamagedMemberError(f"{where}: member {member.path!r} is damaged{hint} ({error})") from None
+    except NotImplementedError as error:
+        raise DownloadError(
+            f"{where}: member {member.path!r} is packed in a way Python does not know ({error}); "
+            "unpack the archive with 7z, and run this again to have it checked"
+        ) from None
     except RuntimeError as error:
         raise _wrong_password(error, where) from None
     except OSError as error:
@@ -226,6 +231,8 @@ def check_password(file: ZipSource, member: Member, where: str, password: Callab
         with _opened(file, member.info, where) as archive, archive.open(member.info.filename, pwd=secret) as source:
             source.read(1)
     except _damage():
+        return  # for extract to say
+    except NotImplementedError:
         return
     except RuntimeError as error:
         raise _wrong_password(error, where) from None
@@ -252,7 +259,7 @@ def _opened(file: ZipSource, info: zipfile.ZipInfo, where: str) -> Any:
 
 def _damage() -> tuple[type[Exception], ...]:
     """The BadZipFile of pyzipper is another one."""
-    known = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError)
+    known = (zipfile.BadZipFile, zlib.error, EOFError, ValueError)
     try:
         import pyzipper
     except ImportError:

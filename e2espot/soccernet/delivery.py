@@ -75,7 +75,11 @@ class Delivery:
             partial.discard()
 
     def _unpack(self, where: str, partial: PartialFile, file_names: Collection[str]) -> None:
-        members = [member for member in members_of(partial, where) if Path(member.path).name in file_names]
+        try:
+            members = [member for member in members_of(partial, where) if Path(member.path).name in file_names]
+        except DownloadError:
+            partial.forget(0, partial.size)  # whatever this is, the next run asks for it anew
+            raise
         work = self._to_take_out(where, members)
         for member in [member for member, _, _ in work if member.encrypted][:1]:
             check_password(partial, member, where, self.password)

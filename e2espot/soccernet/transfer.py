@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 import re
 import time
@@ -23,6 +24,7 @@ from e2espot.soccernet.spans import Span, missing, num_bytes, union, without
 if TYPE_CHECKING:
     import requests
 
+_LOG = logging.getLogger(__name__)
 MAX_GENERATIONS = 4
 """How many versions of one file to begin with before giving up."""
 
@@ -207,7 +209,9 @@ class PartialFile(io.RawIOBase):
     def _take_up(self) -> None:
         try:
             note: Any = json.loads(self._note_path.read_text(encoding="utf-8"))
-            if note["url"] == self.remote.url and self.path.is_file():
+            # An address names a version of a data set; a file outlives most of them.
+            same = note["sha256"] == self.remote.sha256 if self.remote.sha256 else note["url"] == self.remote.url
+            if same and self.path.is_file():
                 length = self.path.stat().st_size
                 spans = [(int(start), min(int(stop), length)) for start, stop in note["have"]]
                 self._have, self._etag, self._size = union(spans), note["etag"], int(note["size"])
@@ -225,7 +229,13 @@ class PartialFile(io.RawIOBase):
             self._file.flush()
             os.fsync(self._file.fileno())
             temporary = self._note_path.with_name(f"{self._note_path.name}.new")
-            note = {"url": self.remote.url, "etag": self._etag, "size": self._size, "have": self._have}
+            note = {
+                "url": self.remote.url,
+                "sha256": self.remote.sha256,
+                "etag": self._etag,
+                "size": self._size,
+                "have": self._have,
+            }
             temporary.write_text(json.dumps(note), encoding="utf-8")
             temporary.replace(self._note_path)
         except OSError as error:
@@ -260,7 +270,9 @@ class PartialFile(io.RawIOBase):
                 raise DownloadError(
                     f"{self.remote.name}: {what}, {vain} times in a row; what has arrived is kept, run this again later"
                 )
-            time.sleep(min(120.0, wait_s if named is None else named))
+            pause_s = min(120.0, wait_s if named is None else named)
+            _LOG.info("%s: %s; trying again in %.0f s", self.remote.name, what, pause_s)
+            time.sleep(pause_s)
             wait_s *= 2
 
     def _request(self, span: Span) -> None:
@@ -293,9 +305,9 @@ class PartialFile(io.RawIOBase):
     def _receive(self, response: requests.Response, span: Span) -> None:
         status = response.status_code
         if status == 206:
-            place = self._agreed(response, span)
+            place, stop = self._agreed(response, span)
         elif status == 200:
-            place = self._whole(response)
+            place, stop = self._whole(response)
         elif status in _PASSING:
             raise _PassingError(f"the server answered {status}", _seconds(response.headers.get("Retry-After")))
         elif status in (401, 403):
@@ -309,21 +321,23 @@ class PartialFile(io.RawIOBase):
         if response.headers.get("Content-Encoding", "identity") != "identity":
             raise DownloadError(f"{self.remote.name}: the server sent it compressed unasked; try again later")
         while chunk := response.raw.read(_CHUNK, decode_content=False):
+            if place + len(chunk) > stop:
+                raise DownloadError(f"{self.remote.name}: the server sent more bytes than it announced")
             self._store(place, chunk)
             place += len(chunk)
 
-    def _agreed(self, response: requests.Response, span: Span) -> int:
-        """Check that a partial answer is of our file and of the bytes asked for; where it begins."""
+    def _agreed(self, response: requests.Response, span: Span) -> Span:
+        """Check that a partial answer is of our file and of the bytes asked for; which bytes those are."""
         said = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
-        if said is None or int(said[1]) != span[0]:
+        if said is None or int(said[1]) != span[0] or int(said[2]) >= span[1]:
             raise DownloadError(f"{self.remote.name}: the server sent other bytes than asked for; try again later")
         etag, size = response.headers.get("ETag"), int(said[3])
         if self._have and ((self._etag is not None and etag != self._etag) or size != self._size):
             raise _ChangedError
         self._meet(etag, size)
-        return span[0]
+        return span[0], int(said[2]) + 1
 
-    def _whole(self, response: requests.Response) -> int:
+    def _whole(self, response: requests.Response) -> Span:
         """The server sends everything from the start: it knows no ranges, or the file is another one now."""
         length, etag = response.headers.get("Content-Length", str(self.remote.size)), response.headers.get("ETag")
         if not length.isdecimal():
@@ -333,7 +347,7 @@ class PartialFile(io.RawIOBase):
         self._have = []
         self._file.truncate(0)
         self._meet(etag, int(length))
-        return 0
+        return 0, int(length)
 
     def _meet(self, etag: str | None, size: int) -> None:
         if self.remote.size is not None and size != self.remote.size:
@@ -344,9 +358,6 @@ class PartialFile(io.RawIOBase):
         self._etag, self._size = etag, size
 
     def _store(self, place: int, chunk: bytes) -> None:
-        assert self._size is not None
-        if place + len(chunk) > self._size:
-            raise DownloadError(f"{self.remote.name}: the server sent more than the {self._size} bytes it announced")
         self._file.seek(place)
         self._file.write(chunk)
         self._have = union([*self._have, (place, place + len(chunk))])

@@ -362,13 +362,24 @@ def test_results_of_the_older_library(tmp_path: Path) -> None:
 
 # What strangers' files may do.
 
+EVENT = {"label": "PASS", "position": "1000", "team": "left", "visibility": "visible"}
+FACTS = {"fps": 25, "num_frames": 9, "width": 8, "height": 8}
 GOOD = {
-    "soccernet": {"annotations": [{"gameTime": "1 - 00:01", "label": "PASS", "position": "1000"}]},
-    "opensportslab": {"data": [{"id": "a", "inputs": [], "events": [{"label": "PASS", "position_ms": 1000}]}]},
-    "e2e-spot": [
-        {"video": "a/1", "fps": 25, "num_frames": 9, "events": [{"frame": 3, "label": "PASS", "comment": ""}]}
-    ],
-    "soccertrack-v2": {"actions": [{"gameTime": "1 - 00:01", "label": "PASS", "position": "1000"}]},
+    "soccernet": {"videos": {"1": {"path": "a.mp4", **FACTS}}, "annotations": [{"gameTime": "1 - 00:01", **EVENT}]},
+    "opensportslab": {
+        "labels": {"action": {"labels": ["PASS"]}},
+        "metadata": {"split": "test"},
+        "data": [
+            {
+                "id": "a",
+                "inputs": [{"type": "video", "path": "a.mp4", "fps": 25}],
+                "metadata": {"game": "a", "half": 1, "soccernet": {}, **FACTS},
+                "events": [{"label": "PASS", "position_ms": 1000, "head": "action", "gameTime": "1 - 00:01"}],
+            }
+        ],
+    },
+    "e2e-spot": [{"video": "a/1", "events": [{"frame": 3, "label": "PASS", "comment": "left; visible"}], **FACTS}],
+    "soccertrack-v2": {"UrlLocal": "1", "actions": [{"gameTime": "1 - 00:01", "player_id": 3, **EVENT}]},
 }
 NAMES = {
     "soccernet": f"{GAME}/Labels-ball.json",
