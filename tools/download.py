@@ -86,6 +86,8 @@ def main() -> None:
     from e2espot.soccernet.download import Wish, download
     from e2espot.soccernet.tasks import TASKS, split_named
 
+    if not told.split or not (told.resolution or told.labels_only):
+        raise ConfigurationError("--split and --resolution need a word each, or leave them away")
     wish = Wish(
         task=TASKS[told.task],
         splits=tuple(dict.fromkeys(split_named(split) for split in told.split)),

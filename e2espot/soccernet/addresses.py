@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import tempfile
 import time
 import warnings
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase as fnmatch
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, TypeVar
@@ -76,8 +78,11 @@ def _package() -> ModuleType:
             f"downloading needs the SoccerNet package (missing: {error.name}); pip install 'e2espot[soccernet]'"
         ) from None
     module: ModuleType = SoccerNet.Downloader
-    if not hasattr(module, "snapshot_download"):
-        raise ConfigurationError("the SoccerNet package is too old; pip install 'SoccerNet>=0.2'")
+    installed = version("SoccerNet")
+    if tuple(map(int, re.findall(r"\d+", installed)[:2])) < (0, 2) or not hasattr(module, "snapshot_download"):
+        raise ConfigurationError(
+            f"SoccerNet {installed} does not tell where the files are as 0.2 does; pip install 'SoccerNet>=0.2'"
+        )
     return module
 
 

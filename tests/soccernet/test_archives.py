@@ -1,5 +1,6 @@
 """What strangers' archives may do to a folder: nothing but put whole files into it."""
 
+import base64
 import io
 import stat
 import struct
@@ -128,6 +129,29 @@ def test_aes_archives_open_with_their_password(tmp_path: Path, version: int) -> 
     path.write_bytes(content[:-1])
     assert not same_content(path, member)
     assert not (tmp_path / "unpacking").exists()
+
+
+BY_7_ZIP = """
+UEsDBDMAAQBjAAAAIQAAAAAANgAAABoAAAAKAAsAZy8yMjRwLm1wNAGZBwACAEFFAwAASeikoIrKc3nAd/sWWq5E9wh+2T+uXR6s26FpZgd9
+8mPF/y/cXene3I/Y/4BxTMG9PhapFiokUEsBAj8DMwABAGMAAAAhAAAAAAA2AAAAGgAAAAoACwAAAAAAAAAggKSBAAAAAGcvMjI0cC5tcDQB
+mQcAAgBBRQMAAFBLBQYAAAAAAQABAEMAAABpAAAAAAA=
+"""
+"""Of 7-Zip 26.02: ``7zz a -tzip -mem=AES256 -pnda``."""
+
+
+def test_an_archive_of_another_writer_opens(tmp_path: Path) -> None:
+    take(base64.b64decode(BY_7_ZIP), tmp_path, b"nda")
+    assert (tmp_path / "g/224p.mp4").read_bytes() == b"hello from another writer\n"
+
+
+def test_a_way_of_packing_nobody_here_knows_is_one_line(tmp_path: Path) -> None:
+    data = plain(("g/224p.mp4", b"x" * 100))
+    for header, place in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        start = data.index(header) + place
+        data[start : start + 2] = struct.pack("<H", 9)  # Deflate64, which Windows writes
+    with pytest.raises(DownloadError, match="unpack the archive with 7z"):
+        take(data, tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_wrong_password_is_found_at_once_and_leaves_nothing(tmp_path: Path) -> None:

@@ -221,6 +221,49 @@ def test_an_archive_that_changes_between_two_runs(ball_2025: StandIn, tmp_path: 
     assert files_in(tmp_path) == new
 
 
+def test_a_page_in_place_of_an_archive_is_not_kept(ball_2025: StandIn, tmp_path: Path) -> None:
+    good = ball_2025.hub["SoccerNet/SN-BAS-2025"]["valid.zip"]
+    ball_2025.hub["SoccerNet/SN-BAS-2025"]["valid.zip"] = b"<html>come back later</html>"
+    with pytest.raises(DownloadError, match=r"valid\.zip: not a whole zip archive"):
+        get(tmp_path)
+    ball_2025.hub["SoccerNet/SN-BAS-2025"]["valid.zip"] = good
+    assert get(tmp_path) == []
+
+
+def test_a_new_version_of_the_data_set_with_the_same_archive_goes_on(
+    ball_2025: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        get(tmp_path, resolutions=("224p", "720p"), advance=_Interrupt(300_000))
+    before = ball_2025.sent
+    monkeypatch.setattr("stand_in.COMMIT", "f" * 40)
+    assert get(tmp_path, resolutions=("224p", "720p")) == []
+    assert ball_2025.sent - before < 200_000
+
+
+HUB_FAULTS = {
+    "passing": ([Fault(status=503)], None),
+    "down": ([Fault(status=500)] * 2, "answered 500, 2 times in a row"),
+    "private": ([Fault(status=401, headers={"X-Error-Code": "RepoNotFound"})], "not on the hub, or not for you"),
+    "gated": ([Fault(status=403, headers={"X-Error-Code": "GatedRepo"})], "not for you|refused"),
+    "moved": ([Fault(status=404, headers={"X-Error-Code": "RevisionNotFound"})], "its branch is gone"),
+}
+
+
+@pytest.mark.parametrize(("faults", "line"), HUB_FAULTS.values(), ids=HUB_FAULTS)
+def test_the_hubs_faults_are_borne_or_one_line(
+    ball_2025: StandIn, tmp_path: Path, faults: list[Fault], line: str | None
+) -> None:
+    ball_2025.faults["/revision/main"] = list(faults)
+    if line is None:
+        assert get(tmp_path) == []
+        return
+    with pytest.raises(DownloadError, match=line) as caught:
+        get(tmp_path)
+    assert "\n" not in str(caught.value)
+    assert files_in(tmp_path) == {}
+
+
 def test_what_the_server_lacks_is_named(ball_2025: StandIn, tmp_path: Path) -> None:
     lacking = games("valid", "720p.mp4")
     ball_2025.hub["SoccerNet/SN-BAS-2025"]["valid.zip"] = zipped(lacking, SECRET)
@@ -307,6 +350,30 @@ def test_2024_wants_no_password(ball_2025: StandIn, tmp_path: Path) -> None:
 def test_2025_is_on_the_hub_only(ball_2025: StandIn, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="ball-2025 is not on owncloud"):
         get(tmp_path, source="owncloud")
+
+
+def test_an_old_package_is_refused(ball_2025: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("e2espot.soccernet.addresses.version", lambda name: "0.1.62")
+    with pytest.raises(ConfigurationError, match=r"SoccerNet 0\.1\.62 .* pip install"):
+        get(tmp_path)
+
+
+def test_the_package_itself_never_reaches_out(
+    ball_2025: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither its telemetry nor its own transport is called, on either road."""
+    import SoccerNet.Downloader as package
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("the package reached out")
+
+    for name in ("report", "snapshot_download"):
+        monkeypatch.setattr(package, name, refuse)
+    monkeypatch.setattr(package.OwnCloudDownloader, "downloadFile", refuse)
+    assert get(tmp_path / "hub") == []
+    ball_2025.cloud["valid.zip"] = zipped(games("valid", "224p.mp4"))
+    assert get(tmp_path / "cloud", "ball-2024", source="owncloud") == []
+    assert package.snapshot_download is refuse
 
 
 @pytest.fixture
