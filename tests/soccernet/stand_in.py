@@ -32,6 +32,14 @@ class Fault:
     """Announce so many bytes more than there are."""
     chunked: bool = False
     """Do not announce a length."""
+    range_off_by: int = 0
+    """Send a range that begins so many bytes later."""
+    extra: bytes = b""
+    """Send this after the body, without a length."""
+    flip: bool = False
+    """Send a wrong byte."""
+    ignore_if_range: bool = False
+    """Send the range of another version."""
     headers: dict[str, str] = field(default_factory=dict)
     """More headers."""
 
@@ -52,6 +60,10 @@ class StandIn:
     """End of a path -> what goes wrong with the next requests for it, one after the other."""
     requests: list[tuple[str, str, str]] = field(default_factory=list)
     """Path, Range and Authorization of every request."""
+    weak_etags: bool = False
+    """Whether ETags promise no equal bytes."""
+    if_ranges: list[str] = field(default_factory=list)
+    """If-Range of every request that had one."""
     sent: int = 0
     """Bytes of bodies sent."""
     port: int = 0
@@ -168,21 +180,34 @@ class _Handler(BaseHTTPRequestHandler):
         etag = f'"{hashlib.md5(content).hexdigest()}"'
         start, stop, status = 0, len(content), 200
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
-        if asked and not fault.ignore_range and self.headers.get("If-Range", etag) == etag:
+        expected = self.headers.get("If-Range")
+        self.held.if_ranges += [expected] if expected is not None else []
+        same = expected in (None, etag) or fault.ignore_if_range
+        if self.held.weak_etags:
+            etag, same = f"W/{etag}", expected is None
+        if asked and not fault.ignore_range and same:
             start, stop, status = int(asked[1]), min(int(asked[2] or stop - 1) + 1, stop), 206
+            start += fault.range_off_by
             if start >= len(content):
                 return self._plain(416, {"Content-Range": f"bytes */{len(content)}"})
-        body = content[start:stop]
+        self._send_span(content, (start, stop), status, etag, fault)
+
+    def _send_span(self, content: bytes, span: tuple[int, int], status: int, etag: str, fault: Fault) -> None:
+        body = content[slice(*span)]
+        if fault.flip:
+            body = bytes([body[0] ^ 1]) + body[1:]
         self.send_response(status)
         self.send_header("ETag", etag)
-        if not fault.chunked:
+        if not fault.chunked and not fault.extra:
             self.send_header("Content-Length", str(len(body) + fault.length_off_by))
         if status == 206:
-            self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{len(content) + fault.length_off_by}")
-        if fault.chunked or fault.length_off_by:
+            total = len(content) + fault.length_off_by
+            self.send_header("Content-Range", f"bytes {span[0]}-{span[1] - 1}/{total}")
+        if fault.chunked or fault.length_off_by or fault.extra:
             self.send_header("Connection", "close")
             self.close_connection = True
         self.end_headers()
+        body += fault.extra
         if fault.drop_after is not None:
             body, self.close_connection = body[: fault.drop_after], True
         if self.command == "GET":

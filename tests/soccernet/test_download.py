@@ -40,7 +40,7 @@ def video(name: str, size: int) -> bytes:
 def games(split: str, *videos: str) -> dict[str, bytes]:
     """Members of a split's archive."""
     files = {
-        f"{game}/{name}": video(game + name, 100_000 if "224p" in name else 250_000)
+        f"{game}/{name}": video(game + name, 100_000 if "224p" in name else 600_000)
         for game in BALL_SPLITS[split]
         for name in videos
     }
@@ -112,7 +112,7 @@ def test_labels_alone_do_not_cost_the_videos(ball_2025: StandIn, tmp_path: Path)
     before = ball_2025.sent
     assert get(tmp_path, resolutions=("224p", "720p")) == []
     assert files_in(tmp_path) == games("valid", "224p.mp4", "720p.mp4")
-    assert ball_2025.sent - before < 600_000
+    assert ball_2025.sent - before < 1_000_000
 
 
 def test_a_file_that_was_cut_short_is_fetched_again(ball_2025: StandIn, tmp_path: Path) -> None:
@@ -156,6 +156,24 @@ def test_the_wrong_password_costs_little_and_leaves_nothing(ball_2025: StandIn, 
     assert files_in(tmp_path) == {}
     assert ball_2025.sent < 200_000
     assert get(tmp_path) == []
+
+
+def test_the_wrong_password_is_found_before_a_video_comes(ball_2025: StandIn, tmp_path: Path) -> None:
+    ball_2025.hub["SoccerNet/SN-BAS-2025"]["valid.zip"] = zipped({f"{VALID}/224p.mp4": video("big", 2_000_000)}, SECRET)
+    with pytest.raises(DownloadError, match="does not open it"):
+        get(tmp_path, password="guess")
+    assert ball_2025.sent < 300_000
+
+
+def test_members_below_a_folder_of_the_archives_own(ball_2025: StandIn, tmp_path: Path) -> None:
+    files = {f"valid/{name}": content for name, content in games("valid", "224p.mp4").items()}
+    ball_2025.hub["SoccerNet/SN-BAS-2025"]["valid.zip"] = zipped(files)
+    assert get(tmp_path) == []
+    assert files_in(tmp_path) == games("valid", "224p.mp4")
+    twice = {f"other/{VALID}/224p.mp4": b"x", **files}
+    ball_2025.hub["SoccerNet/SN-BAS-2025"]["valid.zip"] = zipped(twice)
+    with pytest.raises(DownloadError, match="twice, in different folders"):
+        get(tmp_path / "twice")
 
 
 def test_damage_on_the_way_is_fetched_again(
@@ -208,26 +226,31 @@ def test_an_interrupted_download_goes_on(ball_2025: StandIn, tmp_path: Path) -> 
     before = ball_2025.sent
     assert get(tmp_path, resolutions=both) == []
     assert files_in(tmp_path) == games("valid", "224p.mp4", "720p.mp4")
-    assert ball_2025.sent - before < 200_000
+    assert ball_2025.sent - before < 400_000
     assert {path.name for path in (tmp_path / ".download").iterdir()} == {"complete.json", "lock"}
 
 
-def test_an_archive_that_changes_between_two_runs(ball_2025: StandIn, tmp_path: Path) -> None:
+@pytest.mark.parametrize("source", ["huggingface", "owncloud"])
+def test_an_archive_that_changes_between_two_runs(ball_2025: StandIn, tmp_path: Path, source: str) -> None:
+    """The hub tells its SHA-256; with the ownCloud only the answer to the next request gives it away."""
+    archives = ball_2025.cloud if source == "owncloud" else {}
+    ball_2025.hub["SoccerNet/SN-BAS-2024"] = archives
+    archives["valid.zip"] = zipped(games("valid", "224p.mp4", "720p.mp4"))
+    told = {"task": "ball-2024", "source": source, "resolutions": ("224p", "720p")}
     with pytest.raises(KeyboardInterrupt):
-        get(tmp_path, resolutions=("224p", "720p"), advance=_Interrupt(300_000))
+        get(tmp_path, advance=_Interrupt(300_000), **told)  # type: ignore[arg-type]
     new = games("valid", "720p.mp4") | {f"{VALID}/224p.mp4": video("new", 120_000)}
-    ball_2025.hub["SoccerNet/SN-BAS-2025"]["valid.zip"] = zipped(new, SECRET)
-    assert get(tmp_path, resolutions=("224p", "720p")) == []
+    archives["valid.zip"] = zipped(new)
+    assert get(tmp_path, **told) == []  # type: ignore[arg-type]
     assert files_in(tmp_path) == new
 
 
 def test_a_page_in_place_of_an_archive_is_not_kept(ball_2025: StandIn, tmp_path: Path) -> None:
-    good = ball_2025.hub["SoccerNet/SN-BAS-2025"]["valid.zip"]
-    ball_2025.hub["SoccerNet/SN-BAS-2025"]["valid.zip"] = b"<html>come back later</html>"
+    ball_2025.cloud["valid.zip"] = b"<html>come back later</html>"
     with pytest.raises(DownloadError, match=r"valid\.zip: not a whole zip archive"):
-        get(tmp_path)
-    ball_2025.hub["SoccerNet/SN-BAS-2025"]["valid.zip"] = good
-    assert get(tmp_path) == []
+        get(tmp_path, "ball-2024", source="owncloud")
+    ball_2025.cloud["valid.zip"] = zipped(games("valid", "224p.mp4"))
+    assert get(tmp_path, "ball-2024", source="owncloud") == []
 
 
 def test_a_new_version_of_the_data_set_with_the_same_archive_goes_on(
@@ -238,7 +261,7 @@ def test_a_new_version_of_the_data_set_with_the_same_archive_goes_on(
     before = ball_2025.sent
     monkeypatch.setattr("stand_in.COMMIT", "f" * 40)
     assert get(tmp_path, resolutions=("224p", "720p")) == []
-    assert ball_2025.sent - before < 200_000
+    assert ball_2025.sent - before < 400_000
 
 
 HUB_FAULTS = {
@@ -362,7 +385,7 @@ def test_the_package_itself_never_reaches_out(
     ball_2025: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither its telemetry nor its own transport is called, on either road."""
-    import SoccerNet.Downloader as package
+    package = pytest.importorskip("SoccerNet.Downloader")
 
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("the package reached out")
@@ -399,6 +422,12 @@ def test_v2_comes_file_by_file(ball_2025: StandIn, tmp_path: Path, three_games: 
     ball_2025.logins |= {f"video_224p/{name}": ("MKmZigARdGSoaTT", SECRET) for name in videos}
     first = next(iter(videos))
     ball_2025.faults[first] = [Fault(), Fault(drop_after=10_000)]
+    if source == "huggingface":
+        last = list(videos)[-1]
+        ball_2025.faults[last] = [Fault(), Fault(flip=True)]
+        with pytest.raises(DownloadError, match=r"arrived damaged \(its SHA-256 differs\)"):
+            get(tmp_path, "v2", source=source)
+        assert not (tmp_path / last).exists()
     assert get(tmp_path, "v2", source=source) == []
     splits = json.loads((tmp_path / "splits.json").read_text())
     assert splits == {"valid": list(three_games)}

@@ -41,6 +41,7 @@ def test_a_complete_folder_is_packed_the_same_every_time(tmp_path: Path) -> None
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
     with zipfile.ZipFile(tmp_path / "one.zip") as archive:
         assert archive.namelist() == sorted(f"{game}/{RESULTS}" for game in CHALLENGE)
+        assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
         for name in archive.namelist():
             assert archive.read(name) == (tmp_path / "out" / name).read_bytes()
 

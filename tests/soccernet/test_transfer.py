@@ -60,6 +60,8 @@ REFUSED = {
     "always 503": ([Fault(status=503)] * 9, "answered 503, 3 times in a row; what has arrived is kept"),
     "always dropped": ([Fault(drop_after=0)] * 9, "closed early|broke off"),
     "longer than it is": ([Fault(length_off_by=1000)] * 99, "keeps changing"),
+    "another range": ([Fault(range_off_by=1)], "other bytes than asked for"),
+    "more than announced": ([Fault(), Fault(extra=b"!" * 10)], "more bytes than it announced"),
     "no length": ([Fault(ignore_range=True, chunked=True)], "does not say how long"),
 }
 
@@ -116,6 +118,47 @@ def test_a_file_that_changed_between_two_runs_is_fetched_anew(cloud: StandIn, tm
         assert partial.generation == 1
         partial.seek(0)
         assert partial.read() == new
+
+
+def test_a_server_that_mixes_two_versions_is_found_out(cloud: StandIn, tmp_path: Path) -> None:
+    with opened(cloud, tmp_path) as partial:
+        partial.ensure(0, SIZE // 2)
+    cloud.cloud["train.zip"] = new = random.Random(1).randbytes(SIZE)
+    cloud.faults["train.zip"] = [Fault(ignore_if_range=True)]
+    assert fetched(cloud, tmp_path) == new
+
+
+def test_going_on_names_the_version(cloud: StandIn, tmp_path: Path) -> None:
+    with opened(cloud, tmp_path) as partial:
+        partial.ensure(0, 1000)
+    fetched(cloud, tmp_path)
+    assert len(set(cloud.if_ranges)) == 1
+
+
+def test_a_version_named_weakly_goes_on_all_the_same(cloud: StandIn, tmp_path: Path) -> None:
+    cloud.weak_etags = True
+    with opened(cloud, tmp_path) as partial:
+        partial.ensure(0, 400_000)
+    before = cloud.sent
+    assert fetched(cloud, tmp_path) == CONTENT
+    assert cloud.sent - before == SIZE - 400_000
+
+
+def test_pauses_double_unless_the_server_names_one(
+    cloud: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("e2espot.soccernet.transfer.time.sleep", pauses.append)
+    cloud.faults["train.zip"] = [
+        Fault(status=503),
+        Fault(status=503),
+        Fault(status=429, headers={"Retry-After": "7"}),
+        Fault(status=503),
+    ]
+    remote = Remote(url=f"{cloud.cloud_url}train.zip", name="train.zip")
+    with PartialFile(remote, tmp_path / "part", new_session(), Patience(tries=9, wait_s=2.0)) as partial:
+        partial.ensure(0)
+    assert pauses == [2.0, 4.0, 7.0, 16.0]
 
 
 def test_only_what_is_read_is_fetched(cloud: StandIn, tmp_path: Path) -> None:
