@@ -96,8 +96,13 @@ def main() -> None:
         source=told.source,
     )
     bar = _Bar()
+
+    def password() -> bytes:
+        bar.close()
+        return _password()
+
     try:
-        missing = download(told.root, wish, _password, Telling(say=print, expect=bar.expect, advance=bar.advance))
+        missing = download(told.root, wish, password, Telling(say=print, expect=bar.expect, advance=bar.advance))
     finally:
         bar.close()
     for name in missing:

@@ -42,7 +42,9 @@ def main() -> None:
             f"{told.predictions}: the server would fail on {len(submission.faults)} games, listed above; no zip written"
         )
     pack(submission, told.out)
-    classes = ", ".join(f"{count} {label}" for label, count in submission.counts.most_common())
+    classes = ", ".join(
+        f"{count} {label if label.isprintable() else repr(label)}" for label, count in submission.counts.most_common()
+    )
     print(f"{len(submission.files)} games, {submission.counts.total()} predictions ({classes})")
     print(f"{told.out}: {told.out.stat().st_size} bytes, for {submission.task.server}")
 

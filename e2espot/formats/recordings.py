@@ -117,8 +117,19 @@ def load_json(data: bytes, where: str) -> Any:
 
 
 def dump_json(content: Any) -> bytes:
-    """A JSON file as written here: readable, UTF-8."""
-    return json.dumps(content, indent=1, ensure_ascii=False).encode()
+    """A JSON file as written here: readable, UTF-8.
+
+    Raises:
+        AnnotationError: a field that travels along is nested too deeply.
+    """
+    try:
+        text = json.dumps(content, indent=1, ensure_ascii=False)
+    except RecursionError:
+        raise AnnotationError("a field is nested too deeply to be written again; remove it from the source") from None
+    try:
+        return text.encode()
+    except UnicodeEncodeError:  # halves of characters, which JSON can hold in its own spelling
+        return json.dumps(content, indent=1).encode()
 
 
 def read_bytes(path: Path) -> bytes:
@@ -161,7 +172,7 @@ def take_text(entry: Any, name: str, where: str) -> str:
         AnnotationError: as for :func:`take`.
     """
     text = take(entry, name, str, where)
-    if not text.strip() or any(ord(letter) < 32 for letter in text):
+    if not text.strip() or any(ord(letter) < 32 or 0xD800 <= ord(letter) < 0xE000 for letter in text):
         raise AnnotationError(f"{where}: field {name!r} is {_short(text)}; expected text on one line")
     return text
 

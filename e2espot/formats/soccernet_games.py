@@ -51,8 +51,13 @@ def read_soccernet(source: Path, *, predictions: bool, file_name: str | None = N
         game = Game(name=source.parent.name or source.stem, folder=source.parent, videos=(), labels_path=source)
         return Collection(recordings=tuple(_read_game(game, "", predictions)), predictions=predictions)
     names = (RESULTS,) if predictions else (file_name,) if file_name is not None else LABEL_FILES
-    for name in names:
-        games = [game for game in find_games(source, label_file=name, need_videos=False) if game.labels_path]
+    found = {
+        name: [game for game in find_games(source, label_file=name, need_videos=False) if game.labels_path]
+        for name in names
+    }
+    if all(found.values()) and len(found) > 1:
+        raise ConfigurationError(f"{source} holds both {' and '.join(names)}; say which with --label_file")
+    for games in found.values():
         if games:
             splits = _splits_of(source)
             read = (

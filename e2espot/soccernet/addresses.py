@@ -7,6 +7,7 @@ here with both roads blocked, what they ask for is written down, and :mod:`trans
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import re
@@ -14,7 +15,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from fnmatch import fnmatchcase as fnmatch
 from importlib.metadata import version
@@ -98,7 +99,8 @@ def _ask_package(task: Task, split: str, files: Sequence[str], source: Source) -
             return 0
 
     road = {"huggingface": "HuggingFace", "owncloud": "EXRCSDrive"}[source]
-    with tempfile.TemporaryDirectory() as nowhere, _recorded(package, asked), warnings.catch_warnings():
+    silence = redirect_stdout(io.StringIO())
+    with tempfile.TemporaryDirectory() as nowhere, _recorded(package, asked), warnings.catch_warnings(), silence:
         warnings.simplefilter("ignore")
         downloader = Recorder(nowhere, OwnCloudServer=os.environ.get("E2ESPOT_OWNCLOUD", _OWNCLOUD))
         downloader.password = _NDA
@@ -218,5 +220,5 @@ def _fault(error: Exception, remedy: str) -> tuple[str, bool]:
     if type(error).__module__.split(".")[0] in _HTTP_LIBRARIES or isinstance(error, OSError):
         return "the hub cannot be reached", True
     if isinstance(error, (KeyError, TypeError, ValueError)):
-        return f"the hub's answer is not understood ({error})", False
+        return f"the hub's answer is not understood ({type(error).__name__})", False
     raise error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,11 @@ from e2espot.soccernet.transfer import MAX_GENERATIONS, PartialFile, Patience
 
 if TYPE_CHECKING:
     import requests
+
+UNPACKING = "unpacking"
+"""Name of the file that is being taken out of an archive."""
+_BEGINNINGS = {".mkv": (0, b"\x1a\x45\xdf\xa3"), ".mp4": (4, b"ftyp")}
+"""Place and content of the bytes that mark a kind of file."""
 
 
 @dataclass(kw_only=True)
@@ -90,7 +96,7 @@ class Delivery:
             for last_try in (False, True):
                 partial.ensure(*member.span)
                 try:
-                    temporary = self.root / FOLDER / "unpacking"
+                    temporary = self.root / FOLDER / UNPACKING
                     extract(partial, member, target, where=where, temporary=temporary, password=self.password)
                     break
                 except DamagedMemberError:
@@ -141,6 +147,9 @@ class Delivery:
                 if sha256 not in (None, _sha256(partial.path)):
                     partial.discard()
                     raise DownloadError(f"{address.name}: arrived damaged (its SHA-256 differs); run this again")
+                if sha256 is None and not _is_what_it_says(partial.path, target.suffix):
+                    partial.discard()
+                    raise DownloadError(f"{address.name}: the server sent something else, no {target.suffix} file")
                 size = partial.size
                 partial.keep_as(target)
             self.record.add(address.name, size)
@@ -184,6 +193,19 @@ def _place_of(path: str) -> str:
     """Where a member goes: archives begin with the league, or have it below a folder of their own."""
     start = path.find("england_efl/")
     return path[start:] if start > 0 and path[start - 1] == "/" else path
+
+
+def _is_what_it_says(path: Path, suffix: str) -> bool:
+    """A server without check sums may send a page that says why it sends no file."""
+    if suffix == ".json":
+        try:
+            json.loads(path.read_bytes())
+        except (ValueError, RecursionError):
+            return False
+    place, mark = _BEGINNINGS.get(suffix, (0, b""))
+    with path.open("rb") as file:
+        file.seek(place)
+        return file.read(len(mark)) == mark
 
 
 def _sha256(path: Path) -> str:

@@ -13,7 +13,7 @@ from e2espot.errors import AnnotationError, ConfigurationError
 from e2espot.formats.atomic import write_atomically
 from e2espot.games import BALL_SPLITS
 from e2espot.soccernet.addresses import Source, addresses_of
-from e2espot.soccernet.delivery import Delivery, Telling
+from e2espot.soccernet.delivery import UNPACKING, Delivery, Telling
 from e2espot.soccernet.record import FOLDER, Record
 from e2espot.soccernet.tasks import Task, files_of, games_of
 from e2espot.soccernet.transfer import new_session
@@ -105,6 +105,7 @@ def _alone(root: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise ConfigurationError(f"{root}: another download is at work here; wait for its end") from None
+        (root / FOLDER / UNPACKING).unlink(missing_ok=True)  # of a run that was killed
         yield
 
 

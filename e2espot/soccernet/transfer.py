@@ -315,9 +315,7 @@ class PartialFile(io.RawIOBase):
         elif status == 416 and self._have:
             raise _ChangedError
         else:
-            raise DownloadError(
-                f"{self.remote.name}: the server answered {status} {response.reason} for {_shown(response.url)}"
-            )
+            raise DownloadError(f"{self.remote.name}: the server answered {status} for {_shown(response.url)}")
         if response.headers.get("Content-Encoding", "identity") != "identity":
             raise DownloadError(f"{self.remote.name}: the server sent it compressed unasked; try again later")
         while chunk := response.raw.read(_CHUNK, decode_content=False):

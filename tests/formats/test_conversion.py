@@ -454,6 +454,32 @@ def test_a_file_of_another_kind_is_one_line(tmp_path: Path, name: str, text: str
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "text", ['"\\ud800"', "[" * 900 + "]" * 900, "NaN", '"\\u009b31m"'], ids=["half", "deep", "NaN", "C1"]
+)
+@pytest.mark.parametrize("place", ["label", "note", "UrlLocal"])
+def test_odd_text_travels_or_is_one_line(tmp_path: Path, place: str, text: str) -> None:
+    row = '{"gameTime": "1 - 00:01", "position": "1000", "label": "PASS"}'
+    row = row.replace('"PASS"', text) if place == "label" else row.replace("{", f'{{"{place}": {text}, ')
+    top = f'"UrlLocal": {text}, ' if place == "UrlLocal" else ""
+    put(tmp_path / "a" / NAMES["soccernet"], f'{{{top}"annotations": [{row}]}}')
+    for way in ("soccernet", "e2e-spot", "opensportslab", "soccertrack-v2", "sn-gar"):
+        try:
+            done = run(tmp_path / "a", tmp_path / way, "soccernet", way)
+        except E2ESpotError as error:
+            assert "\n" not in str(error)
+        else:
+            assert all(json.loads(path.read_bytes()) is not None for path in done.paths if path.suffix == ".json")
+
+
+def test_two_kinds_of_labels_need_a_word(tmp_path: Path) -> None:
+    for name in ("Labels-ball.json", "Labels-v2.json"):
+        put(tmp_path / "a" / GAME / name, GOOD["soccernet"])
+    with pytest.raises(ConfigurationError, match="say which with --label_file"):
+        run(tmp_path / "a", tmp_path / "b", "soccernet", "opensportslab")
+    run(tmp_path / "a", tmp_path / "b", "soccernet", "opensportslab", label_file="Labels-v2.json")
+
+
 def test_the_entry_and_field_are_named(tmp_path: Path) -> None:
     bad = changed(GOOD["e2e-spot"], (0, "events", 0, "frame"), "3")
     put(tmp_path / "test.json", bad)

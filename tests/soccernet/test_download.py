@@ -34,7 +34,8 @@ VALID = BALL_SPLITS["valid"][0]
 
 
 def video(name: str, size: int) -> bytes:
-    return random.Random(name).randbytes(size)
+    """Noise that begins as Matroska does."""
+    return b"\x1a\x45\xdf\xa3" + random.Random(name).randbytes(size - 4)
 
 
 def games(split: str, *videos: str) -> dict[str, bytes]:
@@ -228,6 +229,13 @@ def test_an_interrupted_download_goes_on(ball_2025: StandIn, tmp_path: Path) -> 
     assert files_in(tmp_path) == games("valid", "224p.mp4", "720p.mp4")
     assert ball_2025.sent - before < 400_000
     assert {path.name for path in (tmp_path / ".download").iterdir()} == {"complete.json", "lock"}
+
+
+def test_the_rest_of_a_killed_run_is_cleared_away(ball_2025: StandIn, tmp_path: Path) -> None:
+    get(tmp_path)
+    (tmp_path / ".download" / "unpacking").write_bytes(b"half a video")
+    get(tmp_path)
+    assert not (tmp_path / ".download" / "unpacking").exists()
 
 
 @pytest.mark.parametrize("source", ["huggingface", "owncloud"])
@@ -439,6 +447,19 @@ def test_v2_comes_file_by_file(ball_2025: StandIn, tmp_path: Path, three_games: 
     assert {path for path, *_ in ball_2025.requests if path.endswith(".mkv") and "/cdn/" not in path} == {
         path for path, *_ in ball_2025.requests if path.endswith(first) and "/cdn/" not in path
     }
+
+
+@pytest.mark.parametrize("name", ["1_224p.mkv", "Labels-v2.json"])
+def test_a_page_in_place_of_a_file_is_not_taken(
+    ball_2025: StandIn, tmp_path: Path, three_games: tuple[str, ...], name: str
+) -> None:
+    for game in three_games:
+        ball_2025.cloud |= {f"{game}/Labels-v2.json": LABELS, f"video_224p/{game}/1_224p.mkv": video(game, 9000)}
+    page = next(path for path in ball_2025.cloud if path.endswith(name))
+    ball_2025.cloud[page] = b"<html>Too many downloads today</html>"
+    with pytest.raises(DownloadError, match=r"the server sent something else, no \.(mkv|json) file"):
+        get(tmp_path, "v2", source="owncloud")
+    assert not (tmp_path / page.removeprefix("video_224p/")).exists()
 
 
 def test_splits_of_the_users_own_stay(tmp_path: Path) -> None:
