@@ -66,7 +66,7 @@ class _Bar:
         from tqdm import tqdm
 
         self.close()
-        self._bar = tqdm(total=count, unit="B", unit_scale=True, desc=name, disable=None)
+        self._bar = tqdm(total=count, unit="B", unit_scale=True, desc=name, leave=False, disable=None)
 
     def advance(self, count: int) -> None:
         """Show bytes that came."""
