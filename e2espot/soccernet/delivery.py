@@ -7,7 +7,7 @@ import json
 import shutil
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from e2espot.errors import DownloadError
@@ -82,7 +82,8 @@ class Delivery:
 
     def _unpack(self, where: str, partial: PartialFile, file_names: Collection[str]) -> None:
         try:
-            members = [member for member in members_of(partial, where) if Path(member.path).name in file_names]
+            listed = [(member, PurePosixPath(member.path)) for member in members_of(partial, where)]
+            members = [member for member, path in listed if path.name in file_names and len(path.parts) > 1]
         except DownloadError:
             partial.forget(0, partial.size)  # whatever this is, the next run asks for it anew
             raise

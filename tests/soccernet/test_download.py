@@ -177,6 +177,13 @@ def test_members_below_a_folder_of_the_archives_own(ball_2025: StandIn, tmp_path
         get(tmp_path / "twice")
 
 
+def test_what_else_an_archive_holds_stays_there(ball_2025: StandIn, tmp_path: Path) -> None:
+    files = {"Labels-ball.json": b"of no game", "README.md": b"hello", **games("valid", "224p.mp4", "720p.mp4")}
+    ball_2025.hub["SoccerNet/SN-BAS-2025"]["valid.zip"] = zipped(files)
+    assert get(tmp_path) == []
+    assert files_in(tmp_path) == games("valid", "224p.mp4")
+
+
 def test_damage_on_the_way_is_fetched_again(
     ball_2025: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
