@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
@@ -91,10 +91,10 @@ class Losses:
         if count:
             self._counts[what] += count
 
-    def add_fields(self, fields: Iterable[str], where: str) -> None:
-        """Count fields by name."""
-        for name in fields:
-            self.add(f"{where} field {name!r}")
+    def add_fields(self, fields: Mapping[str, Any], where: str) -> None:
+        """Count fields that say anything, by name."""
+        for name, value in fields.items():
+            self.add(f"{where} field {name!r}", int(value not in ("", None, [], {})))
 
     def lines(self) -> list[str]:
         """One line each, in order of what they say."""

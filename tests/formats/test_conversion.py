@@ -196,6 +196,18 @@ def test_length_and_size_come_from_the_video(tmp_path: Path) -> None:
     assert not any("num_frames" in line for line in done.losses)
 
 
+def test_what_is_dropped_is_counted_by_name(tmp_path: Path) -> None:
+    row = {"gameTime": "1 - 00:01", "label": "PASS", "position": "1020", "player": 7, "note": "", "foot": "left"}
+    content = {"UrlLocal": GAME, "UrlYoutube": "", "halftime": "1 - 46:04", "annotations": [row, row]}
+    put(tmp_path / "a" / GAME / "Labels-ball.json", content)
+    assert run(tmp_path / "a", tmp_path / "b", "soccernet", "e2e-spot").losses == [
+        "2 x event field 'foot'",
+        "2 x event field 'player'",
+        "1 x game field 'halftime'",
+        "1 x num_frames not known, as there is no video: written as if the last event were the end",
+    ]
+
+
 def test_gzipped_predictions_of_e2e_spot(tmp_path: Path) -> None:
     videos = [{"video": f"{GAME}/1", "fps": 25, "events": [{"label": "PASS", "frame": 29, "score": 0.25}]}]
     (tmp_path / "pred-test.9.recall.json.gz").write_bytes(gzip.compress(json.dumps(videos).encode()))
