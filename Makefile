@@ -11,8 +11,8 @@ venv: .venv/installed
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "torch>=2.9,<3" "torchvision>=0.24"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
-	@# The evaluator the scoring is tested against; without its 300 MB of dependencies it needs numpy and tqdm only.
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps "SoccerNet>=0.1.62"
+	@# The evaluator the scoring is tested against, and the addresses of the data, without 300 MB of other dependencies.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps "SoccerNet>=0.2"
 	touch $@
 
 demo: venv

@@ -28,3 +28,7 @@ class CheckpointError(E2ESpotError):
 
 class TrainingError(E2ESpotError):
     """Training that cannot go on, such as a loss that is not a number."""
+
+
+class DownloadError(E2ESpotError):
+    """A server that refuses or fails, or an archive that is damaged or hostile."""

@@ -1,8 +1,10 @@
-"""Convert other packages' files to ours: python tools/convert.py checkpoint SRC DST."""
+"""Convert other packages' files to ours and back: python tools/convert.py checkpoint|labels|predictions SRC DST."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
 import tyro
 from tyro.extras import SubcommandApp
@@ -10,6 +12,52 @@ from tyro.extras import SubcommandApp
 from e2espot.command import run_command
 
 app = SubcommandApp()
+
+_Format = Literal["soccernet", "opensportslab", "e2e-spot", "soccertrack-v2", "sn-gar"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Events:
+    """Files of events, and what they are to become."""
+
+    source: tyro.conf.Positional[Path]
+    """File or folder to read."""
+    target: tyro.conf.Positional[Path]
+    """Folder to write to; for OpenSportsLab and SN-GAR also one .json file."""
+    from_format: Annotated[_Format, tyro.conf.arg(name="from")]
+    """Format to read."""
+    to_format: Annotated[_Format, tyro.conf.arg(name="to")]
+    """Format to write."""
+    label_file: str | None = None
+    """Name of SoccerNet's label files; Labels-ball.json or Labels-v2.json, whichever fits, without it."""
+    overwrite: bool = False
+    """Replace files that are there already."""
+    periods: Path | None = None
+    """SoccerTrack's bas_periods.json: when each half was filmed; the nominal 0:00 and 45:00 without it."""
+
+
+@app.command
+def labels(told: Annotated[Events, tyro.conf.arg(name="")]) -> None:
+    """Labels, with every field, from one format into another; says what has no place there."""
+    _convert_events(told, predictions=False)
+
+
+@app.command
+def predictions(told: Annotated[Events, tyro.conf.arg(name="")]) -> None:
+    """Predictions, with every field, from one format into another; says what has no place there."""
+    _convert_events(told, predictions=True)
+
+
+def _convert_events(told: Events, *, predictions: bool) -> None:
+    from e2espot.formats.conversion import Conversion, convert
+
+    converted = convert(Conversion(**vars(told), predictions=predictions))
+    more = len(converted.paths) - 3
+    names = ", ".join(map(str, converted.paths[:3])) + (f" and {more} more" if more > 0 else "")
+    print(f"{converted.num_moments} events of {converted.num_recordings} videos -> {names}")
+    print("dropped, rounded or filled in:" if converted.losses else "nothing dropped")
+    for line in converted.losses:
+        print(f"  {line}")
 
 
 @app.command
@@ -35,4 +83,4 @@ def checkpoint(
 
 
 if __name__ == "__main__":
-    run_command(lambda: app.cli(prog="convert.py", description="Convert other packages' files to ours."))
+    run_command(lambda: app.cli(prog="convert.py", description="Convert other packages' files to ours and back."))

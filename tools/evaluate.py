@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from e2espot.command import run_command
 from e2espot.errors import AnnotationError, ConfigurationError
+
+if TYPE_CHECKING:
+    from e2espot.formats.bundle import Bundle
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,29 +46,6 @@ class Evaluate:
     """A labelled game without predictions: refuse, or score it as empty."""
     json: Path | None = None
     """Also write all numbers to this file."""
-
-
-class _Files:
-    """A folder or a zip, read alike."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        if path.is_dir():
-            self.names = {file.relative_to(path).as_posix() for file in path.rglob("*.json")}
-        elif path.is_file() and zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                self.names = {name for name in archive.namelist() if name.endswith(".json")}
-        else:
-            raise ConfigurationError(f"{path}: neither a folder nor a zip file")
-
-    def text(self, name: str) -> str:
-        try:
-            if self.path.is_dir():
-                return (self.path / name).read_text(encoding="utf-8")
-            with zipfile.ZipFile(self.path) as archive:
-                return archive.read(name).decode()
-        except (OSError, UnicodeDecodeError, zipfile.BadZipFile) as error:
-            raise AnnotationError(f"{self.path}: {name}: cannot be read ({error})") from None
 
 
 def main() -> None:
@@ -128,9 +107,10 @@ def _score_sides(
 
 def _read(told: Evaluate) -> tuple[dict[str, Any], dict[str, Any], dict[Any, list[str]]]:
     """Entries of the labels and predictions of every game to be scored, and the side of each."""
+    from e2espot.formats.bundle import Bundle
     from e2espot.formats.soccernet import entries_for_scoring, entries_in
 
-    label_files, prediction_files = _Files(told.labels), _Files(told.predictions)
+    label_files, prediction_files = Bundle(told.labels), Bundle(told.predictions)
     labels, predictions = {}, {}
     sides: dict[Any, list[str]] = {}
     for game in _games(told, label_files):
@@ -152,7 +132,7 @@ def _read(told: Evaluate) -> tuple[dict[str, Any], dict[str, Any], dict[Any, lis
     return labels, predictions, sides
 
 
-def _games(told: Evaluate, label_files: _Files) -> list[str]:
+def _games(told: Evaluate, label_files: Bundle) -> list[str]:
     """Names of the games to score."""
     if told.split is not None:
         from e2espot.games import find_games

@@ -1,0 +1,1 @@
+"""SoccerNet's servers: what to fetch from them, and what they take."""

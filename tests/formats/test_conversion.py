@@ -1,0 +1,535 @@
+"""There and back again: what every format can hold comes back, and what it cannot is said."""
+
+import copy
+import gzip
+import json
+import subprocess
+import sys
+import tempfile
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from toy import write_game
+
+from e2espot.errors import AnnotationError, ConfigurationError, E2ESpotError
+from e2espot.events import LABEL_SETS
+from e2espot.formats.conversion import Conversion, Converted, convert
+from e2espot.formats.soccernet import read_labels
+from e2espot.timeline import frame_of_position_ms, game_time, position_ms_of_frame
+
+ROOT = Path(__file__).parents[2]
+GAME = "england_efl/2019-2020/2019-10-01 - Reading - Fulham"
+GUESSED = "path of a video not known: written as SoccerNet's layout has it"
+BALL = LABEL_SETS["ball-12"].names
+
+
+def run(
+    source: Path, target: Path, from_format: str, to_format: str, *, predictions: bool = False, **more
+) -> Converted:
+    return convert(
+        Conversion(
+            source=source,
+            target=target,
+            from_format=from_format,  # type: ignore[arg-type]
+            to_format=to_format,  # type: ignore[arg-type]
+            predictions=predictions,
+            **more,
+        )
+    )
+
+
+def put(path: Path, content: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+def got(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+# SoccerNet's files as they are.
+
+positions = st.integers(0, 6_200_000)
+extras = st.dictionaries(
+    st.sampled_from(["player", "note", "id", "head"]), st.one_of(st.integers(), st.text(max_size=5), st.none())
+)
+
+
+@st.composite
+def label_rows(draw, halves=(1, 2)):
+    position, half = draw(positions), draw(st.sampled_from(halves))
+    row = {
+        "gameTime": game_time(position, half),
+        "label": draw(st.sampled_from(BALL)),
+        "position": str(position),
+        "team": draw(st.sampled_from(["left", "right", "home", "not applicable", ""])),
+        "visibility": draw(st.sampled_from(["visible", "not shown"])),
+        **draw(extras),
+    }
+    if draw(st.integers(0, 9)) == 0:
+        row["gameTime"] = f"{half} - 07:09"  # seconds that disagree with the position
+    return row
+
+
+@st.composite
+def prediction_rows(draw):
+    position, half = draw(positions), draw(st.sampled_from([1, 2]))
+    row = {
+        "gameTime": game_time(position, half),
+        "label": draw(st.sampled_from(BALL)),
+        "position": str(position),
+        "half": str(half),
+        "confidence": str(draw(st.floats(0, 1))),
+    }
+    return row | ({"team": draw(st.sampled_from(["left", "right"]))} if draw(st.booleans()) else {})
+
+
+def by_half(rows: list[dict[str, Any]], half) -> list[dict[str, Any]]:
+    """The order within a half is kept; halves come one after the other."""
+    return sorted(rows, key=half)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(label_rows(), max_size=6), extras, st.sampled_from(["opensportslab", "soccernet"]))
+def test_soccernet_labels_come_back_from_json_2(rows, about, way) -> None:
+    content = {"UrlLocal": GAME, "UrlYoutube": "", "halftime": "1 - 46:04", **about}
+    content["annotations"] = by_half(rows, lambda row: row["gameTime"][0])
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        put(root / "a" / GAME / "Labels-ball.json", content)
+        assert all(GUESSED in line for line in run(root / "a", root / "b", "soccernet", way).losses)
+        run(root / "b", root / "c", way, "soccernet", label_file="Labels-ball.json")
+        assert got(root / "c" / GAME / "Labels-ball.json") == content
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(prediction_rows(), max_size=6))
+def test_soccernet_predictions_come_back_from_json_2(rows) -> None:
+    content = {"UrlLocal": GAME, "predictions": by_half(rows, lambda row: row["half"])}
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        put(root / "a" / GAME / "results_spotting.json", content)
+        run(root / "a", root / "b.json", "soccernet", "opensportslab", predictions=True)
+        for sample in got(root / "b.json")["data"]:
+            assert all(event["confidence"] == event["confidence_score"] for event in sample["events"])
+        run(root / "b.json", root / "c", "opensportslab", "soccernet", predictions=True)
+        assert got(root / "c" / GAME / "results_spotting.json") == content
+
+
+# E2E-Spot's.
+
+
+@st.composite
+def e2e_videos(draw):
+    fps = draw(st.sampled_from([25, 12.5, 50, 29.97, 2]))
+    events = draw(
+        st.lists(
+            st.fixed_dictionaries(
+                {
+                    "frame": st.integers(0, 5000),
+                    "label": st.sampled_from(BALL),
+                    "comment": st.sampled_from(["left; visible", "right; not shown", "; ", "", "whatever; else"]),
+                }
+            ),
+            max_size=6,
+        )
+    )
+    return {
+        "num_frames": 6000,
+        "num_events": len(events),
+        "events": sorted(events, key=lambda event: event["frame"]),
+        "fps": fps,
+        "width": draw(st.sampled_from([398, 796])),
+        "height": 224,
+    }
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(e2e_videos(), min_size=1, max_size=3), st.sampled_from(["soccernet", "opensportslab"]))
+def test_e2e_spot_comes_back(videos, way) -> None:
+    for number, video in enumerate(videos):
+        video["video"] = f"league/season/game {number // 2}/{number % 2 + 1}"
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        put(root / "a" / "val.json", videos)
+        put(root / "a" / "class.txt", "\n".join(BALL))
+        run(root / "a", root / "b", "e2e-spot", way)
+        assert run(root / "b", root / "c", way, "e2e-spot").losses == []
+        expected = copy.deepcopy(videos)
+        for event in (event for video in expected for event in video["events"]):
+            event["comment"] = event["comment"] or "; "
+            if way == "soccernet" and event["comment"] == "; ":
+                event["comment"] = "; visible"  # what SoccerNet's field says where nothing is said
+        assert got(root / "c" / "val.json") == expected
+        if way == "opensportslab":
+            assert (root / "c" / "class.txt").read_text().splitlines() == list(BALL)
+
+
+def test_frames_are_those_that_training_sees(tmp_path: Path) -> None:
+    rows = [
+        {"gameTime": "1 - 00:00", "label": "PASS", "position": str(ms), "team": "left", "visibility": "visible"}
+        for ms in range(1000, 9000, 37)
+    ]
+    path = put(tmp_path / "a" / GAME / "Labels-ball.json", {"annotations": rows})
+    done = run(tmp_path / "a", tmp_path / "b", "soccernet", "e2e-spot")
+    moved = sum(
+        position_ms_of_frame(frame_of_position_ms(int(row["position"]))) != int(row["position"]) for row in rows
+    )
+    assert f"{moved} x time rounded to the frame it lies in" in done.losses
+    (video,) = got(tmp_path / "b" / "test.json")
+    expected = read_labels(path, LABEL_SETS["ball-2"], fps=Fraction(25)).events
+    assert [event["frame"] for event in video["events"]] == [event.frame for event in expected]
+    assert video["video"] == f"{GAME}/1"
+    assert (tmp_path / "b" / "class.txt").read_text() == "PASS"
+
+
+def test_length_and_size_come_from_the_video(tmp_path: Path) -> None:
+    write_game(tmp_path / "a" / "league" / "season" / "game", seed=0, num_frames=60)
+    done = run(tmp_path / "a", tmp_path / "b", "soccernet", "e2e-spot")
+    (video,) = got(tmp_path / "b" / "all.json")
+    assert (video["num_frames"], video["width"], video["height"]) == (60, 96, 64)
+    assert not any("num_frames" in line for line in done.losses)
+
+
+def test_what_is_dropped_is_counted_by_name(tmp_path: Path) -> None:
+    row = {"gameTime": "1 - 00:01", "label": "PASS", "position": "1020", "player": 7, "note": "", "foot": "left"}
+    content = {"UrlLocal": GAME, "UrlYoutube": "", "halftime": "1 - 46:04", "annotations": [row, row]}
+    put(tmp_path / "a" / GAME / "Labels-ball.json", content)
+    assert run(tmp_path / "a", tmp_path / "b", "soccernet", "e2e-spot").losses == [
+        "2 x event field 'foot'",
+        "2 x event field 'player'",
+        "1 x game field 'halftime'",
+        "1 x num_frames not known, as there is no video: written as if the last event were the end",
+    ]
+
+
+def test_gzipped_predictions_of_e2e_spot(tmp_path: Path) -> None:
+    videos = [{"video": f"{GAME}/1", "fps": 25, "events": [{"label": "PASS", "frame": 29, "score": 0.25}]}]
+    (tmp_path / "pred-test.9.recall.json.gz").write_bytes(gzip.compress(json.dumps(videos).encode()))
+    run(tmp_path / "pred-test.9.recall.json.gz", tmp_path / "b", "e2e-spot", "soccernet", predictions=True)
+    (row,) = got(tmp_path / "b" / GAME / "results_spotting.json")["predictions"]
+    assert row == {
+        "gameTime": "1 - 00:01",
+        "label": "PASS",
+        "position": "1180",
+        "half": "1",
+        "confidence": "0.25",
+    }
+
+
+# SoccerTrack's.
+
+
+def soccertrack_row(position: int, half: int, label: str = "PASS", **more: Any) -> dict[str, Any]:
+    minutes, seconds = divmod(position // 1000, 60)
+    row = {"gameTime": f"{half} - {minutes:02d}:{seconds:02d}", "position": str(position), "label": label}
+    return {**row, "team": "left", **more}
+
+
+@pytest.mark.parametrize("way", ["soccernet", "opensportslab"])
+def test_soccertrack_comes_back(tmp_path: Path, way: str) -> None:
+    rows = [
+        soccertrack_row(12_345, 1, player_id="117093_L_9"),
+        soccertrack_row(2_880_000, 1, "HIGH PASS", player_id=None),
+        soccertrack_row(2_700_760, 2, "GOAL", visibility="not shown"),
+        soccertrack_row(2_700_760, 2, "SHOT", gameTime="2 - 45:01"),
+    ]
+    content = {"UrlLocal": "117093", "UrlYoutube": None, "actions": rows}
+    put(tmp_path / "a" / "bas" / "117093" / "117093_12_class_events.json", content)
+    (line,) = run(tmp_path / "a", tmp_path / "b", "soccertrack-v2", way).losses
+    assert ("order of the classes" if way == "soccernet" else GUESSED) in line
+    run(tmp_path / "b", tmp_path / "c", way, "soccertrack-v2")
+    back = got(tmp_path / "c" / "bas" / "117093" / "117093_12_class_events.json")
+    if way == "soccernet":  # its readers stumble over an entry without a visibility
+        for row in back["actions"]:
+            if row["visibility"] == "visible":
+                del row["visibility"]
+    assert back == content
+
+
+def test_soccertrack_halves_begin_where_their_videos_do(tmp_path: Path) -> None:
+    rows = [soccertrack_row(2_000, 1), soccertrack_row(500, 1), soccertrack_row(2_702_000, 2, "High Pass")]
+    rows += [
+        soccertrack_row(2_000 + 40 * 70_000, 1),
+        {**soccertrack_row(8_127_120, 1), "gameTime": "135:27"},
+        soccertrack_row(8_127_120, 1),
+    ]
+    put(tmp_path / "a" / "132831_12_class_events.json", {"annotations": rows})
+    period = {"n_frames": 67_775}
+    periods = {"1": {"t0_ms": 1040.0, **period}, "2": {"t0_ms": 2701000.0, **period}, "3": {"t0_ms": None}}
+    table = put(tmp_path / "bas_periods.json", {"matches": {"132831": {"periods": periods}}})
+    done = run(tmp_path / "a", tmp_path / "b", "soccertrack-v2", "soccernet", periods=table)
+    read = got(tmp_path / "b" / "132831" / "Labels-ball.json")["annotations"]
+    assert [(row["gameTime"], row["position"], row["label"]) for row in read] == [
+        ("1 - 00:00", "960", "PASS"),
+        ("2 - 00:01", "1000", "HIGH PASS"),
+    ]
+    assert "3 x event outside the filmed part of half 1" in done.losses
+    assert "1 x event of a period that was not filmed (its time names no half)" in done.losses
+    nominal = run(tmp_path / "a", tmp_path / "c", "soccertrack-v2", "soccernet")
+    assert nominal.num_moments == 4
+
+
+# OpenSportsLab's own, and SN-GAR's dialect.
+
+SN_GAR = {
+    "version": "2.0",
+    "task": "action_spotting",
+    "modalities": ["video"],
+    "dataset_name": "action_spotting_video_train",
+    "metadata": {"split": "train", "modality": "video"},
+    "labels": {"action": {"type": "single_label", "labels": ["PASS", "SHOT", "GOAL"]}},
+    "data": [
+        {
+            "game_id": "3812",
+            "split": "train",
+            "inputs": [{"type": "video_mp4", "path": "train/videos/3812.mp4", "fps": 30.0}],
+            "events": [
+                {
+                    "head": "action",
+                    "label": "GOAL",
+                    "position_ms": 4_004_001,
+                    "gameTime": "2 - 47:11",
+                    "team": "away",
+                    "visibility": "visible",
+                }
+            ],
+        }
+    ],
+}
+
+
+@pytest.mark.parametrize("way", ["soccernet", "opensportslab"])
+def test_sn_gar_comes_back(tmp_path: Path, way: str) -> None:
+    put(tmp_path / "annotations_train.json", SN_GAR)
+    done = run(tmp_path / "annotations_train.json", tmp_path / "b", "sn-gar", way)
+    run(tmp_path / "b", tmp_path / "c", way, "sn-gar")
+    back = got(tmp_path / "c" / "annotations_train.json")
+    assert back["data"] == SN_GAR["data"]
+    if way == "soccernet":
+        (row,) = got(tmp_path / "b" / "3812" / "Labels-ball.json")["annotations"]
+        assert row["gameTime"] == "1 - 66:44"  # one video, so one half: the evaluators go by this
+        assert "1 x dataset field 'dataset_name'" in done.losses
+        assert got(tmp_path / "b" / "splits.json") == {"train": ["3812"]}
+    else:
+        assert done.losses == []
+        assert {**back, "labels": SN_GAR["labels"]} == SN_GAR
+
+
+def test_sn_gar_has_ten_classes(tmp_path: Path) -> None:
+    rows = [{"gameTime": "1 - 00:01", "label": label, "position": "1000"} for label in ("DRIVE", "PASS")]
+    put(tmp_path / "a" / GAME / "Labels-ball.json", {"annotations": rows})
+    done = run(tmp_path / "a", tmp_path / "b.json", "soccernet", "sn-gar")
+    assert "1 x event of class 'DRIVE' (SN-GAR has ten others)" in done.losses
+    assert [event["label"] for event in got(tmp_path / "b.json")["data"][0]["events"]] == ["PASS"]
+
+
+def test_any_json_2_comes_back(tmp_path: Path) -> None:
+    content = {
+        "version": "2.0",
+        "date": "2026-05-19",
+        "task": "action_spotting",
+        "modalities": ["video"],
+        "description": "two views",
+        "metadata": {"sport": "soccer", "split": "valid"},
+        "labels": {"ball": {"type": "single_label", "labels": ["pass", "shot"]}, "foot": {"type": "multi_label"}},
+        "data": [
+            {
+                "id": "attack_0001",
+                "inputs": [
+                    {"type": "tracking_parquet", "path": "t/1.parquet"},
+                    {"type": "video", "path": "clips/attack_0001.mp4", "fps": 25.0, "camera": 2},
+                ],
+                "events": [{"head": "ball", "label": "pass", "position_ms": 1100, "gameTime": "1 - 00:01"}],
+                "captions": [{"lang": "en", "text": "A pass."}],
+            }
+        ],
+    }
+    put(tmp_path / "a.json", content)
+    assert run(tmp_path / "a.json", tmp_path / "b.json", "opensportslab", "opensportslab").losses == []
+    back = got(tmp_path / "b.json")
+    assert back["labels"]["foot"] == content["labels"]["foot"]
+    (sample,), (before,) = back["data"], content["data"]
+    assert {name: sample[name] for name in ("id", "inputs", "events")} == {
+        name: before[name] for name in ("id", "inputs", "events")
+    }
+    assert sample["metadata"]["captions"] == before["captions"]
+    assert {name: back[name] for name in ("date", "description", "metadata")} == {
+        name: content[name] for name in ("date", "description", "metadata")
+    }
+
+
+def test_results_of_the_older_library(tmp_path: Path) -> None:
+    rows = [{"frame": 73, "label": "PASS", "confidence": 0.5, "position": 36500, "gameTime": "00:36"}]
+    put(tmp_path / "results.json", {"Url": f"{GAME}/1", "predictions": rows, "fps": 2})
+    run(tmp_path / "results.json", tmp_path / "b", "opensportslab", "soccernet", predictions=True)
+    (row,) = got(tmp_path / "b" / GAME / "results_spotting.json")["predictions"]
+    assert (row["position"], row["half"], row["confidence"]) == ("36500", "1", "0.5")
+
+
+# What strangers' files may do.
+
+EVENT = {"label": "PASS", "position": "1000", "team": "left", "visibility": "visible"}
+FACTS = {"fps": 25, "num_frames": 9, "width": 8, "height": 8}
+GOOD = {
+    "soccernet": {"videos": {"1": {"path": "a.mp4", **FACTS}}, "annotations": [{"gameTime": "1 - 00:01", **EVENT}]},
+    "opensportslab": {
+        "labels": {"action": {"labels": ["PASS"]}},
+        "metadata": {"split": "test"},
+        "data": [
+            {
+                "id": "a",
+                "inputs": [{"type": "video", "path": "a.mp4", "fps": 25}],
+                "metadata": {"game": "a", "half": 1, "soccernet": {}, **FACTS},
+                "events": [{"label": "PASS", "position_ms": 1000, "head": "action", "gameTime": "1 - 00:01"}],
+            }
+        ],
+    },
+    "e2e-spot": [{"video": "a/1", "events": [{"frame": 3, "label": "PASS", "comment": "left; visible"}], **FACTS}],
+    "soccertrack-v2": {"UrlLocal": "1", "actions": [{"gameTime": "1 - 00:01", "player_id": 3, **EVENT}]},
+}
+NAMES = {
+    "soccernet": f"{GAME}/Labels-ball.json",
+    "opensportslab": "annotations_test.json",
+    "e2e-spot": "test.json",
+    "soccertrack-v2": "1_12_class_events.json",
+}
+
+
+def paths_of(value: Any, here: tuple = ()) -> list[tuple]:
+    """Every place in a JSON value."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [here, *(path for key, child in inner for path in paths_of(child, (*here, key)))]
+
+
+def changed(value: Any, path: tuple, new: Any) -> Any:
+    if not path:
+        return new
+    value = copy.deepcopy(value)
+    holder = value
+    for key in path[:-1]:
+        holder = holder[key]
+    holder[path[-1]] = new
+    return value
+
+
+STRANGE = [
+    None,
+    True,
+    -1,
+    1.5,
+    float("nan"),
+    10**30,
+    "",
+    "\x00",
+    "../../x",
+    "/etc",
+    "9 - 99:99",
+    [],
+    {},
+    [None],
+    {"a": 1},
+]
+
+
+@pytest.mark.parametrize("name", GOOD)
+@pytest.mark.parametrize("strange", STRANGE, ids=repr)
+def test_a_strange_value_anywhere_is_taken_or_one_line(tmp_path: Path, name: str, strange: Any) -> None:
+    for number, path in enumerate(paths_of(GOOD[name])):
+        root = tmp_path / str(number)
+        file = put(root / "a" / NAMES[name], changed(GOOD[name], path, strange))
+        for way in ("soccernet", "e2e-spot", "opensportslab", "soccertrack-v2", "sn-gar"):
+            try:
+                run(root / "a", root / f"b {way}", name, way)
+            except E2ESpotError as error:
+                assert "\n" not in str(error)
+                assert len(str(error)) < 400
+                if isinstance(error, AnnotationError):
+                    assert str(file) in str(error) or str(root / "a") in str(error) or "name of a game" in str(error)
+        written = [path for path in tmp_path.rglob("*") if path.is_file()]
+        assert all(path.is_relative_to(root) or path.is_relative_to(tmp_path) for path in written)
+    assert not (tmp_path.parent / "x").exists()
+
+
+@pytest.mark.parametrize("name", GOOD)
+@pytest.mark.parametrize("text", ["", "{", "[[[", "\ufeff{}", "[" * 100_000, '"text"', "7"])
+def test_a_file_of_another_kind_is_one_line(tmp_path: Path, name: str, text: str) -> None:
+    file = put(tmp_path / "a" / NAMES[name], text)
+    with pytest.raises(AnnotationError) as caught:
+        run(tmp_path / "a", tmp_path / "b", name, "soccernet")
+    assert str(caught.value).startswith(str(file))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ['"\\ud800"', "[" * 900 + "]" * 900, "NaN", '"\\u009b31m"'], ids=["half", "deep", "NaN", "C1"]
+)
+@pytest.mark.parametrize("place", ["label", "note", "UrlLocal"])
+def test_odd_text_travels_or_is_one_line(tmp_path: Path, place: str, text: str) -> None:
+    row = '{"gameTime": "1 - 00:01", "position": "1000", "label": "PASS"}'
+    row = row.replace('"PASS"', text) if place == "label" else row.replace("{", f'{{"{place}": {text}, ')
+    top = f'"UrlLocal": {text}, ' if place == "UrlLocal" else ""
+    put(tmp_path / "a" / NAMES["soccernet"], f'{{{top}"annotations": [{row}]}}')
+    for way in ("soccernet", "e2e-spot", "opensportslab", "soccertrack-v2", "sn-gar"):
+        try:
+            done = run(tmp_path / "a", tmp_path / way, "soccernet", way)
+        except E2ESpotError as error:
+            assert "\n" not in str(error)
+        else:
+            assert all(json.loads(path.read_bytes()) is not None for path in done.paths if path.suffix == ".json")
+
+
+def test_two_kinds_of_labels_need_a_word(tmp_path: Path) -> None:
+    for name in ("Labels-ball.json", "Labels-v2.json"):
+        put(tmp_path / "a" / GAME / name, GOOD["soccernet"])
+    with pytest.raises(ConfigurationError, match="say which with --label_file"):
+        run(tmp_path / "a", tmp_path / "b", "soccernet", "opensportslab")
+    run(tmp_path / "a", tmp_path / "b", "soccernet", "opensportslab", label_file="Labels-v2.json")
+
+
+def test_the_entry_and_field_are_named(tmp_path: Path) -> None:
+    bad = changed(GOOD["e2e-spot"], (0, "events", 0, "frame"), "3")
+    put(tmp_path / "test.json", bad)
+    with pytest.raises(AnnotationError, match=r"test\.json: videos\[0\]: events\[0\]: field 'frame' is '3'"):
+        run(tmp_path, tmp_path / "b", "e2e-spot", "soccernet")
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_an_empty_folder_is_one_line(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a").mkdir()
+    with pytest.raises(ConfigurationError, match="a: no "):
+        run(tmp_path / "a", tmp_path / "b", name, "soccernet")
+
+
+def test_nothing_is_overwritten_unasked_and_nothing_written_by_halves(tmp_path: Path) -> None:
+    put(tmp_path / "a" / NAMES["soccernet"], GOOD["soccernet"])
+    put(tmp_path / "b" / "test.json", "mine")
+    with pytest.raises(ConfigurationError, match=r"test\.json is there already"):
+        run(tmp_path / "a", tmp_path / "b", "soccernet", "e2e-spot")
+    assert [path.name for path in (tmp_path / "b").iterdir()] == ["test.json"]
+    run(tmp_path / "a", tmp_path / "b", "soccernet", "e2e-spot", overwrite=True)
+    run(tmp_path / "a", tmp_path / "b", "soccernet", "e2e-spot")  # the same again is no loss
+
+
+def test_the_command_line(tmp_path: Path) -> None:
+    put(tmp_path / "a" / NAMES["soccernet"], GOOD["soccernet"])
+
+    def tool(*arguments: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(ROOT / "tools" / "convert.py"), *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    done = tool("labels", tmp_path / "a", tmp_path / "b", "--from", "soccernet", "--to", "e2e-spot")
+    assert done.returncode == 0, done.stderr
+    assert "1 events of 1 videos -> " in done.stdout
+    assert "  1 x time rounded" in done.stdout
+    exact = tool("labels", tmp_path / "a", tmp_path / "c", "--from", "soccernet", "--to", "soccernet")
+    assert "nothing dropped" in exact.stdout
+    refused = tool("predictions", tmp_path / "a", tmp_path / "d", "--from", "soccernet", "--to", "e2e-spot")
+    assert refused.returncode == 2
+    assert refused.stderr.count("\n") == 1
+    assert "results_spotting.json" in refused.stderr

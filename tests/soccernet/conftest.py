@@ -1,0 +1,27 @@
+"""The servers, fresh for every test."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from stand_in import StandIn
+
+
+@pytest.fixture
+def servers(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
+    held = StandIn()
+    server = held.start()
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "SOCCERNET_PASSWORD", "HTTP_PROXY", "http_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_ENDPOINT", held.hub_url)
+    monkeypatch.setenv("E2ESPOT_OWNCLOUD", held.cloud_url)
+    monkeypatch.setenv("HF_HOME", os.devnull)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    yield held
+    server.shutdown()
+    server.server_close()
