@@ -9,12 +9,14 @@ import stat
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any, cast
 
-from e2espot.errors import ConfigurationError, DownloadError
+from e2espot.errors import ConfigurationError, DownloadError, E2ESpotError
 
 ZipSource = IO[bytes] | io.RawIOBase
 """What an archive is read from; it must be able to seek."""
@@ -27,6 +29,10 @@ _BOMB_RATIO = 100
 _AES = 99
 _HEADER = 30 + 2 * 65535
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f\\:*?"<>|]')
+
+
+class UnfitArchiveError(DownloadError):
+    """No archive, or a hostile one."""
 
 
 class WrongPasswordError(DownloadError):
@@ -59,25 +65,27 @@ def members_of(file: ZipSource, where: str) -> list[Member]:
     """Files of an archive, from its directory alone.
 
     Raises:
-        DownloadError: no archive, or one with a member that would leave its folder, is a link, stands for
+        UnfitArchiveError: no archive, or one with a member that would leave its folder, is a link, stands for
             another one, or unpacks to far more than it is.
     """
     try:
         with zipfile.ZipFile(cast(IO[bytes], file)) as archive:
             infos = archive.infolist()
             end = archive.start_dir
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, UnicodeDecodeError, OSError) as error:
-        raise DownloadError(f"{where}: not a whole zip archive ({error})") from None
+    except DownloadError:
+        raise
+    except Exception as error:  # over bytes of a stranger zipfile may raise nearly anything
+        raise UnfitArchiveError(f"{where}: not a whole zip archive ({_words(error)})") from None
     if len(infos) > _MAX_MEMBERS:
-        raise DownloadError(f"{where}: refused, it holds {len(infos)} members")
+        raise UnfitArchiveError(f"{where}: refused, it holds {len(infos)} members")
     for info in infos:
         if (fault := _fault_of(info)) is not None:
-            raise DownloadError(f"{where}: refused, member {info.orig_filename!r} {fault}")
+            raise UnfitArchiveError(f"{where}: refused, member {info.orig_filename!r} {fault}")
     files = [info for info in infos if not info.is_dir()]
     _check_names(files, where)
     _check_sizes(files, where)
     starts = sorted(info.header_offset for info in infos)
-    following = dict(zip(starts, [*starts[1:], end], strict=True))
+    following = dict(pairwise([*starts, end]))
     members = [_member(info, following[info.header_offset]) for info in files]
     _check_overlap(members, where)
     return members
@@ -108,14 +116,14 @@ def _check_names(files: Sequence[zipfile.ZipInfo], where: str) -> None:
         key = _folded(info.filename)
         if key in seen:
             same = "twice" if seen[key] == info.filename else f"beside {seen[key]!r}, which some systems cannot tell"
-            raise DownloadError(f"{where}: refused, it holds {info.filename!r} {same}")
+            raise UnfitArchiveError(f"{where}: refused, it holds {info.filename!r} {same}")
         seen[key] = info.filename
     for key, name in seen.items():
         folders = key.split("/")[:-1]
         for depth in range(1, len(folders) + 1):
             above = seen.get("/".join(folders[:depth]))
             if above is not None:
-                raise DownloadError(f"{where}: refused, {above!r} is a file and the folder of {name!r}")
+                raise UnfitArchiveError(f"{where}: refused, {above!r} is a file and the folder of {name!r}")
 
 
 def _folded(name: str) -> str:
@@ -126,14 +134,14 @@ def _check_sizes(files: Sequence[zipfile.ZipInfo], where: str) -> None:
     """Refuse what unpacks to far more than it is; video hardly packs at all."""
     total, packed = sum(info.file_size for info in files), sum(info.compress_size for info in files)
     if total > _MAX_TOTAL:
-        raise DownloadError(f"{where}: refused, it would unpack to {total} bytes")
+        raise UnfitArchiveError(f"{where}: refused, it would unpack to {total} bytes")
     for info in files:
         if info.file_size > max(_BOMB_FROM, _BOMB_RATIO * info.compress_size):
-            raise DownloadError(
+            raise UnfitArchiveError(
                 f"{where}: refused, member {info.filename!r} packs {info.file_size} bytes into {info.compress_size}"
             )
     if total > max(_BOMB_FROM, _BOMB_RATIO * packed):
-        raise DownloadError(f"{where}: refused, it packs {total} bytes into {packed}")
+        raise UnfitArchiveError(f"{where}: refused, it packs {total} bytes into {packed}")
 
 
 def _member(info: zipfile.ZipInfo, following: int) -> Member:
@@ -166,7 +174,7 @@ def _check_overlap(members: Sequence[Member], where: str) -> None:
     ordered = sorted(members, key=lambda member: member.span)
     for one in ordered:
         if one.span[0] + 30 + len(one.info.orig_filename) + one.info.compress_size > one.span[1]:
-            raise DownloadError(f"{where}: refused, member {one.path!r} reaches into the next one")
+            raise UnfitArchiveError(f"{where}: refused, member {one.path!r} reaches into the next one")
 
 
 def extract(
@@ -197,20 +205,10 @@ def extract(
     """
     secret = password() if member.encrypted else None
     try:
-        with _opened(file, member.info, where) as archive, archive.open(member.info.filename, pwd=secret) as source:
+        with _judged(member, where), _opened(file, member, where, secret) as source:
             _copy(source, temporary, member, progress)
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary.replace(target)
-    except _damage() as error:
-        hint = ", or the password is wrong" if member.encrypted else ""
-        raise DamagedMemberError(f"{where}: member {member.path!r} is damaged{hint} ({error})") from None
-    except NotImplementedError as error:
-        raise DownloadError(
-            f"{where}: member {member.path!r} is packed in a way Python does not know ({error}); "
-            "unpack the archive with 7z, and run this again to have it checked"
-        ) from None
-    except RuntimeError as error:
-        raise _wrong_password(error, where) from None
     except OSError as error:
         raise DownloadError(f"{target}: cannot be written ({error.strerror}); make room and run this again") from None
     finally:
@@ -226,45 +224,50 @@ def check_password(file: ZipSource, member: Member, where: str, password: Callab
     """
     if not member.encrypted:
         return
-    secret = password()
+    with suppress(DamagedMemberError), _judged(member, where), _opened(file, member, where, password()) as source:
+        source.read(1)
+
+
+@contextmanager
+def _judged(member: Member, where: str) -> Iterator[None]:
+    """What the libraries raise over bytes of a stranger, which is nearly anything, in one line."""
     try:
-        with _opened(file, member.info, where) as archive, archive.open(member.info.filename, pwd=secret) as source:
-            source.read(1)
-    except _damage():
-        return  # for extract to say
-    except NotImplementedError:
-        return
-    except RuntimeError as error:
-        raise _wrong_password(error, where) from None
-
-
-def _wrong_password(error: RuntimeError, where: str) -> Exception:
-    """Both libraries raise a bare RuntimeError for a password that fails its check."""
-    if "password" not in str(error):
-        return error
-    return WrongPasswordError(f"{where}: the password does not open it; check it and run this again")
-
-
-def _opened(file: ZipSource, info: zipfile.ZipInfo, where: str) -> Any:
-    if info.compress_type != _AES:
-        return zipfile.ZipFile(cast(IO[bytes], file))
-    try:
-        import pyzipper
-    except ImportError:
-        raise ConfigurationError(
-            f"{where} is AES-encrypted and pyzipper is not installed; pip install 'e2espot[soccernet]'"
+        yield
+    except (E2ESpotError, OSError):
+        raise
+    except NotImplementedError as error:
+        raise DownloadError(
+            f"{where}: member {member.path!r} is packed in a way Python does not know ({_words(error)}); "
+            "unpack the archive with 7z, and run this again to have it checked"
         ) from None
-    return pyzipper.AESZipFile(file)
+    except Exception as error:
+        if isinstance(error, RuntimeError) and "password" in str(error):  # what both raise for a wrong one
+            raise WrongPasswordError(f"{where}: the password does not open it; check it and run this again") from None
+        hint = ", or the password is wrong" if member.encrypted else ""
+        raise DamagedMemberError(f"{where}: member {member.path!r} is damaged{hint} ({_words(error)})") from None
 
 
-def _damage() -> tuple[type[Exception], ...]:
-    """The BadZipFile of pyzipper is another one."""
-    known = (zipfile.BadZipFile, zlib.error, EOFError, ValueError)
-    try:
-        import pyzipper
-    except ImportError:
-        return known
-    return (*known, pyzipper.BadZipFile)
+def _words(error: Exception) -> str:
+    """What an error says, on one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+@contextmanager
+def _opened(file: ZipSource, member: Member, where: str, secret: bytes | None) -> Iterator[IO[bytes]]:
+    """A member to read from, by zipfile or, where AES is met, by pyzipper."""
+    archive: Any
+    if member.info.compress_type != _AES:
+        archive = zipfile.ZipFile(cast(IO[bytes], file))
+    else:
+        try:
+            import pyzipper
+        except ImportError:
+            raise ConfigurationError(
+                f"{where} is AES-encrypted and pyzipper is not installed; pip install 'e2espot[soccernet]'"
+            ) from None
+        archive = pyzipper.AESZipFile(file)
+    with archive, archive.open(member.info.filename, pwd=secret) as source:
+        yield source
 
 
 def _copy(source: IO[bytes], temporary: Path, member: Member, progress: Callable[[int], object]) -> None:

@@ -15,6 +15,7 @@ from e2espot.soccernet.addresses import Address
 from e2espot.soccernet.archives import (
     DamagedMemberError,
     Member,
+    UnfitArchiveError,
     check_password,
     extract,
     members_of,
@@ -84,7 +85,7 @@ class Delivery:
         try:
             listed = [(member, PurePosixPath(member.path)) for member in members_of(partial, where)]
             members = [member for member, path in listed if path.name in file_names and len(path.parts) > 1]
-        except DownloadError:
+        except UnfitArchiveError:
             partial.forget(0, partial.size)  # whatever this is, the next run asks for it anew
             raise
         work = self._to_take_out(where, members)

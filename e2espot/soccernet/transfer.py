@@ -186,7 +186,7 @@ class PartialFile(io.RawIOBase):
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._place}.get(whence)
         place = offset + (self.size if base is None else base)
         if place < 0:
-            raise OSError(22, "seek before the start")
+            raise ValueError("a place before the start")
         self._place = place
         return place
 

@@ -97,6 +97,11 @@ def test_a_name_given_twice_is_refused() -> None:
         members_of(io.BytesIO(data), "train.zip")
 
 
+def test_an_archive_may_be_empty() -> None:
+    assert members_of(io.BytesIO(plain()), "train.zip") == []
+    assert members_of(io.BytesIO(plain(("league/", b""))), "train.zip") == []
+
+
 def test_a_null_byte_hides_nothing() -> None:
     data = plain(("g/224p.mp4#/../x", b"x"))
     with pytest.raises(DownloadError, match=r"refused|not a whole"):
@@ -202,3 +207,23 @@ def test_the_span_of_a_member_holds_all_of_it(tmp_path: Path) -> None:
     wiped[directory:] = data[directory:]
     take(wiped, tmp_path, number=1)
     assert (tmp_path / "g/b.mp4").read_bytes() == bytes(range(256)) * 20
+
+
+@pytest.mark.parametrize("value", [0x00, 0xFF, 0x5C, 0x2F])
+@pytest.mark.parametrize("password", [None, b"right"], ids=["plain", "AES"])
+def test_any_wrong_byte_is_harmless_or_one_line(tmp_path: Path, password: bytes | None, value: int) -> None:
+    content = b"text of a game " * 3
+    name = "league/game/224p.mp4"
+    good = encrypted(name, content, password) if password else plain((name, content), ("league/b.mp4", b"b"))
+    root = tmp_path / "root"
+    root.mkdir()
+    for place in range(len(good)):
+        data = bytearray(good)
+        data[place] = value
+        try:
+            for number in range(len(members_of(io.BytesIO(data), "train.zip"))):
+                take(data, root, password or b"", number)
+        except DownloadError as error:
+            assert "\n" not in str(error)
+            assert not (root / "unpacking").exists()
+    assert list(tmp_path.iterdir()) == [root]

@@ -177,6 +177,17 @@ def test_members_below_a_folder_of_the_archives_own(ball_2025: StandIn, tmp_path
         get(tmp_path / "twice")
 
 
+def test_a_fault_while_the_directory_is_read_loses_nothing(ball_2025: StandIn, tmp_path: Path) -> None:
+    """Servers without ranges send all of an archive before its directory can be read."""
+    ball_2025.faults["valid.zip"] = [Fault(ignore_range=True, drop_after=500_000), *[Fault(status=503)] * 2]
+    with pytest.raises(DownloadError, match="503, 2 times in a row"):
+        get(tmp_path)
+    assert len(ball_2025.requests) < 12
+    before = ball_2025.sent
+    assert get(tmp_path, resolutions=("224p", "720p")) == []
+    assert ball_2025.sent - before < len(ball_2025.hub["SoccerNet/SN-BAS-2025"]["valid.zip"]) - 400_000
+
+
 def test_what_else_an_archive_holds_stays_there(ball_2025: StandIn, tmp_path: Path) -> None:
     files = {"Labels-ball.json": b"of no game", "README.md": b"hello", **games("valid", "224p.mp4", "720p.mp4")}
     ball_2025.hub["SoccerNet/SN-BAS-2025"]["valid.zip"] = zipped(files)
