@@ -16,6 +16,8 @@ from torch.nn import functional
 def moved(scores_BTK: Tensor, offset_BT: Tensor, factor: int = 1) -> Tensor:
     """Scores at the frames where their events are said to be; where several meet, the highest stays.
 
+    Their mean instead cost 2 to 3 points of mAP@1 on rendered matches (one run, 175 labels).
+
     Args:
         scores_BTK: Class scores of each frame.
         offset_BT: Frames since the event, negative before it.

@@ -272,18 +272,21 @@ def read_tensors(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 def adopt_weights(spotter: Spotter, state: dict[str, Tensor]) -> tuple[int, int]:
     """Copy every tensor of ``state`` that fits by name and shape; return (copied, left fresh).
 
-    A trunk with shifts takes the weights of one without: the shifts alone are left as they are.
+    A trunk with shifts takes the weights of one without: the shifts alone are left as they are. A stem that sees
+    brightness takes the sum of one that saw colours.
 
     Raises:
         ConfigurationError: nothing fits.
     """
     own = spotter.state_dict()
     given = {name.replace(".net.", "."): value for name, value in state.items()}
-    fitting = {
-        name: given[name.replace(".net.", ".")]
-        for name, value in own.items()
-        if getattr(given.get(name.replace(".net.", ".")), "shape", None) == value.shape
-    }
+    fitting = {}
+    for name, value in own.items():
+        taken = given.get(name.replace(".net.", "."))
+        if taken is not None and taken.ndim == 4 and (taken.shape[1], *value.shape[1:2]) == (3, 1):
+            taken = taken.sum(1, keepdim=True)
+        if taken is not None and taken.shape == value.shape:
+            fitting[name] = taken
     if not any(name.startswith("backbone.") and value.ndim > 1 for name, value in fitting.items()):
         raise ConfigurationError("none of the given weights fits this network; choose the same feature_arch")
     spotter.load_state_dict({**own, **fitting})

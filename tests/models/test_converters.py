@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+import torchvision
 from safetensors.torch import save_file
 
 from e2espot.errors import CheckpointError, E2ESpotError
@@ -207,6 +208,18 @@ def test_an_imagenet_trunk_is_a_start_for_training_only(ending: str, tmp_path: P
     for name in ("s1.b1.conv1.conv.weight", "s4.b7.conv3.bn.weight", "stem.conv.weight"):
         ours = name.replace("conv1.", "conv1.net.")
         assert torch.equal(weights[f"backbone._features.{ours}"], network.state_dict()[name]), name
+
+
+def test_a_stem_for_brightness_starts_from_colours(tmp_path: Path) -> None:
+    network = torchvision.models.resnet18()
+    torch.save(network.state_dict(), tmp_path / "resnet18.pth")
+    convert_checkpoint(str(tmp_path / "resnet18.pth"), tmp_path / "start.safetensors")
+    spec = SpotterSpec(feature_arch="rn18_tsm", temporal_arch="", classes=("PASS",), modality="gray")
+    spotter = Spotter(spec)
+    _, fresh = adopt_weights(spotter, read_tensors(tmp_path / "start.safetensors")[1])
+    assert fresh == 2  # the output layer
+    taken = spotter.state_dict()["backbone._features.conv1.weight"]
+    torch.testing.assert_close(taken, network.conv1.weight.sum(1, keepdim=True))
 
 
 def test_foreign_folders_are_told_how_to_convert(state: e2e_spot.State, tmp_path: Path) -> None:
