@@ -80,7 +80,9 @@ class Journal:
             raise E2ESpotError(f"{self.path}: cannot be written ({error.strerror}); nothing was changed") from None
 
     def close(self) -> None:
-        """Let others in."""
+        """Let others in; a journal nothing was written to is removed."""
+        if os.fstat(self._handle).st_size == 0:
+            self.path.unlink(missing_ok=True)
         os.close(self._handle)
 
     def __enter__(self) -> Self:

@@ -183,17 +183,31 @@ def _copy_packets(
     if heard is not None:
         copies[heard.index] = written.add_stream_from_template(heard)
     wanted = [pictures] if heard is None else [pictures, heard]
+    decoding = iter(decoding_times(index.pts_M).tolist())
     for packet in source.demux(*wanted):
-        if not packet.size or packet.pts is None:
+        if not packet.size:
             continue
-        ticks = index.first_picture_s / packet.time_base
-        shift = round(ticks)
-        packet.pts -= shift
-        packet.dts = packet.pts if packet.dts is None else packet.dts - shift
-        if packet.stream.index != pictures.index and packet.dts < 0:
+        own = packet.stream.index == pictures.index
+        stamp = next(decoding) if own else packet.dts
+        if packet.pts is None or stamp is None:
+            continue
+        shift = round(index.first_picture_s / packet.time_base)
+        packet.pts, packet.dts = packet.pts - shift, stamp - shift
+        if not own and packet.dts < 0:
             continue
         packet.stream = copies[packet.stream.index]
         size = packet.size
         written.mux(packet)
         if progress is not None:
             progress(size)
+
+
+def decoding_times(pts_M: np.ndarray) -> np.ndarray:
+    """Decoding times for packets in the order of the file: rising, and none after its picture is shown.
+
+    Matroska has none, and what FFmpeg guesses instead may fall back or be missing for the first packets.
+    """
+    rising = np.sort(pts_M)
+    places = np.arange(len(rising))
+    rising = np.maximum.accumulate(rising - places) + places  # two pictures of one time: a tick apart
+    return np.asarray(rising - max(0, int((rising - pts_M).max(initial=0))))

@@ -35,6 +35,18 @@ def place_of(row: Any) -> Place | None:
     return Place(half=half, frame=frame_of_position_ms(position_ms, DEFAULT_FPS), label=label)
 
 
+def verdict_key(place: Place) -> str:
+    """What a verdict on a prediction is filed under: its half, frame and class."""
+    return f"{place.half}/{place.frame}/{place.label}"
+
+
+def judged_place(key: str) -> Place | None:
+    """The prediction a verdict is about; None where it is about a label."""
+    half, _, rest = key.partition("/")
+    frame, _, label = rest.partition("/")
+    return Place(half=int(half), frame=int(frame), label=label) if half.isdecimal() and frame.isdecimal() else None
+
+
 def new_row(place: Place) -> Row:
     """A row for an event the file does not have yet; its time is the middle of the frame."""
     return moved({"gameTime": "", "label": place.label, "position": "", "team": "", "visibility": "visible"}, place)

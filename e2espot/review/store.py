@@ -19,7 +19,7 @@ from typing import Any
 from e2espot.errors import AnnotationError, E2ESpotError
 from e2espot.formats.atomic import write_atomically
 from e2espot.review.journal import Journal
-from e2espot.review.rows import Place, file_text, inserted, moved, new_row, parse_file, place_of
+from e2espot.review.rows import Place, file_text, inserted, moved, new_row, parse_file, place_of, verdict_key
 
 _LOG = logging.getLogger(__name__)
 
@@ -63,11 +63,6 @@ class Applied:
     """The tab's own number of it, so that a change sent twice counts once."""
     undoes: int | None = None
     """The revision it takes back."""
-
-
-def verdict_key(place: Place) -> str:
-    """What a verdict on a prediction is filed under: its half, frame and class."""
-    return f"{place.half}/{place.frame}/{place.label}"
 
 
 @dataclass(eq=False)
@@ -138,6 +133,7 @@ class LabelStore:
         self._history: dict[int, Applied] = {}
         self._needs_backup = False
         self._on_disk: str | None = None
+        self._unwritten: dict[str, Any] | None = None
         self.revision = 0
         self.listeners: list[Callable[[Applied | None], None]] = []
         """Told of every change; None says that everything may have changed."""
@@ -189,8 +185,8 @@ class LabelStore:
         top, rows = parse_file(data, str(where)) if data is not None else ({}, [])
         top = {name: value for name, value in top.items() if name != "annotations"}
         record = {"revision": self.revision + 1, "sha": _sha(there), "start": True, "top": top, "rows": rows}
-        self._journal.append(record)
         self._replay(record)
+        self._unwritten = record  # looking alone leaves nothing behind
         self._on_disk = _sha(there)
 
     def _replay(self, record: dict[str, Any]) -> None:
@@ -337,6 +333,9 @@ class LabelStore:
             self._state.apply(change, applied.revision)
         text = self._state.text()
         try:
+            if self._unwritten is not None:
+                self._journal.append(self._unwritten)
+                self._unwritten = None
             self._journal.append(
                 {
                     "revision": applied.revision,

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from e2espot.errors import AnnotationError, ConfigurationError, E2ESpotError
 from e2espot.events import LabelSet
 from e2espot.formats.soccernet import read_labels
-from e2espot.review.rows import Place, place_of
-from e2espot.review.store import ConflictError, LabelStore, verdict_key
+from e2espot.review.rows import Place, place_of, verdict_key
+from e2espot.review.store import ConflictError, LabelStore
 from e2espot.timeline import DEFAULT_FPS
 
 SOURCE = {
