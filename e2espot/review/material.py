@@ -195,7 +195,8 @@ def _classes(games: Sequence[ReviewGame], told: str | None) -> LabelSet:
         if path is not None and path.is_file():
             _, rows = parse_file(path.read_bytes(), str(path))
             names |= {place.label for row in rows if (place := place_of(row)) is not None}
-    for known in LABEL_SETS.values():
-        if names <= set(known.names):
-            return known
-    return LabelSet(tuple(sorted(names)))
+    known = next((s for s in LABEL_SETS.values() if names <= set(s.names)), None)
+    if known is not None:
+        return known
+    nearest = max(LABEL_SETS.values(), key=lambda s: len(names & set(s.names)))
+    return LabelSet((*(name for name in nearest.names if name in names), *sorted(names - set(nearest.names))))

@@ -28,6 +28,8 @@ _SAME_FRAMES = 6
 _PRIOR_ANSWERS = 6.0
 _SCORE_BINS = 10
 _WORTH_ASKING = 0.05
+_SAID = 0.5
+"""A prediction of at least this score near a label agrees with it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +130,8 @@ def disagree(
             ]
             for label in truth:
                 score = max((event.confidence for event in said.near(label, reach)), default=0.0)
-                questions.append(_question(video, label, "label", score, 1 - score))
+                if score < _SAID:
+                    questions.append(_question(video, label, "label", score, 1 - score))
         for other in others:
             theirs = other.get(video, ())
             heard = _ByClass(theirs)

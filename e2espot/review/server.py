@@ -345,7 +345,7 @@ def _video(review: Review, told: dict[str, Any]) -> dict[str, Any]:
         "predictions": {
             "frame": [event.frame for event in events],
             "name": [names.index(event.label) for event in events],
-            "score": [round(event.confidence, 4) for event in events],
+            "score": [event.confidence for event in events],
         },
         "scores": None if scores is None else {"classes": list(scores.label_set.names), "fps": float(scores.fps)},
     }

@@ -311,7 +311,8 @@ class LabelStore:
             if any(self._state.value(change.kind, change.key) != change.before for change in changes):
                 stacks[owner].pop()
                 raise ConflictError("that was changed again since; it cannot be undone any more")
-            name = f"{'redo' if redo else 'undo'}: {self._history[revision].name.removeprefix('undo: ')}"
+            named = self._history[revision].name.removeprefix("undo: ").removeprefix("redo: ")
+            name = f"{'redo' if redo else 'undo'}: {named}"
             return self._commit(changes, tab=owner, op=op, name=name, seen=self.revision, undoes=revision)
 
     def _commit(

@@ -24,6 +24,8 @@ class Page {
     this.queueAt = -1;
     this.decisions = 0;
     this.loading = true;
+    this.work = Promise.resolve();
+    this.pending = 0;
     this.player.listeners.push(() => this.moved());
     this.model.listeners.push(() => this.redraw());
     this.timeline.onSeek = (frame) => { this.player.pause(); this.player.showFrame(frame); };
@@ -181,7 +183,7 @@ class Page {
         make("span", { class: "when" }, clock(row.frame / this.model.fps))),
       make("p", { class: "why" }, why),
       make("div", { class: "acts" }, act("accept", "A", label ? "Confirm" : "Accept", "yes"), act("reject", "X", label ? "Remove" : "Reject"),
-        act("earlier", ",", "Earlier"), act("later", ".", "Later"), act("here", "M", "Here")));
+        act("earlier", ",", "\u22121"), act("later", ".", "+1"), act("here", "M", "Here")));
   }
 
   /** Whether a class key would change the selected event rather than add one. */
@@ -192,10 +194,11 @@ class Page {
     const told = `${changes} ${this.selected?.label} ${this.model.classes.length}`;
     if (told === this.buttonsTold) return;
     this.buttonsTold = told;
+    $("classes").classList.toggle("many", this.model.classes.length > 4);
     $("classes").replaceChildren(...this.model.classes.map((name, place) => make("button", {
       type: "button", "data-add": String(place), class: changes && this.selected.label === name ? "now" : "",
-      title: changes ? `Make the selected event ${name}` : `Add ${name} at the frame on show`,
-    }, make("kbd", {}, (CLASS_KEYS[place] ?? " ").toUpperCase()), ` ${name}`)));
+      title: changes ? `Make the selected event ${name}` : `Add ${name} at the frame on show`, "aria-label": name,
+    }, make("kbd", {}, (CLASS_KEYS[place] ?? " ").toUpperCase()), make("span", {}, name))));
   }
 
   // Decisions
@@ -216,6 +219,16 @@ class Page {
       return null;
     }
   }
+
+  /** One thing after the other: a key pressed while a decision is on its way waits for it. */
+  inOrder(action) {
+    if (this.changes.away) { this.toast("not taken: the server does not answer"); return; }
+    this.pending += 1;
+    this.work = this.work.then(action).catch((error) => this.toast(error.message)).finally(() => { this.pending -= 1; });
+  }
+
+  /** Moving about need not wait unless decisions are on their way. */
+  whenSettled(action) { if (this.pending && !this.changes.away) this.inOrder(action); else action(); }
 
   async accept() {
     const row = this.selected;
@@ -257,6 +270,8 @@ class Page {
     else if (row.kind === "label") this.settle(await this.change({ kind: "change", id: row.id, frame: row.frame, label }), row);
     else this.settle(await this.change({ kind: "accept", frame: row.frame, label, of_frame: row.frame, of_label: row.label }));
   }
+
+  async nudge(by) { if (this.selected !== null) await this.moveTo(this.selected.frame + by); }
 
   async moveTo(frame) {
     const row = this.selected;
@@ -302,7 +317,7 @@ class Page {
       if (game !== this.game) return;
       this.model.setLabels(labels);
       this.model.changed();
-      if (!this.changes.waiting) this.saved("ready");
+      if (!this.changes.away) this.saved("ready");
     } catch { this.saved("gone"); }
   }
 
@@ -400,23 +415,23 @@ class Page {
     const { player, timeline } = this;
     const step = (count) => { this.stopLoop(); player.step(count); timeline.reveal(player.frame); };
     const skip = (seconds) => { this.stopLoop(); player.skip(seconds); timeline.reveal(player.frame); };
+    const decide = (action) => () => this.inOrder(action);
+    const move = (action) => () => this.whenSettled(action);
     return {
-      left: () => step(-1), right: () => step(1),
-      secondBack: () => skip(-1), secondOn: () => skip(1), fiveBack: () => skip(-5), fiveOn: () => skip(5),
+      left: move(() => step(-1)), right: move(() => step(1)),
+      secondBack: move(() => skip(-1)), secondOn: move(() => skip(1)), fiveBack: move(() => skip(-5)), fiveOn: move(() => skip(5)),
       play: () => { this.stopLoop(); player.toggle(); }, loop: () => this.toggleLoop(),
       slower: () => this.speed(-1), faster: () => this.speed(1), sound: () => this.sound(),
       begin: () => { player.pause(); player.show(0); timeline.reveal(player.frame); },
       end: () => { player.pause(); player.show(player.frames.length - 1); timeline.reveal(player.frame); },
-      next: () => this.go(1), previous: () => this.go(-1),
-      nextWrong: () => this.go(1, this.model.disagreements), previousWrong: () => this.go(-1, this.model.disagreements),
+      next: move(() => this.go(1)), previous: move(() => this.go(-1)),
+      nextWrong: move(() => this.go(1, this.model.disagreements)), previousWrong: move(() => this.go(-1, this.model.disagreements)),
       list: () => { const tabs = [...$("tabs").children].map((tab) => tab.dataset.tab); this.setTab(tabs[(tabs.indexOf(this.tab) + 1) % tabs.length]); },
-      none: () => this.select(null),
-      accept: () => this.accept(), reject: () => this.reject(),
-      class: (event) => this.classKey(CLASS_KEYS.indexOf(event.key.toLowerCase())),
-      earlier: () => this.selected && this.moveTo(this.selected.frame - 1),
-      later: () => this.selected && this.moveTo(this.selected.frame + 1),
-      here: () => this.moveTo(player.frame),
-      undo: () => this.undo(), redo: () => this.undo(true),
+      none: move(() => this.select(null)),
+      accept: decide(() => this.accept()), reject: decide(() => this.reject()),
+      class: (event) => { const place = CLASS_KEYS.indexOf(event.key.toLowerCase()); this.inOrder(() => this.classKey(place)); },
+      earlier: decide(() => this.nudge(-1)), later: decide(() => this.nudge(1)), here: decide(() => this.moveTo(player.frame)),
+      undo: decide(() => this.undo()), redo: decide(() => this.undo(true)),
       zoomIn: () => timeline.zoom(1 / 1.5), zoomOut: () => timeline.zoom(1.5),
       pageOn: () => timeline.pan(timeline.span * 0.9), pageBack: () => timeline.pan(-timeline.span * 0.9),
       lower: () => this.setThreshold(this.model.threshold - 0.05), higher: () => this.setThreshold(this.model.threshold + 0.05),
@@ -444,7 +459,7 @@ class Page {
     });
     within("tabs", "tab", (name) => this.setTab(name));
     within("card", "act", (name) => actions[name]());
-    within("classes", "add", (place) => this.classKey(Number(place)));
+    within("classes", "add", (place) => this.inOrder(() => this.classKey(Number(place))));
     within("names", "class", (place) => {
       const at = Number(place);
       if (this.model.off.has(at)) this.model.off.delete(at); else this.model.off.add(at);
@@ -479,5 +494,8 @@ function stored() { try { return localStorage.getItem("e2espot-theme"); } catch 
 const page = new Page(await read("/api/session"));
 globalThis.e2espotReview = page; // for the tests, and for the curious
 await page.open(0);
-if (page.session.queue) { await page.loadQueue(); page.go(1); }
+if (page.session.queue) {
+  await page.loadQueue();
+  page.go(1);
+}
 document.documentElement.dataset.ready = "yes";

@@ -34,7 +34,7 @@ export class Model {
     for (let at = 0; at < told.frame.length; at++) rows[classes[told.name[at]]].push(at);
     this.predictions = rows.map((mine) => ({
       frames: Int32Array.from(mine, (at) => told.frame[at]),
-      scores: Float32Array.from(mine, (at) => told.score[at]),
+      scores: Float64Array.from(mine, (at) => told.score[at]),
       status: new Uint8Array(mine.length),
       partner: new Int32Array(mine.length).fill(-1),
     }));
@@ -65,7 +65,7 @@ export class Model {
   #derive() {
     for (const label of this.labels.values()) this.classAt(label.label);
     while (this.predictions.length < this.classes.length) {
-      this.predictions.push({ frames: new Int32Array(0), scores: new Float32Array(0), status: new Uint8Array(0), partner: new Int32Array(0) });
+      this.predictions.push({ frames: new Int32Array(0), scores: new Float64Array(0), status: new Uint8Array(0), partner: new Int32Array(0) });
     }
     const rows = this.classes.map(() => []);
     for (const label of this.labels.values()) if (label.half === this.half) rows[this.classes.indexOf(label.label)].push(label);

@@ -13,6 +13,7 @@ export class Player {
     this.times = new Float64Array([0, 1]);
     this.frames = new Int32Array([0]);
     this.pictures = new Int32Array([0]);
+    this.asked = null;
     this.wanted = null;
     this.sought = null;
     video.addEventListener("seeked", () => this.#arrived());
@@ -24,7 +25,7 @@ export class Player {
   /** Tables of the server: when each picture begins, the picture of each frame, the frame of each picture. */
   load(url, times, pictures, frames) {
     this.pause();
-    Object.assign(this, { times, pictures, frames, picture: 0, wanted: null, sought: null, loop: null });
+    Object.assign(this, { times, pictures, frames, picture: 0, asked: null, wanted: null, sought: null, loop: null });
     return new Promise((resolve, reject) => {
       const done = new AbortController();
       const settle = (how, value) => { done.abort(); how(value); };
@@ -34,7 +35,8 @@ export class Player {
     });
   }
 
-  get frame() { return this.frames[this.wanted ?? this.picture]; }
+  /** The frame asked for while its picture is on show, else the one that holds the picture's middle. */
+  get frame() { return this.asked !== null && this.pictures[this.asked] === this.target ? this.asked : this.frames[this.target]; }
   get target() { return this.wanted ?? this.picture; }
   get playing() { return !this.video.paused; }
 
@@ -51,12 +53,20 @@ export class Player {
     this.#changed();
   }
 
-  showFrame(frame) { this.show(this.pictures[Math.max(0, Math.min(this.pictures.length - 1, frame))]); }
+  showFrame(frame) {
+    this.asked = Math.max(0, Math.min(this.pictures.length - 1, frame));
+    this.show(this.pictures[this.asked]);
+  }
 
-  step(count) { this.pause(); this.show(this.target + count); }
+  step(count) {
+    this.pause();
+    this.asked = null;
+    this.show(this.target + count);
+  }
 
   skip(seconds) {
     const from = this.middle(this.target);
+    this.asked = null;
     this.show(this.pictureAt(Math.max(0, from + seconds)));
   }
 

@@ -34,7 +34,7 @@ export class Changes {
     this.tab = tabName();
     this.onChange = onChange;
     this.onState = onState;
-    this.waiting = false;
+    this.away = false; // a decision is on its way and nobody answers
     this.count = 0;
     const source = new EventSource(`/api/changes/${this.tab}`);
     source.addEventListener("message", (event) => onChange(JSON.parse(event.data)));
@@ -47,9 +47,7 @@ export class Changes {
    * sent again; its number makes sure that it counts once.
    */
   async ask(game, asked) {
-    if (this.waiting) throw new Refused("the server has not answered the last decision yet; this one was not taken");
     const body = JSON.stringify({ tab: this.tab, op: `${this.tab}-${Date.now()}-${this.count++}`, ...asked });
-    this.waiting = true;
     try {
       for (;;) {
         let answer;
@@ -58,14 +56,16 @@ export class Changes {
             method: "POST", body, headers: { "content-type": "application/json" },
           });
         } catch {
+          this.away = true;
           this.onState("waiting");
           await new Promise((resolve) => setTimeout(resolve, 700));
           continue;
         }
+        this.away = false;
         if (!answer.ok) throw new Refused(await said(answer));
         this.onState("saved");
         return await answer.json();
       }
-    } finally { this.waiting = false; }
+    } finally { this.away = false; }
   }
 }

@@ -81,7 +81,7 @@ export class Timeline {
 
   laneHeight() {
     const count = Math.max(1, this.model.lanes.length);
-    return Math.max(15, Math.min(46, Math.floor(190 / count)));
+    return Math.max(15, Math.min(46, Math.floor(Math.max(216, window.innerHeight * 0.3) / count)));
   }
 
   resize() {
@@ -222,18 +222,21 @@ export class Timeline {
     const values = levels[level], size = 2 ** level;
     const first = Math.max(0, Math.floor(this.from * rate / size) - 1);
     const last = Math.min(values.length - 1, Math.ceil((this.from + this.span) * rate / size) + 1);
-    const base = top + tall - 7, high = (tall - 10) / 255;
+    const { base, high } = this.#band(top, tall);
     g.fillStyle = this.colours.curve;
     g.beginPath();
     g.moveTo(this.x((first + 0.5) * size / rate), base);
-    for (let at = first; at <= last; at++) g.lineTo(this.x((at + 0.5) * size / rate), base - values[at] * high);
+    for (let at = first; at <= last; at++) g.lineTo(this.x((at + 0.5) * size / rate), base - values[at] / 255 * high);
     g.lineTo(this.x((last + 0.5) * size / rate), base);
     g.fill();
   }
 
+  /** Where the ticks of a lane stand and how high they can be; the labels are under them. */
+  #band(top, tall) { return tall < 24 ? { base: top + tall - 5, high: tall - 7 } : { base: top + tall - 7, high: tall - 10 }; }
+
   /** Ticks by score; where many fall on a pixel the highest of each kind is drawn. */
   #drawPredictions(g, lane, top, tall) {
-    const base = top + tall - 7, high = tall - 10;
+    const { base, high } = this.#band(top, tall);
     const wide = Math.max(1.5, Math.min(5, this.width / this.span * 0.7));
     const first = lowerBound(lane.frames, this.from - 1);
     const end = this.from + this.span + 1;
@@ -264,14 +267,14 @@ export class Timeline {
 
   /** Labels under the ticks: filled where hit, hollow where missed. */
   #drawLabels(g, lane, top, tall) {
-    const y = top + tall - 6;
+    const y = this.#band(top, tall).base + 1, size = tall < 24 ? 3.5 : 5;
     for (let at = lowerBound(lane.labelFrames, this.from - 9); at < lane.labelFrames.length; at++) {
       if (lane.labelFrames[at] > this.from + this.span + 9) break;
       const x = this.x(lane.labelFrames[at] + 0.5), hit = lane.partners[at] >= 0;
       g.beginPath();
       g.moveTo(x, y);
-      g.lineTo(x + 4, y + 5);
-      g.lineTo(x - 4, y + 5);
+      g.lineTo(x + size * 0.8, y + size);
+      g.lineTo(x - size * 0.8, y + size);
       g.closePath();
       if (hit) { g.fillStyle = this.colours.hit; g.fill(); }
       else { g.fillStyle = this.colours.raised; g.fill(); g.strokeStyle = this.colours.miss; g.lineWidth = 1.6; g.stroke(); }
