@@ -15,7 +15,8 @@ from e2espot.command import run_command
 from e2espot.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from e2espot.review.server import Review
+    from e2espot.review.material import Material
+    from e2espot.review.session import Review
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,32 +87,29 @@ def _check(told: ReviewOptions) -> None:
         raise ConfigurationError("--queue orders predictions; give some with -p")
 
 
-def _review(told: ReviewOptions, material: object) -> Review:
-    try:
-        from e2espot.review.server import Review
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(f"the review page needs {error.name}; pip install -e '.[review]'") from None
+def _review(told: ReviewOptions, material: Material) -> Review:
+    from e2espot.review.session import Review
+
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "e2espot" / "videos"
-    cache = told.cache or base
-    return Review(material=material, cache=cache, queue_mode=told.queue, threshold=told.threshold)  # type: ignore[arg-type]
+    return Review(material=material, cache=told.cache or base, queue_mode=told.queue, threshold=told.threshold)
 
 
 def _serve(told: ReviewOptions, review: Review) -> None:
     try:
         import uvicorn
-    except ModuleNotFoundError:
-        raise ConfigurationError("the review page needs uvicorn; pip install -e '.[review]'") from None
+
+        from e2espot.review.server import application
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(f"the review page needs {error.name}; pip install -e '.[review]'") from None
     from tqdm import tqdm
 
-    from e2espot.review.server import application
-
-    for game in range(len(review.material.games)):
+    games = review.material.games
+    for game in range(len(games)):
         review.store(game)
     with tqdm(desc="copied for the browser", unit="B", unit_scale=True, disable=None, delay=0.5) as bar:
         review.playable(0, bar.update)
     listening = _listen(told.port)
     port = listening.getsockname()[1]
-    games = review.material.games
     print(f"decisions go to {games[0].target}" + (f" and {len(games) - 1} more" if len(games) > 1 else ""))
     print(f"open http://127.0.0.1:{port}/   (Ctrl-C ends; everything is saved already)", flush=True)
     config = uvicorn.Config(
