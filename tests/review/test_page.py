@@ -226,13 +226,15 @@ def test_killed_in_the_middle(context, match: Match) -> None:
     press(page, "n", "n", "a")
     until(page, "e2espotReview.decisions === 1")
     server.kill()
-    press(page, "n", "n", "a")  # nobody answers
+    for key in ("n", "n", "a"):  # nobody answers
+        page.keyboard.press(key)
     until(page, "document.querySelector('#saved').classList.contains('bad')")
     until(page, "document.querySelector('#saved').textContent.includes('not saved yet')")
     assert match.rows() == rows(("PASS", 20), ("PASS", 40), ("DRIVE", 60), ("PASS", 100))
     with Server(match.folder, "-p", match.predictions, port=server.port):
         until(page, "e2espotReview.decisions === 2")  # sent again by the page itself
         until(page, "document.querySelector('#saved').textContent.startsWith('saved')")
+        press(page)
         assert match.rows() == rows(("PASS", 20), ("PASS", 40), ("DRIVE", 60), ("DRIVE", 80), ("PASS", 100))
         assert counts(page) == [4, 1, 1]
         press(page, "Control+z", "Control+z")
@@ -256,6 +258,12 @@ def test_the_keyboard_alone_and_the_help(page, match: Match) -> None:
     page.focus("#theme")
     page.keyboard.press("Enter")
     assert page.evaluate("document.documentElement.dataset.theme") == "light"
+    page.focus("#tabs [data-tab=wrong]")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.dataset.tab") == "wrong"
+    assert page.locator(".row").count() == 4
+    page.keyboard.press("g")
+    assert page.locator(".row").count() == 6
     page.focus("#speed")
     page.keyboard.press("ArrowUp")
     assert page.evaluate("document.querySelector('#video').playbackRate") == 0.5

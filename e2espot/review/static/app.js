@@ -1,14 +1,15 @@
 // The review page: puts player, timeline, list and server together.
-import { CLASS_KEYS, KEYS, listen } from "/static/keys.js";
-import { List, make } from "/static/list.js";
+import { actionsOf, wire } from "/static/controls.js";
+import { listen } from "/static/keys.js";
+import { List } from "/static/list.js";
 import { Model } from "/static/model.js";
+import { drawCard, drawClasses, drawHeads, drawNames } from "/static/panels.js";
 import { Player } from "/static/player.js";
 import { Changes, Refused, read, readBytes } from "/static/server.js";
 import { clock, Timeline } from "/static/timeline.js";
 
 const $ = (id) => document.getElementById(id);
 const SPEEDS = [0.125, 0.25, 0.5, 1, 2, 4];
-const STATUS = { hit: "hit", miss: "missed: nothing said here", wrong: "false alarm: no label here", done: "decided" };
 
 class Page {
   constructor(session) {
@@ -32,9 +33,10 @@ class Page {
     this.timeline.onPick = (row) => this.pick(row);
     this.timeline.onView = () => { $("zoom").textContent = length(this.timeline.span / this.model.fps); };
     this.changes = new Changes((told) => this.heard(told), (state) => this.saved(state));
-    this.controls();
+    const actions = actionsOf(this);
+    wire(this, actions);
     this.theme(stored() ?? (matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark"));
-    listen(this.actions());
+    listen(actions);
   }
 
   get game() { return this.session.videos[this.video].game; }
@@ -80,7 +82,7 @@ class Page {
     this.timeline.playhead = frame;
     if (this.player.playing) this.timeline.follow(frame);
     this.timeline.draw();
-    this.classButtons();
+    drawClasses(this);
   }
 
   // Lists and the selected event
@@ -136,70 +138,18 @@ class Page {
     this.selected = this.model.find(this.selected);
     this.timeline.selected = this.selected;
     this.timeline.refresh();
-    const { hit, miss, wrong } = this.model.counts;
-    $("counts").replaceChildren(...[["hit", `${hit} hits`], ["miss", `${miss} misses`], ["wrong", `${wrong} false alarms`]].map(
-      ([status, text]) => make("span", {}, make("i", { class: `dot ${status}` }), text)));
-    const tabs = [["events", `Events ${this.model.events.length}`], ["wrong", `Disagreements ${this.model.disagreements.length}`]];
-    if (this.session.queue) tabs.unshift(["queue", `Queue ${this.queue.length}`]);
-    $("tabs").replaceChildren(...tabs.map(([name, text]) => {
-      const tab = make("button", { type: "button", role: "tab", "aria-selected": String(this.tab === name), "data-tab": name }, text);
-      return tab;
-    }));
+    drawHeads(this);
     const items = this.items();
     const current = this.tab === "queue" ? this.queueAt : items.findIndex((item) => this.isSelected(item));
     this.list.set(items, current, { events: "No labels, and no predictions of this score.", wrong: "Nothing to settle: labels and predictions agree.",
       queue: "Nothing left to ask." }[this.tab]);
-    this.names();
-    this.card();
-    this.classButtons();
-  }
-
-  names() {
-    const tall = this.timeline.laneHeight();
-    $("names").replaceChildren(...this.model.lanes.map((lane) => {
-      const row = make("button", { type: "button", title: `${lane.name}: show or hide`, "aria-pressed": String(!this.model.off.has(lane.place)),
-        "data-class": String(lane.place) }, make("span", {}, lane.name));
-      row.style.height = `${tall}px`;
-      return row;
-    }));
-  }
-
-  card() {
-    const row = this.selected;
-    if (row === null) {
-      const many = this.model.hidden ? ` ${this.model.hidden} entries of the label file cannot be shown and are kept as they are.` : "";
-      $("card").replaceChildren(make("div", { class: "what" }, make("b", {}, "Nothing selected")),
-        make("p", { class: "why" }, `N goes to the next event; a class key adds one at the frame on show.${many}`));
-      return;
-    }
-    const label = row.kind === "label";
-    const score = row.score === null ? "" : ` · score ${row.score.toFixed(3)}`;
-    const late = row.late ? ` · prediction ${row.late > 0 ? "+" : "−"}${(Math.abs(row.late) / this.model.fps).toFixed(2)} s` : "";
-    const verdict = row.verdict ?? (row.decided ? "confirmed" : null);
-    const why = `${label ? "label" : "prediction"} · ${verdict ?? STATUS[row.status]}${score}${late}`;
-    const act = (name, key, text, style = "") => make("button", { type: "button", class: style, "data-act": name }, make("kbd", {}, key), ` ${text}`);
-    $("card").replaceChildren(
-      make("div", { class: "what" }, make("i", { class: `dot ${row.status}` }), make("b", { title: row.label }, row.label),
-        make("span", { class: "when" }, clock(row.frame / this.model.fps))),
-      make("p", { class: "why" }, why),
-      make("div", { class: "acts" }, act("accept", "A", label ? "Confirm" : "Accept", "yes"), act("reject", "X", label ? "Remove" : "Reject"),
-        act("earlier", ",", "\u22121"), act("later", ".", "+1"), act("here", "M", "Here")));
+    drawNames(this);
+    drawCard(this);
+    drawClasses(this);
   }
 
   /** Whether a class key would change the selected event rather than add one. */
   changesSelected() { return this.selected !== null && this.selected.frame === this.player.frame; }
-
-  classButtons() {
-    const changes = this.changesSelected();
-    const told = `${changes} ${this.selected?.label} ${this.model.classes.length}`;
-    if (told === this.buttonsTold) return;
-    this.buttonsTold = told;
-    $("classes").classList.toggle("many", this.model.classes.length > 4);
-    $("classes").replaceChildren(...this.model.classes.map((name, place) => make("button", {
-      type: "button", "data-add": String(place), class: changes && this.selected.label === name ? "now" : "",
-      title: changes ? `Make the selected event ${name}` : `Add ${name} at the frame on show`, "aria-label": name,
-    }, make("kbd", {}, (CLASS_KEYS[place] ?? " ").toUpperCase()), make("span", {}, name))));
-  }
 
   // Decisions
 
@@ -411,75 +361,6 @@ class Page {
     this.timeline.theme();
   }
 
-  actions() {
-    const { player, timeline } = this;
-    const step = (count) => { this.stopLoop(); player.step(count); timeline.reveal(player.frame); };
-    const skip = (seconds) => { this.stopLoop(); player.skip(seconds); timeline.reveal(player.frame); };
-    const decide = (action) => () => this.inOrder(action);
-    const move = (action) => () => this.whenSettled(action);
-    return {
-      left: move(() => step(-1)), right: move(() => step(1)),
-      secondBack: move(() => skip(-1)), secondOn: move(() => skip(1)), fiveBack: move(() => skip(-5)), fiveOn: move(() => skip(5)),
-      play: () => { this.stopLoop(); player.toggle(); }, loop: () => this.toggleLoop(),
-      slower: () => this.speed(-1), faster: () => this.speed(1), sound: () => this.sound(),
-      begin: () => { player.pause(); player.show(0); timeline.reveal(player.frame); },
-      end: () => { player.pause(); player.show(player.frames.length - 1); timeline.reveal(player.frame); },
-      next: move(() => this.go(1)), previous: move(() => this.go(-1)),
-      nextWrong: move(() => this.go(1, this.model.disagreements)), previousWrong: move(() => this.go(-1, this.model.disagreements)),
-      list: () => { const tabs = [...$("tabs").children].map((tab) => tab.dataset.tab); this.setTab(tabs[(tabs.indexOf(this.tab) + 1) % tabs.length]); },
-      none: move(() => this.select(null)),
-      accept: decide(() => this.accept()), reject: decide(() => this.reject()),
-      class: (event) => { const place = CLASS_KEYS.indexOf(event.key.toLowerCase()); this.inOrder(() => this.classKey(place)); },
-      earlier: decide(() => this.nudge(-1)), later: decide(() => this.nudge(1)), here: decide(() => this.moveTo(player.frame)),
-      undo: decide(() => this.undo()), redo: decide(() => this.undo(true)),
-      zoomIn: () => timeline.zoom(1 / 1.5), zoomOut: () => timeline.zoom(1.5),
-      pageOn: () => timeline.pan(timeline.span * 0.9), pageBack: () => timeline.pan(-timeline.span * 0.9),
-      lower: () => this.setThreshold(this.model.threshold - 0.05), higher: () => this.setThreshold(this.model.threshold + 0.05),
-      help: () => $("help").showModal(),
-    };
-  }
-
-  controls() {
-    const actions = this.actions();
-    const click = (id, action) => $(id).addEventListener("click", (event) => {
-      action(event);
-      if (event.detail > 0) event.currentTarget.blur(); // so that Space plays again
-    });
-    for (const [id, action] of [["play", "play"], ["back", "left"], ["on", "right"], ["loop", "loop"], ["mute", "sound"],
-      ["undo", "undo"], ["redo", "redo"], ["zoom-in", "zoomIn"], ["zoom-out", "zoomOut"], ["help-open", "help"]]) click(id, actions[action]);
-    click("theme", () => {
-      const name = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
-      this.theme(name);
-      try { localStorage.setItem("e2espot-theme", name); } catch { /* storage may be switched off */ }
-    });
-    const within = (id, name, action) => click(id, (event) => {
-      const found = event.target.closest(`[data-${name}]`);
-      if (found) action(found.dataset[name]);
-      if (event.detail > 0) document.activeElement?.blur();
-    });
-    within("tabs", "tab", (name) => this.setTab(name));
-    within("card", "act", (name) => actions[name]());
-    within("classes", "add", (place) => this.inOrder(() => this.classKey(Number(place))));
-    within("names", "class", (place) => {
-      const at = Number(place);
-      if (this.model.off.has(at)) this.model.off.delete(at); else this.model.off.add(at);
-      this.model.changed();
-    });
-    $("threshold").addEventListener("input", () => this.setThreshold(Number($("threshold").value)));
-    $("threshold").addEventListener("change", () => $("threshold").blur());
-    $("tolerance").addEventListener("change", (event) => { this.model.tolerance = Number(event.target.value); this.model.changed(); event.target.blur(); });
-    $("speed").addEventListener("change", (event) => { this.setSpeed(Number(event.target.value)); event.target.blur(); });
-    $("screen").addEventListener("click", () => actions.play());
-    const choice = $("video-choice");
-    choice.replaceChildren(...this.session.videos.map((video, place) => make("option", { value: String(place) }, this.videoName(place))));
-    choice.disabled = this.session.videos.length < 2;
-    choice.addEventListener("change", () => { choice.blur(); this.open(Number(choice.value)); });
-    for (const [title, rows] of Object.entries(KEYS)) {
-      const lines = rows.filter(([, keys]) => keys).map(([, keys, text]) => make("p", {}, make("span", {}, make("kbd", {}, keys)), make("span", {}, text)));
-      $("help-keys").append(make("section", {}, make("h3", {}, title), ...lines));
-    }
-    this.setThreshold(this.model.threshold);
-  }
 }
 
 function added(told) {

@@ -12,6 +12,13 @@ export function make(name, attributes = {}, ...children) {
   return made;
 }
 
+/** New children for a box; a button that had the focus passes it on to the one in its place. */
+export function refill(box, ...children) {
+  const focused = [...box.querySelectorAll("button")].indexOf(document.activeElement);
+  box.replaceChildren(...children);
+  if (focused >= 0) box.querySelectorAll("button")[focused]?.focus();
+}
+
 export class List {
   constructor(box, rows, onPick) {
     this.box = box;
