@@ -274,12 +274,11 @@ def _match(runs: Sequence[Findings], games: Sequence[str]) -> Markup:
         figures = []
         labels, found = run.matching.labels, run.matching.predictions
         for game, name in enumerate(games):
-            for half in (1, 2):
-                if not any(((m.game_N == game) & (m.half_N == half)).any() for m in (labels, found)):
-                    continue
+            halves = {int(half) for m in (labels, found) for half in np.unique(m.half_N[m.game_N == game])}
+            for half in sorted(halves):
                 counts = minute_counts(run, game, half)
                 hit, miss, wrong = counts.sum(axis=0).tolist()
-                caption = f"{name}, half {half}" if len(games) > 1 or half == 2 else name
+                caption = f"{name}, half {half}" if halves != {1} else name
                 told = f"{hit} hits, {miss} misses, {wrong} false alarms"
                 figures.append(
                     element(
@@ -382,7 +381,6 @@ def _pictures(strip: Strip, framerate: int) -> Markup:
             alt=f"{_signed(step / framerate)} s",
             width=strip.width,
             height=strip.height,
-            loading="lazy",
             class_="centre" if step == 0 else None,
         )
         for jpeg, step in zip(strip.jpegs, STEPS, strict=True)

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 import zipfile
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,8 +15,8 @@ import numpy as np
 import pytest
 from toy import write_game
 
-from e2espot.events import DEFAULT_FPS, Event
-from e2espot.formats.soccernet import write_predictions
+from e2espot.events import DEFAULT_FPS, LABEL_SETS, Event
+from e2espot.formats.soccernet import write_labels, write_predictions
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = '<img src=x onerror="document.title=1">'
@@ -143,6 +144,22 @@ def test_zips_and_a_missing_video(match: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "no pictures:" in done.stderr
     assert "<img" not in (tmp_path / "y.html").read_text()
+
+
+def test_a_whole_match_takes_seconds(tmp_path: Path) -> None:
+    """Ninety minutes, twelve classes, 20,000 predictions, no pictures: under 20 s, measured 1."""
+    rng = np.random.default_rng(1)
+    names = LABEL_SETS["ball-12"].names
+    places = rng.choice(135_000 * 12, 21_200, replace=False).tolist()
+    events = [Event(frame=k // 12, label=names[k % 12], confidence=float(rng.random())) for k in places]
+    write_labels(tmp_path / "l" / "g" / "Labels-ball.json", url_local="", events=events[:1200], fps=DEFAULT_FPS)
+    results = tmp_path / "p" / "g" / "results_spotting.json"
+    write_predictions(results, url_local="", events=events[1200:], fps=DEFAULT_FPS)
+    begun = time.perf_counter()
+    done = tool("report", tmp_path / "p", "-l", tmp_path / "l", "-o", tmp_path / "r.html")
+    assert done.returncode == 0, done.stderr
+    assert time.perf_counter() - begun < 20
+    assert (tmp_path / "r.html").stat().st_size < 1_000_000
 
 
 def test_the_same_run_twice_is_refused(match: Path, tmp_path: Path) -> None:
