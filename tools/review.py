@@ -41,6 +41,8 @@ class ReviewOptions:
     """Split of a dataset; all games without it."""
     resolution: Literal["224p", "720p"] = "224p"
     """Which of a game's files is shown."""
+    allow_truncated: bool = False
+    """Take a video that breaks off as far as it goes."""
     threshold: float = 0.2
     """Score below which predictions are hidden at first."""
     cache: Path | None = None
@@ -91,7 +93,13 @@ def _review(told: ReviewOptions, material: Material) -> Review:
     from e2espot.review.session import Review
 
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "e2espot" / "videos"
-    return Review(material=material, cache=told.cache or base, queue_mode=told.queue, threshold=told.threshold)
+    return Review(
+        material=material,
+        cache=told.cache or base,
+        queue_mode=told.queue,
+        threshold=told.threshold,
+        allow_truncated=told.allow_truncated,
+    )
 
 
 def _serve(told: ReviewOptions, review: Review) -> None:

@@ -101,7 +101,7 @@ def score_chart(title: str, hits: np.ndarray, wrong: np.ndarray, threshold: floa
     step = (right - left) / parts
     drawn: list[Markup | None] = []
     for scores, style, up in ((hits, "hit", True), (wrong, "wrong", False)):
-        counts = np.bincount(np.clip((scores * parts).astype(np.int64), 0, parts - 1), minlength=parts)
+        counts = np.bincount(np.minimum((np.clip(scores, 0, 1) * parts).astype(np.int64), parts - 1), minlength=parts)
         tall = np.sqrt(counts / max(1, counts.max())) * reach
         boxes = [(left + at * step, middle - v if up else middle + 1, step - 1, v) for at, v in enumerate(tall)]
         drawn.append(_bars(boxes, style))

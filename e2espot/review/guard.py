@@ -66,7 +66,8 @@ class Guard:
         origins = [value.decode("latin-1").lower() for value in headers.get(b"origin", [])]
         if any(origin != f"http://{hosts[0]}" for origin in origins):
             return "this request comes from a page of another site"
-        if headers.get(b"sec-fetch-site", [b"same-origin"])[0] not in (b"same-origin", b"none"):
+        clicked = scope["method"] == "GET" and headers.get(b"sec-fetch-dest") == [b"document"]  # a link to the page
+        if not clicked and headers.get(b"sec-fetch-site", [b"same-origin"])[0] not in (b"same-origin", b"none"):
             return "this request comes from a page of another site"
         if scope["method"] not in ("GET", "HEAD") and not origins:
             return "changes are taken from the review page only"

@@ -53,18 +53,21 @@ class Playable:
     height: int
 
 
-def playable(path: Path, cache: Path, progress: Callable[[int], object] | None = None) -> Playable:
+def playable(
+    path: Path, cache: Path, progress: Callable[[int], object] | None = None, *, allow_truncated: bool = False
+) -> Playable:
     """Make a video ready for a browser.
 
     Args:
         path: The video.
         cache: Folder for copies in a clean container.
         progress: Called with the number of bytes copied since the last call.
+        allow_truncated: Take a file that breaks off as far as it goes.
 
     Raises:
         VideoError: it cannot be read, or browsers do not play its codec.
     """
-    index = index_of(path)
+    index = index_of(path, allow_truncated=allow_truncated)
     media_type = _media_type(index)
     served = index
     if not _is_clean(index):

@@ -11,6 +11,8 @@ from e2espot.timeline import DEFAULT_FPS, frame_of_position_ms, game_time, parse
 
 Row = dict[str, Any]
 
+_LONGEST_MS = 24 * 3600 * 1000
+
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
@@ -30,7 +32,7 @@ def place_of(row: Any) -> Place | None:
         label = row["label"]
     except (AnnotationError, TypeError, KeyError, ValueError, AttributeError):
         return None
-    if half not in (1, 2) or position_ms < 0 or not isinstance(label, str) or not label:
+    if half not in (1, 2) or not 0 <= position_ms < _LONGEST_MS or not isinstance(label, str) or not label:
         return None
     return Place(half=half, frame=frame_of_position_ms(position_ms, DEFAULT_FPS), label=label)
 

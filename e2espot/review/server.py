@@ -82,7 +82,8 @@ def _answering(review: Review, answer: Callable[[Review, dict[str, Any]], Any]) 
 def _video(review: Review, told: dict[str, Any]) -> dict[str, Any]:
     ready = review.playable(told["video"])
     game, footage = review.videos[told["video"]]
-    events = review.predictions(told["video"])
+    num_frames = len(ready.picture_K)
+    events = [event for event in review.predictions(told["video"]) if event.frame < num_frames]
     names = sorted({event.label for event in events} | set(review.material.label_set.names))
     scores = _score_file(review, told["video"])
     return {
@@ -90,7 +91,7 @@ def _video(review: Review, told: dict[str, Any]) -> dict[str, Any]:
         "half": footage.half,
         "width": ready.width,
         "height": ready.height,
-        "num_frames": len(ready.picture_K),
+        "num_frames": num_frames,
         "media_type": ready.media_type,
         "names": names,
         "predictions": {

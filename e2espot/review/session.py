@@ -21,7 +21,7 @@ from e2espot.review.material import Material, ReviewGame
 from e2espot.review.playable import Playable, playable
 from e2espot.review.queue import Answer, Question, QueueMode, disagree, uncertain
 from e2espot.review.rows import Place, judged_place, verdict_key
-from e2espot.review.state import LABEL, Applied
+from e2espot.review.state import ACCEPTED, LABEL, Applied
 from e2espot.review.store import ConflictError, LabelStore
 from e2espot.timeline import DEFAULT_FPS
 
@@ -62,10 +62,12 @@ class Review:
     cache: Path
     queue_mode: QueueMode | None = None
     threshold: float = 0.2
+    allow_truncated: bool = False
     _stores: dict[int, LabelStore] = field(default_factory=dict)
     _playable: dict[int, Playable] = field(default_factory=dict)
     _tabs: dict[str, list[Tab]] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
+    _video_lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def videos(self) -> list[tuple[int, Video]]:
@@ -83,9 +85,10 @@ class Review:
 
     def playable(self, video: int, progress: Callable[[int], object] | None = None) -> Playable:
         """A video ready for the browser."""
-        with self._lock:
+        with self._video_lock:  # a long copy must not keep the others waiting
             if video not in self._playable:
-                self._playable[video] = playable(self.videos[video][1].path, self.cache, progress)
+                path = self.videos[video][1].path
+                self._playable[video] = playable(path, self.cache, progress, allow_truncated=self.allow_truncated)
             return self._playable[video]
 
     def close(self) -> None:
@@ -256,7 +259,7 @@ def _answers(video: int, half: int, verdicts: dict[str, str], predictions: list[
         place = judged_place(key)
         if place is not None and place.half == half:
             score = scores.get((place.frame, place.label))
-            right = verdict == "accepted"
+            right = verdict.startswith(ACCEPTED)
             out.append(Answer(video=video, frame=place.frame, label=place.label, score=score, right=right))
     return out
 

@@ -9,6 +9,8 @@ from e2espot.review.rows import Place, file_text, inserted, place_of
 
 LABEL = "label"
 VERDICT = "verdict"
+ACCEPTED = "accepted"
+"""Begins the verdict on a prediction that became a label; the label's number follows."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ from e2espot.errors import AnnotationError, E2ESpotError
 from e2espot.formats.atomic import write_atomically
 from e2espot.review.journal import Journal
 from e2espot.review.rows import Place, moved, new_row, parse_file, verdict_key
-from e2espot.review.state import LABEL, VERDICT, Applied, Change, State
+from e2espot.review.state import ACCEPTED, LABEL, VERDICT, Applied, Change, State
 
 _LOG = logging.getLogger(__name__)
 
@@ -71,9 +71,14 @@ class LabelStore:
     def _take_up(self, source: Path | None) -> None:
         records = self._journal.read()
         before = after = None
-        for record in records:
-            before, after = after, record["sha"]
-            self._replay(record)
+        for number, record in enumerate(records, 1):
+            try:
+                before, after = after, record["sha"]
+                self._replay(record)
+            except (KeyError, TypeError, ValueError, AttributeError):
+                raise AnnotationError(
+                    f"{self._journal.path}: line {number} is damaged; move the file away to begin anew from the labels"
+                ) from None
         there = self._bytes_of(self.target)
         self._on_disk = _sha(there)
         if records and there is None and after is not None:
@@ -182,10 +187,10 @@ class LabelStore:
     def accept(self, prediction: Place, place: Place, **who: Any) -> Applied:
         """A prediction is right, at ``place``, which may differ from its own: it becomes a label."""
         with self._lock:
-            key = verdict_key(prediction)
+            key, number = verdict_key(prediction), self._state.next_row
             changes = [
-                Change(kind=VERDICT, key=key, before=self._state.verdicts.get(key), after="accepted"),
-                Change(kind=LABEL, key=str(self._state.next_row), before=None, after=new_row(place)),
+                Change(kind=VERDICT, key=key, before=self._state.verdicts.get(key), after=f"{ACCEPTED} {number}"),
+                Change(kind=LABEL, key=str(number), before=None, after=new_row(place)),
             ]
             return self._commit(changes, **who)
 
@@ -196,13 +201,19 @@ class LabelStore:
             return self._commit([Change(kind=VERDICT, key=key, before=before, after=verdict)], **who)
 
     def change(self, number: int, place: Place | None, **who: Any) -> Applied:
-        """Move a label, give it another class, or remove it (None)."""
+        """Move a label, give it another class, or remove it (None) and reject the prediction it was."""
         with self._lock:
             row = self._state.rows.get(number)
             if row is None:
                 raise ConflictError("that label is gone; it was removed meanwhile")
             after = None if place is None else moved(row, place)
-            return self._commit([Change(kind=LABEL, key=str(number), before=row, after=after)], **who)
+            changes = [Change(kind=LABEL, key=str(number), before=row, after=after)]
+            if place is None:
+                was = [key for key, verdict in self._state.verdicts.items() if verdict == f"{ACCEPTED} {number}"]
+                changes += [
+                    Change(kind=VERDICT, key=key, before=self._state.verdicts[key], after="rejected") for key in was
+                ]
+            return self._commit(changes, **who)
 
     def undo(
         self, tab: str, op: str, *, redo: bool = False, gone: Callable[[str], bool] = lambda tab: False

@@ -89,6 +89,7 @@ def test_changes_come_from_the_page_only(server: Server, game: Path, origin: str
     headers = {} if origin is None else {"Origin": origin.format(port=server.port)}
     assert ask(server, "/api/games/0/change", "POST", body, **headers)[0] == 403
     assert ask(server, "/api/session", Sec_Fetch_Site="cross-site")[0] == 403
+    assert ask(server, "/", Sec_Fetch_Site="cross-site", Sec_Fetch_Dest="document")[0] == 200  # a link somewhere
     assert not (game / "out").exists() or not (game / "out" / "game" / "Labels-ball.json").exists()
 
 

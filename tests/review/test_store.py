@@ -134,9 +134,9 @@ def test_undo_and_redo_go_back_through_restarts(source: Path) -> None:
     store.judge(verdict_key(place(99)), "rejected", **who(store))
     store.close()
     store = LabelStore(source)
-    assert store.verdicts() == {"1/40/PASS": "accepted", "1/99/PASS": "rejected"}
+    assert store.verdicts() == {"1/40/PASS": "accepted 5", "1/99/PASS": "rejected"}
     store.undo("a", "u1")
-    assert store.verdicts() == {"1/40/PASS": "accepted"}
+    assert store.verdicts() == {"1/40/PASS": "accepted 5"}
     store.undo("a", "u2")
     assert store.text() == texts[1]
     assert store.undo("a", "u2").revision == store.revision  # sent twice, done once
@@ -152,6 +152,18 @@ def test_undo_and_redo_go_back_through_restarts(source: Path) -> None:
     store.add(place(5), **who(store))
     with pytest.raises(ConflictError, match="nothing to redo"):
         store.undo("a", "r3", redo=True)
+
+
+def test_removing_what_was_accepted_rejects_it(source: Path) -> None:
+    store = LabelStore(source)
+    store.accept(place(40), place(41), **who(store))
+    number = next(label["id"] for label in store.snapshot()["labels"] if label["frame"] == 41)
+    store.change(number, place(43), **who(store))
+    store.change(number, None, **who(store))
+    assert store.verdicts() == {"1/40/PASS": "rejected"}
+    store.undo("a", "u")
+    assert store.verdicts() == {"1/40/PASS": f"accepted {number}"}
+    assert 43 in [label["frame"] for label in store.snapshot()["labels"]]
 
 
 def test_two_tabs_do_not_write_over_each_other(source: Path) -> None:
@@ -268,8 +280,9 @@ def test_a_broken_label_file_is_refused_and_left_alone(tmp_path: Path, text: str
     assert path.read_text() == text
 
 
-def test_a_damaged_journal_is_refused(source: Path) -> None:
-    source.with_name("Labels-ball.review.jsonl").write_text('{"revision"\n')
+@pytest.mark.parametrize("line", ['{"revision"', "[]", "{}", '{"sha": 1, "revision": 1, "changes": [{"kind": "x"}]}'])
+def test_a_damaged_journal_is_refused(source: Path, line: str) -> None:
+    source.with_name("Labels-ball.review.jsonl").write_text(f"{line}\n")
     with pytest.raises(AnnotationError, match="line 1 is damaged"):
         LabelStore(source)
 
@@ -278,6 +291,8 @@ def test_a_damaged_journal_is_refused(source: Path) -> None:
     "row",
     [
         {"gameTime": "1 - 00:12", "position": "-5", "label": "PASS"},
+        {"gameTime": "1 - 00:12", "position": "9" * 30, "label": "PASS"},
+        {"gameTime": "1 - 00:12", "position": float("nan"), "label": "PASS"},
         {"gameTime": "3 - 00:12", "position": "5", "label": "PASS"},
         {"gameTime": "00:12", "position": "5", "label": "PASS"},
         {"gameTime": "1 - 00:12", "position": "5", "label": ["PASS"]},

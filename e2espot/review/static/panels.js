@@ -41,7 +41,7 @@ export function drawCard(page) {
   const label = row.kind === "label";
   const score = row.score === null ? "" : ` · score ${row.score.toFixed(3)}`;
   const late = row.late ? ` · prediction ${row.late > 0 ? "+" : "−"}${(Math.abs(row.late) / page.model.fps).toFixed(2)} s` : "";
-  const verdict = row.verdict ?? (row.decided ? "confirmed" : null);
+  const verdict = row.verdict?.split(" ")[0] ?? (row.decided ? "confirmed" : null);
   const why = `${label ? "label" : "prediction"} · ${verdict ?? STATUS[row.status]}${score}${late}`;
   const act = (name, key, text, style = "") => make("button", { type: "button", class: style, "data-act": name }, make("kbd", {}, key), ` ${text}`);
   refill($("card"), 

@@ -36,10 +36,18 @@ export class Changes {
     this.onState = onState;
     this.away = false; // a decision is on its way and nobody answers
     this.count = 0;
-    const source = new EventSource(`/api/changes/${this.tab}`);
-    source.addEventListener("message", (event) => onChange(JSON.parse(event.data)));
-    source.addEventListener("open", () => onChange({ opened: true }));
-    source.addEventListener("error", () => onState("gone"));
+    this.listen();
+    // A browser opens few connections to one server: tabs nobody looks at let go of theirs.
+    document.addEventListener("visibilitychange", () => this.listen());
+  }
+
+  listen() {
+    if (document.hidden) { this.source?.close(); this.source = null; return; }
+    if (this.source) return;
+    this.source = new EventSource(`/api/changes/${this.tab}`);
+    this.source.addEventListener("message", (event) => this.onChange(JSON.parse(event.data)));
+    this.source.addEventListener("open", () => this.onChange({ opened: true }));
+    this.source.addEventListener("error", () => this.onState("gone"));
   }
 
   /**
