@@ -10,12 +10,12 @@ from typing import Any
 from e2espot.errors import E2ESpotError
 from e2espot.events import Event, LabelSet
 from e2espot.formats.atomic import write_atomically
+from e2espot.formats.opensportslab import HEAD
 from e2espot.games import Video
 from e2espot.review.material import LABEL_FILE
 from e2espot.review.rows import Place, file_text, judged_place, new_row, parse_file, place_of
 from e2espot.timeline import DEFAULT_FPS, position_ms_of_frame
 
-HEAD = "action"
 _SAME_FRAMES = 12
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from e2espot.errors import ConfigurationError
 from e2espot.events import LABEL_SETS, Event, LabelSet
+from e2espot.formats.bundle import Bundle
 from e2espot.formats.soccernet import entries_for_scoring, entries_in, label_set_named
 from e2espot.games import Game, Video, find_games
 from e2espot.review.rows import parse_file, place_of
-from e2espot.scoring.files import RESULTS_FILE, JsonFiles
+from e2espot.scoring.files import RESULTS_FILE
 from e2espot.timeline import DEFAULT_FPS, frame_of_position_ms
 
 LABEL_FILE = "Labels-ball.json"
@@ -134,7 +135,7 @@ class _Results:
         self._path = path
         self._used = False
         single = path.is_file() and path.suffix == ".json"
-        self._files = JsonFiles(path.parent if single else path)
+        self._files = Bundle(path.parent if single else path)
         self._names = [path.name] if single else [n for n in self._files.names if Path(n).name == RESULTS_FILE]
         if not self._names:
             raise ConfigurationError(f"{path}: no {RESULTS_FILE} in it")

@@ -57,7 +57,9 @@ def read_labels(path: Path, games: Sequence[str], *, label_file: str = "Labels-b
     return labels, sides
 
 
-def read_predictions(path: Path, games: Sequence[str], *, missing: Literal["error", "empty"] = "error") -> tuple[Entries, Sides]:
+def read_predictions(
+    path: Path, games: Sequence[str], *, missing: Literal["error", "empty"] = "error"
+) -> tuple[Entries, Sides]:
     """Predictions of the games, as the official evaluator reads them, and the side of each.
 
     Raises:

@@ -52,3 +52,20 @@ def test_the_plot_is_a_picture() -> None:
     assert {"questions of the queue", "questions at random", "all labels", "100"} <= set(words)
     heights = [float(dot.attrib["cy"]) for dot in svg.iter("{http://www.w3.org/2000/svg}circle")]
     assert heights[1] < heights[3] < heights[0]  # 0.60 above 0.55 above 0.52
+
+
+def test_the_export_is_read_back_as_opensportslab_json(tmp_path) -> None:
+    import json
+
+    from e2espot.events import LABEL_SETS
+    from e2espot.formats.opensportslab import read_opensportslab
+    from e2espot.games import Video
+    from e2espot.review.export import osl_json
+
+    videos = [Video(game="l/s/g", half=half, path=tmp_path / f"{half}_224p.mkv") for half in (1, 2)]
+    places = [place(100), place(7, "DRIVE"), Place(half=2, frame=50, label="PASS")]
+    (tmp_path / "x.json").write_text(json.dumps(osl_json([("l/s/g", videos, places, [])], LABEL_SETS["ball-2"])))
+    found = read_opensportslab(tmp_path / "x.json", predictions=False)
+    assert found.classes == ("PASS", "DRIVE")
+    told = [(one.game, one.half, [(m.label, m.position_ms) for m in one.moments]) for one in found.recordings]
+    assert told == [("l/s/g", 1, [("DRIVE", 300), ("PASS", 4020)]), ("l/s/g", 2, [("PASS", 2020)])]
