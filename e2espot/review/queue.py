@@ -162,6 +162,12 @@ class _ByClass:
         return mine[first:end]
 
 
+def in_batches(questions: Sequence[Question], size: int = 20) -> list[Question]:
+    """The same questions, every ``size`` of them in order of video and time: jumping about costs more than it gains."""
+    batches = [questions[first : first + size] for first in range(0, len(questions), size)]
+    return [q for batch in batches for q in sorted(batch, key=lambda q: (q.video, q.frame, q.label))]
+
+
 def _question(video: int, event: Event, kind: Literal["prediction", "label"], score: float, weight: float) -> Question:
     return Question(video=video, frame=event.frame, label=event.label, score=score, kind=kind, weight=float(weight))
 

@@ -19,7 +19,7 @@ from e2espot.games import Video
 from e2espot.review.export import undecided
 from e2espot.review.material import Material, ReviewGame
 from e2espot.review.playable import Playable, playable
-from e2espot.review.queue import Answer, Question, QueueMode, disagree, uncertain
+from e2espot.review.queue import Answer, Question, QueueMode, disagree, in_batches, uncertain
 from e2espot.review.rows import Place, judged_place, verdict_key
 from e2espot.review.state import ACCEPTED, LABEL, Applied
 from e2espot.review.store import ConflictError, LabelStore
@@ -159,7 +159,7 @@ class Review:
         return [event for event in sets[0] if event.half == half] if sets else []
 
     def questions(self, mode: QueueMode) -> list[Question]:
-        """Moments of all games in the order they should be looked at."""
+        """Moments of all games, those whose answers teach the most first."""
         shown: dict[int, list[Event]] = {}
         others: list[dict[int, list[Event]]] = []
         labels: dict[int, list[Event]] = {}
@@ -179,7 +179,7 @@ class Review:
             answers += _answers(video, footage.half, store.verdicts(), shown[video])
         if mode == "uncertain":
             hit = {video: _free_of(events, labels[video]) for video, events in shown.items()}
-            return uncertain(hit, answers)
+            return in_batches(uncertain(hit, answers))
         confirmed = {
             (video, found["frame"], found["label"])
             for video, (place, footage) in enumerate(self.videos)
@@ -187,7 +187,7 @@ class Review:
             if found["half"] == footage.half and f"{_CONFIRMED}/{found['id']}" in self.store(place).verdicts()
         }
         asked = disagree(shown, labels, answers, others=others)
-        return [q for q in asked if q.kind != "label" or (q.video, q.frame, q.label) not in confirmed]
+        return in_batches([q for q in asked if q.kind != "label" or (q.video, q.frame, q.label) not in confirmed])
 
     def change(self, game: int, asked: Asked) -> Applied:
         """Do what the page asks.

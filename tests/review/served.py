@@ -29,9 +29,9 @@ NUMBER = """() => {
 }"""
 """The number drawn into the picture on show, as tests/numbered.py draws it."""
 
-RESTS = (
-    "() => { const p = e2espotReview.player; return p.wanted === null && p.sought === null && !e2espotReview.loading }"
-)
+RESTS = """!e2espotReview.loading && e2espotReview.pending === 0
+  && e2espotReview.player.wanted === null && e2espotReview.player.sought === null"""
+"""Every decision is answered, and the picture wanted is on show."""
 
 
 class Server:

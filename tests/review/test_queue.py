@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from e2espot.events import Event
-from e2espot.review.queue import Answer, chance_right, disagree, entropy, uncertain
+from e2espot.review.queue import Answer, chance_right, disagree, entropy, in_batches, uncertain
 
 
 def event(frame: int, confidence: float, label: str = "PASS") -> Event:
@@ -82,6 +82,15 @@ def test_every_prediction_once_and_no_more_than_asked_for(events, most) -> None:
     left = [(e.frame, e.label, e.confidence) for e in events]
     for question in asked:
         left.remove((question.frame, question.label, question.score))
+
+
+def test_batches_are_in_order_of_time() -> None:
+    events = [event(1000 * (37 * k % 50), (50 - k) / 101) for k in range(50)]
+    asked = uncertain({1: events[::2], 0: events[1::2]})
+    batched = in_batches(asked, 20)
+    for first in (0, 20, 40):
+        batch = batched[first : first + 20]
+        assert sorted(asked[first : first + 20], key=lambda q: (q.video, q.frame)) == batch
 
 
 def test_entropy() -> None:

@@ -185,11 +185,11 @@ class Page {
     if (row === null) return;
     const at = this.tab === "queue" ? this.queueAt : -1;
     if (row.kind === "label") {
-      if (await this.change({ kind: "confirm", id: row.id })) this.after(at, null);
+      if (await this.change({ kind: "confirm", id: row.id })) await this.after(at, null);
       return;
     }
     const told = await this.change({ kind: "accept", frame: row.frame, label: row.label, of_frame: row.frame, of_label: row.label });
-    if (told) this.after(at, added(told));
+    if (told) await this.after(at, added(told));
   }
 
   async reject() {
@@ -197,15 +197,15 @@ class Page {
     if (row === null) return;
     const at = this.tab === "queue" ? this.queueAt : -1;
     if (row.kind === "label") {
-      if (await this.change({ kind: "remove", id: row.id })) this.after(at, null);
-    } else if (await this.change({ kind: "reject", of_frame: row.frame, of_label: row.label })) this.after(at, row);
+      if (await this.change({ kind: "remove", id: row.id })) await this.after(at, null);
+    } else if (await this.change({ kind: "reject", of_frame: row.frame, of_label: row.label })) await this.after(at, row);
   }
 
   /** In the queue the next question follows at once; elsewhere the event stays selected. */
-  after(at, row) {
+  async after(at, row) {
     if (at >= 0) {
       this.queue[at].decided = true;
-      this.go(1);
+      await this.go(1);
     } else if (row !== null) this.select(row, false);
     else this.redraw();
   }
@@ -272,9 +272,10 @@ class Page {
   }
 
   saved(state) {
+    const count = this.decisions === 1 ? "1 decision" : `${this.decisions} decisions`;
     const texts = {
-      ready: this.decisions ? `saved · ${this.decisions} decisions` : "all saved",
-      saved: `saved · ${this.decisions} decisions`,
+      ready: this.decisions ? `saved · ${count}` : "all saved",
+      saved: `saved · ${count}`,
       gone: "the server is gone; what was decided is saved",
       waiting: "not saved yet: the server does not answer; trying again",
     };
@@ -292,14 +293,14 @@ class Page {
 
   // Moving about
 
-  go(by, items = this.items()) {
+  async go(by, items = this.items()) {
     if (!items.length) return;
     let next;
     if (this.tab === "queue" && items === this.queue) {
       next = this.queueAt + by;
       while (by > 0 && next < items.length && items[next].decided) next += 1;
       if (next < 0 || next >= items.length) { this.toast(by > 0 ? "that was the last of the queue" : "that is the first", false); return; }
-      this.pick(items[next], next);
+      await this.pick(items[next], next);
       return;
     }
     const at = items.findIndex((item) => this.isSelected(item));
@@ -310,7 +311,7 @@ class Page {
       if (next < 0) next = by > 0 ? items.length : -1;
     }
     if (next < 0 || next >= items.length) { this.toast(by > 0 ? "no event after this" : "no event before this", false); return; }
-    this.pick(items[next], next);
+    await this.pick(items[next], next);
   }
 
   setThreshold(value) {
@@ -377,6 +378,6 @@ globalThis.e2espotReview = page; // for the tests, and for the curious
 await page.open(0);
 if (page.session.queue) {
   await page.loadQueue();
-  page.go(1);
+  await page.go(1);
 }
 document.documentElement.dataset.ready = "yes";
