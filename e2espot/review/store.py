@@ -107,14 +107,16 @@ class LabelStore:
             data, where = self._bytes_of(source), source
         top, rows = parse_file(data, str(where)) if data is not None else ({}, [])
         top = {name: value for name, value in top.items() if name != "annotations"}
-        record = {"revision": self.revision + 1, "sha": _sha(there), "start": True, "top": top, "rows": rows}
+        first = self._state.next_row  # a start that is never written must not shift the numbers of the rows
+        record = {"revision": self.revision + 1, "sha": _sha(there), "start": first, "top": top, "rows": rows}
         self._replay(record)
         self._unwritten = record  # looking alone leaves nothing behind
         self._on_disk = _sha(there)
 
     def _replay(self, record: dict[str, Any]) -> None:
         self.revision = record["revision"]
-        if record.get("start"):
+        if "start" in record:
+            self._state.next_row = record["start"]
             self._state.begin(record["top"], record["rows"])
             self._undo.clear()
             self._redo.clear()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -224,6 +226,38 @@ def test_killed_while_writing_the_journal(source: Path) -> None:
     assert len(LabelStore(source).snapshot()["labels"]) == 5
 
 
+WRITER = """
+import sys
+from pathlib import Path
+from e2espot.review.rows import Place
+from e2espot.review.store import LabelStore
+store = LabelStore(Path(sys.argv[1]))
+for count in range(100_000):
+    frame = int(sys.argv[2]) + count
+    store.add(Place(half=1, frame=frame, label="PASS"), tab="t", op=f"o{frame}", name="", seen=store.revision)
+    print(frame, flush=True)
+"""
+
+
+def test_killed_at_any_instant(source: Path) -> None:
+    confirmed: list[int] = []
+    for start in (1000, 2000, 3000):
+        writer = subprocess.Popen([sys.executable, "-c", WRITER, source, str(start)], stdout=subprocess.PIPE, text=True)
+        assert writer.stdout is not None
+        lines = [writer.stdout.readline() for _ in range(7 + start // 300)]
+        writer.kill()
+        confirmed += [int(line) for line in (*lines, *writer.stdout) if line.endswith("\n")]
+        writer.wait()
+        writer.stdout.close()
+        store = LabelStore(source)
+        kept = {label["frame"] for label in store.snapshot()["labels"]}
+        assert set(confirmed) <= kept
+        assert len(kept - set(confirmed)) - 3 <= start // 1000  # the one on its way may be there or not
+        assert source.read_bytes() == store.text()
+        store.close()
+    assert len(confirmed) > 30
+
+
 def test_lost_labels_come_back_from_the_journal(source: Path) -> None:
     store = LabelStore(source)
     store.add(place(50), **who(store))
@@ -248,6 +282,21 @@ def test_changes_by_other_programs_are_taken_over_not_written_over(source: Path)
     store.add(place(60), **who(store))
     assert rows(source)[0] == SOURCE["annotations"][0]
     assert len(rows(source)) == 2
+
+
+def test_changes_by_others_before_the_first_decision(source: Path) -> None:
+    store = LabelStore(source)
+    source.write_text(json.dumps(SOURCE | {"annotations": SOURCE["annotations"][:2]}))
+    with pytest.raises(ConflictError, match="another program"):
+        store.add(place(60), **who(store))
+    number = store.snapshot()["labels"][0]["id"]
+    store.change(number, place(30), **who(store))
+    shown = store.snapshot()
+    store.close()
+    store = LabelStore(source)
+    assert store.snapshot() == shown
+    store.undo("a", "u")
+    assert rows(source) == SOURCE["annotations"][:2]
 
 
 def test_one_process_at_a_time(source: Path) -> None:
