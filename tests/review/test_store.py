@@ -286,10 +286,12 @@ def test_changes_by_other_programs_are_taken_over_not_written_over(source: Path)
 
 def test_changes_by_others_before_the_first_decision(source: Path) -> None:
     store = LabelStore(source)
+    old = {label["id"] for label in store.snapshot()["labels"]}
     source.write_text(json.dumps(SOURCE | {"annotations": SOURCE["annotations"][:2]}))
     with pytest.raises(ConflictError, match="another program"):
         store.add(place(60), **who(store))
     number = store.snapshot()["labels"][0]["id"]
+    assert number not in old  # a page that has not heard of it must not change another row
     store.change(number, place(30), **who(store))
     shown = store.snapshot()
     store.close()
