@@ -306,6 +306,15 @@ def test_the_queue_goes_on_by_itself(match: Match, context) -> None:
         press(page)
         assert number(page) == 130
         assert page.evaluate("e2espotReview.decisions") == 3
+        press(page, "Control+z")  # back to the question it was about
+        assert [number(page), page.inner_text("#card b")] == [120, HOSTILE]
+        press(page, "Control+z")
+        assert number(page) == 80
+        press(page, ".", "a")  # a nudge is an answer, A then goes on
+        assert number(page) == 120
+        assert match.rows() == rows(("PASS", 20), ("PASS", 40), ("DRIVE", 60), ("DRIVE", 81), ("PASS", 100))
+        press(page, "Control+z", "x")
+        assert number(page) == 120
         assert page.complaints == []
     with Server(match.folder, "-p", match.predictions, "--queue", "disagree") as server:
         page = opened(context, server.url)
@@ -317,6 +326,30 @@ def test_the_queue_goes_on_by_itself(match: Match, context) -> None:
         press(page)
         assert number(page) == 100  # what is decided is not asked again
     assert match.rows() == rows(("PASS", 20), ("PASS", 40), ("DRIVE", 60), ("PASS", 100))
+
+
+def test_undo_goes_back_to_the_match_it_was_in(tmp_path: Path, video: Path, context) -> None:
+    """The queue jumps from one match to the next; undoing follows."""
+    match = Match(tmp_path, video)
+    other = tmp_path / "league" / "other"
+    other.mkdir()
+    (other / "224p.mp4").write_bytes(video.read_bytes())
+    event = Event(frame=50, label="PASS", confidence=0.5)
+    results = match.predictions / "league" / "other" / "results_spotting.json"
+    write_predictions(results, url_local="", events=[event], fps=DEFAULT_FPS)
+    with Server(tmp_path / "league", "-p", match.predictions, "--queue", "uncertain") as server:
+        page = opened(context, server.url)
+        shown = []
+        for _ in range(5):
+            shown.append((page.locator("#video-choice option:checked").inner_text(), number(page)))
+            press(page, "a")
+        assert shown == [("<b>game", 40), ("<b>game", 80), ("<b>game", 120), ("<b>game", 130), ("other", 50)]
+        for place in reversed(shown):
+            press(page, "Control+z")
+            assert (page.locator("#video-choice option:checked").inner_text(), number(page)) == place
+        assert page.complaints == []
+    assert match.rows() == rows(("PASS", 20), ("DRIVE", 60), ("PASS", 100))
+    assert json.loads((other / "Labels-ball.json").read_text())["annotations"] == []
 
 
 @pytest.fixture(scope="module")

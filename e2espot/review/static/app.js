@@ -23,6 +23,8 @@ class Page {
     this.tab = session.queue ? "queue" : "events";
     this.queue = [];
     this.queueAt = -1;
+    this.answered = null; // the label that the question on show has become
+    this.trail = { undo: [], redo: [] }; // the games decisions were about, the last at the end
     this.decisions = 0;
     this.loading = true;
     this.work = Promise.resolve();
@@ -48,6 +50,7 @@ class Page {
     this.video = video;
     this.selected = null;
     $("video-choice").value = String(video);
+    this.exportLink();
     $("trouble").hidden = true;
     const base = `/api/videos/${video}`;
     try {
@@ -114,7 +117,7 @@ class Page {
   }
 
   async pick(item, at = -1) {
-    if (this.tab === "queue" && at >= 0) this.queueAt = at;
+    if (this.tab === "queue" && at >= 0) { this.queueAt = at; this.answered = null; }
     if (item.video !== undefined && item.video !== this.video) await this.open(item.video);
     let wanted = item;
     if (item.kind === "label" && item.id === undefined) {
@@ -153,12 +156,12 @@ class Page {
 
   // Decisions
 
-  async change(asked) {
+  async change(asked, game = this.game) {
     if (this.loading) return null;
-    const game = this.game;
     try {
       const told = await this.changes.ask(game, { seen: this.model.revision, half: this.model.half, ...asked });
       this.decisions += 1;
+      if (asked.kind !== "undo" && asked.kind !== "redo") this.trail = { undo: [...this.trail.undo, game], redo: [] };
       await this.take({ game, ...told });
       this.saved("saved");
       return told;
@@ -180,12 +183,19 @@ class Page {
   /** Moving about need not wait unless decisions are on their way. */
   whenSettled(action) { if (this.pending && !this.changes.away) this.inOrder(action); else action(); }
 
+  /** The place in the queue of what is selected, -1 where it is no question. */
+  questionAt() {
+    if (this.tab !== "queue" || this.queueAt < 0 || this.selected === null) return -1;
+    const mine = this.selected.kind === "label" && this.selected.id === this.answered;
+    return mine || this.isSelected(this.queue[this.queueAt]) ? this.queueAt : -1;
+  }
+
   async accept() {
-    const row = this.selected;
+    const row = this.selected, at = this.questionAt();
     if (row === null) return;
-    const at = this.tab === "queue" ? this.queueAt : -1;
     if (row.kind === "label") {
-      if (await this.change({ kind: "confirm", id: row.id })) await this.after(at, null);
+      const done = at >= 0 && row.id === this.answered; // nudged or named already: that was the answer
+      if (done || await this.change({ kind: "confirm", id: row.id })) await this.after(at, null);
       return;
     }
     const told = await this.change({ kind: "accept", frame: row.frame, label: row.label, of_frame: row.frame, of_label: row.label });
@@ -193,9 +203,8 @@ class Page {
   }
 
   async reject() {
-    const row = this.selected;
+    const row = this.selected, at = this.questionAt();
     if (row === null) return;
-    const at = this.tab === "queue" ? this.queueAt : -1;
     if (row.kind === "label") {
       if (await this.change({ kind: "remove", id: row.id })) await this.after(at, null);
     } else if (await this.change({ kind: "reject", of_frame: row.frame, of_label: row.label })) await this.after(at, row);
@@ -213,37 +222,62 @@ class Page {
   async classKey(place) {
     const label = this.model.classes[place];
     if (label === undefined) return;
-    const row = this.changesSelected() ? this.selected : null;
+    const row = this.changesSelected() ? this.selected : null, at = row === null ? -1 : this.questionAt();
     const frame = this.player.frame;
-    if (row === null) this.settle(await this.change({ kind: "add", frame, label }));
+    if (row === null) this.settle(at, await this.change({ kind: "add", frame, label }));
     else if (row.label === label) return;
-    else if (row.kind === "label") this.settle(await this.change({ kind: "change", id: row.id, frame: row.frame, label }), row);
-    else this.settle(await this.change({ kind: "accept", frame: row.frame, label, of_frame: row.frame, of_label: row.label }));
+    else if (row.kind === "label") this.settle(at, await this.change({ kind: "change", id: row.id, frame: row.frame, label }), row);
+    else this.settle(at, await this.change({ kind: "accept", frame: row.frame, label, of_frame: row.frame, of_label: row.label }));
   }
 
   async nudge(by) { if (this.selected !== null) await this.moveTo(this.selected.frame + by); }
 
   async moveTo(frame) {
-    const row = this.selected;
+    const row = this.selected, at = this.questionAt();
     if (row === null || frame < 0 || frame >= this.timeline.numFrames || frame === row.frame) return;
     const asked = row.kind === "label" ? { kind: "change", id: row.id, frame, label: row.label }
       : { kind: "accept", frame, label: row.label, of_frame: row.frame, of_label: row.label };
-    this.settle(await this.change(asked), row.kind === "label" ? row : null, true);
+    this.settle(at, await this.change(asked), row.kind === "label" ? row : null, true);
   }
 
-  settle(told, row = null, move = false) {
+  /** After a label was added or changed: it is what is selected now, and the answer to the question it was. */
+  settle(at, told, row = null, move = false) {
     if (told === null) return;
     const now = row ?? added(told);
-    if (this.tab === "queue" && this.queueAt >= 0) this.queue[this.queueAt].decided = true;
+    if (at >= 0 && now) {
+      this.queue[at].decided = true;
+      this.answered = now.id;
+    }
     if (now) this.select(now, move);
   }
 
+  /** Take back the last decision of this tab, in whichever game it was, and show it. */
   async undo(redo = false) {
-    const told = await this.change({ kind: redo ? "redo" : "undo" });
+    const [from, to] = redo ? [this.trail.redo, this.trail.undo] : [this.trail.undo, this.trail.redo];
+    const game = from.at(-1) ?? this.game;
+    const told = await this.change({ kind: redo ? "redo" : "undo" }, game);
     if (told === null) return;
+    from.pop();
+    to.push(game);
     this.toast(told.name, false);
-    const change = told.changes.find((one) => one.kind === "label" && one.after !== null);
-    if (change && change.after.half === this.model.half) this.select({ kind: "label", id: change.after.id });
+    await this.show(game, told.changes);
+  }
+
+  /** Go to what has just been changed. */
+  async show(game, changes) {
+    const label = changes.find((one) => one.kind === "label" && one.after !== null)?.after;
+    const verdict = changes.find((one) => one.kind === "verdict" && !one.key.startsWith("label/"));
+    const [half, frame, ...name] = verdict ? verdict.key.split("/") : [];
+    const wanted = label ?? (verdict ? { half: Number(half), frame: Number(frame), label: name.join("/") } : null);
+    if (wanted === null) return;
+    const video = this.session.videos.findIndex((one) => one.game === game && one.half === wanted.half);
+    if (video < 0) return;
+    const at = this.queue.findIndex((one) => verdict && one.video === video && one.frame === Number(frame) && one.label === name.join("/"));
+    if (at >= 0) this.queue[at].decided = verdict.after !== null;
+    if (this.tab === "queue" && at >= 0 && verdict.after === null) { await this.pick(this.queue[at], at); return; }
+    if (video !== this.video) await this.open(video);
+    this.select(label ? { kind: "label", id: label.id }
+      : { kind: "prediction", lane: this.model.classAt(wanted.label), frame: wanted.frame });
   }
 
   /** A change that this or another tab made. */
