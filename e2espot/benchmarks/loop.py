@@ -50,6 +50,10 @@ class Loop:
 
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("out/loop")
     """Folder for everything."""
+    data: Path | None = None
+    """A dataset instead of rendered matches: the first game of its train split is labelled, the others are not."""
+    score_on: str = "test"
+    """Split that is scored."""
     matches: int = 5
     """Rendered matches to train on; the first is labelled from the start."""
     minutes: float = 2.0
@@ -92,8 +96,8 @@ def main() -> None:
     told = tyro.cli(Loop)
     from e2espot.synthetic.match import render_dataset
 
-    matches = told.out / "matches"
-    if not (matches / "splits.json").is_file():
+    matches = _matches(told)
+    if told.data is None and not (matches / "splits.json").is_file():
         shutil.rmtree(matches, ignore_errors=True)
         render_dataset(
             matches,
@@ -131,9 +135,13 @@ def _point(arm: str, decisions: int, value: float, more: dict[str, int]) -> dict
     return {"arm": arm, "decisions": decisions, "mAP@1": round(value, 4), **more}
 
 
+def _matches(told: Loop) -> Path:
+    return told.data or told.out / "matches"
+
+
 def _pool(told: Loop) -> list[Game]:
     """Matches without labels: all to train on but the first."""
-    return find_games(told.out / "matches", split="train")[1:]
+    return find_games(_matches(told), split="train")[1:]
 
 
 def _truths(told: Loop) -> dict[str, bytes]:
@@ -148,7 +156,7 @@ def _review(
     labels: dict[str, bytes] = {}
     counts = {"right": 0, "moved or renamed": 0, "wrong": 0}
     material = gather(
-        told.out / "matches", predictions=[told.out / "predictions" / before], split="train", label_set="ball-2"
+        _matches(told), predictions=[told.out / "predictions" / before], split="train", label_set="ball-2"
     )
     games = [game for game in material.games if game.name in {game.name for game in pool}]
     stores = [LabelStore(told.out / "labels" / (arm or run) / game.name / LABEL_FILE) for game in games]
@@ -198,11 +206,13 @@ def _known(video: int, store: LabelStore) -> list[Answer]:
 def _train(told: Loop, run: str, labels: Mapping[str, bytes], start: str | None = None) -> float:
     """Train on the labelled match and on ``labels``, predict everything, and score the test match."""
     data, folder, predictions = (told.out / kind / run for kind in ("data", "runs", "predictions"))
-    matches = told.out / "matches"
-    splits = {split: [game.name for game in find_games(matches, split=split)] for split in ("train", "valid", "test")}
+    matches = _matches(told)
+    wanted = dict.fromkeys(("train", "valid", told.score_on))
+    found = {split: find_games(matches, split=split) for split in wanted}
+    splits = {split: [game.name for game in games] for split, games in found.items()}
     splits["train"] = [splits["train"][0], *labels]
-    games = [game for split in ("train", "valid", "test") for game in find_games(matches, split=split)]
-    used = [game for game in games if game.name in {name for names in splits.values() for name in names}]
+    games = {game.name: game for of_split in found.values() for game in of_split}
+    used = [game for name, game in games.items() if any(name in names for names in splits.values())]
     write_dataset(
         data,
         [(game.name, game.videos, labels.get(game.name) or (game.folder / LABEL_FILE).read_bytes()) for game in used],
@@ -215,7 +225,7 @@ def _train(told: Loop, run: str, labels: Mapping[str, bytes], start: str | None 
         _tool("infer", folder, matches, "-o", predictions, "--table", 0)
         write_atomically(predictions / "done", b"")
     scores = told.out / "scores" / f"{run}.json"
-    _tool("evaluate", predictions, "-l", matches, "-s", "test", "--label_set", "ball-2", "--json", scores)
+    _tool("evaluate", predictions, "-l", matches, "-s", told.score_on, "--label_set", "ball-2", "--json", scores)
     return float(json.loads(scores.read_text())["at1"]["mAP"])
 
 
