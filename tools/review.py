@@ -25,8 +25,8 @@ class ReviewOptions:
 
     source: tyro.conf.Positional[Path]
     """A video, a game's folder, or a dataset's."""
-    predictions: Annotated[tuple[Path, ...], tyro.conf.arg(aliases=["-p"])] = ()
-    """Results of tools/infer.py: folder, zip or file; the first are shown, --queue disagree compares them with more."""
+    predictions: tyro.conf.UseAppendAction[Annotated[tuple[Path, ...], tyro.conf.arg(aliases=["-p"])]] = ()
+    """Results of tools/infer.py: folder, zip or file. The first -p is shown; --queue disagree compares it with more."""
     labels: Annotated[Path | None, tyro.conf.arg(aliases=["-l"])] = None
     """Label file or folder of <game>/Labels-ball.json; the game's own without it."""
     out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -173,9 +174,10 @@ def test_decisions_are_on_the_disk_and_exported(server: Server, game: Path) -> N
     ]
 
 
-def review(*arguments: object) -> subprocess.CompletedProcess[str]:
+def review(*arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(ROOT / "tools" / "review.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    environment = {**os.environ, **variables}
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
 
 
 def test_one_clear_line(game: Path, tmp_path: Path, server: Server) -> None:
@@ -205,8 +207,26 @@ def test_one_clear_line(game: Path, tmp_path: Path, server: Server) -> None:
     assert not list(tmp_path.glob("**/*.jsonl"))
 
 
+def test_missing_parts_are_named(game: Path, tmp_path: Path) -> None:
+    (tmp_path / "starlette.py").write_text("raise ModuleNotFoundError('No module named starlette', name='starlette')")
+    told = (game / "game", "-o", tmp_path / "o")
+    refused = review(*told, PYTHONPATH=f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
+    assert refused.returncode == 2
+    assert refused.stderr.strip() == "error: the review page needs starlette; pip install -e '.[review]'"
+
+
 def test_exports_without_a_page(game: Path, tmp_path: Path) -> None:
-    told = (game / "game", "-p", game / "p", "-o", tmp_path / "o", "--export_osl", tmp_path / "x.json")
+    told = (
+        "-p",
+        game / "p",
+        "-p",
+        game / "p",
+        game / "game",
+        "-o",
+        tmp_path / "o",
+        "--export_osl",
+        tmp_path / "x.json",
+    )
     done = review(*told, "--export_dataset", tmp_path / "d", "--assume", "0.5")
     assert done.returncode == 0, done.stderr
     events = json.loads((tmp_path / "x.json").read_text())["data"][0]["events"]
