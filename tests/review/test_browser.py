@@ -328,6 +328,16 @@ def test_the_queue_goes_on_by_itself(match: Match, context) -> None:
     assert match.rows() == rows(("PASS", 20), ("PASS", 40), ("DRIVE", 60), ("PASS", 100))
 
 
+def test_labels_alone(match: Match, context) -> None:
+    with Server(match.folder) as server:
+        page = opened(context, server.url)
+        assert page.inner_text("#counts") == "3 labels, no predictions"
+        assert page.inner_text("#tabs").endswith("Disagreements 0")
+        press(page, "n", "ArrowRight", "2")
+        assert match.rows() == rows(("PASS", 20), ("DRIVE", 21), ("DRIVE", 60), ("PASS", 100))
+        assert page.complaints == []
+
+
 def test_undo_goes_back_to_the_match_it_was_in(tmp_path: Path, video: Path, context) -> None:
     """The queue jumps from one match to the next; undoing follows."""
     match = Match(tmp_path, video)

@@ -29,6 +29,7 @@ export class Model {
   }
 
   setPredictions(names, told) {
+    this.spoken = told.frame.length > 0; // without predictions a label is neither hit nor missed
     const classes = names.map((name) => this.classAt(name));
     const rows = this.classes.map(() => []);
     for (let at = 0; at < told.frame.length; at++) rows[classes[told.name[at]]].push(at);
@@ -89,7 +90,7 @@ export class Model {
       mine.status[at] = decided ? DECIDED : WRONG;
       if (shown && !decided) this.counts.wrong++;
     }
-    if (shown) this.counts.miss += partners.reduce((sum, at) => sum + (at < 0), 0);
+    if (shown && this.spoken) this.counts.miss += partners.reduce((sum, at) => sum + (at < 0), 0);
     return { name, place, labels, labelFrames, partners, ...mine };
   }
 
@@ -111,7 +112,7 @@ export class Model {
     return {
       kind: "label", id: label.id, lane: lane.place, label: lane.name, frame: label.frame,
       score: partner >= 0 ? lane.scores[partner] : null, late: partner >= 0 ? lane.frames[partner] - label.frame : null,
-      status: partner >= 0 ? "hit" : "miss", decided: this.verdicts.has(`label/${label.id}`),
+      status: partner >= 0 || !this.spoken ? "hit" : "miss", decided: this.verdicts.has(`label/${label.id}`),
     };
   }
 

@@ -9,7 +9,9 @@ const STATUS = { hit: "hit", miss: "missed: nothing said here", wrong: "false al
 /** Counts and the heads of the lists. */
 export function drawHeads(page) {
   const { hit, miss, wrong } = page.model.counts;
-  refill($("counts"), ...[["hit", `${hit} hits`], ["miss", `${miss} misses`], ["wrong", `${wrong} false alarms`]].map(
+  const counts = page.model.spoken ? [["hit", `${hit} hits`], ["miss", `${miss} misses`], ["wrong", `${wrong} false alarms`]]
+    : [["hit", `${page.model.events.length} labels, no predictions`]];
+  refill($("counts"), ...counts.map(
     ([status, text]) => make("span", {}, make("i", { class: `dot ${status}` }), text)));
   const tabs = [["events", `Events ${page.model.events.length}`], ["wrong", `Disagreements ${page.model.disagreements.length}`]];
   if (page.session.queue) tabs.unshift(["queue", `Queue ${page.queue.length}`]);
@@ -42,7 +44,7 @@ export function drawCard(page) {
   const score = row.score === null ? "" : ` · score ${row.score.toFixed(3)}`;
   const late = row.late ? ` · prediction ${row.late > 0 ? "+" : "−"}${(Math.abs(row.late) / page.model.fps).toFixed(2)} s` : "";
   const verdict = row.verdict?.split(" ")[0] ?? (row.decided ? "confirmed" : null);
-  const why = `${label ? "label" : "prediction"} · ${verdict ?? STATUS[row.status]}${score}${late}`;
+  const why = `${label ? "label" : "prediction"} · ${verdict ?? (page.model.spoken ? STATUS[row.status] : "no predictions to compare with")}${score}${late}`;
   const act = (name, key, text, style = "") => make("button", { type: "button", class: style, "data-act": name }, make("kbd", {}, key), ` ${text}`);
   refill($("card"), 
     make("div", { class: "what" }, make("i", { class: `dot ${row.status}` }), make("b", { title: row.label }, row.label),

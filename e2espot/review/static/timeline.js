@@ -155,7 +155,7 @@ export class Timeline {
     const counts = { hit: new Float32Array(bars), miss: new Float32Array(bars), wrong: new Float32Array(bars) };
     const place = (frame) => Math.min(bars - 1, Math.floor(frame / this.numFrames * bars));
     for (const lane of this.model.visible ?? []) {
-      lane.labels.forEach((label, at) => counts[lane.partners[at] >= 0 ? "hit" : "miss"][place(label.frame)]++);
+      lane.labels.forEach((label, at) => counts[lane.partners[at] >= 0 || !this.model.spoken ? "hit" : "miss"][place(label.frame)]++);
       for (let at = 0; at < lane.frames.length; at++) if (lane.status[at] === WRONG) counts.wrong[place(lane.frames[at])]++;
     }
     let most = 1;
@@ -270,7 +270,7 @@ export class Timeline {
     const y = this.#band(top, tall).base + 1, size = tall < 24 ? 3.5 : 5;
     for (let at = lowerBound(lane.labelFrames, this.from - 9); at < lane.labelFrames.length; at++) {
       if (lane.labelFrames[at] > this.from + this.span + 9) break;
-      const x = this.x(lane.labelFrames[at] + 0.5), hit = lane.partners[at] >= 0;
+      const x = this.x(lane.labelFrames[at] + 0.5), hit = lane.partners[at] >= 0 || !this.model.spoken;
       g.beginPath();
       g.moveTo(x, y);
       g.lineTo(x + size * 0.8, y + size);
