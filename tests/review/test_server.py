@@ -11,6 +11,7 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 from numbered import constant, recopied, write
 from served import ROOT, Server
@@ -252,3 +253,31 @@ def test_matroska_is_copied_not_encoded_again(tmp_path: Path) -> None:
     assert playable(source, tmp_path / "cache").path.stat().st_mtime_ns == stamp  # once is enough
     assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".mp4"]
     assert playable(whole, tmp_path / "cache").path == whole
+
+
+def test_sound_comes_along_and_stays_in_step(tmp_path: Path) -> None:
+    import av
+
+    from e2espot.review.playable import playable
+
+    source = tmp_path / "sound.mkv"
+    with av.open(str(source), "w") as written:
+        pictures, sound = written.add_stream("libx264", rate=25), written.add_stream("aac", rate=48_000)
+        pictures.width, pictures.height, pictures.pix_fmt = 64, 48, "yuv420p"
+        for k in range(50):
+            picture = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 4 * k, np.uint8), "rgb24")
+            picture.pts, picture.time_base = 50 + k, Fraction(1, 25)  # two seconds late, with its sound
+            written.mux(pictures.encode(picture))
+        for k in range(90):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+            frame.sample_rate, frame.pts, frame.time_base = 48_000, 96_000 + 1024 * k, Fraction(1, 48_000)
+            written.mux(sound.encode(frame))
+        written.mux(pictures.encode(None))
+        written.mux(sound.encode(None))
+    ready = playable(source, tmp_path / "cache")
+    with av.open(str(ready.path)) as copied:
+        assert [stream.type for stream in copied.streams] == ["video", "audio"]
+        first = {stream.type: float(next(copied.demux(stream)).pts * stream.time_base) for stream in copied.streams}
+    assert first["video"] == 0
+    assert abs(first["audio"]) < 0.05
+    assert ready.times_P[:3].tolist() == pytest.approx([0, 0.04, 0.08])
