@@ -299,7 +299,7 @@ def test_the_mouse(page, match: Match) -> None:
 def test_the_queue_goes_on_by_itself(match: Match, context) -> None:
     with Server(match.folder, "-p", match.predictions, "--queue", "uncertain") as server:
         page = opened(context, server.url)
-        assert page.inner_text("#tabs").startswith("Queue 4")  # a label stands at two of the six already
+        assert page.inner_text("#tabs").startswith("Queue 0 of 4")  # a label stands at two of the six already
         assert number(page) == 40
         for key in "axx":  # faster than the server
             page.keyboard.press(key)

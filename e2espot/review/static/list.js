@@ -68,7 +68,7 @@ export class List {
     const row = make("div", { class: `row${item.decided ? " decided" : ""}`, role: "option", "data-at": String(at),
       "aria-selected": String(at === this.current), "aria-label": `${item.label} ${clock(item.frame / this.fps)} ${item.said ?? item.status}` });
     row.style.top = `${at * TALL}px`;
-    row.append(make("i", { class: `dot ${item.status}` }), make("span", {}, clock(item.frame / this.fps)),
+    row.append(make("i", { class: `dot ${item.decided && item.status === "wrong" ? "done" : item.status}` }), make("span", {}, clock(item.frame / this.fps)),
       make("span", { class: "name" }, item.label));
     if (item.mark) row.append(make("span", { class: "score" }, item.mark));
     row.append(make("span", { class: "score" }, item.score === null ? "" : item.score.toFixed(2)));

@@ -14,7 +14,7 @@ export function drawHeads(page) {
   refill($("counts"), ...counts.map(
     ([status, text]) => make("span", {}, make("i", { class: `dot ${status}` }), text)));
   const tabs = [["events", `Events ${page.model.events.length}`], ["wrong", `Disagreements ${page.model.disagreements.length}`]];
-  if (page.session.queue) tabs.unshift(["queue", `Queue ${page.queue.length}`]);
+  if (page.session.queue) tabs.unshift(["queue", `Queue ${page.queue.filter((one) => one.decided).length} of ${page.queue.length}`]);
   refill($("tabs"), ...tabs.map(([name, text]) => make("button", {
     type: "button", role: "tab", "aria-selected": String(page.tab === name), "data-tab": name,
   }, text)));
