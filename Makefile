@@ -1,9 +1,10 @@
-# What a newcomer needs: `make demo` and `make test`. `make controls` checks the demo, `make weights` rebuilds its start.
+# What a newcomer needs: `make demo` and `make test`. `make controls` checks the demo, `make weights` rebuilds its start,
+# `make loop` measures what a person's corrections are worth.
 PYTHON ?= python3
 SEED ?= 0
 BIN := .venv/bin
 
-.PHONY: demo controls ablations weights test venv clean
+.PHONY: demo controls ablations weights loop test venv clean
 
 venv: .venv/installed
 
@@ -31,6 +32,11 @@ weights: venv
 	$(BIN)/python tools/train.py out/weights/matches -s out/weights/run --recipe rendered
 	mkdir -p e2espot/models/weights
 	cp out/weights/run/best.safetensors e2espot/models/weights/small_gsm.safetensors
+
+# Label, fine-tune, predict, review, with a simulated person: a quarter of an hour on one core.
+loop: venv
+	$(BIN)/python -m e2espot.benchmarks.loop -o out/loop --seed $(SEED) \
+	  --train="--size 256x144 --clip_len 48 --epoch_clips 60 --num_epochs 3"
 
 test: venv
 	$(BIN)/ruff check .

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 SHARED = Path(__file__).parents[2] / "shared"
 """Footage that may lie beside the project."""
 
@@ -19,6 +20,27 @@ os.environ["E2ESPOT_INDEX_CACHE"] = tempfile.mkdtemp(prefix="e2espot-indexes-")
 
 def pytest_sessionfinish() -> None:
     shutil.rmtree(os.environ["E2ESPOT_INDEX_CACHE"], ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """One headless Chromium for all tests that look at a page; without one they skip, or fail under CI=true."""
+
+    def give_up(reason: str) -> None:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"CI=true and {reason}", pytrace=False)
+        pytest.skip(reason)
+
+    if not CHROMIUM.is_file():
+        give_up(f"no Chromium at {CHROMIUM}; apt-get install chromium, or name one in CHROMIUM")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        give_up("playwright is not installed; pip install -e '.[dev]'")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        yield opened
+        opened.close()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from e2espot.command import run_command
-from e2espot.errors import AnnotationError, ConfigurationError
 
 if TYPE_CHECKING:
-    from e2espot.formats.bundle import Bundle
+    from e2espot.events import LabelSet
+    from e2espot.scoring.files import Entries, Sides
+    from e2espot.scoring.team import SidedEntry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +54,11 @@ def main() -> None:
     told = tyro.cli(Evaluate)
     from e2espot.formats.soccernet import label_set_named, label_set_of
     from e2espot.scoring import evaluate
+    from e2espot.scoring.files import games_to_score, read_labels, read_predictions
 
-    labels, predictions, sides = _read(told)
+    games = games_to_score(told.labels, split=told.split, label_file=told.label_file)
+    labels, sides_of_labels = read_labels(told.labels, games, label_file=told.label_file)
+    predictions, sides_of_predictions = read_predictions(told.predictions, games, missing=told.missing)
     if told.label_set is None:
         label_set = label_set_of(entry.label for entries in labels.values() for entry in entries)
         print(
@@ -68,29 +72,37 @@ def main() -> None:
     print(report.table())
     results = report.to_json()
     if told.team:
-        results["team"] = _score_sides(told, labels, predictions, sides, label_set)
+        results["team"] = _score_sides(
+            told, _sided(labels, sides_of_labels), _sided(predictions, sides_of_predictions), label_set
+        )
     if told.json is not None:
         from e2espot.formats.atomic import write_atomically
 
         write_atomically(told.json, json.dumps(results, indent=1).encode())
 
 
+def _sided(entries: Entries, sides: Sides) -> dict[str, list[SidedEntry]]:
+    """Entries with their sides."""
+    from e2espot.scoring.team import SidedEntry
+
+    return {
+        game: [SidedEntry(entry=entry, side=side) for entry, side in zip(rows, sides[game], strict=True)]
+        for game, rows in entries.items()
+    }
+
+
 def _score_sides(
-    told: Evaluate, labels: dict[str, Any], predictions: dict[str, Any], sides: dict[Any, list[str]], label_set: Any
+    told: Evaluate,
+    labels: dict[str, list[SidedEntry]],
+    predictions: dict[str, list[SidedEntry]],
+    label_set: LabelSet,
 ) -> dict[str, Any]:
     """Print Team-mAP and give it as plain values."""
     import math
 
-    from e2espot.scoring.team import SidedEntry, evaluate_teams
+    from e2espot.scoring.team import evaluate_teams
 
-    both = [
-        {
-            game: [SidedEntry(entry=e, side=s) for e, s in zip(entries, sides[which, game], strict=True)]
-            for game, entries in source.items()
-        }
-        for which, source in (("labels", labels), ("predictions", predictions))
-    ]
-    found = evaluate_teams(*both, label_set, told.metric[0], told.fps)
+    found = evaluate_teams(labels, predictions, label_set, told.metric[0], told.fps)
     print(
         f"Team-mAP {told.metric[0]}: {100 * found.team_mAP:.2f}, "
         f"without sides {100 * found.without_sides.mAP(told.metric[0]):.2f}"
@@ -103,50 +115,6 @@ def _score_sides(
         "team_mAP": None if math.isnan(found.team_mAP) else found.team_mAP,
         "per_class": plain,
     }
-
-
-def _read(told: Evaluate) -> tuple[dict[str, Any], dict[str, Any], dict[Any, list[str]]]:
-    """Entries of the labels and predictions of every game to be scored, and the side of each."""
-    from e2espot.formats.bundle import Bundle
-    from e2espot.formats.soccernet import entries_for_scoring, entries_in
-
-    label_files, prediction_files = Bundle(told.labels), Bundle(told.predictions)
-    labels, predictions = {}, {}
-    sides: dict[Any, list[str]] = {}
-    for game in _games(told, label_files):
-        name = f"{game}/{told.label_file}"
-        where = f"{told.labels}: {name}"
-        rows = entries_in(label_files.text(name), "annotations", where)
-        labels[game] = entries_for_scoring(rows, where, labels=True)
-        sides["labels", game] = [str(row.get("team", "")) for row in rows]
-        name = f"{game}/results_spotting.json"
-        where = f"{told.predictions}: {name}"
-        if name in prediction_files.names:
-            rows = entries_in(prediction_files.text(name), "predictions", where)
-            predictions[game] = entries_for_scoring(rows, where, labels=False)
-            sides["predictions", game] = [str(row.get("team", "")) for row in rows]
-        elif told.missing == "empty":
-            predictions[game], sides["predictions", game] = [], []
-        else:
-            raise AnnotationError(f"{where}: missing; --missing empty scores such a game as having no predictions")
-    return labels, predictions, sides
-
-
-def _games(told: Evaluate, label_files: Bundle) -> list[str]:
-    """Names of the games to score."""
-    if told.split is not None:
-        from e2espot.games import find_games
-
-        if not told.labels.is_dir():
-            raise ConfigurationError(f"{told.labels} is a zip; --split needs a folder")
-        games = find_games(told.labels, split=told.split, label_file=told.label_file, need_videos=False)
-        names = [game.name for game in games]
-    else:
-        ending = f"/{told.label_file}"
-        names = sorted(name.removesuffix(ending) for name in label_files.names if name.endswith(ending))
-    if not names:
-        raise ConfigurationError(f"{told.labels}: no games with {told.label_file} to score")
-    return names
 
 
 if __name__ == "__main__":

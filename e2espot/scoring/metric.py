@@ -117,7 +117,10 @@ def evaluate(
         raise AnnotationError(f"no predictions for {len(missing)} games, the first is {missing[0]!r}")
     left_out: dict[str, int] = {}
     games = [
-        (_bins(labels[game], label_set, framerate, left_out), _bins(predictions[game], label_set, framerate, left_out))
+        (
+            bins_of(labels[game], label_set, framerate, left_out),
+            bins_of(predictions[game], label_set, framerate, left_out),
+        )
         for game in labels
     ]
     if left_out:
@@ -158,12 +161,19 @@ def evaluate_events(
     )
 
 
-_Bins = dict[tuple[int, int], tuple[np.ndarray, np.ndarray]]
+Bins = dict[tuple[int, int], tuple[np.ndarray, np.ndarray]]
 """(half, class) -> rising bins and their values."""
 
 
-def _bins(entries: Sequence[Entry], label_set: LabelSet, framerate: int, left_out: dict[str, int]) -> _Bins:
-    """Entries as sparse bins, with SoccerNet's float expression, its clamping and its skipping."""
+def bins_of(entries: Sequence[Entry], label_set: LabelSet, framerate: int, left_out: dict[str, int]) -> Bins:
+    """Entries as sparse bins, with SoccerNet's float expression, its clamping and its skipping.
+
+    Args:
+        entries: Labels or predictions of one game.
+        label_set: Classes that count.
+        framerate: Bins a second.
+        left_out: Is told how many entries were left out or moved, by reason.
+    """
     size = _HALF_S * framerate
     found: dict[tuple[int, int], dict[int, float]] = {}
     numbers = {name: number for number, name in enumerate(label_set.names)}
@@ -199,7 +209,7 @@ _NONE = (np.empty(0, dtype=np.int64), np.empty(0))
 class _OneClass:
     """Labels and predictions of one class in all games and halves; what no tolerance changes is made once."""
 
-    def __init__(self, games: Sequence[tuple[_Bins, _Bins]], number: int) -> None:
+    def __init__(self, games: Sequence[tuple[Bins, Bins]], number: int) -> None:
         self._pairs: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         scores, sides, shown, hidden = [], [], 0, 0
         for labels, predictions in games:
@@ -215,29 +225,38 @@ class _OneClass:
                 hidden += int((gt_values < 0).sum())
         score, side = np.concatenate(scores), np.concatenate(sides)
         self._parts = [
-            (_Ranking(score, np.ones(len(score), dtype=bool)), shown + hidden),
-            (_Ranking(score, side > 0.5), shown),
-            (_Ranking(score, side < -0.5), hidden),
+            (Ranking(score, np.ones(len(score), dtype=bool)), shown + hidden),
+            (Ranking(score, side > 0.5), shown),
+            (Ranking(score, side < -0.5), hidden),
         ]
 
     def average_precisions(self, delta: int) -> list[float]:
         """Over all labels, over visible ones, over unshown ones."""
-        hits = np.concatenate([_match(gt_bins, bins, values, delta) for gt_bins, bins, values in self._pairs])
+        hits = np.concatenate([match_bins(gt_bins, bins, values, delta) for gt_bins, bins, values in self._pairs]) >= 0
         return [ranking.eleven_points(hits, num_labels) for ranking, num_labels in self._parts]
 
 
-def _match(gt_bins: np.ndarray, bins: np.ndarray, scores: np.ndarray, delta: int) -> np.ndarray:
-    """Which predictions are hits: labels in order of time each take the best free one, ties the earlier."""
+def match_bins(gt_bins: np.ndarray, bins: np.ndarray, scores: np.ndarray, delta: int) -> np.ndarray:
+    """The label each prediction hits, -1 for none.
+
+    Labels in order of time each take the most confident free prediction, the earlier of two equal ones.
+
+    Args:
+        gt_bins: Rising bins of the labels of one class in one half.
+        bins: Rising bins of its predictions.
+        scores: Their confidences, none below zero.
+        delta: Tolerance in bins; half of it counts to each side.
+    """
     free = scores.copy()
-    hits = np.zeros(len(bins), dtype=bool)
+    partners = np.full(len(bins), -1, dtype=np.int64)
     firsts = np.searchsorted(bins, gt_bins - delta / 2, side="left")
     ends = np.searchsorted(bins, gt_bins + delta / 2, side="right")
-    for first, end in zip(firsts.tolist(), ends.tolist(), strict=True):
+    for label, (first, end) in enumerate(zip(firsts.tolist(), ends.tolist(), strict=True)):
         if first < end:
             best = first + int(free[first:end].argmax())
             if free[best] > -1:
-                hits[best], free[best] = True, -1
-    return hits
+                partners[best], free[best] = label, -1
+    return partners
 
 
 def _nearest_visibility(gt_bins: np.ndarray, gt_values: np.ndarray, bins: np.ndarray) -> np.ndarray:
@@ -248,20 +267,30 @@ def _nearest_visibility(gt_bins: np.ndarray, gt_values: np.ndarray, bins: np.nda
     return np.asarray(gt_values[np.searchsorted(borders, bins, side="right")])
 
 
-class _Ranking:
+class Ranking:
     """Some of the predictions by falling score, and how many lie above each of the 200 thresholds."""
 
     def __init__(self, scores: np.ndarray, chosen: np.ndarray) -> None:
+        """Rank the ``chosen`` (bool) of the predictions."""
         places = np.flatnonzero(chosen)
         order = np.argsort(scores[places], kind="stable")
         self._places = places[order][::-1]
         self._above = len(places) - np.searchsorted(scores[places][order], _THRESHOLDS, side="left")
 
+    def precision_recall(self, hits: np.ndarray, num_labels: int) -> tuple[np.ndarray, np.ndarray]:
+        """Precision and recall of the predictions that reach each threshold.
+
+        Args:
+            hits: bool; which of all predictions are hits.
+            num_labels: Labels there are to hit.
+        """
+        found = np.concatenate(([0], np.cumsum(hits[self._places])))[self._above]
+        precision = np.divide(found, self._above, out=np.zeros(len(_THRESHOLDS)), where=self._above > 0)
+        return precision, found / num_labels if num_labels else np.zeros(len(_THRESHOLDS))
+
     def eleven_points(self, hits: np.ndarray, num_labels: int) -> float:
         """Mean over recall 0, 0.1 .. 1 of the best precision at that recall or more."""
-        found = np.concatenate(([0], np.cumsum(hits[self._places])))[self._above]
-        precision = np.divide(found, self._above, out=np.zeros(200), where=self._above > 0)
-        recall = found / num_labels if num_labels else np.zeros(200)
+        precision, recall = self.precision_recall(hits, num_labels)
         points = [precision[recall >= level].max(initial=0.0) for level in np.arange(11) / 10]
         return float(sum(points) / 11)
 

@@ -1,0 +1,1 @@
+"""The review page: look at moments, correct them, and train on what was corrected."""

@@ -1,0 +1,115 @@
+"""Reviewed labels for others: OpenSportsLib JSON 2.0, and datasets to train on. Pure but for ``write_dataset``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from e2espot.errors import E2ESpotError
+from e2espot.events import Event, LabelSet
+from e2espot.formats.atomic import write_atomically
+from e2espot.formats.opensportslab import HEAD
+from e2espot.games import Video
+from e2espot.review.material import LABEL_FILE
+from e2espot.review.rows import Place, file_text, judged_place, new_row, parse_file, place_of
+from e2espot.timeline import DEFAULT_FPS, position_ms_of_frame
+
+_SAME_FRAMES = 12
+
+
+def undecided(
+    predictions: Sequence[Event], places: Sequence[Place], verdicts: Mapping[str, str], threshold: float
+) -> list[Event]:
+    """Predictions of at least ``threshold`` that no label and no verdict is about, by class and closeness in time."""
+    taken: dict[tuple[int, str], list[int]] = {}
+    for place in places:
+        taken.setdefault((place.half, place.label), []).append(place.frame)
+    for place in filter(None, map(judged_place, verdicts)):
+        taken.setdefault((place.half, place.label), []).append(place.frame)
+    return [
+        event
+        for event in predictions
+        if event.confidence >= threshold
+        and all(abs(frame - event.frame) > _SAME_FRAMES for frame in taken.get((event.half, event.label), ()))
+    ]
+
+
+def osl_json(
+    games: Sequence[tuple[str, Sequence[Video], Sequence[Place], Sequence[Event]]], label_set: LabelSet
+) -> dict[str, Any]:
+    """OpenSportsLib JSON 2.0: one sample a video; predictions carry a ``confidence_score``, labels do not.
+
+    Args:
+        games: Name, videos, labels, and predictions to be confirmed elsewhere.
+        label_set: Classes of the head.
+    """
+    samples: list[dict[str, Any]] = []
+    for name, videos, places, predictions in games:
+        for video in videos:
+            rows: list[dict[str, Any]] = [
+                _osl_event(place.frame, place.label) for place in places if place.half == video.half
+            ]
+            rows += [
+                _osl_event(event.frame, event.label) | {"confidence_score": event.confidence}
+                for event in predictions
+                if event.half == video.half
+            ]
+            samples.append(
+                {
+                    "id": name if len(videos) == 1 else f"{name}/{video.half}",
+                    "inputs": [{"type": "video", "path": str(video.path.resolve()), "fps": float(DEFAULT_FPS)}],
+                    "events": sorted(rows, key=lambda row: int(row["position_ms"])),
+                    "metadata": {"game": name, "half": video.half},
+                }
+            )
+    return {
+        "version": "2.0",
+        "dataset_name": "e2espot review",
+        "description": "",
+        "modalities": ["video"],
+        "metadata": {},
+        "labels": {HEAD: {"type": "single_label", "labels": list(label_set.names)}},
+        "data": samples,
+    }
+
+
+def _osl_event(frame: int, label: str) -> dict[str, Any]:
+    return {"head": HEAD, "label": label, "position_ms": position_ms_of_frame(frame, DEFAULT_FPS)}
+
+
+def with_assumed(text: bytes, predictions: Sequence[Event], verdicts: Mapping[str, str], threshold: float) -> bytes:
+    """A label file with the undecided predictions of at least ``threshold`` in it, as if they were right."""
+    top, rows = parse_file(text, "labels")
+    places = [place for row in rows if (place := place_of(row)) is not None]
+    assumed = [
+        new_row(Place(half=event.half, frame=event.frame, label=event.label))
+        for event in undecided(predictions, places, verdicts, threshold)
+    ]
+
+    def time(row: Any) -> tuple[int, int]:
+        place = place_of(row)
+        return (9, 0) if place is None else (place.half, place.frame)
+
+    return file_text(top, sorted([*rows, *assumed], key=time))
+
+
+def write_dataset(root: Path, games: Sequence[tuple[str, Sequence[Video], bytes]]) -> None:
+    """A dataset folder for ``tools/train.py``: labels, and links to the videos.
+
+    Raises:
+        E2ESpotError: it cannot be written.
+    """
+    for name, videos, text in games:
+        folder = root / name
+        write_atomically(folder / LABEL_FILE, text)
+        for video in videos:
+            link = folder / video.path.name
+            try:
+                if link.is_symlink():
+                    link.unlink()
+                if not link.exists():
+                    link.symlink_to(os.path.relpath(video.path.resolve(), folder.resolve()))
+            except OSError as error:
+                raise E2ESpotError(f"{link}: cannot be written ({error.strerror})") from None
