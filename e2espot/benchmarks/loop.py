@@ -6,6 +6,9 @@ One rendered match is labelled, the others are not. A spotter trained on the fir
 person who knows the exact labels answers the questions of the review's queue; the spotter learns from the
 answers and from the predictions it was sure of anyway (``tools/review.py --export_dataset --assume``), and
 so on. Beside it the same number of answers to questions drawn at random, no answers at all, and all labels.
+
+Two things are measured: how good the labels are that are learnt from (F1 against the exact ones), which
+is what the answers change, and mAP@1 after the training, which one short training tells with much noise.
 """
 
 from __future__ import annotations
@@ -33,7 +36,7 @@ from e2espot.report.markup import Markup, element
 from e2espot.review.export import with_assumed, write_dataset
 from e2espot.review.material import LABEL_FILE, gather
 from e2espot.review.queue import Answer, Question, uncertain
-from e2espot.review.rows import Place, verdict_key
+from e2espot.review.rows import Place, judged_place, parse_file, place_of, verdict_key
 from e2espot.review.store import LabelStore
 from e2espot.timeline import DEFAULT_FPS
 
@@ -91,9 +94,22 @@ def answer(question: Question, half: int, truth: Sequence[Place], taken: set[Pla
     return Verdict(place=near[0] if near else None)
 
 
+def label_quality(given: Sequence[Place], truth: Sequence[Place]) -> tuple[int, int, int]:
+    """How many of the given labels mean an event of their class half a second away at most; given; events."""
+    free, right = list(truth), 0
+    for place in given:
+        near = [t for t in free if (t.half, t.label) == (place.half, place.label)]
+        near = [t for t in near if abs(t.frame - place.frame) <= _REACH]
+        if near:
+            free.remove(min(near, key=lambda t: abs(t.frame - place.frame)))
+            right += 1
+    return right, len(given), len(truth)
+
+
 def main() -> None:
-    """Render, then train and review in turn."""
+    """Render, then train and review in turn; what was trained before is not trained again."""
     told = tyro.cli(Loop)
+    shutil.rmtree(told.out / "labels", ignore_errors=True)
     from e2espot.synthetic.match import render_dataset
 
     matches = _matches(told)
@@ -124,14 +140,15 @@ def main() -> None:
                 _point(_NAMES[name], number * told.decisions, *_review(told, run, before, number, order, name))
             )
             before = run
-    points.append(_point("all labels", -1, _train(told, "full", _truths(told), start="start"), {}))
+    points.append(_point("all labels", -1, _train(told, "full", _truths(told), start="start"), {"labels_F1": 1.0}))
     write_atomically(told.out / "loop.json", json.dumps(points, indent=1).encode())
-    write_atomically(told.out / "loop.svg", plot(points).encode())
+    write_atomically(told.out / "labels.svg", plot(points, "labels_F1", "F1 of the labels learnt from").encode())
+    write_atomically(told.out / "mAP.svg", plot(points, "mAP@1", "mAP@1").encode())
     for point in points:
         print(json.dumps(point))  # noqa: T201
 
 
-def _point(arm: str, decisions: int, value: float, more: dict[str, int]) -> dict[str, Any]:
+def _point(arm: str, decisions: int, value: float, more: Mapping[str, float]) -> dict[str, Any]:
     return {"arm": arm, "decisions": decisions, "mAP@1": round(value, 4), **more}
 
 
@@ -150,8 +167,12 @@ def _truths(told: Loop) -> dict[str, bytes]:
 
 def _review(
     told: Loop, run: str, before: str, number: int, order: Order, arm: str | None = None
-) -> tuple[float, dict[str, int]]:
-    """One round: questions on the predictions of run ``before``, then a new run; its score and the answers by kind."""
+) -> tuple[float, dict[str, float]]:
+    """One round: questions on the predictions of run ``before``, then a new run.
+
+    Returns:
+        Its score; the answers by kind, and how good the labels are.
+    """
     pool = _pool(told)
     labels: dict[str, bytes] = {}
     counts = {"right": 0, "moved or renamed": 0, "wrong": 0}
@@ -180,10 +201,20 @@ def _review(
         else:
             store.accept(mine, told_by.place, **who)
             counts["right" if told_by.place == mine else "moved or renamed"] += 1
-    for game, store in zip(games, stores, strict=True):
-        labels[game.name] = with_assumed(store.text(), game.predictions[0], store.verdicts(), told.assume)
+    quality = np.zeros(3)
+    for game, store, truth in zip(games, stores, truths, strict=True):
+        text = with_assumed(store.text(), game.predictions[0], store.verdicts(), told.assume)
+        given = [place for row in parse_file(text, game.name)[1] if (place := place_of(row)) is not None]
+        quality += label_quality(given, truth)
+        labels[game.name] = text
         store.close()
-    return _train(told, run, labels, start="start"), counts
+    right, given_count, event_count = quality.tolist()
+    measured = {
+        "labels_precision": round(right / max(1, given_count), 4),
+        "labels_recall": round(right / max(1, event_count), 4),
+        "labels_F1": round(2 * right / max(1, given_count + event_count), 4),
+    }
+    return _train(told, run, labels, start="start"), {**counts, **measured}
 
 
 def _places(path: Path) -> list[Place]:
@@ -193,8 +224,6 @@ def _places(path: Path) -> list[Place]:
 
 def _known(video: int, store: LabelStore) -> list[Answer]:
     """Answers of earlier rounds; scores were another run's, so they say nothing of this one's."""
-    from e2espot.review.rows import judged_place
-
     found = [(judged_place(key), verdict) for key, verdict in store.verdicts().items()]
     return [
         Answer(video=video, frame=place.frame, label=place.label, score=None, right=verdict == "accepted")
@@ -236,11 +265,12 @@ def _tool(name: str, *arguments: object) -> None:
         raise E2ESpotError(f"tools/{name}.py failed with exit status {code}; see above")
 
 
-def plot(points: Sequence[Mapping[str, Any]]) -> Markup:
-    """mAP@1 over decisions as a picture that stands alone."""
+def plot(points: Sequence[Mapping[str, Any]], key: str, title: str) -> Markup:
+    """One measure over decisions as a picture that stands alone."""
+    points = [point for point in points if key in point]
     left, right, top, bottom = 56, 430, 20, 240
     most = max(point["decisions"] for point in points) or 1
-    values = [point["mAP@1"] for point in points]
+    values = [point[key] for point in points]
     low, high = np.floor(min(values) * 20) / 20, np.ceil(max(values) * 20 + 1e-9) / 20
 
     def across(decisions: float) -> float:
@@ -257,19 +287,19 @@ def plot(points: Sequence[Mapping[str, Any]]) -> Markup:
     for decisions in sorted({point["decisions"] for point in points if point["decisions"] >= 0}):
         parts.append(element("text", decisions, x=across(decisions), y=bottom + 18, text_anchor="middle"))
     parts.append(element("text", "decisions", x=(left + right) / 2, y=bottom + 34, text_anchor="middle"))
-    parts.append(element("text", "mAP@1, percent", x=left - 40, y=12))
+    parts.append(element("text", f"{title}, percent", x=left - 40, y=12))
     base = next((point for point in points if point["arm"] == "no questions"), None)
     colours = ("#2b5fd9", "#c2570c")
     for colour, name in zip(colours, _NAMES.values(), strict=True):
         mine = [point for point in (base, *points) if point is not None and point["arm"] in (name, "no questions")]
-        line = sorted({(point["decisions"], point["mAP@1"]) for point in mine})
+        line = sorted({(point["decisions"], point[key]) for point in mine})
         path = "L".join(f"{across(x):.1f} {down(y):.1f}" for x, y in line)
         parts.append(element("path", d=f"M{path}", stroke=colour, fill="none", stroke_width=2))
         parts += [element("circle", cx=across(x), cy=down(y), r=3.5, fill=colour) for x, y in line]
         parts.append(element("text", name, x=right + 10, y=down(line[-1][1]) + 4, style=f"fill:{colour}"))
     for name in ("labelled match alone", "all labels"):
         for point in (point for point in points if point["arm"] == name):
-            y = down(point["mAP@1"])
+            y = down(point[key])
             parts.append(element("path", d=f"M{left} {y:.1f}H{right}", stroke="#9aa4ae", stroke_dasharray="3 4"))
             parts.append(element("text", name, x=right + 10, y=y + 4))
     return element("svg", *parts, xmlns="http://www.w3.org/2000/svg", viewBox="0 0 640 280", width=640, height=280)

@@ -2,7 +2,7 @@
 
 from xml.etree import ElementTree
 
-from e2espot.benchmarks.loop import answer, plot
+from e2espot.benchmarks.loop import answer, label_quality, plot
 from e2espot.review.export import undecided, with_assumed
 from e2espot.review.queue import Question
 from e2espot.review.rows import Place, parse_file
@@ -27,6 +27,12 @@ def test_the_person_names_the_event_that_is_really_there() -> None:
     assert answer(question(100), 2, truth, set()).place is None
 
 
+def test_quality_counts_each_event_once() -> None:
+    truth = [place(100), place(300), place(500, "DRIVE")]
+    given = [place(104), place(96), place(500), place(312)]
+    assert label_quality(given, truth) == (2, 4, 3)
+
+
 def test_assumed_are_the_sure_predictions_nobody_has_decided_on() -> None:
     from e2espot.events import Event
 
@@ -47,7 +53,7 @@ def test_the_plot_is_a_picture() -> None:
         {"arm": "questions at random", "decisions": 100, "mAP@1": 0.55},
         {"arm": "all labels", "decisions": -1, "mAP@1": 0.7},
     ]
-    svg = ElementTree.fromstring(plot(points))
+    svg = ElementTree.fromstring(plot(points, "mAP@1", "mAP@1"))
     words = [text.text for text in svg.iter("{http://www.w3.org/2000/svg}text")]
     assert {"questions of the queue", "questions at random", "all labels", "100"} <= set(words)
     heights = [float(dot.attrib["cy"]) for dot in svg.iter("{http://www.w3.org/2000/svg}circle")]
