@@ -268,10 +268,10 @@ def _tool(name: str, *arguments: object) -> None:
 def plot(points: Sequence[Mapping[str, Any]], key: str, title: str) -> Markup:
     """One measure over decisions as a picture that stands alone."""
     points = [point for point in points if key in point]
-    left, right, top, bottom = 56, 430, 20, 240
+    left, right, top, bottom = 56, 430, 32, 236
     most = max(point["decisions"] for point in points) or 1
     values = [point[key] for point in points]
-    low, high = np.floor(min(values) * 20) / 20, np.ceil(max(values) * 20 + 1e-9) / 20
+    low, high = np.floor(min(values) * 20) / 20, min(1.0, np.ceil(max(values) * 20 + 1e-9) / 20)
 
     def across(decisions: float) -> float:
         return float(left + decisions / most * (right - left))
@@ -287,7 +287,7 @@ def plot(points: Sequence[Mapping[str, Any]], key: str, title: str) -> Markup:
     for decisions in sorted({point["decisions"] for point in points if point["decisions"] >= 0}):
         parts.append(element("text", decisions, x=across(decisions), y=bottom + 18, text_anchor="middle"))
     parts.append(element("text", "decisions", x=(left + right) / 2, y=bottom + 34, text_anchor="middle"))
-    parts.append(element("text", f"{title}, percent", x=left - 40, y=12))
+    parts.append(element("text", f"{title}, percent", x=left - 40, y=14))
     base = next((point for point in points if point["arm"] == "no questions"), None)
     colours = ("#2b5fd9", "#c2570c")
     for colour, name in zip(colours, _NAMES.values(), strict=True):
