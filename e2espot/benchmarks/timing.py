@@ -13,7 +13,7 @@ import resource
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
@@ -100,8 +100,9 @@ class Apart:
             )
             self._process.start()
             other.close()
-        self._pipe.send("run")
         try:
+            with suppress(BrokenPipeError):  # it has failed already; what it said is still to be read
+                self._pipe.send("run")
             told = self._pipe.recv()
         except EOFError:
             raise RuntimeError(f"{self.name}: its process died") from None
