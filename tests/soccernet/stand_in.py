@@ -211,8 +211,8 @@ class _Handler(BaseHTTPRequestHandler):
         if fault.drop_after is not None:
             body, self.close_connection = body[: fault.drop_after], True
         if self.command == "GET":
+            self.held.sent += len(body)  # before the reader can see the last of it
             self.wfile.write(body)
-            self.held.sent += len(body)
 
     def _plain(self, status: int, headers: dict[str, str] | None = None, body: bytes = b"") -> None:
         self.send_response(status)
