@@ -132,7 +132,8 @@ def targets_text(targets: list[Target]) -> str:
     lines = ["| road | against | promised | measured | |", "|---|---|---:|---:|---|"]
     for target in targets:
         verdict = "kept" if target.kept else f"**missed**: {target.why}" if target.why else "**missed**"
-        measured = f"{target.measured:.3g}{target.unit if target.unit == 'x' else ' ' + target.unit}"
+        figure = f"{target.measured:,.0f}" if target.measured >= 100 else f"{target.measured:.3g}"
+        measured = figure + (target.unit if target.unit in ("x", "") else f" {target.unit}")
         lines.append(f"| {target.road} | {target.against} | {target.promised} | {measured} | {verdict} |")
     return "\n".join(lines)
 
