@@ -4,7 +4,7 @@ PYTHON ?= python3
 SEED ?= 0
 BIN := .venv/bin
 
-.PHONY: demo controls ablations weights loop test venv clean
+.PHONY: demo controls ablations weights loop test trust venv clean
 
 venv: .venv/installed
 
@@ -43,6 +43,10 @@ test: venv
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+# The attacks of tests/trust at full length, each with its figures: about an hour on two cores.
+trust: venv
+	E2ESPOT_TRUST=long $(BIN)/python -m pytest tests/trust -s
 
 clean:
 	rm -rf demo build dist *.egg-info

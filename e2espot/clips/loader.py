@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -185,5 +188,18 @@ def load_batches(
         num_workers=num_workers,
         prefetch_factor=2 if num_workers else None,
         multiprocessing_context="forkserver" if num_workers else None,
+        worker_init_fn=_end_with_parent,
     )
     return iter(loader)
+
+
+def _end_with_parent(_worker: int) -> None:
+    """Let a worker end when the run is killed; torch's own watchdog sees the fork server alive and waits for ever."""
+
+    def watch(parent: Any) -> None:
+        parent.join()
+        os._exit(1)
+
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=watch, args=(parent,), daemon=True).start()

@@ -51,6 +51,12 @@ class Progress:
     """Epoch that reached it."""
     rows: list[dict[str, Any]] = field(default_factory=list)
     """Lines of ``metrics.jsonl``."""
+    losses: list[float] = field(default_factory=list)
+    """Mean loss of each step done in the epoch under way."""
+    spent_s: float = 0.0
+    """Seconds that these steps took."""
+    waited_s: float = 0.0
+    """Seconds of them in which clips were waited for."""
 
 
 @dataclass(kw_only=True)
@@ -191,6 +197,7 @@ def setup(
         _restore(run, state)
     ranks.wait()  # whoever resumes has read what is about to be written anew
     if ranks.is_first:
+        checkpoints.sweep_run(folder)
         told = {"start": start, "reader": chosen, "colour_rule": COLOUR_RULE}
         checkpoints.save_config(folder, {**dataclasses.asdict(recipe), **told})
     return run
