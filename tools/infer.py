@@ -12,6 +12,7 @@ import tyro
 
 from e2espot.command import run_command
 from e2espot.errors import ConfigurationError, VideoError
+from e2espot.season import shard_of
 
 if TYPE_CHECKING:
     from e2espot.events import Event, Scores
@@ -43,6 +44,8 @@ class Infer:
     """Take a video that breaks off as far as it goes."""
     resume: bool = False
     """Leave out games whose results are in OUT already: for going on with the same run and settings."""
+    shard: str = "1/1"
+    """Do only this part of the games, such as 2/8: for job arrays, one part a job."""
     flip: bool = False
     """Look at the mirror image as well and average the scores: better by a little, and twice the time."""
     cuda_graphs: bool = False
@@ -56,7 +59,7 @@ class Infer:
 def main() -> None:
     """Plan all outputs before any work, then spot one game after another."""
     told = tyro.cli(Infer)
-    games = _left_to_do(told, _plan(told))
+    games = _left_to_do(told, shard_of(_plan(told), told.shard))
     if not games:
         return
 
@@ -139,16 +142,13 @@ def _plan(told: Infer) -> dict[str, Game]:
 
 
 def _spot_game(told: Infer, spotters: list[Spotter], name: str, game: Game) -> list[Event]:
-    import json
-
     from tqdm import tqdm
 
-    from e2espot.calibration import Calibration, apply_calibration
+    from e2espot.calibration import apply_calibration, read_calibration
     from e2espot.formats.scores import write_scores
     from e2espot.inference import InferenceOptions, average_scores, spot_video
 
-    stored = told.run / "calibration.json"
-    calibration = Calibration.from_json(json.loads(stored.read_text())) if stored.is_file() else Calibration()
+    calibration = read_calibration(told.run)
     events: list[Event] = []
     for video in game.videos:
         found: list[Scores] = []

@@ -90,7 +90,7 @@ def load_config(run: Path) -> dict[str, Any]:
     """
     try:
         return dict(yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8")))
-    except (OSError, yaml.YAMLError, TypeError, ValueError) as error:
+    except (OSError, yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{run}: no readable config.yaml in this run folder ({type(error).__name__})") from None
 
 
