@@ -86,7 +86,8 @@ class Calibration:
                 map_to=tuple(float(value) for value in content.get("map_to", ())),
             )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError, ConfigurationError) as error:
-            raise CheckpointError(f"calibration.json is not one of this package's ({error}); remove it") from None
+            problem = " ".join(str(error).split())
+            raise CheckpointError(f"calibration.json is not one of this package's ({problem}); remove it") from None
 
     def mapped(self, confidences: np.ndarray) -> np.ndarray:
         """Confidences under the map."""
