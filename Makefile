@@ -4,7 +4,7 @@ PYTHON ?= python3
 SEED ?= 0
 BIN := .venv/bin
 
-.PHONY: demo controls ablations weights loop test venv clean
+.PHONY: demo controls ablations weights loop test trust venv clean
 
 venv: .venv/installed
 
@@ -43,6 +43,13 @@ test: venv
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+# The attacks of tests/trust at full length, each with its figures: about an hour on two cores.
+READERS := e2espot/formats/*,e2espot/games.py,e2espot/training/recipe.py,e2espot/training/checkpoints.py,e2espot/soccernet/submission.py
+trust: venv
+	E2ESPOT_TRUST=long $(BIN)/python -m pytest tests/trust -s --ignore tests/trust/test_fuzz.py
+	E2ESPOT_TRUST=long $(BIN)/python -m coverage run --branch --include "$(READERS)" -m pytest tests/trust/test_fuzz.py -s
+	$(BIN)/python -m coverage report
 
 clean:
 	rm -rf demo build dist *.egg-info

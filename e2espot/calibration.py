@@ -7,9 +7,11 @@ fixed thresholds: confidences squeezed together lose at equal ranking.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,7 @@ _GAIN = 0.002
 _CLASS_GAIN, _ENOUGH_LABELS = 0.01, 50
 """The same for one class alone, and the labels it takes: one class of a single game differs more by chance."""
 _KNOTS = 33
+_FARTHEST_SHIFT_S = 60
 
 ScoresByGame = Mapping[str, Mapping[int, Scores]]
 LabelsByGame = Mapping[str, list[Event]]
@@ -49,10 +52,12 @@ class Calibration:
 
     def __post_init__(self) -> None:
         """Refuse a map that is not monotone."""
+        if not all(abs(shift) < _FARTHEST_SHIFT_S for shift in self.shift_s.values()):
+            raise ConfigurationError(f"shift_s must be less than {_FARTHEST_SHIFT_S} s")
         for knots in (self.map_from, self.map_to):
-            if len(self.map_from) != len(self.map_to) or any(b < a for a, b in pairwise(knots)):
+            if len(self.map_from) != len(self.map_to) or any(not a <= b for a, b in pairwise(knots)):
                 raise ConfigurationError("map_from and map_to must be of one length and never fall")
-            if knots and (knots[0] < 0 or knots[-1] > 1):
+            if knots and not 0 <= knots[0] <= knots[-1] <= 1:
                 raise ConfigurationError("map_from and map_to must lie in [0, 1]")
 
     def to_json(self) -> dict[str, Any]:
@@ -80,8 +85,9 @@ class Calibration:
                 map_from=tuple(float(value) for value in content.get("map_from", ())),
                 map_to=tuple(float(value) for value in content.get("map_to", ())),
             )
-        except (KeyError, TypeError, ValueError, AttributeError, ConfigurationError) as error:
-            raise CheckpointError(f"calibration.json is not one of this package's ({error}); remove it") from None
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, ConfigurationError) as error:
+            problem = " ".join(str(error).split())
+            raise CheckpointError(f"calibration.json is not one of this package's ({problem}); remove it") from None
 
     def mapped(self, confidences: np.ndarray) -> np.ndarray:
         """Confidences under the map."""
@@ -94,6 +100,22 @@ class Calibration:
             how = self.by_class.get(name, self.suppression)
             words.append(f"{name}: {how.method} {how.window_s:g} s, moved {1000 * self.shift_s.get(name, 0):+.0f} ms")
         return "; ".join(words + (["confidences mapped"] if self.map_from else []))
+
+
+def read_calibration(run: Path) -> Calibration:
+    """What a run folder's ``calibration.json`` says; the default without one.
+
+    Raises:
+        CheckpointError: the file is damaged or something else.
+    """
+    file = run / "calibration.json"
+    if not file.is_file():
+        return Calibration()
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{file}: not readable JSON ({error}); remove it to do without") from None
+    return Calibration.from_json(content)
 
 
 def apply_calibration(calibration: Calibration, scores: Scores, *, half: int = 1) -> list[Event]:

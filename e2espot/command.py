@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable
 
@@ -10,16 +11,21 @@ from e2espot.errors import E2ESpotError
 
 
 def run_command(main: Callable[[], None]) -> None:
-    """Run a tool; exit 2 with one line for an error of the user's, 130 when interrupted.
+    """Run a tool; exit 2 with one line for an error of the user's, 130 when interrupted, 141 when nobody reads on.
 
     Anything else is a defect of ours and keeps its traceback.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         main()
+        sys.stdout.flush()
     except E2ESpotError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(2)
+    except BrokenPipeError:
+        # Who read the output, such as head, has had enough; what the interpreter still holds goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
     except OSError as error:
         if error.filename is None:
             raise

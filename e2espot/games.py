@@ -124,8 +124,12 @@ def _read_splits(file: Path, split: str) -> list[str]:
 def _check_name(file: Path, where: str, name: Any) -> None:
     if not isinstance(name, str) or not name or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
         raise AnnotationError(f"{file}: {where} is {name!r}; expected a path of a game below this folder")
-    if "\0" in name or not (file.parent / name).is_dir():
-        raise AnnotationError(f"{file}: {where}: no folder {name!r}")
+    try:
+        found = "\0" not in name and (file.parent / name).is_dir()
+    except (OSError, ValueError):  # names no file system takes
+        found = False
+    if not found:
+        raise AnnotationError(f"{file}: {where}: no folder {name!r:.200}")
 
 
 def _game_folders(root: Path, label_file: str) -> list[Path]:

@@ -15,6 +15,8 @@ import numpy as np
 from e2espot.errors import ConfigurationError
 from e2espot.events import Event, Scores
 
+_LONGEST_S = 3600
+
 Method = Literal["soft", "gaussian", "hard", "peaks"]
 
 
@@ -34,10 +36,10 @@ class Suppression:
 
     def __post_init__(self) -> None:
         """Refuse what cannot work."""
-        if self.window_s <= 0 or self.sigma_s <= 0 or not 0 < self.floor < 1:
+        if not (0 < self.window_s < _LONGEST_S and 0 < self.sigma_s < _LONGEST_S and 0 < self.floor < 1):
             raise ConfigurationError(
                 f"suppression window_s {self.window_s}, sigma_s {self.sigma_s}, floor {self.floor}: "
-                "give positive seconds and a floor between 0 and 1"
+                "give positive seconds, less than an hour, and a floor between 0 and 1"
             )
 
 

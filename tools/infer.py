@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from e2espot.command import run_command
-from e2espot.errors import ConfigurationError
+from e2espot.errors import ConfigurationError, VideoError
+from e2espot.season import shard_of
 
 if TYPE_CHECKING:
     from e2espot.events import Event, Scores
@@ -40,6 +42,10 @@ class Infer:
     """cpu, cuda or auto."""
     allow_truncated: bool = False
     """Take a video that breaks off as far as it goes."""
+    resume: bool = False
+    """Leave out games whose results are in OUT already: for going on with the same run and settings."""
+    shard: str = "1/1"
+    """Do only this part of the games, such as 2/8: for job arrays, one part a job."""
     flip: bool = False
     """Look at the mirror image as well and average the scores: better by a little, and twice the time."""
     cuda_graphs: bool = False
@@ -53,7 +59,9 @@ class Infer:
 def main() -> None:
     """Plan all outputs before any work, then spot one game after another."""
     told = tyro.cli(Infer)
-    games = _plan(told)
+    games = _left_to_do(told, shard_of(_plan(told), told.shard))
+    if not games:
+        return
 
     import torch
 
@@ -66,14 +74,48 @@ def main() -> None:
     spotter = spotters[0]
     if spotter.spec.height > 224 and told.resolution == "224p" and any(source.is_dir() for source in told.sources):
         print(f"note: this run sees {spotter.spec.height} lines; the games' 720p files are read with --resolution 720p")
+    failed: list[VideoError] = []
     for name, game in games.items():
-        from e2espot.formats.soccernet import write_predictions
+        try:
+            _write_game(told, spotters, name, game)
+        except VideoError as error:  # one bad file takes one game
+            failed.append(error)
+            if len(games) > 1:
+                sys.stderr.write(f"{name}: left out: {error}\n")
+    if len(games) == 1 and failed:
+        raise failed[0]
+    if failed:
+        raise VideoError(f"{len(failed)} of {len(games)} games have no results: {'; '.join(map(str, failed))}")
 
-        events = _spot_game(told, spotters, name, game)
-        target = told.out / name / "results_spotting.json"
-        write_predictions(target, url_local=name, events=events, fps=spotter.grid_fps)
-        _print_table(name, events, spotter.grid_fps, told.table)
-        print(f"{len(events)} events -> {target}")
+
+def _left_to_do(told: Infer, games: dict[str, Game]) -> dict[str, Game]:
+    """The games to spot: with --resume, those without results."""
+    from e2espot.formats.atomic import sweep
+
+    for name in games:
+        sweep(told.out / name)
+    if not told.resume:
+        return games
+    left = {name: game for name, game in games.items() if not all(file.is_file() for file in _results(told, game))}
+    print(f"{len(games) - len(left)} of {len(games)} games have results in {told.out} already; left out")
+    return left
+
+
+def _results(told: Infer, game: Game) -> list[Path]:
+    """Files a game leaves, the predictions last."""
+    halves = [f"_{video.half}" if len(game.videos) > 1 else "" for video in game.videos]
+    names = [f"scores{half}.npz" for half in halves] if told.save_scores else []
+    return [told.out / game.name / name for name in (*names, "results_spotting.json")]
+
+
+def _write_game(told: Infer, spotters: list[Spotter], name: str, game: Game) -> None:
+    from e2espot.formats.soccernet import write_predictions
+
+    events, fps = _spot_game(told, spotters, name, game), spotters[0].grid_fps
+    target = told.out / name / "results_spotting.json"
+    write_predictions(target, url_local=name, events=events, fps=fps)
+    _print_table(name, events, fps, told.table)
+    print(f"{len(events)} events -> {target}")
 
 
 def _plan(told: Infer) -> dict[str, Game]:
@@ -100,16 +142,13 @@ def _plan(told: Infer) -> dict[str, Game]:
 
 
 def _spot_game(told: Infer, spotters: list[Spotter], name: str, game: Game) -> list[Event]:
-    import json
-
     from tqdm import tqdm
 
-    from e2espot.calibration import Calibration, apply_calibration
+    from e2espot.calibration import apply_calibration, read_calibration
     from e2espot.formats.scores import write_scores
     from e2espot.inference import InferenceOptions, average_scores, spot_video
 
-    stored = told.run / "calibration.json"
-    calibration = Calibration.from_json(json.loads(stored.read_text())) if stored.is_file() else Calibration()
+    calibration = read_calibration(told.run)
     events: list[Event] = []
     for video in game.videos:
         found: list[Scores] = []

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,11 +18,14 @@ from torch.utils.data import DataLoader, Dataset
 
 from e2espot.clips.sampler import ClipSpec, LabelledVideo, Sampler
 from e2espot.clips.targets import frame_targets
+from e2espot.errors import E2ESpotError, VideoError
 from e2espot.timeline import frame_of_position_ms, parse_fps, position_ms_of_frame
 
 if TYPE_CHECKING:
     from e2espot.video import FrameReader, ReaderName
 
+_LOOK_S, _MOST_LOOKS = 5, 120
+"""No batch takes ten minutes: whoever decodes it hangs."""
 _OPEN_READERS = 4
 """Readers a worker keeps open; each holds one decoder and a stretch of compressed video."""
 
@@ -185,5 +191,49 @@ def load_batches(
         num_workers=num_workers,
         prefetch_factor=2 if num_workers else None,
         multiprocessing_context="forkserver" if num_workers else None,
+        worker_init_fn=_end_with_parent,
+        timeout=_LOOK_S if num_workers else 0,
     )
-    return iter(loader)
+    return _in_words(iter(loader), dataset, batches)
+
+
+def _in_words(loaded: Iterator[Any], dataset: ClipDataset, batches: list[list[tuple[int, int]]]) -> Iterator[Any]:
+    """Batches as they come; what goes wrong in a worker in one line, with the videos it was reading."""
+    for batch in batches:
+        try:
+            yield _next(loaded)
+        except E2ESpotError as error:  # torch puts the worker's traceback in front of it
+            last = str(error).strip().splitlines()[-1]
+            raise type(error)(last.removeprefix(f"{type(error).__module__}.{type(error).__name__}: ")) from None
+        except RuntimeError as error:
+            if "DataLoader" not in str(error):
+                raise
+            paths = sorted({str(dataset.videos[dataset.sampler.clip(*key).video].path) for key in batch})
+            raise VideoError(
+                f"{', '.join(paths)}: a process that decodes them died or hung ({str(error).splitlines()[0]}); try "
+                "each with tools/infer.py, leave the bad one out or convert it with tools/transcode.py, and go on with "
+                "--resume"
+            ) from None
+
+
+def _next(loaded: Iterator[Any]) -> Any:
+    """The next batch; torch looks whether its workers live each time it has waited in vain."""
+    for _ in range(_MOST_LOOKS - 1):
+        try:
+            return next(loaded)
+        except RuntimeError as error:
+            if "timed out" not in str(error):
+                raise
+    return next(loaded)
+
+
+def _end_with_parent(_worker: int) -> None:
+    """Let a worker end when the run is killed; torch's own watchdog sees the fork server alive and waits for ever."""
+
+    def watch(parent: Any) -> None:
+        parent.join()
+        os._exit(1)
+
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=watch, args=(parent,), daemon=True).start()

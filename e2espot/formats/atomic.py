@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from e2espot.errors import E2ESpotError
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write ``data`` under a temporary name beside ``path``, then rename it into place.
+    """Write ``data`` under a temporary name beside ``path``, then rename it into place; both reach the disk.
 
     Raises:
         E2ESpotError: the folder cannot be written or the disk is full; what was there before is kept.
@@ -25,7 +26,26 @@ def write_atomically(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
+        _sync_folder(path.parent)
     except OSError as error:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
         raise E2ESpotError(f"{path}: cannot be written ({error.strerror}); check permissions and free space") from None
+
+
+def sweep(folder: Path, name: str = "*") -> None:
+    """Remove what writers of ``folder / name`` that were killed have left; nobody may be writing there now."""
+    for left in folder.glob(f".{name}.*.part"):
+        left.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Let a rename outlive a power cut, where the system can say so of folders."""
+    if os.name != "posix":
+        return
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

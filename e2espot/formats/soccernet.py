@@ -20,6 +20,9 @@ from e2espot.formats.atomic import write_atomically
 from e2espot.scoring.metric import Entry
 from e2espot.timeline import frame_of_position_ms, game_time, parse_game_time, position_ms_of_frame
 
+_FARTHEST_MS = 10**300
+"""Beyond this SoccerNet's evaluator crashes, for want of a floating-point number so large."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LabelFile:
@@ -191,7 +194,7 @@ def _whole_prediction(row: Any) -> Entry | None:
         half, position_ms = int(row["half"]), int(row["position"])
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
-    if type(label) is not str or value != value:
+    if type(label) is not str or value != value or abs(position_ms) > _FARTHEST_MS:
         return None
     return Entry(half=half, position_ms=position_ms, label=label, value=value)
 
@@ -210,8 +213,8 @@ def _scored_label(row: Any) -> Entry:
 def _scored_prediction(row: Any) -> Entry:
     try:
         confidence = float(_field(row, "confidence", object))
-    except (TypeError, ValueError):
-        raise AnnotationError(f"field 'confidence' is {row['confidence']!r}; expected a number") from None
+    except (TypeError, ValueError, OverflowError):
+        raise AnnotationError(f"field 'confidence' is {row['confidence']!r:.80}; expected a number") from None
     value = -1.0 if math.isnan(confidence) else confidence
     label = _field(row, "label", str)
     return Entry(half=_as_int(row, "half"), position_ms=_as_int(row, "position"), label=label, value=value)
@@ -221,9 +224,12 @@ def _as_int(row: Any, name: str) -> int:
     """What ``int()`` makes of a field, as the evaluator does."""
     value = _field(row, name, object)
     try:
-        return int(value)
+        number = int(value)
     except (TypeError, ValueError, OverflowError):
-        raise AnnotationError(f"field {name!r} is {value!r}; expected a whole number") from None
+        raise AnnotationError(f"field {name!r} is {value!r:.80}; expected a whole number") from None
+    if abs(number) > _FARTHEST_MS:
+        raise AnnotationError(f"field {name!r} is {value!r:.80}, which no computer number holds")
+    return number
 
 
 def label_set_named(name_or_path: str) -> LabelSet:

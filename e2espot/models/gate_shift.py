@@ -8,6 +8,7 @@ convolution of every RegNet or ResNet block.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -92,12 +93,7 @@ class GateShift(nn.Module):
         Six 2-D maps and two shifted additions give the same numbers as ``conv3d`` over
         permuted volumes at half the cost on a CPU; the parameters stay E2E-Spot's.
         """
-        bn = self.bn
-        normed = functional.batch_norm(
-            part_NCHW, bn.running_mean, bn.running_var, bn.weight, bn.bias, self.training, bn.momentum or 0.0, bn.eps
-        )
-        if self.training and bn.num_batches_tracked is not None:
-            bn.num_batches_tracked.add_(1)
+        normed = self._normed(part_NCHW)
         assert self.conv3D.bias is not None
         maps = functional.conv2d(functional.relu(normed), self.dense_kernels(), padding=1)
         before, now, after = maps.split(2, dim=1)
@@ -105,6 +101,17 @@ class GateShift(nn.Module):
         came = torch.cat([piece for clip in before.split(num_frames) for piece in (nothing, clip[:-1])])
         comes = torch.cat([piece for clip in after.split(num_frames) for piece in (clip[1:], nothing)])
         return torch.tanh(now + came + comes + self.conv3D.bias[:, None, None].to(maps.dtype))
+
+    def _normed(self, part_NCHW: Tensor) -> Tensor:
+        bn = self.bn
+        shared: Callable[[Tensor], Tensor] | None = getattr(bn, "over_all_processes", None)
+        if bn.training and shared is not None:
+            return shared(part_NCHW)
+        if bn.training and bn.num_batches_tracked is not None:
+            bn.num_batches_tracked.add_(1)
+        return functional.batch_norm(
+            part_NCHW, bn.running_mean, bn.running_var, bn.weight, bn.bias, bn.training, bn.momentum or 0.0, bn.eps
+        )
 
     def dense_kernels(self) -> Tensor:
         """Six kernels ``(6, fold, 3, 3)``: both gates at t - 1, at t, at t + 1.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,6 +22,8 @@ from e2espot.timeline import parse_fps
 if TYPE_CHECKING:
     from fractions import Fraction
 
+_MOST = 100_000
+"""Pixels a side and frames a clip that no network has."""
 TRUNK_ONLY = "e2espot_trunk"
 """Key of the metadata of a weights file that holds a trunk without a head."""
 
@@ -246,11 +248,28 @@ def read_weights(file: Path) -> tuple[SpotterSpec, dict[str, Tensor]]:
             f"{file}: holds the trunk {metadata[TRUNK_ONLY]} without a head; start training from it with --init_from"
         )
     try:
-        fields = json.loads(metadata["e2espot"])
-        lists = {name: tuple(fields[name]) for name in ("classes", "joint_classes") if name in fields}
-        return SpotterSpec(**{**fields, **lists}), state
-    except (KeyError, ValueError, TypeError) as error:
+        told = json.loads(metadata["e2espot"])
+        lists = {name: tuple(told[name]) for name in ("classes", "joint_classes") if name in told}
+        return _checked(SpotterSpec(**{**told, **lists})), state
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{file}: carries no e2espot description ({error!r}); convert it first") from None
+
+
+def _checked(spec: SpotterSpec) -> SpotterSpec:
+    """The same, if each field is of its type and no number is absurd."""
+    values: dict[str, Any] = vars(spec)
+    for place in fields(SpotterSpec):
+        value = values[place.name]
+        kind = {"str": str, "int": int, "bool": bool}.get(str(place.type), tuple)
+        least = 0 if place.name == "crop_dim" else 1
+        fits = isinstance(value, kind) and isinstance(value, bool) == (kind is bool)
+        if not fits or (kind is int and not least <= int(value) <= _MOST):
+            raise ValueError(f"{place.name} is {value!r:.80}")
+        if kind is tuple and not all(isinstance(name, str) for name in tuple(value)):
+            raise ValueError(f"{place.name} holds something that is no name")
+    parse_fps(spec.fps)
+    LabelSet(spec.classes)
+    return spec
 
 
 def read_tensors(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

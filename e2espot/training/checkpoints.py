@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,34 +13,67 @@ import torch
 import yaml
 
 from e2espot.errors import CheckpointError
-from e2espot.formats.atomic import write_atomically
+from e2espot.formats.atomic import sweep, write_atomically
 
-_STATE = "state.pt"
+_LOG = logging.getLogger(__name__)
+
+_STATE, _BEFORE = "state.pt", "before.pt"
 
 
 def save_state(run: Path, state: dict[str, Any]) -> None:
-    """Replace the state to resume from."""
+    """Replace the state to resume from; the one before it is kept beside it."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    (run / "last").mkdir(parents=True, exist_ok=True)
-    write_atomically(run / "last" / _STATE, buffer.getvalue())
+    folder = run / "last"
+    if (folder / _STATE).is_file():
+        _keep(folder / _STATE, folder / _BEFORE)
+    write_atomically(folder / _STATE, buffer.getvalue())
+
+
+def _keep(file: Path, name: Path) -> None:
+    """Let ``file`` be found under another name as well, which is never without a whole file."""
+    link = name.with_name(f".{name.name}.{os.getpid()}.part")
+    try:
+        link.unlink(missing_ok=True)
+        link.hardlink_to(file)
+        link.replace(name)
+        link.unlink(missing_ok=True)  # two names of one file already: then replace() does nothing
+    except OSError as error:  # such as file systems without hard links
+        _LOG.debug("%s is not kept: %s", file, error)
 
 
 def load_state(run: Path) -> dict[str, Any] | None:
     """State saved last, or None when the run has none; only tensors and plain values are read, nothing executes.
 
+    A damaged one is passed over for the one before it, and the log says so.
+
     Raises:
-        CheckpointError: the file is damaged.
+        CheckpointError: neither can be read.
     """
-    file = run / "last" / _STATE
-    if not file.is_file():
-        return None
-    try:
-        return dict(torch.load(file, map_location="cpu", weights_only=True))
-    except Exception as error:
-        raise CheckpointError(
-            f"{file}: cannot be read ({str(error).splitlines()[0]}); remove it to start anew"
-        ) from None
+    files = [file for name in (_STATE, _BEFORE) if (file := run / "last" / name).is_file()]
+    problems = []
+    for file in files:
+        try:
+            state = dict(torch.load(file, map_location="cpu", weights_only=True))
+        except Exception as error:
+            problems.append(f"{file}: cannot be read ({_first_line(error)})")
+            continue
+        for problem in problems:
+            _LOG.warning("%s; going on from %s", problem, file)
+        return state
+    if problems:
+        raise CheckpointError(f"{'; '.join(problems)}; remove {run / 'last'} to start anew")
+    return None
+
+
+def _first_line(error: Exception) -> str:
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def sweep_run(run: Path) -> None:
+    """Remove what a killed process has left half-written in a run folder."""
+    for folder in (run, run / "last"):
+        sweep(folder)
 
 
 def save_config(run: Path, config: dict[str, Any]) -> None:
@@ -55,7 +90,7 @@ def load_config(run: Path) -> dict[str, Any]:
     """
     try:
         return dict(yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8")))
-    except (OSError, yaml.YAMLError, TypeError, ValueError) as error:
+    except (OSError, yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{run}: no readable config.yaml in this run folder ({type(error).__name__})") from None
 
 

@@ -71,31 +71,24 @@ def _train_epoch(run: Run, batches: Iterator[ClipBatch | ReadyBatch], stopped: C
         unit="step",
         disable=None if run.ranks.is_first else True,
     )
-    waited, begun, losses = 0.0, time.perf_counter(), []
+    losses, here = progress.losses, 0
+    waited_s, spent_s, begun = progress.waited_s, progress.spent_s, time.perf_counter()
     with bar:
         while progress.step < run.steps_per_epoch and not stopped():
             asked = time.perf_counter()
             batch = next(batches)
-            waited += time.perf_counter() - asked
+            progress.waited_s += time.perf_counter() - asked
             losses.append(_step(run, batch))
-            progress.step += 1
+            progress.step, here = progress.step + 1, here + 1
+            progress.spent_s = spent_s + time.perf_counter() - begun
             if progress.step % recipe.save_every == 0:
                 _save(run)
-            spent = time.perf_counter() - begun
-            rate = len(losses) * recipe.batch_size / spent
+            now_s = time.perf_counter() - begun
+            rate, share = here * recipe.batch_size / now_s, (progress.waited_s - waited_s) / now_s
             bar.set_postfix_str(
-                f"loss {np.mean(losses[-50:]):.3f}, {rate:.2f} clips/s, {waited / spent:.0%} waiting", refresh=False
+                f"loss {np.mean(losses[-50:]):.3f}, {rate:.2f} clips/s, {share:.0%} waiting", refresh=False
             )
             bar.update()
-    if losses:
-        progress.rows.append(
-            {
-                "epoch": progress.epoch,
-                "loss": float(np.mean(losses)),
-                "clips_per_s": len(losses) * recipe.batch_size / (time.perf_counter() - begun),
-                "waiting": waited / (time.perf_counter() - begun),
-            }
-        )
 
 
 def _step(run: Run, batch: ClipBatch | ReadyBatch) -> float:
@@ -146,9 +139,18 @@ def _average(run: Run, number: int) -> None:
 
 def _end_epoch(run: Run) -> None:
     """Validate, keep the best, move on; what is judged and written is the first rank's alone."""
+    recipe, progress = run.recipe, run.progress
+    progress.rows.append(
+        {
+            "epoch": progress.epoch,
+            "loss": float(np.mean(progress.losses)),
+            "clips_per_s": run.steps_per_epoch * recipe.batch_size / max(progress.spent_s, 1e-9),
+            "waiting": progress.waited_s / max(progress.spent_s, 1e-9),
+        }
+    )
     if run.ranks.is_first:
         _judge(run)
-    progress = run.progress
+    progress.losses, progress.spent_s, progress.waited_s = [], 0.0, 0.0
     progress.epoch, progress.step = progress.epoch + 1, 0
     if run.ranks.is_first:
         checkpoints.write_metrics(run.folder, progress.rows)

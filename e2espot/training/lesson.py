@@ -139,22 +139,22 @@ def loss_of(run: Run, batch: ClipBatch | ReadyBatch, own: slice) -> Tensor:
         loss = loss + _class_loss(run, lesson, told.joint_BTK, joint=True)
     for rows_B, weight_B in ((slice(None), lesson.share_B), (lesson.partner_B, 1 - lesson.share_B)):
         if told.offset_BT is not None:
-            wanted = offset_loss(told.offset_BT, lesson.offset_BT[rows_B], weight_B)
+            wanted = offset_loss(told.offset_BT, lesson.offset_BT[rows_B], weight_B, run.ranks.share)
             loss = loss + recipe.displacement_weight * wanted
         if told.team_BT is not None:
-            loss = loss + recipe.team_weight * team_loss(told.team_BT, lesson.side_BT[rows_B], weight_B)
+            loss = loss + recipe.team_weight * team_loss(
+                told.team_BT, lesson.side_BT[rows_B], weight_B, run.ranks.share
+            )
         if not recipe.mixup:
             break
     if seen.heat_BTHW is not None and recipe.ball_weight:
-        loss = loss + recipe.ball_weight * ball_loss(seen.heat_BTHW, lesson.ball_BT2)
+        loss = loss + recipe.ball_weight * ball_loss(seen.heat_BTHW, lesson.ball_BT2, run.ranks.share)
     return loss
 
 
 def _class_loss(run: Run, lesson: Lesson, logits_BTK: Tensor, *, joint: bool) -> Tensor:
     """Loss of one data set's clips under its own classes, by their share of the batch."""
     rows = torch.nonzero(lesson.joint_B == joint).flatten()
-    if not len(rows):
-        return logits_BTK.sum() * 0
     weights_K = run.joint_weights if joint else run.class_weights
 
     def one_hot(clips: Tensor) -> Tensor:
@@ -162,5 +162,6 @@ def _class_loss(run: Run, lesson: Lesson, logits_BTK: Tensor, *, joint: bool) ->
 
     share_B11 = lesson.share_B[rows, None, None]
     soft_BTK = share_B11 * one_hot(rows) + (1 - share_B11) * one_hot(lesson.partner_B[rows])
-    loss = spotting_loss(logits_BTK[rows], soft_BTK, lesson.valid_BT[rows], weights_K, run.recipe.focal_gamma)
-    return loss * len(rows) / len(lesson.joint_B)
+    valid_BT, gamma = lesson.valid_BT[rows], run.recipe.focal_gamma
+    loss = spotting_loss(logits_BTK[rows], soft_BTK, valid_BT, weights_K, gamma, run.ranks.share)
+    return loss * run.ranks.share(rows.new_tensor(len(rows), dtype=torch.float32), 0) / len(lesson.joint_B)

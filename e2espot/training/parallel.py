@@ -1,8 +1,8 @@
 """One training run on several processes, as ``torchrun`` starts them, one a GPU.
 
 Every batch is the sampler's, shared out slot by slot: rank r of R learns from slots r, r + R, ...
-Gradients are averaged, so all ranks hold the same weights; batch norm sees each rank's own
-share, and rank 0's running means are the ones kept. One process is a group of one.
+Losses are divided by totals over all ranks, gradients averaged and batch norms told the statistics of
+the whole batch, so all ranks hold the weights that one process would. One process is a group of one.
 """
 
 from __future__ import annotations
@@ -56,6 +56,14 @@ class Ranks:
             for tensor in tensors:
                 dist.all_reduce(tensor)
                 tensor /= self.count
+
+    def share(self, total: Tensor, least: float) -> Tensor:
+        """Total over all processes, at least ``least``, divided by their number: see ``losses.Share``."""
+        if self.count == 1:
+            return total.clamp_min(least)
+        total = total.detach().to(torch.float32, copy=True)
+        dist.all_reduce(total)
+        return total.clamp_min(least) / self.count
 
     def any(self, flag: bool, device: torch.device) -> bool:
         """Whether ``flag`` is set on any process; all must ask together."""

@@ -193,20 +193,27 @@ def read_recipe(name_or_path: str) -> dict[str, Any]:
     if name_or_path in recipe_names():
         text, where = (resources.files("e2espot") / "recipes" / f"{name_or_path}.yaml").read_text(), name_or_path
     elif Path(name_or_path).is_file():
-        text, where = Path(name_or_path).read_text(encoding="utf-8"), name_or_path
+        text, where = _text_of(Path(name_or_path)), name_or_path
     else:
         raise ConfigurationError(
             f"no recipe {name_or_path!r}; shipped: {', '.join(recipe_names())}; or give the path of a YAML file"
         )
     try:
         fields = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigurationError(f"{where}: not YAML ({str(error).splitlines()[0]})") from None
     known = {field.name for field in dataclasses.fields(Recipe)}
     if not isinstance(fields, dict) or set(fields) - known:
         strange = sorted(map(str, set(fields) - known)) if isinstance(fields, dict) else type(fields).__name__
         raise ConfigurationError(f"{where}: {strange} is no recipe field; known: {', '.join(sorted(known))}")
     return fields
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{file}: cannot be read ({error})") from None
 
 
 def merge(base: Recipe, fields: dict[str, Any]) -> Recipe:

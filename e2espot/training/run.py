@@ -29,6 +29,7 @@ from e2espot.training.data import BadLabels, LabelledGame, load_fold, load_games
 from e2espot.training.losses import class_weights
 from e2espot.training.parallel import Ranks, join_ranks
 from e2espot.training.recipe import Recipe
+from e2espot.training.shared_norm import share_batch_norms, unshared
 from e2espot.video import COLOUR_RULE, Reader, ReaderChoice, choose_reader
 
 _LOG = logging.getLogger(__name__)
@@ -51,6 +52,12 @@ class Progress:
     """Epoch that reached it."""
     rows: list[dict[str, Any]] = field(default_factory=list)
     """Lines of ``metrics.jsonl``."""
+    losses: list[float] = field(default_factory=list)
+    """Mean loss of each step done in the epoch under way."""
+    spent_s: float = 0.0
+    """Seconds that these steps took."""
+    waited_s: float = 0.0
+    """Seconds of them in which clips were waited for."""
 
 
 @dataclass(kw_only=True)
@@ -185,12 +192,17 @@ def setup(
     )
     if chosen == "dali":
         run.dali_clips = _dali_clips(run)
+    if ranks.count > 1:
+        share_batch_norms(run.spotter)
+        if unshared(run.spotter) and ranks.is_first:
+            _LOG.warning("%d batch norms see their own process's clips only", unshared(run.spotter))
     ranks.copy_first(run.spotter.state_dict().values())
     run.averaged = {name: value.detach().clone() for name, value in spotter.state_dict().items()}
     if state is not None:
         _restore(run, state)
     ranks.wait()  # whoever resumes has read what is about to be written anew
     if ranks.is_first:
+        checkpoints.sweep_run(folder)
         told = {"start": start, "reader": chosen, "colour_rule": COLOUR_RULE}
         checkpoints.save_config(folder, {**dataclasses.asdict(recipe), **told})
     return run

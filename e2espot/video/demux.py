@@ -52,6 +52,8 @@ class Scan:
     dts_M: np.ndarray
     duration_M: np.ndarray
     shown_M: np.ndarray
+    first_pts: int
+    """Time stamp of the first picture that decodes, in ticks; earlier ones nobody can show."""
     start_M: np.ndarray
     """int8 of ``starts.Start``: whether decoding may begin here."""
 
@@ -148,9 +150,14 @@ def scan(path: Path) -> Scan:
         )
 
 
-def _packet_rows(container: Any, stream: Any) -> tuple[list[tuple[int, int, int, bool, int]], bool]:
+def read_errors() -> Any:
+    """What the next packet of a damaged file may raise; PyAV counts past its streams where one appears late."""
     import av
 
+    return (av.error.FFmpegError, OSError, IndexError)
+
+
+def _packet_rows(container: Any, stream: Any) -> tuple[list[tuple[int, int, int, bool, int]], bool]:
     codec, extradata = stream.codec_context.name, stream.codec_context.extradata or b""
     rows = []
     broke_off = cut_short = False
@@ -160,7 +167,7 @@ def _packet_rows(container: Any, stream: Any) -> tuple[list[tuple[int, int, int,
             packet = next(packets)
         except StopIteration:
             break
-        except (av.error.FFmpegError, OSError):
+        except read_errors():
             broke_off = True
             break
         if packet.size == 0:  # the end of the stream, or a picture dropped by an AVI writer
@@ -193,7 +200,7 @@ def _first_picture(container: Any, stream: Any, path: Path) -> dict[str, Any]:
                 continue
             if pictures:
                 return _picture_facts(pictures[0], codec)
-    except (av.error.FFmpegError, OSError) as error:
+    except read_errors() as error:
         problem = one_line(error)
     name = codec.name if codec is not None else "unknown codec"
     detail = f": {problem}" if problem else ""
@@ -202,6 +209,7 @@ def _first_picture(container: Any, stream: Any, path: Path) -> dict[str, Any]:
 
 def _picture_facts(picture: Any, codec: Any) -> dict[str, Any]:
     return {
+        "first_pts": NO_STAMP if picture.pts is None else picture.pts,
         "pixel_format": picture.format.name,
         "width": picture.width,
         "height": picture.height,

@@ -24,7 +24,7 @@ from e2espot.errors import E2ESpotError
 from e2espot.formats.atomic import write_atomically
 from e2espot.video.presentation import Presentation
 
-_FORMAT = 1
+_FORMAT = 2
 """Raised when an index means something else, so that older ones are made anew."""
 _WORTH_KEEPING = 1000
 """Packets from which on reading the store is quicker than reading the file."""

@@ -6,7 +6,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from e2espot.errors import VideoError
-from e2espot.video.demux import one_line, open_container, read_only, video_stream
+from e2espot.video.demux import one_line, open_container, read_errors, read_only, video_stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,11 +53,9 @@ class PacketSource:
             self._take()
 
     def _take(self) -> Any:
-        import av
-
         try:
             packet: Any = next(p for p in self._packets if p.size)
-        except (StopIteration, av.error.FFmpegError, OSError) as error:
+        except (StopIteration, *read_errors()) as error:
             raise VideoError(
                 f"{self._index.path}: packet {self._next} of {self._index.num_packets} cannot be read "
                 f"({one_line(error)}); was the file replaced?"
@@ -67,8 +65,6 @@ class PacketSource:
 
     def _seek(self, wanted: int) -> None:
         """Come to stand at or before packet ``wanted``, by the container's index where that is sound."""
-        import av
-
         starts = self._index.start_packet_S
         earlier = int(starts[max(0, int((starts <= wanted).sum()) - 2)])
         for goal in (wanted, earlier):
@@ -76,7 +72,7 @@ class PacketSource:
                 self._container.seek(int(self._index.pts_M[goal]), stream=self.stream)
                 packets = self._container.demux(self.stream)
                 head = next(p for p in packets if p.size)
-            except (StopIteration, av.error.FFmpegError, OSError):
+            except (StopIteration, *read_errors()):
                 continue
             number = self._number_of(head, wanted)
             if number is not None:

@@ -188,13 +188,41 @@ def index_video(path: Path | str, *, allow_truncated: bool = False) -> Presentat
         VideoError: the file is missing, empty, not a video, holds no pictures, cannot be
             decoded, or carries time stamps nobody can follow. One line that names the file.
     """
-    presentation = presentation_of_scan(scan(Path(path)))
+    presentation = _as_far_as_it_decodes(presentation_of_scan(scan(Path(path))))
     if presentation.truncated and not allow_truncated:
         raise VideoError(
             f"{path}: breaks off after {float(presentation.duration_s):.1f} s; copy or download it again, "
             "or pass --allow_truncated to use it up to there"
         )
     return presentation
+
+
+def _as_far_as_it_decodes(presentation: Presentation) -> Presentation:
+    """The same without pictures at its end that do not decode; more than one, and the file breaks off there."""
+    from e2espot.video.pyav_reader import last_decodable
+
+    count = last_decodable(presentation) + 1
+    missing = presentation.num_pictures - count
+    if missing == 0:
+        return presentation
+    if count == 0:
+        raise VideoError(f"{presentation.path}: none of its pictures can be decoded; the file is damaged")
+    kept_S = presentation.start_picture_S < count
+    shown_M = presentation.shown_M.copy()
+    shown_M[presentation.packet_P[count:]] = False
+    pts_P = presentation.pts_P[:count]
+    return dataclasses.replace(
+        presentation,
+        pts_P=pts_P,
+        last_duration=_median_step(pts_P) or presentation.last_duration,
+        packet_P=presentation.packet_P[:count],
+        shown_M=shown_M,
+        start_packet_S=presentation.start_packet_S[kept_S],
+        start_pts_S=presentation.start_pts_S[kept_S],
+        start_picture_S=presentation.start_picture_S[kept_S],
+        clean_S=presentation.clean_S[kept_S],
+        truncated=presentation.truncated or missing > 1,
+    )
 
 
 def presentation_of_scan(found: Scan) -> Presentation:
@@ -210,10 +238,15 @@ def presentation_of_scan(found: Scan) -> Presentation:
     if len(begins) == 0:  # no picture is fit; begin where the decoder finds something
         begins = np.zeros(1, dtype=np.int64)
         start_M[0] = Start.OPEN
+    if order == "stamps" and begins[0] > 0 and found.first_pts in pts_M[: begins[0]]:
+        start_M[0] = Start.OPEN  # and it does find something
+        begins = np.append(0, begins)
     shown_M = found.shown_M & (np.arange(len(pts_M)) >= begins[0])
     if order == "stamps":
         _refuse_jumps(found.path, pts_M)
-        if start_M[begins[0]] == Start.OPEN:  # pictures shown before it cannot be decoded
+        if found.first_pts in pts_M[shown_M]:  # what is shown before the first that decodes cannot be
+            shown_M &= pts_M >= found.first_pts
+        elif start_M[begins[0]] == Start.OPEN:  # nor, most likely, what is shown before an open start
             shown_M &= pts_M >= pts_M[begins[0]]
     if not shown_M.any():
         raise VideoError(f"{found.path}: its edit list or time stamps hide every picture; the file is damaged")
@@ -299,12 +332,18 @@ def _segments(
 
 
 def _last_duration(found: Scan, pts_P: np.ndarray) -> Fraction:
-    if len(pts_P) > 1:
-        steps = np.sort(np.diff(pts_P))
-        middle = len(steps) // 2
-        median = Fraction(int(steps[middle]) + int(steps[~middle]), 2)
-        if median > 0:
-            return median
+    median = _median_step(pts_P)
+    if median > 0:
+        return median
     if found.duration_M[-1] > 0:
         return Fraction(int(found.duration_M[-1]))
     return 1 / ((found.average_rate or DEFAULT_FPS) * found.time_base)
+
+
+def _median_step(pts_P: np.ndarray) -> Fraction:
+    """Median distance of two pictures in ticks; 0 for a single one."""
+    if len(pts_P) < 2:
+        return Fraction(0)
+    steps = np.sort(np.diff(pts_P))
+    middle = len(steps) // 2
+    return Fraction(int(steps[middle]) + int(steps[~middle]), 2)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from e2espot.errors import VideoError
+from e2espot.video.demux import NO_STAMP
 from e2espot.video.packets import PacketSource
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
+_MOST_TO_TRY = 600
+"""Pictures after the last start; where there are more, it is not tried whether the last one decodes."""
 LONGEST_HOLD_S = 1
 """A picture the decoder does not give is replaced by one so near in time; farther, the file is damaged."""
 
@@ -26,9 +29,8 @@ LONGEST_HOLD_S = 1
 class PyavPictures:
     """Pictures of one file by rank, the decoder kept running between calls.
 
-    A picture depends on its rank alone, not on what was asked before: one the decoder does
-    not give (damaged, or the second field of a pair) is replaced within its own segment,
-    by the nearest earlier one, or else by the first that decodes.
+    A picture depends on its rank alone, not on what was asked before: in place of one the decoder
+    does not give (damaged, or the second field of a pair) the one before it stays, as in a player.
     """
 
     def __init__(self, presentation: Presentation, size: tuple[int, int]) -> None:
@@ -41,8 +43,9 @@ class PyavPictures:
         self._last: tuple[int, np.ndarray] | None = None
         self._ready: deque[tuple[int, Any]] = deque()
         self._held: tuple[int, Any] | None = None
-        self._segment = self._asked = -1
+        self._segment = self._begun = self._asked = -1
         self._fed = self._counted = 0
+        self._newest_pts = NO_STAMP
         self._restart(0)
 
     def close(self) -> None:
@@ -68,32 +71,45 @@ class PyavPictures:
         if rank <= self._asked or start > self._fed or counts:
             self._restart(segment)
         self._segment, self._asked = segment, rank
-        first, end = self._index.pictures_of_segment(segment)
-        if self._held is not None and self._held[0] < first:
-            self._held = None
-        while self._fill():
-            reached = self._ready[0][0]
-            if reached > rank:
-                if self._held is None and reached < end:
-                    return self._checked(rank, self._ready[0])
-                break
-            candidate = self._ready.popleft()
-            if reached >= first:
-                self._held = candidate
-            if reached == rank:
-                break
+        self._decode_to(rank)
+        while self._held is None and self._begun > 0:
+            # Nothing of its segment decodes up to here: what the one before ended with is still on show.
+            self._restart(self._begun - 1)
+            self._segment, self._asked = segment, rank
+            self._decode_to(rank)
         return self._checked(rank, self._held)
+
+    def _decode_to(self, rank: int) -> None:
+        """Decode until ``rank`` or a later picture comes; the last up to it is held."""
+        while self._fill() and self._ready[0][0] <= rank:
+            self._held = self._ready.popleft()
+            if self._held[0] == rank:
+                break
 
     def _checked(self, rank: int, found: tuple[int, Any] | None) -> Any:
         """The picture of ``found``, if it may stand for ``rank``."""
         stamps, base = self._index.pts_P, self._index.time_base
         if found is None or abs(int(stamps[rank] - stamps[found[0]])) * base > LONGEST_HOLD_S:
-            at_s = float(int(stamps[rank] - stamps[0]) * base)
+            at_s = self._seconds(rank)
             raise VideoError(f"{self._index.path}: cannot be decoded at {at_s:.2f} s; the file is damaged there")
         if found[0] != rank and not self._warned:
             self._warned = True
             _LOG.warning("%s: some pictures do not decode; their neighbours stand in for them", self._index.path)
         return found[1]
+
+    def last_from(self, segment: int) -> int:
+        """Rank of the last picture that decodes, going back from ``segment`` to where one does; -1 for none."""
+        for begin in range(segment, -1, -1):
+            self._restart(begin)
+            while self._fill():
+                self._held = self._ready.popleft()
+            if self._held is not None:
+                return self._held[0]
+        return -1
+
+    def _seconds(self, rank: int) -> float:
+        stamps = self._index.pts_P
+        return float(int(stamps[rank] - stamps[0]) * self._index.time_base)
 
     def _fill(self) -> bool:
         """Decode until a picture waits; False at the end of the file."""
@@ -111,9 +127,22 @@ class PyavPictures:
         try:
             pictures = self._codec.decode(packet)
         except av.error.FFmpegError:
+            if self._index.order == "decoded":
+                raise VideoError(
+                    f"{self._index.path}: packet {self._fed - 1} cannot be decoded, and an AVI file gives its pictures "
+                    "no times of their own; convert it with tools/transcode.py"
+                ) from None
             return  # a damaged packet; if its picture is wanted, _checked has the last word
         for picture in pictures:
             rank = self._rank(picture)
+            if self._index.order == "stamps" and picture.pts is not None:
+                if picture.pts <= self._newest_pts:
+                    at_s = float((picture.pts - int(self._index.pts_P[0])) * self._index.time_base)
+                    raise VideoError(
+                        f"{self._index.path}: its pictures do not decode in the order of their times, near {at_s:.2f} "
+                        "s; convert it with tools/transcode.py"
+                    )
+                self._newest_pts = picture.pts
             if rank is not None:
                 self._ready.append((rank, picture))
 
@@ -126,6 +155,8 @@ class PyavPictures:
     def _restart(self, segment: int) -> None:
         """Begin decoding at the start of ``segment``."""
         self._fed = int(self._index.start_packet_S[segment])
+        if segment == 0 and self._index.order == "stamps":
+            self._fed = 0  # what cannot be shown may still tell the decoder something
         self._counted = int(self._index.start_picture_S[segment])
         if "444" in self._index.pixel_format and self._fed > 0:
             # Old x264 wrote 4:4:4 in its own way and says so in the first packet only.
@@ -136,11 +167,30 @@ class PyavPictures:
         self._codec = self._source.stream.codec_context
         self._codec.flush_buffers()
         self._ready.clear()
-        self._held = None
-        self._segment, self._asked = segment, -1
+        self._held, self._newest_pts = None, NO_STAMP
+        self._segment, self._begun, self._asked = segment, segment, -1
 
     def _convert(self, picture: Any) -> np.ndarray:
         width, height = self._size
         scaled = picture.reformat(width=width, height=height, format="rgb24", interpolation="BILINEAR", threads=1)
         array: np.ndarray = scaled.to_ndarray()
         return array
+
+
+def last_decodable(presentation: Presentation) -> int:
+    """Rank of the last picture that decodes, tried where that is cheap.
+
+    Raises:
+        VideoError: what was read a moment ago cannot be read again.
+    """
+    last = presentation.num_pictures - 1
+    segment = presentation.segment_of(last)
+    if presentation.order == "decoded":
+        return last
+    if presentation.num_packets - int(presentation.start_packet_S[segment]) > _MOST_TO_TRY:
+        return last
+    decoder = PyavPictures(presentation, (16, 16))
+    try:
+        return decoder.last_from(segment)
+    finally:
+        decoder.close()

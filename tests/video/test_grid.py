@@ -19,7 +19,12 @@ from e2espot.video.starts import Start, start_kind
 
 
 def scan_of(
-    stamps: list[int], time_base: Fraction, *, starts: dict[int, Start] | None = None, hidden: tuple[int, ...] = ()
+    stamps: list[int],
+    time_base: Fraction,
+    *,
+    starts: dict[int, Start] | None = None,
+    hidden: tuple[int, ...] = (),
+    first: int = NO_STAMP,
 ) -> Scan:
     count = len(stamps)
     start_M = np.zeros(count, dtype=np.int8)
@@ -45,6 +50,7 @@ def scan_of(
         dts_M=np.arange(count, dtype=np.int64),
         duration_M=np.zeros(count, dtype=np.int64),
         shown_M=~np.isin(np.arange(count), hidden),
+        first_pts=first,
         start_M=start_M,
     )
 
@@ -151,3 +157,15 @@ def test_kinds_of_starts() -> None:
     assert start_kind("hevc", b"\x00\x00\x00\x01", memoryview(b"\x00\x00\x01\x26\x01\xaf")) == Start.CLEAN
     assert start_kind("hevc", b"\x00\x00\x00\x01", memoryview(b"\x00\x00\x01\x2a\x01\xaf")) == Start.OPEN
     assert start_kind("vp9", b"", memoryview(b"\x82")) == Start.CLEAN
+
+
+def test_the_first_picture_that_decodes_is_the_first_shown() -> None:
+    stamps = [0, 40, 80, 120, 160, 200]
+    lost = presentation_of_scan(scan_of(stamps, Fraction(1, 1000), first=80))
+    assert lost.pts_P.tolist() == [80, 120, 160, 200]
+    # A decoder that gives something from before the first start is believed, as a player does.
+    early = presentation_of_scan(scan_of(stamps, Fraction(1, 1000), starts={3: Start.CLEAN}, first=0))
+    assert early.pts_P.tolist() == stamps
+    assert early.start_packet_S.tolist() == [0, 3]
+    late = presentation_of_scan(scan_of(stamps, Fraction(1, 1000), starts={3: Start.CLEAN}, first=120))
+    assert late.pts_P.tolist() == [120, 160, 200]

@@ -1,0 +1,78 @@
+"""Many games at once: finished ones are left out when asked, a bad one takes nobody with it."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+from toy import write_game
+
+from e2espot.command import run_command
+from e2espot.models.spotter import Spotter, SpotterSpec, save_spotter
+
+_SPEC = importlib.util.spec_from_file_location("infer_tool", Path(__file__).parents[2] / "tools" / "infer.py")
+TOOL = importlib.util.module_from_spec(_SPEC)
+sys.modules["infer_tool"] = TOOL
+_SPEC.loader.exec_module(TOOL)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    spec = SpotterSpec(
+        feature_arch="small_gsm", temporal_arch="gru", classes=("PASS",), clip_len=16, fps="12.5", width=96, height=64
+    )
+    file = tmp_path_factory.mktemp("run") / "run.safetensors"
+    save_spotter(file, Spotter(spec).state_dict(), spec)
+    return file
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    for seed, name in enumerate("abc"):
+        write_game(tmp_path / "data" / "toy" / name, seed, num_frames=30)
+    return tmp_path / "data"
+
+
+def infer(*arguments: object) -> int:
+    before, sys.argv = sys.argv, ["infer.py", *map(str, arguments), "--device", "cpu"]
+    try:
+        run_command(TOOL.main)
+    except SystemExit as end:
+        return int(end.code or 0)
+    finally:
+        sys.argv = before
+    return 0
+
+
+def test_a_bad_video_takes_one_game(
+    weights: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = data / "toy" / "b" / "224p.mp4"
+    video.write_bytes(video.read_bytes()[:2000])
+    assert infer(weights, data, "-o", tmp_path / "out") == 2
+    told = capsys.readouterr().err
+    assert told.splitlines()[-1].startswith("error: 1 of 3 games have no results: ")
+    assert "b/224p.mp4" in told.splitlines()[-1]
+    results = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.json"))
+    assert results == ["toy/a/results_spotting.json", "toy/c/results_spotting.json"]
+
+
+def test_finished_games_are_left_out_when_asked(
+    weights: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert infer(weights, data, "-o", out) == 0
+    first = out / "toy" / "a" / "results_spotting.json"
+    whole, mark = first.read_bytes(), b"as it was"
+    first.write_bytes(mark)
+    (out / "toy" / "b" / "results_spotting.json").unlink()
+    (out / "toy" / "b" / ".results_spotting.json.x.part").write_bytes(b"half")
+    capsys.readouterr()
+    assert infer(weights, data, "-o", out, "--resume") == 0
+    assert "2 of 3 games have results" in capsys.readouterr().out
+    assert first.read_bytes() == mark
+    assert [path.name for path in (out / "toy" / "b").iterdir()] == ["results_spotting.json"]
+    assert infer(weights, data, "-o", out, "--resume", "--save_scores") == 0
+    assert first.read_bytes() == whole, "scores were asked for and missing"
+    assert (out / "toy" / "c" / "scores.npz").is_file()
+    assert infer(weights, data, "-o", out) == 0

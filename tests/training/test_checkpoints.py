@@ -1,0 +1,35 @@
+"""The last good state can always be loaded."""
+
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+
+from e2espot.errors import CheckpointError
+from e2espot.training.checkpoints import load_state, save_state, sweep_run
+
+
+def test_a_damaged_state_gives_way_to_the_one_before(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert load_state(tmp_path) is None
+    for step in range(3):
+        save_state(tmp_path, {"step": step, "weight": torch.full((4,), float(step))})
+    assert load_state(tmp_path)["step"] == 2
+    damaged = (tmp_path / "last" / "state.pt").read_bytes()[:500]
+    (tmp_path / "last" / "state.pt").write_bytes(damaged)
+    with caplog.at_level(logging.WARNING):
+        assert load_state(tmp_path)["step"] == 1
+    assert "state.pt: cannot be read" in caplog.text
+    assert "going on from" in caplog.text
+    (tmp_path / "last" / "before.pt").write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"before\.pt.*to start anew"):
+        load_state(tmp_path)
+
+
+def test_what_a_killed_writer_left_is_swept(tmp_path: Path) -> None:
+    save_state(tmp_path, {"step": 0})
+    for left in (tmp_path / "last" / ".state.pt.abc.part", tmp_path / ".best.safetensors.abc.part"):
+        left.write_bytes(b"half")
+    (tmp_path / "mine.part").write_bytes(b"not ours")
+    sweep_run(tmp_path)
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["mine.part", "state.pt"]

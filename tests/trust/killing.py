@@ -1,0 +1,138 @@
+"""Commands that are killed at chosen instants: after so many writes, inside a write, or in between.
+
+A write is seen by inotify: the temporary file appears, is filled, flushed to the disk, renamed. A kill
+counts as inside a write only if the temporary file is still there when the process is dead.
+"""
+
+import ctypes
+import os
+import random
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+_CREATE, _MOVED_TO = 0x100, 0x80
+_HEADER = 16
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blow:
+    """When to kill."""
+
+    after: int
+    """Finished writes to let pass first."""
+    inside: bool
+    """Kill as soon as the next temporary file appears; else ``delay_s`` after the last write let pass."""
+    delay_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fate:
+    """What became of a command."""
+
+    killed: bool
+    """False where it ended by itself first."""
+    writes: int
+    """Files it finished."""
+    hit: tuple[str, ...]
+    """Temporary files it left: the writes it was killed in."""
+    code: int
+    stderr: str
+
+
+def draw_blow(rng: random.Random, most_writes: int) -> Blow:
+    return Blow(after=rng.randint(0, most_writes), inside=rng.random() < 0.6, delay_s=rng.uniform(0, 0.3))
+
+
+def run_until(command: list[str], watched: list[Path], blow: Blow | None, timeout_s: float = 300) -> Fate:
+    """Run ``command``; watch the folders it writes to, and strike."""
+    notes = _Notes(watched)
+    before = set(_parts(watched))
+    with tempfile.TemporaryFile("w+") as told:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=told, start_new_session=True)
+        writes, strike_at, killed, end = 0, None, False, time.monotonic() + timeout_s
+        if blow is not None and blow.after == 0 and not blow.inside:
+            strike_at = time.monotonic() + 4 * blow.delay_s
+        while process.poll() is None:
+            now = time.monotonic()
+            assert now < end, f"{command} hangs"
+            if strike_at is not None and now >= strike_at:
+                killed = _kill(process)
+                break
+            wait_s = 0.2 if strike_at is None else min(0.2, strike_at - now)
+            for kind in notes.read(wait_s):
+                if kind == "written":
+                    writes += 1
+                    if blow is not None and writes == blow.after and not blow.inside:
+                        strike_at = time.monotonic() + blow.delay_s
+                elif blow is not None and blow.inside and writes >= blow.after:
+                    killed = _kill(process)
+                    break
+        process.wait()
+        _leave_nobody(process.pid)
+        told.seek(0)
+        stderr = told.read()
+    notes.close()
+    hit = tuple(path.name for path in _parts(watched) if path not in before) if killed else ()
+    return Fate(killed=killed, writes=writes, hit=hit, code=process.returncode, stderr=stderr)
+
+
+def tool(name: str, *arguments: object) -> list[str]:
+    return [sys.executable, str(ROOT / "tools" / f"{name}.py"), *map(str, arguments)]
+
+
+def _parts(folders: list[Path]) -> list[Path]:
+    return [path for folder in folders for path in folder.glob(".*.part")]
+
+
+def _kill(process: subprocess.Popen[bytes]) -> bool:
+    process.send_signal(signal.SIGKILL)
+    return process.wait() == -signal.SIGKILL
+
+
+def _leave_nobody(session: int) -> None:
+    """Wait until its children have noticed; none may outlive it for long."""
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        try:
+            os.killpg(session, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+    os.killpg(session, signal.SIGKILL)
+    raise AssertionError("a killed run left a process behind")
+
+
+class _Notes:
+    """Files that appear in some folders: ``begun`` for temporary ones, ``written`` for renamed ones."""
+
+    def __init__(self, folders: list[Path]) -> None:
+        self._fd = _LIBC.inotify_init1(os.O_NONBLOCK)
+        for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
+            if _LIBC.inotify_add_watch(self._fd, os.fsencode(folder), _CREATE | _MOVED_TO) < 0:
+                raise OSError(ctypes.get_errno(), str(folder))
+
+    def read(self, wait_s: float) -> list[str]:
+        if not select.select([self._fd], [], [], max(0.0, wait_s))[0]:
+            return []
+        data, kinds = os.read(self._fd, 1 << 16), []
+        while data:
+            mask, length = int.from_bytes(data[4:8], sys.byteorder), int.from_bytes(data[12:16], sys.byteorder)
+            name = data[_HEADER : _HEADER + length].rstrip(b"\0").decode()
+            data = data[_HEADER + length :]
+            if name.endswith(".part") and mask & _CREATE and not name.startswith(".before"):
+                kinds.append("begun")
+            elif mask & _MOVED_TO and not name.endswith(".part"):
+                kinds.append("written")
+        return kinds
+
+    def close(self) -> None:
+        os.close(self._fd)

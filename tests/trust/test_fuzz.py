@@ -1,0 +1,265 @@
+"""No text a user can give ends in a traceback, or in a file outside the folder it was to go to."""
+
+import contextlib
+import json
+import os
+import resource
+import shutil
+import signal
+import struct
+import tempfile
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from readers import GAME, Target, all_targets, altered
+from sizes import sized, tell
+
+from e2espot.errors import E2ESpotError
+from e2espot.formats.conversion import Conversion, convert
+from e2espot.games import find_games
+from e2espot.models.spotter import SpotterSpec
+from e2espot.training.checkpoints import load_state, save_state
+
+pytestmark = pytest.mark.timeout(sized(600, 7200))
+
+NASTY = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.sampled_from([-1, 0, 2**31, 2**63, 2**64, 10**30, 10**400, 1e308, float("nan"), float("inf"), float("-inf")]),
+    st.floats(),
+    st.text(max_size=12),
+    st.sampled_from(
+        [
+            "",
+            " ",
+            "\x00",
+            "a\nb",
+            "../../x",
+            "/etc/passwd",
+            "..",
+            ".",
+            "~",
+            "C:\\x",
+            "nan",
+            "inf",
+            "-1",
+            "1e9",
+            "\uff19",
+            "\u00b2",
+            "1 - 00:04",
+            "3 - 00:00",
+            "1 - 99:99",
+            "<script>",
+            "�",
+            "x" * 5000,
+            "9" * 5000,
+            "1/0",
+            "0/0",
+            "0x0",
+        ]
+    ),
+    st.sampled_from([[], {}, [[]], [None], {"": None}, [{}], [1, "a"], {"a": {"b": {}}}]),
+    st.builds(lambda depth: json.loads("[" * depth + "]" * depth), st.integers(1, 90)),
+)
+HOW = st.sampled_from(["replace", "replace", "replace", "remove", "rename", "double"])
+
+
+def spec() -> dict[str, Any]:
+    return asdict(SpotterSpec(feature_arch="small_gsm", temporal_arch="gru", classes=("PASS",), clip_len=16))
+
+
+def encoded(target: Target, content: Any) -> bytes:
+    if target.form == "text":
+        return str(content).encode("utf-8", "surrogatepass")
+    if target.form == "yaml":
+        try:
+            return yaml.safe_dump(content, sort_keys=False).encode("utf-8", "surrogatepass")
+        except ValueError:
+            return json.dumps(content).encode()
+    text = json.dumps(content).encode()
+    if target.form == "safetensors":
+        head = json.dumps({"__metadata__": {"e2espot": text.decode()}}).encode()
+        return struct.pack("<Q", len(head)) + head
+    return text
+
+
+@st.composite
+def files(draw: st.DrawFn, target: Target) -> bytes:
+    """A valid file with one field altered, two times out of three; else with damaged bytes."""
+    if draw(st.integers(0, 2)):
+        return encoded(target, altered(target.valid, draw(st.integers(0, 400)), draw(NASTY), draw(HOW)))
+    data = bytearray(encoded(target, target.valid))
+    how, at = draw(st.integers(0, 4)), draw(st.integers(0, max(0, len(data) - 1)))
+    if how == 0:
+        del data[at:]
+    elif how == 1:
+        data[at : at + 1] = draw(st.binary(max_size=6))
+    elif how == 2:
+        del data[at : at + draw(st.integers(1, 40))]
+    elif how == 3:
+        data[at:at] = draw(
+            st.sampled_from([b"[" * 100_000, b"\xff\xfe", b"\0", b"NaN", b"{", b'"', b"&a [*a]", b"!!x "])
+        )
+    else:
+        data[:] = draw(st.binary(max_size=60))
+    return bytes(data)
+
+
+@pytest.fixture(scope="module")
+def targets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Target]:
+    return all_targets(tmp_path_factory.mktemp("scratch"), spec())
+
+
+NAMES = [
+    "labels",
+    "scored predictions",
+    "scored labels",
+    "splits.json",
+    "recipe",
+    "config.yaml",
+    "class.txt",
+    "calibration.json",
+    "safetensors",
+    "submission",
+    "soccernet",
+    "periods",
+    "opensportslab labels",
+    "opensportslab predictions",
+    "sn-gar labels",
+    "sn-gar predictions",
+    "e2e-spot",
+    "soccertrack-v2",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_readers_read_or_refuse(name: str, targets: dict[str, Target], tmp_path: Path) -> None:
+    assert set(NAMES) == set(targets)
+    target, counts = targets[name], {"read": 0, "refused": 0}
+    for folder in ("a/b", "a/c", "a/d"):
+        (tmp_path / folder).mkdir(parents=True)
+    path = tmp_path / target.name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(encoded(target, target.valid))
+    target.read(tmp_path)
+    many = sized(25, 6000)
+
+    @settings(
+        max_examples=many, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    )
+    @given(files(target))
+    def attack(data: bytes) -> None:
+        path.write_bytes(data)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                target.read(tmp_path)
+            counts["read"] += 1
+        except E2ESpotError as error:
+            assert str(error).strip()
+            assert "\n" not in str(error), str(error)
+            counts["refused"] += 1
+
+    attack()
+    tell(f"{name}: {counts}")
+
+
+HOSTILE = (
+    "../out",
+    "/etc/out",
+    "a/../../out",
+    "..",
+    "a\0b",
+    "a\nb",
+    "a/./../../out",
+    "\\\\host\\x",
+    "~/out",
+    "a" * 300,
+)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names_write_nothing_outside(name: str, targets: dict[str, Target], tmp_path: Path) -> None:
+    inside = tmp_path / "deep" / "inside"
+    inside.mkdir(parents=True)
+    (inside / "splits.json").write_text(json.dumps({"train": [name]}))
+    with pytest.raises(E2ESpotError):
+        find_games(inside, split="train", need_videos=False)
+    for kind in ("opensportslab labels", "e2e-spot"):
+        content = json.loads(json.dumps(targets[kind].valid).replace(json.dumps(GAME)[1:-1], json.dumps(name)[1:-1]))
+        (inside / "x.json").write_text(json.dumps(content))
+        told = Conversion(
+            source=inside / "x.json",
+            target=inside / "out",
+            from_format="opensportslab" if "open" in kind else "e2e-spot",
+            to_format="soccernet",
+            predictions=kind == "e2e-spot",
+            overwrite=True,
+        )
+        with contextlib.suppress(E2ESpotError):
+            convert(told)
+    assert {path.name for path in inside.iterdir()} <= {"splits.json", "x.json", "out"}
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["inside"]
+    assert not Path("/etc/out").exists()
+
+
+def in_a_child(work: Callable[[], None]) -> str:
+    """What ``work`` raised in a process of its own: for limits and users that cannot be taken back."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+            told = "nothing"
+        except BaseException as error:
+            told = f"{type(error).__name__}: {error}"
+        os.write(write, told.encode()[:4000])
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as file:
+        told = file.read()
+    os.waitpid(child, 0)
+    return told
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
+def test_a_folder_that_refuses_an_ordinary_user() -> None:
+    folder = Path(tempfile.mkdtemp())  # tmp_path lies where only root may look
+    try:
+        (folder / "last").mkdir()
+        (folder / "last" / "state.pt").write_bytes(b"as it was")
+        for place in (folder, folder / "last"):
+            place.chmod(0o555)
+
+        def work() -> None:
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+            save_state(folder, {"step": 1})
+
+        assert in_a_child(work).startswith(f"E2ESpotError: {folder}/last/state.pt: cannot be written")
+        assert (folder / "last" / "state.pt").read_bytes() == b"as it was"
+        assert len(list(folder.rglob("*"))) == 2
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_a_full_disk_leaves_the_last_good_state(tmp_path: Path) -> None:
+    save_state(tmp_path, {"step": 1})
+
+    def work() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+        save_state(tmp_path, {"step": 2, "weights": list(range(5000))})
+
+    assert "cannot be written" in in_a_child(work)
+    assert load_state(tmp_path) == {"step": 1}
+    assert not list((tmp_path / "last").glob(".*"))
