@@ -99,6 +99,6 @@ def bench_limits(feature_arch: str) -> Findings:
                 f"{ours / floor:.1f}x",
             )
         )
-    columns = ("a frame", "a frame", "floor, 90 minutes", "measured, network alone", "of the floor")
+    columns = ("operations a frame", "moved a frame", "floor, 90 minutes", "network alone, measured", "of the floor")
     network = Facts(title="convolutions, each bound by products or by memory", columns=columns, rows=tuple(rows))
     return Findings(tables=[machine, network])
