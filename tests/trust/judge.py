@@ -17,6 +17,7 @@ from typing import Any
 import av
 import numpy as np
 
+from e2espot.benchmarks.memory import peak_mb
 from e2espot.errors import VideoError
 from e2espot.video import open_reader, probe, stream_frames
 from e2espot.video.reader import forget_indexes
@@ -155,6 +156,6 @@ if __name__ == "__main__":
     for line in sys.stdin:
         told = json.loads(line)
         answer = verdict(Path(told["path"]), child=told["child"])
-        answer["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        answer["peak_mb"] = round(peak_mb())
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
