@@ -131,10 +131,7 @@ def setup(
     """
     keep_freed_memory()
     state = checkpoints.load_state(folder) if resume else None
-    where = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
-    ranks = join_ranks(where.type)
-    if where.type == "cuda" and ranks.count > 1:
-        where = torch.device("cuda", ranks.local_rank)
+    where, ranks = _place(device)
     _check_shares(recipe, ranks)
     if ranks.is_first and not resume and (folder / "config.yaml").exists():
         raise ConfigurationError(f"{folder} already holds a run; add --resume to go on with it, or choose another -s")
@@ -150,18 +147,6 @@ def setup(
     torch.manual_seed(recipe.seed)
     spotter, start = _build(recipe, label_set)
     lay_out_for_training(spotter)
-    negatives = Path(recipe.hard_negatives) if recipe.hard_negatives else None
-    videos = [video for game in train for video in game.training_videos(label_set, negatives=negatives)]
-    sampler: Sampler = _sampler(videos, recipe, label_set)
-    if joint:
-        other = label_set_named(recipe.joint_label_set)
-        more = [video for game in joint for video in game.training_videos(other, joint=True)]
-        sampler = JointSampler(
-            first=_sampler(videos, recipe, label_set),
-            second=_sampler(more, recipe, other),
-            second_fraction=recipe.joint_fraction,
-        )
-        videos = videos + more
     dtype = compute_dtype(where, recipe.precision)
     run = Run(
         folder=folder,
@@ -170,14 +155,7 @@ def setup(
         spotter=spotter.to(where),
         averaged={},
         optimizer=_optimizer(spotter, recipe),
-        dataset=ClipDataset(
-            videos,
-            sampler,
-            fps=recipe.fps,
-            size=recipe.frame_size(),
-            dilate_len=recipe.reach,
-            reader="decord" if chosen == "decord" else "auto",
-        ),
+        dataset=_dataset(train, joint, recipe, label_set, chosen),
         train=train,
         valid=valid,
         device=where,
@@ -192,11 +170,7 @@ def setup(
     )
     if chosen == "dali":
         run.dali_clips = _dali_clips(run)
-    if ranks.count > 1:
-        share_batch_norms(run.spotter)
-        if unshared(run.spotter) and ranks.is_first:
-            _LOG.warning("%d batch norms see their own process's clips only", unshared(run.spotter))
-    ranks.copy_first(run.spotter.state_dict().values())
+    _share(run.spotter, ranks)
     run.averaged = {name: value.detach().clone() for name, value in spotter.state_dict().items()}
     if state is not None:
         _restore(run, state)
@@ -206,6 +180,48 @@ def setup(
         told = {"start": start, "reader": chosen, "colour_rule": COLOUR_RULE}
         checkpoints.save_config(folder, {**dataclasses.asdict(recipe), **told})
     return run
+
+
+def _place(device: str) -> tuple[torch.device, Ranks]:
+    """Where this process computes, and which of how many it is."""
+    where = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    ranks = join_ranks(where.type)
+    return (torch.device("cuda", ranks.local_rank) if where.type == "cuda" and ranks.count > 1 else where), ranks
+
+
+def _share(spotter: Spotter, ranks: Ranks) -> None:
+    """All ranks begin with the first one's network, and their batch norms see everybody's clips."""
+    if ranks.count > 1:
+        share_batch_norms(spotter)
+        if unshared(spotter) and ranks.is_first:
+            _LOG.warning("%d batch norms see their own process's clips only", unshared(spotter))
+    ranks.copy_first(spotter.state_dict().values())
+
+
+def _dataset(
+    train: list[LabelledGame], joint: list[LabelledGame], recipe: Recipe, label_set: LabelSet, chosen: str
+) -> ClipDataset:
+    """Clips of the training games, of both data sets where there are two."""
+    negatives = Path(recipe.hard_negatives) if recipe.hard_negatives else None
+    videos = [video for game in train for video in game.training_videos(label_set, negatives=negatives)]
+    sampler: Sampler = _sampler(videos, recipe, label_set)
+    if joint:
+        other = label_set_named(recipe.joint_label_set)
+        more = [video for game in joint for video in game.training_videos(other, joint=True)]
+        sampler = JointSampler(
+            first=_sampler(videos, recipe, label_set),
+            second=_sampler(more, recipe, other),
+            second_fraction=recipe.joint_fraction,
+        )
+        videos = videos + more
+    return ClipDataset(
+        videos,
+        sampler,
+        fps=recipe.fps,
+        size=recipe.frame_size(),
+        dilate_len=recipe.reach,
+        reader="decord" if chosen == "decord" else "auto",
+    )
 
 
 def _load_joint(recipe: Recipe, root: Path | None, load: dict[str, Any]) -> list[LabelledGame]:
