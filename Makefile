@@ -35,7 +35,7 @@ weights: venv
 
 # Label, fine-tune, predict, review, with a simulated person: a quarter of an hour on one core.
 loop: venv
-	$(BIN)/python -m e2espot.benchmarks.loop -o out/loop --seed $(SEED) \
+	$(BIN)/python tools/loop.py -o out/loop --seed $(SEED) \
 	  --train="--size 256x144 --clip_len 48 --epoch_clips 60 --num_epochs 3"
 
 test: venv

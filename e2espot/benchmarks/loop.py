@@ -1,6 +1,6 @@
 """Label, fine-tune, predict, review, again: what a hundred decisions are worth, with a simulated person.
 
-    python -m e2espot.benchmarks.loop -o out/loop
+    python tools/loop.py -o out/loop
 
 One rendered match is labelled, the others are not. A spotter trained on the first predicts the others; a
 person who knows the exact labels answers the questions of the review's queue; the spotter learns from the
@@ -26,7 +26,6 @@ from typing import Annotated, Any
 import numpy as np
 import tyro
 
-from e2espot.command import run_command
 from e2espot.errors import E2ESpotError
 from e2espot.events import LABEL_SETS, Event
 from e2espot.formats.atomic import write_atomically
@@ -106,9 +105,12 @@ def label_quality(given: Sequence[Place], truth: Sequence[Place]) -> tuple[int, 
     return right, len(given), len(truth)
 
 
-def main() -> None:
-    """Render, then train and review in turn; what was trained before is not trained again."""
-    told = tyro.cli(Loop)
+def run_loop(told: Loop) -> list[dict[str, Any]]:
+    """Render, then train and review in turn; what was trained before is not trained again.
+
+    Returns:
+        The points of the plots, as they are in ``loop.json``.
+    """
     shutil.rmtree(told.out / "labels", ignore_errors=True)
     from e2espot.synthetic.match import render_dataset
 
@@ -144,8 +146,7 @@ def main() -> None:
     write_atomically(told.out / "loop.json", json.dumps(points, indent=1).encode())
     write_atomically(told.out / "labels.svg", plot(points, "labels_F1", "F1 of the labels learnt from").encode())
     write_atomically(told.out / "mAP.svg", plot(points, "mAP@1", "mAP@1").encode())
-    for point in points:
-        print(json.dumps(point))  # noqa: T201
+    return points
 
 
 def _point(arm: str, decisions: int, value: float, more: Mapping[str, float]) -> dict[str, Any]:
@@ -303,7 +304,3 @@ def plot(points: Sequence[Mapping[str, Any]], key: str, title: str) -> Markup:
             parts.append(element("path", d=f"M{left} {y:.1f}H{right}", stroke="#9aa4ae", stroke_dasharray="3 4"))
             parts.append(element("text", name, x=right + 10, y=y + 4))
     return element("svg", *parts, xmlns="http://www.w3.org/2000/svg", viewBox="0 0 640 280", width=640, height=280)
-
-
-if __name__ == "__main__":
-    run_command(main)
