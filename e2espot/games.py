@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NoReturn
 
 from e2espot.errors import AnnotationError, ConfigurationError
 
@@ -39,7 +40,9 @@ class Video:
     half: int
     """1 or 2; a game in one file is half 1."""
     path: Path
-    """The file."""
+    """The file; of one in an object store its name."""
+    url: str | None = None
+    """Where an object store has it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,72 +93,103 @@ def find_games(
 
 def _names_of_split(root: Path, split: str) -> list[str]:
     file = root / "splits.json"
-    if file.is_file():
-        return _read_splits(file, split)
-    names = [name for name in BALL_SPLITS.get("valid" if split == "val" else split, ()) if (root / name).is_dir()]
-    if not names:
-        raise ConfigurationError(
-            f"{root}: no splits.json and none of SoccerNet's {split!r} games; write splits.json as "
-            '{"train": ["league/season/game", ...], "valid": [...], "test": [...]}'
-        )
+    if not file.is_file():
+        names = [name for name in soccernet_names(split) if (root / name).is_dir()]
+        return names if names else no_such_split(root, split)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise AnnotationError(f"{file}: not readable JSON ({error})") from None
+    names = names_in_splits(text, split, where=file)
+    for number, name in enumerate(names):
+        try:
+            found = (root / name).is_dir()
+        except (OSError, ValueError):  # names no file system takes
+            found = False
+        if not found:
+            raise AnnotationError(f"{file}: {split}[{number}]: no folder {name!r:.200}")
     return names
 
 
-def _read_splits(file: Path, split: str) -> list[str]:
+def soccernet_names(split: str) -> tuple[str, ...]:
+    """SoccerNet's own games of a split, whether they are there or not."""
+    return BALL_SPLITS.get("valid" if split == "val" else split, ())
+
+
+def no_such_split(root: object, split: str) -> NoReturn:
+    """Say what a data set without ``splits.json`` must hold."""
+    raise ConfigurationError(
+        f"{root}: no splits.json and none of SoccerNet's {split!r} games; write splits.json as "
+        '{"train": ["league/season/game", ...], "valid": [...], "test": [...]}'
+    )
+
+
+def names_in_splits(text: str, split: str, *, where: object) -> list[str]:
+    """Names of a split's games as ``splits.json`` has them; ``where`` is what errors call the file.
+
+    Raises:
+        AnnotationError: not an object of lists of paths below its folder, each once.
+        ConfigurationError: no such split.
+    """
     try:
-        splits: Any = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise AnnotationError(f"{file}: not readable JSON ({error})") from None
+        splits: Any = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise AnnotationError(f"{where}: not readable JSON ({error})") from None
     if not isinstance(splits, dict):
-        raise AnnotationError(f"{file}: it must be an object of lists, one a split")
+        raise AnnotationError(f"{where}: it must be an object of lists, one a split")
     aliases = {"valid": "val", "val": "valid"}
     names = splits.get(split, splits.get(aliases.get(split, split)))
     if names is None:
-        raise ConfigurationError(f"{file}: no split {split!r}; it has {', '.join(map(repr, splits))}")
+        raise ConfigurationError(f"{where}: no split {split!r}; it has {', '.join(map(repr, splits))}")
     if not isinstance(names, list):
-        raise AnnotationError(f"{file}: {split} is {type(names).__name__}; expected a list of games")
+        raise AnnotationError(f"{where}: {split} is {type(names).__name__}; expected a list of games")
     for number, name in enumerate(names):
-        _check_name(file, f"{split}[{number}]", name)
+        if not _below(name):
+            raise AnnotationError(
+                f"{where}: {split}[{number}] is {name!r}; expected a path of a game below this folder"
+            )
         if name in names[:number]:
-            raise AnnotationError(f"{file}: {split}[{number}]: {name!r} is listed twice")
+            raise AnnotationError(f"{where}: {split}[{number}]: {name!r} is listed twice")
     return names
 
 
-def _check_name(file: Path, where: str, name: Any) -> None:
-    if not isinstance(name, str) or not name or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-        raise AnnotationError(f"{file}: {where} is {name!r}; expected a path of a game below this folder")
-    try:
-        found = "\0" not in name and (file.parent / name).is_dir()
-    except (OSError, ValueError):  # names no file system takes
-        found = False
-    if not found:
-        raise AnnotationError(f"{file}: {where}: no folder {name!r:.200}")
+def _below(name: Any) -> bool:
+    """Whether a game's name is a path that stays below the data set."""
+    if not isinstance(name, str) or not name or "\0" in name:
+        return False
+    return not PurePosixPath(name).is_absolute() and ".." not in PurePosixPath(name).parts
 
 
 def _game_folders(root: Path, label_file: str) -> list[Path]:
     """Folders that hold a label file or a game's video."""
     found = {path.parent for path in root.rglob(label_file)}
-    found |= {path.parent for suffix in _SUFFIXES for path in root.rglob(f"*p{suffix}") if _half_of(path) is not None}
+    found |= {path.parent for suffix in _SUFFIXES for path in root.rglob(f"*p{suffix}") if is_game_video(path.name)}
     return sorted(found)
 
 
-def _half_of(path: Path) -> int | None:
-    """Half a file's name stands for, whatever its resolution."""
-    head, _, tail = path.stem.rpartition("_")
-    if not tail.removesuffix("p").isdecimal():
-        return None
-    return {"": 1, "1": 1, "2": 2}.get(head)
+def is_game_video(name: str) -> bool:
+    """Whether a file's name is that of a game's video, of any resolution and half."""
+    head, _, tail = PurePosixPath(name).stem.rpartition("_")
+    digits = tail.removesuffix("p")
+    return name.endswith(_SUFFIXES) and tail.endswith("p") and digits.isdecimal() and head in ("", "1", "2")
 
 
 def _game(root: Path, folder: Path, resolution: str, label_file: str) -> Game:
     name = folder.relative_to(root).as_posix()
     name = folder.resolve().name if name == "." else name
-    videos: list[Video] = []
+    names = {path.name for path in folder.iterdir() if path.is_file()}
+    videos = tuple(
+        Video(game=name, half=half, path=folder / file) for half, file in videos_among(names, resolution).items()
+    )
+    labels_path = folder / label_file if label_file in names else None
+    return Game(name=name, folder=folder, videos=videos, labels_path=labels_path)
+
+
+def videos_among(names: Collection[str], resolution: str) -> dict[int, str]:
+    """Half -> file, of the names of a game's files: one for the whole game (half 1), or one a half."""
+    found: dict[int, str] = {}
     for half, stem in ((1, resolution), (1, f"1_{resolution}"), (2, f"2_{resolution}")):
-        path = next(
-            (folder / f"{stem}{suffix}" for suffix in _SUFFIXES if (folder / f"{stem}{suffix}").is_file()), None
-        )
-        if path is not None and not any(video.half == half for video in videos):
-            videos.append(Video(game=name, half=half, path=path))
-    labels = folder / label_file
-    return Game(name=name, folder=folder, videos=tuple(videos), labels_path=labels if labels.is_file() else None)
+        name = next((f"{stem}{suffix}" for suffix in _SUFFIXES if f"{stem}{suffix}" in names), None)
+        if name is not None:
+            found.setdefault(half, name)
+    return found

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from e2espot.errors import ConfigurationError
-from e2espot.season import shard_of
+from e2espot.season.shards import shard_of
 
 
 @given(st.sets(st.text(min_size=1, max_size=5)), st.integers(1, 9))

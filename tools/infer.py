@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,12 +13,14 @@ import tyro
 
 from e2espot.command import run_command
 from e2espot.errors import ConfigurationError, VideoError
-from e2espot.season import shard_of
 
 if TYPE_CHECKING:
-    from e2espot.events import Event, Scores
+    from fractions import Fraction
+
+    from e2espot.events import Event
     from e2espot.games import Game
-    from e2espot.models import Spotter
+    from e2espot.season.jobs import Failed, Found, Job
+    from e2espot.season.results import Season
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +29,8 @@ class Infer:
 
     run: tyro.conf.Positional[Path]
     """Run folder made by tools/train.py, or a .safetensors file."""
-    sources: tyro.conf.Positional[tuple[Path, ...]]
-    """Video files, or dataset folders."""
+    sources: tyro.conf.Positional[tuple[str, ...]]
+    """Video files or dataset folders; addresses in stores, such as s3://bucket/match.mp4, as well."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """Folder for the results."""
     split: Annotated[str | None, tyro.conf.arg(aliases=["-s"])] = None
@@ -39,13 +42,25 @@ class Infer:
     reader: Literal["auto", "decord", "dali"] = "auto"
     """What decodes the videos: auto takes DALI on a CUDA machine that has it, and the CPU elsewhere."""
     device: str = "auto"
-    """cpu, cuda or auto."""
+    """cpu, cuda or auto; with --engine ray, --task_gpus decides."""
     allow_truncated: bool = False
     """Take a video that breaks off as far as it goes."""
     resume: bool = False
     """Leave out games whose results are in OUT already: for going on with the same run and settings."""
     shard: str = "1/1"
     """Do only this part of the games, such as 2/8: for job arrays, one part a job."""
+    engine: Literal["here", "ray"] = "here"
+    """Who does the work: this process, one video after another, or a Ray cluster, one task a video."""
+    ray_address: str | None = None
+    """Address of a running Ray cluster, or auto for this machine's; without it one is started for the run."""
+    task_cpus: int = 1
+    """CPU cores a task on Ray."""
+    task_gpus: float = 0.0
+    """GPUs a task on Ray: 1, or 0.5 for two tasks on one; 0 computes on the CPU."""
+    cache: Path | None = None
+    """Folder for copies of videos from stores; ~/.cache/e2espot/videos without it."""
+    cache_gb: float = 50.0
+    """What the copies may take together; those used longest ago go first."""
     flip: bool = False
     """Look at the mirror image as well and average the scores: better by a little, and twice the time."""
     cuda_graphs: bool = False
@@ -57,81 +72,34 @@ class Infer:
 
 
 def main() -> None:
-    """Plan all outputs before any work, then spot one game after another."""
+    """Plan all outputs before any work, then write one game after another as it is done."""
     told = tyro.cli(Infer)
-    games = _left_to_do(told, shard_of(_plan(told), told.shard))
-    if not games:
-        return
+    _check(told)
+    from e2espot.season.results import left_to_do
+    from e2espot.season.shards import shard_of
 
-    import torch
-
-    from e2espot.models import load_spotter
-    from e2espot.precision import keep_freed_memory
-
-    keep_freed_memory()
-    device = ("cuda" if torch.cuda.is_available() else "cpu") if told.device == "auto" else told.device
-    spotters = [load_spotter(run, device) for run in (told.run, *told.ensemble)]
-    spotter = spotters[0]
-    if spotter.spec.height > 224 and told.resolution == "224p" and any(source.is_dir() for source in told.sources):
-        print(f"note: this run sees {spotter.spec.height} lines; the games' 720p files are read with --resolution 720p")
-    failed: list[VideoError] = []
-    for name, game in games.items():
-        try:
-            _write_game(told, spotters, name, game)
-        except VideoError as error:  # one bad file takes one game
-            failed.append(error)
-            if len(games) > 1:
-                sys.stderr.write(f"{name}: left out: {error}\n")
-    if len(games) == 1 and failed:
-        raise failed[0]
-    if failed:
-        raise VideoError(f"{len(failed)} of {len(games)} games have no results: {'; '.join(map(str, failed))}")
+    planned = shard_of(_plan(told), told.shard)
+    games = left_to_do(planned, told.out, save_scores=told.save_scores, resume=told.resume)
+    if told.resume:
+        print(f"{len(planned) - len(games)} of {len(planned)} games have results in {told.out} already; left out")
+    if games:
+        _spot(told, games)
 
 
-def _left_to_do(told: Infer, games: dict[str, Game]) -> dict[str, Game]:
-    """The games to spot: with --resume, those without results."""
-    from e2espot.formats.atomic import sweep
-
-    for name in games:
-        sweep(told.out / name)
-    if not told.resume:
-        return games
-    left = {name: game for name, game in games.items() if not all(file.is_file() for file in _results(told, game))}
-    print(f"{len(games) - len(left)} of {len(games)} games have results in {told.out} already; left out")
-    return left
-
-
-def _results(told: Infer, game: Game) -> list[Path]:
-    """Files a game leaves, the predictions last."""
-    halves = [f"_{video.half}" if len(game.videos) > 1 else "" for video in game.videos]
-    names = [f"scores{half}.npz" for half in halves] if told.save_scores else []
-    return [told.out / game.name / name for name in (*names, "results_spotting.json")]
-
-
-def _write_game(told: Infer, spotters: list[Spotter], name: str, game: Game) -> None:
-    from e2espot.formats.soccernet import write_predictions
-
-    events, fps = _spot_game(told, spotters, name, game), spotters[0].grid_fps
-    target = told.out / name / "results_spotting.json"
-    write_predictions(target, url_local=name, events=events, fps=fps)
-    _print_table(name, events, fps, told.table)
-    print(f"{len(events)} events -> {target}")
+def _check(told: Infer) -> None:
+    if told.task_cpus < 1 or not 0 <= told.task_gpus < 1000:
+        raise ConfigurationError(
+            f"--task_cpus {told.task_cpus} --task_gpus {told.task_gpus}: give at least 1 CPU, and 0 GPUs or more"
+        )
+    if not 0 < told.cache_gb < 1e9:
+        raise ConfigurationError(f"--cache_gb is {told.cache_gb}; give a number of gigabytes above 0")
 
 
 def _plan(told: Infer) -> dict[str, Game]:
     """Output name -> what to read, refusing two outputs of one name."""
-    from e2espot.games import Game, Video, find_games
-
     games: dict[str, Game] = {}
     for source in told.sources:
-        if source.is_dir():
-            found = find_games(source, split=told.split, resolution=told.resolution)
-            if not found:
-                raise ConfigurationError(f"{source}: no games with {told.resolution} video in split {told.split!r}")
-        else:
-            video = Video(game=source.stem, half=1, path=source)
-            found = [Game(name=source.stem, folder=source.parent, videos=(video,), labels_path=None)]
-        for game in found:
+        for game in _games_of(told, source):
             if game.name in games:
                 raise ConfigurationError(
                     f"{source}: a second source named {game.name!r} would overwrite the first one's results; "
@@ -141,46 +109,91 @@ def _plan(told: Infer) -> dict[str, Game]:
     return games
 
 
-def _spot_game(told: Infer, spotters: list[Spotter], name: str, game: Game) -> list[Event]:
-    from tqdm import tqdm
+def _games_of(told: Infer, source: str) -> list[Game]:
+    """A dataset's games, or a loose video as a game of its own."""
+    from e2espot.games import Game, Video, find_games
+    from e2espot.stores import games_in_store, is_url, name_of
 
-    from e2espot.calibration import apply_calibration, read_calibration
-    from e2espot.formats.scores import write_scores
-    from e2espot.inference import InferenceOptions, average_scores, spot_video
-
-    calibration = read_calibration(told.run)
-    events: list[Event] = []
-    for video in game.videos:
-        found: list[Scores] = []
-        with tqdm(desc=f"{name} ({video.path.name})", unit="frame", disable=None) as bar:
-
-            def show(done: int, total: int, bar: object = bar, found: list[Scores] = found) -> None:
-                assert isinstance(bar, tqdm)
-                bar.total = total * len(spotters)
-                bar.update(done + total * len(found) - bar.n)
-
-            options = InferenceOptions(
-                reader=told.reader,
-                flip=told.flip,
-                allow_truncated=told.allow_truncated,
-                cuda_graphs=told.cuda_graphs,
-            )
-            for spotter in spotters:
-                found.append(spot_video(spotter, video.path, options, progress=show))
-        scores = average_scores(found)
-        events += apply_calibration(calibration, scores, half=video.half)
-        if told.save_scores:
-            half = f"_{video.half}" if len(game.videos) > 1 else ""
-            write_scores(told.out / name / f"scores{half}.npz", scores)
-    return events
+    if is_url(source):
+        found = games_in_store(source, split=told.split, resolution=told.resolution)
+        video = Video(game=name_of(source), half=1, path=Path(name_of(source)), url=source) if found is None else None
+    else:
+        path = Path(source)
+        found = find_games(path, split=told.split, resolution=told.resolution) if path.is_dir() else None
+        video = Video(game=path.stem, half=1, path=path)
+    if found is None:
+        assert video is not None
+        return [Game(name=video.game, folder=video.path.parent, videos=(video,), labels_path=None)]
+    if not found:
+        raise ConfigurationError(f"{source}: no games with {told.resolution} video in split {told.split!r}")
+    return found
 
 
-def _print_table(name: str, events: list[Event], fps: object, rows: int) -> None:
-    from fractions import Fraction
+def _spot(told: Infer, games: dict[str, Game]) -> None:
+    from e2espot.season.jobs import Failed
+    from e2espot.season.results import Season
 
+    job = _job(told)
+    fps, height = job.spotters[0].grid_fps, job.spotters[0].spec.height
+    season = Season(games=games, out=told.out, fps=fps)
+    if height > 224 and any(video.path.stem.endswith("224p") for video in season.videos):
+        print(f"note: this run sees {height} lines; the games' 720p files are read with --resolution 720p")
+    failed: dict[str, VideoError] = {}
+    for found in _engine(told, job, season):
+        if not isinstance(found, Failed):
+            written = season.take(found)
+            if written is not None:
+                path, events = written
+                _print_table(found.video.game, events, fps, told.table)
+                print(f"{len(events)} events -> {path}", flush=True)
+        elif found.video.game not in failed:
+            failed[found.video.game] = found.error
+            if len(games) > 1:
+                sys.stderr.write(f"{found.video.game}: left out: {found.error}\n")
+    if len(games) == 1 and failed:
+        raise next(iter(failed.values()))
+    if failed:
+        raise VideoError(f"{len(failed)} of {len(games)} games have no results: {'; '.join(map(str, failed.values()))}")
+
+
+def _engine(told: Infer, job: Job, season: Season) -> Iterator[Found | Failed]:
+    if told.engine == "here":
+        from e2espot.season.here import spot_here
+
+        return spot_here(job, season.videos)
+    from e2espot.season.on_ray import Cluster, spot_on_ray
+
+    cluster = Cluster(address=told.ray_address, task_cpus=told.task_cpus, task_gpus=told.task_gpus)
+    return spot_on_ray(job, season.videos, cluster)
+
+
+def _job(told: Infer) -> Job:
+    import torch
+
+    from e2espot.calibration import read_calibration
+    from e2espot.inference import InferenceOptions
+    from e2espot.models import load_spotter
+    from e2espot.precision import keep_freed_memory
+    from e2espot.season.jobs import Job
+    from e2espot.stores import CopyFolder
+    from e2espot.stores.copies import default_folder
+
+    keep_freed_memory()
+    device = ("cuda" if torch.cuda.is_available() else "cpu") if told.device == "auto" else told.device
+    device = "cpu" if told.engine == "ray" else device  # there every task has a device of its own
+    names = {field.name for field in fields(InferenceOptions)}
+    return Job(
+        spotters=tuple(load_spotter(run, device) for run in (told.run, *told.ensemble)),
+        calibration=read_calibration(told.run),
+        options=InferenceOptions(**{name: value for name, value in vars(told).items() if name in names}),
+        copies=CopyFolder(folder=told.cache or default_folder(), limit_bytes=int(told.cache_gb * 1e9)),
+        keep_scores=told.save_scores,
+    )
+
+
+def _print_table(name: str, events: list[Event], fps: Fraction, rows: int) -> None:
     from e2espot.timeline import game_time, position_ms_of_frame
 
-    assert isinstance(fps, Fraction)
     strongest = sorted(events, key=lambda event: -event.confidence)[:rows]
     print(f"\n{name}: the {len(strongest)} strongest of {len(events)} events")
     print(f"{'time':>12}  {'frame':>7}  {'label':<24} confidence")

@@ -1,4 +1,4 @@
-"""Many matches: which of them are whose."""
+"""Which of many games are whose, when several jobs share them."""
 
 from __future__ import annotations
 

@@ -1,0 +1,28 @@
+"""One video after another, in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from tqdm import tqdm
+
+from e2espot.errors import VideoError
+from e2espot.games import Video
+from e2espot.season.jobs import Failed, Found, Job, spot
+
+
+def spot_here(job: Job, videos: Iterable[Video]) -> Iterator[Found | Failed]:
+    """Spot videos in order, with a bar of frames for each."""
+    for video in videos:
+        with tqdm(desc=f"{video.game} ({video.path.name})", unit="frame", disable=None) as bar:
+
+            def show(done: int, total: int, bar: tqdm[Any] = bar) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
+
+            try:
+                found: Found | Failed = spot(job, video, show)
+            except VideoError as error:  # one bad file takes one game
+                found = Failed(video=video, error=error)
+        yield found

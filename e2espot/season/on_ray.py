@@ -1,0 +1,173 @@
+"""One task a video on a Ray cluster, a running one or one of this machine's own.
+
+A worker may die, be killed for its memory or lose its machine: its video is done again by another.
+What was found comes back here to be written, so only the videos must be readable everywhere.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tqdm import tqdm
+
+from e2espot.errors import ConfigurationError, E2ESpotError, VideoError
+from e2espot.games import Video
+from e2espot.season.jobs import Failed, Found, Job, spot
+
+_POLL_S = 0.5
+_OWN_STORE_BYTES = 512 << 20
+"""Room for what travels between processes: the spotters, and the scores of a few videos."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """Where tasks run, and what one of them gets."""
+
+    address: str | None = None
+    """Address of a running cluster, or auto for the one of this machine; without it (and without RAY_ADDRESS) one is
+    started that ends with the run."""
+    task_cpus: int = 1
+    """CPU cores a video."""
+    task_gpus: float = 0.0
+    """GPUs a video; half a one lets two videos share it. 0 computes on the CPU."""
+    retries: int = 3
+    """How often a video is done again whose worker died."""
+
+
+def spot_on_ray(job: Job, videos: Sequence[Video], cluster: Cluster) -> Iterator[Found | Failed]:
+    """Spot videos as their turn comes, whichever ends first; one bar counts the frames of all.
+
+    Raises:
+        ConfigurationError: Ray is not installed, no such cluster, or none of its machines is large enough for a task.
+    """
+    ray = _connected(cluster)
+    try:
+        _check_size(ray, cluster)
+        yield from _spot_all(ray, job, videos, cluster)
+    finally:
+        ray.shutdown()
+
+
+def _connected(cluster: Cluster) -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError:
+        raise ConfigurationError("--engine ray needs Ray; pip install 'e2espot[ray]'") from None
+    address = cluster.address or os.environ.get("RAY_ADDRESS")
+    own = {} if address else {"include_dashboard": False, "object_store_memory": _OWN_STORE_BYTES}
+    try:
+        ray.init(address=address or "local", log_to_driver=False, logging_level="error", **own)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        told = str(error).strip().splitlines()[0]
+        raise ConfigurationError(f"no Ray cluster at {address or 'this machine'} ({told}); see --ray_address") from None
+    return ray
+
+
+def _check_size(ray: Any, cluster: Cluster) -> None:
+    """A task that fits no machine would wait for ever."""
+    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    fits = any(
+        machine.get("CPU", 0) >= cluster.task_cpus and machine.get("GPU", 0) >= cluster.task_gpus
+        for machine in machines
+    )
+    if not fits:
+        largest = "; ".join(
+            f"{machine.get('CPU', 0):g} CPUs and {machine.get('GPU', 0):g} GPUs" for machine in machines
+        )
+        raise ConfigurationError(
+            f"--task_cpus {cluster.task_cpus} --task_gpus {cluster.task_gpus:g}: no machine of the cluster has so much "
+            f"(they have {largest})"
+        )
+
+
+def _spot_all(ray: Any, job: Job, videos: Sequence[Video], cluster: Cluster) -> Iterator[Found | Failed]:
+    tally = ray.remote(num_cpus=0)(Tally).remote()
+    task = ray.remote(_work).options(
+        num_cpus=cluster.task_cpus, num_gpus=cluster.task_gpus, max_retries=cluster.retries, name="spot_video"
+    )
+    sent = ray.put(job)
+    waiting = {
+        task.remote(sent, video, number, tally, cuda=cluster.task_gpus > 0): video
+        for number, video in enumerate(videos)
+    }
+    done = 0
+    with tqdm(desc=_told(done, videos), unit="frame", disable=None) as bar:
+        while waiting:
+            ready, _ = ray.wait(list(waiting), timeout=_POLL_S)
+            _show(ray, tally, bar)
+            for reference in ready:
+                video = waiting.pop(reference)
+                found = _result(ray, reference, video, cluster)
+                done += 1
+                bar.set_description(_told(done, videos))
+                yield found
+
+
+def _told(done: int, videos: Sequence[Video]) -> str:
+    return f"{done} of {len(videos)} videos"
+
+
+def _result(ray: Any, reference: Any, video: Video, cluster: Cluster) -> Found | Failed:
+    try:
+        found: Found = ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, VideoError):
+            return Failed(video=video, error=error.cause)
+        if isinstance(error.cause, E2ESpotError):
+            raise error.cause from None
+        raise
+    except ray.exceptions.RayError as error:
+        what = type(error).__name__
+        return Failed(
+            video=video,
+            error=VideoError(f"{video.url or video.path}: {1 + cluster.retries} workers died over it ({what})"),
+        )
+    return found
+
+
+def _show(ray: Any, tally: Any, bar: tqdm[Any]) -> None:
+    try:
+        done, total = ray.get(tally.read.remote(), timeout=_POLL_S)
+    except ray.exceptions.RayError:  # who counts may have died with its machine; the work goes on
+        return
+    bar.total = total
+    bar.update(done - bar.n)
+
+
+class Tally:
+    """Counts frames where all tasks can reach it."""
+
+    def __init__(self) -> None:
+        self._done: dict[int, tuple[int, int]] = {}
+
+    def note(self, number: int, done: int, total: int) -> None:
+        """A video is so far; one that is begun anew is counted anew."""
+        self._done[number] = (done, total)
+
+    def read(self) -> tuple[int, int]:
+        """Frames done, and frames in all of the videos begun."""
+        return sum(done for done, _ in self._done.values()), sum(total for _, total in self._done.values())
+
+
+def _work(job: Job, video: Video, number: int, tally: Any, *, cuda: bool) -> Found:
+    """What a worker does."""
+    from e2espot.precision import keep_freed_memory
+
+    keep_freed_memory()
+    if cuda:
+        job = replace(job, spotters=tuple(spotter.to("cuda") for spotter in job.spotters))
+    last = 0.0
+
+    def show(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last > _POLL_S or done == total:
+            last = now
+            tally.note.remote(number, done, total)
+
+    return spot(job, video, show)

@@ -1,0 +1,83 @@
+"""The results of many games: what is there already, what is still owed, what is written when a game is whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from e2espot.events import Event
+from e2espot.formats.atomic import sweep
+from e2espot.formats.scores import write_scores
+from e2espot.formats.soccernet import write_predictions
+from e2espot.games import Game, Video
+
+if TYPE_CHECKING:
+    from e2espot.season.jobs import Found
+
+PREDICTIONS = "results_spotting.json"
+
+
+def left_to_do(games: Mapping[str, Game], out: Path, *, save_scores: bool, resume: bool) -> dict[str, Game]:
+    """The games to spot: with ``resume`` those without results. What killed writers left is removed."""
+    for name in games:
+        sweep(out / name)
+    if not resume:
+        return dict(games)
+    return {
+        name: game
+        for name, game in games.items()
+        if not all((out / name / file).is_file() for file in _files(game, save_scores))
+    }
+
+
+def _files(game: Game, save_scores: bool) -> list[str]:
+    """Files a game leaves, the predictions last."""
+    scores = [_scores_file(game, video.half) for video in game.videos] if save_scores else []
+    return [*scores, PREDICTIONS]
+
+
+def _scores_file(game: Game, half: int) -> str:
+    return f"scores_{half}.npz" if len(game.videos) > 1 else "scores.npz"
+
+
+@dataclass(kw_only=True)
+class Season:
+    """Games in work, and where they go."""
+
+    games: Mapping[str, Game]
+    """Name of the results -> game."""
+    out: Path
+    """Folder for the results."""
+    fps: Fraction
+    """Rate of the grid that events are counted on."""
+    _found: dict[str, dict[int, Found]] = field(default_factory=dict)
+
+    @property
+    def videos(self) -> list[Video]:
+        """Every video of every game, in order."""
+        return [video for game in self.games.values() for video in game.videos]
+
+    def take(self, found: Found) -> tuple[Path, list[Event]] | None:
+        """Keep what was found in a video; write its game, and give path and events, when nothing more is owed.
+
+        Raises:
+            E2ESpotError: the folder cannot be written.
+        """
+        name = found.video.game
+        halves = self._found.setdefault(name, {})
+        halves[found.video.half] = found
+        if len(halves) < len(self.games[name].videos):
+            return None
+        return self._write(name, [halves[half] for half in sorted(self._found.pop(name))])
+
+    def _write(self, name: str, halves: list[Found]) -> tuple[Path, list[Event]]:
+        for found in halves:
+            if found.scores is not None:
+                write_scores(self.out / name / _scores_file(self.games[name], found.video.half), found.scores)
+        events = [event for found in halves for event in found.events]
+        path = self.out / name / PREDICTIONS
+        write_predictions(path, url_local=name, events=events, fps=self.fps)
+        return path, events
