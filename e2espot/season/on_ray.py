@@ -7,7 +7,10 @@ What was found comes back here to be written, so only the videos must be readabl
 from __future__ import annotations
 
 import os
+import socket
+import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,6 +22,7 @@ from e2espot.games import Video
 from e2espot.season.jobs import Failed, Found, Job, spot
 
 _POLL_S = 0.5
+_ANSWER_S = 10
 _OWN_STORE_BYTES = 512 << 20
 """Room for what travels between processes: the spotters, and the scores of a few videos."""
 
@@ -59,13 +63,27 @@ def _connected(cluster: Cluster) -> Any:
     except ImportError:
         raise ConfigurationError("--engine ray needs Ray; pip install 'e2espot[ray]'") from None
     address = cluster.address or os.environ.get("RAY_ADDRESS")
-    own = {} if address else {"include_dashboard": False, "object_store_memory": _OWN_STORE_BYTES}
+    if address:
+        _check_reachable(address)
+    own: dict[str, Any] = {} if address else {"include_dashboard": False, "object_store_memory": _OWN_STORE_BYTES}
     try:
         ray.init(address=address or "local", log_to_driver=False, logging_level="error", **own)
     except (ConnectionError, ValueError, RuntimeError) as error:
         told = str(error).strip().splitlines()[0]
         raise ConfigurationError(f"no Ray cluster at {address or 'this machine'} ({told}); see --ray_address") from None
     return ray
+
+
+def _check_reachable(address: str) -> None:
+    """Ray itself tries an address where nobody answers for a quarter of an hour."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if host and port.isdecimal():
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER_S).close()
+        except (OSError, OverflowError, UnicodeError) as error:
+            raise ConfigurationError(
+                f"--ray_address {address}: nobody answers there ({error}); is it running?"
+            ) from None
 
 
 def _check_size(ray: Any, cluster: Cluster) -> None:
@@ -95,21 +113,12 @@ def _spot_all(ray: Any, job: Job, videos: Sequence[Video], cluster: Cluster) -> 
         task.remote(sent, video, number, tally, cuda=cluster.task_gpus > 0): video
         for number, video in enumerate(videos)
     }
-    done = 0
-    with tqdm(desc=_told(done, videos), unit="frame", disable=None) as bar:
+    with _Shown(ray, tally, videos) as shown:
         while waiting:
             ready, _ = ray.wait(list(waiting), timeout=_POLL_S)
-            _show(ray, tally, bar)
             for reference in ready:
-                video = waiting.pop(reference)
-                found = _result(ray, reference, video, cluster)
-                done += 1
-                bar.set_description(_told(done, videos))
-                yield found
-
-
-def _told(done: int, videos: Sequence[Video]) -> str:
-    return f"{done} of {len(videos)} videos"
+                yield _result(ray, reference, waiting.pop(reference), cluster)
+            shown.update(done=len(videos) - len(waiting))
 
 
 def _result(ray: Any, reference: Any, video: Video, cluster: Cluster) -> Found | Failed:
@@ -130,34 +139,62 @@ def _result(ray: Any, reference: Any, video: Video, cluster: Cluster) -> Found |
     return found
 
 
-def _show(ray: Any, tally: Any, bar: tqdm[Any]) -> None:
-    try:
-        done, total = ray.get(tally.read.remote(), timeout=_POLL_S)
-    except ray.exceptions.RayError:  # who counts may have died with its machine; the work goes on
-        return
-    bar.total = total
-    bar.update(done - bar.n)
+class _Shown:
+    """The bar of all frames, and a line for every video that is begun again."""
+
+    def __init__(self, ray: Any, tally: Any, videos: Sequence[Video]) -> None:
+        self._ray, self._tally, self._videos = ray, tally, videos
+        self._bar = tqdm(desc=f"0 of {len(videos)} videos", unit="frame", disable=None)
+        self._begun: dict[int, int] = {}
+
+    def __enter__(self) -> _Shown:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def update(self, done: int) -> None:
+        """Show how far the tasks are; ``done`` videos are finished."""
+        try:
+            frames, total, begun = self._ray.get(self._tally.read.remote(), timeout=_POLL_S)
+        except self._ray.exceptions.RayError:  # who counts may have died with its machine; the work goes on
+            return
+        for number, times in begun.items():
+            if times > max(1, self._begun.get(number, 1)):
+                video = self._videos[number]
+                tqdm.write(f"{video.game} ({video.path.name}): its worker died; begun again", file=sys.stderr)
+        self._begun = begun
+        self._bar.total = total
+        self._bar.update(frames - self._bar.n)
+        self._bar.set_description(f"{done} of {len(self._videos)} videos")
 
 
 class Tally:
     """Counts frames where all tasks can reach it."""
 
     def __init__(self) -> None:
-        self._done: dict[int, tuple[int, int]] = {}
+        self._frames: dict[int, tuple[int, int]] = {}
+        self._begun: Counter[int] = Counter()
+
+    def begin(self, number: int) -> None:
+        """A worker takes up a video, perhaps after another one died over it."""
+        self._begun[number] += 1
 
     def note(self, number: int, done: int, total: int) -> None:
-        """A video is so far; one that is begun anew is counted anew."""
-        self._done[number] = (done, total)
+        """A video is so far."""
+        self._frames[number] = (done, total)
 
-    def read(self) -> tuple[int, int]:
-        """Frames done, and frames in all of the videos begun."""
-        return sum(done for done, _ in self._done.values()), sum(total for _, total in self._done.values())
+    def read(self) -> tuple[int, int, dict[int, int]]:
+        """Frames done, frames in all of the videos begun, and how often each was begun."""
+        done, total = (sum(column) for column in zip((0, 0), *self._frames.values(), strict=True))
+        return done, total, dict(self._begun)
 
 
 def _work(job: Job, video: Video, number: int, tally: Any, *, cuda: bool) -> Found:
     """What a worker does."""
     from e2espot.precision import keep_freed_memory
 
+    tally.begin.remote(number)
     keep_freed_memory()
     if cuda:
         job = replace(job, spotters=tuple(spotter.to("cuda") for spotter in job.spotters))

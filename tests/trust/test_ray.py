@@ -1,0 +1,125 @@
+"""A season on Ray ends as one process would end it, whoever dies on the way."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sizes import sized, tell
+from toy import write_game
+
+from e2espot.models.spotter import Spotter, SpotterSpec, save_spotter
+
+TOOL = Path(__file__).parents[2] / "tools" / "infer.py"
+ray = pytest.importorskip("ray", reason="Ray is not installed; pip install 'e2espot[ray]'")
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+GAMES = sized(8, 24)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    spec = SpotterSpec(
+        feature_arch="small_gsm", temporal_arch="gru", classes=("PASS",), clip_len=16, fps="12.5", width=96, height=64
+    )
+    file = tmp_path_factory.mktemp("run") / "run.safetensors"
+    save_spotter(file, Spotter(spec).state_dict(), spec)
+    return file
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("data")
+    for number in range(GAMES):
+        write_game(root / "toy" / f"{number:02d}", number, num_frames=200)
+    return root
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A cluster of two workers."""
+    from ray.cluster_utils import Cluster
+
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    cluster = Cluster(
+        initialize_head=True,
+        head_node_args={"num_cpus": 2, "include_dashboard": False, "object_store_memory": 200 << 20},
+    )
+    yield cluster.address
+    cluster.shutdown()
+
+
+def start(weights: Path, sources: list[Path], out: Path, *more: str) -> subprocess.Popen[str]:
+    arguments = [TOOL, weights, *sources, "-o", out, "--device", "cpu", "--save_scores", *more]
+    return subprocess.Popen(
+        [sys.executable, *map(str, arguments)], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+
+def results(out: Path) -> dict[str, bytes]:
+    return {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+
+def at_work() -> list[int]:
+    """Processes that spot a video at this moment."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            try:
+                if (entry / "cmdline").read_bytes().startswith(b"ray::spot_video"):
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+    return found
+
+
+def test_a_killed_worker_costs_nothing(weights: Path, data: Path, address: str, tmp_path: Path) -> None:
+    alone = start(weights, [data], tmp_path / "alone")
+    assert alone.communicate()[0] and alone.returncode == 0
+    expected = results(tmp_path / "alone")
+    assert len(expected) == 2 * GAMES
+
+    tool = start(weights, [data], tmp_path / "ray", "--engine", "ray", "--ray_address", address)
+    while tool.poll() is None:
+        if len(list((tmp_path / "ray").rglob("results_spotting.json"))) >= GAMES // 2 and (busy := at_work()):
+            os.kill(busy[0], signal.SIGKILL)
+            break
+        time.sleep(0.02)
+    else:
+        pytest.fail(f"it ended before it was half-way: {tool.communicate()[0]}")
+    told = tool.communicate()[0]
+    assert tool.returncode == 0, told
+    assert len(re.findall(r"its worker died; begun again", told)) == 1, told
+    assert results(tmp_path / "ray") == expected
+    tell(f"ray: {GAMES} videos, 1 worker of 2 killed half-way, 0 lost, 0 different")
+
+
+def test_what_is_done_is_left_out_and_a_bad_video_takes_its_own_game(
+    weights: Path, data: Path, address: str, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.mp4"
+    bad.write_bytes(b"no video")
+    good = data / "toy" / "00" / "224p.mp4"
+    tool = start(weights, [bad, good], tmp_path / "out", "--engine", "ray", "--ray_address", address)
+    told = tool.communicate()[0]
+    assert tool.returncode == 2, told
+    assert told.splitlines()[-1].startswith("error: 1 of 2 games have no results: "), told
+    assert sorted(results(tmp_path / "out")) == ["224p/results_spotting.json", "224p/scores.npz"]
+    tool = start(weights, [good], tmp_path / "out", "--engine", "ray", "--resume")
+    assert "1 of 1 games have results" in tool.communicate()[0]
+
+
+@pytest.mark.parametrize("more", [("--ray_address", "127.0.0.1:1"), ("--task_cpus", "5000")])
+def test_a_cluster_that_will_not_do(
+    more: tuple[str, str], weights: Path, data: Path, address: str, tmp_path: Path
+) -> None:
+    arguments = more if more[0] == "--ray_address" else (*more, "--ray_address", address)
+    tool = start(weights, [data], tmp_path / "out", "--engine", "ray", *arguments)
+    told = tool.communicate()[0]
+    assert tool.returncode == 2, told
+    assert more[0] in told.splitlines()[-1]
+    assert not (tmp_path / "out").exists()
