@@ -7,8 +7,10 @@ What was found comes back here to be written, so only the videos must be readabl
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -50,6 +52,9 @@ def spot_on_ray(job: Job, videos: Sequence[Video], cluster: Cluster) -> Iterator
     """
     ray = _connected(cluster)
     try:
+        # Ray answers SIGTERM, a scheduler's polite end, with a stack and an abort that leaves its processes behind.
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         _check_size(ray, cluster)
         yield from _spot_all(ray, job, videos, cluster)
     finally:

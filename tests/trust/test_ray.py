@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sizes import sized, tell
+from sizes import LONG, sized, tell
 from toy import write_game
 
 from e2espot.models.spotter import Spotter, SpotterSpec, save_spotter
@@ -123,3 +123,23 @@ def test_a_cluster_that_will_not_do(
     assert tool.returncode == 2, told
     assert more[0] in told.splitlines()[-1]
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(not LONG, reason="takes half a minute; make trust runs it")
+@pytest.mark.parametrize(("end", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_its_own_cluster_ends_with_it(
+    end: signal.Signals, code: int, weights: Path, data: Path, tmp_path: Path
+) -> None:
+    tool = start(weights, [data], tmp_path / "out", "--engine", "ray")
+    while tool.poll() is None and not list((tmp_path / "out").rglob("results_spotting.json")):
+        time.sleep(0.05)
+    tool.send_signal(end)
+    tool.communicate()
+    assert tool.returncode == code
+    deadline = time.monotonic() + 60
+    while at_work() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not at_work()
+    again = start(weights, [data], tmp_path / "out", "--engine", "ray", "--resume")
+    assert " games have results in " in again.communicate()[0]
+    assert len(results(tmp_path / "out")) == 2 * GAMES
