@@ -1,4 +1,4 @@
-"""A match small enough to train on within a test."""
+"""A match small enough to train on within a test, and a spotter small enough to run."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -9,6 +9,17 @@ import numpy as np
 
 from e2espot.events import Event
 from e2espot.formats.soccernet import write_labels
+from e2espot.models.spotter import Spotter, SpotterSpec, save_spotter
+
+TOY_SPEC = SpotterSpec(
+    feature_arch="small_gsm", temporal_arch="gru", classes=("PASS",), clip_len=16, fps="12.5", width=96, height=64
+)
+
+
+def write_spotter(file: Path, spec: SpotterSpec = TOY_SPEC) -> Path:
+    """An untrained spotter for the toy's pictures."""
+    save_spotter(file, Spotter(spec).state_dict(), spec)
+    return file
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,10 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from toy import write_game
+from toy import write_game, write_spotter
 
 from e2espot.command import run_command
-from e2espot.models.spotter import Spotter, SpotterSpec, save_spotter
 
 _SPEC = importlib.util.spec_from_file_location("infer_tool", Path(__file__).parents[2] / "tools" / "infer.py")
 TOOL = importlib.util.module_from_spec(_SPEC)
@@ -18,12 +17,7 @@ _SPEC.loader.exec_module(TOOL)
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    spec = SpotterSpec(
-        feature_arch="small_gsm", temporal_arch="gru", classes=("PASS",), clip_len=16, fps="12.5", width=96, height=64
-    )
-    file = tmp_path_factory.mktemp("run") / "run.safetensors"
-    save_spotter(file, Spotter(spec).state_dict(), spec)
-    return file
+    return write_spotter(tmp_path_factory.mktemp("run") / "run.safetensors")
 
 
 @pytest.fixture

@@ -3,15 +3,15 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
-from toy import write_game
+from toy import TOY_SPEC, write_game, write_spotter
 
 from e2espot.clips.loader import load_clips
-from e2espot.models.spotter import Spotter, SpotterSpec, save_spotter
 from e2espot.training import checkpoints
 from e2espot.training.fit import _save, _step, fit
 from e2espot.training.recipe import Recipe, merge, read_recipe
@@ -63,11 +63,8 @@ def test_an_ensemble_of_a_run_and_itself_is_the_run(run: Path, data: Path, tmp_p
 
 
 def test_an_ensemble_of_other_classes_is_refused(run: Path, data: Path, tmp_path: Path) -> None:
-    spec = SpotterSpec(
-        feature_arch="small_gsm", temporal_arch="gru", classes=("GOAL",), clip_len=16, fps="12.5", width=96, height=64
-    )
-    save_spotter(tmp_path / "other.safetensors", Spotter(spec).state_dict(), spec)
-    told = ["-s", "test", "-o", tmp_path / "out", "--ensemble", tmp_path / "other.safetensors"]
+    other = write_spotter(tmp_path / "other.safetensors", replace(TOY_SPEC, classes=("GOAL",)))
+    told = ["-s", "test", "-o", tmp_path / "out", "--ensemble", other]
     done = tool("infer", run, data, *told)
     assert done.returncode == 2
     assert "same classes and rate" in done.stderr.splitlines()[-1]

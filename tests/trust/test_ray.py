@@ -11,9 +11,7 @@ from pathlib import Path
 
 import pytest
 from sizes import LONG, sized, tell
-from toy import write_game
-
-from e2espot.models.spotter import Spotter, SpotterSpec, save_spotter
+from toy import write_game, write_spotter
 
 TOOL = Path(__file__).parents[2] / "tools" / "infer.py"
 ray = pytest.importorskip("ray", reason="Ray is not installed; pip install 'e2espot[ray]'")
@@ -23,12 +21,7 @@ GAMES = sized(8, 24)
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    spec = SpotterSpec(
-        feature_arch="small_gsm", temporal_arch="gru", classes=("PASS",), clip_len=16, fps="12.5", width=96, height=64
-    )
-    file = tmp_path_factory.mktemp("run") / "run.safetensors"
-    save_spotter(file, Spotter(spec).state_dict(), spec)
-    return file
+    return write_spotter(tmp_path_factory.mktemp("run") / "run.safetensors")
 
 
 @pytest.fixture(scope="module")
