@@ -8,6 +8,7 @@ Shapes: B clips, T frames, C channels, H height, W width, K classes with backgro
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,10 +41,14 @@ class Lesson:
     """Frames since the event; NaN where there is none."""
     side_BT: Tensor
     """0 for left, 1 for right; NaN where unknown."""
-    partner_B: Tensor
-    """Clip that each clip is blended with, itself without mixup."""
     share_B: Tensor
-    """Share of the clip itself in the blend."""
+    """Share of the clip itself in the blend; the rest is its partner's, which without mixup is nothing."""
+    other_targets_BT: Tensor
+    """Its partner's classes."""
+    other_offset_BT: Tensor
+    """Its partner's offsets."""
+    other_side_BT: Tensor
+    """Its partner's sides."""
 
 
 def lesson_of(run: Run, batch: ClipBatch | ReadyBatch, own: slice) -> Lesson:
@@ -53,7 +58,6 @@ def lesson_of(run: Run, batch: ClipBatch | ReadyBatch, own: slice) -> Lesson:
     if recipe.crop_side:
         frames_BTCHW, ball_BT2 = _cropped(run, clips)
         clips = dataclasses.replace(clips, frames_BTCHW=frames_BTCHW, ball_BT2=ball_BT2)
-    count = len(clips.indexes)
     offset_BT, side_BT, joint_B = _more_targets(run, clips)
     lesson = Lesson(
         frames_BTCHW=clips.frames_BTCHW,
@@ -63,17 +67,20 @@ def lesson_of(run: Run, batch: ClipBatch | ReadyBatch, own: slice) -> Lesson:
         joint_B=joint_B,
         offset_BT=offset_BT,
         side_BT=side_BT,
-        partner_B=torch.arange(count, device=run.device),
-        share_B=torch.ones(count, device=run.device),
+        share_B=torch.ones(len(clips.indexes), device=run.device),
+        other_targets_BT=clips.targets_BT,
+        other_offset_BT=offset_BT,
+        other_side_BT=side_BT,
     )
-    rng = np.random.default_rng((recipe.seed, batch.epoch, clips.indexes[0], 2))
+    together = run.ranks.indexes(clips.indexes)
+    rng = np.random.default_rng((recipe.seed, batch.epoch, together[0], 2))
     if recipe.shuffle_frames:
         lesson = _shuffled(lesson, torch.from_numpy(rng.permutation(clips.targets_BT.shape[1])))
-    return _mixed(lesson, rng) if recipe.mixup else lesson
+    return _mixed(run, lesson, batch.epoch, together, rng) if recipe.mixup else lesson
 
 
 def _more_targets(run: Run, clips: ReadyBatch) -> tuple[Tensor, Tensor, Tensor]:
-    offsets, sides, joint = [], [], []
+    offsets, sides = [], []
     changes = run.changes(clips.epoch, clips.indexes)
     for index, change in zip(clips.indexes, changes, strict=True):
         clip = run.dataset.sampler.clip(clips.epoch, index)
@@ -81,9 +88,13 @@ def _more_targets(run: Run, clips: ReadyBatch) -> tuple[Tensor, Tensor, Tensor]:
         reach = run.recipe.reach
         offsets.append(event_offsets(clip, video.labelled, reach=reach))
         sides.append(event_sides(clip, video.labelled, reach=reach, flip=change.flip))
-        joint.append(video.joint)
     offset_BT, side_BT = (torch.from_numpy(np.stack(rows)).to(run.device) for rows in (offsets, sides))
-    return offset_BT, side_BT, torch.tensor(joint, device=run.device)
+    return offset_BT, side_BT, torch.tensor(_joint(run, clips.epoch, clips.indexes), device=run.device)
+
+
+def _joint(run: Run, epoch: int, indexes: Iterable[int]) -> list[bool]:
+    """Which clips are of the second data set."""
+    return [run.dataset.videos[run.dataset.sampler.clip(epoch, index).video].joint for index in indexes]
 
 
 def _cropped(run: Run, clips: ReadyBatch) -> tuple[Tensor, Tensor]:
@@ -104,49 +115,63 @@ def _cropped(run: Run, clips: ReadyBatch) -> tuple[Tensor, Tensor]:
 
 
 def _shuffled(lesson: Lesson, order: Tensor) -> Lesson:
-    names = ("frames_BTCHW", "targets_BT", "valid_BT", "ball_BT2", "offset_BT", "side_BT")
+    names = [field.name for field in dataclasses.fields(lesson) if "_BT" in field.name]
     return dataclasses.replace(lesson, **{name: getattr(lesson, name)[:, order] for name in names})
 
 
-def _mixed(lesson: Lesson, rng: np.random.Generator) -> Lesson:
-    """Blend each clip with the next one of its data set (Zhang et al., "mixup", ICLR 2018)."""
-    frames_BTCHW, device = lesson.frames_BTCHW, lesson.frames_BTCHW.device
-    share_B = torch.tensor(rng.beta(0.2, 0.2, len(frames_BTCHW)), dtype=torch.float32, device=device)
-    partner_B = lesson.partner_B.clone()
-    for joint in (False, True):
-        rows = torch.nonzero(lesson.joint_B == joint).flatten()
-        partner_B[rows] = rows.roll(1)
-    pixels = share_B.to(frames_BTCHW.dtype)[:, None, None, None, None]
+def partners(joint_G: Sequence[bool]) -> np.ndarray:
+    """Slot of the clip that each clip of a batch is blended with: the one before it in its data set, in a ring."""
+    joint, partner_G = np.asarray(joint_G, dtype=bool), np.arange(len(joint_G))
+    for rows in (np.flatnonzero(~joint), np.flatnonzero(joint)):
+        partner_G[rows] = np.roll(rows, 1)
+    return partner_G
+
+
+def _mixed(run: Run, lesson: Lesson, epoch: int, together: range, rng: np.random.Generator) -> Lesson:
+    """Blend each clip with its partner (Zhang et al., "mixup", ICLR 2018), whichever process holds that.
+
+    Partners and shares are drawn over the clips of all processes, so they do not depend on how many there are.
+    """
+    partner_G, share_G = partners(_joint(run, epoch, together)), rng.beta(0.2, 0.2, len(together))
+    own = run.ranks.slots(len(together))
+    share_B = torch.tensor(share_G[list(own)], dtype=torch.float32, device=run.device)
+
+    def of_partner(own_B: Tensor) -> Tensor:
+        return run.ranks.fetch(own_B, partner_G)
+
+    pixels = share_B.to(lesson.frames_BTCHW.dtype)[:, None, None, None, None]
+    # Moved as they lie in memory, channels last, and so that they come to lie like that again.
+    other_BTCHW = of_partner(lesson.frames_BTCHW.movedim(2, -1)).movedim(-1, 2)
     return dataclasses.replace(
         lesson,
-        frames_BTCHW=pixels * frames_BTCHW + (1 - pixels) * frames_BTCHW[partner_B],
-        valid_BT=lesson.valid_BT & lesson.valid_BT[partner_B],
+        frames_BTCHW=pixels * lesson.frames_BTCHW + (1 - pixels) * other_BTCHW,
+        valid_BT=lesson.valid_BT & of_partner(lesson.valid_BT),
         ball_BT2=torch.full_like(lesson.ball_BT2, float("nan")),
-        partner_B=partner_B,
         share_B=share_B,
+        other_targets_BT=of_partner(lesson.targets_BT),
+        other_offset_BT=of_partner(lesson.offset_BT),
+        other_side_BT=of_partner(lesson.side_BT),
     )
 
 
-def loss_of(run: Run, batch: ClipBatch | ReadyBatch, own: slice) -> Tensor:
+def loss_of(run: Run, batch: ClipBatch | ReadyBatch, clips: slice) -> Tensor:
     """Weighted sum of what every head of the spotter has to answer for."""
     recipe = run.recipe
     with torch.autocast(run.device.type, dtype=run.dtype, enabled=run.dtype != torch.float32):
-        lesson = lesson_of(run, batch, own)
+        lesson = lesson_of(run, batch, clips)
         seen = run.spotter.features(lesson.frames_BTCHW)
     told = run.spotter.tell(seen.features_BTD)
     loss = _class_loss(run, lesson, told.logits_BTK, joint=False)
     if told.joint_BTK is not None:
         loss = loss + _class_loss(run, lesson, told.joint_BTK, joint=True)
-    for rows_B, weight_B in ((slice(None), lesson.share_B), (lesson.partner_B, 1 - lesson.share_B)):
+    own = (lesson.offset_BT, lesson.side_BT, lesson.share_B)
+    other = (lesson.other_offset_BT, lesson.other_side_BT, 1 - lesson.share_B)
+    for offset_BT, side_BT, weight_B in (own, other) if recipe.mixup else (own,):
         if told.offset_BT is not None:
-            wanted = offset_loss(told.offset_BT, lesson.offset_BT[rows_B], weight_B, run.ranks.share)
+            wanted = offset_loss(told.offset_BT, offset_BT, weight_B, run.ranks.share)
             loss = loss + recipe.displacement_weight * wanted
         if told.team_BT is not None:
-            loss = loss + recipe.team_weight * team_loss(
-                told.team_BT, lesson.side_BT[rows_B], weight_B, run.ranks.share
-            )
-        if not recipe.mixup:
-            break
+            loss = loss + recipe.team_weight * team_loss(told.team_BT, side_BT, weight_B, run.ranks.share)
     if seen.heat_BTHW is not None and recipe.ball_weight:
         loss = loss + recipe.ball_weight * ball_loss(seen.heat_BTHW, lesson.ball_BT2, run.ranks.share)
     return loss
@@ -157,11 +182,11 @@ def _class_loss(run: Run, lesson: Lesson, logits_BTK: Tensor, *, joint: bool) ->
     rows = torch.nonzero(lesson.joint_B == joint).flatten()
     weights_K = run.joint_weights if joint else run.class_weights
 
-    def one_hot(clips: Tensor) -> Tensor:
-        return functional.one_hot(lesson.targets_BT[clips], len(weights_K)).float()
+    def one_hot(targets_BT: Tensor) -> Tensor:
+        return functional.one_hot(targets_BT[rows], len(weights_K)).float()
 
     share_B11 = lesson.share_B[rows, None, None]
-    soft_BTK = share_B11 * one_hot(rows) + (1 - share_B11) * one_hot(lesson.partner_B[rows])
+    soft_BTK = share_B11 * one_hot(lesson.targets_BT) + (1 - share_B11) * one_hot(lesson.other_targets_BT)
     valid_BT, gamma = lesson.valid_BT[rows], run.recipe.focal_gamma
     loss = spotting_loss(logits_BTK[rows], soft_BTK, valid_BT, weights_K, gamma, run.ranks.share)
     return loss * run.ranks.share(rows.new_tensor(len(rows), dtype=torch.float32), 0) / len(lesson.joint_B)

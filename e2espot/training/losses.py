@@ -41,7 +41,7 @@ def spotting_loss(
     log_BTK = logits_BTK.float().log_softmax(-1)
     weighted_BTK = soft_targets_BTK * weights_K.to(log_BTK.device) * valid_BT[..., None]
     missed_BTK = (1 - log_BTK.exp()).clamp_min(0) ** focal_gamma if focal_gamma else 1.0
-    return -(weighted_BTK * missed_BTK * log_BTK).sum() / share(weighted_BTK.sum(), 1e-6)
+    return -(weighted_BTK * missed_BTK * log_BTK).sum() / share(weighted_BTK.sum(dtype=torch.float64), 1e-6)
 
 
 def class_weights(counts: Sequence[int], fg_weight: float, balance: float) -> Tensor:

@@ -8,10 +8,11 @@ the whole batch, so all ranks hold the weights that one process would. One proce
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -50,6 +51,28 @@ class Ranks:
             )
         return range(self.rank, batch_size, self.count)
 
+    def indexes(self, own: Sequence[int]) -> range:
+        """Indexes of all processes' clips in the (part of a) batch of which ``own`` are this one's."""
+        first = own[0] - self.rank
+        return range(first, first + self.count * len(own))
+
+    def fetch(self, own_B: Tensor, source_G: np.ndarray) -> Tensor:
+        """What lies in slot ``source_G[s]``, for each own slot ``s`` of a batch; all must ask together.
+
+        Each process sends and receives no more than it holds, however many there are.
+
+        Args:
+            own_B: What lies in this process's slots.
+            source_G: A permutation of all slots, the same on all processes.
+        """
+        if self.count == 1:
+            return own_B[torch.from_numpy(source_G).to(own_B.device)]
+        route = route_of(source_G, self.rank, self.count)
+        sent = _bytes(own_B[torch.from_numpy(route.sent).to(own_B.device)])
+        came = torch.empty_like(sent)
+        dist.all_to_all_single(came, sent, route.num_from.tolist(), route.num_to.tolist())
+        return came[torch.from_numpy(route.order).to(own_B.device)].view(own_B.dtype).view(own_B.shape)
+
     def average(self, tensors: Iterable[Tensor]) -> None:
         """Replace each tensor by its mean over all processes."""
         if self.count > 1:
@@ -61,7 +84,7 @@ class Ranks:
         """Total over all processes, at least ``least``, divided by their number: see ``losses.Share``."""
         if self.count == 1:
             return total.clamp_min(least)
-        total = total.detach().to(torch.float32, copy=True)
+        total = total.detach().to(torch.float64, copy=True)
         dist.all_reduce(total)
         return total.clamp_min(least) / self.count
 
@@ -83,6 +106,38 @@ class Ranks:
         """Go on when all have come here."""
         if self.count > 1:
             dist.barrier()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Route:
+    """How the slots of a batch change places, as one process sees it."""
+
+    sent: np.ndarray
+    """Own rows to send, those for rank 0 first."""
+    num_to: np.ndarray
+    """How many of them each rank gets."""
+    num_from: np.ndarray
+    """How many rows each rank sends here; they come in this order."""
+    order: np.ndarray
+    """Which of the rows that come belongs in each own slot."""
+
+
+def route_of(source_G: np.ndarray, rank: int, count: int) -> Route:
+    """Route of a permutation of all slots among ``count`` processes; see :meth:`Ranks.fetch`."""
+    slot_RB = source_G.reshape(-1, count).T  # what each process wants, in the order of its own slots
+    asked_RB = slot_RB % count == rank
+    holder_B = slot_RB[rank] % count
+    return Route(
+        sent=slot_RB[asked_RB] // count,
+        num_to=asked_RB.sum(1),
+        num_from=np.bincount(holder_B, minlength=count),
+        order=np.argsort(np.argsort(holder_B, kind="stable")),
+    )
+
+
+def _bytes(rows: Tensor) -> Tensor:
+    """One row of bytes each: gloo does not know every kind of number."""
+    return rows.contiguous().flatten(1).view(torch.uint8)
 
 
 def join_ranks(device_type: str) -> Ranks:

@@ -7,13 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from toy import write_game
 
 from e2espot.clips.loader import load_clips
 from e2espot.clips.sampler import ClipSpec, LabelledVideo
 from e2espot.clips.targets import event_offsets, event_sides, frame_targets
 from e2espot.errors import ConfigurationError
-from e2espot.training.lesson import lesson_of, loss_of
+from e2espot.training.lesson import lesson_of, loss_of, partners
 from e2espot.training.losses import class_weights, offset_loss, spotting_loss, team_loss
 from e2espot.training.recipe import Recipe, merge, read_recipe
 from e2espot.training.run import Run, setup
@@ -115,7 +117,8 @@ def test_two_data_sets_learn_their_own_outputs_only(data: Path, tmp_path: Path) 
     batch = next(load_clips(run.dataset, epoch=0, batch_size=8, num_workers=0))
     lesson = lesson_of(run, batch, slice(0, 8))
     assert 0 < int(lesson.joint_B.sum()) < 8
-    assert torch.equal(lesson.joint_B[lesson.partner_B], lesson.joint_B), "blended across data sets"
+    for joint, classes in ((False, {0, 1, 2}), (True, {0, 2})):
+        assert set(lesson.other_targets_BT[lesson.joint_B == joint].unique().tolist()) <= classes
     assert set(lesson.targets_BT[lesson.joint_B].unique().tolist()) <= {0, 2}
     loss_of(run, batch, slice(0, 8)).backward()
     assert run.spotter.joint is not None
@@ -124,6 +127,15 @@ def test_two_data_sets_learn_their_own_outputs_only(data: Path, tmp_path: Path) 
     run.spotter.zero_grad()
     loss_of(run, batch, slice(only_first[0], only_first[0] + 1)).backward()
     assert run.spotter.joint[1].weight.grad.abs().sum() == 0
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=20))
+def test_partners_are_others_of_the_same_data_set(joint: list[bool]) -> None:
+    partner_G = partners(joint)
+    assert sorted(partner_G) == list(range(len(joint)))
+    assert [joint[partner] for partner in partner_G] == joint
+    for slot, partner in enumerate(partner_G):
+        assert partner != slot or joint.count(joint[slot]) == 1
 
 
 def test_a_second_data_set_needs_both_folder_and_classes(data: Path, tmp_path: Path) -> None:

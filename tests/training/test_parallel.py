@@ -5,7 +5,9 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from random import Random
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from toy import write_game
 
 from e2espot.errors import ConfigurationError
-from e2espot.training.parallel import Ranks, join_ranks
+from e2espot.training.parallel import Ranks, join_ranks, route_of
 
 
 @given(st.integers(1, 8), st.integers(1, 8))
@@ -21,6 +23,18 @@ def test_slots_are_shared_out_whole(count: int, each: int) -> None:
     shares = [list(Ranks(rank=rank, count=count).slots(count * each)) for rank in range(count)]
     assert sorted(slot for share in shares for slot in share) == list(range(count * each))
     assert {len(share) for share in shares} == {each}
+
+
+@given(st.integers(1, 5), st.integers(1, 5), st.randoms(use_true_random=False))
+def test_slots_change_places_between_processes(count: int, each: int, random: Random) -> None:
+    source = list(range(count * each))
+    random.shuffle(source)
+    routes = [route_of(np.array(source), rank, count) for rank in range(count)]
+    bundles = [np.split(route.sent * count + rank, np.cumsum(route.num_to)[:-1]) for rank, route in enumerate(routes)]
+    for rank, route in enumerate(routes):
+        parts = [sent[rank] for sent in bundles]
+        assert [len(part) for part in parts] == route.num_from.tolist()
+        assert np.concatenate(parts)[route.order].tolist() == source[rank::count]
 
 
 def test_an_uneven_batch_is_refused() -> None:

@@ -14,9 +14,16 @@ from sizes import LONG, sized, tell
 from toy import write_game
 
 STEPS = sized(3, 20)
+CASES: dict[str, dict[str, object]] = {
+    "plain": {},
+    "frozen": {},
+    "mixup": {"mixup": True, "acc_grad_iter": 2, "displacement": 2, "team": True, "shuffle_frames": True},
+}
+"""Recipe fields; "frozen" keeps its batch statistics as well."""
 pytestmark = pytest.mark.timeout(sized(600, 7200))
 
 _SCRIPT = """
+import json
 import sys
 from pathlib import Path
 import torch
@@ -25,9 +32,9 @@ from e2espot.training import fit as module
 from e2espot.training.parallel import leave_ranks
 from e2espot.training.recipe import Recipe, merge, read_recipe
 from e2espot.training.run import setup
-data, folder, told, statistics, steps, pause_s = sys.argv[1:]
+data, folder, told, fields, steps, pause_s = sys.argv[1:]
 small = dict(size="96x64", clip_len=16, batch_size=4, epoch_clips=4 * int(steps), num_epochs=1, save_every=5,
-    num_workers=0, precision="fp32", warm_up_epochs=0)
+    num_workers=0, precision="fp32", warm_up_epochs=0, **json.loads(fields))
 recipe = merge(merge(Recipe(), read_recipe("laptop")), small)
 run = setup(Path(data), Path(folder), recipe, resume=(Path(folder) / "last").exists(), device="cpu")
 for layer in run.spotter.modules():
@@ -41,7 +48,7 @@ Spotter.features = lambda self, frames: features(self, frames.double())
 read = run.spotter.head.read
 run.spotter.head.read = lambda seen: read(seen.double())
 module._judge = lambda run: None
-if statistics == "frozen":
+if "frozen" in folder:
     train = Spotter.train
     def frozen(self, mode=True):
         train(self, mode)
@@ -73,12 +80,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def start(folder: Path, name: str, count: int, *more: object, restarts: int = 0) -> subprocess.Popen[str]:
+def start(
+    folder: Path, name: str, count: int, case: str, pause_s: float = 0, *, restarts: int = 0
+) -> subprocess.Popen[str]:
     launch = [sys.executable]
     if count > 1:
         launch += ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(count)]
         launch += ["--max_restarts", str(restarts)]
-    words = [folder / "script.py", folder / "data", folder / name, folder / f"{name}.pt", *more]
+    words = [folder / "script.py", folder / "data", folder / name, folder / f"{name}.pt"]
+    words += [json.dumps(CASES[case]), STEPS, pause_s]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen([*launch, *map(str, words)], stderr=subprocess.PIPE, text=True, env=environment)
 
@@ -93,19 +103,19 @@ def farthest(one: dict, two: dict) -> float:
     return max(float((one["weights"][name] - two["weights"][name]).abs().max()) for name in one["weights"])
 
 
-@pytest.mark.parametrize("statistics", ["live", "frozen"] if LONG else ["live"])
-def test_two_processes_equal_one(statistics: str, folder: Path) -> None:
-    alone = ended(start(folder, f"one_{statistics}", 1, statistics, STEPS, 0), folder, f"one_{statistics}")
-    both = ended(start(folder, f"two_{statistics}", 2, statistics, STEPS, 0), folder, f"two_{statistics}")
+@pytest.mark.parametrize("case", CASES if LONG else ["mixup"])
+def test_two_processes_equal_one(case: str, folder: Path) -> None:
+    alone = ended(start(folder, f"one_{case}", 1, case), folder, f"one_{case}")
+    both = ended(start(folder, f"two_{case}", 2, case), folder, f"two_{case}")
     assert abs(alone["losses"][0] - both["losses"][0]) < 1e-5
-    tell(f"{statistics} statistics: the farthest weights are {farthest(alone, both):.1e} apart")
+    tell(f"{case}: the farthest weights are {farthest(alone, both):.1e} apart")
     assert farthest(alone, both) < 1e-5
 
 
 @pytest.mark.skipif(not LONG, reason="takes a minute; make trust runs it")
 def test_a_process_killed_half_way_is_started_again(folder: Path) -> None:
-    whole = ended(start(folder, "whole", 2, "live", STEPS, 0), folder, "whole")
-    process = start(folder, "killed", 2, "live", STEPS, 0.2, restarts=1)
+    whole = ended(start(folder, "whole", 2, "mixup"), folder, "whole")
+    process = start(folder, "killed", 2, "mixup", 0.2, restarts=1)
     state, end = folder / "killed" / "last" / "state.pt", time.monotonic() + 200
     while not state.exists():
         assert time.monotonic() < end
