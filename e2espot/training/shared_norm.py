@@ -31,19 +31,23 @@ class _Summed(torch.autograd.Function):
 
 
 def share_batch_norms(network: nn.Module) -> None:
-    """Let every batch norm of ``network`` that is plain torch's see the batches of all processes.
+    """Let every batch norm of ``network`` see the batches of all processes: torch's own, and timm's with what follows.
 
-    Names and shapes of weights stay as they are. Norms of other packages keep to their own share, and
-    those are counted in the answer of :func:`unshared`.
+    Names and shapes of weights stay as they are. Other norms keep to their own share, and those are counted in the
+    answer of :func:`unshared`.
     """
+    from timm.layers import BatchNormAct2d
+
+    shared = {nn.BatchNorm2d: _Shared2d, nn.BatchNorm3d: _Shared3d, BatchNormAct2d: _SharedAct2d}
     for layer in network.modules():
-        if type(layer) in _SHARED:
-            layer.__class__ = _SHARED[type(layer)]
+        if type(layer) in shared:
+            layer.__class__ = shared[type(layer)]
 
 
 def unshared(network: nn.Module) -> int:
     """Batch norms that still see their own process's clips only."""
-    return sum(isinstance(layer, _BatchNorm) and type(layer) not in _SHARED.values() for layer in network.modules())
+    norms = [layer for layer in network.modules() if isinstance(layer, _BatchNorm)]
+    return sum(not hasattr(norm, "over_all_processes") for norm in norms)
 
 
 def normalised(layer: Any, values: Tensor) -> Tensor:
@@ -82,4 +86,12 @@ class _Shared3d(nn.BatchNorm3d):
         return normalised(self, values) if self.training else super().forward(values)
 
 
-_SHARED: dict[type, type] = {nn.BatchNorm2d: _Shared2d, nn.BatchNorm3d: _Shared3d}
+class _SharedAct2d(_Shared2d):
+    """As timm's ``BatchNormAct2d``, which drops and activates behind the norm."""
+
+    drop: nn.Module
+    act: nn.Module
+
+    def forward(self, values: Tensor) -> Tensor:
+        activated: Tensor = self.act(self.drop(super().forward(values)))
+        return activated

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from toy import write_game
 
 from e2espot.errors import ConfigurationError
+from e2espot.models.backbones import build_backbone
 from e2espot.training.parallel import Ranks, join_ranks, route_of
+from e2espot.training.shared_norm import share_batch_norms, unshared
 
 
 @given(st.integers(1, 8), st.integers(1, 8))
@@ -47,6 +49,18 @@ def test_a_world_without_a_meeting_place_is_refused(monkeypatch: pytest.MonkeyPa
     monkeypatch.delenv("MASTER_ADDR", raising=False)
     with pytest.raises(ConfigurationError, match=r"MASTER_ADDR.*torchrun"):
         join_ranks("cpu")
+
+
+@pytest.mark.parametrize("arch", ["rny002_gsm", "rn18_gsm", "small_gsm"])
+def test_every_norm_of_a_trunk_is_shared(arch: str) -> None:
+    trunk, frames = build_backbone(arch).eval(), torch.randn(1, 3, 3, 32, 32)
+    assert unshared(trunk) > 0
+    with torch.no_grad():
+        before, names = trunk(frames).features_BTD, list(trunk.state_dict())
+        share_batch_norms(trunk)
+        assert torch.equal(trunk(frames).features_BTD, before)
+    assert unshared(trunk) == 0
+    assert list(trunk.state_dict()) == names
 
 
 _SCRIPT = """

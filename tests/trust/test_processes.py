@@ -17,6 +17,7 @@ STEPS = sized(3, 20)
 CASES: dict[str, dict[str, object]] = {
     "plain": {},
     "frozen": {},
+    "regnet": {"feature_arch": "rny002_gsm", "init_from": "none", "mixup": True},
     "mixup": {"mixup": True, "acc_grad_iter": 2, "displacement": 2, "team": True, "shuffle_frames": True},
 }
 """Recipe fields; "frozen" keeps its batch statistics as well."""
@@ -103,7 +104,7 @@ def farthest(one: dict, two: dict) -> float:
     return max(float((one["weights"][name] - two["weights"][name]).abs().max()) for name in one["weights"])
 
 
-@pytest.mark.parametrize("case", CASES if LONG else ["mixup"])
+@pytest.mark.parametrize("case", CASES if LONG else ["regnet"])
 def test_two_processes_equal_one(case: str, folder: Path) -> None:
     alone = ended(start(folder, f"one_{case}", 1, case), folder, f"one_{case}")
     both = ended(start(folder, f"two_{case}", 2, case), folder, f"two_{case}")
