@@ -143,6 +143,8 @@ def _moved(event: Event, shift_s: float, scores: Scores) -> Event:
     if not shift_s:
         return event
     frame = event.frame + round(shift_s * float(scores.fps))
+    if scores.readable is not None:
+        return replace(event, frame=scores.readable.nearest_to(frame, event.frame))
     return replace(event, frame=min(max(frame, 0), len(scores.scores_TK) - 1))
 
 

@@ -14,6 +14,10 @@ class VideoError(E2ESpotError):
     """A video that is missing, unreadable, or not what its header claims."""
 
 
+class DamagedVideoError(VideoError):
+    """A stretch of a video that does not decode; what follows may."""
+
+
 class AnnotationError(E2ESpotError):
     """A label, split or prediction file that breaks its format."""
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from e2espot.readable import Readable
+
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
@@ -99,6 +101,8 @@ class Scores:
     """The video they were computed from."""
     right_T: np.ndarray | None = None
     """float32 in [0, 1]; that the right side acts, where the spotter tells sides."""
+    readable: Readable | None = None
+    """What of the video could be read; None for all of it. Elsewhere scores are zero and there are no events."""
 
     def __post_init__(self) -> None:
         """Refuse an array that does not fit the label set."""

@@ -24,6 +24,7 @@ from e2espot.models.graphed import GraphedTrunk
 from e2espot.models.spotter import Spotter, normalise
 from e2espot.models.streaming import TrunkStream
 from e2espot.precision import Precision, compute_dtype
+from e2espot.readable import Readable, read_by_all, stretches_of
 
 if TYPE_CHECKING:
     from e2espot.video import Reader, ReaderChoice
@@ -48,7 +49,7 @@ class InferenceOptions:
     reader: ReaderChoice | Reader = "auto"
     """What decodes the video."""
     allow_truncated: bool = False
-    """Take a file that breaks off as far as it goes."""
+    """Take a file that breaks off as far as it goes, and pass over stretches that do not decode."""
 
 
 def spot_video(
@@ -77,17 +78,22 @@ def spot_video(
     chunks = _chunks(spotter, Path(path), options, missing)
     scores_TK = score_frames(spotter, chunks, info.num_frames, options, progress=progress)
     factor, count = spotter.grid_factor, len(spotter.label_set)
+    valid_T = np.ones(len(scores_TK), dtype=bool)
     for frames in missing:
-        scores_TK[frames.start * factor : frames.stop * factor] = 0
+        valid_T[frames.start * factor : frames.stop * factor] = False
+    scores_TK[~valid_T] = 0
     if factor > 1:  # of the last frame a half may be too much, or missing
         length = probe(Path(path), spotter.grid_fps, allow_truncated=options.allow_truncated).num_frames
-        scores_TK = scores_TK[np.minimum(np.arange(length), len(scores_TK) - 1)]
+        places_T = np.minimum(np.arange(length), len(scores_TK) - 1)
+        scores_TK, valid_T = scores_TK[places_T], valid_T[places_T]
+    whole = not info.truncated and bool(valid_T.all())
     return Scores(
         scores_TK=scores_TK[:, :count],
         label_set=spotter.label_set,
         fps=spotter.grid_fps,
         path=Path(path),
         right_T=scores_TK[:, count] if spotter.spec.team else None,
+        readable=None if whole else Readable(stretches=stretches_of(valid_T), promised_s=info.promised_s),
     )
 
 
@@ -104,10 +110,13 @@ def average_scores(found: list[Scores]) -> Scores:
                 f"an ensemble needs runs of the same classes and rate; one has {', '.join(first.label_set.names)} at "
                 f"{first.fps} fps, another {', '.join(other.label_set.names)} at {other.fps}"
             )
-    mean_TK = np.mean([scores.scores_TK for scores in found], axis=0, dtype=np.float32)
+    mean_TK = np.asarray(np.mean([scores.scores_TK for scores in found], axis=0, dtype=np.float32))
     sides = [scores.right_T for scores in found if scores.right_T is not None]
     right_T = np.asarray(np.mean(sides, axis=0, dtype=np.float32)) if sides else None
-    return dataclasses.replace(first, scores_TK=np.asarray(mean_TK), right_T=right_T)
+    readable = read_by_all([scores.readable for scores in found], len(mean_TK))
+    if readable is not None:
+        mean_TK[~readable.mask(len(mean_TK))] = 0
+    return dataclasses.replace(first, scores_TK=mean_TK, right_T=right_T, readable=readable)
 
 
 def _chunks(spotter: Spotter, path: Path, options: InferenceOptions, missing: list[range]) -> Iterator[Tensor]:
@@ -139,6 +148,7 @@ def _chunks(spotter: Spotter, path: Path, options: InferenceOptions, missing: li
         read_ahead=options.read_ahead,
         reader="decord" if reader == "decord" else "auto",
         allow_truncated=options.allow_truncated,
+        missing=missing if options.allow_truncated else None,
     ):
         yield torch.from_numpy(chunk.frames_THWC)
 

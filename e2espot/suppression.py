@@ -53,6 +53,8 @@ def suppress(scores: Scores, suppression: Suppression | None = None, *, half: in
         score_T = scores.scores_TK[:, column].astype(np.float64)
         if how.method == "peaks":
             score_T = smooth(score_T, sigma)
+        if scores.readable is not None:
+            score_T[~scores.readable.mask(len(score_T))] = 0
         frames, confidences = soft_nms(score_T, window=window, floor=how.floor, decay=_decay(how.method, window, sigma))
         events += [
             Event(frame=int(frame), label=label, half=half, confidence=float(confidence))

@@ -44,7 +44,8 @@ class Infer:
     device: str = "auto"
     """cpu, cuda or auto; with --engine ray, --task_gpus decides."""
     allow_truncated: bool = False
-    """Take a video that breaks off as far as it goes."""
+    """Take a video that breaks off as far as it goes, and pass over stretches that do not decode; the results say
+    what was read."""
     resume: bool = False
     """Leave out games whose results are in OUT already: for going on with the same run and settings."""
     shard: str = "1/1"
@@ -141,6 +142,10 @@ def _spot(told: Infer, games: dict[str, Game]) -> None:
     failed: dict[str, VideoError] = {}
     for found in _engine(told, job, season):
         if not isinstance(found, Failed):
+            if found.readable is not None:
+                print(
+                    f"{found.video.game} ({found.video.path.name}): read only {found.readable.words(fps)}", flush=True
+                )
             written = season.take(found)
             if written is not None:
                 path, events = written

@@ -13,24 +13,39 @@ import numpy as np
 from e2espot.errors import AnnotationError
 from e2espot.events import LabelSet, Scores
 from e2espot.formats.atomic import write_atomically
+from e2espot.readable import Readable, stretches_of
 
 
 def write_scores(path: Path, scores: Scores) -> None:
     """Write ``scores_TK``, ``classes``, ``fps`` and ``valid_T`` (frames that were readable), whole or not at all.
 
-    ``right_T`` as well where the spotter tells sides.
+    ``right_T`` as well where the spotter tells sides; ``promised_s`` where a frame was not readable or the file breaks
+    off: seconds that the container promises, empty where it says nothing.
     """
-    buffer = BytesIO()
-    sides: dict[str, Any] = {} if scores.right_T is None else {"right_T": scores.right_T}
+    buffer, num_frames = BytesIO(), len(scores.scores_TK)
+    more: dict[str, Any] = {} if scores.right_T is None else {"right_T": scores.right_T}
+    valid_T = np.ones(num_frames, dtype=bool)
+    if scores.readable is not None:
+        valid_T, promised_s = scores.readable.mask(num_frames), scores.readable.promised_s
+        more["promised_s"] = "" if promised_s is None else str(promised_s)
     np.savez_compressed(
         buffer,
-        **sides,
+        **more,
         scores_TK=scores.scores_TK,
         classes=np.array(scores.label_set.names),
         fps=str(scores.fps),
-        valid_T=np.ones(len(scores.scores_TK), dtype=bool),
+        valid_T=valid_T,
     )
     write_atomically(path, buffer.getvalue())
+
+
+def _readable(stored: Any) -> Readable | None:
+    if "promised_s" not in stored:
+        return None
+    promised_s, valid_T = str(stored["promised_s"]), stored["valid_T"]
+    if valid_T.dtype != bool or valid_T.shape != stored["scores_TK"].shape[:1]:
+        raise ValueError("valid_T does not fit scores_TK")
+    return Readable(stretches=stretches_of(valid_T), promised_s=Fraction(promised_s) if promised_s else None)
 
 
 def read_scores(path: Path) -> Scores:
@@ -46,6 +61,7 @@ def read_scores(path: Path) -> Scores:
                 label_set=LabelSet(tuple(str(name) for name in stored["classes"])),
                 fps=Fraction(str(stored["fps"])),
                 right_T=stored.get("right_T"),
+                readable=_readable(stored),
             )
-    except (OSError, KeyError, ValueError, BadZipFile) as error:
+    except (OSError, KeyError, ValueError, ZeroDivisionError, BadZipFile) as error:
         raise AnnotationError(f"{path}: not a scores file of tools/infer.py --save_scores ({error})") from None

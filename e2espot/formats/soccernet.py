@@ -17,6 +17,7 @@ from typing import Any, Literal
 from e2espot.errors import AnnotationError, ConfigurationError
 from e2espot.events import LABEL_SETS, Event, LabelSet
 from e2espot.formats.atomic import write_atomically
+from e2espot.readable import Readable
 from e2espot.scoring.metric import Entry
 from e2espot.timeline import frame_of_position_ms, game_time, parse_game_time, position_ms_of_frame
 
@@ -132,8 +133,19 @@ def _whole(entry: Any, name: str) -> int:
     raise AnnotationError(f"field {name!r} is {value!r}; expected whole milliseconds")
 
 
-def write_predictions(path: Path, *, url_local: str, events: Sequence[Event], fps: Fraction) -> None:
-    """Write ``results_spotting.json``, whole or not at all; times are the middles of frames."""
+def write_predictions(
+    path: Path,
+    *,
+    url_local: str,
+    events: Sequence[Event],
+    fps: Fraction,
+    readable: Mapping[int, Readable] | None = None,
+) -> None:
+    """Write ``results_spotting.json``, whole or not at all; times are the middles of frames.
+
+    ``readable`` are the halves of which something could not be read; it becomes a field of its own beside the
+    predictions, which no evaluator looks at.
+    """
     rows = [
         {
             "gameTime": game_time(position_ms_of_frame(event.frame, fps), event.half),
@@ -145,7 +157,15 @@ def write_predictions(path: Path, *, url_local: str, events: Sequence[Event], fp
         }
         for event in _in_order(events)
     ]
-    _write(path, {"UrlLocal": url_local, "predictions": rows})
+    damaged = [_readable_row(half, (readable or {})[half], fps) for half in sorted(readable or {})]
+    _write(path, {"UrlLocal": url_local, "predictions": rows, **({"readable": damaged} if damaged else {})})
+
+
+def _readable_row(half: int, readable: Readable, fps: Fraction) -> dict[str, Any]:
+    """What was read of a half, in milliseconds; the ends are not included."""
+    stretches = [{"from": start_ms, "to": stop_ms} for start_ms, stop_ms in readable.stretches_ms(fps)]
+    promised = {} if readable.promised_s is None else {"promised_to": int(1000 * readable.promised_s)}
+    return {"half": str(half), "stretches": stretches, **promised}
 
 
 def write_labels(path: Path, *, url_local: str, events: Sequence[Event], fps: Fraction) -> None:

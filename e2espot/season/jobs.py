@@ -13,6 +13,7 @@ from e2espot.events import Event, Scores
 from e2espot.games import Video
 from e2espot.inference import InferenceOptions, average_scores, spot_video
 from e2espot.models import Spotter
+from e2espot.readable import Readable
 from e2espot.stores import CopyFolder
 
 Progress = Callable[[int, int], None]
@@ -45,6 +46,8 @@ class Found:
     """Its events, as frames of the spotters' grid."""
     scores: Scores | None
     """The scores of every frame where they were wanted."""
+    readable: Readable | None = None
+    """What could be read of the video; None for all of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +73,8 @@ def spot(job: Job, video: Video, progress: Progress | None = None) -> Found:
             found.append(spot_video(spotter, path, job.options, progress=_part(progress, number, len(job.spotters))))
     scores = average_scores(found)
     events = apply_calibration(job.calibration, scores, half=video.half)
-    return Found(video=video, events=tuple(events), scores=scores if job.keep_scores else None)
+    kept = scores if job.keep_scores else None
+    return Found(video=video, events=tuple(events), scores=kept, readable=scores.readable)
 
 
 @contextmanager

@@ -79,5 +79,6 @@ class Season:
                 write_scores(self.out / name / _scores_file(self.games[name], found.video.half), found.scores)
         events = [event for found in halves for event in found.events]
         path = self.out / name / PREDICTIONS
-        write_predictions(path, url_local=name, events=events, fps=self.fps)
+        damaged = {found.video.half: found.readable for found in halves if found.readable is not None}
+        write_predictions(path, url_local=name, events=events, fps=self.fps, readable=damaged)
         return path, events

@@ -25,6 +25,7 @@ NO_STAMP = np.iinfo(np.int64).min
 # Demuxers that would make a "video" of a text, a still or a list of other files.
 _NOT_VIDEO = ("tty", "image2", "concat", "hls", "dash", "ffmetadata", "srt", "webvtt", "ass", "lrc")
 _PROBE_PICTURES = 600
+_LONGEST_S = 24 * 3600
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -41,6 +42,8 @@ class Scan:
     average_rate: Fraction | None
     broke_off: bool
     """Whether the file ends before what its header promises, or reading ended in an error."""
+    promised_s: Fraction | None
+    """Seconds from zero to the end that the header promises; None where it does not say."""
     reorders: bool
     """Whether the codec may store pictures in another order than it shows them."""
     pixel_format: str
@@ -141,6 +144,7 @@ def scan(path: Path) -> Scan:
             time_base=Fraction(stream.time_base),
             average_rate=stream.average_rate,
             broke_off=broke_off or promised_end(path, container.format.name, stream) > status.st_size,
+            promised_s=promised_length(container, stream),
             pts_M=columns[0],
             dts_M=columns[1],
             duration_M=columns[2],
@@ -242,6 +246,17 @@ def promised_end(path: Path, format_name: str, stream: Any) -> int:
         unknown = (1 << 7 * width) - 1  # a live recording, whose end nobody knew
         return segment + 4 + width + length if length != unknown else 0
     return 0
+
+
+def promised_length(container: Any, stream: Any) -> Fraction | None:
+    """Seconds the container's header promises; None where FFmpeg only guesses from the size of the file."""
+    if container.format.name.startswith("mov") and stream.duration:
+        length_s = Fraction(stream.duration * stream.time_base)
+    elif container.format.name.startswith(("matroska", "avi")) and container.duration:
+        length_s = Fraction(container.duration, 1_000_000)
+    else:
+        return None
+    return length_s if 0 < length_s <= _LONGEST_S else None
 
 
 def _top_boxes(path: Path) -> list[str]:

@@ -24,7 +24,7 @@ from e2espot.errors import E2ESpotError
 from e2espot.formats.atomic import write_atomically
 from e2espot.video.presentation import Presentation
 
-_FORMAT = 2
+_FORMAT = 3
 """Raised when an index means something else, so that older ones are made anew."""
 _WORTH_KEEPING = 1000
 """Packets from which on reading the store is quicker than reading the file."""
@@ -51,8 +51,8 @@ def fetch(path: Path, byte_size: int, mtime_ns: int) -> Presentation | None:
             arrays = {name: stored[name] for name in stored.files if name != "facts"}
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
         return None
-    for name in ("time_base", "last_duration"):
-        told[name] = Fraction(told[name])
+    for name in ("time_base", "last_duration", "promised_s"):
+        told[name] = Fraction(told[name]) if told.get(name) is not None else None
     with suppress(TypeError):
         return Presentation(**told, **arrays, path=path)
     return None

@@ -89,6 +89,8 @@ class Presentation:
     """``stamps``: a decoded picture is known by its time stamp. ``decoded``: only by its place after a start."""
     truncated: bool
     """Whether the file breaks off before the end its header promises."""
+    promised_s: Fraction | None = None
+    """Seconds from the container's zero to the end its header promises; None where it does not say."""
 
     @property
     def num_pictures(self) -> int:
@@ -280,6 +282,7 @@ def presentation_of_scan(found: Scan) -> Presentation:
         last_duration=_last_duration(found, pts_P),
         order=order,
         truncated=found.broke_off,
+        promised_s=found.promised_s,
     )
     if presentation.duration_s > _LONGEST_S:
         raise VideoError(f"{found.path}: its time stamps span {float(presentation.duration_s):.0f} s; convert it anew")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from e2espot.errors import VideoError
+from e2espot.errors import DamagedVideoError, VideoError
 from e2espot.video.demux import NO_STAMP
 from e2espot.video.packets import PacketSource
 
@@ -72,12 +72,17 @@ class PyavPictures:
             self._restart(segment)
         self._segment, self._asked = segment, rank
         self._decode_to(rank)
-        while self._held is None and self._begun > 0:
+        while self._held is None and self._begun > 0 and self._near(rank, self._begun - 1):
             # Nothing of its segment decodes up to here: what the one before ended with is still on show.
             self._restart(self._begun - 1)
             self._segment, self._asked = segment, rank
             self._decode_to(rank)
         return self._checked(rank, self._held)
+
+    def _near(self, rank: int, segment: int) -> bool:
+        """Whether what a segment ends with may still stand for ``rank``."""
+        last = self._index.pictures_of_segment(segment)[1] - 1
+        return int(self._index.pts_P[rank] - self._index.pts_P[last]) * self._index.time_base <= LONGEST_HOLD_S
 
     def _decode_to(self, rank: int) -> None:
         """Decode until ``rank`` or a later picture comes; the last up to it is held."""
@@ -91,7 +96,10 @@ class PyavPictures:
         stamps, base = self._index.pts_P, self._index.time_base
         if found is None or abs(int(stamps[rank] - stamps[found[0]])) * base > LONGEST_HOLD_S:
             at_s = self._seconds(rank)
-            raise VideoError(f"{self._index.path}: cannot be decoded at {at_s:.2f} s; the file is damaged there")
+            raise DamagedVideoError(
+                f"{self._index.path}: cannot be decoded at {at_s:.2f} s; the file is damaged there. Copy or download "
+                "it again; tools/infer.py passes over such stretches with --allow_truncated"
+            )
         if found[0] != rank and not self._warned:
             self._warned = True
             _LOG.warning("%s: some pictures do not decode; their neighbours stand in for them", self._index.path)

@@ -6,6 +6,7 @@ Shapes: T = frames asked for, H x W = as shown or as asked for, C = red, green, 
 from __future__ import annotations
 
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 import numpy as np
 
-from e2espot.errors import VideoError
+from e2espot.errors import DamagedVideoError, VideoError
 from e2espot.timeline import DEFAULT_FPS, num_frames_of_duration
 from e2espot.video import index_cache
 from e2espot.video.presentation import COLOUR_RULE, Presentation, index_video, pictures_of_grid
@@ -62,6 +63,8 @@ class VideoInfo:
     """How that matrix is chosen."""
     truncated: bool = False
     """Whether the file breaks off early and is used up to there."""
+    promised_s: Fraction | None = None
+    """Seconds from the container's zero to the end it promises, where it breaks off before and says so."""
 
 
 class FrameReader(Protocol):
@@ -130,6 +133,20 @@ class GridReader:
             frames_THWC[place_T == place] = np.rot90(picture_HWC, turns)
         return frames_THWC
 
+    def read_readable(self, frames: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Frames as :meth:`read` gives them, zeros where nothing decodes, and ``valid_T`` that says where."""
+        try:
+            return self.read(frames), np.ones(len(frames), dtype=bool)
+        except DamagedVideoError:
+            width, height = self._size
+        frames_THWC = np.zeros((len(frames), height, width, 3), dtype=np.uint8)
+        valid_T = np.zeros(len(frames), dtype=bool)
+        for place, frame in enumerate(frames):
+            with suppress(DamagedVideoError):
+                frames_THWC[place : place + 1] = self.read([frame])
+                valid_T[place] = True
+        return frames_THWC, valid_T
+
     def close(self) -> None:
         """See ``FrameReader``."""
         self._decoder.close()
@@ -181,7 +198,7 @@ def open_reader(
 
 def reader_of(
     presentation: Presentation, *, fps: Fraction, size: tuple[int, int] | None, reader: ReaderName
-) -> FrameReader:
+) -> GridReader:
     """Open the video of an index that is already at hand."""
     shown = size or (presentation.width, presentation.height)
     if min(shown) < 1:
@@ -221,7 +238,13 @@ def video_info(presentation: Presentation, fps: Fraction) -> VideoInfo:
         rotation_degrees=presentation.rotation_degrees,
         matrix=presentation.matrix,
         truncated=presentation.truncated,
+        promised_s=_promise_unkept(presentation),
     )
+
+
+def _promise_unkept(presentation: Presentation) -> Fraction | None:
+    promised_s, read_s = presentation.promised_s, presentation.first_picture_s + presentation.duration_s
+    return promised_s if presentation.truncated and promised_s is not None and promised_s > read_s else None
 
 
 def index_of(path: Path | str, *, allow_truncated: bool = False) -> Presentation:

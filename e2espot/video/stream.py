@@ -25,9 +25,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from e2espot.errors import VideoError
+from e2espot.readable import stretches_of
 from e2espot.timeline import DEFAULT_FPS
 from e2espot.video.presentation import Presentation
-from e2espot.video.reader import FrameReader, ReaderName, index_of, reader_of, video_info
+from e2espot.video.reader import GridReader, ReaderName, index_of, reader_of, video_info
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,6 +62,7 @@ class _Job:
     slot_frames: int
     slot_bytes: int
     num_slots: int
+    pass_over: bool
 
 
 def stream_frames(
@@ -74,6 +76,7 @@ def stream_frames(
     stop: int | None = None,
     reader: ReaderName = "auto",
     allow_truncated: bool = False,
+    missing: list[range] | None = None,
     timeout_s: float = 120.0,
     in_process: bool = False,
 ) -> Iterator[Chunk]:
@@ -89,6 +92,7 @@ def stream_frames(
         stop: End of the frames, not included; None for all.
         reader: See ``open_reader``.
         allow_truncated: Take a file that breaks off as far as it goes.
+        missing: Filled while reading with the frames that do not decode, which are zeros then; None to stop at them.
         timeout_s: Longest wait for the next frames before the decoder counts as hanging.
         in_process: Decode here, when asked, without a child.
 
@@ -104,7 +108,7 @@ def stream_frames(
         raise ValueError(f"{path}: frames {start} to {stop} asked for; there are {info.num_frames}")
     if in_process or os.name != "posix":
         with reader_of(presentation, fps=fps, size=size, reader=reader) as frames:
-            yield from _chunks_in_process(frames, start, stop, chunk_len)
+            yield from _chunks_in_process(frames, range(start, stop), chunk_len, missing)
         return
     width, height = size or (info.width, info.height)
     frame_bytes = width * height * 3
@@ -119,18 +123,34 @@ def stream_frames(
         slot_frames=slot_frames,
         slot_bytes=slot_frames * frame_bytes,
         num_slots=read_ahead,
+        pass_over=missing is not None,
     )
     with closing(_Child(job, timeout_s)) as child:
         for first in range(start, stop, chunk_len):
             frames_THWC = np.empty((min(chunk_len, stop - first), height, width, 3), dtype=np.uint8)
             for place in range(0, len(frames_THWC), slot_frames):
-                child.take(frames_THWC[place : place + slot_frames], first + place)
+                absent = child.take(frames_THWC[place : place + slot_frames], first + place)
+                if missing is not None:
+                    missing += absent
             yield Chunk(first, frames_THWC)
 
 
-def _chunks_in_process(frames: FrameReader, start: int, stop: int, chunk_len: int) -> Iterator[Chunk]:
-    for first in range(start, stop, chunk_len):
-        yield Chunk(first, frames.read(range(first, min(first + chunk_len, stop))))
+def _chunks_in_process(
+    frames: GridReader, wanted: range, chunk_len: int, missing: list[range] | None
+) -> Iterator[Chunk]:
+    for place in range(0, len(wanted), chunk_len):
+        frames_THWC, absent = _read(frames, wanted[place : place + chunk_len], pass_over=missing is not None)
+        if missing is not None:
+            missing += absent
+        yield Chunk(wanted[place], frames_THWC)
+
+
+def _read(frames: GridReader, wanted: range, *, pass_over: bool) -> tuple[np.ndarray, list[range]]:
+    """The frames, and which of them do not decode where those are passed over."""
+    if not pass_over:
+        return frames.read(wanted), []
+    frames_THWC, valid_T = frames.read_readable(wanted)
+    return frames_THWC, [wanted[gap.start : gap.stop] for gap in stretches_of(~valid_T)]
 
 
 class _Child:
@@ -154,8 +174,8 @@ class _Child:
         with suppress(OSError):  # a child that is dead already is reported by take()
             self._pipe.send(job)
 
-    def take(self, into_THWC: np.ndarray, first: int) -> None:
-        """Copy the next slot's frames, which begin with frame ``first``."""
+    def take(self, into_THWC: np.ndarray, first: int) -> list[range]:
+        """Copy the next slot's frames, which begin with frame ``first``; those it passed over."""
         path = self._job.presentation.path
         try:
             if not self._pipe.poll(self._timeout_s):
@@ -172,6 +192,8 @@ class _Child:
         self._slot = (self._slot + 1) % self._job.num_slots
         with suppress(OSError):
             self._pipe.send(None)
+        absent: list[range] = answer
+        return absent
 
     def close(self) -> None:
         """End the child and free the ring."""
@@ -218,14 +240,15 @@ def _decode_into(pipe: Connection[Any, Any], ring: mmap, job: _Job) -> None:
     free = job.num_slots
     with reader_of(job.presentation, fps=job.fps, size=job.size, reader=job.reader) as reader:
         for turn, first in enumerate(range(job.start, job.stop, job.slot_frames)):
-            frames_THWC = reader.read(range(first, min(first + job.slot_frames, job.stop)))
+            wanted = range(first, min(first + job.slot_frames, job.stop))
+            frames_THWC, absent = _read(reader, wanted, pass_over=job.pass_over)
             while free == 0 or pipe.poll():
                 pipe.recv()
                 free += 1
             offset = turn % job.num_slots * job.slot_bytes
             ring[offset : offset + frames_THWC.nbytes] = frames_THWC.tobytes()
             free -= 1
-            pipe.send(first)
+            pipe.send(absent)
     while free < job.num_slots:  # stay until all is taken, so that nobody finds the pipe closed early
         pipe.recv()
         free += 1

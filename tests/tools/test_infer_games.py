@@ -1,10 +1,15 @@
 """Many games at once: finished ones are left out when asked, a bad one takes nobody with it."""
 
 import importlib.util
+import json
 import sys
+from fractions import Fraction
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
+from numbered import constant, write
 from toy import write_game, write_spotter
 
 from e2espot.command import run_command
@@ -49,6 +54,31 @@ def test_a_bad_video_takes_one_game(
     assert "b/224p.mp4" in told.splitlines()[-1]
     results = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.json"))
     assert results == ["toy/a/results_spotting.json", "toy/c/results_spotting.json"]
+
+
+def test_what_was_read_of_a_damaged_video_is_said(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = constant(Fraction(25), 300, options={"g": "50", "bf": "0"}, container_options={"movflags": "faststart"})
+    path, out = write(tmp_path / "match", video), tmp_path / "out"
+    with av.open(str(path)) as container:
+        places = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    data = bytearray(path.read_bytes())
+    for place, size in places[100:150]:
+        data[place : place + size] = bytes(size)
+    path.write_bytes(data[: places[275][0]])
+    assert infer(weights, path, "-o", out) == 2
+    capsys.readouterr()
+    assert infer(weights, path, "-o", out, "--allow_truncated", "--save_scores") == 0
+    told = json.loads((out / "match" / "results_spotting.json").read_text())
+    # The picture before the hole stays on show for a second.
+    stretches = [{"from": 0, "to": 4960}, {"from": 6000, "to": 10960}]
+    assert told["readable"] == [{"half": "1", "stretches": stretches, "promised_to": 12000}]
+    assert "match (match.mp4): read only 0:00.0 to 0:04.9 and 0:06.0 to 0:10.9, of 0:12.0" in capsys.readouterr().out
+    with np.load(out / "match" / "scores.npz") as stored:
+        assert not stored["scores_TK"][~stored["valid_T"]].any()
+        assert (~stored["valid_T"]).sum() == 13
+    assert all(int(row["position"]) // 80 not in range(62, 75) for row in told["predictions"])
 
 
 def test_finished_games_are_left_out_when_asked(

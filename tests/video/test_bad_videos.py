@@ -107,6 +107,15 @@ def test_pictures_zeroed_in_the_middle(tmp_path: Path) -> None:
         with pytest.raises(VideoError, match="cannot be decoded at"):
             reader.read([145])
         assert numbers_in(reader.read(range(250, 260))) == list(range(250, 260))
+    with pytest.raises(VideoError, match="--allow_truncated"):
+        list(stream_frames(path))
+    for in_process in (True, False):
+        missing: list[range] = []
+        chunks = list(stream_frames(path, chunk_len=40, missing=missing, in_process=in_process))
+        frames = np.concatenate([chunk.frames_THWC for chunk in chunks])
+        assert [frame for gap in missing for frame in gap] == list(range(125, 150))  # 99 stays on show for a second
+        assert numbers_in(frames[[0, 99, 124, 150, 299]]) == [0, 99, 99, 150, 299]
+        assert not frames[125:150].any()
 
 
 def test_one_lost_picture_is_held_in_any_order(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

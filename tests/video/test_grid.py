@@ -40,6 +40,7 @@ def scan_of(
         time_base=time_base,
         average_rate=Fraction(25),
         broke_off=False,
+        promised_s=None,
         reorders=True,
         pixel_format="yuv420p",
         width=16,
