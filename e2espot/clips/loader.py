@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import threading
@@ -24,6 +25,7 @@ from e2espot.timeline import frame_of_position_ms, parse_fps, position_ms_of_fra
 if TYPE_CHECKING:
     from e2espot.video import FrameReader, ReaderName
 
+_LOG = logging.getLogger(__name__)
 _LOOK_S, _MOST_LOOKS = 5, 120
 """No batch takes ten minutes: whoever decodes it hangs."""
 _OPEN_READERS = 4
@@ -53,7 +55,7 @@ class ClipBatch:
     targets_BT: Tensor
     """int64 class of each frame, 0 = background."""
     valid_BT: Tensor
-    """bool, False outside the video."""
+    """bool, False outside the video and where it is damaged."""
     ball_BT2: Tensor
     """float32 place of the ball as shares of width and height; NaN where unknown."""
     epoch: int
@@ -78,6 +80,7 @@ class ClipDataset(Dataset[dict[str, Any]]):
         self.videos, self.sampler, self.size, self.dilate_len = videos, sampler, size, dilate_len
         self.fps, self.reader = parse_fps(fps), reader
         self._readers: OrderedDict[int, FrameReader] = OrderedDict()
+        self._damaged: set[int] = set()
 
     def __len__(self) -> int:
         """Clips of an epoch."""
@@ -89,8 +92,9 @@ class ClipDataset(Dataset[dict[str, Any]]):
         clip = self.sampler.clip(epoch, index)
         video = self.videos[clip.video]
         targets_T, valid_T = frame_targets(clip, video.labelled, dilate_len=self.dilate_len)
+        frames = self._frames(clip, valid_T)  # which may find that fewer are valid
         return {
-            "frames": self._frames(clip, valid_T),
+            "frames": frames,
             "targets": targets_T,
             "valid": valid_T,
             "ball": self._ball(clip, video, valid_T),
@@ -99,11 +103,18 @@ class ClipDataset(Dataset[dict[str, Any]]):
         }
 
     def _frames(self, clip: ClipSpec, valid_T: np.ndarray) -> Any:
+        """Frames of a clip; those a decoder has made up, after damage, are not learnt from and leave ``valid_T``."""
         width, height = self.size
         frames_THWC = np.zeros((clip.length, height, width, 3), dtype=np.uint8)
         inside = np.flatnonzero(valid_T)
         if len(inside):
-            frames_THWC[inside] = self._reader(clip.video).read([int(i) for i in clip.start + inside])
+            reader, frames = self._reader(clip.video), [int(i) for i in clip.start + inside]
+            frames_THWC[inside] = reader.read(frames)
+            made_up = inside[~reader.sound(frames)]
+            frames_THWC[made_up], valid_T[made_up] = 0, False
+            if len(made_up) and clip.video not in self._damaged:
+                self._damaged.add(clip.video)
+                _LOG.warning("%s: damaged in places; clips leave those out", self.videos[clip.video].path)
         return frames_THWC
 
     def _reader(self, video: int) -> FrameReader:

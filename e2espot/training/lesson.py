@@ -32,7 +32,7 @@ class Lesson:
     targets_BT: Tensor
     """Class of each frame, by the label set of its data set."""
     valid_BT: Tensor
-    """False outside the video."""
+    """False outside the video, and where it is damaged."""
     ball_BT2: Tensor
     """Place of the ball; NaN where unknown."""
     joint_B: Tensor
@@ -89,6 +89,8 @@ def _more_targets(run: Run, clips: ReadyBatch) -> tuple[Tensor, Tensor, Tensor]:
         offsets.append(event_offsets(clip, video.labelled, reach=reach))
         sides.append(event_sides(clip, video.labelled, reach=reach, flip=change.flip))
     offset_BT, side_BT = (torch.from_numpy(np.stack(rows)).to(run.device) for rows in (offsets, sides))
+    for known_BT in (offset_BT, side_BT):
+        known_BT[~clips.valid_BT] = float("nan")
     return offset_BT, side_BT, torch.tensor(_joint(run, clips.epoch, clips.indexes), device=run.device)
 
 

@@ -43,6 +43,7 @@ class PyavPictures:
         self._last: tuple[int, np.ndarray] | None = None
         self._ready: deque[tuple[int, Any]] = deque()
         self._held: tuple[int, Any] | None = None
+        self._damaged: dict[int, int] = {}  # segment -> first packet of it that met damage
         self._segment = self._begun = self._asked = -1
         self._fed = self._counted = 0
         self._newest_pts = NO_STAMP
@@ -62,6 +63,21 @@ class PyavPictures:
             if self._last is None or self._last[0] != rank:
                 self._last = rank, self._convert(self._decoded(rank))
             yield self._last
+
+    def sound(self, ranks: Sequence[int]) -> np.ndarray:
+        """bool; whether decoding met no damage from where each picture's segment begins, for ranks read just now.
+
+        What a decoder makes up where there is damage depends on what it saw before, so such a picture can look another
+        way when reading began elsewhere.
+        """
+        first_bad = [self._damaged.get(self._index.segment_of(rank), self._index.num_packets) for rank in ranks]
+        return self._index.packet_P[np.asarray(ranks, dtype=np.int64)] < np.asarray(first_bad)
+
+    def _note_damage(self, packet: int) -> None:
+        segment = max(0, int(np.searchsorted(self._index.start_packet_S, packet, side="right")) - 1)
+        if self._index.order == "decoded":  # where no picture is known by its packet
+            packet = int(self._index.start_packet_S[segment])
+        self._damaged[segment] = min(packet, self._damaged.get(segment, packet))
 
     def _decoded(self, rank: int) -> Any:
         """The decoded picture that stands for ``rank``."""
@@ -135,6 +151,7 @@ class PyavPictures:
         try:
             pictures = self._codec.decode(packet)
         except av.error.FFmpegError:
+            self._note_damage(self._fed - 1)
             if self._index.order == "decoded":
                 raise VideoError(
                     f"{self._index.path}: packet {self._fed - 1} cannot be decoded, and an AVI file gives its pictures "
@@ -152,6 +169,8 @@ class PyavPictures:
                     )
                 self._newest_pts = picture.pts
             if rank is not None:
+                if picture.is_corrupt:
+                    self._note_damage(int(self._index.packet_P[rank]))
                 self._ready.append((rank, picture))
 
     def _rank(self, picture: Any) -> int | None:

@@ -85,6 +85,13 @@ class FrameReader(Protocol):
             VideoError: the file cannot be decoded there.
         """
 
+    def sound(self, frames: Sequence[int]) -> np.ndarray:
+        """bool; whether each of the frames read just now is certain to be what a player shows.
+
+        After damage a decoder makes up pixels from what it saw last, up to the next place where decoding can begin:
+        read in order they are others than read at random.
+        """
+
     def close(self) -> None:
         """Let go of the file and the decoder."""
 
@@ -102,6 +109,9 @@ class Pictures(Protocol):
 
     def pictures(self, ranks: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
         """Yield (rank, uint8 RGB ``HWC``, not rotated) for strictly increasing ``ranks``."""
+
+    def sound(self, ranks: Sequence[int]) -> np.ndarray:
+        """bool; which of the pictures read just now came without damage on the way, as far as the decoder tells."""
 
     def close(self) -> None:
         """Let go of the file."""
@@ -132,6 +142,10 @@ class GridReader:
         for place, (_, picture_HWC) in enumerate(self._decoder.pictures([int(rank) for rank in ranks])):
             frames_THWC[place_T == place] = np.rot90(picture_HWC, turns)
         return frames_THWC
+
+    def sound(self, frames: Sequence[int]) -> np.ndarray:
+        """See ``FrameReader``."""
+        return self._decoder.sound([int(self._pictures_K[frame]) for frame in frames])
 
     def read_readable(self, frames: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Frames as :meth:`read` gives them, zeros where nothing decodes, and ``valid_T`` that says where."""

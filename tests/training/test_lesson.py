@@ -158,6 +158,17 @@ def test_folds_part_all_labelled_games(data: Path, tmp_path: Path) -> None:
             run_of(data, tmp_path / "wrong", fold=wrong)
 
 
+def test_frames_that_are_left_out_teach_no_distance(data: Path, tmp_path: Path) -> None:
+    run = run_of(data, tmp_path / "run", displacement=2)
+    batch = next(load_clips(run.dataset, epoch=0, batch_size=4, num_workers=0))
+    known_BT = torch.isfinite(lesson_of(run, batch, slice(0, 4)).offset_BT)
+    assert known_BT.any()
+    blind = dataclasses.replace(batch, valid_BT=batch.valid_BT & ~known_BT)
+    lesson = lesson_of(run, blind, slice(0, 4))
+    assert not torch.isfinite(lesson.offset_BT).any()
+    assert not lesson.frames_BTCHW[known_BT].any()
+
+
 def test_a_square_is_cut_out_of_clips(data: Path, tmp_path: Path) -> None:
     run = run_of(data, tmp_path / "run", crop_dim=48)
     batch = next(load_clips(run.dataset, epoch=0, batch_size=4, num_workers=0))
