@@ -26,6 +26,9 @@ NO_STAMP = np.iinfo(np.int64).min
 _NOT_VIDEO = ("tty", "image2", "concat", "hls", "dash", "ffmetadata", "srt", "webvtt", "ass", "lrc")
 _PROBE_PICTURES = 600
 _LONGEST_S = 24 * 3600
+_FARTHEST_REORDERING = 32
+_ROUNDING_S = Fraction(2, 1000)
+"""Matroska counts in milliseconds."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -134,6 +137,9 @@ def scan(path: Path) -> Scan:
         if not rows:
             raise VideoError(f"{path}: its video stream holds no pictures; the file may have broken off")
         columns = np.array(rows, dtype=np.int64).T
+        promised_s = promised_length(path, container, stream)
+        if promised_end(path, container.format.name, stream) > status.st_size:
+            broke_off |= not _all_there(container.format.name, promised_s, columns, Fraction(stream.time_base))
         return Scan(
             path=path,
             byte_size=status.st_size,
@@ -143,8 +149,8 @@ def scan(path: Path) -> Scan:
             codec_name=stream.codec_context.codec.canonical_name,
             time_base=Fraction(stream.time_base),
             average_rate=stream.average_rate,
-            broke_off=broke_off or promised_end(path, container.format.name, stream) > status.st_size,
-            promised_s=promised_length(container, stream),
+            broke_off=broke_off,
+            promised_s=promised_s,
             pts_M=columns[0],
             dts_M=columns[1],
             duration_M=columns[2],
@@ -248,15 +254,36 @@ def promised_end(path: Path, format_name: str, stream: Any) -> int:
     return 0
 
 
-def promised_length(container: Any, stream: Any) -> Fraction | None:
+def promised_length(path: Path, container: Any, stream: Any) -> Fraction | None:
     """Seconds the container's header promises; None where FFmpeg only guesses from the size of the file."""
-    if container.format.name.startswith("mov") and stream.duration:
-        length_s = Fraction(stream.duration * stream.time_base)
-    elif container.format.name.startswith(("matroska", "avi")) and container.duration:
-        length_s = Fraction(container.duration, 1_000_000)
-    else:
-        return None
+    name, length_s = container.format.name, Fraction(0)
+    if name.startswith("mov"):
+        length_s = Fraction((stream.duration or 0) * stream.time_base)
+    elif name == "avi" or (name.startswith("matroska") and _names_duration(path)):
+        length_s = Fraction(container.duration or 0, 1_000_000)
     return length_s if 0 < length_s <= _LONGEST_S else None
+
+
+def _names_duration(path: Path) -> bool:
+    """Whether a Matroska file has a Duration, a number of 4 or 8 bytes."""
+    with path.open("rb") as file:
+        head = file.read(4096)
+    return b"\x44\x89\x84" in head or b"\x44\x89\x88" in head
+
+
+def _all_there(format_name: str, promised_s: Fraction | None, columns: np.ndarray, time_base: Fraction) -> bool:
+    """Whether a Matroska file that ends early lacks no picture: its index of places comes last and is not needed.
+
+    The last picture must end where the header says, and no step before it be wider than usual: the last one shown is
+    not the last one stored.
+    """
+    pts_M, duration_M = columns[0], columns[2]
+    if not format_name.startswith("matroska") or promised_s is None or NO_STAMP in pts_M or len(pts_M) < 3:
+        return False
+    steps = np.diff(np.sort(pts_M))
+    end_s = (int(pts_M.max()) + int(duration_M[pts_M.argmax()])) * time_base
+    even = steps[-_FARTHEST_REORDERING:].max() <= 1.5 * np.median(steps)
+    return bool(even) and end_s >= promised_s - _ROUNDING_S
 
 
 def _top_boxes(path: Path) -> list[str]:

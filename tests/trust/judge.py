@@ -9,6 +9,7 @@ import math
 import resource
 import sys
 import time
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -26,40 +27,84 @@ FPS, SIZE, MOST = Fraction(25), (48, 32), 400
 Picture = tuple[Fraction, np.ndarray]
 
 
-def in_order(path: Path) -> tuple[list[Picture], str]:
-    """Time and thumbnail of each picture PyAV decodes, damaged packets passed over; the first error."""
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What PyAV makes of a file, packet after packet, damaged ones passed over."""
+
+    pictures: list[Picture]
+    """Time and thumbnail of each picture, by time."""
+    error: str
+    """The first error it raises, or that there are no pictures."""
+    oddity: str
+    """What is wrong with the times of the pictures; PyAV says nothing about it."""
+    short: str
+    """What the header promises and the file does not hold, as far as PyAV tells both."""
+
+    @property
+    def kind(self) -> str:
+        """The worst of it."""
+        return "error" if self.error else "short" if self.short else "odd times" if self.oddity else "clean"
+
+    @property
+    def problem(self) -> str:
+        return self.error or self.oddity
+
+
+def in_order(path: Path) -> Reading:
     pictures: list[Picture] = []
-    problem = by_count = ""
+    faults = {"error": "", "oddity": "", "short": ""}
+    by_count = False
     try:
         with av.open(str(path), metadata_errors="replace") as container:
-            stream: Any = container.streams.video[0]
-            stream.codec_context.thread_count = 1
             by_count = container.format.name == "avi"
-            packets = container.demux(stream)
-            while len(pictures) <= 8 * MOST:
-                packet = next(packets, None)
-                if packet is None:
-                    break
-                try:
-                    found = packet.decode()
-                except av.error.FFmpegError as error:
-                    problem = problem or f"decoding: {error}"
-                    continue
-                for frame in found:
-                    if frame.pts is None:
-                        problem = problem or "a picture without a time"
-                        continue
-                    small = frame.reformat(*SIZE, format="rgb24", interpolation="BILINEAR", threads=1).to_ndarray()
-                    pictures.append((frame.pts * frame.time_base, np.rot90(small, round(frame.rotation / 90))))
-    except (av.error.FFmpegError, OSError, ValueError, IndexError, AttributeError) as error:
-        problem = problem or f"opening: {error}"
+            decode_all(container, pictures, faults)
+    except (av.error.FFmpegError, OSError, ValueError, IndexError, AttributeError) as raised:
+        faults["error"] = faults["error"] or f"opening: {raised}"
     if any(after <= before for (before, _), (after, _) in pairwise(pictures)):
-        problem = problem or "times that do not grow"
+        faults["oddity"] = faults["oddity"] or "times that do not grow"
         times = sorted(at_s for at_s, _ in pictures)
         if by_count:  # AVI gives pictures the times of their packets: in order they are the same times, sorted
             pictures = [(at_s, small) for at_s, (_, small) in zip(times, pictures, strict=True)]
         pictures.sort(key=lambda picture: picture[0])
-    return pictures, problem or ("" if pictures else "no pictures")
+    if not pictures:
+        faults["error"] = faults["error"] or "no pictures"
+    return Reading(pictures=pictures, **faults)
+
+
+def decode_all(container: Any, pictures: list[Picture], faults: dict[str, str]) -> None:
+    stream: Any = container.streams.video[0]
+    stream.codec_context.thread_count = 1
+    num_packets, end_s = 0, Fraction(0)
+    for packet in container.demux(stream):
+        num_packets += bool(packet.size)
+        if packet.pts is not None:
+            end_s = max(end_s, (packet.pts + (packet.duration or 0)) * packet.time_base)
+        try:
+            found = packet.decode()
+        except av.error.FFmpegError as raised:
+            faults["error"] = faults["error"] or f"decoding: {raised}"
+            continue
+        for frame in found:
+            if frame.pts is None:
+                faults["oddity"] = faults["oddity"] or "a picture without a time"
+                continue
+            small = frame.reformat(*SIZE, format="rgb24", interpolation="BILINEAR", threads=1).to_ndarray()
+            pictures.append((frame.pts * frame.time_base, np.rot90(small, round(frame.rotation / 90))))
+        if len(pictures) > 8 * MOST:
+            return
+    faults["short"] = missing(container, stream, num_packets, end_s)
+
+
+def missing(container: Any, stream: Any, num_packets: int, end_s: Fraction) -> str:
+    """What of the header's promise the packets do not keep; FFmpeg guesses other containers' lengths from the size."""
+    if stream.frames > num_packets:
+        return f"{num_packets} of {stream.frames} packets"
+    promised_s = Fraction(0)
+    if container.format.name.startswith("mov"):
+        promised_s = (stream.duration or 0) * stream.time_base
+    elif container.format.name.startswith(("matroska", "avi")):
+        promised_s = Fraction(container.duration or 0, 1_000_000)
+    return f"{float(end_s):.2f} of {float(promised_s):.2f} s" if promised_s - end_s > Fraction(1, 50) else ""
 
 
 def shown_by(pictures: list[Picture], fps: Fraction) -> list[np.ndarray]:
@@ -87,14 +132,18 @@ def ours(path: Path, *, child: bool, allow_truncated: bool) -> np.ndarray:
     return frames
 
 
-def random_reads(path: Path, frames: np.ndarray, *, allow_truncated: bool) -> str:
-    """As training reads: anywhere. Names a frame that looks another way then."""
+def random_reads(path: Path, frames: np.ndarray, *, allow_truncated: bool) -> tuple[str, bool]:
+    """As training reads: anywhere. A frame that looks another way then; whether training is told to leave it out."""
+    found = "", False
     size = (frames.shape[2], frames.shape[1])
     with open_reader(path, fps=FPS, size=size, allow_truncated=allow_truncated) as reader:
         for place in (len(frames) // 2, len(frames) - 1, 0):
-            if not np.array_equal(reader.read([place])[0], frames[place]):
-                return f"frame {place} of {len(frames)} differs when it is read at random"
-    return ""
+            same, told = np.array_equal(reader.read([place])[0], frames[place]), not reader.sound([place])[0]
+            if not same and (not told or not found[0]):
+                found = f"frame {place} of {len(frames)} differs when it is read at random", told
+                if not told:
+                    break
+    return found
 
 
 def verdict(path: Path, *, child: bool) -> dict[str, Any]:
@@ -105,7 +154,7 @@ def verdict(path: Path, *, child: bool) -> dict[str, Any]:
     if told["verdict"].startswith("refused") and "--allow_truncated" in told["why"]:
         more = _judged(path, child=child, allow_truncated=True)
         if not more["verdict"].startswith("refused"):
-            told = {**more, "verdict": f"{more['verdict']}, with --allow_truncated"}
+            told = {**more, "verdict": f"{more['verdict']}, with --allow_truncated", "why": told["why"]}
     return {**told, "spent_s": spent_s}
 
 
@@ -115,7 +164,8 @@ def _judged(path: Path, *, child: bool, allow_truncated: bool) -> dict[str, Any]
     handler = logging.Handler()
     handler.emit = lambda record: warned.append(record.getMessage())  # type: ignore[method-assign]
     logging.getLogger("e2espot").addHandler(handler)
-    refusal = otherwise = ""
+    refusal, otherwise = "", ("", False)
+    frames = np.empty(0)
     try:
         frames = ours(path, child=child, allow_truncated=allow_truncated)
         otherwise = random_reads(path, frames, allow_truncated=allow_truncated)
@@ -125,11 +175,23 @@ def _judged(path: Path, *, child: bool, allow_truncated: bool) -> dict[str, Any]
         return {"verdict": "wrong", "why": f"{type(error).__name__}: {error}"}
     finally:
         logging.getLogger("e2espot").removeHandler(handler)
-    pictures, problem = in_order(path)
+    reading = in_order(path)
+    return {**_compared(path, frames, reading, refusal, otherwise, warned, allow_truncated), "pyav": reading.kind}
+
+
+def _compared(
+    path: Path,
+    frames: np.ndarray,
+    reading: Reading,
+    refusal: str,
+    otherwise: tuple[str, bool],
+    warned: list[str],
+    allow_truncated: bool,
+) -> dict[str, Any]:
+    pictures, problem = reading.pictures, reading.problem
     if refusal:
         clear = "\n" not in refusal and str(path) in refusal
-        kind = ("refused" if problem else "refused though readable") if clear else "wrong"
-        return {"verdict": kind, "why": refusal}
+        return {"verdict": "refused" if clear else "wrong", "why": refusal}
     if not pictures:
         return {"verdict": "wrong", "why": f"read, where PyAV gives nothing ({problem})"}
     shown = shown_by(pictures, FPS)
@@ -144,8 +206,10 @@ def _judged(path: Path, *, child: bool, allow_truncated: bool) -> dict[str, Any]
     if not right:
         why = f"{len(frames)} frames, {len(shown)} expected, {len(far)} differ, first {far[:1]}; {problem or 'reads'}"
         return {"verdict": f"different, {'warned' if warned else 'silent'}", "why": why}
-    if otherwise:
-        return {"verdict": "same in order only", "why": f"{otherwise}; PyAV: {problem or 'reads'}"}
+    what, told = otherwise
+    if what:
+        kind = "same, training is warned" if told else "same in order only"
+        return {"verdict": kind, "why": f"{what}; PyAV: {problem or 'reads'}"}
     return {"verdict": "same", "why": problem}
 
 

@@ -17,9 +17,12 @@ from sizes import LONG, sized, tell
 AWKWARD = Path(__file__).parents[2].parent / "shared" / "clips" / "awkward"
 LONGEST_S = 60
 
-RIGHT = ("same", "same, with --allow_truncated", "refused")
-RIGHT_IN_ORDER = ("same in order only", "same in order only, with --allow_truncated")
-"""A decoder that meets damage makes up pixels from what it saw last: others where reading began elsewhere."""
+BROKEN = ", with --allow_truncated"
+"""Ends the verdict on a file that is refused without the flag, as breaking off."""
+RIGHT = ("same", "same, training is warned", "refused")
+RIGHT_IN_ORDER = "same in order only"
+"""A decoder that meets damage makes up pixels from what it saw last: others where reading began elsewhere. Most tell of
+it, and training leaves those out; some do not."""
 
 pytestmark = pytest.mark.timeout(sized(600, 7200))
 
@@ -71,16 +74,31 @@ def check(answers: dict[str, dict[str, Any]]) -> None:
     tell(summed_up(answers))
     bad = {}
     for name, answer in answers.items():
-        if answer["verdict"] not in RIGHT:
+        if not is_right(answer):
             tell(f"  {name}: {answer['verdict']}: {answer['why'][:230]}")
-            if answer["verdict"] not in ("refused though readable", *RIGHT_IN_ORDER):
+            if answer["verdict"].removesuffix(BROKEN) != RIGHT_IN_ORDER:
                 bad[name] = answer
-    readable = sum(answer["verdict"] == "refused though readable" for answer in answers.values())
-    in_order = sum(answer["verdict"] in RIGHT_IN_ORDER for answer in answers.values())
+    in_order = sum(answer["verdict"].removesuffix(BROKEN) == RIGHT_IN_ORDER for answer in answers.values())
     assert not bad
-    assert readable <= 0.05 * len(answers)
-    assert in_order <= max(3, 0.06 * len(answers))
+    assert in_order <= max(3, 0.02 * len(answers))
+    check_refusals(list(answers.values()))
     assert all(answer.get("peak_mb", 0) < 2048 for answer in answers.values())
+
+
+def is_right(answer: dict[str, Any]) -> bool:
+    return answer["verdict"].removesuffix(BROKEN) in RIGHT
+
+
+def check_refusals(answers: list[dict[str, Any]]) -> None:
+    """Count apart what is refused of the files that PyAV reads without an error, and keep it below 5 per cent."""
+    refused = Counter(answer["pyav"] for answer in answers if answer["verdict"] == "refused")
+    broken = Counter(answer["pyav"] for answer in answers if answer["verdict"].endswith(BROKEN))
+    for words, counts in (("refused", refused), ("refused as broken off, taken with the flag", broken)):
+        tell(f"  {words}: {sum(counts.values())} of {len(answers)}; what PyAV says of them: {dict(counts)}")
+    assert sum(refused.values()) - refused["error"] < 0.05 * len(answers)
+    # Of files that break off PyAV says nothing, either: what counts is whether all is there that the header promises.
+    complete = sum(counts["clean"] + counts["odd times"] for counts in (refused, broken))
+    assert complete < 0.05 * len(answers)
 
 
 def test_sound_files(tmp_path: Path) -> None:
@@ -100,7 +118,7 @@ def test_damaged_files(tmp_path: Path) -> None:
         path = tmp_path / f"{number}_{name}_{how}{suffixes[name]}"
         path.write_bytes(data)
         answers[path.name] = judge.ask(path, child=number % 40 == 0)
-        if answers[path.name]["verdict"] in RIGHT:
+        if is_right(answers[path.name]):
             path.unlink()
     judge.close()
     check(answers)
