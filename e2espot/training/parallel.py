@@ -16,6 +16,8 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed import PrefixStore  # type: ignore[attr-defined]
+from torch.distributed.rendezvous import rendezvous
 
 from e2espot.errors import ConfigurationError
 
@@ -158,8 +160,19 @@ def join_ranks(device_type: str) -> Ranks:
     if not dist.is_initialized():
         if device_type == "cuda":
             torch.cuda.set_device(ranks.local_rank)
-        dist.init_process_group("nccl" if device_type == "cuda" else "gloo", timeout=_LONGEST_WAIT)
+        _meet(ranks, "nccl" if device_type == "cuda" else "gloo")
     return ranks
+
+
+def _meet(ranks: Ranks, backend: str) -> None:
+    """Join the group through the store that torchrun keeps, in a room of its own for each time it has started us.
+
+    torch 2.14 keeps one store over all restarts: without a room, those started again find the dead ones' addresses.
+    """
+    store = next(iter(rendezvous("env://", timeout=_LONGEST_WAIT)))[0]
+    store.set_timeout(_LONGEST_WAIT)
+    room = PrefixStore(f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+    dist.init_process_group(backend, store=room, rank=ranks.rank, world_size=ranks.count, timeout=_LONGEST_WAIT)
 
 
 def leave_ranks() -> None:

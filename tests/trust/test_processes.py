@@ -32,12 +32,17 @@ from e2espot.models.spotter import Spotter
 from e2espot.training import fit as module
 from e2espot.training.parallel import leave_ranks
 from e2espot.training.recipe import Recipe, merge, read_recipe
-from e2espot.training.run import setup
+from e2espot.training import run as made
 data, folder, told, fields, steps, pause_s = sys.argv[1:]
 small = dict(size="96x64", clip_len=16, batch_size=4, epoch_clips=4 * int(steps), num_epochs=1, save_every=5,
     num_workers=0, precision="fp32", warm_up_epochs=0, **json.loads(fields))
 recipe = merge(merge(Recipe(), read_recipe("laptop")), small)
-run = setup(Path(data), Path(folder), recipe, resume=(Path(folder) / "last").exists(), device="cpu")
+restore = made._restore
+def restore_in_double(run, state):
+    run.spotter.double()
+    restore(run, state)
+made._restore = restore_in_double
+run = made.setup(Path(data), Path(folder), recipe, resume=(Path(folder) / "last").exists(), device="cpu")
 for layer in run.spotter.modules():
     if isinstance(layer, torch.nn.Dropout):
         layer.p = 0.0  # which draws another mask for each process
