@@ -1,5 +1,6 @@
 """A season on Ray ends as one process would end it, whoever dies on the way."""
 
+import contextlib
 import os
 import re
 import signal
@@ -58,16 +59,19 @@ def results(out: Path) -> dict[str, bytes]:
 
 
 def at_work() -> list[int]:
-    """Processes that spot a video at this moment."""
-    found = []
+    """Processes that spot a video at this moment, on a cluster that this process or its tool has started."""
+    parents, busy = {}, []
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
-            try:
+            with contextlib.suppress(OSError):
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
                 if (entry / "cmdline").read_bytes().startswith(b"ray::spot_video"):
-                    found.append(int(entry.name))
-            except OSError:
-                continue
-    return found
+                    busy.append(int(entry.name))
+
+    def is_ours(process: int) -> bool:
+        return process == os.getpid() or (process in parents and is_ours(parents[process]))
+
+    return [process for process in busy if is_ours(process)]
 
 
 def test_a_killed_worker_costs_nothing(weights: Path, data: Path, address: str, tmp_path: Path) -> None:
