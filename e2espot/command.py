@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -16,11 +17,13 @@ def run_command(main: Callable[[], None]) -> None:
     Anything else is a defect of ours and keeps its traceback.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names may hold what cannot be encoded
     try:
         main()
         sys.stdout.flush()
     except E2ESpotError as error:
-        sys.stderr.write(f"error: {error}\n")
+        _tell(str(error))
         sys.exit(2)
     except BrokenPipeError:
         # Who read the output, such as head, has had enough; what the interpreter still holds goes nowhere.
@@ -29,8 +32,14 @@ def run_command(main: Callable[[], None]) -> None:
     except OSError as error:
         if error.filename is None:
             raise
-        sys.stderr.write(f"error: {error.filename}: {error.strerror}; check the path, its permissions and the disk\n")
+        _tell(f"{error.filename}: {error.strerror}; check the path, its permissions and the disk")
         sys.exit(2)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         sys.exit(130)
+
+
+def _tell(problem: str) -> None:
+    """One line, whatever the names of files and the fields in it hold."""
+    plain = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in problem)
+    sys.stderr.write(f"error: {plain}\n")

@@ -75,6 +75,7 @@ def find_games(
         ConfigurationError: no such folder or split, or a game without its video.
         AnnotationError: a broken ``splits.json``.
     """
+    check_label_file(label_file)
     root = Path(root)
     if not root.is_dir():
         raise ConfigurationError(f"{root}: no such dataset folder")
@@ -89,6 +90,16 @@ def find_games(
                 "check --resolution and that the game is complete"
             )
     return games
+
+
+def check_label_file(name: str) -> None:
+    """Refuse what is not the plain name of a file.
+
+    Raises:
+        ConfigurationError: a path, a pattern or nothing.
+    """
+    if not name or name in (".", "..") or any(sign in name for sign in "/\\*?[\0"):
+        raise ConfigurationError(f"--label_file is {name!r}; give the plain name of a file, such as Labels-ball.json")
 
 
 def _names_of_split(root: Path, split: str) -> list[str]:

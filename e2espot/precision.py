@@ -8,12 +8,31 @@ import sys
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
+from e2espot.errors import ConfigurationError
+
 if TYPE_CHECKING:
     import torch
 
 _LOG = logging.getLogger(__name__)
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+
+def device_named(name: str) -> torch.device:
+    """The device of a ``--device``: cpu, cuda, cuda:1, or auto for CUDA where there is one.
+
+    Raises:
+        ConfigurationError: no such device here.
+    """
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "auto":
+        return torch.device("cuda" if count else "cpu")
+    known = ("cpu", *(("cuda", *(f"cuda:{number}" for number in range(count))) if count else ()))
+    if name not in known:
+        raise ConfigurationError(f"--device is {name!r}; this machine has {', '.join(known)}; or take auto")
+    return torch.device(name)
 
 
 @cache

@@ -21,7 +21,7 @@ from e2espot.errors import AnnotationError
 DEFAULT_FPS = Fraction(25)
 """Rate of the frame grid when a recipe does not name another."""
 
-_GAME_TIME = re.compile(r"(\d+) - (\d{1,3}):(\d{2})")
+_GAME_TIME = re.compile(r"(\d{1,9}) - (\d{1,3}):(\d{2})")
 
 
 def position_ms_of_frame(frame: int, fps: Fraction = DEFAULT_FPS) -> int:
@@ -63,6 +63,8 @@ def parse_fps(text: str | int | float | Fraction) -> Fraction:
     Raises:
         ValueError: not a positive finite number.
     """
+    if isinstance(text, str) and (len(text) > 40 or "e" in text.lower()):  # an exponent may ask for a huge number
+        raise ValueError(f"fps is {text[:40]!r}; give a number such as 25, 12.5 or 30000/1001")
     try:
         fps = Fraction(str(text)) if isinstance(text, float) else Fraction(text)
     except (ValueError, ZeroDivisionError, OverflowError, TypeError) as error:

@@ -19,6 +19,10 @@ def main() -> None:
     strange = [arm for arm in plan.arms if arm not in ARMS]
     if strange or DEFAULTS not in plan.arms or not plan.seeds:
         raise ConfigurationError(f"--arms must hold {DEFAULTS!r} and be among {', '.join(map(repr, ARMS))}")
+    if not all(0 <= seed < 2**63 for seed in plan.seeds) or not 0 < plan.seconds < 1e9:
+        raise ConfigurationError("--seeds must be at least 0 and below 2^63, and --seconds above 0 and below 1e9")
+    if plan.games < 3:
+        raise ConfigurationError(f"--games is {plan.games}; one to learn from, one valid and one test are three")
 
     from e2espot.benchmarks.ablations import compare_after_scores, compare_arms, render, table, train_arm
 

@@ -45,6 +45,7 @@ class Bench:
 def main() -> None:
     """Measure, print Markdown, write JSON."""
     told = tyro.cli(Bench)
+    _check(told)
     import torch
 
     from e2espot.benchmarks.tables import machine, targets_text
@@ -76,14 +77,28 @@ def main() -> None:
         write_atomically(told.json, (json.dumps(content, indent=1) + "\n").encode())
 
 
+def _check(told: Bench) -> None:
+    """Refuse before minutes are spent."""
+    from e2espot.models.backbones import FEATURE_ARCHS
+    from e2espot.precision import device_named
+
+    for name in ("clip_len", "num_clips", "repeats"):
+        if not 1 <= getattr(told, name) <= 100_000:
+            raise ConfigurationError(f"--{name} is {getattr(told, name)}; it must lie from 1 to 100000")
+    if told.feature_arch not in FEATURE_ARCHS:
+        raise ConfigurationError(f"--feature_arch is {told.feature_arch!r}; choose from {', '.join(FEATURE_ARCHS)}")
+    device_named(told.device)
+    for file in told.files:
+        if not file.is_file():
+            raise ConfigurationError(f"{file}: no such video")
+
+
 def _decode(told: Bench, folder: Path) -> Findings:
-    import torch
-
     from e2espot.benchmarks.decode import DecodeSettings, bench_decode
+    from e2espot.precision import device_named
 
-    device = ("cuda" if torch.cuda.is_available() else "cpu") if told.device == "auto" else told.device
     settings = DecodeSettings(
-        clip_len=told.clip_len, num_clips=told.num_clips, repeats=told.repeats, device=torch.device(device)
+        clip_len=told.clip_len, num_clips=told.num_clips, repeats=told.repeats, device=device_named(told.device)
     )
     return bench_decode(list(told.files) or _rendered(folder), settings)
 

@@ -40,7 +40,7 @@ def main() -> None:
     matches = told.out / "matches"
     if not (told.out / "scores.json").is_file():
         raise ConfigurationError(f"{told.out / 'scores.json'}: no such file; run tools/demo.py first")
-    model = json.loads((told.out / "scores.json").read_text())["at1"]["mAP"]
+    model = _score_of_demo(told.out / "scores.json")
     results = {"the demo's spotter": model}
     for name, words, shuffled in (("single frames", BLIND, False), ("shuffled frames", SHUFFLED, True)):
         run = told.out / "controls" / name.replace(" ", "_")
@@ -50,6 +50,13 @@ def main() -> None:
     for name, value in results.items():
         print(f"{name:20}{100 * value:8.2f}{value / max(model, 1e-9):8.2f} of the spotter's")
     write_atomically(told.out / "controls" / "scores.json", (json.dumps(results, indent=1) + "\n").encode())
+
+
+def _score_of_demo(file: Path) -> float:
+    try:
+        return float(json.loads(file.read_text(encoding="utf-8"))["at1"]["mAP"])
+    except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
+        raise ConfigurationError(f"{file}: not the scores of a demo; run tools/demo.py again") from None
 
 
 def _score(run: Path, matches: Path, shuffled: bool) -> float:

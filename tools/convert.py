@@ -82,5 +82,10 @@ def checkpoint(
     print(convert_checkpoint(source, destination, Wishes(epoch=epoch, classes=classes, fps=fps)))
 
 
+def main() -> None:
+    """Hand over to the command that is named."""
+    app.cli(prog="convert.py", description="Convert other packages' files to ours and back.")
+
+
 if __name__ == "__main__":
-    run_command(lambda: app.cli(prog="convert.py", description="Convert other packages' files to ours and back."))
+    run_command(main)

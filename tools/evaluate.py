@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from e2espot.command import run_command
+from e2espot.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from e2espot.events import LabelSet
@@ -52,6 +53,8 @@ class Evaluate:
 def main() -> None:
     """Read, score, print."""
     told = tyro.cli(Evaluate)
+    if not told.metric or not 1 <= told.fps <= 1000:
+        raise ConfigurationError(f"--fps {told.fps}: give 1 to 1000 bins a second; and --metric one metric at least")
     from e2espot.formats.soccernet import label_set_named, label_set_of
     from e2espot.scoring import evaluate
     from e2espot.scoring.files import games_to_score, read_labels, read_predictions

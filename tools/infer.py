@@ -173,19 +173,16 @@ def _engine(told: Infer, job: Job, season: Season) -> Iterator[Found | Failed]:
 
 
 def _job(told: Infer) -> Job:
-    import torch
-
     from e2espot.calibration import read_calibration
     from e2espot.inference import InferenceOptions
     from e2espot.models import load_spotter
-    from e2espot.precision import keep_freed_memory
+    from e2espot.precision import device_named, keep_freed_memory
     from e2espot.season.jobs import Job
     from e2espot.stores import CopyFolder
     from e2espot.stores.copies import default_folder
 
     keep_freed_memory()
-    device = ("cuda" if torch.cuda.is_available() else "cpu") if told.device == "auto" else told.device
-    device = "cpu" if told.engine == "ray" else device  # there every task has a device of its own
+    device = device_named("cpu" if told.engine == "ray" else told.device)  # there every task has a device of its own
     names = {field.name for field in fields(InferenceOptions)}
     return Job(
         spotters=tuple(load_spotter(run, device) for run in (told.run, *told.ensemble)),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
+
+from e2espot.command import run_command
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,36 +37,30 @@ class Arguments:
     """Print the ball's size, contrast and speed and the events' statistics beside reference values."""
 
 
-def main() -> int:
-    """Parse, render, report; 2 for an error of the user's."""
+def main() -> None:
+    """Parse, render, report."""
     args = tyro.cli(Arguments, description=__doc__)
-    from e2espot.errors import E2ESpotError
     from e2espot.synthetic.match import render_dataset
 
-    try:
-        splits = render_dataset(
-            args.out,
-            games=args.games,
-            minutes=args.minutes,
-            seed=args.seed,
-            valid_minutes=args.valid_minutes,
-            test_minutes=args.test_minutes,
-            density=args.density,
-            resolution=args.resolution,
-            jobs=args.jobs,
-            progress=True,
-        )
-    except E2ESpotError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    splits = render_dataset(
+        args.out,
+        games=args.games,
+        minutes=args.minutes,
+        seed=args.seed,
+        valid_minutes=args.valid_minutes,
+        test_minutes=args.test_minutes,
+        density=args.density,
+        resolution=args.resolution,
+        jobs=args.jobs,
+        progress=True,
+    )
     count = sum(map(len, splits.values()))
     print(f"{count} games under {args.out}")
     if args.stats:
         from e2espot.synthetic.measure import report
 
         print(report(args.out))
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

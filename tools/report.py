@@ -49,8 +49,8 @@ def main() -> None:
     told = tyro.cli(ReportOptions)
     if not told.predictions:
         raise ConfigurationError("no predictions given; name a folder or zip of <game>/results_spotting.json")
-    if told.fps < 1 or told.examples < 0:
-        raise ConfigurationError(f"--fps {told.fps}, --examples {told.examples}: give at least 1 and at least 0")
+    if not 1 <= told.fps <= 1000 or told.examples < 0:
+        raise ConfigurationError(f"--fps {told.fps}, --examples {told.examples}: give 1 to 1000 and at least 0")
     from e2espot.formats.atomic import write_atomically
     from e2espot.formats.soccernet import label_set_named, label_set_of
     from e2espot.report.findings import find

@@ -26,7 +26,7 @@ from typing import Annotated, Any
 import numpy as np
 import tyro
 
-from e2espot.errors import E2ESpotError
+from e2espot.errors import ConfigurationError, E2ESpotError
 from e2espot.events import LABEL_SETS, Event
 from e2espot.formats.atomic import write_atomically
 from e2espot.formats.soccernet import read_labels
@@ -111,6 +111,7 @@ def run_loop(told: Loop) -> list[dict[str, Any]]:
     Returns:
         The points of the plots, as they are in ``loop.json``.
     """
+    _check(told)
     shutil.rmtree(told.out / "labels", ignore_errors=True)
     from e2espot.synthetic.match import render_dataset
 
@@ -147,6 +148,19 @@ def run_loop(told: Loop) -> list[dict[str, Any]]:
     write_atomically(told.out / "labels.svg", plot(points, "labels_F1", "F1 of the labels learnt from").encode())
     write_atomically(told.out / "mAP.svg", plot(points, "mAP@1", "mAP@1").encode())
     return points
+
+
+def _check(told: Loop) -> None:
+    """Refuse before an hour is spent."""
+    if min(told.rounds, told.decisions, told.seed) < 0 or told.matches < 2 or not 0 <= told.assume <= 1:
+        raise ConfigurationError(
+            f"--rounds {told.rounds}, --decisions {told.decisions}, --seed {told.seed}: give at least 0; "
+            f"--matches {told.matches}: at least 2; --assume {told.assume}: a score from 0 to 1"
+        )
+    try:
+        shlex.split(told.train)
+    except ValueError as error:
+        raise ConfigurationError(f"--train {told.train!r}: {error}") from None
 
 
 def _point(arm: str, decisions: int, value: float, more: Mapping[str, float]) -> dict[str, Any]:

@@ -19,7 +19,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from e2espot.clips.sampler import ClipSpec, LabelledVideo, Sampler
 from e2espot.clips.targets import frame_targets
-from e2espot.errors import E2ESpotError, VideoError
+from e2espot.errors import AnnotationError, E2ESpotError, VideoError
+from e2espot.formats.arrays import read_arrays
 from e2espot.timeline import frame_of_position_ms, parse_fps, position_ms_of_frame
 
 if TYPE_CHECKING:
@@ -133,14 +134,30 @@ class ClipDataset(Dataset[dict[str, Any]]):
         ball_T2 = np.full((clip.length, 2), np.nan, dtype=np.float32)
         if video.tracks_path is None:
             return ball_T2
-        with np.load(video.tracks_path) as tracks:
-            known = tracks["ball_xy"]
-            seen = tracks["ball_visible"]
+        known, seen = read_ball(video.tracks_path)
         for t in np.flatnonzero(valid_T):
             source = frame_of_position_ms(position_ms_of_frame(int(clip.start + t), self.fps))
             if source < len(known) and seen[source]:
                 ball_T2[t] = known[source]
         return ball_T2
+
+
+def read_ball(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Where the ball is in each frame, as shares of width and height, and whether it is seen, of a ``tracks.npz``.
+
+    Raises:
+        AnnotationError: something else, or damaged.
+    """
+    try:
+        tracks = read_arrays(path)
+        known, seen = tracks["ball_xy"], tracks["ball_visible"]
+        if known.dtype.kind != "f" or seen.dtype.kind != "b" or known.shape != (len(seen), 2) or seen.ndim != 1:
+            raise ValueError("ball_xy must be two numbers a frame, ball_visible yes or no")
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise AnnotationError(
+            f"{path}: not the tracks of a rendered match ({' '.join(str(error).split())}); render it anew or remove it"
+        ) from None
+    return known, seen
 
 
 def _collate(clips: list[dict[str, Any]]) -> ClipBatch:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
-from e2espot.errors import AnnotationError
+from e2espot.errors import AnnotationError, ConfigurationError
 from e2espot.events import LabelSet, Scores
+from e2espot.formats.arrays import read_arrays
 from e2espot.formats.atomic import write_atomically
 from e2espot.readable import Readable, stretches_of
+from e2espot.timeline import parse_fps
 
 
 def write_scores(path: Path, scores: Scores) -> None:
@@ -39,12 +42,14 @@ def write_scores(path: Path, scores: Scores) -> None:
     write_atomically(path, buffer.getvalue())
 
 
-def _readable(stored: Any) -> Readable | None:
+def _readable(stored: Mapping[str, Any]) -> Readable | None:
     if "promised_s" not in stored:
         return None
     promised_s, valid_T = str(stored["promised_s"]), stored["valid_T"]
     if valid_T.dtype != bool or valid_T.shape != stored["scores_TK"].shape[:1]:
         raise ValueError("valid_T does not fit scores_TK")
+    if not re.fullmatch(r"(\d{1,18}(/\d{1,18})?)?", promised_s):
+        raise ValueError("promised_s is no number of seconds")
     return Readable(stretches=stretches_of(valid_T), promised_s=Fraction(promised_s) if promised_s else None)
 
 
@@ -55,13 +60,28 @@ def read_scores(path: Path) -> Scores:
         AnnotationError: missing, or something else.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            return Scores(
-                scores_TK=stored["scores_TK"],
-                label_set=LabelSet(tuple(str(name) for name in stored["classes"])),
-                fps=Fraction(str(stored["fps"])),
-                right_T=stored.get("right_T"),
-                readable=_readable(stored),
-            )
-    except (OSError, KeyError, ValueError, ZeroDivisionError, BadZipFile) as error:
-        raise AnnotationError(f"{path}: not a scores file of tools/infer.py --save_scores ({error})") from None
+        stored = read_arrays(path)
+        scores_TK, right_T = stored["scores_TK"], stored.get("right_T")
+        if stored["classes"].ndim != 1 or stored["classes"].dtype.kind != "U":
+            raise ValueError("classes must be a list of names")
+        _check(scores_TK, "scores_TK")
+        if right_T is not None:
+            _check(right_T, "right_T")
+            if right_T.shape != scores_TK.shape[:1]:
+                raise ValueError(f"right_T has shape {right_T.shape}; expected one value a frame")
+        return Scores(
+            scores_TK=scores_TK,
+            label_set=LabelSet(tuple(str(name) for name in stored["classes"])),
+            fps=parse_fps(str(stored["fps"])),
+            right_T=right_T,
+            readable=_readable(stored),
+        )
+    except (OSError, KeyError, ValueError, ZeroDivisionError, ConfigurationError) as error:
+        raise AnnotationError(
+            f"{path}: not a scores file of tools/infer.py --save_scores ({' '.join(str(error).split())})"
+        ) from None
+
+
+def _check(scores: np.ndarray, name: str) -> None:
+    if scores.dtype.kind != "f" or not bool(((scores >= 0) & (scores <= 1)).all()):
+        raise ValueError(f"{name} must be floating-point numbers in [0, 1]")

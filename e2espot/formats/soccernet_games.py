@@ -27,7 +27,7 @@ from e2espot.formats.recordings import (
     take_text,
     take_word,
 )
-from e2espot.games import BALL_SPLITS, Game, find_games
+from e2espot.games import BALL_SPLITS, Game, check_label_file, find_games
 from e2espot.timeline import game_time, parse_game_time
 
 RESULTS = "results_spotting.json"
@@ -150,6 +150,7 @@ def soccernet_files(
     if target.is_file():
         raise ConfigurationError(f"{target} is a file; SoccerNet's layout is a folder")
     file_name = RESULTS if collection.predictions else file_name or _label_file(collection)
+    check_label_file(file_name)
     losses.add_fields(collection.about, "dataset")
     if collection.classes:
         losses.add("order of the classes, and classes without an event (SoccerNet's files do not list them)")

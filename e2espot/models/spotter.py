@@ -213,6 +213,9 @@ def load_spotter(path: str | Path, device: str | torch.device = "cpu") -> Spotte
         raise CheckpointError(
             f"{file}: weights do not fit {spec.feature_arch}: {str(error).splitlines()[-1].strip()}"
         ) from None
+    for name, value in spotter.state_dict().items():
+        if not bool(torch.isfinite(value).all()):
+            raise CheckpointError(f"{file}: {name} holds values that are not finite numbers")
     return spotter.eval().to(device)
 
 

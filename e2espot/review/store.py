@@ -18,6 +18,7 @@ from typing import Any
 from e2espot.errors import AnnotationError, E2ESpotError
 from e2espot.formats.atomic import write_atomically
 from e2espot.review.journal import Journal
+from e2espot.review.record import check_record
 from e2espot.review.rows import Place, moved, new_row, parse_file, verdict_key
 from e2espot.review.state import ACCEPTED, LABEL, VERDICT, Applied, Change, State
 
@@ -75,7 +76,7 @@ class LabelStore:
             try:
                 before, after = after, record["sha"]
                 self._replay(record)
-            except (KeyError, TypeError, ValueError, AttributeError):
+            except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
                 raise AnnotationError(
                     f"{self._journal.path}: line {number} is damaged; move the file away to begin anew from the labels"
                 ) from None
@@ -114,6 +115,7 @@ class LabelStore:
         self._on_disk = _sha(there)
 
     def _replay(self, record: dict[str, Any]) -> None:
+        check_record(record)
         self.revision = record["revision"]
         if "start" in record:
             self._state.next_row = record["start"]

@@ -25,9 +25,10 @@ def games_to_score(labels: Path, *, split: str | None = None, label_file: str = 
     Raises:
         ConfigurationError: none, or a split is asked of a zip.
     """
-    if split is not None:
-        from e2espot.games import find_games
+    from e2espot.games import check_label_file, find_games
 
+    check_label_file(label_file)
+    if split is not None:
         if not labels.is_dir():
             raise ConfigurationError(f"{labels} is a zip; --split needs a folder")
         games = find_games(labels, split=split, label_file=label_file, need_videos=False)

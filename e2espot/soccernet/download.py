@@ -120,7 +120,7 @@ def write_splits(root: Path, splits: dict[str, Sequence[str]]) -> None:
         known: Any = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     except (OSError, ValueError, RecursionError) as error:
         raise AnnotationError(f"{path}: not readable JSON ({error}); mend it or move it away") from None
-    if not isinstance(known, dict):
+    if not isinstance(known, dict) or not all(isinstance(known.get(split, []), list) for split in splits):
         raise AnnotationError(f"{path}: it must be an object of lists, one a split; mend it or move it away")
     for split, games in splits.items():
         if all(game in games for game in known.get(split, ())):

@@ -8,6 +8,7 @@ from typing import Any
 
 from e2espot.errors import ConfigurationError
 from e2espot.formats.atomic import write_atomically
+from e2espot.soccernet.tasks import TASKS
 
 FOLDER = ".download"
 """Below the dataset: the record, and what has arrived of files under way."""
@@ -30,9 +31,9 @@ class Record:
             known, sizes = str(stored["task"]), {str(name): int(size) for name, size in stored["files"].items()}
         except FileNotFoundError:
             return
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             return  # broken: everything is tested anew
-        if known != task:
+        if known in TASKS and known != task:
             raise ConfigurationError(
                 f"{root} holds {known}; files of {task} have the same names, so give it a folder of its own"
             )

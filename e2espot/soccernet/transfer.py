@@ -214,8 +214,10 @@ class PartialFile(io.RawIOBase):
             if same and self.path.is_file():
                 length = self.path.stat().st_size
                 spans = [(int(start), min(int(stop), length)) for start, stop in note["have"]]
+                if any(start < 0 for start, _ in spans) or not isinstance(note["etag"], str | None):
+                    raise ValueError("not a note of ours")
                 self._have, self._etag, self._size = union(spans), note["etag"], int(note["size"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             self._have, self._etag, self._size = [], None, None
         if not self._have or (self.remote.size is not None and self._size != self.remote.size):
             self._have, self._etag, self._size = [], None, None

@@ -27,6 +27,7 @@ SIZES = {"224p": (398, 224), "720p": (1280, 720)}
 RENDERER_VERSION = 3
 """Raised when the same parameters give another picture, so that a rerun paints again."""
 LABEL_FILE = "Labels-ball.json"
+_MOST_GAMES, _MOST_MINUTES = 100_000, 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +56,12 @@ def plan_games(
 ) -> tuple[list[GameSpec], dict[str, list[str]]]:
     """Decide every game and the splits: last is test, the one before valid, fewer than three all train."""
     own = {"valid": valid_minutes, "test": test_minutes}
-    if games < 1 or minutes <= 0 or any(told is not None and told <= 0 for told in own.values()):
-        raise ConfigurationError("games and minutes must be above zero")
+    if not 1 <= games <= _MOST_GAMES or not 0 <= seed < 2**63:
+        raise ConfigurationError(
+            f"games is {games}, seed {seed}; give 1 to {_MOST_GAMES} games, and a seed of at least 0 and below 2^63"
+        )
+    if not all(0 < told <= _MOST_MINUTES for told in (minutes, *own.values()) if told is not None):
+        raise ConfigurationError(f"minutes must be above zero and at most {_MOST_MINUTES}")
     if not 0.1 <= density <= 4:
         raise ConfigurationError(f"density is {density}; it must lie between 0.1 and 4")
     if resolution not in SIZES:
@@ -162,7 +167,7 @@ def is_complete(spec: GameSpec, out: Path) -> bool:
     """Whether the game is there already, rendered from the same parameters."""
     try:
         found = json.loads((out / spec.name / "render.json").read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return bool(found == asdict(spec))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -125,7 +126,8 @@ def parse_fold(fold: str) -> tuple[int, int]:
         ConfigurationError: anything else.
     """
     number, slash, count = fold.partition("/")
-    if not (slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count) and int(count) > 1):
+    plain = re.fullmatch(r"[0-9]{1,6}/[0-9]{1,6}", fold) is not None
+    if not (slash and plain and 1 <= int(number) <= int(count) and int(count) > 1):
         raise ConfigurationError(f"--fold is {fold!r}; give part and number of parts, such as 2/7")
     return int(number), int(count)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -15,6 +16,25 @@ from e2espot.clips.changes import Augmentation
 from e2espot.errors import ConfigurationError
 from e2espot.precision import Precision
 from e2espot.timeline import parse_fps
+
+MOST = 100_000
+"""Pixels a side and frames a clip that no network has."""
+
+_MANY = 10**9
+_RANGES: dict[str, tuple[float, float]] = {
+    **dict.fromkeys(("batch_size", "acc_grad_iter", "epoch_clips", "num_epochs", "save_every"), (1, _MANY)),
+    **dict.fromkeys(("clip_len",), (1, MOST)),
+    **dict.fromkeys(("displacement", "dilate_len", "crop_dim"), (0, MOST)),
+    **dict.fromkeys(("warm_up_epochs", "weight_decay", "fg_weight", "focal_gamma"), (0, _MANY)),
+    **dict.fromkeys(("displacement_weight", "team_weight", "ball_weight"), (0, _MANY)),
+    **dict.fromkeys(("joint_fraction", "event_balance", "class_balance", "event_fraction"), (0, 1)),
+    **dict.fromkeys(("negative_fraction", "blur"), (0, 1)),
+    "learning_rate": (0, 1000),
+    "start_val_epoch": (0, _MANY),
+    "seed": (0, 2**63 - 1),
+    "num_workers": (0, 1024),
+}
+"""Smallest and largest value of each number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,9 +140,9 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Refuse numbers that cannot work, naming the flag."""
-        for name in ("clip_len", "batch_size", "acc_grad_iter", "epoch_clips", "num_epochs", "save_every"):
-            if getattr(self, name) < 1:
-                raise ConfigurationError(f"--{name} is {getattr(self, name)}; it must be at least 1")
+        for name, (least, most) in _RANGES.items():
+            if not least <= getattr(self, name) <= most:  # so that a NaN is refused as well
+                raise ConfigurationError(f"--{name} is {getattr(self, name)}; it must lie from {least} to {most}")
         if self.batch_size % self.acc_grad_iter or self.epoch_clips < self.batch_size:
             raise ConfigurationError(
                 f"--batch_size {self.batch_size} must be a multiple of --acc_grad_iter {self.acc_grad_iter} "
@@ -137,24 +157,16 @@ class Recipe:
             raise ConfigurationError(f"--fps: {error}") from None
 
     def _check_shares(self) -> None:
-        if not 0 <= self.ema_decay < 1 or not 0 <= self.event_fraction <= 1:
-            raise ConfigurationError("--ema_decay must lie in [0, 1) and --event_fraction in [0, 1]")
-        shares = (self.negative_fraction, self.joint_fraction, self.event_balance, self.class_balance)
-        if min(shares) < 0 or max(shares) > 1 or self.event_fraction + self.negative_fraction > 1:
-            raise ConfigurationError(
-                "--negative_fraction, --joint_fraction, --event_balance and --class_balance must lie in [0, 1], and "
-                "--event_fraction and --negative_fraction sum to at most 1"
-            )
-        if not 0 < self.crop <= 1 or not 0 <= self.blur <= 1:
-            raise ConfigurationError("--crop must lie in (0, 1] and --blur in [0, 1]")
+        if not 0 <= self.ema_decay < 1:
+            raise ConfigurationError(f"--ema_decay is {self.ema_decay}; it must lie in [0, 1)")
+        if self.event_fraction + self.negative_fraction > 1:
+            raise ConfigurationError("--event_fraction and --negative_fraction must sum to at most 1")
+        if not 0 < self.crop <= 1:
+            raise ConfigurationError(f"--crop is {self.crop}; it must lie in (0, 1]")
 
     def _check_heads(self) -> None:
-        if self.displacement < 0 or self.dilate_len < 0 or self.focal_gamma < 0:
-            raise ConfigurationError("--displacement, --dilate_len and --focal_gamma must be at least 0")
         if self.modality not in ("rgb", "gray"):
             raise ConfigurationError(f"--modality is {self.modality!r}; choose rgb or gray")
-        if self.crop_dim < 0:
-            raise ConfigurationError(f"--crop_dim is {self.crop_dim}; give pixels, or 0 for whole frames")
 
     @property
     def crop_side(self) -> int:
@@ -172,10 +184,13 @@ class Recipe:
 
     def frame_size(self) -> tuple[int, int]:
         """``size`` as (width, height)."""
-        width, _, height = self.size.partition("x")
-        if not (width.isdigit() and height.isdigit() and int(width) >= 32 and int(height) >= 32):
-            raise ConfigurationError(f"--size is {self.size!r}; give width x height of at least 32, such as 398x224")
-        return int(width), int(height)
+        told = re.fullmatch(r"([0-9]{2,6})x([0-9]{2,6})", self.size)
+        width, height = (int(told[1]), int(told[2])) if told is not None else (0, 0)
+        if not (32 <= width <= MOST and 32 <= height <= MOST):
+            raise ConfigurationError(
+                f"--size is {self.size!r}; give width x height from 32 to {MOST} pixels, such as 398x224"
+            )
+        return width, height
 
 
 def recipe_names() -> list[str]:

@@ -22,7 +22,7 @@ from e2espot.errors import CheckpointError, ConfigurationError
 from e2espot.events import LabelSet
 from e2espot.formats.soccernet import label_set_named
 from e2espot.models.spotter import Spotter, SpotterSpec, adopt_weights, lay_out_for_training, read_tensors
-from e2espot.precision import compute_dtype, keep_freed_memory
+from e2espot.precision import compute_dtype, device_named, keep_freed_memory
 from e2espot.timeline import parse_fps
 from e2espot.training import checkpoints
 from e2espot.training.data import BadLabels, LabelledGame, load_fold, load_games
@@ -58,6 +58,19 @@ class Progress:
     """Seconds that these steps took."""
     waited_s: float = 0.0
     """Seconds of them in which clips were waited for."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no run was ever at.
+
+        Raises:
+            ValueError: a field of another type, or a number that cannot be.
+        """
+        numbers = (self.best_mAP, self.spent_s, self.waited_s, *self.losses)
+        whole = (self.epoch, self.step, self.best_epoch)
+        plain = all(type(number) is int for number in whole) and all(type(number) in (int, float) for number in numbers)
+        rows = isinstance(self.rows, list) and all(isinstance(row, dict) for row in self.rows)
+        if not (plain and rows and isinstance(self.losses, list) and min(whole) >= -1 and min(whole[:2]) >= 0):
+            raise ValueError("its progress is not that of a run")
 
 
 @dataclass(kw_only=True)
@@ -184,7 +197,7 @@ def setup(
 
 def _place(device: str) -> tuple[torch.device, Ranks]:
     """Where this process computes, and which of how many it is."""
-    where = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    where = device_named(device)
     ranks = join_ranks(where.type)
     return (torch.device("cuda", ranks.local_rank) if where.type == "cuda" and ranks.count > 1 else where), ranks
 
@@ -318,14 +331,34 @@ def _optimizer(spotter: Spotter, recipe: Recipe) -> torch.optim.Optimizer:
 
 def _restore(run: Run, state: dict[str, Any]) -> None:
     try:
+        run.spotter.load_state_dict(state["averaged"])  # tells whether they fit
+        run.averaged = {name: value.detach().clone() for name, value in run.spotter.state_dict().items()}
         run.spotter.load_state_dict(state["spotter"])
-        run.averaged = {name: value.to(run.device) for name, value in state["averaged"].items()}
         run.optimizer.load_state_dict(state["optimizer"])
+        _check_optimizer(run.optimizer)
         run.scaler.load_state_dict(state["scaler"])
         run.progress = Progress(**state["progress"])
-    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, OverflowError, IndexError) as error:
+        problem = (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
         raise CheckpointError(
-            f"{run.folder}: what it holds does not fit these settings ({str(error).splitlines()[-1].strip()}); resume "
+            f"{run.folder}: what it holds does not fit these settings ({problem}); resume "
             "with the network and classes it was started with, or choose another -s"
         ) from None
     _LOG.info("resuming in epoch %d at step %d", run.progress.epoch, run.progress.step)
+
+
+def _check_optimizer(optimizer: torch.optim.Optimizer) -> None:
+    """Refuse a state that the next step would trip over.
+
+    Raises:
+        ValueError: a setting that is no setting of AdamW, or moments that do not fit their weights.
+    """
+    torch.optim.AdamW([{**group, "params": [torch.zeros(1)]} for group in optimizer.param_groups])
+    for group in optimizer.param_groups:
+        for weight in group["params"]:
+            found = optimizer.state.get(weight, {})
+            moments = [found.get(name) for name in ("exp_avg", "exp_avg_sq")]
+            if found and not all(isinstance(value, Tensor) and value.shape == weight.shape for value in moments):
+                raise ValueError("the optimizer's moments do not fit the weights")
+            if found and not (isinstance(found.get("step"), Tensor) and found["step"].numel() == 1):
+                raise ValueError("the optimizer does not tell how many steps it made")

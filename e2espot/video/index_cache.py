@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 import json
 import os
-import zipfile
+from collections.abc import Mapping
 from contextlib import suppress
 from fractions import Fraction
 from io import BytesIO
@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from e2espot.errors import E2ESpotError
+from e2espot.formats.arrays import read_arrays
 from e2espot.formats.atomic import write_atomically
 from e2espot.video.presentation import Presentation
 
@@ -46,16 +47,16 @@ def fetch(path: Path, byte_size: int, mtime_ns: int) -> Presentation | None:
     if place is None:
         return None
     try:
-        with np.load(place, allow_pickle=False) as stored:
-            told: dict[str, Any] = json.loads(str(stored["facts"]))
-            arrays = {name: stored[name] for name in stored.files if name != "facts"}
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
-        return None
-    for name in ("time_base", "last_duration", "promised_s"):
-        told[name] = Fraction(told[name]) if told.get(name) is not None else None
-    with suppress(TypeError):
+        arrays: dict[str, Any] = dict(read_arrays(place))
+        facts, digest = str(arrays.pop("facts")), str(arrays.pop("digest"))
+        if digest != _digest(facts, arrays):
+            return None
+        told: dict[str, Any] = json.loads(facts)
+        for name in ("time_base", "last_duration", "promised_s"):
+            told[name] = Fraction(told[name]) if told.get(name) is not None else None
         return Presentation(**told, **arrays, path=path)
-    return None
+    except (OSError, KeyError, ValueError, TypeError):
+        return None
 
 
 def store(presentation: Presentation) -> None:
@@ -70,11 +71,21 @@ def store(presentation: Presentation) -> None:
         for name, value in fields.items()
         if name not in arrays and name != "path"
     }
-    buffer = BytesIO()
-    np.savez_compressed(buffer, facts=np.array(json.dumps(facts)), **arrays)  # type: ignore[arg-type]
+    text, buffer = json.dumps(facts), BytesIO()
+    told: dict[str, Any] = {"facts": np.array(text), "digest": np.array(_digest(text, arrays)), **arrays}
+    np.savez_compressed(buffer, **told)
     with suppress(OSError, E2ESpotError):
         write_atomically(place, buffer.getvalue())
         _thin_out(place.parent)
+
+
+def _digest(facts: str, arrays: Mapping[str, np.ndarray]) -> str:
+    """Tells whether an index is as it was written: a wrong one would show wrong pictures and nobody would know."""
+    digest = hashlib.sha256(facts.encode())
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def _place(path: Path, byte_size: int, mtime_ns: int) -> Path | None:

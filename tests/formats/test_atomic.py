@@ -1,5 +1,6 @@
 """Files appear whole or not at all, also where the disk is full or refuses."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -38,3 +39,12 @@ def test_a_place_that_refuses_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(E2ESpotError, match=r"file/result\.json: cannot be written"):
         write_atomically(tmp_path / "file" / "result.json", b"{}")
+
+
+def test_what_is_no_ordinary_file_stays(tmp_path: Path) -> None:
+    """As /dev/null would be gone otherwise, for all who run as root."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(E2ESpotError, match="no ordinary file"):
+        write_atomically(tmp_path / "pipe", b"x")
+    assert (tmp_path / "pipe").is_fifo()
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]

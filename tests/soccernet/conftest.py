@@ -25,3 +25,16 @@ def servers(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
     yield held
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture
+def ball_2025(servers: StandIn, monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    from split_2025 import SECRET, games, hub, zipped
+
+    monkeypatch.setattr(hub.constants, "ENDPOINT", servers.hub_url)
+    servers.hub["SoccerNet/SN-BAS-2025"] = {
+        "README.md": b"hello",
+        "ExtraLabelsActionSpotting500games/train_labels.zip": b"not asked for",
+        **{f"{split}.zip": zipped(games(split, "224p.mp4", "720p.mp4"), SECRET) for split in ("valid", "challenge")},
+    }
+    return servers

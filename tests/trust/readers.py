@@ -59,6 +59,9 @@ class Target:
     read: Callable[[Path], object]
     """Given the folder: what a tool does with it."""
     form: str = "json"
+    """How it becomes bytes; see ``forms.encoded``."""
+    cost: int = 1
+    """How many times as long as others it takes; it is attacked so much less often."""
 
 
 def _written(form: str, folder: Path, target: Path, to: str) -> None:
@@ -137,7 +140,7 @@ def all_targets(scratch: Path, spec: dict[str, Any]) -> dict[str, Target]:
             valid={**Calibration(map_from=(0.0, 1.0), map_to=(0.1, 0.9), shift_s={"PASS": 0.1}).to_json()},
             read=lambda at: apply_calibration(read_calibration(at), SCORES),
         ),
-        "safetensors": Target(name="run.safetensors", valid=spec, read=_spec, form="safetensors"),
+        "safetensors": Target(name="run.safetensors", valid=spec, read=_spec, form="header"),
         "submission": Target(name=f"{GAME}/results_spotting.json", valid=PREDICTIONS, read=check),
         "soccernet": Target(
             name=f"{GAME}/{halves}", valid=LABELS, read=lambda at: read_soccernet(at, predictions=False)
@@ -188,7 +191,7 @@ def altered(valid: Any, place: int, new: Any, how: str) -> Any:
 
     walk(content)
     if not spots:
-        return new
+        return new(content) if callable(new) else new
     node, key = spots[place % len(spots)]
     if how == "remove":
         del node[key]
@@ -197,5 +200,5 @@ def altered(valid: Any, place: int, new: Any, how: str) -> Any:
     elif how == "double" and isinstance(node, list):
         node.append(copy.deepcopy(node[key]))
     else:
-        node[key] = new
+        node[key] = new(node[key]) if callable(new) else new
     return content

@@ -2,24 +2,27 @@
 
 import contextlib
 import json
+import logging
 import os
 import resource
 import shutil
 import signal
-import struct
 import tempfile
 import warnings
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from forms import BENDS, encoded
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from readers import GAME, Target, all_targets, altered
 from sizes import sized, tell
+from stored import stored_targets
+from variants import variant_targets
 
 from e2espot.errors import E2ESpotError
 from e2espot.formats.conversion import Conversion, convert
@@ -64,11 +67,26 @@ NASTY = st.one_of(
             "1/0",
             "0/0",
             "0x0",
+            "1e999999999",
         ]
     ),
     st.sampled_from([[], {}, [[]], [None], {"": None}, [{}], [1, "a"], {"a": {"b": {}}}]),
     st.builds(lambda depth: json.loads("[" * depth + "]" * depth), st.integers(1, 90)),
 )
+NAMES = [
+    *("labels", "scored predictions", "scored labels", "splits.json", "recipe", "config.yaml", "class.txt"),
+    *("calibration.json", "safetensors", "submission", "soccernet", "periods", "opensportslab labels"),
+    *("opensportslab predictions", "sn-gar labels", "sn-gar predictions", "e2e-spot", "soccertrack-v2"),
+    *("scores.npz", "tracks.npz", "calibration of classes", "weights", "weights to start from", "checkpoint_003.pt"),
+    *("config.json", "loss.json", "OpenSportsLib's config.yaml", "report", "submission.zip", "predictions.zip"),
+    *("labels.zip", "demo scores", "labels to all formats", "review journal", "reviewed labels"),
+    *("reviewed predictions", "download record", "splits.json of a download", "transfer note", "state.pt", "index"),
+    *("render.json", "e2e-spot gzip", "e2e-spot folder", "e2e-spot class.txt", "older results"),
+    *("opensportslab folder", "opensportslab of others", "soccertrack folder", "labels, bad ones left out"),
+    *("labels with a video", "reviewed dataset", "OpenSportsLib's weights", "OpenSportsLib's safetensors", "a trunk"),
+]
+TOTAL = Counter[str]()
+"""Over all readers so far."""
 HOW = st.sampled_from(["replace", "replace", "replace", "remove", "rename", "double"])
 
 
@@ -76,27 +94,24 @@ def spec() -> dict[str, Any]:
     return asdict(SpotterSpec(feature_arch="small_gsm", temporal_arch="gru", classes=("PASS",), clip_len=16))
 
 
-def encoded(target: Target, content: Any) -> bytes:
-    if target.form == "text":
-        return str(content).encode("utf-8", "surrogatepass")
-    if target.form == "yaml":
-        try:
-            return yaml.safe_dump(content, sort_keys=False).encode("utf-8", "surrogatepass")
-        except ValueError:
-            return json.dumps(content).encode()
-    text = json.dumps(content).encode()
-    if target.form == "safetensors":
-        head = json.dumps({"__metadata__": {"e2espot": text.decode()}}).encode()
-        return struct.pack("<Q", len(head)) + head
-    return text
+@dataclass(frozen=True, kw_only=True)
+class File:
+    """What is written in place of a valid file."""
+
+    data: bytes
+    """Its bytes."""
+    valid_but_one: bool
+    """Whether one field alone was altered, and not the bytes."""
 
 
 @st.composite
-def files(draw: st.DrawFn, target: Target) -> bytes:
-    """A valid file with one field altered, two times out of three; else with damaged bytes."""
-    if draw(st.integers(0, 2)):
-        return encoded(target, altered(target.valid, draw(st.integers(0, 400)), draw(NASTY), draw(HOW)))
-    data = bytearray(encoded(target, target.valid))
+def files(draw: st.DrawFn, target: Target, sound: bytes) -> File:
+    """A valid file with one field altered, three times out of four; else with damaged bytes."""
+    if draw(st.integers(0, 3)):
+        nasty = st.one_of(NASTY, st.sampled_from(BENDS)) if target.form in ("npz", "torch", "tensors") else NASTY
+        content = altered(target.valid, draw(st.integers(0, 400)), draw(nasty), draw(HOW))
+        return File(data=encoded(target.form, content), valid_but_one=True)
+    data = bytearray(sound)
     how, at = draw(st.integers(0, 4)), draw(st.integers(0, max(0, len(data) - 1)))
     if how == 0:
         del data[at:]
@@ -110,54 +125,41 @@ def files(draw: st.DrawFn, target: Target) -> bytes:
         )
     else:
         data[:] = draw(st.binary(max_size=60))
-    return bytes(data)
+    return File(data=bytes(data), valid_but_one=False)
 
 
 @pytest.fixture(scope="module")
 def targets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Target]:
-    return all_targets(tmp_path_factory.mktemp("scratch"), spec())
-
-
-NAMES = [
-    "labels",
-    "scored predictions",
-    "scored labels",
-    "splits.json",
-    "recipe",
-    "config.yaml",
-    "class.txt",
-    "calibration.json",
-    "safetensors",
-    "submission",
-    "soccernet",
-    "periods",
-    "opensportslab labels",
-    "opensportslab predictions",
-    "sn-gar labels",
-    "sn-gar predictions",
-    "e2e-spot",
-    "soccertrack-v2",
-]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logging.root, "handlers", [logging.NullHandler()])
+        texts = all_targets(tmp_path_factory.mktemp("scratch"), spec())
+        stored = stored_targets(tmp_path_factory.mktemp("stored"))
+        return {**texts, **stored, **variant_targets(tmp_path_factory.mktemp("variants"))}
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_readers_read_or_refuse(name: str, targets: dict[str, Target], tmp_path: Path) -> None:
+def test_readers_read_or_refuse(
+    name: str, targets: dict[str, Target], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert set(NAMES) == set(targets)
-    target, counts = targets[name], {"read": 0, "refused": 0}
+    monkeypatch.setattr(logging.root, "handlers", [logging.NullHandler()])
+    target, counts = targets[name], Counter[str]()
     for folder in ("a/b", "a/c", "a/d"):
         (tmp_path / folder).mkdir(parents=True)
     path = tmp_path / target.name
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(encoded(target, target.valid))
+    sound = encoded(target.form, target.valid)
+    path.write_bytes(sound)
     target.read(tmp_path)
-    many = sized(25, 6000)
+    many = sized(max(2, 16 // target.cost), 3000 // target.cost)
 
     @settings(
         max_examples=many, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
     )
-    @given(files(target))
-    def attack(data: bytes) -> None:
-        path.write_bytes(data)
+    @given(files(target, sound))
+    def attack(file: File) -> None:
+        path.write_bytes(file.data)
+        counts["one field altered" if file.valid_but_one else "bytes damaged"] += 1
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -169,7 +171,8 @@ def test_readers_read_or_refuse(name: str, targets: dict[str, Target], tmp_path:
             counts["refused"] += 1
 
     attack()
-    tell(f"{name}: {counts}")
+    TOTAL.update(counts)
+    tell(f"{name}: {dict(counts)}; in all {dict(TOTAL)}")
 
 
 HOSTILE = (

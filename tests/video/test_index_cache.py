@@ -87,3 +87,15 @@ def test_the_oldest_go_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lo
         os.utime(base / f"old{age}.npz", (age, age))
     index_of(long_file)
     assert sorted(file.name for file in base.glob("old*")) == ["old3.npz", "old4.npz"]
+
+
+def test_an_altered_index_is_made_anew(long_file: Path, tmp_path: Path) -> None:
+    """One wrong time would show wrong pictures, and nobody would know."""
+    fresh = index_of(long_file)
+    (kept,) = (tmp_path / "kept").glob("*.npz")
+    with np.load(kept) as stored:
+        arrays = dict(stored)
+    arrays["pts_P"] = arrays["pts_P"] + 512
+    np.savez_compressed(kept, **arrays)
+    forget_indexes()
+    assert np.array_equal(index_of(long_file).pts_P, fresh.pts_P)
