@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from e2espot.errors import ConfigurationError
+from e2espot.errors import CheckpointError, ConfigurationError
 from e2espot.events import Scores
 from e2espot.models.graphed import GraphedTrunk
 from e2espot.models.spotter import Spotter, normalise
@@ -69,6 +69,7 @@ def spot_video(
 
     Raises:
         VideoError: the file is missing, not a video, or breaks off.
+        CheckpointError: weights that give no numbers.
     """
     from e2espot.video import probe
 
@@ -77,6 +78,8 @@ def spot_video(
     missing: list[range] = []
     chunks = _chunks(spotter, Path(path), options, missing)
     scores_TK = score_frames(spotter, chunks, info.num_frames, options, progress=progress)
+    if not np.isfinite(scores_TK).all():
+        raise CheckpointError(f"{path}: these weights give scores that are not numbers; they are damaged, or diverged")
     factor, count = spotter.grid_factor, len(spotter.label_set)
     valid_T = np.ones(len(scores_TK), dtype=bool)
     for frames in missing:

@@ -115,7 +115,11 @@ def _refuse_to_replace(files: Mapping[Path, bytes]) -> None:
 def _probed(root: Path, recording: Recording) -> Mapping[str, Any]:
     """Length and size of a video that lies where the source says."""
     path = root / recording.video
-    if not recording.video or not path.is_file():
+    try:
+        found = bool(recording.video) and path.is_file()
+    except (OSError, ValueError):  # names no file system takes
+        found = False
+    if not found:
         return {}
     from fractions import Fraction
 

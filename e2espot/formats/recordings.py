@@ -136,8 +136,10 @@ def read_bytes(path: Path) -> bytes:
     """Content of a file.
 
     Raises:
-        AnnotationError: it cannot be read.
+        AnnotationError: it cannot be read, or is something to wait for, such as a pipe.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise AnnotationError(f"{path}: is no ordinary file; give the name of a file")
     try:
         return path.read_bytes()
     except OSError as error:

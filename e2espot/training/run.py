@@ -334,8 +334,9 @@ def _restore(run: Run, state: dict[str, Any]) -> None:
         run.spotter.load_state_dict(state["averaged"])  # tells whether they fit
         run.averaged = {name: value.detach().clone() for name, value in run.spotter.state_dict().items()}
         run.spotter.load_state_dict(state["spotter"])
-        run.optimizer.load_state_dict(state["optimizer"])
-        _check_optimizer(run.optimizer)
+        settings = run.optimizer.state_dict()["param_groups"]  # those of the recipe
+        run.optimizer.load_state_dict({"state": state["optimizer"]["state"], "param_groups": settings})
+        _check_moments(run.optimizer)
         run.scaler.load_state_dict(state["scaler"])
         run.progress = Progress(**state["progress"])
     except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, OverflowError, IndexError) as error:
@@ -347,18 +348,22 @@ def _restore(run: Run, state: dict[str, Any]) -> None:
     _LOG.info("resuming in epoch %d at step %d", run.progress.epoch, run.progress.step)
 
 
-def _check_optimizer(optimizer: torch.optim.Optimizer) -> None:
+def _check_moments(optimizer: torch.optim.Optimizer) -> None:
     """Refuse a state that the next step would trip over.
 
     Raises:
-        ValueError: a setting that is no setting of AdamW, or moments that do not fit their weights.
+        ValueError: moments that do not fit their weights, or a number of steps that cannot be.
     """
-    torch.optim.AdamW([{**group, "params": [torch.zeros(1)]} for group in optimizer.param_groups])
     for group in optimizer.param_groups:
         for weight in group["params"]:
             found = optimizer.state.get(weight, {})
-            moments = [found.get(name) for name in ("exp_avg", "exp_avg_sq")]
-            if found and not all(isinstance(value, Tensor) and value.shape == weight.shape for value in moments):
-                raise ValueError("the optimizer's moments do not fit the weights")
-            if found and not (isinstance(found.get("step"), Tensor) and found["step"].numel() == 1):
-                raise ValueError("the optimizer does not tell how many steps it made")
+            if found == {}:
+                continue
+            if not isinstance(found, dict):
+                raise ValueError("the optimizer holds no moments")
+            for moment in (found.get("exp_avg"), found.get("exp_avg_sq")):
+                if not isinstance(moment, Tensor) or (moment.shape, moment.dtype) != (weight.shape, weight.dtype):
+                    raise ValueError("the optimizer's moments do not fit the weights")
+            steps = found.get("step")
+            if not isinstance(steps, Tensor) or steps.numel() != 1 or not 0 <= float(steps) < 1e12:
+                raise ValueError(f"the optimizer made {steps!r:.80} steps")

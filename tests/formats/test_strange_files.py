@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -171,3 +172,16 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert refused.returncode == 2
     assert refused.stderr.count("\n") == 1
     assert "results_spotting.json" in refused.stderr
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "periods.json")
+    put(tmp_path / "a" / NAMES["soccernet"], GOOD["soccernet"])
+    with pytest.raises(AnnotationError, match="no ordinary file"):
+        run(tmp_path / "a", tmp_path / "b", "soccernet", "e2e-spot", periods=tmp_path / "periods.json")
+
+
+def test_a_path_no_file_system_takes_is_a_video_not_known(tmp_path: Path) -> None:
+    content = json.loads(json.dumps(GOOD["opensportslab"]).replace("a.mp4", "a" * 300 + ".mp4"))
+    put(tmp_path / "a.json", content)
+    assert run(tmp_path / "a.json", tmp_path / "b", "opensportslab", "e2e-spot").num_recordings == 1
