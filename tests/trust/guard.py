@@ -77,10 +77,9 @@ def explained(path: Path, words: list[str], at: Path) -> bool:
     """Whether somebody who typed ``words`` in the folder ``at`` asked for something to be written to ``path``."""
     for word in words:
         for part in (word, word.partition("=")[2]) if "=" in word else (word,):
-            if path in [Path(os.path.normpath(at / above)) for above in Path(part).parents] and not os.path.lexists(
-                path
-            ):
-                return True  # a folder on the way, by the way that was typed
+            on_the_way = [Path(os.path.normpath(at / folder)) for folder in Path(part).parents]
+            if path in on_the_way and not os.path.lexists(path):
+                return True
             plain = os.path.normpath(at / part)
             for named in {Path(plain), Path(os.path.realpath(plain))}:
                 beside = path.parent == named.parent and path.name.startswith(".")  # the temporary name of a file
