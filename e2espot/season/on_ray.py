@@ -124,6 +124,7 @@ def _spot_all(ray: Any, job: Job, videos: Sequence[Video], cluster: Cluster) -> 
             for reference in ready:
                 yield _result(ray, reference, waiting.pop(reference), cluster)
             shown.update(done=len(videos) - len(waiting))
+        shown.update(done=len(videos), within_s=_ANSWER_S)
 
 
 def _result(ray: Any, reference: Any, video: Video, cluster: Cluster) -> Found | Failed:
@@ -158,10 +159,10 @@ class _Shown:
     def __exit__(self, *_: object) -> None:
         self._bar.close()
 
-    def update(self, done: int) -> None:
+    def update(self, done: int, within_s: float = _POLL_S) -> None:
         """Show how far the tasks are; ``done`` videos are finished."""
         try:
-            frames, total, begun = self._ray.get(self._tally.read.remote(), timeout=_POLL_S)
+            frames, total, begun = self._ray.get(self._tally.read.remote(), timeout=within_s)
         except self._ray.exceptions.RayError:  # who counts may have died with its machine; the work goes on
             return
         for number, times in begun.items():

@@ -334,7 +334,11 @@ def _restore(run: Run, state: dict[str, Any]) -> None:
         run.spotter.load_state_dict(state["averaged"])  # tells whether they fit
         run.averaged = {name: value.detach().clone() for name, value in run.spotter.state_dict().items()}
         run.spotter.load_state_dict(state["spotter"])
-        settings = run.optimizer.state_dict()["param_groups"]  # those of the recipe
+        settings = run.optimizer.state_dict()["param_groups"]  # those of the recipe, but for where the schedule is
+        for group, kept in zip(settings, state["optimizer"]["param_groups"], strict=True):
+            if not isinstance(kept["lr"], float) or not 0 <= kept["lr"] < 1e6:
+                raise ValueError(f"the learning rate is {kept['lr']!r:.80}")
+            group["lr"] = kept["lr"]
         run.optimizer.load_state_dict({"state": state["optimizer"]["state"], "param_groups": settings})
         _check_moments(run.optimizer)
         run.scaler.load_state_dict(state["scaler"])
