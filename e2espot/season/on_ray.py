@@ -50,15 +50,21 @@ def spot_on_ray(job: Job, videos: Sequence[Video], cluster: Cluster) -> Iterator
     Raises:
         ConfigurationError: Ray is not installed, no such cluster, or none of its machines is large enough for a task.
     """
+    before = signal.getsignal(signal.SIGTERM)
     ray = _connected(cluster)
     try:
         # Ray answers SIGTERM, a scheduler's polite end, with a stack and an abort that leaves its processes behind.
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+        _on_sigterm(lambda *_: sys.exit(128 + signal.SIGTERM))
         _check_size(ray, cluster)
         yield from _spot_all(ray, job, videos, cluster)
     finally:
         ray.shutdown()
+        _on_sigterm(before)
+
+
+def _on_sigterm(handler: Any) -> None:
+    if threading.current_thread() is threading.main_thread():  # no other thread may say so
+        signal.signal(signal.SIGTERM, handler)
 
 
 def _connected(cluster: Cluster) -> Any:

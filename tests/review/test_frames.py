@@ -131,7 +131,8 @@ def test_pausing_stays_on_the_picture_on_show(page, videos: Path) -> None:
     press(page, " ")
     until(page, "!e2espotReview.player.playing")
     until(page, "e2espotReview.player.wanted === null && e2espotReview.player.sought === null")
-    page.wait_for_timeout(300)  # the browser reports the last picture it showed a moment after showing it
+    # The browser reports the last picture it showed a moment after showing it.
+    until(page, f"e2espotReview.player.picture === {number(page)}")
     shown = number(page)
     assert shown == page.evaluate("e2espotReview.player.picture") > 8
     press(page, "ArrowRight")
