@@ -199,7 +199,7 @@ def render_dataset(
         out: folder for ``rendered/<season>/<game>`` and ``splits.json``.
         games: number of games.
         minutes: length of each.
-        seed: fixes everything; the same seed gives the same bytes of labels.
+        seed: fixes everything; the same seed gives the same bytes of labels, and of video (one OpenCV, one x264).
         valid_minutes: length of the valid game, ``minutes`` when None.
         test_minutes: length of the test game, ``minutes`` when None.
         density: multiplies the pace of events.

@@ -77,6 +77,20 @@ def test_a_data_set_has_the_layout_of_soccernet(tmp_path):
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.mp4")}
 
 
+def test_the_same_pictures_give_the_same_bytes_of_video(tmp_path):
+    """Whatever lies in the memory that the encoder is given."""
+    pytest.importorskip("av")
+    stage = match.build_stage(spec(), match.simulate_game(spec()))
+    pictures = [paint(stage, picture) for picture in range(60)]
+    written = set()
+    for attempt in range(4):
+        dirt = [np.full(100_000 + 3_000 * piece, 50 * attempt + piece, np.uint8) for piece in range(100)]
+        del dirt[:: attempt + 1]
+        encode.write_video(tmp_path / "one.mp4", pictures, stage.look, stage.size)
+        written.add((tmp_path / "one.mp4").read_bytes())
+    assert len(written) == 1
+
+
 def test_an_interrupted_render_leaves_no_half_game(tmp_path, monkeypatch):
     def stop(*_args, **_kwargs):
         raise KeyboardInterrupt
