@@ -21,7 +21,7 @@ from torch import Tensor
 from e2espot.errors import CheckpointError, ConfigurationError
 from e2espot.events import Scores
 from e2espot.models.graphed import GraphedTrunk
-from e2espot.models.spotter import Spotter, normalise
+from e2espot.models.spotter import Spotter, mean_level
 from e2espot.models.streaming import TrunkStream
 from e2espot.precision import Precision, compute_dtype
 from e2espot.readable import Readable, read_by_all, stretches_of
@@ -225,8 +225,8 @@ class _Features:
 
     def __init__(self, spotter: Spotter, options: InferenceOptions) -> None:
         self._device = next(spotter.parameters()).device
-        self._dtype = compute_dtype(self._device, options.precision)
-        stream, self._halo = TrunkStream(spotter.backbone, self._dtype), spotter.halo
+        stream = TrunkStream(spotter.backbone, compute_dtype(self._device, options.precision))
+        self._halo = spotter.halo
         self._stream = GraphedTrunk(stream) if options.cuda_graphs and self._device.type == "cuda" else stream
         self._piece_len = options.piece_len or _piece_len(self._device)
         self._crop_dim = spotter.spec.crop_dim
@@ -238,23 +238,23 @@ class _Features:
         if self._shape_HWC is None:
             self._shape_HWC = tuple(chunk_THWC.shape[1:])
             yield from self._push(self._nothing())
-        yield from self._push(normalise(chunk_THWC.to(self._device, non_blocking=True), self._dtype))
+        yield from self._push(chunk_THWC.to(self._device, non_blocking=True))
 
     def finish(self) -> Iterator[Tensor]:
         """The features still owed at the end of the video."""
         if self._shape_HWC is not None:
             yield from self._push(self._nothing())
 
-    def _push(self, frames_TCHW: Tensor) -> Iterator[Tensor]:
-        for piece_TCHW in frames_TCHW.split(self._piece_len) if len(frames_TCHW) else ():
-            features_TD = self._stream.push(piece_TCHW)
+    def _push(self, levels_THWC: Tensor) -> Iterator[Tensor]:
+        for piece_THWC in levels_THWC.split(self._piece_len) if len(levels_THWC) else ():
+            features_TD = self._stream.push(piece_THWC)
             if len(features_TD):
                 yield features_TD
 
     def _nothing(self) -> Tensor:
-        """Normalised zeros, in the channels-last memory of ``normalise``."""
+        """What is beyond the ends of the video: the mean colour, zero once it is normalised."""
         assert self._shape_HWC is not None
-        return torch.zeros(self._halo, *self._shape_HWC, dtype=self._dtype, device=self._device).movedim(-1, 1)
+        return mean_level(self._device).expand(self._halo, *self._shape_HWC)
 
 
 def centre_crop(frames_THWC: Tensor, crop_dim: int) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from e2espot.inference import InferenceOptions, score_frames, stream_features, window_starts
 from e2espot.models import Spotter, SpotterSpec, normalise
 from e2espot.models.gate_shift import GateShift
+from e2espot.models.spotter import mean_level
 from e2espot.models.streaming import TrunkStream
 
 
@@ -38,13 +39,14 @@ ARCHS = ["small_gsm", "small_tsm", "small", "rny002_gsm", "rny002_tsm", "rny002"
 def test_pieces_equal_the_whole_video(arch: str) -> None:
     spotter = spotter_of(arch).double()  # in which rounding cannot hide a frame at fault
     halo = spotter.halo
-    frames = torch.randn(90 + 2 * halo, 3, 64, 96, dtype=torch.float64)
-    frames[:halo] = frames[90 + halo :] = 0
+    levels = 255 * torch.rand(90 + 2 * halo, 64, 96, 3, dtype=torch.float64)
+    levels[:halo] = levels[90 + halo :] = mean_level(levels.device)
+    frames = normalise(levels, torch.float64)
     with torch.inference_mode():
         whole = spotter.features(frames[None]).features_BTD[0, halo : halo + 90]
         for piece_len in (1, 8, 33, 512):
             stream = TrunkStream(spotter.backbone, torch.float64)
-            pieces = torch.cat([stream.push(piece) for piece in frames.split(piece_len)])
+            pieces = torch.cat([stream.push(piece) for piece in levels.split(piece_len)])
             assert pieces.shape == whole.shape
             assert ((pieces - whole).abs().max() / whole.abs().max()) < 1e-6, piece_len
 
@@ -53,13 +55,14 @@ def test_pieces_equal_the_whole_video(arch: str) -> None:
 def test_pieces_equal_the_whole_video_in_resnets(arch: str) -> None:
     spotter = spotter_of(arch).double()
     halo = spotter.halo
-    frames = torch.randn(9 + 2 * halo, 3, 32, 32, dtype=torch.float64)
-    frames[:halo] = frames[9 + halo :] = 0
+    levels = 255 * torch.rand(9 + 2 * halo, 32, 32, 3, dtype=torch.float64)
+    levels[:halo] = levels[9 + halo :] = mean_level(levels.device)
+    frames = normalise(levels, torch.float64)
     with torch.inference_mode():
         whole = spotter.features(frames[None]).features_BTD[0, halo : halo + 9]
         for piece_len in (2, 7):
             stream = TrunkStream(spotter.backbone, torch.float64)
-            pieces = torch.cat([stream.push(piece) for piece in frames.split(piece_len)])
+            pieces = torch.cat([stream.push(piece) for piece in levels.split(piece_len)])
             assert ((pieces - whole).abs().max() / whole.abs().max()) < 1e-6, piece_len
 
 

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from e2espot.clips.changes import IMAGENET_MEAN, IMAGENET_STD
+from e2espot.models.backbones import SmallTrunk
 from e2espot.models.fused import Act, FusedConv
 from e2espot.models.gate_shift import HALO, GateShift, ShiftedConv
 
@@ -132,6 +134,27 @@ class CarriedGate:
         return out
 
 
+class CarriedMotion:
+    """What the small trunk looks at, from grey levels: normalised colours and the differences between frames.
+
+    One convolution along time. Levels are exact in bf16; normalised colours are not, and a difference of two
+    rounded ones is mostly rounding where little moves. Here numbers are rounded once, after the difference.
+    """
+
+    def __init__(self, trunk: SmallTrunk, dtype: torch.dtype) -> None:
+        self.carried = Carried(0 if trunk.single_frame else 1)
+        self._dtype, self._conv = dtype, FusedConv(_motion_along_time(trunk), dtype=dtype)
+
+    def __call__(self, levels_THWC: Tensor) -> Tensor | None:
+        """``(t, 5, H, W)`` for the frames that can be told now, if any."""
+        levels_TCHW = levels_THWC.to(self._dtype).movedim(-1, 1)
+        full_TCHW = self.carried.with_before(levels_TCHW)
+        self.carried.keep(levels_TCHW)
+        if len(full_TCHW) <= 2 * self.carried.halo:
+            return None
+        return _as_frames(self._conv(_as_picture(full_TCHW)), full_TCHW.shape[2:])
+
+
 _WIDE = 16
 """Channels in a fold from which on a slice of channels is long enough for a CPU's vectors."""
 
@@ -183,6 +206,16 @@ def _sum_pairs(gate: GateShift) -> nn.Conv2d:
             kernels[place, :, place, 2 * step : 2 * step + 2, step] = spread
     bias = functional.conv2d(gate.conv3D.bias[None, :, None, None], gate.spread).flatten()
     return _conv(kernels.flatten(2, 3).flatten(0, 1), bias.repeat(2))
+
+
+def _motion_along_time(trunk: SmallTrunk) -> nn.Conv2d:
+    """``(5, 3, times, 1)``: what ``trunk.with_motion`` answers to each colour of each time alone."""
+    times = 1 if trunk.single_frame else 3
+    one_each = torch.eye(3 * times, dtype=torch.float64).view(3 * times, times, 3, 1, 1)
+    answers = trunk.with_motion(one_each).view(3 * times, times, 5)[:, times // 2]
+    mean, std = (255 * torch.tensor(row, dtype=torch.float64) for row in (IMAGENET_MEAN, IMAGENET_STD))
+    kernels = answers.T.view(5, times, 3) / std
+    return _conv(kernels.transpose(1, 2)[..., None], -kernels.sum(1) @ mean)
 
 
 def _exchange_along_time(weight_Of11: Tensor) -> nn.Conv2d:

@@ -54,23 +54,23 @@ class GraphedTrunk:
         self._steady = 0
         self._own: list[Tensor] = []
 
-    def push(self, frames_TCHW: Tensor) -> Tensor:
+    def push(self, levels_THWC: Tensor) -> Tensor:
         """See ``TrunkStream.push``."""
-        if self._replay is not None and frames_TCHW.shape == self._input.shape:
+        if self._replay is not None and _is_like(levels_THWC, self._input):
             self._at_home()
-            self._input.copy_(frames_TCHW)
+            self._input.copy_(levels_THWC)
             self._replay.replay()
             return self._output.clone()
-        features_TD = self._stream.push(frames_TCHW)
+        features_TD = self._stream.push(levels_THWC)
         # As many out as in, twice: nothing grows any more, and the library has chosen its kernels.
-        self._steady = self._steady + 1 if len(features_TD) == len(frames_TCHW) else 0
+        self._steady = self._steady + 1 if len(features_TD) == len(levels_THWC) else 0
         if self._replay is None and self._steady >= 2:
-            self._learn(frames_TCHW)
+            self._learn(levels_THWC)
         return features_TD
 
-    def _learn(self, frames_TCHW: Tensor) -> None:
+    def _learn(self, levels_THWC: Tensor) -> None:
         """Record a push; what is kept afterwards is what was kept before."""
-        self._input = frames_TCHW.clone()
+        self._input = levels_THWC.clone()
         places = [place for place in self._stream.places if place.kept is not None]
         before = [place.kept.clone() for place in places if place.kept is not None]
         self._own = [kept.clone() for kept in before]
@@ -95,3 +95,7 @@ class GraphedTrunk:
             if place.kept is not own and place.kept is not None:
                 own.copy_(place.kept)
                 place.kept = own
+
+
+def _is_like(piece: Tensor, other: Tensor) -> bool:
+    return piece.shape == other.shape and piece.dtype == other.dtype

@@ -168,9 +168,14 @@ def lay_out_for_training(spotter: Spotter) -> None:
             layer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
+def mean_level(device: torch.device) -> Tensor:
+    """The colour that ``normalise`` makes zero, of 0 to 255."""
+    return torch.tensor(IMAGENET_MEAN, device=device) * 255
+
+
 def normalise(frames: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """uint8 RGB frames ``(..., H, W, 3)`` -> ImageNet-normalised ``(..., 3, H, W)``, channels last in memory."""
-    mean = torch.tensor(IMAGENET_MEAN, device=frames.device) * 255
+    """RGB frames of 0 to 255 ``(..., H, W, 3)`` -> ImageNet-normalised ``(..., 3, H, W)``, channels last in memory."""
+    mean = mean_level(frames.device)
     std = torch.tensor(IMAGENET_STD, device=frames.device) * 255
     if dtype.itemsize >= 4:
         return ((frames.to(dtype) - mean) / std).movedim(-1, -3)

@@ -22,9 +22,10 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from e2espot.models.backbones import Backbone, RegNet, ResNet, SmallTrunk, at_least_fp32, pool_by_attention
-from e2espot.models.carried import Carried, CarriedGate, Delay
+from e2espot.models.carried import Carried, CarriedGate, CarriedMotion, Delay
 from e2espot.models.fused import Act, FusedConv
 from e2espot.models.gate_shift import GateShift, ShiftedConv
+from e2espot.models.spotter import normalise
 
 
 class TrunkStream:
@@ -38,12 +39,14 @@ class TrunkStream:
             self._trunk = _SmallStream(trunk, dtype)
         else:
             self._trunk = _ResNetStream(trunk, dtype) if isinstance(trunk, ResNet) else _RegNetStream(trunk, dtype)
-        self._dtype = dtype
 
-    def push(self, frames_TCHW: Tensor) -> Tensor:
-        """Features ``(t, D)``, at least fp32, that can be told after these frames; ``t`` may be below ``T``, or 0."""
-        x = frames_TCHW.to(self._dtype).contiguous(memory_format=torch.channels_last)
-        return at_least_fp32(self._trunk.push(x))
+    def push(self, levels_THWC: Tensor) -> Tensor:
+        """Features ``(t, D)``, at least fp32, that can be told after these frames; ``t`` may be below ``T``, or 0.
+
+        Args:
+            levels_THWC: RGB from 0 to 255, uint8 or float: what is rounded least is what a decoder gives.
+        """
+        return at_least_fp32(self._trunk.push(levels_THWC))
 
     @property
     def places(self) -> list[Carried | Delay]:
@@ -88,19 +91,19 @@ class _RegNetStream:
     def __init__(self, trunk: Backbone, dtype: torch.dtype) -> None:
         assert isinstance(trunk, RegNet)
         network: Any = trunk._features
-        self._dim, self._as_input = trunk.feature_dim, trunk.as_input
+        self._dim, self._as_input, self._dtype = trunk.feature_dim, trunk.as_input, dtype
         self._stem = FusedConv(*_conv_and_act(network.stem), dtype)
         stages = (network.s1, network.s2, network.s3, network.s4)
         self._blocks = [_RegNetBlock(block, dtype) for stage in stages for block in stage.children()]
         self._head = nn.Sequential(network.final_conv, network.head).to(dtype)
         self.places = [block.conv1.carried for block in self._blocks]
 
-    def push(self, x_TCHW: Tensor) -> Tensor:
-        x = self._stem(self._as_input(x_TCHW))
+    def push(self, levels_THWC: Tensor) -> Tensor:
+        x = self._stem(self._as_input(normalise(levels_THWC, self._dtype)))
         for block in self._blocks:
             told = block.push(x)
             if told is None:
-                return x_TCHW.new_empty(0, self._dim)
+                return x.new_empty(0, self._dim)
             x = told
         features: Tensor = self._head(x)
         return features
@@ -141,17 +144,18 @@ class _ResNetStream:
 
     def __init__(self, trunk: ResNet, dtype: torch.dtype) -> None:
         network: Any = trunk._features
-        self._dim, self._as_input, self._pool = trunk.feature_dim, trunk.as_input, network.maxpool
+        self._dim, self._as_input, self._dtype = trunk.feature_dim, trunk.as_input, dtype
+        self._pool = network.maxpool
         self._stem = FusedConv(*_conv_and_act(network.conv1), dtype)
         self._blocks = [_ResNetBlock(block, dtype) for stage in trunk.stages() for block in stage.children()]
         self.places = [block.conv1.carried for block in self._blocks]
 
-    def push(self, x_TCHW: Tensor) -> Tensor:
-        x = self._pool(self._stem(self._as_input(x_TCHW)))
+    def push(self, levels_THWC: Tensor) -> Tensor:
+        x: Tensor = self._pool(self._stem(self._as_input(normalise(levels_THWC, self._dtype))))
         for block in self._blocks:
             told = block.push(x)
             if told is None:
-                return x_TCHW.new_empty(0, self._dim)
+                return x.new_empty(0, self._dim)
             x = told
         features: Tensor = x.mean((2, 3))
         return features
@@ -185,7 +189,7 @@ class _SmallStream:
 
     def __init__(self, trunk: SmallTrunk, dtype: torch.dtype) -> None:
         self._trunk = trunk
-        self._motion = Carried(0 if trunk.single_frame else 1)
+        self._motion = CarriedMotion(trunk, dtype)
         self._stem, self._down1, self._down2, self._merge = (
             FusedConv(*_conv_and_act(layer), dtype) for layer in (trunk.stem, trunk.down1, trunk.down2, trunk.merge)
         )
@@ -196,19 +200,16 @@ class _SmallStream:
         self._project = trunk.project
         self._delay = Delay()
         blocks = (self._block1, self._block2, self._block3)
-        self.places = [self._motion, *(block.conv1.carried for block in blocks), self._delay]
+        self.places = [self._motion.carried, *(block.conv1.carried for block in blocks), self._delay]
         self._late = sum(
             block.conv1.halo for block in (trunk.block2, trunk.block3) if isinstance(block.conv1, ShiftedConv)
         )
 
-    def push(self, x_TCHW: Tensor) -> Tensor:
-        empty = x_TCHW.new_empty(0, self._trunk.feature_dim)
-        # Differences need one frame to each side, as a shift does.
-        full, halo = self._motion.with_before(x_TCHW), self._motion.halo
-        self._motion.keep(x_TCHW)
-        if len(full) <= 2 * halo:
+    def push(self, levels_THWC: Tensor) -> Tensor:
+        moving = self._motion(levels_THWC)
+        empty = levels_THWC.new_empty(0, self._trunk.feature_dim, dtype=torch.float32)
+        if moving is None:
             return empty
-        moving = self._trunk.with_motion(full[None])[halo : len(full) - halo]
         fine = self._block1.push(self._down1(self._stem(moving)))
         coarse = None if fine is None else self._block2.push(self._down2(fine))
         coarse = None if coarse is None else self._block3.push(coarse)

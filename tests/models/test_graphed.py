@@ -30,7 +30,7 @@ def test_replayed_pieces_equal_plain_ones(arch: str) -> None:
     for layer in backbone.modules():
         if isinstance(layer, GateShift):
             torch.nn.init.normal_(layer.conv3D.weight)
-    frames = torch.randn(140, 3, 32, 48)
+    frames = torch.randint(0, 256, (140, 32, 48, 3), dtype=torch.uint8)
     recorded: list[Again] = []
 
     def record(work: Callable[[], None]) -> Again:
