@@ -48,7 +48,7 @@ def plain_scores(spotter: Spotter, video: Path) -> np.ndarray:
 
 @pytest.mark.slow
 def test_fast_and_plain_road_agree(tmp_path: Path) -> None:
-    render_dataset(tmp_path, games=5, minutes=0.25, seed=70, density=2.0)
+    render_dataset(tmp_path, games=5, minutes=0.5, seed=70, density=2.0)
     spotter = load_spotter(SHIPPED_TRUNK)
     labels: dict[str, list[Event]] = {}
     found: dict[str, dict[str, list[Event]]] = {"fast": {}, "plain": {}}

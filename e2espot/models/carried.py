@@ -135,15 +135,30 @@ class CarriedGate:
 
 
 class CarriedMotion:
-    """What the small trunk looks at, from grey levels: normalised colours and the differences between frames.
+    """What the small trunk's stem looks at, colours and differences between frames, from grey levels.
 
-    One convolution along time. Levels are exact in bf16; normalised colours are not, and a difference of two
-    rounded ones is mostly rounding where little moves. Here numbers are rounded once, after the difference.
+    One convolution along time makes them. In bf16 a grey level is exact and a normalised colour is not, and a
+    difference of two rounded ones is mostly rounding where little moves. So colours stay levels, counted from the
+    whole one next to the mean, and normalising them is left to the stem (``read_by``).
     """
 
     def __init__(self, trunk: SmallTrunk, dtype: torch.dtype) -> None:
-        self.carried = Carried(0 if trunk.single_frame else 1)
-        self._dtype, self._conv = dtype, FusedConv(_motion_along_time(trunk), dtype=dtype)
+        self.carried, self._dtype = Carried(0 if trunk.single_frame else 1), dtype
+        mean, std = (255 * torch.tensor(row, dtype=torch.float64) for row in (IMAGENET_MEAN, IMAGENET_STD))
+        zero = mean.round() if dtype.itemsize < 4 else mean
+        kernels_O3T1 = _motion_along_time(trunk) / std[:, None, None]
+        self._offset_O = kernels_O3T1.sum((2, 3)) @ (zero - mean)
+        # The largest weight of each becomes 1; all are zero where a trunk is not to see motion.
+        self._unit_O = kernels_O3T1.abs().amax((1, 2, 3)).clamp(min=1e-6)
+        kernels_O3T1 = kernels_O3T1 / self._unit_O[:, None, None, None]
+        self._conv = FusedConv(_conv(kernels_O3T1, -kernels_O3T1.sum((2, 3)) @ zero), dtype=dtype)
+
+    def read_by(self, stem: nn.Conv2d) -> nn.Conv2d:
+        """A stem that makes of this what ``stem`` makes of normalised frames."""
+        assert isinstance(stem.padding, tuple)
+        weight, bias = stem.weight.detach().double(), 0.0 if stem.bias is None else stem.bias.detach().double()
+        bias = bias + weight.sum((2, 3)) @ self._offset_O.to(weight.device)
+        return _conv(weight * self._unit_O.to(weight.device)[:, None, None], bias, stem.padding, stem.stride)
 
     def __call__(self, levels_THWC: Tensor) -> Tensor | None:
         """``(t, 5, H, W)`` for the frames that can be told now, if any."""
@@ -208,14 +223,12 @@ def _sum_pairs(gate: GateShift) -> nn.Conv2d:
     return _conv(kernels.flatten(2, 3).flatten(0, 1), bias.repeat(2))
 
 
-def _motion_along_time(trunk: SmallTrunk) -> nn.Conv2d:
+def _motion_along_time(trunk: SmallTrunk) -> Tensor:
     """``(5, 3, times, 1)``: what ``trunk.with_motion`` answers to each colour of each time alone."""
     times = 1 if trunk.single_frame else 3
     one_each = torch.eye(3 * times, dtype=torch.float64).view(3 * times, times, 3, 1, 1)
     answers = trunk.with_motion(one_each).view(3 * times, times, 5)[:, times // 2]
-    mean, std = (255 * torch.tensor(row, dtype=torch.float64) for row in (IMAGENET_MEAN, IMAGENET_STD))
-    kernels = answers.T.view(5, times, 3) / std
-    return _conv(kernels.transpose(1, 2)[..., None], -kernels.sum(1) @ mean)
+    return answers.T.reshape(5, times, 3, 1).transpose(1, 2)
 
 
 def _exchange_along_time(weight_Of11: Tensor) -> nn.Conv2d:

@@ -190,13 +190,16 @@ class _SmallStream:
     def __init__(self, trunk: SmallTrunk, dtype: torch.dtype) -> None:
         self._trunk = trunk
         self._motion = CarriedMotion(trunk, dtype)
-        self._stem, self._down1, self._down2, self._merge = (
-            FusedConv(*_conv_and_act(layer), dtype) for layer in (trunk.stem, trunk.down1, trunk.down2, trunk.merge)
+        stem, act = _conv_and_act(trunk.stem)
+        self._stem = FusedConv(self._motion.read_by(stem), act, dtype)
+        self._down1, self._down2, self._merge = (
+            FusedConv(*_conv_and_act(layer), dtype) for layer in (trunk.down1, trunk.down2, trunk.merge)
         )
         self._block1, self._block2, self._block3 = (
             _SmallBlock(block, dtype) for block in (trunk.block1, trunk.block2, trunk.block3)
         )
-        self._lateral, self._attention = (FusedConv(layer, dtype=dtype) for layer in (trunk.lateral, trunk.attention))
+        # Rounded logits of where the ball is would shift all that is read there; there are few of them.
+        self._lateral, self._attention = FusedConv(trunk.lateral, dtype=dtype), trunk.attention
         self._project = trunk.project
         self._delay = Delay()
         blocks = (self._block1, self._block2, self._block3)
@@ -219,7 +222,8 @@ class _SmallStream:
             return empty
         wide = functional.interpolate(self._lateral(coarse), size=fine.shape[-2:], mode="nearest")
         fine = self._merge(fine + wide)
-        pooled = torch.cat((pool_by_attention(fine, self._attention(fine)), at_least_fp32(coarse).mean((2, 3))), dim=1)
+        maps = self._attention(at_least_fp32(fine))
+        pooled = torch.cat((pool_by_attention(fine, maps), at_least_fp32(coarse).mean((2, 3))), dim=1)
         features: Tensor = self._project(pooled)
         return features
 

@@ -50,7 +50,12 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def start(weights: Path, sources: list[Path], out: Path, *more: str) -> subprocess.Popen[str]:
     arguments = [TOOL, weights, *sources, "-o", out, "--device", "cpu", "--save_scores", *more]
     return subprocess.Popen(
-        [sys.executable, *map(str, arguments)], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        [sys.executable, *map(str, arguments)],
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        # A suite that runs in a shell's background ignores Ctrl-C, and so would what it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
 
 
@@ -74,6 +79,17 @@ def at_work() -> list[int]:
     return [process for process in busy if is_ours(process)]
 
 
+def killed_at_work(worker: int) -> bool:
+    """Stop it, see that it has not come to the end of its video in the meantime, and kill it."""
+    with contextlib.suppress(OSError):
+        os.kill(worker, signal.SIGSTOP)
+        if worker in at_work():
+            os.kill(worker, signal.SIGKILL)
+            return True
+        os.kill(worker, signal.SIGCONT)
+    return False
+
+
 def test_a_killed_worker_costs_nothing(weights: Path, data: Path, address: str, tmp_path: Path) -> None:
     alone = start(weights, [data], tmp_path / "alone")
     assert alone.communicate()[0] and alone.returncode == 0
@@ -82,8 +98,8 @@ def test_a_killed_worker_costs_nothing(weights: Path, data: Path, address: str, 
 
     tool = start(weights, [data], tmp_path / "ray", "--engine", "ray", "--ray_address", address)
     while tool.poll() is None:
-        if len(list((tmp_path / "ray").rglob("results_spotting.json"))) >= GAMES // 2 and (busy := at_work()):
-            os.kill(busy[0], signal.SIGKILL)
+        half_way = len(list((tmp_path / "ray").rglob("results_spotting.json"))) >= GAMES // 2
+        if half_way and any(killed_at_work(worker) for worker in at_work()):
             break
         time.sleep(0.02)
     else:
