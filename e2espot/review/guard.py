@@ -25,6 +25,10 @@ HEADERS = (
 )
 
 
+_LONGEST_PATH = 1000
+"""Characters; Python refuses to make a number of some thousands of digits, with an error."""
+
+
 class Guard:
     """ASGI middleware: refuses foreign hosts and origins, and sets the headers that keep pages apart."""
 
@@ -41,7 +45,9 @@ class Guard:
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
             return
-        why = self._refusal(scope)
+        why, status = self._refusal(scope), 403
+        if why is None and len(scope["path"]) > _LONGEST_PATH:
+            why, status = "no address of this server is that long", 414
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -52,7 +58,7 @@ class Guard:
             await self._app(scope, receive, send_with_headers)
             return
         body = why.encode()
-        start = {"type": "http.response.start", "status": 403, "headers": [(b"content-type", b"text/plain")]}
+        start = {"type": "http.response.start", "status": status, "headers": [(b"content-type", b"text/plain")]}
         await send_with_headers(start)
         await send({"type": "http.response.body", "body": body})
 

@@ -165,8 +165,8 @@ def _changing(review: Review) -> Callable[[Request], Any]:
                     return JSONResponse({"error": "too long"}, status_code=413)
             asked = msgspec.json.decode(body, type=Asked)
             applied = await run_in_threadpool(review.change, game, asked)
-        except msgspec.MsgspecError as error:
-            return JSONResponse({"error": f"not a change: {error}"}, status_code=400)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            return JSONResponse({"error": f"not a change: {' '.join(str(error).split())}"}, status_code=400)
         except IndexError:
             return JSONResponse({"error": "no such game in this review"}, status_code=404)
         except ConflictError as error:

@@ -19,6 +19,7 @@ import pytest
 from forms import BENDS, encoded
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from nasty import HOW, NASTY
 from readers import GAME, Target, all_targets, altered
 from sizes import sized, tell
 from stored import stored_targets
@@ -32,47 +33,6 @@ from e2espot.training.checkpoints import load_state, save_state
 
 pytestmark = pytest.mark.timeout(sized(600, 7200))
 
-NASTY = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(),
-    st.sampled_from([-1, 0, 2**31, 2**63, 2**64, 10**30, 10**400, 1e308, float("nan"), float("inf"), float("-inf")]),
-    st.floats(),
-    st.text(max_size=12),
-    st.sampled_from(
-        [
-            "",
-            " ",
-            "\x00",
-            "a\nb",
-            "../../x",
-            "/etc/passwd",
-            "..",
-            ".",
-            "~",
-            "C:\\x",
-            "nan",
-            "inf",
-            "-1",
-            "1e9",
-            "\uff19",
-            "\u00b2",
-            "1 - 00:04",
-            "3 - 00:00",
-            "1 - 99:99",
-            "<script>",
-            "�",
-            "x" * 5000,
-            "9" * 5000,
-            "1/0",
-            "0/0",
-            "0x0",
-            "1e999999999",
-        ]
-    ),
-    st.sampled_from([[], {}, [[]], [None], {"": None}, [{}], [1, "a"], {"a": {"b": {}}}]),
-    st.builds(lambda depth: json.loads("[" * depth + "]" * depth), st.integers(1, 90)),
-)
 NAMES = [
     *("labels", "scored predictions", "scored labels", "splits.json", "recipe", "config.yaml", "class.txt"),
     *("calibration.json", "safetensors", "submission", "soccernet", "periods", "opensportslab labels"),
@@ -87,7 +47,6 @@ NAMES = [
 ]
 TOTAL = Counter[str]()
 """Over all readers so far."""
-HOW = st.sampled_from(["replace", "replace", "replace", "remove", "rename", "double"])
 
 
 def spec() -> dict[str, Any]:
