@@ -1,5 +1,6 @@
 """One pass over chunks gives what the whole video at once gives."""
 
+import contextlib
 import dataclasses
 import weakref
 from collections.abc import Iterator
@@ -118,6 +119,18 @@ def test_every_frame_passes_the_trunk_once(arch: str) -> None:
         patch.setattr(TrunkStream, "push", watched)
         assert sum(map(len, stream_features(spotter, frames.split(64), OPTIONS))) == 300
     assert sum(seen) == 300 + 2 * spotter.halo  # zeros beyond both ends; a match has 135,000 frames
+
+
+@pytest.mark.parametrize("arch", ["small_gsm", "small_tsm", "rny002_gsm", "rny002_tsm", "rn18_gsm", "rn50"])
+def test_the_trunk_stays_on_the_device_of_its_weights(arch: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a tensor of the CPU among those of another device is an error: torch's device without memory."""
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda _kind: False)  # neither knows that device
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())
+    stream = TrunkStream(spotter_of(arch).to("meta").backbone, torch.bfloat16)
+    with torch.inference_mode():
+        for _ in range(3):
+            told = stream.push(torch.empty(16, 64, 96, 3, dtype=torch.uint8, device="meta"))
+    assert told.device.type == "meta" and told.dtype == torch.float32
 
 
 def test_scores_do_not_depend_on_chunks() -> None:

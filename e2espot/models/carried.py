@@ -144,7 +144,10 @@ class CarriedMotion:
 
     def __init__(self, trunk: SmallTrunk, dtype: torch.dtype) -> None:
         self.carried, self._dtype = Carried(0 if trunk.single_frame else 1), dtype
-        mean, std = (255 * torch.tensor(row, dtype=torch.float64) for row in (IMAGENET_MEAN, IMAGENET_STD))
+        device = trunk.attention.weight.device
+        mean, std = (
+            255 * torch.tensor(row, dtype=torch.float64, device=device) for row in (IMAGENET_MEAN, IMAGENET_STD)
+        )
         zero = mean.round() if dtype.itemsize < 4 else mean
         kernels_O3T1 = _motion_along_time(trunk) / std[:, None, None]
         self._offset_O = kernels_O3T1.sum((2, 3)) @ (zero - mean)
@@ -157,8 +160,8 @@ class CarriedMotion:
         """A stem that makes of this what ``stem`` makes of normalised frames."""
         assert isinstance(stem.padding, tuple)
         weight, bias = stem.weight.detach().double(), 0.0 if stem.bias is None else stem.bias.detach().double()
-        bias = bias + weight.sum((2, 3)) @ self._offset_O.to(weight.device)
-        return _conv(weight * self._unit_O.to(weight.device)[:, None, None], bias, stem.padding, stem.stride)
+        bias = bias + weight.sum((2, 3)) @ self._offset_O
+        return _conv(weight * self._unit_O[:, None, None], bias, stem.padding, stem.stride)
 
     def __call__(self, levels_THWC: Tensor) -> Tensor | None:
         """``(t, 5, H, W)`` for the frames that can be told now, if any."""
@@ -226,8 +229,8 @@ def _sum_pairs(gate: GateShift) -> nn.Conv2d:
 def _motion_along_time(trunk: SmallTrunk) -> Tensor:
     """``(5, 3, times, 1)``: what ``trunk.with_motion`` answers to each colour of each time alone."""
     times = 1 if trunk.single_frame else 3
-    one_each = torch.eye(3 * times, dtype=torch.float64).view(3 * times, times, 3, 1, 1)
-    answers = trunk.with_motion(one_each).view(3 * times, times, 5)[:, times // 2]
+    one_each = torch.eye(3 * times, dtype=torch.float64, device=trunk.attention.weight.device)
+    answers = trunk.with_motion(one_each.view(3 * times, times, 3, 1, 1)).view(3 * times, times, 5)[:, times // 2]
     return answers.T.reshape(5, times, 3, 1).transpose(1, 2)
 
 
