@@ -11,6 +11,7 @@ import torch
 
 from e2espot.inference import InferenceOptions, score_frames, stream_features, window_starts
 from e2espot.models import Spotter, SpotterSpec, normalise
+from e2espot.models.carried import CarriedMotion
 from e2espot.models.gate_shift import GateShift
 from e2espot.models.spotter import mean_level
 from e2espot.models.streaming import TrunkStream
@@ -131,6 +132,17 @@ def test_the_trunk_stays_on_the_device_of_its_weights(arch: str, monkeypatch: py
         for _ in range(3):
             told = stream.push(torch.empty(16, 64, 96, 3, dtype=torch.uint8, device="meta"))
     assert told.device.type == "meta" and told.dtype == torch.float32
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+def test_beyond_the_ends_of_a_match_is_nothing(dtype: torch.dtype) -> None:
+    nothing = mean_level(torch.device("cpu")).expand(4, 8, 8, 3)
+    assert not normalise(nothing, dtype).any()
+    motion = CarriedMotion(spotter_of("small_gsm").backbone, dtype)
+    seen = motion(nothing)
+    assert seen is not None and seen[:, 3:].abs().max() < 1e-5
+    stem = torch.nn.Conv2d(5, 4, 3, bias=False).requires_grad_(False).double()
+    assert motion.read_by(stem)(seen.double()).abs().max() < 2e-3
 
 
 def test_scores_do_not_depend_on_chunks() -> None:

@@ -1,11 +1,13 @@
 """Videos in stores: copied whole, in bounded room, whatever breaks; and a data set known by its names."""
 
+import functools
 import io
 import json
 import multiprocessing
 import threading
 import time
 from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -88,6 +90,28 @@ def test_a_copy_is_the_file_and_is_fetched_once(store: Flaky, tmp_path: Path) ->
     put(store, "a/match.mp4", content[::-1])
     with copies.copy_of(url) as path:
         assert path.read_bytes() == content[::-1], "another file by the same name"
+
+
+def test_a_file_that_changes_on_a_server_is_fetched_again(tmp_path: Path) -> None:
+    """fsspec takes the files of HTTP servers to stay as they are."""
+    pytest.importorskip("aiohttp", reason="HTTP is not installed; pip install 'e2espot[stores]'")
+    served = tmp_path / "served"
+    served.mkdir()
+    handler = functools.partial(QuietHandler, directory=str(served))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/match.mp4"
+        copies = CopyFolder(folder=tmp_path / "copies", limit_bytes=10 * KB)
+        for content in (b"a" * 1000, b"b" * 2000):
+            (served / "match.mp4").write_bytes(content)
+            with copies.copy_of(url) as path:
+                assert path.read_bytes() == content
+        server.shutdown()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
 
 
 def test_a_broken_connection_goes_on_where_it_broke(store: Flaky, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import dataclasses
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -45,6 +45,10 @@ class Train:
     """The recipe's own fields."""
 
 
+_KEPT = ("resolution", "label_file", "bad_labels", "joint_data", "reader")
+"""Flags beside the recipe's that a resumed run keeps."""
+
+
 def _value_of(flag: str, arguments: list[str]) -> str | None:
     """Last value of ``flag`` on the command line, before the real parser exists."""
     found = None
@@ -66,10 +70,8 @@ def recipe_of(arguments: list[str], otherwise: str) -> Recipe:
 def main() -> None:
     """Parse in two stages: the recipe and --config become the defaults of the flags."""
     arguments = sys.argv[1:]
-    settings = recipe_of(arguments, "e2e-spot")
-    if "--resume" in arguments:
-        settings = _settings_of_run(arguments) or settings
-    told = tyro.cli(Train, default=Train(data=tyro.MISSING, save_dir=tyro.MISSING, settings=settings))
+    usual = Train(data=tyro.MISSING, save_dir=tyro.MISSING, settings=recipe_of(arguments, "e2e-spot"))
+    told = tyro.cli(Train, default=_as_begun(usual, arguments) if "--resume" in arguments else usual)
 
     from e2espot.training.fit import fit
     from e2espot.training.parallel import leave_ranks
@@ -77,13 +79,13 @@ def main() -> None:
     from e2espot.training.validation import conclude
 
     tall = told.settings.frame_size()[1] > 224
-    usual = "Labels-v2.json" if told.settings.label_set == "soccernet-v2-17" else "Labels-ball.json"
+    file_name = "Labels-v2.json" if told.settings.label_set == "soccernet-v2-17" else "Labels-ball.json"
     run = setup(
         told.data,
         told.save_dir,
         told.settings,
         resolution=("720p" if tall else "224p") if told.resolution == "auto" else told.resolution,
-        label_file=usual if told.label_file == "auto" else told.label_file,
+        label_file=file_name if told.label_file == "auto" else told.label_file,
         bad_labels=told.bad_labels,
         reader=told.reader,
         device=told.device,
@@ -111,16 +113,22 @@ def main() -> None:
     print(f"weights: {told.save_dir / 'best.safetensors'}")
 
 
-def _settings_of_run(arguments: list[str]) -> Recipe | None:
-    """Recipe a run to be resumed was started with."""
+def _as_begun(usual: Train, arguments: list[str]) -> Train:
+    """What the run to be resumed was started with; flags go over it."""
     from e2espot.training.checkpoints import load_config
 
     folder = _value_of("-s", arguments) or _value_of("--save_dir", arguments) or _value_of("--save-dir", arguments)
     if folder is None or not (Path(folder) / "config.yaml").exists():
-        return None
+        return usual
     fields = load_config(Path(folder))
     known = {field.name for field in dataclasses.fields(Recipe)}
-    return merge(Recipe(), {name: value for name, value in fields.items() if name in known})
+    settings = merge(Recipe(), {name: value for name, value in fields.items() if name in known})
+    kept: dict[str, Any] = {name: str(fields[name]) for name in _KEPT if fields.get(name) is not None}
+    if "joint_data" in kept:
+        kept["joint_data"] = Path(kept["joint_data"])
+    if kept.get("reader") == "pyav":  # what auto comes to on the CPU
+        del kept["reader"]
+    return dataclasses.replace(usual, settings=settings, **kept)
 
 
 if __name__ == "__main__":

@@ -149,12 +149,13 @@ class CarriedMotion:
             255 * torch.tensor(row, dtype=torch.float64, device=device) for row in (IMAGENET_MEAN, IMAGENET_STD)
         )
         zero = mean.round() if dtype.itemsize < 4 else mean
+        self._middle = torch.tensor(_MIDDLE, dtype=dtype, device=device)
         kernels_O3T1 = _motion_along_time(trunk) / std[:, None, None]
         self._offset_O = kernels_O3T1.sum((2, 3)) @ (zero - mean)
         # The largest weight of each becomes 1; all are zero where a trunk is not to see motion.
         self._unit_O = kernels_O3T1.abs().amax((1, 2, 3)).clamp(min=1e-6)
         kernels_O3T1 = kernels_O3T1 / self._unit_O[:, None, None, None]
-        self._conv = FusedConv(_conv(kernels_O3T1, -kernels_O3T1.sum((2, 3)) @ zero), dtype=dtype)
+        self._conv = FusedConv(_conv(kernels_O3T1, kernels_O3T1.sum((2, 3)) @ (_MIDDLE - zero)), dtype=dtype)
 
     def read_by(self, stem: nn.Conv2d) -> nn.Conv2d:
         """A stem that makes of this what ``stem`` makes of normalised frames."""
@@ -165,7 +166,7 @@ class CarriedMotion:
 
     def __call__(self, levels_THWC: Tensor) -> Tensor | None:
         """``(t, 5, H, W)`` for the frames that can be told now, if any."""
-        levels_TCHW = levels_THWC.to(self._dtype).movedim(-1, 1)
+        levels_TCHW = (levels_THWC - self._middle).to(self._dtype).movedim(-1, 1)
         full_TCHW = self.carried.with_before(levels_TCHW)
         self.carried.keep(levels_TCHW)
         if len(full_TCHW) <= 2 * self.carried.halo:
@@ -173,6 +174,8 @@ class CarriedMotion:
         return _as_frames(self._conv(_as_picture(full_TCHW)), full_TCHW.shape[2:])
 
 
+_MIDDLE = 116.0
+"""Grey level from which levels are counted: whole ones stay exact in bf16, and the mean colour nearly so."""
 _WIDE = 16
 """Channels in a fold from which on a slice of channels is long enough for a CPU's vectors."""
 

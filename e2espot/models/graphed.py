@@ -26,15 +26,18 @@ class Replay(Protocol):
         """Do it again, on the same memory."""
 
 
-Record = Callable[[Callable[[], None]], Replay]
-"""Runs a function once, recording what it does."""
+Record = Callable[[Callable[[], None], torch.device], Replay]
+"""Runs a function once, recording what it does on a device."""
 
 
-def record_on_cuda(work: Callable[[], None]) -> Replay:
-    """A CUDA graph of ``work``, which has run before with the same shapes."""
-    torch.cuda.synchronize()
+def record_on_cuda(work: Callable[[], None], device: torch.device) -> Replay:
+    """A CUDA graph of ``work``, which has run before with the same shapes; other threads may go on meanwhile."""
+    torch.cuda.synchronize(device)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    with (
+        torch.cuda.device(device),
+        torch.cuda.graph(graph, stream=torch.cuda.Stream(device), capture_error_mode="thread_local"),
+    ):
         work()
     recorded: Any = graph
     return recorded  # type: ignore[no-any-return]
@@ -85,7 +88,7 @@ class GraphedTrunk:
                 place.kept = own
 
         self._places = places
-        self._replay = self._record(piece)
+        self._replay = self._record(piece, levels_THWC.device)
         for own, kept in zip(self._own, before, strict=True):
             own.copy_(kept)
 

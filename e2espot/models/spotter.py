@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -175,13 +176,20 @@ def mean_level(device: torch.device) -> Tensor:
 
 def normalise(frames: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """RGB frames of 0 to 255 ``(..., H, W, 3)`` -> ImageNet-normalised ``(..., 3, H, W)``, channels last in memory."""
-    mean = mean_level(frames.device)
-    std = torch.tensor(IMAGENET_STD, device=frames.device) * 255
-    if dtype.itemsize >= 4:
-        return ((frames.to(dtype) - mean) / std).movedim(-1, -3)
+    mean, std, scale, shift = _constants(frames.device, dtype)
+    if dtype.itemsize >= 4 or frames.is_floating_point():
+        exact = torch.promote_types(dtype, torch.float32)
+        return ((frames.to(exact) - mean) / std).to(dtype).movedim(-1, -3)
     # One fused product, as in training; three channels at a time are slow to add and divide.
-    scale, shift = torch.diag(1 / std).to(dtype), (-mean / std).to(dtype)
     return torch.addmm(shift, frames.reshape(-1, 3).to(dtype), scale).view(frames.shape).movedim(-1, -3)
+
+
+@cache
+def _constants(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Mean, deviation, and what takes their place in a product; kept, for a CUDA graph may not fetch them."""
+    with torch.inference_mode(False):
+        mean, std = mean_level(device), 255 * torch.tensor(IMAGENET_STD, device=device)
+        return mean, std, torch.diag(1 / std).to(dtype), (-mean / std).to(dtype)
 
 
 def save_spotter(path: Path, state: dict[str, Tensor], spec: SpotterSpec) -> None:

@@ -13,8 +13,11 @@ from e2espot.season.jobs import Failed, Found, Job, spot
 
 
 def spot_here(job: Job, videos: Iterable[Video]) -> Iterator[Found | Failed]:
-    """Spot videos in order, with a bar of frames for each."""
+    """Spot videos in order, with a bar of frames for each; a game that lacks one half is not looked at further."""
+    failed: set[str] = set()
     for video in videos:
+        if video.game in failed:
+            continue
         with tqdm(desc=f"{video.game} ({video.path.name})", unit="frame", disable=None) as bar:
 
             def show(done: int, total: int, bar: tqdm[Any] = bar) -> None:
@@ -25,4 +28,5 @@ def spot_here(job: Job, videos: Iterable[Video]) -> Iterator[Found | Failed]:
                 found: Found | Failed = spot(job, video, show)
             except VideoError as error:  # one bad file takes one game
                 found = Failed(video=video, error=error)
+                failed.add(video.game)
         yield found

@@ -24,6 +24,8 @@ from e2espot.stores.address import open_store, reading, shown
 _LOG = logging.getLogger(__name__)
 _OURS = re.compile(r"[0-9a-f]{32}(\.[0-9A-Za-z]{1,7})?(\.part)?")
 """Names of copies; a folder may hold other files, which are nobody's to remove."""
+_VERSION = ("size", "ETag", "Content-MD5", "Digest", "Last-Modified")
+"""What servers say of a file that changes with it; fsspec takes what comes over HTTP to stay as it is."""
 _BLOCK = 8 << 20
 _ATTEMPTS = 4
 """Tries of a transfer that brings nothing more; it goes on where it broke off."""
@@ -128,8 +130,9 @@ class CopyFolder:
                 fcntl.flock(file, fcntl.LOCK_SH)
             return file
         except BaseException:
-            part.unlink(missing_ok=True)
-            file.close()
+            with self._accounts():  # or somebody takes up this part between its opening and its lock
+                part.unlink(missing_ok=True)
+                file.close()
             raise
 
     @contextmanager
@@ -162,12 +165,12 @@ def _look_up(url: str) -> _Stored:
     store, path = open_store(url)
     with reading(url):
         facts = store.info(path)
-        version = str(store.ukey(path))
+        version = [str(store.ukey(path)), *(str(facts.get(name)) for name in _VERSION)]
     if facts.get("type") == "directory":
         raise VideoError(f"{shown(url)}: this is a folder; name a video")
     if not isinstance(facts.get("size"), int):
         raise VideoError(f"{shown(url)}: the store does not say how long this file is; fetch it yourself")
-    name = hashlib.sha256(f"{shown(url)}\0{version}".encode()).hexdigest()[:32]
+    name = hashlib.sha256("\0".join([shown(url), *version]).encode()).hexdigest()[:32]
     suffix = PurePosixPath(path.partition("?")[0]).suffix[:8]
     key = name + (suffix if suffix[1:].isalnum() and suffix != ".part" else "")
     return _Stored(url=url, store=store, path=path, size=facts["size"], key=key)

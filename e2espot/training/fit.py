@@ -17,7 +17,7 @@ from tqdm import tqdm
 from e2espot.calibration import Calibration
 from e2espot.clips.loader import ClipBatch
 from e2espot.clips.ready import ReadyBatch
-from e2espot.errors import TrainingError
+from e2espot.errors import TrainingError, VideoError
 from e2espot.models.spotter import Spotter, save_spotter
 from e2espot.training import checkpoints
 from e2espot.training.lesson import loss_of
@@ -50,7 +50,14 @@ def fit(run: Run) -> Progress:
         to_do = progress.epoch < recipe.num_epochs
         batches = run.batches(progress.epoch, progress.step) if to_do else iter(())
         while progress.epoch < recipe.num_epochs:
-            _train_epoch(run, batches, stopped)
+            try:
+                _train_epoch(run, batches, stopped)
+            except VideoError:
+                if not asked():
+                    raise
+                # A signal to the whole group has ended those that decode as well, and the videos are not to blame.
+                _save(run)
+                raise KeyboardInterrupt from None
             if stopped():
                 _save(run)
                 raise KeyboardInterrupt
@@ -95,7 +102,8 @@ def _step(run: Run, batch: ClipBatch | ReadyBatch) -> float:
     """One optimizer step; the mean loss."""
     recipe, progress = run.recipe, run.progress
     number = progress.epoch * run.steps_per_epoch + progress.step
-    torch.manual_seed(hash((recipe.seed, number)) % 2**63)
+    # Other clips are to be left out of other neurons, whichever process holds them.
+    torch.manual_seed((hash((recipe.seed, number)) + run.ranks.rank) % 2**63)
     share = learning_rate_share(
         number, recipe.warm_up_epochs * run.steps_per_epoch, recipe.num_epochs * run.steps_per_epoch
     )

@@ -2,15 +2,19 @@
 
 Every batch is the sampler's, shared out slot by slot: rank r of R learns from slots r, r + R, ...
 Losses are divided by totals over all ranks, gradients averaged and batch norms told the statistics of
-the whole batch, so all ranks hold the weights that one process would. One process is a group of one.
+the whole batch, so all ranks hold the weights that one process would, but for dropout, which draws other masks
+on each. One process is a group of one.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import torch
@@ -21,6 +25,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from e2espot.errors import ConfigurationError
 
+_LOOK_S = 0.1
 _LONGEST_WAIT = timedelta(hours=4)
 """Rank 0 may judge valid games for long while the others wait."""
 
@@ -168,11 +173,33 @@ def _meet(ranks: Ranks, backend: str) -> None:
     """Join the group through the store that torchrun keeps, in a room of its own for each time it has started us.
 
     torch 2.14 keeps one store over all restarts: without a room, those started again find the dead ones' addresses.
+    Its count of restarts does not name one: each machine counts its own.
     """
     store = next(iter(rendezvous("env://", timeout=_LONGEST_WAIT)))[0]
     store.set_timeout(_LONGEST_WAIT)
-    room = PrefixStore(f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+    room = PrefixStore(common_room(store, ranks), store)
     dist.init_process_group(backend, store=room, rank=ranks.rank, world_size=ranks.count, timeout=_LONGEST_WAIT)
+
+
+def common_room(store: Any, ranks: Ranks) -> str:
+    """A name that all processes of this start agree on, and none of an earlier one knows.
+
+    Rank 0 opens a room and calls the roll of those who come. Who comes to a room of dead ones is not on its roll, and
+    waits for the next. All of an earlier start are dead by then: torchrun ends them before it starts others.
+    """
+    own = uuid4().hex
+    if ranks.is_first:
+        store.set("room", own)
+        came = [store.get(f"{own}/{rank}").decode() for rank in range(1, ranks.count)]
+        store.set(f"{own}/roll", " ".join(came))
+        return own
+    while True:
+        room = store.get("room").decode()
+        store.set(f"{room}/{ranks.rank}", own)
+        while store.get("room").decode() == room:
+            if store.check([f"{room}/roll"]) and own in store.get(f"{room}/roll").decode().split():
+                return str(room)
+            time.sleep(_LOOK_S)
 
 
 def leave_ranks() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import secrets
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -143,11 +145,12 @@ def setup(
         E2ESpotError: anything about the data, the recipe or the run folder that cannot work.
     """
     keep_freed_memory()
-    state = checkpoints.load_state(folder) if resume else None
     where, ranks = _place(device)
     _check_shares(recipe, ranks)
     if ranks.is_first and not resume and (folder / "config.yaml").exists():
         raise ConfigurationError(f"{folder} already holds a run; add --resume to go on with it, or choose another -s")
+    _check_shared(folder, ranks, where)
+    state = checkpoints.load_state(folder) if resume else None
     fps = parse_fps(recipe.fps)
     label_set = label_set_named(recipe.label_set)
     load: dict[str, Any] = {"resolution": resolution, "label_file": label_file, "bad_labels": bad_labels}
@@ -190,7 +193,8 @@ def setup(
     ranks.wait()  # whoever resumes has read what is about to be written anew
     if ranks.is_first:
         checkpoints.sweep_run(folder)
-        told = {"start": start, "reader": chosen, "colour_rule": COLOUR_RULE}
+        told: dict[str, Any] = {"start": start, "reader": chosen, "colour_rule": COLOUR_RULE}
+        told |= {**load, "joint_data": None if joint_root is None else str(joint_root)}
         checkpoints.save_config(folder, {**dataclasses.asdict(recipe), **told})
     return run
 
@@ -200,6 +204,29 @@ def _place(device: str) -> tuple[torch.device, Ranks]:
     where = device_named(device)
     ranks = join_ranks(where.type)
     return (torch.device("cuda", ranks.local_rank) if where.type == "cuda" and ranks.count > 1 else where), ranks
+
+
+def _check_shared(folder: Path, ranks: Ranks, device: torch.device) -> None:
+    """All processes must see one run folder, from whose state they go on; those of other machines may not."""
+    if ranks.count == 1:
+        return
+    token = torch.tensor(secrets.randbits(62), device=device)
+    ranks.copy_first([token])
+    sign = folder / f".seen.{int(token)}.part"
+    if ranks.is_first:
+        folder.mkdir(parents=True, exist_ok=True)
+        sign.touch()
+    ranks.wait()
+    unseen = ranks.any(not sign.exists(), device)
+    if ranks.is_first:
+        sign.unlink()
+        if unseen:
+            with suppress(OSError):  # only if it is empty
+                folder.rmdir()
+    if unseen:
+        raise ConfigurationError(
+            f"-s {folder}: not all processes see the first one's folder; put it where all machines can read it"
+        )
 
 
 def _share(spotter: Spotter, ranks: Ranks) -> None:

@@ -224,7 +224,11 @@ def serve_child(pipe_fd: int, ring_fd: int) -> None:
     """Decode into the ring until done, told to stop, or left alone; the child's whole life."""
     import signal
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides; it closes the pipe
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # they reach the whole group; the parent decides, and closes the pipe
+        signal.signal(number, signal.SIG_IGN)
     pipe: Connection[Any, Any] = Connection(pipe_fd)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         job: _Job = pipe.recv()

@@ -33,7 +33,7 @@ def test_replayed_pieces_equal_plain_ones(arch: str) -> None:
     frames = torch.randint(0, 256, (140, 32, 48, 3), dtype=torch.uint8)
     recorded: list[Again] = []
 
-    def record(work: Callable[[], None]) -> Again:
+    def record(work: Callable[[], None], _device: torch.device) -> Again:
         recorded.append(Again(work))
         return recorded[-1]
 

@@ -1,21 +1,28 @@
 """The loop a user runs: train from raw video, infer on a file, score; all through the command lines."""
 
 import json
+import os
+import shutil
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+import yaml
 from toy import TOY_SPEC, write_game, write_spotter
 
-from e2espot.clips.loader import load_clips
+from e2espot.clips.loader import ClipBatch, load_clips
+from e2espot.errors import VideoError
 from e2espot.training import checkpoints
 from e2espot.training.fit import _save, _step, fit
 from e2espot.training.recipe import Recipe, merge, read_recipe
-from e2espot.training.run import setup
+from e2espot.training.run import Run, setup
 
 ROOT = Path(__file__).parents[2]
 
@@ -158,3 +165,54 @@ def test_resumed_equals_uninterrupted(data: Path, tmp_path: Path) -> None:
         assert np.array_equal(value.numpy(), two["spotter"][name].numpy()), name
     best = "best.safetensors"
     assert (tmp_path / "whole" / best).read_bytes() == (tmp_path / "half" / best).read_bytes()
+
+
+def test_a_resumed_run_keeps_its_flags(data: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        game = tmp_path / "data" / "toy" / name
+        shutil.copytree(data / "toy" / name, game)
+        (game / "Labels-ball.json").rename(game / "clean.json")
+    shutil.copy(data / "splits.json", tmp_path / "data")
+    flags = ["--label_file", "clean.json", "--bad_labels", "skip", "--num_epochs", "1"]
+    begun = tool("train", tmp_path / "data", "-s", tmp_path / "run", "--recipe", "laptop", *SMALL, *flags)
+    assert begun.returncode == 0, begun.stderr
+    again = tool("train", tmp_path / "data", "-s", tmp_path / "run", "--resume", "--num_epochs", "2")
+    assert again.returncode == 0, again.stderr
+    config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    assert [config[name] for name in ("label_file", "bad_labels", "num_epochs")] == ["clean.json", "skip", 2]
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_who_decodes_dies_of_the_same_signal(
+    data: Path, tmp_path: Path, end: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = merge(merge(Recipe(), read_recipe("laptop")), {"size": "96x64", "clip_len": 16, "num_workers": 0})
+    run = setup(data, tmp_path / "run", recipe)
+
+    def dying(*_: int) -> Iterator[ClipBatch]:
+        os.kill(os.getpid(), end)
+        raise VideoError("a process that decodes them died")
+        yield
+
+    monkeypatch.setattr(Run, "batches", dying)
+    with pytest.raises(KeyboardInterrupt):
+        fit(run)
+    assert checkpoints.load_state(tmp_path / "run") is not None
+
+
+def test_a_signal_to_all_processes_stops_between_two_steps(data: Path, tmp_path: Path) -> None:
+    """As a terminal and a scheduler send it: those that decode hear it too."""
+    flags = ["--recipe", "laptop", *SMALL, "--num_workers", "1", "--epoch_clips", "4000", "--save_every", "4000"]
+    command = [sys.executable, ROOT / "tools" / "train.py", data, "-s", tmp_path / "run", *flags]
+    with (tmp_path / "told").open("wb") as told:
+        process = subprocess.Popen([*map(str, command)], stderr=told, stdout=told, start_new_session=True)
+        deadline = time.monotonic() + 120
+        while b"training videos" not in (tmp_path / "told").read_bytes():
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+        time.sleep(4)
+        os.killpg(process.pid, signal.SIGTERM)
+        assert process.wait(60) == 130
+    words = (tmp_path / "told").read_text()
+    assert "go on with" in words and "died" not in words
+    assert checkpoints.load_state(tmp_path / "run") is not None

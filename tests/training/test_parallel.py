@@ -4,6 +4,9 @@ import json
 import os
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 
@@ -12,11 +15,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.distributed import HashStore
 from toy import write_game
 
 from e2espot.errors import ConfigurationError
 from e2espot.models.backbones import build_backbone
-from e2espot.training.parallel import Ranks, join_ranks, route_of
+from e2espot.training.parallel import Ranks, common_room, join_ranks, route_of
 from e2espot.training.shared_norm import share_batch_norms, unshared
 
 
@@ -61,6 +65,24 @@ def test_every_norm_of_a_trunk_is_shared(arch: str) -> None:
         assert torch.equal(trunk(frames).features_BTD, before)
     assert unshared(trunk) == 0
     assert list(trunk.state_dict()) == names
+
+
+def test_those_started_again_meet_each_other_and_not_the_dead() -> None:
+    store = HashStore()
+    store.set_timeout(timedelta(seconds=20))
+    store.set("room", "dead")  # of a start in which the first of three had called the roll
+    store.set("dead/1", "a")
+    store.set("dead/roll", "a b")
+
+    def join(rank: int) -> str:
+        return common_room(store, Ranks(rank=rank, count=3))
+
+    with ThreadPoolExecutor(3) as pool:
+        joining = [pool.submit(join, rank) for rank in (1, 2)]
+        time.sleep(0.3)
+        joining.append(pool.submit(join, 0))
+        rooms = {joined.result(timeout=30) for joined in joining}
+    assert len(rooms) == 1 and rooms != {"dead"}
 
 
 _SCRIPT = """

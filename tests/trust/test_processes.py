@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -99,6 +100,17 @@ def start(
     return subprocess.Popen([*launch, *map(str, words)], stderr=subprocess.PIPE, text=True, env=environment)
 
 
+def start_machine(folder: Path, name: str, address: str) -> subprocess.Popen[str]:
+    """One of two that together are a run of two processes, as far as torchrun can tell."""
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc_per_node", "1"]
+    launch += ["--rdzv_backend", "c10d", "--rdzv_endpoint", address, "--rdzv_id", name, "--max_restarts", "2"]
+    words = [folder / "script.py", folder / "data", folder / name, folder / f"{name}.pt", json.dumps(CASES["mixup"])]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [*launch, *map(str, [*words, STEPS, 0.2])], stderr=subprocess.PIPE, text=True, env=environment
+    )
+
+
 def ended(process: subprocess.Popen[str], folder: Path, name: str) -> dict:
     _, told = process.communicate(timeout=500)
     assert process.returncode == 0, told
@@ -132,3 +144,21 @@ def test_a_process_killed_half_way_is_started_again(folder: Path) -> None:
     again = ended(process, folder, "killed")
     assert farthest(whole, again) == 0
     assert whole["losses"] == again["losses"]
+
+
+@pytest.mark.skipif(not LONG, reason="takes a minute; make trust runs it")
+def test_two_machines_go_on_when_one_of_them_loses_its_process(folder: Path) -> None:
+    """Each machine counts its own restarts, and only one of them has any."""
+    whole = ended(start(folder, "one_machine", 2, "mixup"), folder, "one_machine")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    machines = [start_machine(folder, "machines", address) for _ in range(2)]
+    state, end = folder / "machines" / "last" / "state.pt", time.monotonic() + 200
+    while not state.exists():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    children = Path(f"/proc/{machines[1].pid}/task/{machines[1].pid}/children").read_text().split()
+    os.kill(int(children[-1]), signal.SIGKILL)
+    again = [ended(machine, folder, "machines") for machine in machines][-1]
+    assert farthest(whole, again) == 0
