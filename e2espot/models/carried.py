@@ -149,7 +149,6 @@ class CarriedMotion:
             255 * torch.tensor(row, dtype=torch.float64, device=device) for row in (IMAGENET_MEAN, IMAGENET_STD)
         )
         zero = mean.round() if dtype.itemsize < 4 else mean
-        self._middle = torch.tensor(_MIDDLE, dtype=dtype, device=device)
         kernels_O3T1 = _motion_along_time(trunk) / std[:, None, None]
         self._offset_O = kernels_O3T1.sum((2, 3)) @ (zero - mean)
         # The largest weight of each becomes 1; all are zero where a trunk is not to see motion.
@@ -166,7 +165,11 @@ class CarriedMotion:
 
     def __call__(self, levels_THWC: Tensor) -> Tensor | None:
         """``(t, 5, H, W)`` for the frames that can be told now, if any."""
-        levels_TCHW = (levels_THWC - self._middle).to(self._dtype).movedim(-1, 1)
+        if levels_THWC.is_floating_point():  # what is beyond the ends of a match: no whole levels
+            levels_THWC = levels_THWC - _MIDDLE
+        else:
+            levels_THWC = levels_THWC.to(self._dtype).sub_(_MIDDLE)
+        levels_TCHW = levels_THWC.to(self._dtype).movedim(-1, 1)
         full_TCHW = self.carried.with_before(levels_TCHW)
         self.carried.keep(levels_TCHW)
         if len(full_TCHW) <= 2 * self.carried.halo:
