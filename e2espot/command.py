@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from e2espot.errors import E2ESpotError
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def run_command(main: Callable[[], None]) -> None:
@@ -16,6 +20,9 @@ def run_command(main: Callable[[], None]) -> None:
 
     Anything else is a defect of ours and keeps its traceback.
     """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by who called us
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names may hold what cannot be encoded
@@ -30,9 +37,12 @@ def run_command(main: Callable[[], None]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except OSError as error:
-        if error.filename is None:
+        if error.filename is not None:
+            _tell(f"{error.filename}: {error.strerror}; check the path, its permissions and the disk")
+        elif error.errno in _NO_ROOM:
+            _tell(f"{error.strerror}; make room on the disk, or raise the limit on the size of files (ulimit -f)")
+        else:
             raise
-        _tell(f"{error.filename}: {error.strerror}; check the path, its permissions and the disk")
         sys.exit(2)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")

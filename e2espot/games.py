@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -173,8 +174,19 @@ def _below(name: Any) -> bool:
 
 def _game_folders(root: Path, label_file: str) -> list[Path]:
     """Folders that hold a label file or a game's video."""
-    found = {path.parent for path in root.rglob(label_file)}
-    found |= {path.parent for suffix in _SUFFIXES for path in root.rglob(f"*p{suffix}") if is_game_video(path.name)}
+
+    def refuse(error: OSError) -> None:
+        raise ConfigurationError(f"{error.filename}: cannot be read ({error.strerror}); check its permissions")
+
+    found, seen = [], set()
+    for name, folders, files in os.walk(root, onerror=refuse, followlinks=True):
+        folder = Path(name).resolve()
+        if folder in seen:  # a link back to where we have been
+            folders.clear()
+            continue
+        seen.add(folder)
+        if label_file in files or any(map(is_game_video, files)):
+            found.append(Path(name))
     return sorted(found)
 
 

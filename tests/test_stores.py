@@ -211,6 +211,10 @@ def test_what_a_killed_process_left_makes_room(store: Flaky, tmp_path: Path) -> 
         ("flaky://large.mp4", ConfigurationError, "raise --cache_gb"),
         ("nonsense://x.mp4", ConfigurationError, "nonsense"),
         ("s3://bucket/x.mp4", E2ESpotError, "s3"),
+        ("zip://m.mp4::/no/such.zip", E2ESpotError, "such"),
+        ("ftp://127.0.0.1:1/x.mp4", E2ESpotError, "ftp"),
+        ("reference://x/a.mp4", E2ESpotError, "reference"),
+        ("dir://x/a.mp4", E2ESpotError, "dir"),
     ],
 )
 def test_one_clear_line(url: str, error: type[E2ESpotError], told: str, store: Flaky, tmp_path: Path) -> None:

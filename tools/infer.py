@@ -121,6 +121,8 @@ def _games_of(told: Infer, source: str) -> list[Game]:
     else:
         path = Path(source)
         found = find_games(path, split=told.split, resolution=told.resolution) if path.is_dir() else None
+        if not path.stem.strip("."):
+            raise ConfigurationError(f"{source}: results are named after the file, and this is no name; rename it")
         video = Video(game=path.stem, half=1, path=path)
     if found is None:
         assert video is not None

@@ -55,6 +55,8 @@ def _value_of(flag: str, arguments: list[str]) -> str | None:
     for at, word in enumerate(arguments):
         if word == flag and at + 1 < len(arguments):
             found = arguments[at + 1]
+        elif len(flag) == 2 and word.startswith(flag) and len(word) > 2:
+            found = word[2:].removeprefix("=")
         elif word.startswith(flag + "="):
             found = word.partition("=")[2]
     return found
@@ -122,7 +124,11 @@ def _as_begun(usual: Train, arguments: list[str]) -> Train:
         return usual
     fields = load_config(Path(folder))
     known = {field.name for field in dataclasses.fields(Recipe)}
+    if _value_of("--recipe", arguments):
+        sys.stderr.write("note: the run goes on with the recipe it was begun with, and --recipe is left aside\n")
     settings = merge(Recipe(), {name: value for name, value in fields.items() if name in known})
+    config = _value_of("--config", arguments)
+    settings = merge(settings, read_recipe(config)) if config else settings
     kept: dict[str, Any] = {name: str(fields[name]) for name in _KEPT if fields.get(name) is not None}
     if "joint_data" in kept:
         kept["joint_data"] = Path(kept["joint_data"])

@@ -20,6 +20,8 @@ class Transcode:
     """The new file, .mp4 or .mkv."""
     decode_friendly: bool = False
     """For training on clips at random: closed groups of 25 pictures, none out of order, sides multiples of 16."""
+    allow_truncated: bool = False
+    """Convert a file that breaks off, as far as it goes."""
 
 
 def _effort(path: Path) -> str:
@@ -42,7 +44,13 @@ def main() -> None:
     from e2espot.video.transcode import transcode
 
     with tqdm(unit="picture", desc=told.source.name, disable=None) as bar:
-        count = transcode(told.source, told.target, bar.update, decode_friendly=told.decode_friendly)
+        count = transcode(
+            told.source,
+            told.target,
+            bar.update,
+            decode_friendly=told.decode_friendly,
+            allow_truncated=told.allow_truncated,
+        )
     print(f"{count} pictures -> {told.target}")
     for path in (told.source, told.target) if told.decode_friendly else ():
         print(_effort(path))

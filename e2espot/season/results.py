@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from e2espot.events import Event
-from e2espot.formats.atomic import sweep
+from e2espot.formats.atomic import sweep, write_atomically
 from e2espot.formats.scores import write_scores
 from e2espot.formats.soccernet import write_predictions
 from e2espot.games import Game, Video
@@ -18,19 +18,27 @@ if TYPE_CHECKING:
     from e2espot.season.jobs import Found
 
 PREDICTIONS = "results_spotting.json"
+_OWED = ".owed"
+"""Stands beside results that are to be made anew until they are."""
 
 
 def left_to_do(games: Mapping[str, Game], out: Path, *, save_scores: bool, resume: bool) -> dict[str, Game]:
-    """The games to spot: with ``resume`` those without results. What killed writers left is removed."""
+    """The games to spot: with ``resume`` those without results. What killed writers left is removed.
+
+    Results of an earlier run stay until new ones are there, and never count as new ones.
+    """
     for name in games:
         sweep(out / name)
-    if not resume:
-        return dict(games)
-    return {
-        name: game
-        for name, game in games.items()
-        if not all((out / name / file).is_file() for file in _files(game, save_scores))
-    }
+    if resume:
+        return {name: game for name, game in games.items() if _is_owed(game, out / name, save_scores)}
+    for name, game in games.items():
+        if any((out / name / file).exists() for file in _files(game, save_scores=True)):
+            write_atomically(out / name / _OWED, b"")
+    return dict(games)
+
+
+def _is_owed(game: Game, folder: Path, save_scores: bool) -> bool:
+    return (folder / _OWED).exists() or not all((folder / file).is_file() for file in _files(game, save_scores))
 
 
 def _files(game: Game, save_scores: bool) -> list[str]:
@@ -75,10 +83,14 @@ class Season:
 
     def _write(self, name: str, halves: list[Found]) -> tuple[Path, list[Event]]:
         for found in halves:
+            file = self.out / name / _scores_file(self.games[name], found.video.half)
             if found.scores is not None:
-                write_scores(self.out / name / _scores_file(self.games[name], found.video.half), found.scores)
+                write_scores(file, found.scores)
+            else:
+                file.unlink(missing_ok=True)  # an earlier run's; they would not be those of these events
         events = [event for found in halves for event in found.events]
         path = self.out / name / PREDICTIONS
         damaged = {found.video.half: found.readable for found in halves if found.readable is not None}
         write_predictions(path, url_local=name, events=events, fps=self.fps, readable=damaged)
+        (self.out / name / _OWED).unlink(missing_ok=True)
         return path, events

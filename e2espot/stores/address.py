@@ -48,6 +48,7 @@ def open_store(url: str) -> tuple[AbstractFileSystem, str]:
 
     Raises:
         ConfigurationError: a scheme nobody knows, or one whose package is not installed.
+        VideoError: a store that does not answer.
     """
     import fsspec
 
@@ -60,6 +61,10 @@ def open_store(url: str) -> tuple[AbstractFileSystem, str]:
         raise ConfigurationError(
             f"{shown(url)}: {_first_line(error)}; copy the file here, or check the scheme"
         ) from None
+    except E2ESpotError:
+        raise
+    except Exception as error:  # some stores connect at once, each with errors of its own
+        raise VideoError(f"{shown(url)}: cannot be opened ({type(error).__name__}: {_first_line(error)})") from None
     return store, str(path)
 
 

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from e2espot.calibration import Calibration, fit_calibration
+from e2espot.errors import ConfigurationError
 from e2espot.events import Scores
 from e2espot.formats.atomic import write_atomically
 from e2espot.formats.scores import read_scores, write_scores
+from e2espot.games import find_games
 from e2espot.models.spotter import load_spotter
 from e2espot.scoring import Report
 from e2espot.training.data import LabelledGame
@@ -44,7 +46,11 @@ def cross_validate(
 
     Returns:
         mAP@1..5 over all games out of fold, under the calibration fitted on them; and that calibration.
+
+    Raises:
+        ConfigurationError: ``folder`` was begun with other games, parts or settings, whose runs would be mixed in.
     """
+    _begin(root, folder, recipe, folds, options)
     games: list[LabelledGame] = []
     scores: dict[str, dict[int, Scores]] = {}
     for number in range(1, folds + 1):
@@ -68,6 +74,31 @@ def cross_validate(
     for number in range(1, folds + 1):
         write_atomically(folder / f"fold_{number}" / "calibration.json", content)
     return report_on(scores, games, calibration, label_set), calibration
+
+
+def _begin(root: Path, folder: Path, recipe: Recipe, folds: int, options: Mapping[str, Any]) -> None:
+    """Note what is parted, or refuse a folder in which something else was: its runs know games they are asked about."""
+    where = {name: options[name] for name in ("resolution", "label_file") if name in options}
+    found = find_games(root, split=None, need_videos=True, **where)
+    told = {
+        "folds": folds,
+        "games": [game.name for game in found if game.labels_path is not None],
+        **dataclasses.asdict(recipe),
+    }
+    note = folder / "folds.json"
+    try:
+        before = json.loads(note.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        before = told
+    except (OSError, ValueError, RecursionError):
+        before = None
+    others = [name for name in told if not isinstance(before, dict) or before.get(name) != told[name]]
+    if others:
+        raise ConfigurationError(
+            f"{folder}: was begun with other {', '.join(others[:5])} (see {note.name}); choose another -s, or go on "
+            "with what it was begun with"
+        )
+    write_atomically(note, (json.dumps(told, indent=1) + "\n").encode())
 
 
 def _out_of_fold(game: LabelledGame, part: Path, oof: Path, device: str, reader: Any) -> dict[int, Scores]:

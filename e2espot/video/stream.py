@@ -165,7 +165,10 @@ class _Child:
             self._ring = mmap(ring, job.slot_bytes * job.num_slots)
             command = _CHILD.format(path=sys.path, pipe=theirs.fileno(), ring=ring)
             self._process = subprocess.Popen(
-                [sys.executable, "-c", command], pass_fds=(theirs.fileno(), ring), stdin=subprocess.DEVNULL
+                [sys.executable, "-c", command],
+                pass_fds=(theirs.fileno(), ring),
+                stdin=subprocess.DEVNULL,
+                process_group=0,  # Ctrl-C reaches the whole group of a terminal; the parent decides
             )
         finally:
             theirs.close()

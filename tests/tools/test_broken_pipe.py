@@ -27,3 +27,16 @@ def test_head_ends_a_tool_quietly(tmp_path: Path) -> None:
             process.stdout.close()
             assert process.stderr.read() == ""
             assert process.wait() == 141
+
+
+def test_a_full_disk_or_a_closed_stream_is_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "tool.py").write_text(TOOL)
+    for streams, code in ((">/dev/full", 2), (">&-", 0), (">/dev/full 2>&-", 2)):
+        done = subprocess.run(
+            ["sh", "-c", f"{sys.executable} {tmp_path / 'tool.py'} {streams}"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, streams
+        assert "Traceback" not in done.stderr and done.stderr.count("\n") <= 1, done.stderr

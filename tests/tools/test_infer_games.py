@@ -5,6 +5,7 @@ import json
 import sys
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -13,6 +14,9 @@ from numbered import constant, write
 from toy import write_game, write_spotter
 
 from e2espot.command import run_command
+from e2espot.games import find_games
+from e2espot.season.jobs import Found
+from e2espot.season.results import Season
 
 _SPEC = importlib.util.spec_from_file_location("infer_tool", Path(__file__).parents[2] / "tools" / "infer.py")
 TOOL = importlib.util.module_from_spec(_SPEC)
@@ -79,6 +83,46 @@ def test_what_was_read_of_a_damaged_video_is_said(
         assert not stored["scores_TK"][~stored["valid_T"]].any()
         assert (~stored["valid_T"]).sum() == 13
     assert all(int(row["position"]) // 80 not in range(62, 75) for row in told["predictions"])
+
+
+def test_results_of_an_earlier_run_never_count_as_new_ones(
+    weights: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    assert infer(weights, data, "-o", out, "--save_scores") == 0
+    results = {name: out / "toy" / name / "results_spotting.json" for name in "abc"}
+    for path in results.values():
+        path.write_bytes(b"of other weights")
+    take = Season.take
+
+    def stopped_after_one(season: Season, found: Found) -> Any:
+        if found.video.game == "toy/b":
+            raise KeyboardInterrupt
+        return take(season, found)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Season, "take", stopped_after_one)
+        assert infer(weights, data, "-o", out) == 130
+    assert {name for name, path in results.items() if path.read_bytes() == b"of other weights"} == {"b", "c"}
+    assert infer(weights, data, "-o", out, "--resume") == 0
+    assert all(path.read_bytes() != b"of other weights" for path in results.values())
+    # Scores were not asked for this time, and the earlier ones belong to other events.
+    assert {path.name for path in out.rglob("*") if path.is_file()} == {"results_spotting.json"}
+
+
+def test_a_file_named_of_dots_writes_nothing_outside(weights: Path, data: Path, tmp_path: Path) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    (data / "...mp4").symlink_to(data / "toy" / "a" / "224p.mp4")
+    assert infer(weights, data / "...mp4", "-o", tmp_path / "deep" / "out") == 2
+    (data / "...mp4").unlink()
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_linked_games_are_games(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "toy").symlink_to(data / "toy")
+    (data / "toy" / "a" / "round").symlink_to(data)
+    assert [game.name for game in find_games(tmp_path / "linked", split=None)] == ["toy/a", "toy/b", "toy/c"]
 
 
 def test_finished_games_are_left_out_when_asked(

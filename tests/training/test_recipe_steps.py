@@ -10,6 +10,7 @@ import torch
 from toy import Layout, write_game
 
 from e2espot.clips.sampler import LabelledVideo
+from e2espot.errors import ConfigurationError
 from e2espot.events import LABEL_SETS
 from e2espot.formats.scores import read_scores, write_scores
 from e2espot.inference import InferenceOptions, spot_video
@@ -102,6 +103,9 @@ def test_folds_score_every_game_unseen_and_give_hard_negatives(
     small = {"feature_arch": "small", "label_set": "ball-12", "size": "64x64"}
     recipe = merge(merge(Recipe(), read_recipe("ball-2023-folds")), {**SHRUNK, **small})
     report, calibration = cross_validate(root, tmp_path / "runs", recipe, 3, {})
+    for other, folds in ((recipe, 2), (dataclasses.replace(recipe, learning_rate=0.1), 3)):
+        with pytest.raises(ConfigurationError, match=r"was begun with other (folds|learning_rate) "):
+            cross_validate(root, tmp_path / "runs", other, folds, {})
     assert 0 <= report.mAP() <= 1
     for number in (1, 2, 3):
         assert (

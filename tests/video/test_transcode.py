@@ -1,14 +1,19 @@
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from av.video.reformatter import ColorRange, Colorspace
 from numbered import Video, constant, expected, numbers_in, write
 
 from e2espot.errors import VideoError
 from e2espot.video import index_video, open_reader
 from e2espot.video.cut import decoded_per_used
 from e2espot.video.transcode import transcode
+
+FULL_709 = (int(Colorspace.ITU709), int(ColorRange.JPEG))
 
 
 def test_every_picture_keeps_its_time(tmp_path: Path) -> None:
@@ -21,6 +26,31 @@ def test_every_picture_keeps_its_time(tmp_path: Path) -> None:
     # Only how long the last picture lasts may differ.
     assert shown[: len(wanted) - 2] == wanted[:-2]
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["new.mp4"]
+
+
+def pixels(path: Path) -> np.ndarray:
+    with open_reader(path, fps=Fraction(25)) as reader:
+        return np.asarray(reader.read(range(reader.info.num_frames)))
+
+
+@pytest.mark.parametrize("more", [{"turn_degrees": 90}, {"turn_degrees": 180}, {"colour": FULL_709}])
+def test_pictures_look_as_before(more: dict[str, Any], tmp_path: Path) -> None:
+    source = write(tmp_path / "source", replace(constant(Fraction(25), 12), **more))
+    transcode(source, tmp_path / "new.mp4")
+    before, after = pixels(source), pixels(tmp_path / "new.mp4")
+    assert before.shape == after.shape
+    assert np.abs(before.astype(int) - after).mean() < 1.5
+
+
+def test_a_file_that_breaks_off_is_converted_when_asked(tmp_path: Path) -> None:
+    source = write(tmp_path / "source", constant(Fraction(25), 200, suffix=".mkv", options={"g": "10"}))
+    source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
+    with pytest.raises(VideoError, match=r"breaks off after .* of 8.*--allow_truncated"):
+        transcode(source, tmp_path / "new.mp4")
+    assert not (tmp_path / "new.mp4").exists()
+    assert 20 < transcode(source, tmp_path / "new.mp4", allow_truncated=True) < 190
+    with pytest.raises(VideoError, match="is the source itself"):
+        transcode(tmp_path / "new.mp4", tmp_path / "new.mp4")
 
 
 def test_what_cannot_be_converted_says_so_and_keeps_the_old_file(tmp_path: Path) -> None:
