@@ -44,7 +44,7 @@ test: venv
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
-# The attacks of tests/trust at full length, each with its figures: about two hours on two cores.
+# The attacks of tests/trust at full length, each with its figures: an hour on two cores.
 READERS := e2espot/formats/*,e2espot/games.py,e2espot/scoring/files.py
 READERS := $(READERS),e2espot/training/recipe.py,e2espot/training/checkpoints.py
 READERS := $(READERS),e2espot/soccernet/submission.py,e2espot/soccernet/record.py
