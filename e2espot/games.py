@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 
 from e2espot.errors import AnnotationError, ConfigurationError
+from e2espot.formats.folders import folders_below
 
 _SUFFIXES = (".mp4", ".mkv", ".webm")
 _PREFIX = "england_efl/2019-2020/"
@@ -174,20 +174,9 @@ def _below(name: Any) -> bool:
 
 def _game_folders(root: Path, label_file: str) -> list[Path]:
     """Folders that hold a label file or a game's video."""
-
-    def refuse(error: OSError) -> None:
-        raise ConfigurationError(f"{error.filename}: cannot be read ({error.strerror}); check its permissions")
-
-    found, seen = [], set()
-    for name, folders, files in os.walk(root, onerror=refuse, followlinks=True):
-        folder = Path(name).resolve()
-        if folder in seen:  # a link back to where we have been
-            folders.clear()
-            continue
-        seen.add(folder)
-        if label_file in files or any(map(is_game_video, files)):
-            found.append(Path(name))
-    return sorted(found)
+    return sorted(
+        folder for folder, files in folders_below(root) if label_file in files or any(map(is_game_video, files))
+    )
 
 
 def is_game_video(name: str) -> bool:

@@ -10,6 +10,17 @@ from pathlib import Path
 from e2espot.errors import E2ESpotError
 
 
+def _usual_mode() -> int:
+    """Mode of a new file under this process's umask, which can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
+_MODE = _usual_mode()
+"""Read once, before there are threads."""
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Write ``data`` under a temporary name beside ``path``, then rename it into place; both reach the disk.
 
@@ -26,7 +37,7 @@ def write_atomically(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
+        Path(temporary).chmod(_MODE)
         Path(temporary).replace(path)
         _sync_folder(path.parent)
     except OSError as error:

@@ -7,8 +7,10 @@ import zlib
 from pathlib import Path
 
 from e2espot.errors import AnnotationError, ConfigurationError
+from e2espot.formats.folders import folders_below
 
-_LONGEST = 1 << 30
+_LONGEST = 1 << 28
+"""Bytes of one file; ninety minutes with twelve classes are some two million."""
 
 
 class Bundle:
@@ -22,7 +24,12 @@ class Bundle:
         """
         self.path = path
         if path.is_dir():
-            self.names = {file.relative_to(path).as_posix() for file in path.rglob("*.json")}
+            self.names = {
+                (folder / name).relative_to(path).as_posix()
+                for folder, files in folders_below(path)
+                for name in files
+                if name.endswith(".json")
+            }
         elif path.is_file() and zipfile.is_zipfile(path):
             try:
                 with zipfile.ZipFile(path) as archive:

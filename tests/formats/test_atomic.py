@@ -48,3 +48,14 @@ def test_what_is_no_ordinary_file_stays(tmp_path: Path) -> None:
         write_atomically(tmp_path / "pipe", b"x")
     assert (tmp_path / "pipe").is_fifo()
     assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+
+
+@pytest.mark.parametrize(("mask", "mode"), [("022", 0o644), ("077", 0o600)])
+def test_files_are_as_private_as_the_user_wants_them(mask: str, mode: int, tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from e2espot.formats.atomic import write_atomically; "
+        "write_atomically(Path(sys.argv[1]), b'x')"
+    )
+    command = f"umask {mask}; exec '{sys.executable}' -c \"{code}\" '{tmp_path / 'file'}'"
+    assert subprocess.run(["sh", "-c", command], check=False).returncode == 0
+    assert (tmp_path / "file").stat().st_mode & 0o777 == mode

@@ -7,6 +7,7 @@ import contextlib
 import json
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from e2espot.review.session import Review
 
 PORT = 4321
 NUM_FRAMES = 60
+_THREAD = ThreadPoolExecutor(1)
 KINDS = ("add", "accept", "reject", "confirm", "open", "change", "remove", "undo", "redo")
 PATHS = (
     "/",
@@ -87,7 +89,11 @@ def ask(app: Guard, method: str, target: str, body: bytes = b"", **headers: str)
     async def send(message: Any) -> None:
         sent.append(message)
 
-    asyncio.run(asyncio.wait_for(app(scope, receive, send), 20))
+    async def answer() -> None:
+        await asyncio.wait_for(app(scope, receive, send), 20)
+
+    # In a thread of its own: the browser of other tests has an event loop in this one.
+    _THREAD.submit(lambda: asyncio.run(answer())).result()
     return sent[0]["status"], b"".join(message.get("body", b"") for message in sent[1:])
 
 
