@@ -14,6 +14,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -204,9 +205,12 @@ class Tally:
 
 def _work(job: Job, video: Video, number: int, tally: Any, *, cuda: bool) -> Found:
     """What a worker does."""
+    import ray
+
     from e2espot.precision import keep_freed_memory
 
-    tally.begin.remote(number)
+    with suppress(ray.exceptions.RayError):  # heard before the work begins, so that a death in it is counted
+        ray.get(tally.begin.remote(number), timeout=_ANSWER_S)
     keep_freed_memory()
     if cuda:
         job = replace(job, spotters=tuple(spotter.to("cuda") for spotter in job.spotters))

@@ -83,7 +83,9 @@ def killed_at_work(worker: int) -> bool:
     """Stop it, see that it has not come to the end of its video in the meantime, and kill it."""
     with contextlib.suppress(OSError):
         os.kill(worker, signal.SIGSTOP)
-        if worker in at_work():
+        # Whose decoder runs has told that it has begun.
+        decoders = [path.read_text() for path in Path(f"/proc/{worker}/task").glob("*/children")]
+        if worker in at_work() and any(map(str.strip, decoders)):
             os.kill(worker, signal.SIGKILL)
             return True
         os.kill(worker, signal.SIGCONT)
