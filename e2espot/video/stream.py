@@ -227,10 +227,8 @@ def serve_child(pipe_fd: int, ring_fd: int) -> None:
     """Decode into the ring until done, told to stop, or left alone; the child's whole life."""
     import signal
 
-    for number in (
-        signal.SIGINT,
-        signal.SIGTERM,
-    ):  # they reach the whole group; the parent decides, and closes the pipe
+    # A signal reaches the whole group; the parent decides, and closes the pipe.
+    for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     pipe: Connection[Any, Any] = Connection(pipe_fd)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
