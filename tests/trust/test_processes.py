@@ -148,7 +148,7 @@ def test_a_process_killed_half_way_is_started_again(folder: Path) -> None:
 
 @pytest.mark.skipif(not LONG, reason="takes a minute; make trust runs it")
 def test_two_machines_go_on_when_one_of_them_loses_its_process(folder: Path) -> None:
-    """Each machine counts its own restarts, and only one of them has any."""
+    """Where their counts of restarts differ, which here they need not, is for tests/training/test_parallel.py."""
     whole = ended(start(folder, "one_machine", 2, "mixup"), folder, "one_machine")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
