@@ -45,15 +45,15 @@ test: venv
 	$(BIN)/python -m pytest
 
 # The attacks of tests/trust at full length, each with its figures: an hour on two cores.
-READERS := e2espot/formats/*,e2espot/games.py,e2espot/scoring/files.py
+READERS := e2espot/formats/*,e2espot/formats/games.py,e2espot/scoring/inputs.py
 READERS := $(READERS),e2espot/training/recipe.py,e2espot/training/checkpoints.py
-READERS := $(READERS),e2espot/soccernet/submission.py,e2espot/soccernet/record.py
-READERS := $(READERS),e2espot/models/converters.py,e2espot/models/foreign_state.py
-READERS := $(READERS),e2espot/review/journal.py,e2espot/review/record.py,e2espot/review/rows.py
-READERS := $(READERS),e2espot/review/material.py,e2espot/video/index_cache.py
+READERS := $(READERS),e2espot/sources/soccernet/submission.py,e2espot/sources/soccernet/manifest.py
+READERS := $(READERS),e2espot/models/weights/import_checkpoint.py,e2espot/models/weights/state_dicts.py
+READERS := $(READERS),e2espot/review/journal.py,e2espot/review/record.py,e2espot/review/label_rows.py
+READERS := $(READERS),e2espot/review/inputs.py,e2espot/video/index_cache.py
 trust: venv
-	E2ESPOT_TRUST=long $(BIN)/python -m pytest tests/trust -s --ignore tests/trust/test_fuzz.py
-	E2ESPOT_TRUST=long $(BIN)/python -m coverage run --branch --include "$(READERS)" -m pytest tests/trust/test_fuzz.py -s
+	E2ESPOT_TRUST=long $(BIN)/python -m pytest tests/trust -s --ignore tests/robustness/test_fuzz.py
+	E2ESPOT_TRUST=long $(BIN)/python -m coverage run --branch --include "$(READERS)" -m pytest tests/robustness/test_fuzz.py -s
 	$(BIN)/python -m coverage report
 
 clean:

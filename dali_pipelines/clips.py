@@ -17,12 +17,12 @@ import numpy as np
 import torch
 
 from dali_pipelines.graph import Graph, GraphOptions, dali, decoded, from_host, new_pipeline
-from dali_pipelines.roads import Road, colour_correction, dali_index, road_of
-from e2espot.clips.changes import BLUR_TAPS, ClipChange
-from e2espot.clips.loader import ClipDataset
+from dali_pipelines.routes import Road, colour_correction, dali_index, road_of
+from e2espot.clips.augmentation_params import BLUR_TAPS, ClipChange
+from e2espot.clips.dataset import ClipDataset
 from e2espot.clips.sampler import ClipSpec
 from e2espot.video import pictures_of_grid
-from e2espot.video.cut import cut_pictures
+from e2espot.video.stream_copy import cut_pictures
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from e2espot.errors import ConfigurationError
-from e2espot.video.choice import NO_DALI
+from e2espot.core.errors import ConfigurationError
+from e2espot.video.backend import NO_DALI
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,13 +14,13 @@ from torch import Tensor
 
 from dali_pipelines.clips import ClipGraph, Material, MaterialDataset
 from dali_pipelines.graph import GraphOptions, brief
-from dali_pipelines.roads import Road, dali_index, road_of
-from e2espot.augment import move_points
-from e2espot.clips.changes import Augmentation, ClipChange
-from e2espot.clips.loader import ClipDataset, load_batches
-from e2espot.clips.ready import ReadyBatch
+from dali_pipelines.routes import Road, dali_index, road_of
+from e2espot.clips.augmentation import move_points
+from e2espot.clips.augmentation_params import Augmentation, ClipChange
+from e2espot.clips.dataset import ClipDataset, load_batches
+from e2espot.clips.device_batch import ReadyBatch
 from e2espot.clips.sampler import ClipSpec
-from e2espot.errors import VideoError
+from e2espot.core.errors import VideoError
 
 _LOG = logging.getLogger(__name__)
 

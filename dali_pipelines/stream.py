@@ -23,12 +23,12 @@ import torch
 from torch import Tensor
 
 from dali_pipelines.graph import Graph, GraphOptions, brief, dali, decoded, new_pipeline
-from dali_pipelines.roads import colour_correction, dali_index, road_of
-from e2espot.errors import VideoError
-from e2espot.timeline import DEFAULT_FPS
+from dali_pipelines.routes import colour_correction, dali_index, road_of
+from e2espot.core.errors import VideoError
+from e2espot.core.timeline import DEFAULT_FPS
 from e2espot.video import Presentation, open_reader, pictures_of_grid, stream_frames
-from e2espot.video.cut import cut_pictures
 from e2espot.video.packets import PacketSource
+from e2espot.video.stream_copy import cut_pictures
 
 _LOG = logging.getLogger(__name__)
 _RUN_BYTES = 256 << 20

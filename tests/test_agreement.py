@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 import torch
 
-from e2espot.events import Event
+from e2espot.core.events import Event
+from e2espot.formats.games import find_games
 from e2espot.formats.soccernet import read_labels
-from e2espot.games import find_games
-from e2espot.inference import spot_video, window_starts
+from e2espot.inference.predict import spot_video, window_starts
 from e2espot.models import Spotter, load_spotter, normalise
 from e2espot.scoring import evaluate_events
-from e2espot.suppression import suppress
+from e2espot.suppression.nms import suppress
 from e2espot.synthetic.match import render_dataset
-from e2espot.training.run import SHIPPED_TRUNK
+from e2espot.training.setup import SHIPPED_TRUNK
 from e2espot.video import stream_frames
 
 pytest.importorskip("cv2", reason="rendering needs OpenCV")

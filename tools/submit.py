@@ -1,53 +1,8 @@
-"""Pack results for SoccerNet's servers: python tools/submit.py PREDICTIONS -o results.zip -s challenge."""
+"""``e2espot submit`` from a clone; takes the same arguments."""
 
-from __future__ import annotations
+import sys
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Literal
-
-import tyro
-
-from e2espot.command import run_command
-from e2espot.errors import ConfigurationError
-
-
-@dataclass(frozen=True, kw_only=True)
-class Submit:
-    """Check results as SoccerNet's servers do, and pack them into the zip they take."""
-
-    predictions: tyro.conf.Positional[Path]
-    """Folder or zip of <league>/<season>/<game>/results_spotting.json, as tools/infer.py writes them."""
-    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
-    """The zip to write."""
-    split: Annotated[Literal["test", "challenge"] | None, tyro.conf.arg(aliases=["-s"])] = None
-    """Which games; told from the predictions without it."""
-    task: Literal["ball-2023", "ball-2024", "ball-2025", "v2"] | None = None
-    """Whose server; told from games, teams and classes without it."""
-
-
-def main() -> None:
-    """Check, print, pack."""
-    told = tyro.cli(Submit)
-    from e2espot.soccernet.submission import check, pack
-
-    submission = check(told.predictions, told.task, told.split)
-    print(f"checked as {submission.split} of {submission.task.name}")
-    for line in submission.faults:
-        print(line)
-    for line in submission.notes:
-        print(f"note: {line}")
-    if submission.faults:
-        raise ConfigurationError(
-            f"{told.predictions}: the server would fail on {len(submission.faults)} games, listed above; no zip written"
-        )
-    pack(submission, told.out)
-    classes = ", ".join(
-        f"{count} {label if label.isprintable() else repr(label)}" for label, count in submission.counts.most_common()
-    )
-    print(f"{len(submission.files)} games, {submission.counts.total()} predictions ({classes})")
-    print(f"{told.out}: {told.out.stat().st_size} bytes, for {submission.task.server}")
-
+from e2espot.cli.main import main
 
 if __name__ == "__main__":
-    run_command(main)
+    main(["submit", *sys.argv[1:]])

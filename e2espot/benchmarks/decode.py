@@ -16,16 +16,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from e2espot.benchmarks.tables import Facts, Findings, Table
+from e2espot.benchmarks.results import Facts, Findings, Table
 from e2espot.benchmarks.timing import Here, interleaved
-from e2espot.clips.changes import ClipChange, draw_change
-from e2espot.clips.loader import ClipDataset, TrainingVideo, load_clips
-from e2espot.clips.ready import make_ready
+from e2espot.clips.augmentation_params import ClipChange, draw_change
+from e2espot.clips.dataset import ClipDataset, TrainingVideo, load_clips
+from e2espot.clips.device_batch import make_ready
 from e2espot.clips.sampler import ClipSampler, LabelledVideo
 from e2espot.video import index_of, open_reader, probe, stream_frames
-from e2espot.video.choice import has_dali
-from e2espot.video.cut import decoded_per_used
-from e2espot.video.reader import forget_indexes
+from e2espot.video.backend import has_dali
+from e2espot.video.indexing import forget_indexes
+from e2espot.video.stream_copy import decoded_per_used
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,8 +111,8 @@ def _in_order(path: Path, settings: DecodeSettings) -> list[Here]:
 
 
 def _if_dali(path: Path, settings: DecodeSettings, work: Callable[[], int]) -> list[Here]:
-    from dali_pipelines.roads import dali_index, road_of
-    from e2espot.errors import ConfigurationError
+    from dali_pipelines.routes import dali_index, road_of
+    from e2espot.core.errors import ConfigurationError
 
     if not has_dali():
         return []

@@ -20,15 +20,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from e2espot.benchmarks.tables import Findings, Target
+from e2espot.benchmarks.results import Findings, Target
 from e2espot.benchmarks.timing import Apart, Work, interleaved
-from e2espot.events import Scores
+from e2espot.core.device import keep_freed_memory
+from e2espot.core.scores import Scores
 from e2espot.formats.soccernet import write_predictions
-from e2espot.inference import InferenceOptions, score_frames, spot_video
-from e2espot.models.gate_shift import GateShift
+from e2espot.inference.predict import InferenceOptions, score_frames, spot_video
 from e2espot.models.spotter import Spotter, SpotterSpec, normalise
-from e2espot.precision import keep_freed_memory
-from e2espot.suppression import suppress
+from e2espot.models.temporal_shift import GateShift
+from e2espot.suppression.nms import suppress
 from e2espot.video import probe, stream_frames
 
 

@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from e2espot.benchmarks.memory import ChildrenWatched, peak_mb, resident_mb
-from e2espot.benchmarks.tables import Row, Table
+from e2espot.benchmarks.results import Row, Table
 
 Work = Callable[[], int]
 """Does a piece of work once and returns how many units were done."""

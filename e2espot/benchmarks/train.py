@@ -18,13 +18,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from e2espot.augment import augment_clips
 from e2espot.benchmarks.infer import spotter_named, volume_spotter
-from e2espot.benchmarks.tables import Facts, Findings, Target
+from e2espot.benchmarks.results import Facts, Findings, Target
 from e2espot.benchmarks.timing import Apart, Work, interleaved
-from e2espot.clips.changes import Augmentation, draw_change
+from e2espot.clips.augmentation import augment_clips
+from e2espot.clips.augmentation_params import Augmentation, draw_change
+from e2espot.core.device import compute_dtype, keep_freed_memory
 from e2espot.models.spotter import Spotter, lay_out_for_training, normalise
-from e2espot.precision import compute_dtype, keep_freed_memory
 from e2espot.training.losses import spotting_loss
 
 
@@ -109,7 +109,7 @@ def _waiting(steps: int) -> Findings:
     from e2espot.synthetic.match import render_dataset
     from e2espot.training.fit import fit
     from e2espot.training.recipe import Recipe, merge, read_recipe
-    from e2espot.training.run import setup
+    from e2espot.training.setup import setup
 
     with tempfile.TemporaryDirectory() as folder:
         data, run = Path(folder) / "data", Path(folder) / "run"

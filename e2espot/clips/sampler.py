@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from e2espot.errors import ConfigurationError
+from e2espot.core.errors import ConfigurationError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from e2espot.errors import ConfigurationError, VideoError
-from e2espot.formats.atomic import write_atomically
+from e2espot.core.errors import ConfigurationError, VideoError
+from e2espot.files.atomic import write_atomically
+from e2espot.files.json_fields import read_bytes
 from e2espot.formats.e2e_spot import e2e_spot_files, read_e2e_spot
+from e2espot.formats.interchange import Collection, Losses, Recording
 from e2espot.formats.opensportslab import opensportslab_files, read_opensportslab, sn_gar_files
-from e2espot.formats.recordings import Collection, Losses, Recording, read_bytes
-from e2espot.formats.soccernet_games import read_soccernet, soccernet_files
+from e2espot.formats.soccernet_interchange import read_soccernet, soccernet_files
 from e2espot.formats.soccertrack import Periods, read_periods, read_soccertrack, soccertrack_files
 
 FormatName = Literal["soccernet", "opensportslab", "e2e-spot", "soccertrack-v2", "sn-gar"]
@@ -123,7 +124,7 @@ def _probed(root: Path, recording: Recording) -> Mapping[str, Any]:
         return {}
     from fractions import Fraction
 
-    from e2espot.timeline import DEFAULT_FPS
+    from e2espot.core.timeline import DEFAULT_FPS
     from e2espot.video import probe
 
     fps = Fraction(str(recording.facts.get("fps", DEFAULT_FPS)))

@@ -10,13 +10,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from e2espot.errors import AnnotationError, ConfigurationError
-from e2espot.formats.recordings import (
+from e2espot.core.errors import AnnotationError, ConfigurationError
+from e2espot.core.timeline import DEFAULT_FPS, frame_of_position_ms, position_ms_of_frame
+from e2espot.files.json_fields import (
     LATEST_MS,
-    Collection,
-    Losses,
-    Moment,
-    Recording,
     checked_facts,
     dump_json,
     each,
@@ -29,7 +26,7 @@ from e2espot.formats.recordings import (
     take_path,
     take_text,
 )
-from e2espot.timeline import DEFAULT_FPS, frame_of_position_ms, position_ms_of_frame
+from e2espot.formats.interchange import Collection, Losses, Moment, Recording
 
 CLASS_FILE = "class.txt"
 _SPLITS = {"train": "train", "val": "valid", "valid": "valid", "test": "test", "challenge": "challenge"}

@@ -7,12 +7,9 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from e2espot.errors import AnnotationError, ConfigurationError
-from e2espot.formats.recordings import (
-    Collection,
-    Losses,
-    Moment,
-    Recording,
+from e2espot.core.errors import AnnotationError, ConfigurationError
+from e2espot.core.timeline import game_time, parse_game_time
+from e2espot.files.json_fields import (
     checked_facts,
     checked_path,
     dump_json,
@@ -27,7 +24,7 @@ from e2espot.formats.recordings import (
     take_text,
     take_word,
 )
-from e2espot.timeline import game_time, parse_game_time
+from e2espot.formats.interchange import Collection, Losses, Moment, Recording
 
 HEAD = "action"
 SN_GAR_CLASSES = (

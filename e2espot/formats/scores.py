@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from e2espot.errors import AnnotationError, ConfigurationError
-from e2espot.events import LabelSet, Scores
-from e2espot.formats.arrays import read_arrays
-from e2espot.formats.atomic import write_atomically
-from e2espot.readable import Readable, stretches_of
-from e2espot.timeline import parse_fps
+from e2espot.core.coverage import Readable, stretches_of
+from e2espot.core.errors import AnnotationError, ConfigurationError
+from e2espot.core.label_sets import LabelSet
+from e2espot.core.scores import Scores
+from e2espot.core.timeline import parse_fps
+from e2espot.files.atomic import write_atomically
+from e2espot.files.npz import read_arrays
 
 
 def write_scores(path: Path, scores: Scores) -> None:

@@ -14,12 +14,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
-from e2espot.errors import AnnotationError, ConfigurationError
-from e2espot.events import LABEL_SETS, Event, LabelSet
-from e2espot.formats.atomic import write_atomically
-from e2espot.readable import Readable
-from e2espot.scoring.metric import Entry
-from e2espot.timeline import frame_of_position_ms, game_time, parse_game_time, position_ms_of_frame
+from e2espot.core.coverage import Readable
+from e2espot.core.errors import AnnotationError
+from e2espot.core.events import Entry, Event
+from e2espot.core.label_sets import LabelSet
+from e2espot.core.timeline import frame_of_position_ms, game_time, parse_game_time, position_ms_of_frame
+from e2espot.files.atomic import write_atomically
 
 _FARTHEST_MS = 10**300
 """Beyond this SoccerNet's evaluator crashes, for want of a floating-point number so large."""
@@ -252,30 +252,23 @@ def _as_int(row: Any, name: str) -> int:
     return number
 
 
-def label_set_named(name_or_path: str) -> LabelSet:
-    """``ball-2``, ``ball-12``, ``soccernet-v2-17``, or the path of a ``class.txt`` with one name a line.
+def file_text(top: dict[str, Any], rows: list[Any]) -> bytes:
+    """The label file: unknown fields at the top kept, the rows in their order."""
+    content: dict[str, Any] = {"UrlLocal": "", "UrlYoutube": "", "halftime": ""} if not top else dict(top)
+    content["annotations"] = rows
+    return json.dumps(content, indent=1).encode()
+
+
+def parse_file(data: bytes, where: str) -> tuple[dict[str, Any], list[Any]]:
+    """Top-level fields and rows of a label file.
 
     Raises:
-        ConfigurationError: neither.
+        AnnotationError: not such a file.
     """
-    if name_or_path in LABEL_SETS:
-        return LABEL_SETS[name_or_path]
-    path = Path(name_or_path)
-    if not path.is_file():
-        raise ConfigurationError(
-            f"no label set {name_or_path!r}; choose from {', '.join(LABEL_SETS)}, or give the path of a class.txt"
-        )
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: cannot be read ({error})") from None
-    return LabelSet(tuple(line.strip() for line in lines if line.strip()))
-
-
-def label_set_of(labels: Iterable[str]) -> LabelSet:
-    """Set of the names that occur: a known set's order where they all belong to it, else alphabetical."""
-    names = set(labels)
-    for known in LABEL_SETS.values():
-        if names <= set(known.names):
-            return LabelSet(tuple(name for name in known.names if name in names))
-    return LabelSet(tuple(sorted(names)))
+        content = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise AnnotationError(f"{where}: not JSON ({error})") from None
+    if not isinstance(content, dict) or not isinstance(content.get("annotations"), list):
+        raise AnnotationError(f"{where}: it needs a list named 'annotations' at the top")
+    return content, content["annotations"]

@@ -14,13 +14,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from e2espot.errors import AnnotationError, ConfigurationError
-from e2espot.events import LABEL_SETS
-from e2espot.formats.recordings import (
-    Collection,
-    Losses,
-    Moment,
-    Recording,
+from e2espot.core.errors import AnnotationError, ConfigurationError
+from e2espot.core.label_sets import LABEL_SETS
+from e2espot.files.json_fields import (
     checked_path,
     dump_json,
     load_json,
@@ -32,6 +28,7 @@ from e2espot.formats.recordings import (
     take_text,
     take_word,
 )
+from e2espot.formats.interchange import Collection, Losses, Moment, Recording
 
 _END = "_12_class_events.json"
 _CLASSES = LABEL_SETS["ball-12"].names

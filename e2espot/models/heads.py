@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from e2espot.errors import ConfigurationError
+from e2espot.core.errors import ConfigurationError
 
 TEMPORAL_ARCHS = ("", "gru", "deeper_gru")
 """What ``-t`` accepts; the empty string is a linear layer on each frame."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from e2espot.report.markup import Markup, element, join
+from e2espot.report.html import Markup, element, join
 
 
 def _svg(width: int, height: int, title: str, *children: Markup | None) -> Markup:

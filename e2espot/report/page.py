@@ -9,6 +9,7 @@ from importlib.resources import files
 
 import numpy as np
 
+from e2espot.report.analysis import TOLERANCES_S, Findings, minute_counts
 from e2espot.report.charts import (
     error_chart,
     legend,
@@ -16,10 +17,9 @@ from e2espot.report.charts import (
     precision_recall_chart,
     score_chart,
 )
-from e2espot.report.findings import TOLERANCES_S, Findings, minute_counts
-from e2espot.report.markup import Markup, element, join
-from e2espot.report.strips import STEPS, Moment, Strip
-from e2espot.scoring.breakdown import Case
+from e2espot.report.frame_strips import STEPS, Moment, Strip
+from e2espot.report.html import Markup, element, join
+from e2espot.scoring.matching import Case
 from e2espot.scoring.metric import METRICS
 
 _SECTIONS = (

@@ -7,14 +7,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from e2espot.errors import E2ESpotError
-from e2espot.events import Event, LabelSet
-from e2espot.formats.atomic import write_atomically
+from e2espot.core.errors import E2ESpotError
+from e2espot.core.events import Event
+from e2espot.core.label_sets import LabelSet
+from e2espot.core.timeline import DEFAULT_FPS, position_ms_of_frame
+from e2espot.files.atomic import write_atomically
+from e2espot.formats.games import Video
 from e2espot.formats.opensportslab import HEAD
-from e2espot.games import Video
-from e2espot.review.material import LABEL_FILE
-from e2espot.review.rows import Place, file_text, judged_place, new_row, parse_file, place_of
-from e2espot.timeline import DEFAULT_FPS, position_ms_of_frame
+from e2espot.formats.soccernet import file_text, parse_file
+from e2espot.review.inputs import LABEL_FILE
+from e2espot.review.label_rows import Place, judged_place, new_row, place_of
 
 _SAME_FRAMES = 12
 

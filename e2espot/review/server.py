@@ -15,13 +15,14 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from e2espot.errors import AnnotationError, E2ESpotError
-from e2espot.events import Event, Scores
+from e2espot.core.errors import AnnotationError, E2ESpotError
+from e2espot.core.events import Event
+from e2espot.core.scores import Scores
 from e2espot.formats.scores import read_scores
 from e2espot.review.export import osl_json, undecided
-from e2espot.review.guard import Guard
+from e2espot.review.label_store import ConflictError
+from e2espot.review.origin_guard import Guard
 from e2espot.review.session import Asked, Review, Tab, described
-from e2espot.review.store import ConflictError
 
 _STATIC = Path(__file__).parent / "static"
 _TYPES = {".html": "text/html; charset=utf-8", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}

@@ -13,17 +13,17 @@ from typing import Any, Literal
 
 import msgspec
 
-from e2espot.errors import AnnotationError
-from e2espot.events import Event
-from e2espot.games import Video
+from e2espot.core.errors import AnnotationError
+from e2espot.core.events import Event
+from e2espot.core.timeline import DEFAULT_FPS
+from e2espot.formats.games import Video
+from e2espot.review.active_learning import Answer, Question, QueueMode, disagree, in_batches, uncertain
+from e2espot.review.browser_video import Playable, playable
 from e2espot.review.export import undecided
-from e2espot.review.material import Material, ReviewGame
-from e2espot.review.playable import Playable, playable
-from e2espot.review.queue import Answer, Question, QueueMode, disagree, in_batches, uncertain
-from e2espot.review.rows import Place, judged_place, verdict_key
+from e2espot.review.inputs import Material, ReviewGame
+from e2espot.review.label_rows import Place, judged_place, verdict_key
+from e2espot.review.label_store import ConflictError, LabelStore
 from e2espot.review.state import ACCEPTED, LABEL, Applied
-from e2espot.review.store import ConflictError, LabelStore
-from e2espot.timeline import DEFAULT_FPS
 
 _CONFIRMED = "label"
 

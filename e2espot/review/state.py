@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from e2espot.review.rows import Place, file_text, inserted, place_of
+from e2espot.formats.soccernet import file_text
+from e2espot.review.label_rows import Place, inserted, place_of
 
 LABEL = "label"
 VERDICT = "verdict"

@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from e2espot.errors import AnnotationError, ConfigurationError
-from e2espot.events import Event, LabelSet
-from e2espot.timeline import DEFAULT_FPS, position_ms_of_frame
+from e2espot.core.errors import AnnotationError, ConfigurationError
+from e2espot.core.events import Entry, Event
+from e2espot.core.label_sets import LabelSet
+from e2espot.core.timeline import DEFAULT_FPS, position_ms_of_frame
 
 _LOG = logging.getLogger(__name__)
 
@@ -31,20 +32,6 @@ METRICS: dict[str, tuple[int, ...]] = {
 
 _THRESHOLDS = np.linspace(0, 1, 200)
 _HALF_S = 120 * 60
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """One label or prediction as the evaluator sees it."""
-
-    half: int
-    """Entries of halves other than 1 and 2 are left out."""
-    position_ms: int
-    """Time from the start of the half's video."""
-    label: str
-    """Class name; names outside the label set are left out."""
-    value: float = 1.0
-    """Label: 1, or -1 for ``not shown``. Prediction: confidence; below zero it does not exist."""
 
 
 @dataclass(frozen=True, kw_only=True)

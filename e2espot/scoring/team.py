@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from e2espot.events import LabelSet
-from e2espot.scoring.metric import Entry, Report, evaluate
+from e2espot.core.events import Entry
+from e2espot.core.label_sets import LabelSet
+from e2espot.scoring.metric import Report, evaluate
 
 _LOG = logging.getLogger(__name__)
 SIDES = ("left", "right")

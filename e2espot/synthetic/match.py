@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from e2espot.errors import ConfigurationError
+from e2espot.core.errors import ConfigurationError
+from e2espot.core.timeline import game_time, position_ms_of_frame
 from e2espot.synthetic.formation import team_of
 from e2espot.synthetic.play import Action, Play, simulate
-from e2espot.timeline import game_time, position_ms_of_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable

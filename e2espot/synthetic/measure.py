@@ -10,8 +10,8 @@ import av
 import cv2
 import numpy as np
 
+from e2espot.core.timeline import frame_of_position_ms
 from e2espot.synthetic.play import Action
-from e2espot.timeline import frame_of_position_ms
 
 QUANTILES = (5, 10, 25, 50, 75, 90, 95)
 """Per cent, for intervals."""

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 import yaml
 
-from e2espot.errors import CheckpointError
-from e2espot.formats.atomic import sweep, write_atomically
+from e2espot.core.errors import CheckpointError
+from e2espot.files.atomic import sweep, write_atomically
 
 _LOG = logging.getLogger(__name__)
 

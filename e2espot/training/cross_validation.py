@@ -13,18 +13,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from e2espot.calibration import Calibration, fit_calibration
-from e2espot.errors import ConfigurationError
-from e2espot.events import Scores
-from e2espot.formats.atomic import write_atomically
+from e2espot.core.errors import ConfigurationError
+from e2espot.core.scores import Scores
+from e2espot.files.atomic import write_atomically
+from e2espot.formats.games import find_games
 from e2espot.formats.scores import read_scores, write_scores
-from e2espot.games import find_games
-from e2espot.models.spotter import load_spotter
+from e2espot.models.weights.checkpoint import load_spotter
 from e2espot.scoring import Report
+from e2espot.suppression.calibration import Calibration
 from e2espot.training.data import LabelledGame
 from e2espot.training.fit import fit
+from e2espot.training.fit_calibration import fit_calibration
 from e2espot.training.recipe import Recipe
-from e2espot.training.run import setup
+from e2espot.training.setup import setup
 from e2espot.training.validation import labels_of, report_on, score_games
 
 _LOG = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ def cross_validate(
         folder: Gets ``fold_1`` .. and ``oof`` with the scores of every game.
         recipe: What to train; its ``fold`` is set here.
         folds: Number of parts.
-        options: More arguments of :func:`e2espot.training.run.setup`.
+        options: More arguments of :func:`e2espot.training.setup.setup`.
 
     Returns:
         mAP@1..5 over all games out of fold, under the calibration fitted on them; and that calibration.

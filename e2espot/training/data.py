@@ -9,12 +9,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
-from e2espot.clips.loader import TrainingVideo
+from e2espot.clips.dataset import TrainingVideo
 from e2espot.clips.sampler import LabelledVideo
-from e2espot.errors import AnnotationError, ConfigurationError
-from e2espot.events import Event, LabelSet
+from e2espot.core.errors import AnnotationError, ConfigurationError
+from e2espot.core.events import Event
+from e2espot.core.label_sets import LabelSet
+from e2espot.formats.games import Game, find_games
 from e2espot.formats.soccernet import read_labels
-from e2espot.games import Game, find_games
 
 _LOG = logging.getLogger(__name__)
 
@@ -160,7 +161,7 @@ def with_negatives(labelled: LabelledVideo, game: LabelledGame, half: int, score
         AnnotationError: no scores of this half.
     """
     from e2espot.formats.scores import read_scores
-    from e2espot.suppression import suppress
+    from e2espot.suppression.nms import suppress
 
     folder = scores_folder / game.game.name
     file = folder / (f"scores_{half}.npz" if len(game.game.videos) > 1 else "scores.npz")

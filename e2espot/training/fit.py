@@ -4,34 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import math
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
-from e2espot.calibration import Calibration
-from e2espot.clips.loader import ClipBatch
-from e2espot.clips.ready import ReadyBatch
-from e2espot.errors import TrainingError, VideoError
-from e2espot.models.spotter import Spotter, save_spotter
+from e2espot.clips.dataset import ClipBatch
+from e2espot.clips.device_batch import ReadyBatch
+from e2espot.core.errors import VideoError
+from e2espot.models.spotter import Spotter
+from e2espot.models.weights.checkpoint import save_spotter
+from e2espot.suppression.calibration import Calibration
 from e2espot.training import checkpoints
-from e2espot.training.lesson import loss_of
-from e2espot.training.run import Progress, Run
+from e2espot.training.state import Progress, Run
+from e2espot.training.step import take_step
 from e2espot.training.validation import report_on, score_games
 
 _LOG = logging.getLogger(__name__)
-
-
-def learning_rate_share(step: int, warm_up_steps: float, total_steps: int) -> float:
-    """Share of the highest rate at ``step``: a line up, then a cosine that reaches zero at the very last step."""
-    if step < warm_up_steps:
-        return (step + 1) / (warm_up_steps + 1)
-    return 0.5 * (1 + math.cos(math.pi * (step - warm_up_steps) / max(1, total_steps - warm_up_steps)))
 
 
 def fit(run: Run) -> Progress:
@@ -85,7 +77,7 @@ def _train_epoch(run: Run, batches: Iterator[ClipBatch | ReadyBatch], stopped: C
             asked = time.perf_counter()
             batch = next(batches)
             progress.waited_s += time.perf_counter() - asked
-            losses.append(_step(run, batch))
+            losses.append(take_step(run, batch))
             progress.step, here = progress.step + 1, here + 1
             progress.spent_s = spent_s + time.perf_counter() - begun
             if progress.step % recipe.save_every == 0:
@@ -96,53 +88,6 @@ def _train_epoch(run: Run, batches: Iterator[ClipBatch | ReadyBatch], stopped: C
                 f"loss {np.mean(losses[-50:]):.3f}, {rate:.2f} clips/s, {share:.0%} waiting", refresh=False
             )
             bar.update()
-
-
-def _step(run: Run, batch: ClipBatch | ReadyBatch) -> float:
-    """One optimizer step; the mean loss."""
-    recipe, progress = run.recipe, run.progress
-    number = progress.epoch * run.steps_per_epoch + progress.step
-    # Other clips are to be left out of other neurons, whichever process holds them.
-    torch.manual_seed((hash((recipe.seed, number)) + run.ranks.rank) % 2**63)
-    share = learning_rate_share(
-        number, recipe.warm_up_epochs * run.steps_per_epoch, recipe.num_epochs * run.steps_per_epoch
-    )
-    for group in run.optimizer.param_groups:
-        group["lr"] = recipe.learning_rate * share
-    run.spotter.train()
-    run.optimizer.zero_grad(set_to_none=True)
-    total, parts, clips = 0.0, recipe.acc_grad_iter, len(batch.indexes)
-    for part in range(parts):
-        own = slice(part * clips // parts, (part + 1) * clips // parts)
-        loss = loss_of(run, batch, own) / parts
-        value = loss.detach().clone()
-        run.ranks.average([value])
-        if not bool(torch.isfinite(value)):
-            raise TrainingError(
-                f"the loss is {float(value)} in epoch {batch.epoch}, clips {list(batch.indexes[own])}; nothing was "
-                "changed by this step. Lower --learning_rate or set --precision fp32, then go on with --resume"
-            )
-        run.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        total += float(value)
-    run.ranks.average(weight.grad for weight in run.spotter.parameters() if weight.grad is not None)
-    run.scaler.unscale_(run.optimizer)
-    torch.nn.utils.clip_grad_norm_(run.spotter.parameters(), 5.0)
-    run.scaler.step(run.optimizer)
-    run.scaler.update()
-    _average(run, number)
-    return total
-
-
-def _average(run: Run, number: int) -> None:
-    """Exponential mean of the weights, quick at first so that a short run is not held back by its start."""
-    decay = min(run.recipe.ema_decay, (1 + number) / (10 + number))
-    with torch.no_grad():
-        for name, value in run.spotter.state_dict().items():
-            mean = run.averaged[name]
-            if mean.is_floating_point():
-                mean.lerp_(value, 1 - decay)
-            else:
-                mean.copy_(value)
 
 
 def _end_epoch(run: Run) -> None:

@@ -12,10 +12,10 @@ from typing import Annotated, Any
 import tyro
 import yaml
 
-from e2espot.clips.changes import Augmentation
-from e2espot.errors import ConfigurationError
-from e2espot.precision import Precision
-from e2espot.timeline import parse_fps
+from e2espot.clips.augmentation_params import Augmentation
+from e2espot.core.device import Precision
+from e2espot.core.errors import ConfigurationError
+from e2espot.core.timeline import parse_fps
 
 MOST = 100_000
 """Pixels a side and frames a clip that no network has."""

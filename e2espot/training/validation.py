@@ -7,15 +7,19 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
-from e2espot.calibration import Calibration, apply_calibration, fit_calibration
-from e2espot.events import Event, LabelSet, Scores
-from e2espot.formats.atomic import write_atomically
-from e2espot.inference import InferenceOptions, spot_video
-from e2espot.models.spotter import Spotter, load_spotter
+from e2espot.core.events import Event
+from e2espot.core.label_sets import LabelSet
+from e2espot.core.scores import Scores
+from e2espot.core.timeline import frame_of_position_ms, position_ms_of_frame
+from e2espot.files.atomic import write_atomically
+from e2espot.inference.predict import InferenceOptions, spot_video
+from e2espot.models.spotter import Spotter
+from e2espot.models.weights.checkpoint import load_spotter
 from e2espot.scoring import Report, evaluate_events
-from e2espot.scoring.guesser import fit_guesser
-from e2espot.timeline import frame_of_position_ms, position_ms_of_frame
+from e2espot.scoring.baseline import fit_guesser
+from e2espot.suppression.calibration import Calibration, apply_calibration
 from e2espot.training.data import LabelledGame
+from e2espot.training.fit_calibration import fit_calibration
 from e2espot.video import Reader, ReaderChoice
 
 

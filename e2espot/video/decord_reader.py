@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from e2espot.errors import VideoError
-from e2espot.video.cut import Cut, cut_pictures
+from e2espot.core.errors import VideoError
 from e2espot.video.demux import one_line
 from e2espot.video.packets import PacketSource
+from e2espot.video.stream_copy import Cut, cut_pictures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from e2espot.video.presentation import Presentation
+    from e2espot.video.index import Presentation
 
 _CODECS = ("h264", "vp8", "vp9")
 _PIXEL_FORMATS = ("yuv420p", "yuvj420p", "yuv420p10le")

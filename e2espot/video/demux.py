@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from e2espot.errors import VideoError
-from e2espot.video.starts import start_kind
+from e2espot.core.errors import VideoError
+from e2espot.video.keyframes import start_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from e2espot.errors import E2ESpotError
-from e2espot.formats.arrays import read_arrays
-from e2espot.formats.atomic import write_atomically
-from e2espot.video.presentation import Presentation
+from e2espot.core.errors import E2ESpotError
+from e2espot.files.atomic import write_atomically
+from e2espot.files.npz import read_arrays
+from e2espot.video.index import Presentation
 
 _FORMAT = 3
 """Raised when an index means something else, so that older ones are made anew."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from e2espot.errors import VideoError
+from e2espot.core.errors import VideoError
 from e2espot.video.demux import one_line, open_container, read_errors, read_only, video_stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from e2espot.video.presentation import Presentation
+    from e2espot.video.index import Presentation
 
 # Reading on is cheaper than seeking over so few packets.
 _READ_ON = 64

@@ -9,19 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from e2espot.errors import DamagedVideoError, VideoError
+from e2espot.core.errors import DamagedVideoError, VideoError
 from e2espot.video.demux import NO_STAMP
 from e2espot.video.packets import PacketSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from e2espot.video.presentation import Presentation
+    from e2espot.video.index import Presentation
 
 _LOG = logging.getLogger(__name__)
 
-_MOST_TO_TRY = 600
-"""Pictures after the last start; where there are more, it is not tried whether the last one decodes."""
 LONGEST_HOLD_S = 1
 """A picture the decoder does not give is replaced by one so near in time; farther, the file is damaged."""
 
@@ -202,22 +200,3 @@ class PyavPictures:
         scaled = picture.reformat(width=width, height=height, format="rgb24", interpolation="BILINEAR", threads=1)
         array: np.ndarray = scaled.to_ndarray()
         return array
-
-
-def last_decodable(presentation: Presentation) -> int:
-    """Rank of the last picture that decodes, tried where that is cheap.
-
-    Raises:
-        VideoError: what was read a moment ago cannot be read again.
-    """
-    last = presentation.num_pictures - 1
-    segment = presentation.segment_of(last)
-    if presentation.order == "decoded":
-        return last
-    if presentation.num_packets - int(presentation.start_packet_S[segment]) > _MOST_TO_TRY:
-        return last
-    decoder = PyavPictures(presentation, (16, 16))
-    try:
-        return decoder.last_from(segment)
-    finally:
-        decoder.close()

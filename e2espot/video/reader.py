@@ -5,7 +5,6 @@ Shapes: T = frames asked for, H x W = as shown or as asked for, C = red, green, 
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,19 +13,16 @@ from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 import numpy as np
 
-from e2espot.errors import DamagedVideoError, VideoError
-from e2espot.timeline import DEFAULT_FPS, num_frames_of_duration
-from e2espot.video import index_cache
-from e2espot.video.presentation import COLOUR_RULE, Presentation, index_video, pictures_of_grid
+from e2espot.core.errors import DamagedVideoError, VideoError
+from e2espot.core.timeline import DEFAULT_FPS, num_frames_of_duration
+from e2espot.video.index import COLOUR_RULE, Presentation, pictures_of_grid
+from e2espot.video.indexing import index_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import TracebackType
 
 ReaderName = Literal["auto", "decord"]
-_MOST_PACKETS = 4_000_000
-"""Indexes kept in memory weigh some 60 bytes a packet; two dozen matches, or hundreds of clips."""
-_INDEXES: OrderedDict[tuple[Path, int, int, bool], Presentation] = OrderedDict()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,29 +255,3 @@ def video_info(presentation: Presentation, fps: Fraction) -> VideoInfo:
 def _promise_unkept(presentation: Presentation) -> Fraction | None:
     promised_s, read_s = presentation.promised_s, presentation.first_picture_s + presentation.duration_s
     return promised_s if presentation.truncated and promised_s is not None and promised_s > read_s else None
-
-
-def index_of(path: Path | str, *, allow_truncated: bool = False) -> Presentation:
-    """The index of a file, made once and again when the file changes; see ``index_video``."""
-    path = Path(path)
-    try:
-        status = path.stat()
-    except OSError:
-        return index_video(path)  # which says what is wrong with it
-    key = (path, status.st_size, status.st_mtime_ns, allow_truncated)
-    if key in _INDEXES:
-        _INDEXES.move_to_end(key)
-        return _INDEXES[key]
-    kept = index_cache.fetch(path, status.st_size, status.st_mtime_ns)
-    if kept is None or (kept.truncated and not allow_truncated):
-        kept = index_video(path, allow_truncated=allow_truncated)
-        index_cache.store(kept)
-    _INDEXES[key] = kept
-    while len(_INDEXES) > 1 and sum(index.num_packets for index in _INDEXES.values()) > _MOST_PACKETS:
-        _INDEXES.popitem(last=False)
-    return _INDEXES[key]
-
-
-def forget_indexes() -> None:
-    """Forget the indexes this process holds; those on disk stay."""
-    _INDEXES.clear()

@@ -24,11 +24,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from e2espot.errors import VideoError
-from e2espot.readable import stretches_of
-from e2espot.timeline import DEFAULT_FPS
-from e2espot.video.presentation import Presentation
-from e2espot.video.reader import GridReader, ReaderName, index_of, reader_of, video_info
+from e2espot.core.coverage import stretches_of
+from e2espot.core.errors import VideoError
+from e2espot.core.timeline import DEFAULT_FPS
+from e2espot.video.index import Presentation
+from e2espot.video.indexing import index_of
+from e2espot.video.reader import GridReader, ReaderName, reader_of, video_info
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from e2espot.errors import VideoError
+from e2espot.core.errors import VideoError
 from e2espot.video.demux import one_line
 
 _CLOCK = Fraction(1, 90_000)

@@ -6,10 +6,10 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from numbered import constant, numbers_in, write
 
-from e2espot.clips.loader import ClipDataset, TrainingVideo
+from e2espot.clips.dataset import ClipDataset, TrainingVideo
 from e2espot.clips.sampler import ClipSampler, LabelledVideo
+from tests.support.numbered_video import constant, numbers_in, write
 
 SIZE, LOST = (160, 96), 33
 

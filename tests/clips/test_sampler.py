@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from e2espot.clips.sampler import ClipSampler, ClipSpec, JointSampler, LabelledVideo
 from e2espot.clips.targets import frame_targets
-from e2espot.errors import ConfigurationError
+from e2espot.core.errors import ConfigurationError
 
 VIDEOS = (
     LabelledVideo(num_frames=3000, event_frames=(100, 900, 2500), event_targets=(1, 2, 1)),

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from e2espot.clips.loader import ClipDataset, TrainingVideo, load_clips
+from e2espot.clips.dataset import ClipDataset, TrainingVideo, load_clips
 from e2espot.clips.sampler import ClipSampler, LabelledVideo
-from e2espot.errors import VideoError
+from e2espot.core.errors import VideoError
 
 
 class Doomed(ClipDataset):

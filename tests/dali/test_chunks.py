@@ -6,20 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import av
-import numbered
 import numpy as np
 import pytest
 import torch
-from conftest import SHARED
-from written_videos import SIZE, dataset
 
 from dali_pipelines.clips import ClipGraph, Material, MaterialDataset
 from dali_pipelines.graph import GraphOptions
-from dali_pipelines.roads import colour_correction, dali_index, road_of
+from dali_pipelines.routes import colour_correction, dali_index, road_of
 from dali_pipelines.stream import RunGraph, longest_run, plan_runs
 from e2espot.video import open_reader, pictures_of_grid
-from e2espot.video.cut import cut_pictures
-from e2espot.video.starts import Start, start_kind
+from e2espot.video.keyframes import Start, start_kind
+from e2espot.video.stream_copy import cut_pictures
+from tests.conftest import SHARED
+from tests.support import numbered_video as numbered
+from tests.support.dali_videos import SIZE, dataset
 
 OPEN = "open-gop=1:b-pyramid=normal:scenecut=0:ref=4"
 H264: dict[str, dict[str, Any]] = {

@@ -6,19 +6,20 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numbered
 import numpy as np
 import pytest
 import torch
-from written_videos import FORMATS, VP, dataset
 
 from dali_pipelines.graph import GraphOptions
 from dali_pipelines.iterators import DaliClips
-from e2espot.clips.changes import IMAGENET_MEAN, IMAGENET_STD, Augmentation, ClipChange, draw_change
-from e2espot.clips.loader import ClipDataset, load_clips
-from e2espot.clips.ready import ReadyBatch, make_ready
-from e2espot.errors import ConfigurationError, VideoError
-from e2espot.video.cut import Cut
+from e2espot.clips.augmentation_params import Augmentation, ClipChange, draw_change
+from e2espot.clips.dataset import ClipDataset, load_clips
+from e2espot.clips.device_batch import ReadyBatch, make_ready
+from e2espot.core.errors import ConfigurationError, VideoError
+from e2espot.core.pixels import IMAGENET_MEAN, IMAGENET_STD
+from e2espot.video.stream_copy import Cut
+from tests.support import numbered_video as numbered
+from tests.support.dali_videos import FORMATS, VP, dataset
 
 CPU = torch.device("cpu")
 

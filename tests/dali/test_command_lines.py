@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from toy import write_game
+
+from tests.support.tiny_dataset import write_game
 
 ROOT = Path(__file__).parents[2]
 SMALL = ("--size", "96x64", "--clip_len", "16", "--epoch_clips", "8", "--num_epochs", "1")

@@ -5,20 +5,20 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numbered
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from written_videos import FORMATS, VP
 
 from dali_pipelines import stream as module
 from dali_pipelines.graph import GraphOptions
 from dali_pipelines.stream import MatchStream, plan_runs
-from e2espot.inference import InferenceOptions, spot_video
+from e2espot.inference.predict import InferenceOptions, spot_video
 from e2espot.models.spotter import Spotter, SpotterSpec
 from e2espot.video import index_of, open_reader
+from tests.support import numbered_video as numbered
+from tests.support.dali_videos import FORMATS, VP
 
 SIZE = (numbered.WIDTH, numbered.HEIGHT)
 OPTIONS = GraphOptions(device=torch.device("cpu"), batch_size=2, num_threads=1)
@@ -123,7 +123,7 @@ def test_a_run_that_fails_is_decoded_by_the_host(
 def test_what_nobody_can_decode_is_missing_and_shifts_nothing(
     files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from e2espot.errors import VideoError
+    from e2espot.core.errors import VideoError
 
     monkeypatch.setattr(module, "_LONGEST_RUN", 30)
     spoil(monkeypatch, range(30, 31))

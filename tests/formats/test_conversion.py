@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from converted import GAME, got, put, run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from toy import write_game
 
-from e2espot.events import LABEL_SETS
+from e2espot.core.label_sets import LABEL_SETS
+from e2espot.core.timeline import frame_of_position_ms, game_time, position_ms_of_frame
 from e2espot.formats.soccernet import read_labels
-from e2espot.timeline import frame_of_position_ms, game_time, position_ms_of_frame
+from tests.support.conversions import GAME, got, put, run
+from tests.support.tiny_dataset import write_game
 
 GUESSED = "path of a video not known: written as SoccerNet's layout has it"
 BALL = LABEL_SETS["ball-12"].names

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from converted import GAME, ROOT, put, run
 
-from e2espot.errors import AnnotationError, ConfigurationError, E2ESpotError
+from e2espot.core.errors import AnnotationError, ConfigurationError, E2ESpotError
+from tests.support.conversions import GAME, ROOT, put, run
 
 EVENT = {"label": "PASS", "position": "1000", "team": "left", "visibility": "visible"}
 FACTS = {"fps": 25, "num_frames": 9, "width": 8, "height": 8}

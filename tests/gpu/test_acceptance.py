@@ -8,18 +8,18 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numbered
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toy import write_game
 
-from e2espot.clips.loader import ClipDataset, TrainingVideo, load_clips
-from e2espot.clips.ready import make_ready
+from e2espot.clips.dataset import ClipDataset, TrainingVideo, load_clips
+from e2espot.clips.device_batch import make_ready
 from e2espot.clips.sampler import ClipSampler, LabelledVideo
 from e2espot.video import open_reader, probe
+from tests.support import numbered_video as numbered
+from tests.support.tiny_dataset import write_game
 
 pytestmark = pytest.mark.gpu
 ROOT = Path(__file__).parents[2]
@@ -61,7 +61,7 @@ def dataset(path: Path, num_clips: int, size: tuple[int, int] = (398, 224)) -> C
 
 
 def plain(epoch: int, indexes: tuple[int, ...]) -> list[Any]:
-    from e2espot.clips.changes import draw_change
+    from e2espot.clips.augmentation_params import draw_change
 
     return [draw_change(np.random.default_rng(0), None) for _ in indexes]
 
@@ -75,7 +75,7 @@ def dali_clips(data: ClipDataset, dtype: torch.dtype = torch.float16, num_thread
 
 
 def levels(frames_BTCHW: torch.Tensor) -> torch.Tensor:
-    from e2espot.clips.changes import IMAGENET_MEAN, IMAGENET_STD
+    from e2espot.core.pixels import IMAGENET_MEAN, IMAGENET_STD
 
     scale, shift = torch.tensor(IMAGENET_STD), torch.tensor(IMAGENET_MEAN)
     return (frames_BTCHW.float().cpu().movedim(2, -1) * scale + shift) * 255
@@ -153,7 +153,7 @@ def test_memory_does_not_grow_with_clips(files: dict[str, Path], name: str) -> N
 
 @pytest.mark.parametrize("arch", ["rny002_gsm", "small_gsm"])
 def test_a_recorded_trunk_is_the_plain_one(arch: str) -> None:
-    from e2espot.inference import InferenceOptions, score_frames
+    from e2espot.inference.predict import InferenceOptions, score_frames
     from e2espot.models import Spotter, SpotterSpec
 
     torch.manual_seed(0)

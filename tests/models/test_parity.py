@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-import e2e_spot
 import pytest
 import torch
 
 from e2espot.models import load_spotter
-from e2espot.models.backbones import build_backbone
-from e2espot.models.converters import convert_checkpoint
+from e2espot.models.backbones.registry import build_backbone
+from e2espot.models.weights.import_checkpoint import convert_checkpoint
+from tests.support import e2e_spot_reference as e2e_spot
 
 HEADS = ("", "gru", "deeper_gru")
 TRUNKS = tuple(f"{name}{shift}" for name in ("rny002", "rny008", "rn18", "rn50") for shift in ("", "_tsm", "_gsm"))

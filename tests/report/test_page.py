@@ -13,10 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from toy import write_game
 
-from e2espot.events import DEFAULT_FPS, LABEL_SETS, Event
+from e2espot.core.events import Event
+from e2espot.core.label_sets import LABEL_SETS
+from e2espot.core.timeline import DEFAULT_FPS
 from e2espot.formats.soccernet import write_labels, write_predictions
+from tests.support.tiny_dataset import write_game
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = '<img src=x onerror="document.title=1">'

@@ -9,15 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numbered import Video, constant, write
-from served import Server, number, opened, press, until
 
-from e2espot.events import DEFAULT_FPS, LABEL_SETS, Event, LabelSet, Scores
+from e2espot.core.events import Event
+from e2espot.core.label_sets import LABEL_SETS, LabelSet
+from e2espot.core.scores import Scores
+from e2espot.core.timeline import DEFAULT_FPS, position_ms_of_frame
 from e2espot.formats.scores import write_scores
 from e2espot.formats.soccernet import write_labels, write_predictions
 from e2espot.scoring import Entry
-from e2espot.scoring.breakdown import break_down
-from e2espot.timeline import position_ms_of_frame
+from e2espot.scoring.matching import break_down
+from tests.support.numbered_video import Video, constant, write
+from tests.support.review_process import Server, number, opened, press, until
 
 HOSTILE = "<img src=x onerror=document.title='owned'>"
 LABELS = (Event(frame=20, label="PASS"), Event(frame=60, label="DRIVE"), Event(frame=100, label="PASS"))

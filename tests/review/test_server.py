@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numbered import constant, recopied, write
-from served import ROOT, Server
 
-from e2espot.events import DEFAULT_FPS, Event
+from e2espot.core.events import Event
+from e2espot.core.timeline import DEFAULT_FPS, position_ms_of_frame
 from e2espot.formats.soccernet import write_labels, write_predictions
-from e2espot.timeline import position_ms_of_frame
+from tests.support.numbered_video import constant, recopied, write
+from tests.support.review_process import ROOT, Server
 
 Answer = tuple[int, dict[str, str], bytes]
 
@@ -239,7 +239,7 @@ def test_exports_without_a_page(game: Path, tmp_path: Path) -> None:
 
 
 def test_matroska_is_copied_not_encoded_again(tmp_path: Path) -> None:
-    from e2espot.review.playable import playable
+    from e2espot.review.browser_video import playable
     from e2espot.video import index_of
 
     whole = write(tmp_path / "a", constant(Fraction(50), 60))
@@ -258,7 +258,7 @@ def test_matroska_is_copied_not_encoded_again(tmp_path: Path) -> None:
 def test_sound_comes_along_and_stays_in_step(tmp_path: Path) -> None:
     import av
 
-    from e2espot.review.playable import playable
+    from e2espot.review.browser_video import playable
 
     source = tmp_path / "sound.mkv"
     with av.open(str(source), "w") as written:

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from e2espot.errors import AnnotationError, ConfigurationError
-from e2espot.events import LABEL_SETS, Event
+from e2espot.core.errors import AnnotationError, ConfigurationError
+from e2espot.core.events import Event
+from e2espot.core.label_sets import LABEL_SETS
 from e2espot.scoring import METRICS, Entry, evaluate, evaluate_events
 
 official = pytest.importorskip("SoccerNet.Evaluation.ActionSpotting", reason="the SoccerNet package is not installed")

@@ -3,8 +3,8 @@ from dataclasses import replace
 
 import pytest
 
-from e2espot.events import LabelSet
-from e2espot.scoring.metric import Entry
+from e2espot.core.events import Entry
+from e2espot.core.label_sets import LabelSet
 from e2espot.scoring.team import SidedEntry, evaluate_teams
 
 LABELS = LabelSet(("PASS", "DRIVE"))

@@ -6,7 +6,7 @@ import pytest
 
 cv2 = pytest.importorskip("cv2")
 
-from e2espot.errors import ConfigurationError  # noqa: E402
+from e2espot.core.errors import ConfigurationError  # noqa: E402
 from e2espot.synthetic import encode, match  # noqa: E402
 from e2espot.synthetic.camera import LIVE, follow  # noqa: E402
 from e2espot.synthetic.look import draw_look  # noqa: E402

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from e2espot.errors import CheckpointError
+from e2espot.core.errors import CheckpointError
 from e2espot.training.checkpoints import load_state, save_state, sweep_run
 
 

@@ -7,20 +7,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from toy import Layout, write_game
 
 from e2espot.clips.sampler import LabelledVideo
-from e2espot.errors import ConfigurationError
-from e2espot.events import LABEL_SETS
+from e2espot.core.errors import ConfigurationError
+from e2espot.core.label_sets import LABEL_SETS
 from e2espot.formats.scores import read_scores, write_scores
-from e2espot.inference import InferenceOptions, spot_video
+from e2espot.inference.predict import InferenceOptions, spot_video
 from e2espot.models import load_spotter
 from e2espot.training.cross_validation import cross_validate
 from e2espot.training.data import with_negatives
 from e2espot.training.fit import fit
 from e2espot.training.recipe import Recipe, merge, read_recipe, recipe_names
-from e2espot.training.run import setup
+from e2espot.training.setup import setup
 from e2espot.video import probe
+from tests.support.tiny_dataset import Layout, write_game
 
 BALL_12, V2 = LABEL_SETS["ball-12"].names, LABEL_SETS["soccernet-v2-17"].names
 LAYOUTS = {

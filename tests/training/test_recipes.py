@@ -1,11 +1,11 @@
 import pytest
 import torch
 
-from e2espot.errors import ConfigurationError
+from e2espot.core.errors import ConfigurationError
 from e2espot.models import load_spotter
-from e2espot.training.fit import learning_rate_share
 from e2espot.training.recipe import Recipe, merge, read_recipe, recipe_names
-from e2espot.training.run import SHIPPED_TRUNK
+from e2espot.training.setup import SHIPPED_TRUNK
+from e2espot.training.step import learning_rate_share
 
 
 @pytest.mark.parametrize("name", recipe_names())

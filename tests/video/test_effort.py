@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numbered import HEIGHT, WIDTH, constant, write
 
-from e2espot.clips.loader import ClipDataset, TrainingVideo, load_clips
+from e2espot.clips.dataset import ClipDataset, TrainingVideo, load_clips
 from e2espot.clips.sampler import ClipSampler, LabelledVideo
 from e2espot.video import index_of, open_reader, stream_frames
-from e2espot.video.cut import decoded_per_used
 from e2espot.video.pyav_reader import PyavPictures
+from e2espot.video.stream_copy import decoded_per_used
+from tests.support.numbered_video import HEIGHT, WIDTH, constant, write
 
 COUNT = 300
 

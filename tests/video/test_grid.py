@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numbered import expected
 
-from e2espot.errors import VideoError
-from e2espot.video.cut import plan_cut
+from e2espot.core.errors import VideoError
 from e2espot.video.demux import NO_STAMP, Scan
-from e2espot.video.presentation import Presentation, pictures_of_grid, presentation_of_scan
-from e2espot.video.starts import Start, start_kind
+from e2espot.video.index import Presentation, pictures_of_grid, presentation_of_scan
+from e2espot.video.keyframes import Start, start_kind
+from e2espot.video.stream_copy import plan_cut
+from tests.support.numbered_video import expected
 
 
 def scan_of(

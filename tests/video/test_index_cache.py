@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numbered import constant, recopied, write
 
-from e2espot.errors import VideoError
+from e2espot.core.errors import VideoError
 from e2espot.video import index_cache, index_of, index_video
-from e2espot.video.reader import forget_indexes
+from e2espot.video.indexing import forget_indexes
+from tests.support.numbered_video import constant, recopied, write
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def no_reading(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("the file was read again")
 
-    monkeypatch.setattr("e2espot.video.reader.index_video", refuse)
+    monkeypatch.setattr("e2espot.video.indexing.index_video", refuse)
 
 
 def test_the_second_process_reads_nothing(long_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

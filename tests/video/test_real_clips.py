@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from e2espot.errors import VideoError
+from e2espot.core.errors import VideoError
 from e2espot.video import index_video, open_reader, pictures_of_grid, probe, stream_frames
 
 CLIPS = Path(__file__).parents[2].parent / "shared" / "clips"

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numbered import constant, numbers_in, write
 
-from e2espot.errors import VideoError
+from e2espot.core.errors import VideoError
 from e2espot.video import open_reader, stream_frames
+from tests.support.numbered_video import constant, numbers_in, write
 
 
 @pytest.fixture(scope="module")

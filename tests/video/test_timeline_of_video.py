@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numbered import Video, constant, expected, number_in, numbers_in, recopied, write
 
 from e2espot.video import index_video, open_reader, probe, stream_frames
+from tests.support.numbered_video import Video, constant, expected, number_in, numbers_in, recopied, write
 
 FAST_VP9 = {"deadline": "realtime", "cpu-used": "8", "g": "30"}
 X264_OPEN = {"g": "25", "bf": "3", "x264-params": "open-gop=1:b-pyramid=normal:scenecut=0:ref=4"}
@@ -134,7 +134,7 @@ def test_rotation_is_what_a_player_shows(degrees: int, reader: str, files: dict[
 @pytest.mark.parametrize("reader", ["auto", "decord"])
 @pytest.mark.parametrize(("colour", "matrix"), [((1, 1), "bt709"), ((5, 1), "bt601"), ((1, 2), "bt709")])
 def test_colour_is_as_tagged(colour: tuple[int, int], matrix: str, reader: str, tmp_path: Path) -> None:
-    from numbered import picture
+    from tests.support.numbered_video import picture
 
     path = write(tmp_path / "tinted", constant(Fraction(25), 12, colour=colour, options={"crf": "4"}))
     assert probe(path).matrix == matrix

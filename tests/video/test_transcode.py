@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 from av.video.reformatter import ColorRange, Colorspace
-from numbered import Video, constant, expected, numbers_in, write
 
-from e2espot.errors import VideoError
+from e2espot.core.errors import VideoError
 from e2espot.video import index_video, open_reader
-from e2espot.video.cut import decoded_per_used
+from e2espot.video.stream_copy import decoded_per_used
 from e2espot.video.transcode import transcode
+from tests.support.numbered_video import Video, constant, expected, numbers_in, write
 
 FULL_709 = (int(Colorspace.ITU709), int(ColorRange.JPEG))
 

@@ -1,0 +1,85 @@
+"""Convert other packages' files to ours and back: e2espot convert checkpoint|labels|predictions SRC DST."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from tyro.extras import SubcommandApp
+
+app = SubcommandApp()
+
+_Format = Literal["soccernet", "opensportslab", "e2e-spot", "soccertrack-v2", "sn-gar"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Events:
+    """Files of events, and what they are to become."""
+
+    source: tyro.conf.Positional[Path]
+    """File or folder to read."""
+    target: tyro.conf.Positional[Path]
+    """Folder to write to; for OpenSportsLab and SN-GAR also one .json file."""
+    from_format: Annotated[_Format, tyro.conf.arg(name="from")]
+    """Format to read."""
+    to_format: Annotated[_Format, tyro.conf.arg(name="to")]
+    """Format to write."""
+    label_file: str | None = None
+    """Name of SoccerNet's label files; Labels-ball.json or Labels-v2.json, whichever fits, without it."""
+    overwrite: bool = False
+    """Replace files that are there already."""
+    periods: Path | None = None
+    """SoccerTrack's bas_periods.json: when each half was filmed; the nominal 0:00 and 45:00 without it."""
+
+
+@app.command
+def labels(args: Annotated[Events, tyro.conf.arg(name="")]) -> None:
+    """Labels, with every field, from one format into another; says what has no place there."""
+    _convert_events(args, predictions=False)
+
+
+@app.command
+def predictions(args: Annotated[Events, tyro.conf.arg(name="")]) -> None:
+    """Predictions, with every field, from one format into another; says what has no place there."""
+    _convert_events(args, predictions=True)
+
+
+def _convert_events(args: Events, *, predictions: bool) -> None:
+    from e2espot.formats.conversion import Conversion, convert
+
+    converted = convert(Conversion(**vars(args), predictions=predictions))
+    more = len(converted.paths) - 3
+    names = ", ".join(map(str, converted.paths[:3])) + (f" and {more} more" if more > 0 else "")
+    print(f"{converted.num_moments} events of {converted.num_recordings} videos -> {names}")
+    print("dropped, rounded or filled in:" if converted.losses else "nothing dropped")
+    for line in converted.losses:
+        print(f"  {line}")
+
+
+@app.command
+def checkpoint(
+    source: tyro.conf.Positional[str],
+    destination: tyro.conf.Positional[Path],
+    epoch: int | None = None,
+    classes: Path | None = None,
+    fps: str | None = None,
+) -> None:
+    """Make a run of published weights: E2E-Spot's, OpenSportsLib's, or an ImageNet trunk to start from.
+
+    Args:
+        source: E2E-Spot folder, OpenSportsLib folder or weights file, timm:NAME, or owner/name on huggingface.co.
+        destination: Folder to become a run for e2espot infer, or a .safetensors file.
+        epoch: Which checkpoint_NNN.pt of an E2E-Spot folder; its own best one without it.
+        classes: class.txt with the names in order, where it does not lie beside the weights.
+        fps: Rate of the frames that the network was trained on, where it is not the data set's own.
+    """
+    from e2espot.models.weights.import_checkpoint import Wishes, convert_checkpoint
+
+    print(convert_checkpoint(source, destination, Wishes(epoch=epoch, classes=classes, fps=fps)))
+
+
+def main(arguments: list[str]) -> None:
+    """Hand over to the command that is named."""
+    app.cli(args=arguments, prog="e2espot convert", description="Convert other packages' files to ours and back.")

@@ -1,0 +1,119 @@
+"""Score predictions as SoccerNet does: e2espot evaluate PREDICTIONS -l LABELS -s test."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from e2espot.core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from e2espot.core.label_sets import LabelSet
+    from e2espot.scoring.inputs import Entries, Sides
+    from e2espot.scoring.team import SidedEntry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """Score predictions as SoccerNet does."""
+
+    predictions: tyro.conf.Positional[Path]
+    """Folder or zip of <game>/results_spotting.json."""
+    labels: Annotated[Path, tyro.conf.arg(aliases=["-l"])]
+    """Folder or zip of <game>/<label file>."""
+    split: Annotated[str | None, tyro.conf.arg(aliases=["-s"])] = None
+    """Split to score; every labelled game without it."""
+    label_file: str = "Labels-ball.json"
+    """Name of the label files."""
+    label_set: str | None = None
+    """ball-2, ball-12, soccernet-v2-17 or a class.txt; the classes in the label files without it."""
+    fps: int = 25
+    """Bins a second; ball results everywhere use 25."""
+    metric: tuple[Literal["at1", "at2", "at3", "at4", "at5", "tight", "loose"], ...] = (
+        "at1",
+        "at2",
+        "at3",
+        "at4",
+        "at5",
+    )
+    """Metrics to print."""
+    team: bool = False
+    """Also score which side acts (left, right; SoccerNet's Team-mAP of 2025), at the first of the metrics."""
+    missing: Literal["error", "empty"] = "error"
+    """A labelled game without predictions: refuse, or score it as empty."""
+    json: Path | None = None
+    """Also write all numbers to this file."""
+
+
+def main(arguments: list[str]) -> None:
+    """Read, score, print."""
+    args = tyro.cli(Evaluate, args=arguments, prog="e2espot evaluate")
+    if not args.metric or not 1 <= args.fps <= 1000:
+        raise ConfigurationError(f"--fps {args.fps}: give 1 to 1000 bins a second; and --metric one metric at least")
+    from e2espot.core.label_sets import label_set_named, label_set_of
+    from e2espot.scoring import evaluate
+    from e2espot.scoring.inputs import games_to_score, read_labels, read_predictions
+
+    games = games_to_score(args.labels, split=args.split, label_file=args.label_file)
+    labels, sides_of_labels = read_labels(args.labels, games, label_file=args.label_file)
+    predictions, sides_of_predictions = read_predictions(args.predictions, games, missing=args.missing)
+    if args.label_set is None:
+        label_set = label_set_of(entry.label for entries in labels.values() for entry in entries)
+        print(
+            f"classes: {', '.join(label_set.names)} (those in the label files; SoccerNet averages over the full "
+            "dictionary, give it with --label_set)"
+        )
+    else:
+        label_set = label_set_named(args.label_set)
+    report = evaluate(labels, predictions, label_set, args.metric, args.fps)
+    print(f"mAP in percent over {len(labels)} games, {sum(map(len, labels.values()))} labels")
+    print(report.table())
+    results = report.to_json()
+    if args.team:
+        results["team"] = _score_sides(
+            args, _sided(labels, sides_of_labels), _sided(predictions, sides_of_predictions), label_set
+        )
+    if args.json is not None:
+        from e2espot.files.atomic import write_atomically
+
+        write_atomically(args.json, json.dumps(results, indent=1).encode())
+
+
+def _sided(entries: Entries, sides: Sides) -> dict[str, list[SidedEntry]]:
+    """Entries with their sides."""
+    from e2espot.scoring.team import SidedEntry
+
+    return {
+        game: [SidedEntry(entry=entry, side=side) for entry, side in zip(rows, sides[game], strict=True)]
+        for game, rows in entries.items()
+    }
+
+
+def _score_sides(
+    args: Evaluate,
+    labels: dict[str, list[SidedEntry]],
+    predictions: dict[str, list[SidedEntry]],
+    label_set: LabelSet,
+) -> dict[str, Any]:
+    """Print Team-mAP and give it as plain values."""
+    import math
+
+    from e2espot.scoring.team import evaluate_teams
+
+    found = evaluate_teams(labels, predictions, label_set, args.metric[0], args.fps)
+    print(
+        f"Team-mAP {args.metric[0]}: {100 * found.team_mAP:.2f}, "
+        f"without sides {100 * found.without_sides.mAP(args.metric[0]):.2f}"
+    )
+    for name, value in found.per_class.items():
+        print(f"  {name:<24}{100 * value:8.2f}")
+    plain = {name: None if math.isnan(value) else value for name, value in found.per_class.items()}
+    return {
+        "metric": args.metric[0],
+        "team_mAP": None if math.isnan(found.team_mAP) else found.team_mAP,
+        "per_class": plain,
+    }

@@ -1,0 +1,208 @@
+"""Spot the ball actions of any video: e2espot infer RUN match.mp4 -o out/."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from e2espot.core.errors import ConfigurationError, VideoError
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+    from e2espot.core.events import Event
+    from e2espot.formats.games import Game
+    from e2espot.inference.job import Failed, Found, Job
+    from e2espot.inference.results import Season
+
+
+@dataclass(frozen=True, kw_only=True)
+class Infer:
+    """Spot the ball actions of videos or of a dataset's games."""
+
+    run: tyro.conf.Positional[Path]
+    """Run folder made by e2espot train, or a .safetensors file."""
+    sources: tyro.conf.Positional[tuple[str, ...]]
+    """Video files or dataset folders; addresses in stores, such as s3://bucket/match.mp4, as well."""
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+    """Folder for the results."""
+    split: Annotated[str | None, tyro.conf.arg(aliases=["-s"])] = None
+    """Split of a dataset folder; all games without it."""
+    ensemble: tuple[Path, ...] = ()
+    """More runs whose scores are averaged with those of the first; its suppression is used."""
+    resolution: Literal["224p", "720p"] = "224p"
+    """Which of a game's files is read."""
+    reader: Literal["auto", "decord", "dali"] = "auto"
+    """What decodes the videos: auto takes DALI on a CUDA machine that has it, and the CPU elsewhere."""
+    device: str = "auto"
+    """cpu, cuda or auto; with --engine ray, --task_gpus decides."""
+    allow_truncated: bool = False
+    """Take a video that breaks off as far as it goes, and pass over stretches that do not decode; the results say
+    what was read."""
+    resume: bool = False
+    """Leave out games whose results are in OUT already: for going on with the same run and settings."""
+    shard: str = "1/1"
+    """Do only this part of the games, such as 2/8: for job arrays, one part a job."""
+    engine: Literal["here", "ray"] = "here"
+    """Who does the work: this process, one video after another, or a Ray cluster, one task a video."""
+    ray_address: str | None = None
+    """Address of a running Ray cluster, or auto for this machine's; without it one is started for the run."""
+    task_cpus: int = 1
+    """CPU cores a task on Ray."""
+    task_gpus: float = 0.0
+    """GPUs a task on Ray: 1, or 0.5 for two tasks on one; 0 computes on the CPU."""
+    cache: Path | None = None
+    """Folder for copies of videos from stores; ~/.cache/e2espot/videos without it."""
+    cache_gb: float = 50.0
+    """What the copies may take together; those used longest ago go first."""
+    flip: bool = False
+    """Look at the mirror image as well and average the scores: better by a little, and twice the time."""
+    cuda_graphs: bool = False
+    """On CUDA, record the trunk's work once and replay it: for GPUs that wait for their CPU."""
+    save_scores: bool = False
+    """Also write the score of every frame (scores.npz)."""
+    table: int = 20
+    """Rows of the table on the screen; the strongest events are shown."""
+
+
+def main(arguments: list[str]) -> None:
+    """Plan all outputs before any work, then write one game after another as it is done."""
+    args = tyro.cli(Infer, args=arguments, prog="e2espot infer")
+    _check(args)
+    from e2espot.inference.results import left_to_do
+    from e2espot.inference.sharding import shard_of
+
+    planned = shard_of(_plan(args), args.shard)
+    games = left_to_do(planned, args.out, save_scores=args.save_scores, resume=args.resume)
+    if args.resume:
+        print(f"{len(planned) - len(games)} of {len(planned)} games have results in {args.out} already; left out")
+    if games:
+        _spot(args, games)
+
+
+def _check(args: Infer) -> None:
+    if args.task_cpus < 1 or not 0 <= args.task_gpus < 1000:
+        raise ConfigurationError(
+            f"--task_cpus {args.task_cpus} --task_gpus {args.task_gpus}: give at least 1 CPU, and 0 GPUs or more"
+        )
+    if not 0 < args.cache_gb < 1e9:
+        raise ConfigurationError(f"--cache_gb is {args.cache_gb}; give a number of gigabytes above 0")
+
+
+def _plan(args: Infer) -> dict[str, Game]:
+    """Output name -> what to read, refusing two outputs of one name."""
+    games: dict[str, Game] = {}
+    for source in args.sources:
+        for game in _games_of(args, source):
+            if game.name in games:
+                raise ConfigurationError(
+                    f"{source}: a second source named {game.name!r} would overwrite the first one's results; "
+                    "rename it or give it a run of its own"
+                )
+            games[game.name] = game
+    return games
+
+
+def _games_of(args: Infer, source: str) -> list[Game]:
+    """A dataset's games, or a loose video as a game of its own."""
+    from e2espot.formats.games import Game, Video, find_games
+    from e2espot.sources.remote import games_in_store, is_url, name_of
+
+    if is_url(source):
+        found = games_in_store(source, split=args.split, resolution=args.resolution)
+        video = Video(game=name_of(source), half=1, path=Path(name_of(source)), url=source) if found is None else None
+    else:
+        path = Path(source)
+        found = find_games(path, split=args.split, resolution=args.resolution) if path.is_dir() else None
+        if not path.stem.strip("."):
+            raise ConfigurationError(f"{source}: results are named after the file, and this is no name; rename it")
+        video = Video(game=path.stem, half=1, path=path)
+    if found is None:
+        assert video is not None
+        return [Game(name=video.game, folder=video.path.parent, videos=(video,), labels_path=None)]
+    if not found:
+        raise ConfigurationError(f"{source}: no games with {args.resolution} video in split {args.split!r}")
+    return found
+
+
+def _spot(args: Infer, games: dict[str, Game]) -> None:
+    from e2espot.inference.job import Failed
+    from e2espot.inference.results import Season
+
+    job = _job(args)
+    fps, height = job.spotters[0].grid_fps, job.spotters[0].spec.height
+    season = Season(games=games, out=args.out, fps=fps)
+    if height > 224 and any(video.path.stem.endswith("224p") for video in season.videos):
+        print(f"note: this run sees {height} lines; the games' 720p files are read with --resolution 720p")
+    failed: dict[str, VideoError] = {}
+    for found in _engine(args, job, season):
+        if not isinstance(found, Failed):
+            if found.readable is not None:
+                print(
+                    f"{found.video.game} ({found.video.path.name}): read only {found.readable.words(fps)}", flush=True
+                )
+            written = season.take(found)
+            if written is not None:
+                path, events = written
+                _print_table(found.video.game, events, fps, args.table)
+                print(f"{len(events)} events -> {path}", flush=True)
+        elif found.video.game not in failed:
+            failed[found.video.game] = found.error
+            if len(games) > 1:
+                sys.stderr.write(f"{found.video.game}: left out: {found.error}\n")
+    if len(games) == 1 and failed:
+        raise next(iter(failed.values()))
+    if failed:
+        raise VideoError(f"{len(failed)} of {len(games)} games have no results: {'; '.join(map(str, failed.values()))}")
+
+
+def _engine(args: Infer, job: Job, season: Season) -> Iterator[Found | Failed]:
+    if args.engine == "here":
+        from e2espot.inference.local import spot_here
+
+        return spot_here(job, season.videos)
+    from e2espot.inference.ray_cluster import Cluster, spot_on_ray
+
+    cluster = Cluster(address=args.ray_address, task_cpus=args.task_cpus, task_gpus=args.task_gpus)
+    return spot_on_ray(job, season.videos, cluster)
+
+
+def _job(args: Infer) -> Job:
+    from e2espot.core.device import device_named, keep_freed_memory
+    from e2espot.inference.job import Job
+    from e2espot.inference.predict import InferenceOptions
+    from e2espot.models import load_spotter
+    from e2espot.sources.remote import CopyFolder
+    from e2espot.sources.remote.cache import default_folder
+    from e2espot.suppression.calibration import read_calibration
+
+    keep_freed_memory()
+    device = device_named("cpu" if args.engine == "ray" else args.device)  # there every task has a device of its own
+    names = {field.name for field in fields(InferenceOptions)}
+    return Job(
+        spotters=tuple(load_spotter(run, device) for run in (args.run, *args.ensemble)),
+        calibration=read_calibration(args.run),
+        options=InferenceOptions(**{name: value for name, value in vars(args).items() if name in names}),
+        copies=CopyFolder(folder=args.cache or default_folder(), limit_bytes=int(args.cache_gb * 1e9)),
+        keep_scores=args.save_scores,
+    )
+
+
+def _print_table(name: str, events: list[Event], fps: Fraction, rows: int) -> None:
+    from e2espot.core.timeline import game_time, position_ms_of_frame
+
+    strongest = sorted(events, key=lambda event: -event.confidence)[:rows]
+    print(f"\n{name}: the {len(strongest)} strongest of {len(events)} events")
+    print(f"{'time':>12}  {'frame':>7}  {'label':<24} confidence")
+    for event in sorted(strongest, key=lambda event: (event.half, event.frame)):
+        position_ms = position_ms_of_frame(event.frame, fps)
+        clock = f"{game_time(position_ms, event.half)}.{position_ms % 1000 // 10:02d}"
+        print(f"{clock:>12}  {event.frame:>7}  {event.label:<24} {event.confidence:.3f}")
+    likely = Counter(event.label for event in events if event.confidence >= 0.5)
+    print("above 0.5: " + (", ".join(f"{count} {label}" for label, count in likely.most_common()) or "none"))

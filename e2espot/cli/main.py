@@ -1,0 +1,80 @@
+"""The ``e2espot`` command: one subcommand a module of this package, imported only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Mapping, Sequence
+
+from e2espot import __version__
+from e2espot.cli.errors import run_command
+from e2espot.core.errors import ConfigurationError
+
+COMMANDS: Mapping[str, Mapping[str, str]] = {
+    "See it work": {
+        "demo": "render matches, train, infer, score and draw the result",
+        "render": "render matches with exact labels",
+    },
+    "Spot, train and score": {
+        "infer": "spot the ball actions of videos or of a dataset",
+        "train": "train a spotter from raw video",
+        "evaluate": "score predictions as SoccerNet does",
+        "folds": "cross-validate: one run per fold, every game scored by a run that has not seen it",
+    },
+    "Look and correct": {
+        "report": "show what lies behind a score as one HTML file",
+        "review": "look at events and correct them in the browser",
+    },
+    "Data": {
+        "download": "fetch SoccerNet's games",
+        "convert": "convert labels, predictions and checkpoints of other packages",
+        "transcode": "rewrite a video as plain H.264",
+        "submit": "pack results for SoccerNet's servers",
+    },
+    "Measure": {
+        "bench": "time e2espot beside its peers",
+        "controls": "train two control networks that must fail: no motion, no order",
+        "ablations": "measure what each design choice is worth",
+        "loop": "measure what corrections on the review page are worth",
+    },
+}
+"""Commands by what one does with them, each with a line for ``e2espot --help``."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a subcommand and exit: 0, 2 after one line for a user's error, 130 when interrupted.
+
+    Args:
+        arguments: Subcommand and its arguments; those of the process without it.
+    """
+    run_command(lambda: dispatch(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def dispatch(arguments: list[str]) -> None:
+    """Import the module of the named subcommand and call its ``main``.
+
+    Raises:
+        ConfigurationError: no such subcommand.
+    """
+    name, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
+    if name in ("-h", "--help"):
+        sys.stdout.write(help_text())
+    elif name == "--version":
+        sys.stdout.write(f"e2espot {__version__}\n")
+    elif any(name in commands for commands in COMMANDS.values()):
+        importlib.import_module(f"e2espot.cli.{name}").main(rest)
+    else:
+        known = ", ".join(name for commands in COMMANDS.values() for name in commands)
+        raise ConfigurationError(f"no command {name!r}; choose from {known}")
+
+
+def help_text() -> str:
+    """Text of ``e2espot --help``."""
+    lines = [
+        "usage: e2espot COMMAND ...",
+        "",
+        "Raw soccer video in, the exact moments of passes, drives and other ball actions out.",
+    ]
+    for heading, commands in COMMANDS.items():
+        lines += ["", f"{heading}:", *(f"  {name:<11}{line}" for name, line in commands.items())]
+    return "\n".join([*lines, "", "e2espot COMMAND --help lists a command's options; e2espot --version.", ""])

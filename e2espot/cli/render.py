@@ -1,0 +1,60 @@
+"""Render soccer matches with exact PASS and DRIVE labels, in SoccerNet's ball layout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Render soccer matches with exact PASS and DRIVE labels, in SoccerNet's ball layout."""
+
+    out: Annotated[Path, tyro.conf.Positional]
+    """Folder for rendered/<season>/<game>/ and splits.json."""
+    games: int = 6
+    """Number of games: the last is test, the one before valid; fewer than three are all train."""
+    minutes: float = 2.0
+    """Length of a game."""
+    seed: int = 0
+    """The same seed gives the same games."""
+    valid_minutes: float | None = None
+    """Length of the valid game; as the others when left out."""
+    test_minutes: float | None = None
+    """Length of the test game; as the others when left out."""
+    density: float = 1.0
+    """Multiplies the pace of events; 1 is a real match's."""
+    resolution: Literal["224p", "720p"] = "224p"
+    """398x224 or 1280x720."""
+    jobs: int = 2
+    """Processes."""
+    stats: bool = False
+    """Print the ball's size, contrast and speed and the events' statistics beside reference values."""
+
+
+def main(arguments: list[str]) -> None:
+    """Parse, render, report."""
+    args = tyro.cli(Arguments, args=arguments, prog="e2espot render", description=__doc__)
+    from e2espot.synthetic.match import render_dataset
+
+    splits = render_dataset(
+        args.out,
+        games=args.games,
+        minutes=args.minutes,
+        seed=args.seed,
+        valid_minutes=args.valid_minutes,
+        test_minutes=args.test_minutes,
+        density=args.density,
+        resolution=args.resolution,
+        jobs=args.jobs,
+        progress=True,
+    )
+    count = sum(map(len, splits.values()))
+    print(f"{count} games under {args.out}")
+    if args.stats:
+        from e2espot.synthetic.measure import report
+
+        print(report(args.out))

@@ -1,0 +1,110 @@
+"""Draw what lies behind a score as one HTML file: e2espot report PREDICTIONS -l LABELS -o report.html."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from e2espot.core.errors import ConfigurationError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions:
+    """Draw what lies behind a score as one HTML file that opens anywhere, offline."""
+
+    predictions: tyro.conf.Positional[tuple[Path, ...]]
+    """Folders or zips of <game>/results_spotting.json; several runs stand side by side."""
+    labels: Annotated[Path, tyro.conf.arg(aliases=["-l"])]
+    """Folder or zip of <game>/<label file>."""
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("report.html")
+    """The file to write."""
+    videos: Annotated[Path | None, tyro.conf.arg(aliases=["-v"])] = None
+    """Dataset folder, or folder of <game>.mp4: adds pictures around misses and false alarms."""
+    split: Annotated[str | None, tyro.conf.arg(aliases=["-s"])] = None
+    """Split to score; every labelled game without it."""
+    label_file: str = "Labels-ball.json"
+    """Name of the label files."""
+    label_set: str | None = None
+    """ball-2, ball-12, soccernet-v2-17 or a class.txt; the classes in the label files without it."""
+    fps: int = 25
+    """Bins a second; ball results everywhere use 25."""
+    tolerance: Literal[1, 2, 3, 4, 5] = 1
+    """Seconds by which hits are args from misses, as in mAP@1; half of it counts to each side."""
+    examples: int = 12
+    """Misses and false alarms listed a run."""
+    resolution: Literal["224p", "720p"] = "224p"
+    """Which of a game's files the pictures come from."""
+    missing: Literal["error", "empty"] = "error"
+    """A labelled game without predictions: refuse, or score it as empty."""
+    title: str = "Match report"
+    """Heading of the page."""
+
+
+def main(arguments: list[str]) -> None:
+    """Read, score, cut the strips, write."""
+    args = tyro.cli(ReportOptions, args=arguments, prog="e2espot report")
+    if not args.predictions:
+        raise ConfigurationError("no predictions given; name a folder or zip of <game>/results_spotting.json")
+    if not 1 <= args.fps <= 1000 or args.examples < 0:
+        raise ConfigurationError(f"--fps {args.fps}, --examples {args.examples}: give 1 to 1000 and at least 0")
+    from e2espot.core.label_sets import label_set_named, label_set_of
+    from e2espot.files.atomic import write_atomically
+    from e2espot.report.analysis import find
+    from e2espot.report.page import report_page
+    from e2espot.scoring.inputs import games_to_score, read_labels, read_predictions
+
+    games = games_to_score(args.labels, split=args.split, label_file=args.label_file)
+    labels, _ = read_labels(args.labels, games, label_file=args.label_file)
+    if args.label_set is None:
+        label_set = label_set_of(entry.label for entries in labels.values() for entry in entries)
+    else:
+        label_set = label_set_named(args.label_set)
+    runs = [
+        find(
+            name,
+            labels,
+            read_predictions(path, games, missing=args.missing)[0],
+            label_set,
+            tolerance_s=args.tolerance,
+            framerate=args.fps,
+            examples=args.examples,
+        )
+        for name, path in _named(args.predictions).items()
+    ]
+    page = report_page(args.title, games, runs, _strips(args, games, runs) if args.videos else None)
+    write_atomically(args.out, page.encode("utf-8", "replace"))
+    for run in runs:
+        print(f"{run.name}: mAP@1 {100 * run.report.mAP('at1'):.2f}")
+    print(
+        f"{len(games)} games, {len(runs[0].matching.labels)} labels -> {args.out} ({args.out.stat().st_size:,} bytes)"
+    )
+
+
+def _named(paths: tuple[Path, ...]) -> dict[str, Path]:
+    """A name for each run: the end of its path, as much of it as tells the runs apart."""
+    parts = [path.resolve().with_suffix("").parts for path in paths]
+    if len(set(parts)) < len(parts):
+        raise ConfigurationError("the same predictions are given twice; name each run once")
+    length = 1
+    while len({part[-length:] for part in parts}) < len(parts):
+        length += 1
+    return {"/".join(part[-length:]): path for part, path in zip(parts, paths, strict=True)}
+
+
+def _strips(args: ReportOptions, games: list[str], runs: list) -> dict:  # type: ignore[type-arg]
+    from tqdm import tqdm
+
+    from e2espot.report.frame_strips import Moment, cut_strips, find_videos
+
+    assert args.videos is not None
+    moments = {
+        Moment(game=games[case.game], half=case.half, frame=case.bin)
+        for run in runs
+        for case in (*run.misses, *run.false_alarms)
+    }
+    videos = find_videos(args.videos, games, args.resolution)
+    with tqdm(total=len(moments), desc="pictures", unit="strip", disable=None) as bar:
+        return cut_strips(videos, moments, args.fps, bar.update)

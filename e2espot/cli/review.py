@@ -1,0 +1,165 @@
+"""Look at moments and correct them in the browser: e2espot review VIDEO_OR_GAME -p PREDICTIONS."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from e2espot.core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from e2espot.review.inputs import Material
+    from e2espot.review.session import Review
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReviewOptions:
+    """Look at moments and correct them, on a page of this machine alone; every decision is saved at once."""
+
+    source: tyro.conf.Positional[Path]
+    """A video, a game's folder, or a dataset's."""
+    predictions: tyro.conf.UseAppendAction[Annotated[tuple[Path, ...], tyro.conf.arg(aliases=["-p"])]] = ()
+    """Results of e2espot infer: folder, zip or file. The first -p is shown; --queue disagree compares it with more."""
+    labels: Annotated[Path | None, tyro.conf.arg(aliases=["-l"])] = None
+    """Label file or folder of <game>/Labels-ball.json; the game's own without it."""
+    out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
+    """Folder for the corrected labels; without it they go to the label file, of which a copy is kept."""
+    port: int = 8000
+    """Port on 127.0.0.1; 0 takes a free one."""
+    queue: Literal["uncertain", "disagree"] | None = None
+    """Order moments so that the next answers teach the most: by doubt, or by contradiction."""
+    label_set: str | None = None
+    """ball-2, ball-12, soccernet-v2-17 or a class.txt; else what the files speak of."""
+    split: Annotated[str | None, tyro.conf.arg(aliases=["-s"])] = None
+    """Split of a dataset; all games without it."""
+    resolution: Literal["224p", "720p"] = "224p"
+    """Which of a game's files is shown."""
+    allow_truncated: bool = False
+    """Take a video that breaks off as far as it goes."""
+    threshold: float = 0.2
+    """Score below which predictions are hidden at first."""
+    cache: Path | None = None
+    """Folder for videos copied into a container browsers take; ~/.cache/e2espot/videos without it."""
+    export_osl: Path | None = None
+    """Write the labels as OpenSportsLib JSON to this file and stop."""
+    export_dataset: Path | None = None
+    """Write labels and links to the videos to this folder, for e2espot train, and stop."""
+    assume: float | None = None
+    """With --export_dataset: take undecided predictions of at least this score for right."""
+
+
+def main(arguments: list[str]) -> None:
+    """Gather, then export or serve."""
+    args = tyro.cli(ReviewOptions, args=arguments, prog="e2espot review")
+    _check(args)
+    from e2espot.review.inputs import gather
+
+    material = gather(
+        args.source,
+        predictions=args.predictions,
+        labels=args.labels,
+        out=args.out,
+        label_set=args.label_set,
+        split=args.split,
+        resolution=args.resolution,
+    )
+    review = _review(args, material)
+    try:
+        if args.export_osl is not None or args.export_dataset is not None:
+            _export(args, review)
+        else:
+            _serve(args, review)
+    finally:
+        review.close()
+
+
+def _check(args: ReviewOptions) -> None:
+    if not 0 <= args.port < 65536:
+        raise ConfigurationError(f"--port {args.port}: give a number from 0 to 65535")
+    if not 0 <= args.threshold <= 1 or (args.assume is not None and not 0 <= args.assume <= 1):
+        raise ConfigurationError("--threshold and --assume are scores; give numbers from 0 to 1")
+    if args.queue is not None and not args.predictions:
+        raise ConfigurationError("--queue orders predictions; give some with -p")
+
+
+def _review(args: ReviewOptions, material: Material) -> Review:
+    from e2espot.review.session import Review
+
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "e2espot" / "videos"
+    return Review(
+        material=material,
+        cache=args.cache or base,
+        queue_mode=args.queue,
+        threshold=args.threshold,
+        allow_truncated=args.allow_truncated,
+    )
+
+
+def _serve(args: ReviewOptions, review: Review) -> None:
+    try:
+        import uvicorn
+
+        from e2espot.review.server import application
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(f"the review page needs {error.name}; pip install -e '.[review]'") from None
+    from tqdm import tqdm
+
+    games = review.material.games
+    for game in range(len(games)):
+        review.store(game)
+    with tqdm(desc="copied for the browser", unit="B", unit_scale=True, disable=None, delay=0.5) as bar:
+        review.playable(0, bar.update)
+    listening = _listen(args.port)
+    port = listening.getsockname()[1]
+    print(f"decisions go to {games[0].target}" + (f" and {len(games) - 1} more" if len(games) > 1 else ""))
+    print(f"open http://127.0.0.1:{port}/   (Ctrl-C ends; everything is saved already)", flush=True)
+    config = uvicorn.Config(
+        application(review, port), log_level="warning", timeout_graceful_shutdown=1, server_header=False, ws="none"
+    )
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def _listen(port: int) -> socket.socket:
+    """A socket on the loopback device, taken before anybody is args of it."""
+    listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind(("127.0.0.1", port))
+    except OSError as error:
+        listening.close()
+        raise ConfigurationError(f"--port {port}: {error.strerror}; choose another, or 0 for a free one") from None
+    listening.listen(64)
+    return listening
+
+
+def _export(args: ReviewOptions, review: Review) -> None:
+    from e2espot.files.atomic import write_atomically
+    from e2espot.review.export import osl_json, with_assumed, write_dataset
+
+    games = review.material.games
+    stores = [review.store(number) for number in range(len(games))]
+    if args.export_osl is not None:
+        rows: list[Any] = [
+            (game.name, game.videos, store.places(), []) for game, store in zip(games, stores, strict=True)
+        ]
+        content = json.dumps(osl_json(rows, review.material.label_set), indent=1)
+        write_atomically(args.export_osl, content.encode())
+        print(f"{sum(len(row[2]) for row in rows)} labels of {len(games)} games -> {args.export_osl}")
+    if args.export_dataset is not None:
+        texts = []
+        for game, store in zip(games, stores, strict=True):
+            text = store.text()
+            if args.assume is not None and game.predictions:
+                text = with_assumed(text, game.predictions[0], store.verdicts(), args.assume)
+            texts.append((game.name, game.videos, text))
+        write_dataset(args.export_dataset, texts)
+        splits = args.source / "splits.json"
+        if splits.is_file():
+            write_atomically(args.export_dataset / "splits.json", splits.read_bytes())
+        print(f"{len(games)} games -> {args.export_dataset}")

@@ -1,0 +1,48 @@
+"""Pack results for SoccerNet's servers: e2espot submit PREDICTIONS -o results.zip -s challenge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from e2espot.core.errors import ConfigurationError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submit:
+    """Check results as SoccerNet's servers do, and pack them into the zip they take."""
+
+    predictions: tyro.conf.Positional[Path]
+    """Folder or zip of <league>/<season>/<game>/results_spotting.json, as e2espot infer writes them."""
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+    """The zip to write."""
+    split: Annotated[Literal["test", "challenge"] | None, tyro.conf.arg(aliases=["-s"])] = None
+    """Which games; args from the predictions without it."""
+    task: Literal["ball-2023", "ball-2024", "ball-2025", "v2"] | None = None
+    """Whose server; args from games, teams and classes without it."""
+
+
+def main(arguments: list[str]) -> None:
+    """Check, print, pack."""
+    args = tyro.cli(Submit, args=arguments, prog="e2espot submit")
+    from e2espot.sources.soccernet.submission import check, pack
+
+    submission = check(args.predictions, args.task, args.split)
+    print(f"checked as {submission.split} of {submission.task.name}")
+    for line in submission.faults:
+        print(line)
+    for line in submission.notes:
+        print(f"note: {line}")
+    if submission.faults:
+        raise ConfigurationError(
+            f"{args.predictions}: the server would fail on {len(submission.faults)} games, listed above; no zip written"
+        )
+    pack(submission, args.out)
+    classes = ", ".join(
+        f"{count} {label if label.isprintable() else repr(label)}" for label, count in submission.counts.most_common()
+    )
+    print(f"{len(submission.files)} games, {submission.counts.total()} predictions ({classes})")
+    print(f"{args.out}: {args.out.stat().st_size} bytes, for {submission.task.server}")

@@ -1,0 +1,90 @@
+"""Label sets: class names in order, known by name or read from a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from e2espot.core.errors import AnnotationError, ConfigurationError
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """Class names in order; class ``i`` of the list is ``i + 1`` in a target, 0 being background."""
+
+    names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse an empty set and a name given twice."""
+        if not self.names or len(set(self.names)) != len(self.names) or not all(self.names):
+            raise ConfigurationError(
+                f"label set {list(self.names)} is empty, or holds an empty name or one twice; name each class once"
+            )
+
+    def __len__(self) -> int:
+        """Number of classes, background not counted."""
+        return len(self.names)
+
+    def __contains__(self, label: object) -> bool:
+        """Whether ``label`` is one of the names, exactly."""
+        return label in self.names
+
+    def target_of(self, label: str) -> int:
+        """Index of ``label`` in a target or in logits: 1 for the first name.
+
+        Raises:
+            AnnotationError: the label is not in the set.
+        """
+        try:
+            return self.names.index(label) + 1
+        except ValueError:
+            raise AnnotationError(f"unknown label {label!r}; known: {', '.join(self.names)}") from None
+
+
+LABEL_SETS: dict[str, LabelSet] = {
+    "ball-2": LabelSet(("PASS", "DRIVE")),
+    "ball-12": LabelSet(
+        (
+            *("PASS", "DRIVE", "HEADER", "HIGH PASS", "OUT", "CROSS", "THROW IN", "SHOT"),
+            *("BALL PLAYER BLOCK", "PLAYER SUCCESSFUL TACKLE", "FREE KICK", "GOAL"),
+        )
+    ),
+    "soccernet-v2-17": LabelSet(
+        (
+            *("Penalty", "Kick-off", "Goal", "Substitution", "Offside", "Shots on target", "Shots off target"),
+            *("Clearance", "Ball out of play", "Throw-in", "Foul", "Indirect free-kick", "Direct free-kick"),
+            *("Corner", "Yellow card", "Red card", "Yellow->red card"),
+        )
+    ),
+}
+"""The sets known by name; their order is SoccerNet's."""
+
+
+def label_set_named(name_or_path: str) -> LabelSet:
+    """``ball-2``, ``ball-12``, ``soccernet-v2-17``, or the path of a ``class.txt`` with one name a line.
+
+    Raises:
+        ConfigurationError: neither.
+    """
+    if name_or_path in LABEL_SETS:
+        return LABEL_SETS[name_or_path]
+    path = Path(name_or_path)
+    if not path.is_file():
+        raise ConfigurationError(
+            f"no label set {name_or_path!r}; choose from {', '.join(LABEL_SETS)}, or give the path of a class.txt"
+        )
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: cannot be read ({error})") from None
+    return LabelSet(tuple(line.strip() for line in lines if line.strip()))
+
+
+def label_set_of(labels: Iterable[str]) -> LabelSet:
+    """Set of the names that occur: a known set's order where they all belong to it, else alphabetical."""
+    names = set(labels)
+    for known in LABEL_SETS.values():
+        if names <= set(known.names):
+            return LabelSet(tuple(name for name in known.names if name in names))
+    return LabelSet(tuple(sorted(names)))

@@ -1,0 +1,64 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from e2espot.core.errors import E2ESpotError
+
+
+def _usual_mode() -> int:
+    """Mode of a new file under this process's umask, which can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
+_MODE = _usual_mode()
+"""Read once, before there are threads."""
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write ``data`` under a temporary name beside ``path``, then rename it into place; both reach the disk.
+
+    Raises:
+        E2ESpotError: the folder cannot be written or the disk is full; what was there before is kept.
+    """
+    temporary = None
+    try:
+        if path.exists() and not path.is_file() and not path.is_dir():  # a device would be gone, a pipe as well
+            raise E2ESpotError(f"{path}: is no ordinary file and stays as it is; give the name of a file")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(_MODE)
+        Path(temporary).replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise E2ESpotError(f"{path}: cannot be written ({error.strerror}); check permissions and free space") from None
+
+
+def sweep(folder: Path, name: str = "*") -> None:
+    """Remove what writers of ``folder / name`` that were killed have left; nobody may be writing there now."""
+    for left in folder.glob(f".{name}.*.part"):
+        left.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Let a rename outlive a power cut, where the system can say so of folders."""
+    if os.name != "posix":
+        return
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,71 @@
+"""JSON files below a folder or in a zip, read alike."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+
+from e2espot.core.errors import AnnotationError, ConfigurationError
+from e2espot.files.walk import folders_below
+
+_LONGEST = 1 << 28
+"""Bytes of one file; ninety minutes with twelve classes are some two million."""
+
+
+class Bundle:
+    """The JSON files of a folder or a zip, by their names below it."""
+
+    def __init__(self, path: Path) -> None:
+        """List them.
+
+        Raises:
+            ConfigurationError: neither a folder nor a zip, or a zip that cannot be listed.
+        """
+        self.path = path
+        if path.is_dir():
+            self.names = {
+                (folder / name).relative_to(path).as_posix()
+                for folder, files in folders_below(path)
+                for name in files
+                if name.endswith(".json")
+            }
+        elif path.is_file() and zipfile.is_zipfile(path):
+            try:
+                with zipfile.ZipFile(path) as archive:
+                    listed = [name for name in archive.namelist() if name.endswith(".json")]
+            except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OSError) as error:
+                raise ConfigurationError(f"{path}: not a whole zip file ({error})") from None
+            self.names = set(listed)
+            if len(listed) > len(self.names):
+                twice = next(name for name in sorted(self.names) if listed.count(name) > 1)
+                raise ConfigurationError(f"{path}: it holds {twice!r} twice; zip it anew")
+        else:
+            raise ConfigurationError(f"{path}: neither a folder nor a zip file")
+
+    def data(self, name: str) -> bytes:
+        """Content of a file.
+
+        Raises:
+            AnnotationError: it cannot be read.
+        """
+        try:
+            if self.path.is_dir():
+                return (self.path / name).read_bytes()
+            with zipfile.ZipFile(self.path) as archive:
+                if (size := archive.getinfo(name).file_size) > _LONGEST:
+                    raise AnnotationError(f"{self.path}: {name}: unpacks to {size} bytes; no such file is that long")
+                return archive.read(name)
+        except (OSError, KeyError, RuntimeError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+            raise AnnotationError(f"{self.path}: {name}: cannot be read ({error})") from None
+
+    def text(self, name: str) -> str:
+        """Content of a file as text.
+
+        Raises:
+            AnnotationError: it cannot be read, or is not UTF-8.
+        """
+        try:
+            return self.data(name).decode()
+        except UnicodeDecodeError as error:
+            raise AnnotationError(f"{self.path}: {name}: not UTF-8 text ({error})") from None

@@ -1,0 +1,1 @@
+"""Backbones: frames to one feature vector a frame."""

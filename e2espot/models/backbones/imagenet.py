@@ -1,0 +1,150 @@
+"""Image networks of other libraries as trunks, with E2E-Spot's shifts in every block.
+
+Source: E2E-Spot, section 3.1 (Hong et al., ECCV 2022).
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from e2espot.models.backbones.base import Backbone, Brightness, FrameFeatures
+from e2espot.models.temporal_shift import ShiftedConv
+
+_LOG = logging.getLogger(__name__)
+
+TIMM_NAMES = {"rny002": "regnety_002", "rny008": "regnety_008"}
+"""E2E-Spot's names of timm's networks."""
+TORCHVISION_NAMES = {"rn18": "resnet18", "rn50": "resnet50"}
+"""E2E-Spot's names of torchvision's networks."""
+
+
+class ImageNetwork(Backbone):
+    """A library's image network; parameter names below ``_features`` are E2E-Spot's, so its weights load by name."""
+
+    pads_short_clips = True
+
+    def __init__(self, network: Any, feature_dim: int, *, gray: bool) -> None:
+        super().__init__()
+        self.feature_dim, self.gray = feature_dim, gray
+        self._features: nn.Module = network
+        self.as_input: nn.Module = Brightness() if gray else nn.Identity()
+
+    def forward(self, frames_BTCHW: Tensor) -> FrameFeatures:
+        """Normalised float frames -> features; no heat map.
+
+        In evaluation mode the sums come in E2E-Spot's own order, in training in the fastest.
+        """
+        clips, num_frames = frames_BTCHW.shape[:2]
+        self._tell_num_frames(num_frames)
+        layout = torch.channels_last if self.training else torch.contiguous_format
+        x = self.as_input(frames_BTCHW.flatten(0, 1)).contiguous(memory_format=layout)
+        return FrameFeatures(self._features(x).unflatten(0, (clips, num_frames)), None)
+
+
+def _put_shifts(blocks: Iterable[Any], shift: str) -> None:
+    """Put a shift in front of the first convolution of every block."""
+    for block in blocks if shift else ():
+        conv = block.conv1 if isinstance(block.conv1, nn.Conv2d) else block.conv1.conv
+        block.conv1 = ShiftedConv(block.conv1, conv.in_channels, shift)
+        if shift == "tsm":
+            block.conv1.stand_before(block)
+
+
+class RegNet(ImageNetwork):
+    """timm's RegNetY with global average pooling."""
+
+    def __init__(self, feature_arch: str, *, pretrained: bool, gray: bool = False) -> None:
+        name, _, shift = feature_arch.partition("_")
+        network = _regnet(TIMM_NAMES[name], pretrained=pretrained, channels=1 if gray else 3)
+        super().__init__(network, int(network.num_features), gray=gray)
+        _put_shifts((block for stage in self.stages() for block in stage.children()), shift)
+
+    def stages(self) -> tuple[nn.Module, ...]:
+        """The four stages in order."""
+        network: Any = self._features
+        return network.s1, network.s2, network.s3, network.s4
+
+
+class ResNet(ImageNetwork):
+    """torchvision's ResNet with global average pooling."""
+
+    def __init__(self, feature_arch: str, *, pretrained: bool, gray: bool = False) -> None:
+        name, _, shift = feature_arch.partition("_")
+        network = _resnet(TORCHVISION_NAMES[name], pretrained=pretrained)
+        feature_dim = int(network.fc.in_features)
+        network.fc = nn.Identity()
+        if gray:
+            network.conv1 = _gray_stem(network.conv1)
+        super().__init__(network, feature_dim, gray=gray)
+        _put_shifts((block for stage in self.stages() for block in stage.children()), shift)
+
+    def stages(self) -> tuple[nn.Module, ...]:
+        """The four stages in order."""
+        network: Any = self._features
+        return network.layer1, network.layer2, network.layer3, network.layer4
+
+
+def _regnet(name: str, *, pretrained: bool, channels: int) -> Any:
+    import timm
+
+    def make(pretrained: bool) -> Any:
+        with hub_as_it_is():
+            return timm.create_model(name, pretrained=pretrained, num_classes=0, in_chans=channels)
+
+    return _with_weights_if_possible(name, make, pretrained=pretrained)
+
+
+def _resnet(name: str, *, pretrained: bool) -> Any:
+    import torchvision
+
+    def make(pretrained: bool) -> Any:
+        return torchvision.models.get_model(name, weights="IMAGENET1K_V1" if pretrained else None)
+
+    return _with_weights_if_possible(name, make, pretrained=pretrained)
+
+
+def _with_weights_if_possible(name: str, make: Callable[[bool], Any], *, pretrained: bool) -> Any:
+    if pretrained:
+        try:
+            return make(True)
+        except Exception as error:
+            _LOG.warning(
+                "no ImageNet weights for %s (%s); starting from random weights. Connect to the internet once, "
+                "or give a run or converted weights with --init_from",
+                name,
+                str(error).splitlines()[0] if str(error) else type(error).__name__,
+            )
+    return make(False)
+
+
+@contextmanager
+def hub_as_it_is() -> Iterator[None]:
+    """Where huggingface.co cannot be found, take what its cache holds at once instead of knocking for a minute."""
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    try:
+        if not urllib.request.getproxies():
+            socket.getaddrinfo("huggingface.co", 443)
+    except OSError:
+        constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+def _gray_stem(conv: nn.Conv2d) -> nn.Conv2d:
+    """A first convolution for one channel that gives on brightness what ``conv`` gives on three equal ones."""
+    stem = nn.Conv2d(1, conv.out_channels, conv.kernel_size, conv.stride, conv.padding, bias=False)  # type: ignore[arg-type]
+    with torch.no_grad():
+        stem.weight.copy_(conv.weight.sum(1, keepdim=True))
+    return stem

@@ -1,0 +1,1 @@
+"""Weights: our checkpoints, and those of other packages."""

@@ -1,0 +1,1 @@
+"""Where matches come from: SoccerNet's servers and object stores."""

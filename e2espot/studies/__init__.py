@@ -1,0 +1,1 @@
+"""What design choices and corrections are worth, measured on rendered matches."""

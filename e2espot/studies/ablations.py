@@ -1,0 +1,209 @@
+"""What each choice of the recipe is worth: arms trained for the same time on the same rendered matches.
+
+Every arm starts from the shipped trunk with a new head, learns for the same processor time (its number of steps
+follows from its own speed, its learning rate ends with them), and is scored on the same unseen match. What comes
+after the scores is compared on the scores of the arm with the defaults, fitted on the valid match.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from e2espot.core.label_sets import LABEL_SETS
+from e2espot.core.scores import Scores
+from e2espot.files.atomic import write_atomically
+from e2espot.formats.scores import read_scores, write_scores
+from e2espot.inference.predict import InferenceOptions, average_scores, spot_video
+from e2espot.models.weights.checkpoint import load_spotter, read_tensors, save_trunk
+from e2espot.studies.ablation_variants import ARMS, DEFAULTS, Plan
+from e2espot.suppression.calibration import Calibration
+from e2espot.suppression.nms import Suppression
+from e2espot.training.data import LabelledGame, load_games
+from e2espot.training.fit import fit
+from e2espot.training.fit_calibration import fit_calibration
+from e2espot.training.recipe import Recipe, merge, read_recipe
+from e2espot.training.setup import SHIPPED_TRUNK, setup
+from e2espot.training.step import take_step
+from e2espot.training.validation import report_on
+
+_FIRST_STEPS, _TIMED_STEPS = 2, 6
+
+
+def render(plan: Plan) -> Path:
+    """The matches, unless they are there."""
+    from e2espot.synthetic.match import render_dataset
+
+    data = plan.out / "matches"
+    render_dataset(
+        data,
+        games=plan.games,
+        minutes=plan.minutes,
+        valid_minutes=plan.valid_minutes,
+        test_minutes=plan.test_minutes,
+        seed=500,
+        jobs=2,
+        progress=True,
+    )
+    return data
+
+
+def train_arm(plan: Plan, data: Path, arm: str, seed: int) -> Path:
+    """Folder with the scores of one arm and seed; what is there is not done again."""
+    folder = plan.out / arm.replace(" ", "_").replace("'", "") / f"seed_{seed}"
+    if (folder / "done.json").is_file():
+        return folder
+    recipe = merge(merge(Recipe(), read_recipe("laptop")), {**ARMS[arm], "seed": seed, "num_workers": 0})
+    recipe = dataclasses.replace(recipe, init_from=str(_trunk(plan.out)), num_epochs=1, warm_up_epochs=0.05)
+    steps, step_s = _steps_within(plan.seconds, data, folder / "timing", recipe)
+    recipe = dataclasses.replace(recipe, epoch_clips=steps * recipe.batch_size, start_val_epoch=99)
+    begun = time.process_time()
+    run = setup(data, folder / "run", recipe, resume=(folder / "run" / "config.yaml").exists())
+    run.valid = []  # the calibration below scores it once; no epoch is to be chosen
+    fit(run)
+    spent = time.process_time() - begun
+    spotter = load_spotter(folder / "run")
+    for split in ("valid", "test"):
+        video = _game(data, split, spotter.fps).game.videos[0].path
+        for name, flip in ((split, False), *((("test_flip", True),) if split == "test" and arm == DEFAULTS else ())):
+            write_scores(folder / f"{name}.npz", spot_video(spotter, video, InferenceOptions(flip=flip)))
+    told = {"arm": arm, "seed": seed, "steps": steps, "seconds_a_step": step_s, "training_cpu_s": spent}
+    write_atomically(folder / "done.json", json.dumps(told).encode())
+    return folder
+
+
+def _trunk(out: Path) -> Path:
+    """The shipped trunk without its head: the head was made for one rate and one width of targets."""
+    file = out / "trunk.safetensors"
+    if not file.is_file():
+        _, state = read_tensors(SHIPPED_TRUNK)
+        save_trunk(file, {name: value for name, value in state.items() if name.startswith("backbone.")}, "small_gsm")
+    return file
+
+
+def _steps_within(seconds: float, data: Path, folder: Path, recipe: Recipe) -> tuple[int, float]:
+    """Steps that an arm can make in the time, by its own speed."""
+    count = _FIRST_STEPS + _TIMED_STEPS
+    run = setup(
+        data, folder, dataclasses.replace(recipe, epoch_clips=count * recipe.batch_size), resume=folder.exists()
+    )
+    batches, begun = run.batches(0, 0), 0.0
+    for number in range(count):
+        if number == _FIRST_STEPS:
+            begun = time.process_time()
+        take_step(run, next(batches))
+    step_s = (time.process_time() - begun) / _TIMED_STEPS
+    return max(2, int(seconds / step_s)), step_s
+
+
+def _game(data: Path, split: str, fps: Any) -> LabelledGame:
+    return load_games(data, split, LABEL_SETS["ball-2"], fps)[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One line of the table."""
+
+    name: str
+    """What was changed."""
+    values: tuple[float, ...]
+    """mAP@1 of every seed, 0 to 1."""
+    against: tuple[float, ...]
+    """The same without the change."""
+
+    @property
+    def gain(self) -> float:
+        """Mean of the paired differences."""
+        return float(np.mean(np.subtract(self.values, self.against)))
+
+    @property
+    def spread(self) -> float:
+        """The larger of the standard deviations: of the paired differences, and between seeds of one arm."""
+        if len(self.values) < 2:
+            return float("inf")
+        between = [float(np.std(row, ddof=1)) for row in (self.values, self.against)]
+        return max(float(np.std(np.subtract(self.values, self.against), ddof=1)), *between)
+
+    @property
+    def verdict(self) -> str:
+        """Helps or hurts beyond twice the spread, else undecided."""
+        if abs(self.gain) <= 2 * self.spread:
+            return "undecided"
+        return "helps" if self.gain > 0 else "hurts"
+
+
+def compare_arms(plan: Plan, data: Path, folders: Mapping[tuple[str, int], Path]) -> list[Row]:
+    """Every arm against the defaults, seed by seed, with the calibration fitted on the valid match."""
+    values = {
+        arm: tuple(_value(data, folders[arm, seed], _fitted(data, folders[arm, seed])) for seed in plan.seeds)
+        for arm in plan.arms
+    }
+    return [Row(name=arm, values=row, against=values.get(DEFAULTS, row)) for arm, row in values.items()]
+
+
+def compare_after_scores(plan: Plan, data: Path, folders: Mapping[tuple[str, int], Path]) -> list[Row]:
+    """Post-processing of the defaults' scores against plain soft suppression."""
+    own = [folders[DEFAULTS, seed] for seed in plan.seeds]
+    plain = Calibration()
+
+    def row(name: str, how: Callable[[Path], Calibration], file: str = "test") -> Row:
+        against = tuple(_value(data, folder, plain) for folder in own)
+        return Row(name=name, values=tuple(_value(data, folder, how(folder), file) for folder in own), against=against)
+
+    def only(part: str) -> Callable[[Path], Calibration]:
+        names = {"suppression": ("suppression", "by_class"), "shift": ("shift_s",), "map": ("map_from", "map_to")}[part]
+        return lambda folder: dataclasses.replace(
+            plain, **{name: getattr(_fitted(data, folder), name) for name in names}
+        )
+
+    def fixed(method: Any, window_s: float) -> Callable[[Path], Calibration]:
+        return lambda _: Calibration(suppression=Suppression(method=method, window_s=window_s))
+
+    together = average_scores([read_scores(folder / "test.npz") for folder in own])
+    test = _game(data, "test", together.fps)
+    ensemble = report_on({test.game.name: {1: together}}, [test], plain, together.label_set).mAP("at1")
+    rows = [
+        row("hard suppression over 1 s (E2E-Spot's)", fixed("hard", 1.0)),
+        row("hard suppression over 0.6 s", fixed("hard", 0.6)),
+        row("smoothed peaks over 0.6 s", fixed("peaks", 0.6)),
+        row("soft suppression over 0.4 s", fixed("soft", 0.4)),
+        row("suppression fitted on valid", only("suppression")),
+        row("shift fitted on valid", only("shift")),
+        row("map fitted on valid", only("map")),
+        row("all fitted on valid", lambda folder: _fitted(data, folder)),
+        row("mirror image averaged in", lambda _: plain, "test_flip"),
+    ]
+    if len(own) > 1:
+        rows.append(Row(name=f"ensemble of {len(own)} seeds", values=(ensemble,) * len(own), against=rows[0].against))
+    return rows
+
+
+def _fitted(data: Path, folder: Path) -> Calibration:
+    scores = read_scores(folder / "valid.npz")
+    game = _game(data, "valid", scores.fps)
+    return fit_calibration({game.game.name: {1: scores}}, {game.game.name: list(game.events)}, scores.label_set)
+
+
+def _value(data: Path, folder: Path, calibration: Calibration, file: str = "test") -> float:
+    scores: Scores = read_scores(folder / f"{file}.npz")
+    game = _game(data, "test", scores.fps)
+    return report_on({game.game.name: {1: scores}}, [game], calibration, scores.label_set).mAP("at1")
+
+
+def table(rows: Sequence[Row], heading: str) -> str:
+    """Markdown, mAP@1 in percent."""
+    lines = [f"| {heading} | mAP@1, mean | seeds | gain | spread | verdict |", "|---|--:|---|--:|--:|---|"]
+    for row in rows:
+        seeds = ", ".join(f"{100 * value:.1f}" for value in row.values)
+        same = row.values == row.against
+        spread = f"{100 * row.spread:.1f}" if np.isfinite(row.spread) else "unknown"
+        more = "- | - | -" if same else f"{100 * row.gain:+.1f} | {spread} | {row.verdict}"
+        lines.append(f"| {row.name} | {100 * np.mean(row.values):.1f} | {seeds} | {more} |")
+    return "\n".join(lines)

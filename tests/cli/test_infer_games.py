@@ -1,0 +1,136 @@
+"""Many games at once: finished ones are left out when asked, a bad one takes nobody with it."""
+
+import json
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from e2espot.cli.main import main
+from e2espot.formats.games import find_games
+from e2espot.inference.job import Found
+from e2espot.inference.results import Season
+from tests.support.numbered_video import constant, write
+from tests.support.tiny_dataset import write_game, write_spotter
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_spotter(tmp_path_factory.mktemp("run") / "run.safetensors")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    for seed, name in enumerate("abc"):
+        write_game(tmp_path / "data" / "toy" / name, seed, num_frames=30)
+    return tmp_path / "data"
+
+
+def infer(*arguments: object) -> int:
+    try:
+        main(["infer", *map(str, arguments), "--device", "cpu"])
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+def test_a_bad_video_takes_one_game(
+    weights: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = data / "toy" / "b" / "224p.mp4"
+    video.write_bytes(video.read_bytes()[:2000])
+    assert infer(weights, data, "-o", tmp_path / "out") == 2
+    told = capsys.readouterr().err
+    assert told.splitlines()[-1].startswith("error: 1 of 3 games have no results: ")
+    assert "b/224p.mp4" in told.splitlines()[-1]
+    results = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.json"))
+    assert results == ["toy/a/results_spotting.json", "toy/c/results_spotting.json"]
+
+
+def test_what_was_read_of_a_damaged_video_is_said(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = constant(Fraction(25), 300, options={"g": "50", "bf": "0"}, container_options={"movflags": "faststart"})
+    path, out = write(tmp_path / "match", video), tmp_path / "out"
+    with av.open(str(path)) as container:
+        places = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    data = bytearray(path.read_bytes())
+    for place, size in places[100:150]:
+        data[place : place + size] = bytes(size)
+    path.write_bytes(data[: places[275][0]])
+    assert infer(weights, path, "-o", out) == 2
+    capsys.readouterr()
+    assert infer(weights, path, "-o", out, "--allow_truncated", "--save_scores") == 0
+    told = json.loads((out / "match" / "results_spotting.json").read_text())
+    # The picture before the hole stays on show for a second.
+    stretches = [{"from": 0, "to": 4960}, {"from": 6000, "to": 10960}]
+    assert told["readable"] == [{"half": "1", "stretches": stretches, "promised_to": 12000}]
+    assert "match (match.mp4): read only 0:00.0 to 0:04.9 and 0:06.0 to 0:10.9, of 0:12.0" in capsys.readouterr().out
+    with np.load(out / "match" / "scores.npz") as stored:
+        assert not stored["scores_TK"][~stored["valid_T"]].any()
+        assert (~stored["valid_T"]).sum() == 13
+    assert all(int(row["position"]) // 80 not in range(62, 75) for row in told["predictions"])
+
+
+def test_results_of_an_earlier_run_never_count_as_new_ones(
+    weights: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    assert infer(weights, data, "-o", out, "--save_scores") == 0
+    results = {name: out / "toy" / name / "results_spotting.json" for name in "abc"}
+    for path in results.values():
+        path.write_bytes(b"of other weights")
+    take = Season.take
+
+    def stopped_after_one(season: Season, found: Found) -> Any:
+        if found.video.game == "toy/b":
+            raise KeyboardInterrupt
+        return take(season, found)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Season, "take", stopped_after_one)
+        assert infer(weights, data, "-o", out) == 130
+    assert {name for name, path in results.items() if path.read_bytes() == b"of other weights"} == {"b", "c"}
+    assert infer(weights, data, "-o", out, "--resume") == 0
+    assert all(path.read_bytes() != b"of other weights" for path in results.values())
+    # Scores were not asked for this time, and the earlier ones belong to other events.
+    assert {path.name for path in out.rglob("*") if path.is_file()} == {"results_spotting.json"}
+
+
+def test_a_file_named_of_dots_writes_nothing_outside(weights: Path, data: Path, tmp_path: Path) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    (data / "...mp4").symlink_to(data / "toy" / "a" / "224p.mp4")
+    assert infer(weights, data / "...mp4", "-o", tmp_path / "deep" / "out") == 2
+    (data / "...mp4").unlink()
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_linked_games_are_games(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "toy").symlink_to(data / "toy")
+    (data / "toy" / "a" / "round").symlink_to(data)
+    assert [game.name for game in find_games(tmp_path / "linked", split=None)] == ["toy/a", "toy/b", "toy/c"]
+
+
+def test_finished_games_are_left_out_when_asked(
+    weights: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert infer(weights, data, "-o", out) == 0
+    first = out / "toy" / "a" / "results_spotting.json"
+    whole, mark = first.read_bytes(), b"as it was"
+    first.write_bytes(mark)
+    (out / "toy" / "b" / "results_spotting.json").unlink()
+    (out / "toy" / "b" / ".results_spotting.json.x.part").write_bytes(b"half")
+    capsys.readouterr()
+    assert infer(weights, data, "-o", out, "--resume") == 0
+    assert "2 of 3 games have results" in capsys.readouterr().out
+    assert first.read_bytes() == mark
+    assert [path.name for path in (out / "toy" / "b").iterdir()] == ["results_spotting.json"]
+    assert infer(weights, data, "-o", out, "--resume", "--save_scores") == 0
+    assert first.read_bytes() == whole, "scores were asked for and missing"
+    assert (out / "toy" / "c" / "scores.npz").is_file()
+    assert infer(weights, data, "-o", out) == 0

@@ -1,0 +1,220 @@
+"""The loop a user runs: train from raw video, infer on a file, score; all through the command lines."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import yaml
+
+from e2espot.clips.dataset import ClipBatch, load_clips
+from e2espot.core.errors import VideoError
+from e2espot.training import checkpoints
+from e2espot.training.fit import _save, fit
+from e2espot.training.recipe import Recipe, merge, read_recipe
+from e2espot.training.setup import setup
+from e2espot.training.state import Run
+from e2espot.training.step import take_step
+from tests.support.tiny_dataset import TOY_SPEC, write_game, write_spotter
+
+ROOT = Path(__file__).parents[2]
+
+
+def tool(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "tools" / f"{name}.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("data")
+    for seed, name in enumerate(("a", "b")):
+        write_game(root / "toy" / name, seed)
+    (root / "splits.json").write_text(json.dumps({"train": ["toy/a"], "valid": ["toy/b"], "test": ["toy/b"]}))
+    return root
+
+
+SMALL = ("--size", "96x64", "--clip_len", "16", "--epoch_clips", "8", "--num_epochs", "2", "--save_every", "1")
+
+
+@pytest.fixture(scope="module")
+def run(data: Path, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    done = tool("train", data, "-s", folder, "--recipe", "laptop", *SMALL)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_run_folder(run: Path) -> None:
+    assert (run / "best.safetensors").is_file()
+    assert (run / "config.yaml").is_file()
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == [0, 1]
+    assert all(0 <= row["valid_mAP@1"] <= 1 for row in rows)
+
+
+def test_an_ensemble_of_a_run_and_itself_is_the_run(run: Path, data: Path, tmp_path: Path) -> None:
+    results = []
+    for name, more in (("one", []), ("two", ["--ensemble", run])):
+        done = tool("infer", run, data, "-s", "test", "-o", tmp_path / name, *more)
+        assert done.returncode == 0, done.stderr
+        results.append(json.loads((tmp_path / name / "toy" / "b" / "results_spotting.json").read_text())["predictions"])
+    assert results[0] == results[1]
+
+
+def test_an_ensemble_of_other_classes_is_refused(run: Path, data: Path, tmp_path: Path) -> None:
+    other = write_spotter(tmp_path / "other.safetensors", replace(TOY_SPEC, classes=("GOAL",)))
+    told = ["-s", "test", "-o", tmp_path / "out", "--ensemble", other]
+    done = tool("infer", run, data, *told)
+    assert done.returncode == 2
+    assert "same classes and rate" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_infer_and_evaluate(run: Path, data: Path, tmp_path: Path) -> None:
+    done = tool("infer", run, data, "-s", "test", "-o", tmp_path / "out", "--save_scores")
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "out" / "toy" / "b" / "results_spotting.json").read_text())
+    assert result["UrlLocal"] == "toy/b"
+    assert set(result["predictions"][0]) == {"gameTime", "label", "position", "half", "confidence"}
+    with np.load(tmp_path / "out" / "toy" / "b" / "scores.npz") as scores:
+        assert scores["scores_TK"].shape == (75, 2)
+    scored = tool("evaluate", tmp_path / "out", "-l", data, "-s", "test", "--json", tmp_path / "scores.json")
+    assert scored.returncode == 0, scored.stderr
+    assert set(json.loads((tmp_path / "scores.json").read_text())) == {"at1", "at2", "at3", "at4", "at5"}
+
+
+def test_loose_video_and_refusals(run: Path, data: Path, tmp_path: Path) -> None:
+    video = data / "toy" / "b" / "224p.mp4"
+    assert tool("infer", run, video, "-o", tmp_path).returncode == 0
+    assert (tmp_path / "224p" / "results_spotting.json").is_file()
+    (tmp_path / "text.mp4").write_text("not a video")
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    for wrong in (tmp_path / "none.mp4", tmp_path / "text.mp4", tmp_path / "empty.mp4"):
+        refused = tool("infer", run, wrong, "-o", tmp_path / "bad")
+        assert refused.returncode == 2
+        assert refused.stderr.count("error:") == 1
+        assert "Traceback" not in refused.stderr
+        assert wrong.name in refused.stderr
+    assert not (tmp_path / "bad").exists()
+    twins = tool("infer", run, video, data / "toy" / "a" / "224p.mp4", "-o", tmp_path / "twins")
+    assert twins.returncode == 2
+    assert "overwrite" in twins.stderr
+    assert tool("train", data, "-s", run, "--recipe", "laptop").returncode == 2
+
+
+def test_resuming_with_other_classes_is_refused(run: Path, data: Path) -> None:
+    before = (run / "config.yaml").read_bytes()
+    refused = tool("train", data, "-s", run, "--resume", "--label_set", "ball-12")
+    assert refused.returncode == 2
+    assert "does not fit these settings" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert (run / "config.yaml").read_bytes() == before
+
+
+def test_a_truncated_video_is_used_only_when_asked(run: Path, data: Path, tmp_path: Path) -> None:
+    whole = (data / "toy" / "b" / "224p.mp4").read_bytes()
+    with av.open(str(tmp_path / "whole.mkv"), "w") as target, av.open(str(data / "toy" / "b" / "224p.mp4")) as source:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(source.streams.video[0]):
+            if packet.size:
+                packet.stream = stream
+                target.mux(packet)
+    part = tmp_path / "part.mkv"
+    part.write_bytes((tmp_path / "whole.mkv").read_bytes()[: len(whole) * 2 // 3])
+    refused = tool("infer", run, part, "-o", tmp_path / "out")
+    assert refused.returncode == 2
+    assert "--allow_truncated" in refused.stderr
+    taken = tool("infer", run, part, "-o", tmp_path / "out", "--allow_truncated")
+    assert taken.returncode == 0, taken.stderr
+    assert (tmp_path / "out" / "part" / "results_spotting.json").is_file()
+
+
+def test_unknown_class_names_file_entry_and_field(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "class.txt").write_text("GOAL\n")
+    done = tool("train", data, "-s", tmp_path / "run", "--label_set", tmp_path / "class.txt")
+    assert done.returncode == 2
+    assert "Labels-ball.json: annotations[0]: unknown label 'PASS'" in done.stderr
+
+
+def test_resumed_equals_uninterrupted(data: Path, tmp_path: Path) -> None:
+    """A run in one piece, and one stopped after a step and taken up again, end with the same bytes."""
+    recipe = merge(
+        merge(Recipe(), read_recipe("laptop")),
+        {"size": "96x64", "clip_len": 16, "epoch_clips": 8, "num_epochs": 2, "num_workers": 0},
+    )
+    fit(setup(data, tmp_path / "whole", recipe))
+    half = setup(data, tmp_path / "half", recipe)
+    take_step(half, next(load_clips(half.dataset, epoch=0, batch_size=recipe.batch_size, num_workers=0)))
+    half.progress.step = 1
+    _save(half)
+    resumed = setup(data, tmp_path / "half", recipe, resume=True)
+    assert resumed.progress.step == 1
+    fit(resumed)
+    one, two = (checkpoints.load_state(tmp_path / name) for name in ("whole", "half"))
+    assert one is not None
+    assert two is not None
+    for name, value in one["spotter"].items():
+        assert np.array_equal(value.numpy(), two["spotter"][name].numpy()), name
+    best = "best.safetensors"
+    assert (tmp_path / "whole" / best).read_bytes() == (tmp_path / "half" / best).read_bytes()
+
+
+def test_a_resumed_run_keeps_its_flags(data: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        game = tmp_path / "data" / "toy" / name
+        shutil.copytree(data / "toy" / name, game)
+        (game / "Labels-ball.json").rename(game / "clean.json")
+    shutil.copy(data / "splits.json", tmp_path / "data")
+    flags = ["--label_file", "clean.json", "--bad_labels", "skip", "--num_epochs", "1"]
+    begun = tool("train", tmp_path / "data", "-s", tmp_path / "run", "--recipe", "laptop", *SMALL, *flags)
+    assert begun.returncode == 0, begun.stderr
+    again = tool("train", tmp_path / "data", "-s", tmp_path / "run", "--resume", "--num_epochs", "2")
+    assert again.returncode == 0, again.stderr
+    config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    assert [config[name] for name in ("label_file", "bad_labels", "num_epochs")] == ["clean.json", "skip", 2]
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_who_decodes_dies_of_the_same_signal(
+    data: Path, tmp_path: Path, end: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = merge(merge(Recipe(), read_recipe("laptop")), {"size": "96x64", "clip_len": 16, "num_workers": 0})
+    run = setup(data, tmp_path / "run", recipe)
+
+    def dying(*_: int) -> Iterator[ClipBatch]:
+        os.kill(os.getpid(), end)
+        raise VideoError("a process that decodes them died")
+        yield
+
+    monkeypatch.setattr(Run, "batches", dying)
+    with pytest.raises(KeyboardInterrupt):
+        fit(run)
+    assert checkpoints.load_state(tmp_path / "run") is not None
+
+
+def test_a_signal_to_all_processes_stops_between_two_steps(data: Path, tmp_path: Path) -> None:
+    """As a terminal and a scheduler send it: those that decode hear it too."""
+    flags = ["--recipe", "laptop", *SMALL, "--num_workers", "1", "--epoch_clips", "4000", "--save_every", "4000"]
+    command = [sys.executable, ROOT / "tools" / "train.py", data, "-s", tmp_path / "run", *flags]
+    with (tmp_path / "told").open("wb") as told:
+        process = subprocess.Popen([*map(str, command)], stderr=told, stdout=told, start_new_session=True)
+        deadline = time.monotonic() + 120
+        while b"training videos" not in (tmp_path / "told").read_bytes():
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+        time.sleep(4)
+        os.killpg(process.pid, signal.SIGTERM)
+        assert process.wait(60) == 130
+    words = (tmp_path / "told").read_text()
+    assert "go on with" in words and "died" not in words
+    assert checkpoints.load_state(tmp_path / "run") is not None

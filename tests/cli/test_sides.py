@@ -1,0 +1,55 @@
+"""Which side acts: from a spotter's head into results_spotting.json and from there into Team-mAP."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+from e2espot.models.spotter import Spotter, SpotterSpec
+from e2espot.models.weights.checkpoint import save_spotter
+from tests.support.tiny_dataset import Layout, write_game
+
+ROOT = Path(__file__).parents[2]
+
+
+def tool(name: str, *arguments: object) -> str:
+    command = [sys.executable, str(ROOT / "tools" / f"{name}.py"), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_from_the_head_to_the_score(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    write_game(tmp_path / "data" / "a", 0, 60, layout=Layout(teams=("left", "right")))
+    spec = SpotterSpec(
+        feature_arch="small", temporal_arch="", classes=("PASS",), clip_len=8, fps="25", width=96, height=64, team=True
+    )
+    save_spotter(tmp_path / "run.safetensors", Spotter(spec).state_dict(), spec)
+    tool("infer", tmp_path / "run.safetensors", tmp_path / "data", "-o", tmp_path / "out")
+    told = json.loads((tmp_path / "out" / "a" / "results_spotting.json").read_text())["predictions"]
+    assert {row["team"] for row in told} <= {"left", "right"}
+    # The truth itself, with its sides, then with one side wrong.
+    labels = json.loads((tmp_path / "data" / "a" / "Labels-ball.json").read_text())["annotations"]
+    rows = [{**row, "half": "1", "confidence": "0.9"} for row in labels]
+    found = []
+    for sides in (("left", "right"), ("left", "left")):
+        told = [{**row, "team": side} for row, side in zip(rows, sides, strict=True)]
+        (tmp_path / "out" / "a" / "results_spotting.json").write_text(json.dumps({"predictions": told}))
+        arguments = (
+            tmp_path / "out",
+            "-l",
+            tmp_path / "data",
+            "--metric",
+            "at1",
+            "--team",
+            "--json",
+            tmp_path / "s.json",
+        )
+        assert "Team-mAP at1" in tool("evaluate", *arguments)
+        found.append(json.loads((tmp_path / "s.json").read_text()))
+    assert [one["at1"]["mAP"] for one in found] == [1, 1]
+    assert found[0]["team"]["team_mAP"] == 1
+    assert found[1]["team"]["per_class"]["PASS"] < 1

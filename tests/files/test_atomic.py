@@ -1,0 +1,61 @@
+"""Files appear whole or not at all, also where the disk is full or refuses."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from e2espot.core.errors import E2ESpotError
+from e2espot.files.atomic import write_atomically
+
+# A limit on the size of files breaks a write half way, as a full disk does.
+FULL_DISK = """
+import resource, sys
+from fractions import Fraction
+from pathlib import Path
+from e2espot.cli.errors import run_command
+from e2espot.core.events import Event
+from e2espot.formats.soccernet import write_predictions
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+events = [Event(frame=frame, label="PASS", confidence=0.5) for frame in range(50)]
+run_command(lambda: write_predictions(Path(sys.argv[1]), url_local="game", events=events, fps=Fraction(25)))
+"""
+
+
+def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
+    target = tmp_path / "results_spotting.json"
+    target.write_bytes(b"earlier")
+    done = subprocess.run([sys.executable, "-c", FULL_DISK, str(target)], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {target}: cannot be written")
+    assert done.stderr.count("\n") == 1
+    assert target.read_bytes() == b"earlier"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_place_that_refuses_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(E2ESpotError, match=r"file/result\.json: cannot be written"):
+        write_atomically(tmp_path / "file" / "result.json", b"{}")
+
+
+def test_what_is_no_ordinary_file_stays(tmp_path: Path) -> None:
+    """As /dev/null would be gone otherwise, for all who run as root."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(E2ESpotError, match="no ordinary file"):
+        write_atomically(tmp_path / "pipe", b"x")
+    assert (tmp_path / "pipe").is_fifo()
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+
+
+@pytest.mark.parametrize(("mask", "mode"), [("022", 0o644), ("077", 0o600)])
+def test_files_are_as_private_as_the_user_wants_them(mask: str, mode: int, tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from e2espot.files.atomic import write_atomically; "
+        "write_atomically(Path(sys.argv[1]), b'x')"
+    )
+    command = f"umask {mask}; exec '{sys.executable}' -c \"{code}\" '{tmp_path / 'file'}'"
+    assert subprocess.run(["sh", "-c", command], check=False).returncode == 0
+    assert (tmp_path / "file").stat().st_mode & 0o777 == mode

@@ -1,0 +1,62 @@
+"""A folder and a zip read alike, and a bad zip is one line."""
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from e2espot.core.errors import AnnotationError, ConfigurationError, E2ESpotError
+from e2espot.files.bundle import Bundle
+
+
+def test_a_folder_and_its_zip_are_alike(tmp_path: Path) -> None:
+    (tmp_path / "f" / "a").mkdir(parents=True)
+    (tmp_path / "f" / "a" / "x.json").write_text("\N{SNOWMAN}", encoding="utf-8")
+    (tmp_path / "f" / "a" / "x.txt").write_text("no")
+    with zipfile.ZipFile(tmp_path / "f.zip", "w") as archive:
+        archive.write(tmp_path / "f" / "a" / "x.json", "a/x.json")
+    for bundle in (Bundle(tmp_path / "f"), Bundle(tmp_path / "f.zip")):
+        assert bundle.names == {"a/x.json"}
+        assert bundle.text("a/x.json") == "\N{SNOWMAN}"
+        with pytest.raises(AnnotationError, match=r"a/y\.json: cannot be read"):
+            bundle.text("a/y.json")
+
+
+def test_not_utf_8(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_bytes(b"\xff\xfe")
+    with pytest.raises(AnnotationError, match=r"x\.json: not UTF-8"):
+        Bundle(tmp_path).text("x.json")
+
+
+def test_an_encrypted_zip(tmp_path: Path) -> None:
+    pyzipper = pytest.importorskip("pyzipper")
+    with pyzipper.AESZipFile(tmp_path / "f.zip", "w", encryption=pyzipper.WZ_AES) as archive:
+        archive.setpassword(b"x")
+        archive.writestr("x.json", "{}")
+    with pytest.raises(AnnotationError, match=r"x\.json: cannot be read"):
+        Bundle(tmp_path / "f.zip").data("x.json")
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_name_given_twice(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "f.zip", "w") as archive:
+        archive.writestr("x.json", "1")
+        archive.writestr("x.json", "2")
+    with pytest.raises(ConfigurationError, match=r"'x\.json' twice"):
+        Bundle(tmp_path / "f.zip")
+
+
+def test_any_flipped_byte_is_read_or_one_line(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "f.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.json", '{"predictions": []}' * 5)
+    good = (tmp_path / "f.zip").read_bytes()
+    for place in range(len(good)):
+        data = bytearray(good)
+        data[place] ^= 0x55
+        (tmp_path / "bad.zip").write_bytes(data)
+        try:
+            bundle = Bundle(tmp_path / "bad.zip")
+            for name in bundle.names:
+                bundle.text(name)
+        except E2ESpotError as error:
+            assert str(error).startswith(str(tmp_path / "bad.zip"))

@@ -1,0 +1,197 @@
+"""One pass over chunks gives what the whole video at once gives."""
+
+import contextlib
+import dataclasses
+import weakref
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+
+from e2espot.inference.predict import InferenceOptions, score_frames, stream_features, window_starts
+from e2espot.models import Spotter, SpotterSpec, normalise
+from e2espot.models.spotter import mean_level
+from e2espot.models.streaming.temporal_cache import CarriedMotion
+from e2espot.models.streaming.trunk_stream import TrunkStream
+from e2espot.models.temporal_shift import GateShift
+
+
+def spotter_of(arch: str, clip_len: int = 20) -> Spotter:
+    torch.manual_seed(0)
+    spotter = Spotter(SpotterSpec(feature_arch=arch, temporal_arch="gru", classes=("PASS", "DRIVE"), clip_len=clip_len))
+    for layer in spotter.modules():
+        if isinstance(layer, GateShift):
+            torch.nn.init.normal_(layer.conv3D.weight)
+        if isinstance(layer, torch.nn.BatchNorm2d | torch.nn.BatchNorm3d):
+            torch.nn.init.uniform_(layer.running_var, 0.5, 2.0)
+            torch.nn.init.normal_(layer.running_mean, 0.0, 0.1)
+            torch.nn.init.uniform_(layer.weight, 0.5, 1.5)
+            torch.nn.init.normal_(layer.bias, 0.0, 0.1)
+    return spotter.eval()
+
+
+OPTIONS = InferenceOptions(precision="fp32")
+
+
+ARCHS = ["small_gsm", "small_tsm", "small", "rny002_gsm", "rny002_tsm", "rny002", "rny008_gsm"]
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_pieces_equal_the_whole_video(arch: str) -> None:
+    spotter = spotter_of(arch).double()  # in which rounding cannot hide a frame at fault
+    halo = spotter.halo
+    levels = 255 * torch.rand(90 + 2 * halo, 64, 96, 3, dtype=torch.float64)
+    levels[:halo] = levels[90 + halo :] = mean_level(levels.device)
+    frames = normalise(levels, torch.float64)
+    with torch.inference_mode():
+        whole = spotter.features(frames[None]).features_BTD[0, halo : halo + 90]
+        for piece_len in (1, 8, 33, 512):
+            stream = TrunkStream(spotter.backbone, torch.float64)
+            pieces = torch.cat([stream.push(piece) for piece in levels.split(piece_len)])
+            assert pieces.shape == whole.shape
+            assert ((pieces - whole).abs().max() / whole.abs().max()) < 1e-6, piece_len
+
+
+@pytest.mark.parametrize("arch", ["rn18_gsm", "rn18_tsm", "rn50"])
+def test_pieces_equal_the_whole_video_in_resnets(arch: str) -> None:
+    spotter = spotter_of(arch).double()
+    halo = spotter.halo
+    levels = 255 * torch.rand(9 + 2 * halo, 32, 32, 3, dtype=torch.float64)
+    levels[:halo] = levels[9 + halo :] = mean_level(levels.device)
+    frames = normalise(levels, torch.float64)
+    with torch.inference_mode():
+        whole = spotter.features(frames[None]).features_BTD[0, halo : halo + 9]
+        for piece_len in (2, 7):
+            stream = TrunkStream(spotter.backbone, torch.float64)
+            pieces = torch.cat([stream.push(piece) for piece in levels.split(piece_len)])
+            assert ((pieces - whole).abs().max() / whole.abs().max()) < 1e-6, piece_len
+
+
+@pytest.mark.parametrize("arch", ["rny002", "rn18", "small"])
+def test_a_match_in_brightness_is_the_whole_video_too(arch: str) -> None:
+    spotter = Spotter(dataclasses.replace(spotter_of("rny002").spec, feature_arch=arch, modality="gray")).eval()
+    frames = torch.randint(0, 256, (5, 48, 64, 3), dtype=torch.uint8)
+    gray = frames.float() @ torch.tensor((0.2989, 0.587, 0.114))
+    with torch.inference_mode():
+        told = torch.cat(list(stream_features(spotter, [frames], OPTIONS)))
+        whole = spotter.features(normalise(frames)[None]).features_BTD[0]
+        # Beyond the ends of a match stand empty frames, which the small trunk sees move.
+        torch.testing.assert_close(told[1:-1], whole[1:-1], rtol=1e-3, atol=1e-3)
+        colourless = spotter.features(normalise(gray[..., None].expand(frames.shape))[None]).features_BTD[0]
+    if arch != "small":  # whose luma is taken after the normalisation of each colour
+        torch.testing.assert_close(told, colourless, rtol=1e-3, atol=1e-3)
+
+
+def test_the_middle_of_the_frame_is_what_a_cropping_spotter_sees() -> None:
+    whole = spotter_of("rny002")
+    cropping = Spotter(dataclasses.replace(whole.spec, crop_dim=40)).eval()
+    cropping.load_state_dict(whole.state_dict())
+    frames = torch.randint(0, 256, (5, 48, 64, 3), dtype=torch.uint8)
+    assert np.array_equal(
+        score_frames(cropping, [frames], 5, OPTIONS), score_frames(whole, [frames[:, 4:44, 12:52]], 5, OPTIONS)
+    )
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_chunks_equal_the_whole_video(arch: str) -> None:
+    spotter = spotter_of(arch)
+    frames = torch.randint(0, 256, (90, 64, 96, 3), dtype=torch.uint8)
+    halo = spotter.halo
+    padded = torch.cat((torch.zeros(halo, 3, 64, 96), normalise(frames), torch.zeros(halo, 3, 64, 96)))
+    with torch.inference_mode():
+        whole = spotter.features(padded[None]).features_BTD[0, halo : halo + 90]
+        for chunk_len in (8, 33, 64, 512):
+            chunked = torch.cat(list(stream_features(spotter, frames.split(chunk_len), OPTIONS)))
+            assert ((chunked - whole).abs().max() / whole.abs().max()) < 1e-4, chunk_len
+
+
+@pytest.mark.parametrize("arch", ["small_gsm", "rny002_gsm"])
+def test_every_frame_passes_the_trunk_once(arch: str) -> None:
+    spotter, seen = spotter_of(arch), []
+    stream = TrunkStream.push
+
+    def watched(self: TrunkStream, piece: torch.Tensor) -> torch.Tensor:
+        seen.append(len(piece))
+        return stream(self, piece)
+
+    frames = torch.randint(0, 256, (300, 32, 32, 3), dtype=torch.uint8)
+    with pytest.MonkeyPatch.context() as patch, torch.inference_mode():
+        patch.setattr(TrunkStream, "push", watched)
+        assert sum(map(len, stream_features(spotter, frames.split(64), OPTIONS))) == 300
+    assert sum(seen) == 300 + 2 * spotter.halo  # zeros beyond both ends; a match has 135,000 frames
+
+
+@pytest.mark.parametrize("arch", ["small_gsm", "small_tsm", "rny002_gsm", "rny002_tsm", "rn18_gsm", "rn50"])
+def test_the_trunk_stays_on_the_device_of_its_weights(arch: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a tensor of the CPU among those of another device is an error: torch's device without memory."""
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda _kind: False)  # neither knows that device
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())
+    stream = TrunkStream(spotter_of(arch).to("meta").backbone, torch.bfloat16)
+    with torch.inference_mode():
+        for _ in range(3):
+            told = stream.push(torch.empty(16, 64, 96, 3, dtype=torch.uint8, device="meta"))
+    assert told.device.type == "meta" and told.dtype == torch.float32
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+def test_beyond_the_ends_of_a_match_is_nothing(dtype: torch.dtype) -> None:
+    nothing = mean_level(torch.device("cpu")).expand(4, 8, 8, 3)
+    assert not normalise(nothing, dtype).any()
+    motion = CarriedMotion(spotter_of("small_gsm").backbone, dtype)
+    seen = motion(nothing)
+    assert seen is not None and seen[:, 3:].abs().max() < 1e-5
+    stem = torch.nn.Conv2d(5, 4, 3, bias=False).requires_grad_(False).double()
+    assert motion.read_by(stem)(seen.double()).abs().max() < 2e-3
+
+
+def test_scores_do_not_depend_on_chunks() -> None:
+    spotter = spotter_of("small_gsm")
+    frames = torch.randint(0, 256, (77, 64, 96, 3), dtype=torch.uint8)
+    one = score_frames(spotter, frames.split(77), 77, OPTIONS)
+    many = score_frames(spotter, frames.split(9), 77, OPTIONS)
+    assert one.shape == (77, 2)
+    assert abs(one - many).max() < 1e-5
+
+
+def test_flip_averages_both_views() -> None:
+    spotter = spotter_of("small_gsm")
+    frames = torch.randint(0, 256, (50, 64, 96, 3), dtype=torch.uint8)
+    one, other = (score_frames(spotter, view.split(16), 50, OPTIONS) for view in (frames, frames.flip(2)))
+    both = score_frames(spotter, frames.split(16), 50, InferenceOptions(precision="fp32", flip=True))
+    assert abs(both - (one + other) / 2).max() < 1e-6
+    assert abs(one - other).max() > 1e-3
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_chunks_are_let_go_of(flip: bool) -> None:
+    held: list[weakref.ref[torch.Tensor]] = []
+    most = 0
+
+    def chunks() -> Iterator[torch.Tensor]:
+        nonlocal most
+        for _ in range(60):
+            chunk = torch.randint(0, 256, (8, 32, 32, 3), dtype=torch.uint8)
+            held.append(weakref.ref(chunk))
+            yield chunk
+            del chunk
+            most = max(most, sum(kept() is not None for kept in held))
+
+    score_frames(spotter_of("small_gsm"), chunks(), 480, InferenceOptions(precision="fp32", flip=flip))
+    assert most <= 2
+
+
+def test_short_video_is_one_short_window() -> None:
+    spotter = spotter_of("small_gsm", clip_len=100)
+    frames = torch.randint(0, 256, (7, 64, 96, 3), dtype=torch.uint8)
+    assert score_frames(spotter, [frames], 7, OPTIONS).shape == (7, 2)
+
+
+def test_windows_cover_every_frame_and_stay_inside() -> None:
+    for num_frames in (1, 5, 99, 100, 101, 149, 150, 1000):
+        for clip_len in (1, 2, 64, 100):
+            clip_len = min(clip_len, num_frames)
+            starts = window_starts(num_frames, clip_len)
+            covered = {f for s in starts for f in range(s, s + clip_len)}
+            assert covered == set(range(num_frames))
+            assert starts == sorted(set(starts))

@@ -1,0 +1,46 @@
+"""A process that spots one video after another keeps its size."""
+
+import gc
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from e2espot.inference.predict import spot_video
+from e2espot.models.spotter import Spotter, SpotterSpec
+from e2espot.suppression.nms import suppress
+from tests.support.budget import sized, tell
+from tests.support.tiny_dataset import write_game
+
+pytestmark = pytest.mark.timeout(sized(600, 7200))
+
+
+def resident_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def children() -> set[str]:
+    """Processes that this one has started and not seen end: other tests leave a browser and servers behind."""
+    return {child for task in Path("/proc/self/task").glob("*/children") for child in task.read_text().split()}
+
+
+def test_nothing_piles_up(tmp_path: Path) -> None:
+    write_game(tmp_path / "game", 0, num_frames=40)
+    spec = SpotterSpec(
+        feature_arch="small_gsm", temporal_arch="gru", classes=("PASS",), clip_len=16, fps="12.5", width=96, height=64
+    )
+    spotter, many = Spotter(spec).eval(), sized(12, 500)
+    settle = max(4, many // 10)
+    found, before = [], children()
+    for _ in range(many):
+        suppress(spot_video(spotter, tmp_path / "game" / "224p.mp4"))
+        gc.collect()
+        found.append((resident_mb(), threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))))
+    sizes, threads, handles = zip(*found[settle:], strict=True)
+    tell(f"{many} inferences: {sizes[0]:.0f} MB to {sizes[-1]:.0f} MB, {threads[-1]} threads, {handles[-1]} handles")
+    assert sizes[-1] < 1.05 * sizes[0]
+    assert threads[-1] == threads[0]
+    assert handles[-1] == handles[0]
+    assert children() <= before

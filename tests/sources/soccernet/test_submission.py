@@ -1,0 +1,195 @@
+"""What the servers would fail on is refused here, and what they take is what we pack."""
+
+import json
+import random
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from e2espot.core.errors import ConfigurationError
+from e2espot.core.label_sets import LABEL_SETS
+from e2espot.formats.splits import BALL_SPLITS
+from e2espot.sources.soccernet.submission import RESULTS, check, pack
+
+ROOT = Path(__file__).parents[3]
+CHALLENGE = BALL_SPLITS["challenge"]
+
+
+def row(**changes: object) -> dict[str, object]:
+    good = {"gameTime": "1 - 00:31", "label": "PASS", "position": "31500", "half": "1", "confidence": "0.5"}
+    return {name: value for name, value in {**good, **changes}.items() if value is not ...}
+
+
+def write(folder: Path, games: tuple[str, ...] = CHALLENGE, rows: list | None = None, text: str | None = None) -> Path:
+    for game in games:
+        path = folder / game / RESULTS
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = {"UrlLocal": game, "predictions": [row(), row(label="HEADER")] if rows is None else rows}
+        path.write_text(json.dumps(content) if text is None else text)
+    return folder
+
+
+def test_a_complete_folder_is_packed_the_same_every_time(tmp_path: Path) -> None:
+    submission = check(write(tmp_path / "out"))
+    assert (submission.task.name, submission.split) == ("ball-2024", "challenge")
+    assert submission.faults == submission.notes == []
+    pack(submission, tmp_path / "one.zip")
+    pack(check(tmp_path / "one.zip"), tmp_path / "two.zip")
+    assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
+    with zipfile.ZipFile(tmp_path / "one.zip") as archive:
+        assert archive.namelist() == sorted(f"{game}/{RESULTS}" for game in CHALLENGE)
+        assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+        for name in archive.namelist():
+            assert archive.read(name) == (tmp_path / "out" / name).read_bytes()
+
+
+def test_the_package_scores_our_zip_as_it_scores_the_folder(tmp_path: Path) -> None:
+    official = pytest.importorskip("SoccerNet.Evaluation.ActionSpotting")
+    rng = random.Random(0)
+    test = BALL_SPLITS["test"]
+    labels = [{"gameTime": "1 - 00:00", "label": "PASS", "position": str(1000 * k)} for k in range(1, 60)]
+    guesses = [row(position=str(rng.randrange(60_000)), confidence=rng.random()) for _ in range(100)]
+    for game in test:
+        (tmp_path / "labels" / game).mkdir(parents=True)
+        (tmp_path / "labels" / game / "Labels-ball.json").write_text(json.dumps({"annotations": labels}))
+    submission = check(write(tmp_path / "out", test, guesses))
+    assert (submission.task.name, submission.split) == ("ball-2023", "test")
+    pack(submission, tmp_path / "results.zip")
+
+    def score(predictions: Path) -> float:
+        return official.evaluate(
+            SoccerNet_path=str(tmp_path / "labels"),
+            Predictions_path=str(predictions),
+            split="test",
+            version=2,
+            metric="at1",
+            framerate=25,
+            label_files="Labels-ball.json",
+            dataset="Ball",
+        )["a_mAP"]
+
+    assert score(tmp_path / "results.zip") == score(tmp_path / "out") > 0.1
+
+
+BAD_ROWS = {
+    "no position": (row(position=...), "field 'position' is missing"),
+    "position of a fraction": (row(position="31500.5"), "field 'position' is '31500.5'"),
+    "no label": (row(label=...), "field 'label' is missing"),
+    "no half": (row(half=...), "field 'half' is missing"),
+    "half in words": (row(half="first"), "field 'half' is 'first'"),
+    "no confidence": (row(confidence=...), "field 'confidence' is missing"),
+    "confidence in words": (row(confidence="high"), "field 'confidence' is 'high'"),
+    "no object": ("PASS", "is str; expected an object"),
+}
+
+
+@pytest.mark.parametrize(("bad", "line"), BAD_ROWS.values(), ids=BAD_ROWS)
+def test_what_the_server_trips_over_is_named(tmp_path: Path, bad: object, line: str) -> None:
+    submission = check(write(tmp_path, rows=[row(), bad]), "ball-2024", "challenge")
+    assert len(submission.faults) == 2
+    assert f"{CHALLENGE[0]}/{RESULTS}: predictions[1]: {line}" in submission.faults[0]
+    with pytest.raises(ConfigurationError, match="would fail"):
+        pack(submission, tmp_path / "results.zip")
+    assert not (tmp_path / "results.zip").exists()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"predictions": {}}', "\x00", "[" * 100_000])
+def test_files_that_hold_no_predictions_are_named(tmp_path: Path, text: str) -> None:
+    write(tmp_path, CHALLENGE[:1])
+    write(tmp_path, CHALLENGE[1:], text=text)
+    faults = check(tmp_path, "ball-2024").faults
+    assert len(faults) == 1
+    assert f"{CHALLENGE[1]}/{RESULTS}: " in faults[0]
+    assert "\n" not in faults[0]
+
+
+def test_missing_games_are_listed_and_others_left_out(tmp_path: Path) -> None:
+    write(tmp_path, (CHALLENGE[0], "england_efl/2019-2020/another"))
+    submission = check(tmp_path)
+    assert submission.faults == [f"missing: {CHALLENGE[1]}/{RESULTS}"]
+    assert submission.notes == ["1 games are not of ball-2024's challenge split and are left out"]
+
+
+def test_two_splits_in_one_folder_need_a_word(tmp_path: Path) -> None:
+    write(tmp_path, CHALLENGE + BALL_SPLITS["test"])
+    with pytest.raises(ConfigurationError, match="say which with -s"):
+        check(tmp_path)
+    assert set(check(tmp_path, split="test").files) == {f"{game}/{RESULTS}" for game in BALL_SPLITS["test"]}
+
+
+def test_games_below_a_folder_of_their_own(tmp_path: Path) -> None:
+    write(tmp_path / "run" / "results")
+    assert set(check(tmp_path).files) == {f"{game}/{RESULTS}" for game in CHALLENGE}
+    write(tmp_path / "another run")
+    with pytest.raises(ConfigurationError, match="holds games twice"):
+        check(tmp_path)
+
+
+def test_2025_wants_teams_and_known_classes(tmp_path: Path) -> None:
+    write(tmp_path / "good", rows=[row(team="left"), row(team="right", label="GOAL")])
+    assert check(tmp_path / "good").task.name == "ball-2025"
+    write(tmp_path / "no team", rows=[row(team="left"), row()])
+    assert "predictions[1]: field 'team' is None" in check(tmp_path / "no team", "ball-2025").faults[0]
+    write(tmp_path / "class", rows=[row(team="left", label="Pass")])
+    assert "predictions[0]: field 'label' is 'Pass'" in check(tmp_path / "class", "ball-2025").faults[0]
+
+
+def test_what_scores_nothing_in_silence_is_said(tmp_path: Path) -> None:
+    rows = [
+        row(label="Nonsense"),
+        row(half="3"),
+        row(half=2),
+        row(position=7_200_000),
+        row(position=-40),
+        row(confidence="nan"),
+        row(confidence=-0.5),
+        row(confidence=1.5),
+    ]
+    notes = check(write(tmp_path, CHALLENGE[:1], rows), "ball-2024", "challenge").notes
+    for line in (
+        "1 predictions of class 'Nonsense'",
+        "1 predictions are of a half other",
+        "1 predictions are of half 2",
+        "1 predictions lie past two hours",
+        "1 predictions lie before the start",
+        "2 predictions have a confidence below 0",
+        "1 predictions have a confidence above 1",
+    ):
+        assert any(line in note for note in notes), line
+    squeezed = [row(confidence=0.001)]
+    assert "spread them" in check(write(tmp_path, CHALLENGE[:1], squeezed), "ball-2024", "challenge").notes[0]
+
+
+def test_v2_knows_its_games(tmp_path: Path) -> None:
+    names = pytest.importorskip("SoccerNet.utils").getListGames(["challenge"], task="spotting")
+    write(tmp_path, tuple(names), [row(label=LABEL_SETS["soccernet-v2-17"].names[0])])
+    submission = check(tmp_path)
+    assert (submission.task.name, submission.split, len(submission.files)) == ("v2", "challenge", 50)
+    assert submission.faults == submission.notes == []
+
+
+@pytest.mark.parametrize("content", [b"", b"no zip", b"PK\x05\x06" + bytes(18)])
+def test_neither_folder_nor_zip(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "results.zip").write_bytes(content)
+    with pytest.raises(ConfigurationError, match=r"results\.zip: "):
+        check(tmp_path / "results.zip")
+    with pytest.raises(ConfigurationError, match="neither a folder nor a zip"):
+        check(tmp_path / "nothing")
+
+
+def test_the_command_line(tmp_path: Path) -> None:
+    write(tmp_path / "out", CHALLENGE[:1])
+    command = [sys.executable, str(ROOT / "tools" / "submit.py"), str(tmp_path / "out"), "-o", str(tmp_path / "r.zip")]
+    refused = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert f"missing: {CHALLENGE[1]}/{RESULTS}" in refused.stdout
+    assert refused.stderr.count("\n") == 1
+    assert not (tmp_path / "r.zip").exists()
+    write(tmp_path / "out")
+    done = subprocess.run([*command, "-s", "challenge"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "2 games, 4 predictions (2 PASS, 2 HEADER)" in done.stdout
+    assert (tmp_path / "r.zip").is_file()

@@ -1,0 +1,262 @@
+"""Videos in stores: copied whole, in bounded room, whatever breaks; and a data set known by its names."""
+
+import functools
+import io
+import json
+import multiprocessing
+import threading
+import time
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
+
+import fsspec
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from e2espot.core.errors import ConfigurationError, E2ESpotError, VideoError
+from e2espot.sources.remote import CopyFolder, games_in_store, is_url, name_of
+from e2espot.sources.remote.url import shown
+
+KB = 1000
+
+
+class Flaky(MemoryFileSystem):
+    """A store whose connections break after some bytes, and which counts what it gave."""
+
+    protocol = "flaky"
+    store: ClassVar[dict[str, Any]] = {}
+    pseudo_dirs: ClassVar[list[str]] = [""]
+    bytes_a_connection = 10**9
+    broken = False
+    given = 0
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return str(super()._strip_protocol(path.removeprefix("flaky://")))
+
+    def _open(self, path: str, mode: str = "rb", **more: Any) -> Any:
+        file = super()._open(path, mode, **more)
+        return _Breaking(file.getvalue()) if mode == "rb" else file
+
+
+class _Breaking(io.BytesIO):
+    def read(self, size: int | None = -1) -> bytes:
+        if Flaky.broken or (self.tell() and self.tell() >= self._first + Flaky.bytes_a_connection):
+            raise ConnectionResetError("reset by peer")
+        most = min(size or 0, Flaky.bytes_a_connection) if size and size > 0 else Flaky.bytes_a_connection
+        block = super().read(most)
+        Flaky.given += len(block)
+        return block
+
+    _first = 0
+
+    def seek(self, place: int, whence: int = 0) -> int:
+        self._first = super().seek(place, whence)
+        return self._first
+
+
+fsspec.register_implementation("flaky", Flaky, clobber=True)
+
+
+@pytest.fixture(autouse=True)
+def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Flaky]:
+    monkeypatch.setattr("e2espot.sources.remote.cache._WAIT_S", 0.001)
+    Flaky.store.clear()
+    Flaky.bytes_a_connection, Flaky.broken, Flaky.given = 10**9, False, 0
+    yield fsspec.filesystem("flaky")
+
+
+def put(store: Flaky, name: str, content: bytes) -> str:
+    store.pipe_file(f"/{name}", content)
+    return f"flaky://{name}"
+
+
+def held(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir())
+
+
+def test_a_copy_is_the_file_and_is_fetched_once(store: Flaky, tmp_path: Path) -> None:
+    copies, content = CopyFolder(folder=tmp_path, limit_bytes=10 * KB), bytes(range(250)) * 8
+    url = put(store, "a/match.mp4", content)
+    for _ in range(3):
+        with copies.copy_of(url) as path:
+            assert path.read_bytes() == content
+            assert path.suffix == ".mp4"
+    assert Flaky.given == len(content)
+    put(store, "a/match.mp4", content[::-1])
+    with copies.copy_of(url) as path:
+        assert path.read_bytes() == content[::-1], "another file by the same name"
+
+
+def test_a_file_that_changes_on_a_server_is_fetched_again(tmp_path: Path) -> None:
+    """fsspec takes the files of HTTP servers to stay as they are."""
+    pytest.importorskip("aiohttp", reason="HTTP is not installed; pip install 'e2espot[stores]'")
+    served = tmp_path / "served"
+    served.mkdir()
+    handler = functools.partial(QuietHandler, directory=str(served))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/match.mp4"
+        copies = CopyFolder(folder=tmp_path / "copies", limit_bytes=10 * KB)
+        for content in (b"a" * 1000, b"b" * 2000):
+            (served / "match.mp4").write_bytes(content)
+            with copies.copy_of(url) as path:
+                assert path.read_bytes() == content
+        server.shutdown()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+def test_a_broken_connection_goes_on_where_it_broke(store: Flaky, tmp_path: Path) -> None:
+    content = bytes(range(250)) * 100
+    Flaky.bytes_a_connection = 1000
+    with CopyFolder(folder=tmp_path, limit_bytes=50 * KB).copy_of(put(store, "m.mp4", content)) as path:
+        assert path.read_bytes() == content
+    assert Flaky.given == len(content), "nothing was fetched twice"
+
+
+def test_a_store_that_fails_is_given_up_and_leaves_nothing(store: Flaky, tmp_path: Path) -> None:
+    url = put(store, "m.mp4", b"x" * 100)
+    Flaky.broken = True
+    with (
+        pytest.raises(VideoError, match=r"flaky://m.mp4: cannot be read .*reset by peer"),
+        CopyFolder(folder=tmp_path, limit_bytes=KB).copy_of(url),
+    ):
+        pass
+    assert held(tmp_path) == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(order=st.lists(st.integers(0, 5), max_size=20))
+def test_the_folder_keeps_to_its_size_and_drops_what_was_used_longest_ago(
+    order: list[int], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder, store = tmp_path_factory.mktemp("copies"), fsspec.filesystem("flaky")
+    (folder / "holiday.mp4").write_bytes(b"mine")
+    copies = CopyFolder(folder=folder, limit_bytes=3 * KB)
+    urls = [put(store, f"{number}.mp4", bytes([number]) * KB) for number in range(6)]
+    used: list[int] = []
+    for number in order:
+        before = Flaky.given
+        with copies.copy_of(urls[number]) as path:
+            assert path.read_bytes() == bytes([number]) * KB
+            assert held(folder) <= 3 * KB + 4
+        assert (Flaky.given == before) == (number in used[-3:]), "the three used last are at hand"
+        used = [other for other in used if other != number] + [number]
+    assert (folder / "holiday.mp4").read_bytes() == b"mine"
+
+
+def test_a_copy_in_use_stays_and_others_wait(store: Flaky, tmp_path: Path) -> None:
+    copies = CopyFolder(folder=tmp_path, limit_bytes=KB)
+    first, second = put(store, "1.mp4", b"1" * KB), put(store, "2.mp4", b"2" * KB)
+    seen: list[bytes] = []
+
+    def other() -> None:
+        with copies.copy_of(second) as path:
+            seen.append(path.read_bytes())
+
+    with copies.copy_of(first) as path:
+        thread = threading.Thread(target=other)
+        thread.start()
+        time.sleep(0.3)
+        assert not seen
+        assert path.read_bytes() == b"1" * KB
+    thread.join(timeout=20)
+    assert seen == [b"2" * KB]
+    assert not path.exists()
+
+
+def _take(root: str, folder: str, number: int, told: Any) -> None:
+    copies = CopyFolder(folder=Path(folder), limit_bytes=2 * KB)
+    for turn in range(10):
+        name = (number + turn) % 5
+        with copies.copy_of(f"file://{root}/{name}.mp4") as path:
+            told.put((name, path.read_bytes() == bytes([name]) * KB, held(Path(folder)) <= 2 * KB))
+
+
+def test_processes_share_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for number in range(5):
+        (tmp_path / "in" / f"{number}.mp4").write_bytes(bytes([number]) * KB)
+    context = multiprocessing.get_context("fork")
+    told = context.Queue()
+    folder = str(tmp_path / "copies")
+    workers = [context.Process(target=_take, args=(str(tmp_path / "in"), folder, number, told)) for number in range(3)]
+    for worker in workers:
+        worker.start()
+    answers = [told.get(timeout=60) for _ in range(30)]
+    for worker in workers:
+        worker.join(timeout=20)
+    assert all(right and bounded for _, right, bounded in answers)
+
+
+def test_what_a_killed_process_left_makes_room(store: Flaky, tmp_path: Path) -> None:
+    (tmp_path / ("0" * 32 + ".mp4.part")).write_bytes(b"half" * 200)
+    with CopyFolder(folder=tmp_path, limit_bytes=KB).copy_of(put(store, "1.mp4", b"1" * KB)) as path:
+        assert [other.name for other in tmp_path.iterdir() if other.name != "lock"] == [path.name]
+
+
+@pytest.mark.parametrize(
+    ("url", "error", "told"),
+    [
+        ("flaky://none.mp4", VideoError, "no such file"),
+        ("flaky://folder", VideoError, "a folder"),
+        ("flaky://large.mp4", ConfigurationError, "raise --cache_gb"),
+        ("nonsense://x.mp4", ConfigurationError, "nonsense"),
+        ("s3://bucket/x.mp4", E2ESpotError, "s3"),
+        ("zip://m.mp4::/no/such.zip", E2ESpotError, "such"),
+        ("ftp://127.0.0.1:1/x.mp4", E2ESpotError, "ftp"),
+        ("reference://x/a.mp4", E2ESpotError, "reference"),
+        ("dir://x/a.mp4", E2ESpotError, "dir"),
+    ],
+)
+def test_one_clear_line(url: str, error: type[E2ESpotError], told: str, store: Flaky, tmp_path: Path) -> None:
+    put(store, "large.mp4", b"x" * 2 * KB)
+    put(store, "folder/x.mp4", b"x")
+    with pytest.raises(error, match=told) as caught, CopyFolder(folder=tmp_path, limit_bytes=KB).copy_of(url):
+        pass
+    assert "\n" not in str(caught.value)
+
+
+def test_secrets_of_an_address_are_not_shown() -> None:
+    assert shown("https://me:secret@host/a/m.mp4?signature=secret") == "https://host/a/m.mp4"
+    assert name_of("https://me:secret@host/a/m%20n.mp4?signature=a/b.c") == "m n"
+    assert is_url("s3://bucket/x") and not is_url("C:\\x") and not is_url("match.mp4") and not is_url("a/b://")
+
+
+@pytest.mark.parametrize(
+    "url", ["s3://", "s3://bucket", "s3://bucket/", "https://host/?x=y.mp4", "s3://b/..", "s3://b/a%00"]
+)
+def test_an_address_without_a_file(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="no file name"):
+        name_of(url)
+
+
+def test_games_are_known_by_the_names_of_their_files(store: Flaky) -> None:
+    for game, files in {
+        "l/a": ["224p.mp4", "Labels-ball.json"],
+        "l/b": ["1_224p.mkv", "2_224p.mkv"],
+        "l/c": ["x.txt"],
+    }.items():
+        for file in files:
+            put(store, f"data/{game}/{file}", b"x")
+    games = games_in_store("flaky://data", split=None, resolution="224p")
+    assert games is not None
+    assert [(game.name, [(video.half, video.url) for video in game.videos]) for game in games] == [
+        ("l/a", [(1, "flaky://data/l/a/224p.mp4")]),
+        ("l/b", [(1, "flaky://data/l/b/1_224p.mkv"), (2, "flaky://data/l/b/2_224p.mkv")]),
+    ]
+    assert games_in_store("flaky://data/l/a/224p.mp4", split=None, resolution="224p") is None
+    put(store, "data/splits.json", json.dumps({"test": ["l/b"], "train": ["l/c"], "valid": ["../x"]}).encode())
+    found = games_in_store("flaky://data/", split="test", resolution="224p")
+    assert found is not None and [game.name for game in found] == ["l/b"]
+    for split, told in (("train", "no 224p.mp4"), ("valid", "below this folder"), ("other", "no split")):
+        with pytest.raises(E2ESpotError, match=told):
+            games_in_store("flaky://data", split=split, resolution="224p")

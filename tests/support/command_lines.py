@@ -1,0 +1,274 @@
+"""Valid command lines of every tool, and where the long work behind each begins."""
+
+import importlib
+import shlex
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+import fsspec
+import numpy as np
+import timm
+
+_CREATE, _URL_TO_FS = timm.create_model, fsspec.url_to_fs
+
+
+class ReachedError(BaseException):
+    """The long work would begin here: the command line was taken. Not an Exception, so that no tool catches it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """One tool."""
+
+    tool: str
+    """Name of its file without the ending."""
+    lines: tuple[str, ...]
+    """Valid command lines, given to ``shlex.split``; ``W`` stands for the world, ``OUT`` for a folder of the attack."""
+
+
+COMMANDS = (
+    Command(
+        tool="infer",
+        lines=(
+            "W/run W/data/test/game/224p.mp4 -o OUT --device cpu --reader auto --flip --save_scores --table 5",
+            "W/run W/data -o OUT -s test --resolution 224p --ensemble W/run --shard 1/1 --resume --device cpu",
+        ),
+    ),
+    Command(
+        tool="train",
+        lines=(
+            "W/data -s OUT --recipe laptop --device cpu --clip_len 16 --size 64x32 --batch_size 4 --epoch_clips 8 -j 0",
+            "W/data --save_dir OUT --recipe W/odd/recipe.yaml --config W/odd/recipe.yaml -m small -t gru -lr 0.001 "
+            "--size 64x32 --fps 12.5 --label_set ball-2 --bad_labels skip --reader auto --device cpu --resolution 224p "
+            "--hard_negatives W/predictions --negative_fraction 0.2 --fold 1/3 --joint_data W/data "
+            "--joint_label_set ball-2 --joint_label_file Labels-ball.json --init_from W/run --seed 3 -ag 2",
+            "W/data -s OUT --resume --recipe laptop --device cpu",
+        ),
+    ),
+    Command(
+        tool="evaluate",
+        lines=(
+            "W/predictions -l W/data -s test --label_file Labels-ball.json --label_set ball-2 --fps 25 "
+            "--metric at1 tight --missing empty --json OUT/scores.json",
+            "W/predictions --labels W/data --team --json OUT/scores.json",
+            "W/results.zip --labels W/labels.zip --label_set W/odd/class.txt --missing empty",
+        ),
+    ),
+    Command(
+        tool="render",
+        lines=(
+            "OUT --games 3 --minutes 0.05 --seed 1 --valid_minutes 0.05 --test_minutes 0.1 --density 1 "
+            "--resolution 224p --jobs 1",
+        ),
+    ),
+    Command(tool="transcode", lines=("W/data/test/game/224p.mp4 OUT/new.mp4 --decode_friendly",)),
+    Command(
+        tool="convert",
+        lines=(
+            "labels W/data OUT/all.json --from soccernet --to opensportslab --label_file Labels-ball.json --overwrite",
+            "labels W/data OUT/spot --from soccernet --to e2e-spot",
+            "predictions W/predictions OUT/gar.json --from soccernet --to sn-gar --label_file Labels-ball.json",
+            "checkpoint W/foreign OUT/run --epoch 3 --classes W/odd/class.txt --fps 25",
+        ),
+    ),
+    Command(
+        tool="download",
+        lines=(
+            "OUT --task ball-2025 --split train valid --resolution 224p 720p --source huggingface",
+            "OUT --task v2 --split test --labels_only --source owncloud",
+        ),
+    ),
+    Command(
+        tool="submit",
+        lines=(
+            "W/results -o OUT/results.zip -s test --task ball-2023",
+            "W/results.zip --out OUT/results.zip",
+        ),
+    ),
+    Command(
+        tool="folds",
+        lines=("W/data -s OUT --folds 3 --recipe laptop --device cpu --clip_len 16 --size 64x32 --reader auto -j 0",),
+    ),
+    Command(
+        tool="report",
+        lines=(
+            "W/predictions W/results.zip -l W/data -o OUT/report.html -s test --label_set ball-2 --fps 25 "
+            "--tolerance 1 --examples 3 --missing empty --title Match",
+            "W/predictions -l W/data -o OUT/report.html -v W/data -s test --resolution 224p --examples 1",
+        ),
+    ),
+    Command(
+        tool="review",
+        lines=(
+            "W/data -p W/predictions -l W/data -o OUT --port 0 --queue uncertain --label_set ball-2 -s test "
+            "--threshold 0.2 --cache OUT/cache",
+            "W/data/test/game/224p.mp4 -p W/predictions/test/game/results_spotting.json -o OUT "
+            "--export_osl OUT/osl.json --export_dataset OUT/data --assume 0.5",
+        ),
+    ),
+    Command(
+        tool="bench",
+        lines=(
+            "decode W/data/test/game/224p.mp4 --clip_len 8 --num_clips 2 --repeats 1 --device cpu --json OUT/b.json",
+            "all --feature_arch small_gsm --repeats 1",
+        ),
+    ),
+    Command(
+        tool="ablations",
+        lines=(
+            "--out OUT --seeds 0 1 --seconds 20 --games 3 --minutes 0.1 --valid_minutes 0.1 --test_minutes 0.1 "
+            "--arms 'our defaults' 'displacement 2'",
+        ),
+    ),
+    Command(
+        tool="loop",
+        lines=(
+            "-o OUT --data W/data --score_on test --rounds 1 --decisions 5 --assume 0.6 --seed 0 "
+            "'--train=--mixup -j 0'",
+            "-o OUT --matches 2 --minutes 0.1 --test_minutes 0.1",
+        ),
+    ),
+    Command(tool="controls", lines=("--out W/demo --seed 1",)),
+    Command(tool="demo", lines=("--out OUT/demo --seed 1",)),
+)
+
+
+def words_of(line: str, world: Path, out: Path) -> list[str]:
+    """The words of a command line, with real paths."""
+
+    def real(word: str) -> str:
+        if word == "OUT" or word.startswith("OUT/"):
+            return str(out) + word.removeprefix("OUT")
+        return str(world) + word.removeprefix("W") if word.startswith("W/") else word
+
+    return [real(word) for word in shlex.split(line)]
+
+
+def load(command: str) -> ModuleType:
+    """The subcommand's module."""
+    return importlib.import_module(f"e2espot.cli.{command}")
+
+
+def _reached(*_: Any, **__: Any) -> Any:
+    raise ReachedError
+
+
+def _made(name: str, *more: Any, pretrained: bool = False, **options: Any) -> Any:
+    """In place of a network whose weights would be fetched."""
+    if pretrained:
+        raise ReachedError
+    return _CREATE(name, *more, **options)
+
+
+def _store(url: str) -> Any:
+    """In place of a store behind a network; one of this machine is opened."""
+    if url.partition("://")[0] in ("s3", "gs", "http", "https", "hf"):
+        raise ReachedError
+    return _URL_TO_FS(url)
+
+
+def _scored(spotter: Any, _chunks: Any, num_frames: int, options: Any, **_: Any) -> np.ndarray:
+    """In place of the network's pass over a video that was opened and measured already."""
+    from e2espot.video import choose_reader
+
+    choose_reader(options.reader, "cpu")
+    columns = len(spotter.label_set) + int(spotter.spec.team)
+    return np.random.default_rng(0).uniform(0, 1, (num_frames * spotter.grid_factor, columns)).astype(np.float32)
+
+
+def _fitted(run: Any) -> Any:
+    """In place of the training: a clip is drawn, decoded and changed, unless it is large."""
+    width, height = run.recipe.frame_size()
+    if run.recipe.clip_len * width * height < 1_000_000:
+        run.dataset[0, 0]
+        run.changes(0, (0,))
+    raise ReachedError
+
+
+def _rendered(spec: Any, out: Path, tick: Any = None) -> None:
+    """In place of the painting: the play is made up, if it is a short one."""
+    from e2espot.synthetic.match import simulate_game
+
+    simulate_game(replace(spec, frames=min(spec.frames, 50)))
+    raise ReachedError
+
+
+class _Here:
+    """In place of a pool of processes: the same work, here."""
+
+    def __init__(self, processes: int) -> None:
+        assert processes >= 1
+
+    def __enter__(self) -> "_Here":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def imap_unordered(self, work: Callable[[Any], Any], jobs: list[Any]) -> Iterator[Any]:
+        return map(work, jobs)
+
+
+def _bench() -> Iterator[Any]:
+    from e2espot.benchmarks import decode, infer, roofline, scaling, scoring, startup, train
+    from e2espot.benchmarks.results import Findings
+
+    places = {
+        decode: ("bench_decode",),
+        scaling: ("bench_growth",),
+        infer: ("bench_infer",),
+        roofline: ("bench_limits",),
+        scoring: ("bench_suppress", "bench_evaluate"),
+        startup: ("bench_start",),
+        train: ("bench_train",),
+    }
+    for module, names in places.items():
+        for name in names:
+            yield patch.object(module, name, lambda *_, **__: Findings())
+
+
+def _cuts() -> list[Any]:
+    """Where long work begins: everything before it is done for real."""
+    import huggingface_hub
+    import requests
+    import uvicorn
+
+    from e2espot.inference import predict, ray_cluster
+    from e2espot.studies import ablations, review_loop
+    from e2espot.synthetic import match
+    from e2espot.training import cross_validation, fit
+
+    inside = SimpleNamespace(get_context=lambda _: SimpleNamespace(Pool=_Here))
+    return [
+        patch.object(predict, "score_frames", _scored),
+        patch.object(fit, "fit", _fitted),
+        patch.object(cross_validation, "fit", _fitted),
+        patch.object(match, "render_game", _rendered),
+        patch.object(match, "multiprocessing", inside),
+        patch.object(ray_cluster, "spot_on_ray", _reached),
+        patch.object(fsspec, "url_to_fs", _store),
+        patch.object(requests.Session, "request", _reached),
+        patch.object(huggingface_hub.HfApi, "repo_info", _reached),
+        patch.object(huggingface_hub, "snapshot_download", _reached),
+        patch.object(timm, "create_model", _made),
+        patch.object(uvicorn.Server, "run", lambda *_, **__: None),
+        patch.object(ablations, "train_arm", _reached),
+        patch.object(review_loop, "_tool", _reached),
+        patch.object(load("demo"), "tool", _reached),
+        patch.object(load("controls"), "train", _reached),
+        *_bench(),
+    ]
+
+
+@contextmanager
+def cut_short() -> Iterator[None]:
+    """Let every tool stop where its long work begins."""
+    with ExitStack() as stack:
+        for cut in _cuts():
+            stack.enter_context(cut)
+        yield

@@ -1,0 +1,338 @@
+"""Readers of what tools leave for other tools: scores, states, weights, indexes, journals, notes, zips."""
+
+import json
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from e2espot.clips.dataset import read_ball
+from e2espot.core.label_sets import LABEL_SETS
+from e2espot.formats.conversion import Conversion, convert
+from e2espot.formats.scores import read_scores
+from e2espot.models.spotter import Spotter, SpotterSpec
+from e2espot.models.weights.checkpoint import adopt_weights, load_spotter, read_tensors
+from e2espot.models.weights.import_checkpoint import convert_checkpoint
+from e2espot.report.analysis import find
+from e2espot.report.page import report_page
+from e2espot.review.inputs import gather
+from e2espot.review.label_rows import Place
+from e2espot.review.label_store import LabelStore
+from e2espot.scoring.inputs import games_to_score, read_labels, read_predictions
+from e2espot.sources.soccernet.download import write_splits
+from e2espot.sources.soccernet.manifest import FOLDER, Record
+from e2espot.sources.soccernet.submission import check
+from e2espot.suppression.calibration import Calibration, apply_calibration, read_calibration
+from e2espot.suppression.nms import Suppression
+from e2espot.synthetic.match import is_complete, plan_games
+from e2espot.training.recipe import Recipe
+from e2espot.training.setup import setup
+from e2espot.training.state import Run
+from e2espot.video import index_cache, index_of
+from e2espot.video.indexing import forget_indexes
+from tests.support.fuzz_targets_text import BALL, GAME, LABELS, PREDICTIONS, SCORES, Target
+from tests.support.numbered_video import constant, write
+from tests.support.sandbox import SMALL, theirs
+from tests.support.tiny_dataset import Layout, write_game
+
+BALL_2 = LABEL_SETS["ball-2"]
+LABEL_FILE = "Labels-ball.json"
+
+
+def stored_targets(scratch: Path) -> dict[str, Target]:
+    """All of them; ``scratch`` gets the videos and folders they stand beside."""
+    return {
+        **_arrays(),
+        **_weights(),
+        **_foreign(scratch),
+        **_scored(scratch),
+        **_reviewed(scratch),
+        **_downloaded(),
+        "state.pt": _state(scratch),
+        "index": _index(scratch),
+        "render.json": _render(),
+    }
+
+
+def _arrays() -> dict[str, Target]:
+    scores = {"scores_TK": SCORES.scores_TK, "classes": np.array(BALL.names), "fps": np.array("25")}
+    tracks = {"ball_xy": np.zeros((50, 2), np.float32), "ball_visible": np.ones(50, bool)}
+    halves = {name: Suppression(method=how, window_s=0.4) for name, how in (("PASS", "peaks"), ("DRIVE", "gaussian"))}
+    fitted = Calibration(by_class=halves, shift_s={"PASS": -0.1}, map_from=(0.2, 0.8), map_to=(0.1, 0.9))
+    return {
+        "scores.npz": Target(
+            name="scores.npz",
+            valid={**scores, "right_T": np.full(100, 0.5, np.float32), "valid_T": np.ones(100, bool)},
+            read=lambda at: apply_calibration(Calibration(), read_scores(at / "scores.npz")),
+            form="npz",
+        ),
+        "tracks.npz": Target(name="tracks.npz", valid=tracks, read=lambda at: read_ball(at / "tracks.npz"), form="npz"),
+        "calibration of classes": Target(
+            name="calibration.json",
+            valid=fitted.to_json(),
+            read=lambda at: apply_calibration(read_calibration(at), SCORES),
+        ),
+    }
+
+
+def _weights() -> dict[str, Target]:
+    torch.manual_seed(0)
+    valid = {"spec": vars(SMALL), "tensors": dict(Spotter(SMALL).state_dict())}
+    frames = torch.zeros(1, 2, 3, 32, 64)
+
+    def spot(at: Path) -> None:
+        with torch.inference_mode():
+            load_spotter(at / "best.safetensors")(frames)
+
+    def start(at: Path) -> None:
+        adopt_weights(Spotter(SMALL), read_tensors(at / "start.safetensors")[1])
+
+    return {
+        "weights": Target(name="best.safetensors", valid=valid, read=spot, form="tensors", cost=2),
+        "weights to start from": Target(name="start.safetensors", valid=valid, read=start, form="tensors", cost=2),
+    }
+
+
+def _foreign(scratch: Path) -> dict[str, Target]:
+    """E2E-Spot's folder and OpenSportsLib's, through tools/convert.py checkpoint."""
+    spec = SpotterSpec(feature_arch="rny002", temporal_arch="", classes=BALL_2.names)
+    state = {theirs(name): value for name, value in Spotter(spec).state_dict().items()}
+    config = {"feature_arch": "rny002", "temporal_arch": "", "dataset": "soccernet_ball", "clip_len": 100}
+    config = {**config, "crop_dim": 224, "modality": "rgb"}
+    rows = [{"epoch": epoch, "train": 1.0, "val": 1.0, "val_mAP": 0.1 * epoch} for epoch in (2, 3)]
+    osl = {
+        "DATA": {"classes": list(BALL_2.names), "clip_len": 100, "input_fps": 25, "extract_fps": 25, "modality": "rgb"},
+        "MODEL": {"head": {"type": ""}, "backbone": {"type": "rny002"}},
+    }
+
+    def beside(at: Path, **files: Any) -> Path:
+        """The rest of the folder; unlike the attacked file it is always whole."""
+        for number in ("002", "003"):
+            file = at / f"checkpoint_{number}.pt"
+            if "state" in files and not file.exists():
+                torch.save(files["state"], file)
+        for name in ("config", "loss"):
+            if name in files:
+                (at / f"{name}.json").write_text(json.dumps(files[name]))
+        return at
+
+    def converted(source: Callable[[Path], Path]) -> Callable[[Path], object]:
+        return lambda at: convert_checkpoint(str(source(at)), at / "made" / "x.safetensors")
+
+    def osl_folder(at: Path) -> Path:
+        if not (at / "best.pt").exists():
+            torch.save(state, at / "best.pt")
+        return at
+
+    return {
+        "checkpoint_003.pt": Target(
+            name="checkpoint_003.pt",
+            valid=state,
+            read=converted(lambda at: beside(at, config=config)),
+            form="torch",
+            cost=12,
+        ),
+        "config.json": Target(
+            name="config.json", valid=config, read=converted(lambda at: beside(at, state=state)), cost=12
+        ),
+        "loss.json": Target(
+            name="loss.json", valid=rows, read=converted(lambda at: beside(at, state=state, config=config)), cost=12
+        ),
+        "OpenSportsLib's config.yaml": Target(
+            name="config.yaml", valid=osl, read=converted(osl_folder), form="yaml", cost=12
+        ),
+    }
+
+
+def _scored(scratch: Path) -> dict[str, Target]:
+    results = f"{GAME}/results_spotting.json"
+    second = GAME.replace("Reading - Fulham", "Stoke City - Huddersfield Town")
+    whole = {results: PREDICTIONS, f"{second}/results_spotting.json": PREDICTIONS}
+    labels = scratch / "scored"
+    (labels / GAME).mkdir(parents=True)
+    (labels / GAME / LABEL_FILE).write_text(json.dumps(LABELS))
+
+    def report(at: Path) -> None:
+        games = games_to_score(labels)
+        truth, _ = read_labels(labels, games)
+        found = find("run", truth, read_predictions(at, games)[0], BALL)
+        report_page("report", games, [found])
+
+    def controls(at: Path) -> None:
+        from tests.support.command_lines import load
+
+        load("controls")._score_of_demo(at / "scores.json")
+
+    def all_formats(at: Path) -> None:
+        for to in ("opensportslab", "e2e-spot", "soccertrack-v2", "sn-gar"):
+            target = at / "made" / (f"{to}.json" if to in ("opensportslab", "sn-gar") else to)
+            told = Conversion(
+                source=at / "labels",
+                target=target,
+                from_format="soccernet",
+                to_format=to,  # type: ignore[arg-type]
+                predictions=False,
+                overwrite=True,
+            )
+            convert(told)
+
+    return {
+        "report": Target(name=results, valid=PREDICTIONS, read=report, cost=6),
+        "submission.zip": Target(
+            name="results.zip",
+            valid=whole,
+            read=lambda at: check(at / "results.zip", "ball-2023", "test"),
+            form="zip",
+        ),
+        "predictions.zip": Target(
+            name="results.zip",
+            valid=whole,
+            read=lambda at: read_predictions(at / "results.zip", [GAME, second]),
+            form="zip",
+        ),
+        "labels.zip": Target(
+            name="labels.zip",
+            valid={f"{GAME}/{LABEL_FILE}": LABELS},
+            read=lambda at: read_labels(at / "labels.zip", games_to_score(at / "labels.zip")),
+            form="zip",
+        ),
+        "demo scores": Target(name="scores.json", valid={"at1": {"mAP": 0.5}}, read=controls),
+        "labels to all formats": Target(name=f"labels/{GAME}/{LABEL_FILE}", valid=LABELS, read=all_formats, cost=3),
+    }
+
+
+def _reviewed(scratch: Path) -> dict[str, Target]:
+    game = scratch / "reviewed" / "game"
+    write_game(game, 0, 50, layout=Layout(classes=BALL_2.names))
+    store = LabelStore(scratch / "kept" / LABEL_FILE, game / LABEL_FILE)
+    who: dict[str, Any] = {"tab": "t", "name": "n"}
+    place = Place(half=1, frame=3, label="PASS")
+    store.add(place, op="1", seen=store.revision, **who)
+    store.accept(Place(half=1, frame=9, label="DRIVE"), Place(half=1, frame=8, label="DRIVE"), op="2", seen=9, **who)
+    store.judge("1/30/PASS", "rejected", op="3", seen=9, **who)
+    store.change(2, None, op="4", seen=9, **who)
+    store.undo("t", "5")
+    store.close()
+    journal = (scratch / "kept" / "Labels-ball.review.jsonl").read_text().splitlines()
+
+    def take_up(at: Path) -> None:
+        """Take up a review, look, change, take back, let go; the folder is as before but for the journal."""
+        (at / LABEL_FILE).write_bytes((scratch / "kept" / LABEL_FILE).read_bytes())
+        opened = LabelStore(at / LABEL_FILE)
+        try:
+            opened.snapshot()
+            opened.add(Place(half=1, frame=4, label="PASS"), tab="t", op="new", name="n", seen=opened.revision)
+            opened.undo("t", "back")
+            opened.text()
+        finally:
+            opened.close()
+
+    def begin(at: Path) -> None:
+        for left in at.glob("*.review.jsonl"):
+            left.unlink()
+        opened = LabelStore(at / LABEL_FILE)
+        try:
+            for number in list(opened._state.order)[:2]:
+                if opened.row_for_page(number) is not None:
+                    moved = Place(half=1, frame=5, label="X")
+                    opened.change(number, moved, tab="t", op=f"{number}", name="n", seen=opened.revision)
+            opened.snapshot()
+        finally:
+            opened.close()
+            (at / LABEL_FILE).unlink(missing_ok=True)
+
+    def shown(at: Path) -> None:
+        gather(game / "224p.mp4", predictions=[at / "results.json"], labels=None, out=at / "made")
+
+    return {
+        "review journal": Target(
+            name="Labels-ball.review.jsonl", valid=[json.loads(line) for line in journal], read=take_up, form="jsonl"
+        ),
+        "reviewed labels": Target(name=LABEL_FILE, valid=LABELS, read=begin, cost=3),
+        "reviewed predictions": Target(name="results.json", valid=PREDICTIONS, read=shown),
+    }
+
+
+def _downloaded() -> dict[str, Target]:
+    note = {"url": "u", "sha256": "s", "etag": "e", "size": 100, "have": [[0, 10], [20, 30]]}
+    record = {"task": "v2", "files": {"a/b/1_224p.mkv": 12}}
+
+    def take_up(at: Path) -> None:
+        import requests
+
+        from e2espot.sources.soccernet.partial_file import PartialFile, Remote
+
+        (at / "part").write_bytes(bytes(50))
+        remote = Remote(url="u", name="n", size=100, sha256="s", if_refused="")
+        PartialFile(remote, at / "part", requests.Session()).close()
+
+    return {
+        "download record": Target(
+            name=f"{FOLDER}/complete.json", valid=record, read=lambda at: Record(at, "v2").holds("a/b/1_224p.mkv")
+        ),
+        "splits.json of a download": Target(
+            name="splits.json",
+            valid={"train": ["a/b"], "valid": []},
+            read=lambda at: write_splits(at, {"train": ["a/b", "a/c"]}),
+        ),
+        "transfer note": Target(name="part.json", valid=note, read=take_up),
+    }
+
+
+def _state(scratch: Path) -> Target:
+    """What --resume goes on from, up to and with the next step."""
+    data = scratch / "learnt"
+    for seed, split in enumerate(("train", "valid")):
+        write_game(data / split, seed, 50, layout=Layout(classes=BALL_2.names))
+    (data / "splits.json").write_text(json.dumps({"train": ["train"], "valid": ["valid"]}))
+    recipe = Recipe(
+        feature_arch="small", clip_len=8, size="64x32", batch_size=1, epoch_clips=4, num_workers=0, init_from="none"
+    )
+
+    def begun(run: Path, *, resume: bool) -> Run:
+        return setup(data, run, recipe, device="cpu", resume=resume)
+
+    def step(run: Run) -> None:
+        for weight in run.spotter.parameters():
+            weight.grad = torch.zeros_like(weight)
+        run.optimizer.step()
+        run.progress.losses.append(0.5)
+        sum(run.progress.losses)
+
+    first = begun(scratch / "run", resume=False)
+    step(first)
+    valid = {
+        "spotter": first.spotter.state_dict(),
+        "averaged": first.averaged,
+        "optimizer": first.optimizer.state_dict(),
+        "scaler": first.scaler.state_dict(),
+        "progress": {**vars(first.progress), "rows": [{"epoch": 0, "loss": 1.0}]},
+    }
+    return Target(name="last/state.pt", valid=valid, read=lambda at: step(begun(at, resume=True)), form="torch", cost=4)
+
+
+def _index(scratch: Path) -> Target:
+    """A kept index: whatever was done to it, what comes out is the index."""
+    video = write(scratch / "indexed", constant(Fraction(25), 1100, size=(64, 48), options={"g": "50"}))
+    fresh = index_of(video)
+    place = index_cache._place(fresh.path, fresh.byte_size, fresh.mtime_ns)
+    assert place is not None
+    with np.load(place) as stored:
+        valid = dict(stored)
+
+    def read(at: Path) -> None:
+        place.write_bytes((at / "index.npz").read_bytes())
+        forget_indexes()
+        found = index_of(video)
+        for name, value in vars(fresh).items():
+            assert np.array_equal(value, getattr(found, name)), name
+
+    return Target(name="index.npz", valid=valid, read=read, form="npz", cost=3)
+
+
+def _render() -> Target:
+    (spec,), _ = plan_games(games=1, minutes=1, seed=0, test_minutes=None, density=1, resolution="224p")
+    return Target(name=f"{spec.name}/render.json", valid=vars(spec), read=lambda at: is_complete(spec, at))

@@ -1,0 +1,206 @@
+"""Every reader of text that a user can give, with a valid file for each."""
+
+import copy
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from e2espot.core.label_sets import LABEL_SETS, label_set_named
+from e2espot.core.scores import Scores
+from e2espot.formats.conversion import Conversion, convert
+from e2espot.formats.e2e_spot import read_e2e_spot
+from e2espot.formats.games import find_games
+from e2espot.formats.interchange import Losses
+from e2espot.formats.opensportslab import read_opensportslab
+from e2espot.formats.soccernet import entries_for_scoring, entries_in, read_labels
+from e2espot.formats.soccernet_interchange import read_soccernet
+from e2espot.formats.soccertrack import read_periods, read_soccertrack
+from e2espot.models.spotter import Spotter
+from e2espot.models.weights.checkpoint import read_weights
+from e2espot.scoring.metric import evaluate
+from e2espot.sources.soccernet.submission import check
+from e2espot.suppression.calibration import Calibration, apply_calibration, read_calibration
+from e2espot.training.checkpoints import load_config
+from e2espot.training.recipe import Recipe, merge, read_recipe
+
+BALL = LABEL_SETS["ball-12"]
+SCORES = Scores(scores_TK=np.linspace(0, 1, 1200, dtype=np.float32).reshape(100, 12), label_set=BALL, fps=Fraction(25))
+GAME = "england_efl/2019-2020/2019-10-01 - Reading - Fulham"
+LABELS = {
+    "UrlLocal": GAME,
+    "UrlYoutube": "",
+    "halftime": "",
+    "annotations": [
+        {"gameTime": "1 - 00:04", "label": "PASS", "position": "4020", "team": "left", "visibility": "visible"},
+        {"gameTime": "2 - 00:09", "label": "DRIVE", "position": 9020, "team": "right", "visibility": "not shown"},
+    ],
+}
+PREDICTIONS = {
+    "UrlLocal": GAME,
+    "predictions": [
+        {"gameTime": "1 - 00:04", "label": "PASS", "position": "4020", "half": "1", "confidence": "0.9"},
+        {"gameTime": "2 - 00:09", "label": "DRIVE", "position": 9020, "half": 2, "confidence": 0.4, "team": "left"},
+    ],
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """One reader."""
+
+    name: str
+    """Where its file lies below a folder."""
+    valid: Any
+    """What a good file holds."""
+    read: Callable[[Path], object]
+    """Given the folder: what a tool does with it."""
+    form: str = "json"
+    """How it becomes bytes; see ``forms.encoded``."""
+    cost: int = 1
+    """How many times as long as others it takes; it is attacked so much less often."""
+
+
+def _written(form: str, folder: Path, target: Path, to: str) -> None:
+    predictions = form.endswith("predictions")
+    told = Conversion(
+        source=folder, target=target, from_format="soccernet", to_format=to, predictions=predictions, overwrite=True
+    )
+    convert(told)
+
+
+def _foreign(to: str, *, predictions: bool, scratch: Path) -> tuple[str, Any]:
+    """(name, content) of the one file that a conversion of the labels writes."""
+    source, target = scratch / f"{to}{predictions}_in", scratch / f"{to}{predictions}_out"
+    name = "results_spotting.json" if predictions else "Labels-ball.json"
+    (source / GAME).mkdir(parents=True)
+    (source / GAME / name).write_text(json.dumps(PREDICTIONS if predictions else LABELS))
+    if to in ("opensportslab", "sn-gar"):
+        target = target / "all.json"
+    _written("predictions" if predictions else "labels", source, target, to)
+    files = [target] if target.is_file() else sorted(target.rglob("*.json"))
+    file = max(files, key=lambda path: path.stat().st_size)
+    content = json.loads(file.read_text())
+    return file.relative_to(target.parent if target.is_file() else target).as_posix(), content
+
+
+def _score(folder: Path) -> None:
+    rows = entries_in((folder / "results.json").read_text(encoding="utf-8", errors="replace"), "predictions", "results")
+    labels = {"g": entries_for_scoring(LABELS["annotations"], "labels", labels=True)}
+    evaluate(labels, {"g": entries_for_scoring(rows, "results", labels=False)}, BALL, ["at1"], 25)
+
+
+def _score_labels(folder: Path) -> None:
+    rows = entries_in((folder / "labels.json").read_text(encoding="utf-8", errors="replace"), "annotations", "labels")
+    predictions = {"g": entries_for_scoring(PREDICTIONS["predictions"], "results", labels=False)}
+    evaluate({"g": entries_for_scoring(rows, "labels", labels=True)}, predictions, BALL, ["at1"], 25)
+
+
+def _settings(folder: Path) -> None:
+    fields = load_config(folder)
+    merge(Recipe(), {name: value for name, value in fields.items() if name in vars(Recipe())})
+
+
+def _spec(folder: Path) -> None:
+    Spotter(read_weights(folder / "run.safetensors")[0])
+
+
+def all_targets(scratch: Path, spec: dict[str, Any]) -> dict[str, Target]:
+    half = {1: 50_000, 2: 50_000}
+    halves = "Labels-ball.json"
+    recipe = yaml.safe_load((Path(__file__).parents[2] / "e2espot" / "recipes" / "laptop.yaml").read_text())
+    found = {
+        "labels": Target(
+            name=halves,
+            valid=LABELS,
+            read=lambda at: read_labels(at / halves, BALL, fps=Fraction(25), num_frames=half),
+        ),
+        "scored predictions": Target(name="results.json", valid=PREDICTIONS, read=_score),
+        "scored labels": Target(name="labels.json", valid=LABELS, read=_score_labels),
+        "splits.json": Target(
+            name="splits.json",
+            valid={"train": ["a/b", "a/c"], "valid": ["a/d"], "test": []},
+            read=lambda at: [find_games(at, split=split, need_videos=False) for split in ("train", "valid", "test")],
+        ),
+        "recipe": Target(
+            name="recipe.yaml",
+            valid=recipe,
+            read=lambda at: merge(Recipe(), read_recipe(str(at / "recipe.yaml"))).frame_size(),
+            form="yaml",
+        ),
+        "config.yaml": Target(name="config.yaml", valid={**vars(Recipe()), "start": "x"}, read=_settings, form="yaml"),
+        "class.txt": Target(
+            name="class.txt", valid="PASS\nDRIVE\n", read=lambda at: label_set_named(str(at / "class.txt")), form="text"
+        ),
+        "calibration.json": Target(
+            name="calibration.json",
+            valid={**Calibration(map_from=(0.0, 1.0), map_to=(0.1, 0.9), shift_s={"PASS": 0.1}).to_json()},
+            read=lambda at: apply_calibration(read_calibration(at), SCORES),
+        ),
+        "safetensors": Target(name="run.safetensors", valid=spec, read=_spec, form="header"),
+        "submission": Target(name=f"{GAME}/results_spotting.json", valid=PREDICTIONS, read=check),
+        "soccernet": Target(
+            name=f"{GAME}/{halves}", valid=LABELS, read=lambda at: read_soccernet(at, predictions=False)
+        ),
+        "periods": Target(
+            name="bas_periods.json",
+            valid={"matches": {"117092": {"periods": {h: {"t0_ms": 1000, "n_frames": 5000} for h in "12"}}}},
+            read=lambda at: read_periods(at / "bas_periods.json"),
+        ),
+    }
+    for predictions in (False, True):
+        kind = "predictions" if predictions else "labels"
+        name, content = _foreign("opensportslab", predictions=predictions, scratch=scratch)
+        found[f"opensportslab {kind}"] = Target(
+            name=name,
+            valid=content,
+            read=lambda at, name=name, p=predictions: read_opensportslab(at / name, predictions=p),
+        )
+        name, content = _foreign("sn-gar", predictions=predictions, scratch=scratch)
+        found[f"sn-gar {kind}"] = Target(
+            name=name,
+            valid=content,
+            read=lambda at, name=name, p=predictions: read_opensportslab(at / name, predictions=p),
+        )
+    name, content = _foreign("e2e-spot", predictions=True, scratch=scratch)
+    found["e2e-spot"] = Target(
+        name="x.json", valid=content, read=lambda at: read_e2e_spot(at / "x.json", predictions=True)
+    )
+    name, content = _foreign("soccertrack-v2", predictions=False, scratch=scratch)
+    found["soccertrack-v2"] = Target(
+        name="117092_12_class_events.json",
+        valid=content,
+        read=lambda at: read_soccertrack(at / "117092_12_class_events.json", Losses(), {}, predictions=False),
+    )
+    return found
+
+
+def altered(valid: Any, place: int, new: Any, how: str) -> Any:
+    """``valid`` with its field number ``place`` replaced, removed or doubled."""
+    content = copy.deepcopy(valid)
+    spots: list[tuple[Any, Any]] = []
+
+    def walk(node: Any) -> None:
+        keys = list(node) if isinstance(node, dict) else range(len(node)) if isinstance(node, list) else []
+        for key in keys:
+            spots.append((node, key))
+            walk(node[key])
+
+    walk(content)
+    if not spots:
+        return new(content) if callable(new) else new
+    node, key = spots[place % len(spots)]
+    if how == "remove":
+        del node[key]
+    elif how == "rename" and isinstance(node, dict):
+        node[str(new)] = node.pop(key)
+    elif how == "double" and isinstance(node, list):
+        node.append(copy.deepcopy(node[key]))
+    else:
+        node[key] = new(node[key]) if callable(new) else new
+    return content

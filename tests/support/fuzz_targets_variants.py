@@ -1,0 +1,185 @@
+"""The other ways into the same readers: folders, packed files, older libraries, networks of other shapes."""
+
+import json
+import re
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from e2espot.core.label_sets import LABEL_SETS
+from e2espot.formats.conversion import Conversion, FormatName, convert
+from e2espot.formats.e2e_spot import read_e2e_spot
+from e2espot.formats.opensportslab import read_opensportslab
+from e2espot.formats.soccernet import read_labels
+from e2espot.models.backbones.registry import build_backbone
+from e2espot.models.spotter import Spotter, SpotterSpec
+from e2espot.models.weights.import_checkpoint import convert_checkpoint
+from e2espot.review.inputs import gather
+from tests.support.fuzz_targets_text import BALL, GAME, LABELS, Target
+from tests.support.tiny_dataset import Layout, write_game
+
+LABEL_FILE = "Labels-ball.json"
+ROWS = [{"frame": 73, "label": "PASS", "confidence": 0.5, "position": 36500, "gameTime": "00:36"}]
+EVENTS = [{"frame": 3, "label": "PASS", "comment": "left; visible"}, {"frame": 9, "label": "DRIVE", "comment": ""}]
+VIDEO = {"video": f"{GAME}/1", "events": EVENTS, "num_frames": 50, "fps": 25, "width": 96, "height": 64}
+SPOTTED = {**VIDEO, "events": [{"frame": 3, "label": "PASS", "score": 0.5}]}
+ACTION = {"gameTime": "1 - 00:04", "label": "PASS", "position": "4020", "team": "left", "visibility": "visible"}
+LATER = {**ACTION, "gameTime": "2 - 46:00", "position": "2760000", "player_id": 3}
+OTHER = {
+    "version": "2.0",
+    "labels": {"action": {"type": "single_label", "labels": ["PASS", "DRIVE"]}},
+    "metadata": {"split": "test"},
+    "data": [
+        {
+            "id": "clip 7",
+            "inputs": [{"type": "video", "path": "a/7.mp4", "fps": 25}, {"type": "audio", "path": "a.wav"}],
+            "events": [
+                {"label": "PASS", "head": "action", "gameTime": "00:36", "confidence_score": 0.5},
+                {"label": "DRIVE", "head": "other", "position": "900", "confidence": 0.7, "note": [1]},
+            ],
+        }
+    ],
+}
+MORE = {**OTHER, "data": [{"id": "clip 8", "inputs": [], "events": []}]}
+
+
+def variant_targets(scratch: Path) -> dict[str, Target]:
+    """All of them; ``scratch`` gets a game with its video."""
+    return {**_events(scratch), **_networks()}
+
+
+def _converted(
+    source: str, from_format: FormatName, *, predictions: bool = False, **more: str
+) -> Callable[[Path], Any]:
+    """Convert what lies at ``source`` to every other format."""
+
+    def work(at: Path) -> None:
+        for to, name in (("soccernet", "soccernet"), ("opensportslab", "osl.json"), ("e2e-spot", "spot")):
+            told = Conversion(
+                source=at / source,
+                target=at / "made" / name,
+                from_format=from_format,
+                to_format=to,  # type: ignore[arg-type]
+                predictions=predictions,
+                overwrite=True,
+                **{key: at / value for key, value in more.items()},  # type: ignore[arg-type]
+            )
+            convert(told)
+
+    return work
+
+
+def _beside(read: Callable[[Path], Any], name: str, content: Any) -> Callable[[Path], Any]:
+    """The same with a sound file beside the attacked one."""
+
+    def work(at: Path) -> Any:
+        (at / name).write_text(json.dumps(content))
+        return read(at)
+
+    return work
+
+
+def _events(scratch: Path) -> dict[str, Target]:
+    data = scratch / "data"
+    write_game(data / "a" / "game", 0, 50, layout=Layout(classes=LABEL_SETS["ball-2"].names))
+    (data / "splits.json").write_text(json.dumps({"train": ["a/game"]}))
+    periods = {"matches": {"117": {"periods": {half: {"t0_ms": 1000, "n_frames": 5000} for half in "12"}}}}
+
+    def with_video(at: Path) -> None:
+        game = at / "labels" / GAME
+        if not (game / "224p.mp4").exists():
+            (game / "224p.mp4").symlink_to(data / "a" / "game" / "224p.mp4")
+        _converted("labels", "soccernet")(at)
+
+    return {
+        "e2e-spot gzip": Target(
+            name="test.json.gz",
+            valid=[SPOTTED],
+            read=_converted("test.json.gz", "e2e-spot", predictions=True),
+            form="gz",
+        ),
+        "e2e-spot folder": Target(
+            name="spot/train.json",
+            valid=[VIDEO],
+            read=_beside(_converted("spot", "e2e-spot"), "spot/val.json", [{**VIDEO, "video": "b/1"}]),
+        ),
+        "e2e-spot class.txt": Target(
+            name="class.txt",
+            valid="PASS\nDRIVE\n",
+            read=_beside(lambda at: read_e2e_spot(at / "test.json", predictions=False), "test.json", [VIDEO]),
+            form="text",
+        ),
+        "older results": Target(
+            name="results.json",
+            valid={"Url": f"{GAME}/1", "predictions": ROWS, "fps": 2},
+            read=_converted("results.json", "opensportslab", predictions=True),
+        ),
+        "opensportslab folder": Target(
+            name="osl/annotations_train.json",
+            valid={**OTHER, "metadata": {"split": "train", "note": "x"}},
+            read=_beside(
+                lambda at: read_opensportslab(at / "osl", predictions=False), "osl/annotations_test.json", MORE
+            ),
+        ),
+        "opensportslab of others": Target(
+            name="x.json", valid=OTHER, read=_converted("x.json", "opensportslab", predictions=True)
+        ),
+        "soccertrack folder": Target(
+            name="track/117_12_class_events.json",
+            valid={"UrlLocal": "117", "actions": [ACTION, LATER]},
+            read=_beside(_converted("track", "soccertrack-v2", periods="periods.json"), "periods.json", periods),
+        ),
+        "labels, bad ones left out": Target(
+            name=LABEL_FILE,
+            valid=LABELS,
+            read=lambda at: read_labels(at / LABEL_FILE, BALL, fps=Fraction(25), num_frames={1: 99}, bad_labels="skip"),
+        ),
+        "labels with a video": Target(name=f"labels/{GAME}/{LABEL_FILE}", valid=LABELS, read=with_video, cost=6),
+        "reviewed dataset": Target(
+            name=f"given/a/game/{LABEL_FILE}",
+            valid=LABELS,
+            read=lambda at: gather(data, labels=at / "given", out=at / "made", split="train"),
+        ),
+    }
+
+
+def _opensportslib(spec: SpotterSpec) -> dict[str, Any]:
+    """The tensors of a network by OpenSportsLib's names."""
+
+    def name(own: str) -> str:
+        own = re.sub(r"^head\._fc_out\.1\.", "head._pred_fine._fc_out._fc_out.", own)
+        return re.sub(r"^head\._gru", "head._pred_fine._gru", own)
+
+    return {name(own): value for own, value in Spotter(spec).state_dict().items()}
+
+
+def _networks() -> dict[str, Target]:
+    classes = LABEL_SETS["ball-2"].names
+    torch.manual_seed(0)
+    gated = _opensportslib(SpotterSpec(feature_arch="rny002_gsm", temporal_arch="gru", classes=classes))
+    deep = _opensportslib(SpotterSpec(feature_arch="rny002_tsm", temporal_arch="deeper_gru", classes=classes))
+    trunk = {name.removeprefix("_features."): value for name, value in build_backbone("rny002").state_dict().items()}
+
+    def converted(name: str) -> Callable[[Path], Any]:
+        return lambda at: convert_checkpoint(str(at / name), at / "made" / "x.safetensors")
+
+    return {
+        "OpenSportsLib's weights": Target(
+            name="best.pt",
+            valid={"model_state_dict": gated, "epoch": 3},
+            read=converted("best.pt"),
+            form="torch",
+            cost=20,
+        ),
+        "OpenSportsLib's safetensors": Target(
+            name="w.safetensors",
+            valid={"spec": None, "tensors": deep},
+            read=converted("w.safetensors"),
+            form="tensors",
+            cost=20,
+        ),
+        "a trunk": Target(name="trunk.pth", valid=trunk, read=converted("trunk.pth"), form="torch", cost=20),
+    }
