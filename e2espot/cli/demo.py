@@ -50,9 +50,9 @@ def main(arguments: list[str]) -> None:
     tool("infer", run, matches, "-s", "test", "-o", args.out / "predictions", "--flip", "--save_scores", "--table", 10)
     scores = args.out / "scores.json"
     tool("evaluate", args.out / "predictions", "-l", matches, "-s", "test", "--label_set", "ball-2", "--json", scores)
-    guesser = _guesser(matches)
+    baseline = _baseline(matches)
     content = json.loads(scores.read_text())
-    content["guesser"] = guesser
+    content["guesser"] = baseline
     write_atomically(scores, (json.dumps(content, indent=1) + "\n").encode())
     pictures = _draw(args.out, matches)
     print(_table(content, _start_of(run)))
@@ -96,16 +96,16 @@ def train(matches: Path, run: Path, seed: int, *more: object) -> None:
     tool("train", *words)
 
 
-def _guesser(matches: Path) -> dict[str, object]:
-    """Scores of the blind guesser on the test game, in evaluate's form."""
+def _baseline(matches: Path) -> dict[str, object]:
+    """Scores of the periodic baseline on the test game, in evaluate's form."""
     from e2espot.core.label_sets import LABEL_SETS
     from e2espot.core.timeline import DEFAULT_FPS
     from e2espot.training.data import load_games
-    from e2espot.training.validation import guesser_report
+    from e2espot.training.validation import baseline_report
 
     label_set = LABEL_SETS["ball-2"]
     train_games, test_games = (load_games(matches, split, label_set, DEFAULT_FPS) for split in ("train", "test"))
-    return guesser_report(train_games, test_games, label_set, DEFAULT_FPS).to_json()
+    return baseline_report(train_games, test_games, label_set, DEFAULT_FPS).to_json()
 
 
 def _start_of(run: Path) -> str:
@@ -153,11 +153,11 @@ def _predictions(path: Path, fps: Fraction) -> list[Event]:
 
 
 def _table(content: dict[str, Any], start: str) -> str:
-    """mAP@1..5 of the model beside the guesser's."""
+    """mAP@1..5 of the model next to the periodic baseline."""
     metrics = [name for name in content if name != "guesser"]
-    rows = {"this spotter": content, "blind guesser": content["guesser"]}
+    rows = {"this spotter": content, "periodic baseline": content["guesser"]}
     lines = [f"\nThe unseen test match, mAP in percent; start of the training: {start}"]
-    lines.append(f"{'':16}" + "".join(f"{'@' + name[2:]:>8}" for name in metrics))
+    lines.append(f"{'':18}" + "".join(f"{'@' + name[2:]:>8}" for name in metrics))
     for title, found in rows.items():
-        lines.append(f"{title:16}" + "".join(f"{100 * found[name]['mAP']:8.2f}" for name in metrics))
+        lines.append(f"{title:18}" + "".join(f"{100 * found[name]['mAP']:8.2f}" for name in metrics))
     return "\n".join(lines)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -18,19 +18,25 @@ if TYPE_CHECKING:
 
     from e2espot.core.events import Event
     from e2espot.formats.games import Game
-    from e2espot.inference.job import Failed, Found, Job
-    from e2espot.inference.results import Season
+    from e2espot.inference.job import VideoFailure, VideoResult, Job
+    from e2espot.inference.results import BatchResults
+
+RUN_FILES = ("best.safetensors", "config.yaml")
+"""A folder that holds one of these is a run."""
+SHIPPED_NOTE = (
+    "no run is named: using the spotter that ships with e2espot (PASS and DRIVE), which was trained on rendered "
+    "matches only. On real footage expect about a third of its mAP@1 there; train on labels of your own for more"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Infer:
     """Spot the ball actions of videos or of a dataset's games."""
 
-    run: tyro.conf.Positional[Path]
-    """Run folder made by e2espot train, or a .safetensors file."""
-    sources: tyro.conf.Positional[tuple[str, ...]]
-    """Video files or dataset folders; addresses in stores, such as s3://bucket/match.mp4, as well."""
-    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+    run_and_sources: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[RUN] VIDEO_OR_DATA...")]
+    """Run folder of e2espot train or a .safetensors file, then videos, dataset folders or URLs such as
+    s3://bucket/match.mp4. Without a run the spotter that ships with e2espot is used."""
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("out")
     """Folder for the results."""
     split: Annotated[str | None, tyro.conf.arg(aliases=["-s"])] = None
     """Split of a dataset folder; all games without it."""
@@ -75,15 +81,38 @@ def main(arguments: list[str]) -> None:
     """Plan all outputs before any work, then write one game after another as it is done."""
     args = tyro.cli(Infer, args=arguments, prog="e2espot infer")
     _check(args)
-    from e2espot.inference.results import left_to_do
+    run, sources = split_run(args.run_and_sources)
+    if run is None:
+        print(SHIPPED_NOTE, flush=True)
+    from e2espot.inference.results import pending_games
     from e2espot.inference.sharding import shard_of
 
-    planned = shard_of(_plan(args), args.shard)
-    games = left_to_do(planned, args.out, save_scores=args.save_scores, resume=args.resume)
+    planned = shard_of(_plan(args, sources), args.shard)
+    games = pending_games(planned, args.out, save_scores=args.save_scores, resume=args.resume)
     if args.resume:
         print(f"{len(planned) - len(games)} of {len(planned)} games have results in {args.out} already; left out")
     if games:
-        _spot(args, games)
+        _spot(args, run, games)
+
+
+def split_run(words: Sequence[str]) -> tuple[Path | None, tuple[str, ...]]:
+    """Tell the run from the sources: ``RUN match.mp4`` or ``match.mp4`` alone.
+
+    The first word is a run when it is a weights file, a folder that holds one, or does not exist while
+    others follow, so that a misspelt run is not taken for a video.
+
+    Raises:
+        ConfigurationError: no video or dataset is named.
+    """
+    if not words:
+        raise ConfigurationError("no video is named; give [RUN] and videos, dataset folders or URLs")
+    first = Path(words[0])
+    is_run = first.suffix == ".safetensors" or any((first / name).exists() for name in RUN_FILES)
+    if is_run or (len(words) > 1 and "://" not in words[0] and not first.exists()):
+        if len(words) == 1:
+            raise ConfigurationError(f"{first} is a run, and no video follows it; name videos, dataset folders or URLs")
+        return first, tuple(words[1:])
+    return None, tuple(words)
 
 
 def _check(args: Infer) -> None:
@@ -95,10 +124,10 @@ def _check(args: Infer) -> None:
         raise ConfigurationError(f"--cache_gb is {args.cache_gb}; give a number of gigabytes above 0")
 
 
-def _plan(args: Infer) -> dict[str, Game]:
+def _plan(args: Infer, sources: Sequence[str]) -> dict[str, Game]:
     """Output name -> what to read, refusing two outputs of one name."""
     games: dict[str, Game] = {}
-    for source in args.sources:
+    for source in sources:
         for game in _games_of(args, source):
             if game.name in games:
                 raise ConfigurationError(
@@ -112,11 +141,15 @@ def _plan(args: Infer) -> dict[str, Game]:
 def _games_of(args: Infer, source: str) -> list[Game]:
     """A dataset's games, or a loose video as a game of its own."""
     from e2espot.formats.games import Game, Video, find_games
-    from e2espot.sources.remote import games_in_store, is_url, name_of
+    from e2espot.sources.remote import find_remote_games, is_url, result_name
 
     if is_url(source):
-        found = games_in_store(source, split=args.split, resolution=args.resolution)
-        video = Video(game=name_of(source), half=1, path=Path(name_of(source)), url=source) if found is None else None
+        found = find_remote_games(source, split=args.split, resolution=args.resolution)
+        video = (
+            Video(game=result_name(source), half=1, path=Path(result_name(source)), url=source)
+            if found is None
+            else None
+        )
     else:
         path = Path(source)
         found = find_games(path, split=args.split, resolution=args.resolution) if path.is_dir() else None
@@ -131,21 +164,22 @@ def _games_of(args: Infer, source: str) -> list[Game]:
     return found
 
 
-def _spot(args: Infer, games: dict[str, Game]) -> None:
-    from e2espot.inference.job import Failed
-    from e2espot.inference.results import Season
+def _spot(args: Infer, run: Path | None, games: dict[str, Game]) -> None:
+    from e2espot.inference.job import VideoFailure
+    from e2espot.inference.results import BatchResults
 
-    job = _job(args)
+    job = _job(args, run)
     fps, height = job.spotters[0].grid_fps, job.spotters[0].spec.height
-    season = Season(games=games, out=args.out, fps=fps)
+    season = BatchResults(games=games, out=args.out, fps=fps)
     if height > 224 and any(video.path.stem.endswith("224p") for video in season.videos):
         print(f"note: this run sees {height} lines; the games' 720p files are read with --resolution 720p")
     failed: dict[str, VideoError] = {}
     for found in _engine(args, job, season):
-        if not isinstance(found, Failed):
-            if found.readable is not None:
+        if not isinstance(found, VideoFailure):
+            if found.coverage is not None:
                 print(
-                    f"{found.video.game} ({found.video.path.name}): read only {found.readable.words(fps)}", flush=True
+                    f"{found.video.game} ({found.video.path.name}): read only {found.coverage.describe(fps)}",
+                    flush=True,
                 )
             written = season.take(found)
             if written is not None:
@@ -162,34 +196,36 @@ def _spot(args: Infer, games: dict[str, Game]) -> None:
         raise VideoError(f"{len(failed)} of {len(games)} games have no results: {'; '.join(map(str, failed.values()))}")
 
 
-def _engine(args: Infer, job: Job, season: Season) -> Iterator[Found | Failed]:
+def _engine(args: Infer, job: Job, season: BatchResults) -> Iterator[VideoResult | VideoFailure]:
     if args.engine == "here":
-        from e2espot.inference.local import spot_here
+        from e2espot.inference.local import run_local
 
-        return spot_here(job, season.videos)
-    from e2espot.inference.ray_cluster import Cluster, spot_on_ray
+        return run_local(job, season.videos)
+    from e2espot.inference.ray_cluster import Cluster, run_on_ray
 
     cluster = Cluster(address=args.ray_address, task_cpus=args.task_cpus, task_gpus=args.task_gpus)
-    return spot_on_ray(job, season.videos, cluster)
+    return run_on_ray(job, season.videos, cluster)
 
 
-def _job(args: Infer) -> Job:
+def _job(args: Infer, run: Path | None) -> Job:
     from e2espot.core.device import device_named, keep_freed_memory
     from e2espot.inference.job import Job
     from e2espot.inference.predict import InferenceOptions
     from e2espot.models import load_spotter
-    from e2espot.sources.remote import CopyFolder
-    from e2espot.sources.remote.cache import default_folder
+    from e2espot.models.weights.checkpoint import shipped_spotter
+    from e2espot.sources.remote import VideoCache
+    from e2espot.sources.remote.cache import default_cache_dir
     from e2espot.suppression.calibration import read_calibration
 
+    run = run or shipped_spotter()
     keep_freed_memory()
     device = device_named("cpu" if args.engine == "ray" else args.device)  # there every task has a device of its own
     names = {field.name for field in fields(InferenceOptions)}
     return Job(
-        spotters=tuple(load_spotter(run, device) for run in (args.run, *args.ensemble)),
-        calibration=read_calibration(args.run),
+        spotters=tuple(load_spotter(path, device) for path in (run, *args.ensemble)),
+        calibration=read_calibration(run),
         options=InferenceOptions(**{name: value for name, value in vars(args).items() if name in names}),
-        copies=CopyFolder(folder=args.cache or default_folder(), limit_bytes=int(args.cache_gb * 1e9)),
+        copies=VideoCache(folder=args.cache or default_cache_dir(), limit_bytes=int(args.cache_gb * 1e9)),
         keep_scores=args.save_scores,
     )
 

@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> None:
         raise ConfigurationError(f"--fps {args.fps}, --examples {args.examples}: give 1 to 1000 and at least 0")
     from e2espot.core.label_sets import label_set_named, label_set_of
     from e2espot.files.atomic import write_atomically
-    from e2espot.report.analysis import find
+    from e2espot.report.analysis import analyse_run
     from e2espot.report.page import report_page
     from e2espot.scoring.inputs import games_to_score, read_labels, read_predictions
 
@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> None:
     else:
         label_set = label_set_named(args.label_set)
     runs = [
-        find(
+        analyse_run(
             name,
             labels,
             read_predictions(path, games, missing=args.missing)[0],
@@ -97,11 +97,11 @@ def _named(paths: tuple[Path, ...]) -> dict[str, Path]:
 def _strips(args: ReportOptions, games: list[str], runs: list) -> dict:  # type: ignore[type-arg]
     from tqdm import tqdm
 
-    from e2espot.report.frame_strips import Moment, cut_strips, find_videos
+    from e2espot.report.frame_strips import FrameKey, cut_strips, find_videos
 
     assert args.videos is not None
     moments = {
-        Moment(game=games[case.game], half=case.half, frame=case.bin)
+        FrameKey(game=games[case.game], half=case.half, frame=case.bin)
         for run in runs
         for case in (*run.misses, *run.false_alarms)
     }

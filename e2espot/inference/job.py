@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2espot.core.coverage import Readable
+from e2espot.core.coverage import ReadCoverage
 from e2espot.core.errors import VideoError
 from e2espot.core.events import Event
 from e2espot.core.scores import Scores
 from e2espot.formats.games import Video
 from e2espot.inference.predict import InferenceOptions, average_scores, spot_video
 from e2espot.models import Spotter
-from e2espot.sources.remote import CopyFolder
+from e2espot.sources.remote import VideoCache
 from e2espot.suppression.calibration import Calibration, apply_calibration
 
 Progress = Callable[[int, int], None]
@@ -31,14 +31,14 @@ class Job:
     """How scores become events."""
     options: InferenceOptions
     """How videos are read and run through the spotters."""
-    copies: CopyFolder
+    copies: VideoCache
     """Where videos from stores are kept."""
     keep_scores: bool = False
     """Whether the scores are wanted as well as the events."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class VideoResult:
     """What was found in a video."""
 
     video: Video
@@ -47,12 +47,12 @@ class Found:
     """Its events, as frames of the spotters' grid."""
     scores: Scores | None
     """The scores of every frame where they were wanted."""
-    readable: Readable | None = None
+    coverage: ReadCoverage | None = None
     """What could be read of the video; None for all of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Failed:
+class VideoFailure:
     """A video nobody could spot."""
 
     video: Video
@@ -61,7 +61,7 @@ class Failed:
     """Why."""
 
 
-def spot(job: Job, video: Video, progress: Progress | None = None) -> Found:
+def predict_video(job: Job, video: Video, progress: Progress | None = None) -> VideoResult:
     """Spot one video.
 
     Raises:
@@ -75,7 +75,7 @@ def spot(job: Job, video: Video, progress: Progress | None = None) -> Found:
     scores = average_scores(found)
     events = apply_calibration(job.calibration, scores, half=video.half)
     kept = scores if job.keep_scores else None
-    return Found(video=video, events=tuple(events), scores=kept, readable=scores.readable)
+    return VideoResult(video=video, events=tuple(events), scores=kept, coverage=scores.coverage)
 
 
 @contextmanager
@@ -83,7 +83,7 @@ def _at_hand(job: Job, video: Video) -> Iterator[Path]:
     if video.url is None:
         yield video.path
     else:
-        with job.copies.copy_of(video.url) as path:
+        with job.copies.local_copy(video.url) as path:
             yield path
 
 

@@ -9,10 +9,10 @@ from tqdm import tqdm
 
 from e2espot.core.errors import VideoError
 from e2espot.formats.games import Video
-from e2espot.inference.job import Failed, Found, Job, spot
+from e2espot.inference.job import VideoFailure, VideoResult, Job, predict_video
 
 
-def spot_here(job: Job, videos: Iterable[Video]) -> Iterator[Found | Failed]:
+def run_local(job: Job, videos: Iterable[Video]) -> Iterator[VideoResult | VideoFailure]:
     """Spot videos in order, with a bar of frames for each; a game that lacks one half is not looked at further."""
     failed: set[str] = set()
     for video in videos:
@@ -25,8 +25,8 @@ def spot_here(job: Job, videos: Iterable[Video]) -> Iterator[Found | Failed]:
                 bar.update(done - bar.n)
 
             try:
-                found: Found | Failed = spot(job, video, show)
+                found: VideoResult | VideoFailure = predict_video(job, video, show)
             except VideoError as error:  # one bad file takes one game
-                found = Failed(video=video, error=error)
+                found = VideoFailure(video=video, error=error)
                 failed.add(video.game)
         yield found

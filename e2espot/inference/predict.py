@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from e2espot.core.coverage import Readable, read_by_all, stretches_of
+from e2espot.core.coverage import ReadCoverage, intersect_coverage, ranges_of_mask
 from e2espot.core.device import Precision, compute_dtype
 from e2espot.core.errors import CheckpointError, ConfigurationError
 from e2espot.core.scores import Scores
@@ -27,7 +27,7 @@ from e2espot.models.streaming.cuda_graph import GraphedTrunk
 from e2espot.models.streaming.trunk_stream import TrunkStream
 
 if TYPE_CHECKING:
-    from e2espot.video import Reader, ReaderChoice
+    from e2espot.video import Backend, BackendOption
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ class InferenceOptions:
     """Look at the mirror image as well and average: better by a little, and twice the work."""
     read_ahead: int = 2
     """Decoded chunks that may wait for the network."""
-    reader: ReaderChoice | Reader = "auto"
+    reader: BackendOption | Backend = "auto"
     """What decodes the video."""
     allow_truncated: bool = False
     """Take a file that breaks off as far as it goes, and pass over stretches that do not decode."""
@@ -96,7 +96,7 @@ def spot_video(
         fps=spotter.grid_fps,
         path=Path(path),
         right_T=scores_TK[:, count] if spotter.spec.team else None,
-        readable=None if whole else Readable(stretches=stretches_of(valid_T), promised_s=info.promised_s),
+        coverage=None if whole else ReadCoverage(ranges=ranges_of_mask(valid_T), declared_duration_s=info.promised_s),
     )
 
 
@@ -116,19 +116,19 @@ def average_scores(found: list[Scores]) -> Scores:
     mean_TK = np.asarray(np.mean([scores.scores_TK for scores in found], axis=0, dtype=np.float32))
     sides = [scores.right_T for scores in found if scores.right_T is not None]
     right_T = np.asarray(np.mean(sides, axis=0, dtype=np.float32)) if sides else None
-    readable = read_by_all([scores.readable for scores in found], len(mean_TK))
-    if readable is not None:
-        mean_TK[~readable.mask(len(mean_TK))] = 0
-    return dataclasses.replace(first, scores_TK=mean_TK, right_T=right_T, readable=readable)
+    coverage = intersect_coverage([scores.coverage for scores in found], len(mean_TK))
+    if coverage is not None:
+        mean_TK[~coverage.mask(len(mean_TK))] = 0
+    return dataclasses.replace(first, scores_TK=mean_TK, right_T=right_T, coverage=coverage)
 
 
 def _chunks(spotter: Spotter, path: Path, options: InferenceOptions, missing: list[range]) -> Iterator[Tensor]:
     """All frames of a video in order, uint8 RGB ``THWC``; ``missing`` grows by those nobody could decode."""
-    from e2espot.video import choose_reader, stream_frames
+    from e2espot.video import choose_backend, stream_frames
 
     device = next(spotter.parameters()).device
     size, chunk_len = (spotter.spec.width, spotter.spec.height), options.chunk_len
-    reader = options.reader if options.reader == "pyav" else choose_reader(options.reader, device.type)
+    reader = options.reader if options.reader == "pyav" else choose_backend(options.reader, device.type)
     if reader == "dali":
         from dali_pipelines.graph import GraphOptions
         from dali_pipelines.stream import MatchStream

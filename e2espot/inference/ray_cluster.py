@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from e2espot.core.errors import ConfigurationError, E2ESpotError, VideoError
 from e2espot.formats.games import Video
-from e2espot.inference.job import Failed, Found, Job, spot
+from e2espot.inference.job import VideoFailure, VideoResult, Job, predict_video
 
 _POLL_S = 0.5
 _ANSWER_S = 10
@@ -45,7 +45,7 @@ class Cluster:
     """How often a video is done again whose worker died."""
 
 
-def spot_on_ray(job: Job, videos: Sequence[Video], cluster: Cluster) -> Iterator[Found | Failed]:
+def run_on_ray(job: Job, videos: Sequence[Video], cluster: Cluster) -> Iterator[VideoResult | VideoFailure]:
     """Spot videos as their turn comes, whichever ends first; one bar counts the frames of all.
 
     Raises:
@@ -115,8 +115,8 @@ def _check_size(ray: Any, cluster: Cluster) -> None:
         )
 
 
-def _spot_all(ray: Any, job: Job, videos: Sequence[Video], cluster: Cluster) -> Iterator[Found | Failed]:
-    tally = ray.remote(num_cpus=0)(Tally).remote()
+def _spot_all(ray: Any, job: Job, videos: Sequence[Video], cluster: Cluster) -> Iterator[VideoResult | VideoFailure]:
+    tally = ray.remote(num_cpus=0)(ProgressActor).remote()
     task = ray.remote(_work).options(
         num_cpus=cluster.task_cpus, num_gpus=cluster.task_gpus, max_retries=cluster.retries, name="spot_video"
     )
@@ -125,7 +125,7 @@ def _spot_all(ray: Any, job: Job, videos: Sequence[Video], cluster: Cluster) -> 
         task.remote(sent, video, number, tally, cuda=cluster.task_gpus > 0): video
         for number, video in enumerate(videos)
     }
-    with _Shown(ray, tally, videos) as shown:
+    with _ProgressBar(ray, tally, videos) as shown:
         while waiting:
             ready, _ = ray.wait(list(waiting), timeout=_POLL_S)
             for reference in ready:
@@ -134,25 +134,25 @@ def _spot_all(ray: Any, job: Job, videos: Sequence[Video], cluster: Cluster) -> 
         shown.update(done=len(videos), within_s=_ANSWER_S)
 
 
-def _result(ray: Any, reference: Any, video: Video, cluster: Cluster) -> Found | Failed:
+def _result(ray: Any, reference: Any, video: Video, cluster: Cluster) -> VideoResult | VideoFailure:
     try:
-        found: Found = ray.get(reference)
+        found: VideoResult = ray.get(reference)
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, VideoError):
-            return Failed(video=video, error=error.cause)
+            return VideoFailure(video=video, error=error.cause)
         if isinstance(error.cause, E2ESpotError):
             raise error.cause from None
         raise
     except ray.exceptions.RayError as error:
         what = type(error).__name__
-        return Failed(
+        return VideoFailure(
             video=video,
             error=VideoError(f"{video.url or video.path}: {1 + cluster.retries} workers died over it ({what})"),
         )
     return found
 
 
-class _Shown:
+class _ProgressBar:
     """The bar of all frames, and a line for every video that is begun again."""
 
     def __init__(self, ray: Any, tally: Any, videos: Sequence[Video]) -> None:
@@ -160,7 +160,7 @@ class _Shown:
         self._bar = tqdm(desc=f"0 of {len(videos)} videos", unit="frame", disable=None)
         self._begun: dict[int, int] = {}
 
-    def __enter__(self) -> _Shown:
+    def __enter__(self) -> _ProgressBar:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -182,7 +182,7 @@ class _Shown:
         self._bar.set_description(f"{done} of {len(self._videos)} videos")
 
 
-class Tally:
+class ProgressActor:
     """Counts frames where all tasks can reach it."""
 
     def __init__(self) -> None:
@@ -203,7 +203,7 @@ class Tally:
         return done, total, dict(self._begun)
 
 
-def _work(job: Job, video: Video, number: int, tally: Any, *, cuda: bool) -> Found:
+def _work(job: Job, video: Video, number: int, tally: Any, *, cuda: bool) -> VideoResult:
     """What a worker does."""
     import ray
 
@@ -223,4 +223,4 @@ def _work(job: Job, video: Video, number: int, tally: Any, *, cuda: bool) -> Fou
             last = now
             tally.note.remote(number, done, total)
 
-    return spot(job, video, show)
+    return predict_video(job, video, show)

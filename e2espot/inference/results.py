@@ -15,14 +15,14 @@ from e2espot.formats.scores import write_scores
 from e2espot.formats.soccernet import write_predictions
 
 if TYPE_CHECKING:
-    from e2espot.inference.job import Found
+    from e2espot.inference.job import VideoResult
 
 PREDICTIONS = "results_spotting.json"
 _OWED = ".owed"
 """Stands beside results that are to be made anew until they are."""
 
 
-def left_to_do(games: Mapping[str, Game], out: Path, *, save_scores: bool, resume: bool) -> dict[str, Game]:
+def pending_games(games: Mapping[str, Game], out: Path, *, save_scores: bool, resume: bool) -> dict[str, Game]:
     """The games to spot: with ``resume`` those without results. What killed writers left is removed.
 
     Results of an earlier run stay until new ones are there, and never count as new ones.
@@ -52,7 +52,7 @@ def _scores_file(game: Game, half: int) -> str:
 
 
 @dataclass(kw_only=True)
-class Season:
+class BatchResults:
     """Games in work, and where they go."""
 
     games: Mapping[str, Game]
@@ -61,14 +61,14 @@ class Season:
     """Folder for the results."""
     fps: Fraction
     """Rate of the grid that events are counted on."""
-    _found: dict[str, dict[int, Found]] = field(default_factory=dict)
+    _found: dict[str, dict[int, VideoResult]] = field(default_factory=dict)
 
     @property
     def videos(self) -> list[Video]:
         """Every video of every game, in order."""
         return [video for game in self.games.values() for video in game.videos]
 
-    def take(self, found: Found) -> tuple[Path, list[Event]] | None:
+    def take(self, found: VideoResult) -> tuple[Path, list[Event]] | None:
         """Keep what was found in a video; write its game, and give path and events, when nothing more is owed.
 
         Raises:
@@ -81,7 +81,7 @@ class Season:
             return None
         return self._write(name, [halves[half] for half in sorted(self._found.pop(name))])
 
-    def _write(self, name: str, halves: list[Found]) -> tuple[Path, list[Event]]:
+    def _write(self, name: str, halves: list[VideoResult]) -> tuple[Path, list[Event]]:
         for found in halves:
             file = self.out / name / _scores_file(self.games[name], found.video.half)
             if found.scores is not None:
@@ -90,7 +90,7 @@ class Season:
                 file.unlink(missing_ok=True)  # an earlier run's; they would not be those of these events
         events = [event for found in halves for event in found.events]
         path = self.out / name / PREDICTIONS
-        damaged = {found.video.half: found.readable for found in halves if found.readable is not None}
-        write_predictions(path, url_local=name, events=events, fps=self.fps, readable=damaged)
+        damaged = {found.video.half: found.coverage for found in halves if found.coverage is not None}
+        write_predictions(path, url_local=name, events=events, fps=self.fps, coverage=damaged)
         (self.out / name / _OWED).unlink(missing_ok=True)
         return path, events

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from e2espot.core.events import Entry
+from e2espot.core.events import ScoredEvent
 from e2espot.core.label_sets import LabelSet
 from e2espot.scoring.matching import (
-    Case,
+    ErrorExample,
     Matching,
     Threshold,
-    break_down,
+    match_events,
     confusion,
-    surest_false_alarms,
+    top_false_positives,
     worst_misses,
 )
 from e2espot.scoring.metric import METRICS, Report, evaluate
@@ -25,7 +25,7 @@ TOLERANCES_S = (1, 2, 3, 4, 5)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Findings:
+class RunAnalysis:
     """One run against the labels."""
 
     name: str
@@ -46,8 +46,8 @@ class Findings:
     """Class of each of those hits."""
     confusion: np.ndarray
     """``(C + 1, C + 1)``; see ``scoring.breakdown.confusion``."""
-    misses: list[Case]
-    false_alarms: list[Case]
+    misses: list[ErrorExample]
+    false_alarms: list[ErrorExample]
 
     @property
     def matching(self) -> Matching:
@@ -60,16 +60,16 @@ class Findings:
         return self.matching.label_set
 
 
-def find(
+def analyse_run(
     name: str,
-    labels: Mapping[str, Sequence[Entry]],
-    predictions: Mapping[str, Sequence[Entry]],
+    labels: Mapping[str, Sequence[ScoredEvent]],
+    predictions: Mapping[str, Sequence[ScoredEvent]],
     label_set: LabelSet,
     *,
     tolerance_s: int = 1,
     framerate: int = 25,
     examples: int = 12,
-) -> Findings:
+) -> RunAnalysis:
     """Score a run and look behind the score.
 
     Args:
@@ -82,13 +82,13 @@ def find(
         examples: Length of the lists of misses and of false alarms.
     """
     wide_s = 2 * tolerance_s
-    matchings = break_down(labels, predictions, label_set, sorted({*TOLERANCES_S, tolerance_s, wide_s}), framerate)
+    matchings = match_events(labels, predictions, label_set, sorted({*TOLERANCES_S, tolerance_s, wide_s}), framerate)
     matching = matchings[tolerance_s]
     thresholds = matching.best_thresholds()
     kept_P = matching.kept(_values(thresholds))
     wide = matchings[wide_s]
     errors_s, error_classes = wide.errors_s(wide.kept(_values(wide.best_thresholds())))
-    return Findings(
+    return RunAnalysis(
         name=name,
         report=evaluate(labels, predictions, label_set, tuple(METRICS), framerate),
         matchings=matchings,
@@ -99,7 +99,7 @@ def find(
         error_classes=error_classes,
         confusion=confusion(matching, kept_P),
         misses=worst_misses(matching, kept_P, examples),
-        false_alarms=surest_false_alarms(matching, examples),
+        false_alarms=top_false_positives(matching, examples),
     )
 
 
@@ -107,7 +107,7 @@ def _values(thresholds: Sequence[Threshold]) -> np.ndarray:
     return np.array([threshold.value for threshold in thresholds])
 
 
-def minute_counts(findings: Findings, game: int, half: int) -> np.ndarray:
+def minute_counts(findings: RunAnalysis, game: int, half: int) -> np.ndarray:
     """Hits, misses and false alarms in each minute of one half.
 
     Returns:

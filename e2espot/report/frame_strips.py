@@ -21,7 +21,7 @@ _WIDTH = 320
 
 
 @dataclass(frozen=True, order=True, kw_only=True)
-class Moment:
+class FrameKey:
     """A frame of one half of a game."""
 
     game: str
@@ -70,15 +70,15 @@ def find_videos(root: Path, games: Iterable[str], resolution: str) -> dict[tuple
 
 def cut_strips(
     videos: Mapping[tuple[str, int], Path],
-    moments: Iterable[Moment],
+    moments: Iterable[FrameKey],
     framerate: int,
     progress: Callable[[int], object] | None = None,
-) -> dict[Moment, Strip]:
+) -> dict[FrameKey, Strip]:
     """Frames around each moment whose video is there and readable; a broken video costs its strips and a warning."""
-    by_video: dict[tuple[str, int], list[Moment]] = {}
+    by_video: dict[tuple[str, int], list[FrameKey]] = {}
     for moment in sorted(set(moments)):
         by_video.setdefault((moment.game, moment.half), []).append(moment)
-    strips: dict[Moment, Strip] = {}
+    strips: dict[FrameKey, Strip] = {}
     for key, mine in by_video.items():
         path = videos.get(key)
         try:
@@ -91,7 +91,7 @@ def cut_strips(
     return strips
 
 
-def _cut(path: Path, moments: list[Moment], framerate: int) -> dict[Moment, Strip]:
+def _cut(path: Path, moments: list[FrameKey], framerate: int) -> dict[FrameKey, Strip]:
     from e2espot.video import open_reader, probe
 
     fps = Fraction(framerate)

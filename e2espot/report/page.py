@@ -9,7 +9,7 @@ from importlib.resources import files
 
 import numpy as np
 
-from e2espot.report.analysis import TOLERANCES_S, Findings, minute_counts
+from e2espot.report.analysis import TOLERANCES_S, RunAnalysis, minute_counts
 from e2espot.report.charts import (
     error_chart,
     legend,
@@ -17,9 +17,9 @@ from e2espot.report.charts import (
     precision_recall_chart,
     score_chart,
 )
-from e2espot.report.frame_strips import STEPS, Moment, Strip
+from e2espot.report.frame_strips import STEPS, FrameKey, Strip
 from e2espot.report.html import Markup, element, join
-from e2espot.scoring.matching import Case
+from e2espot.scoring.matching import ErrorExample
 from e2espot.scoring.metric import METRICS
 
 _SECTIONS = (
@@ -38,7 +38,7 @@ _NONE = "\N{EN DASH}"
 
 
 def report_page(
-    title: str, games: Sequence[str], runs: Sequence[Findings], strips: Mapping[Moment, Strip] | None = None
+    title: str, games: Sequence[str], runs: Sequence[RunAnalysis], strips: Mapping[FrameKey, Strip] | None = None
 ) -> str:
     """The whole page.
 
@@ -78,7 +78,7 @@ def report_page(
     )
 
 
-def _header(title: str, games: Sequence[str], runs: Sequence[Findings]) -> Markup:
+def _header(title: str, games: Sequence[str], runs: Sequence[RunAnalysis]) -> Markup:
     first = runs[0]
     count = len(first.matching.labels)
     shown = games[0] if len(games) == 1 else f"{len(games)} games"
@@ -92,7 +92,7 @@ def _header(title: str, games: Sequence[str], runs: Sequence[Findings]) -> Marku
     )
 
 
-def _run_name(number: int, run: Findings) -> Markup:
+def _run_name(number: int, run: RunAnalysis) -> Markup:
     return element("span", element("i"), run.name, class_=f"run run{number % 6}")
 
 
@@ -101,7 +101,7 @@ def _section(name: str, note: str, *children: Markup) -> Markup:
     return element("section", element("h2", heading), element("p", note, class_="muted note"), *children, id=name)
 
 
-def _side_by_side(runs: Sequence[Findings], draw: Callable[[Findings], Markup]) -> Markup:
+def _side_by_side(runs: Sequence[RunAnalysis], draw: Callable[[RunAnalysis], Markup]) -> Markup:
     """One column a run."""
     columns = [
         element("div", _run_name(number, run) if len(runs) > 1 else None, draw(run), class_=f"column run{number % 6}")
@@ -114,7 +114,7 @@ def _percent(value: float) -> str:
     return _NONE if np.isnan(value) else f"{100 * value:.2f}"
 
 
-def _scores(runs: Sequence[Findings]) -> Markup:
+def _scores(runs: Sequence[RunAnalysis]) -> Markup:
     heads = [f"@{name[2:]}" if name.startswith("at") else name for name in METRICS]
     labels = runs[0].matching.labels
     rows = [("mAP", len(labels), [[run.report.results[name].mAP for name in METRICS] for run in runs])]
@@ -159,8 +159,8 @@ def _scores(runs: Sequence[Findings]) -> Markup:
     return _section("scores", note, element("div", table, class_="wide", tabindex=0))
 
 
-def _curves(runs: Sequence[Findings]) -> Markup:
-    def draw(run: Findings) -> Markup:
+def _curves(runs: Sequence[RunAnalysis]) -> Markup:
+    def draw(run: RunAnalysis) -> Markup:
         figures = []
         for place, label in enumerate(run.label_set.names):
             curves = [(f"t{s}", *run.matchings[s].curve(place)) for s in reversed(TOLERANCES_S)]
@@ -186,10 +186,10 @@ def _curves(runs: Sequence[Findings]) -> Markup:
     return _section("curves", note, key, _side_by_side(runs, draw))
 
 
-def _time(runs: Sequence[Findings]) -> Markup:
+def _time(runs: Sequence[RunAnalysis]) -> Markup:
     reach_s = float(runs[0].tolerance_s)
 
-    def draw(run: Findings) -> Markup:
+    def draw(run: RunAnalysis) -> Markup:
         errors = run.errors_s
         rows = [_error_row("all", errors)]
         rows += [
@@ -232,8 +232,8 @@ def _signed(seconds: float) -> str:
     return text if text == "0.00" else ("\N{MINUS SIGN}" if seconds < 0 else "+") + text
 
 
-def _classes(runs: Sequence[Findings]) -> Markup:
-    def draw(run: Findings) -> Markup:
+def _classes(runs: Sequence[RunAnalysis]) -> Markup:
+    def draw(run: RunAnalysis) -> Markup:
         names = run.label_set.names
         heads = element("tr", element("th", "label ↓ said →"), *_heads(names))
         rows = []
@@ -269,8 +269,8 @@ def _heads(names: Sequence[str]) -> list[Markup]:
 _KINDS = (("hit", "hits"), ("miss", "misses"), ("wrong", "false alarms"))
 
 
-def _match(runs: Sequence[Findings], games: Sequence[str]) -> Markup:
-    def draw(run: Findings) -> Markup:
+def _match(runs: Sequence[RunAnalysis], games: Sequence[str]) -> Markup:
+    def draw(run: RunAnalysis) -> Markup:
         figures = []
         labels, found = run.matching.labels, run.matching.predictions
         for game, name in enumerate(games):
@@ -293,8 +293,8 @@ def _match(runs: Sequence[Findings], games: Sequence[str]) -> Markup:
     return _section("match", note, legend(*_KINDS), _side_by_side(runs, draw))
 
 
-def _confidence(runs: Sequence[Findings]) -> Markup:
-    def draw(run: Findings) -> Markup:
+def _confidence(runs: Sequence[RunAnalysis]) -> Markup:
+    def draw(run: RunAnalysis) -> Markup:
         figures = []
         matching = run.matching
         for place, label in enumerate(run.label_set.names):
@@ -322,8 +322,8 @@ def _confidence(runs: Sequence[Findings]) -> Markup:
     return _section("confidence", note, legend(_KINDS[0], _KINDS[2]), _side_by_side(runs, draw))
 
 
-def _cases(name: str, runs: Sequence[Findings], games: Sequence[str], strips: Mapping[Moment, Strip]) -> Markup:
-    def draw(run: Findings) -> Markup:
+def _cases(name: str, runs: Sequence[RunAnalysis], games: Sequence[str], strips: Mapping[FrameKey, Strip]) -> Markup:
+    def draw(run: RunAnalysis) -> Markup:
         cases = run.misses if name == "misses" else run.false_alarms
         if not cases:
             return element("p", "None.", class_="muted")
@@ -338,13 +338,13 @@ def _cases(name: str, runs: Sequence[Findings], games: Sequence[str], strips: Ma
     return _section(name, notes[name], _side_by_side(runs, draw))
 
 
-def _case(case: Case, run: Findings, games: Sequence[str], strips: Mapping[Moment, Strip]) -> Markup:
+def _case(case: ErrorExample, run: RunAnalysis, games: Sequence[str], strips: Mapping[FrameKey, Strip]) -> Markup:
     framerate = run.matching.framerate
     clock = _clock(case.bin / framerate)
     place = " · ".join(
         [*([games[case.game]] if len(games) > 1 else []), *([f"half {case.half}"] if case.half > 1 else [])]
     )
-    strip = strips.get(Moment(game=games[case.game], half=case.half, frame=case.bin))
+    strip = strips.get(FrameKey(game=games[case.game], half=case.half, frame=case.bin))
     head = element(
         "p",
         element("b", run.label_set.names[case.label]),
@@ -357,7 +357,7 @@ def _case(case: Case, run: Findings, games: Sequence[str], strips: Mapping[Momen
     )
 
 
-def _what(case: Case, run: Findings) -> str:
+def _what(case: ErrorExample, run: RunAnalysis) -> str:
     """What lies beside it, in words."""
     names = run.label_set.names
     if case.neighbour < 0:

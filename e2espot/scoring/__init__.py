@@ -1,6 +1,6 @@
-"""Scoring: SoccerNet's mAP and the blind guesser beside it."""
+"""Scoring: SoccerNet's mAP, the matches behind it, and a periodic baseline to compare with."""
 
-from e2espot.core.events import Entry
+from e2espot.core.events import ScoredEvent
 from e2espot.scoring.metric import METRICS, Report, evaluate, evaluate_events
 
-__all__ = ["METRICS", "Entry", "Report", "evaluate", "evaluate_events"]
+__all__ = ["METRICS", "ScoredEvent", "Report", "evaluate", "evaluate_events"]

@@ -1,4 +1,7 @@
-"""A guesser that never looks: each class at even spacing. What a spotter must beat to have seen anything."""
+"""Periodic baseline: predicts every class at a constant interval, without looking at the video.
+
+A spotter that has learned anything must score higher.
+"""
 
 from __future__ import annotations
 
@@ -11,49 +14,60 @@ from e2espot.core.label_sets import LabelSet
 from e2espot.scoring.metric import evaluate_events
 
 _SPACINGS_S = tuple(Fraction(tenths, 10) for tenths in (*range(4, 40, 2), *range(40, 121, 8)))
+"""Intervals that are tried: 0.4 s to 3.8 s in steps of 0.2 s, then to 12 s in steps of 0.8 s."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Guesser:
-    """Where it guesses."""
+class PeriodicBaseline:
+    """Events at a constant interval."""
 
     spacing_s: Mapping[str, Fraction]
-    """Seconds between two guesses of each class."""
+    """Class -> seconds between two of its events."""
 
-    def guess(self, num_frames: Mapping[int, int], fps: Fraction) -> list[Event]:
-        """Events of one game, all of one confidence.
+    def predict(self, num_frames: Mapping[int, int], fps: Fraction) -> list[Event]:
+        """Events of one game, all with confidence 0.5.
 
         Args:
-            num_frames: Grid frames of each half.
+            num_frames: Half -> its length in grid frames.
             fps: Rate of the grid.
         """
         events = []
         for label, spacing_s in self.spacing_s.items():
+            # Exact rationals: a float step would drift by a frame over a long half.
             step = spacing_s * fps
             for half, length in num_frames.items():
-                count = int(length / step)
+                # step = 50, length 130 -> frames 25, 75: the middle of every whole interval
                 events += [
-                    Event(frame=int((turn + Fraction(1, 2)) * step), label=label, half=half, confidence=0.5)
-                    for turn in range(count)
+                    Event(frame=int((index + Fraction(1, 2)) * step), label=label, half=half, confidence=0.5)
+                    for index in range(int(length / step))
                 ]
         return sorted(events, key=lambda event: (event.half, event.frame, event.label))
 
 
-def fit_guesser(
+def fit_periodic_baseline(
     labels: Mapping[str, Sequence[Event]],
     num_frames: Mapping[str, Mapping[int, int]],
     label_set: LabelSet,
     fps: Fraction,
-) -> Guesser:
-    """For each class the spacing that gives the best AP at one second on these games."""
+) -> PeriodicBaseline:
+    """Choose for each class the interval with the highest AP at one second on these games.
+
+    Args:
+        labels: Game -> labels.
+        num_frames: Game -> half -> length in grid frames.
+        label_set: Classes to predict.
+        fps: Rate of the grid.
+    """
     best = {}
     for label in label_set.names:
-        own = {game: [event for event in events if event.label == label] for game, events in labels.items()}
+        labels_of_class = {game: [event for event in events if event.label == label] for game, events in labels.items()}
 
-        def value(spacing_s: Fraction, label: str = label, own: dict[str, list[Event]] = own) -> float:
-            guesser = Guesser(spacing_s={label: spacing_s})
-            guesses = {game: guesser.guess(num_frames[game], fps) for game in own}
-            return evaluate_events(own, guesses, LabelSet((label,)), ("at1",), fps).mAP("at1")
+        def average_precision(
+            spacing_s: Fraction, label: str = label, labels_of_class: dict[str, list[Event]] = labels_of_class
+        ) -> float:
+            baseline = PeriodicBaseline(spacing_s={label: spacing_s})
+            predictions = {game: baseline.predict(num_frames[game], fps) for game in labels_of_class}
+            return evaluate_events(labels_of_class, predictions, LabelSet((label,)), ("at1",), fps).mAP("at1")
 
-        best[label] = max(_SPACINGS_S, key=value)
-    return Guesser(spacing_s=best)
+        best[label] = max(_SPACINGS_S, key=average_precision)
+    return PeriodicBaseline(spacing_s=best)

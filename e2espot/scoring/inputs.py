@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Literal
 
 from e2espot.core.errors import AnnotationError, ConfigurationError
-from e2espot.core.events import Entry
+from e2espot.core.events import ScoredEvent
 from e2espot.files.bundle import Bundle
 from e2espot.formats.soccernet import entries_for_scoring, entries_in
 
-Entries = dict[str, list[Entry]]
+Entries = dict[str, list[ScoredEvent]]
 """Game -> its labels or predictions."""
 Sides = dict[str, list[str]]
 """Game -> the side each of them names, an empty string for none."""

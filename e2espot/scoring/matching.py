@@ -14,13 +14,13 @@ from typing import Literal
 
 import numpy as np
 
-from e2espot.core.events import Entry
+from e2espot.core.events import ScoredEvent
 from e2espot.core.label_sets import LabelSet
 from e2espot.scoring.metric import Ranking, bins_of, match_bins
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Marks:
+class EventColumns:
     """Labels or predictions of all games as columns, by game, half, class and time; suffix N: one a mark."""
 
     game_N: np.ndarray
@@ -53,8 +53,8 @@ class Marks:
 class Matching:
     """Who hit whom at one tolerance."""
 
-    labels: Marks
-    predictions: Marks
+    labels: EventColumns
+    predictions: EventColumns
     partner_P: np.ndarray
     """int64; the label each prediction hits, -1 for none."""
     label_set: LabelSet
@@ -107,9 +107,9 @@ class Threshold:
     f1: float
 
 
-def break_down(
-    labels: Mapping[str, Sequence[Entry]],
-    predictions: Mapping[str, Sequence[Entry]],
+def match_events(
+    labels: Mapping[str, Sequence[ScoredEvent]],
+    predictions: Mapping[str, Sequence[ScoredEvent]],
     label_set: LabelSet,
     tolerances_s: Sequence[float],
     framerate: int = 25,
@@ -148,8 +148,13 @@ def break_down(
 
 
 def _marks(
-    entries: Mapping[str, Sequence[Entry]], games: Sequence[str], label_set: LabelSet, framerate: int, *, floor: float
-) -> Marks:
+    entries: Mapping[str, Sequence[ScoredEvent]],
+    games: Sequence[str],
+    label_set: LabelSet,
+    framerate: int,
+    *,
+    floor: float,
+) -> EventColumns:
     """Entries that the metric counts and whose value is at least ``floor``; of two in one bin it knows the later."""
     columns: list[list[np.ndarray]] = [[*[np.empty(0, dtype=np.int64)] * 4, np.empty(0)]]
     for game, name in enumerate(games):
@@ -159,7 +164,7 @@ def _marks(
             same = [np.full(count, number, dtype=np.int64) for number in (game, half, label)]
             columns.append([*same, bins[exists].astype(np.int64), values[exists].astype(np.float64)])
     game_N, half_N, class_N, bin_N, value_N = (np.concatenate(column) for column in zip(*columns, strict=True))
-    return Marks(game_N=game_N, half_N=half_N, class_N=class_N, bin_N=bin_N, value_N=value_N)
+    return EventColumns(game_N=game_N, half_N=half_N, class_N=class_N, bin_N=bin_N, value_N=value_N)
 
 
 def best_threshold(score_P: np.ndarray, hit_P: np.ndarray, num_labels: int) -> Threshold:
@@ -215,7 +220,7 @@ def confusion(matching: Matching, kept_P: np.ndarray) -> np.ndarray:
 class _Near:
     """Finds marks of any class near a time in the same half of the same game."""
 
-    def __init__(self, marks: Marks, reach: float) -> None:
+    def __init__(self, marks: EventColumns, reach: float) -> None:
         """Index ``marks``; ``reach`` is in bins, to each side."""
         self._order = np.lexsort((marks.bin_N, marks.half_N, marks.game_N))
         self._keys = self._key(marks.game_N, marks.half_N, marks.bin_N)[self._order]
@@ -225,7 +230,7 @@ class _Near:
     def _key(game: np.ndarray, half: np.ndarray, place: np.ndarray) -> np.ndarray:
         return np.asarray((game * 4 + half) * 10**8 + place)
 
-    def to(self, marks: Marks, at: int) -> list[int]:
+    def to(self, marks: EventColumns, at: int) -> list[int]:
         """Places of the indexed marks near mark ``at`` of ``marks``."""
         key = self._key(marks.game_N[at], marks.half_N[at], marks.bin_N[at])
         first = np.searchsorted(self._keys, key - self._reach, side="left")
@@ -234,7 +239,7 @@ class _Near:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Case:
+class ErrorExample:
     """A miss or a false alarm, and what lies around it."""
 
     kind: Literal["miss", "false alarm"]
@@ -258,7 +263,7 @@ class Case:
 NEIGHBOUR_S = 2.0
 
 
-def worst_misses(matching: Matching, kept_P: np.ndarray, count: int) -> list[Case]:
+def worst_misses(matching: Matching, kept_P: np.ndarray, count: int) -> list[ErrorExample]:
     """Labels no kept prediction hits, those with the least score first; of equal ones the earlier."""
     labels, found = matching.labels, matching.predictions
     missed_L = np.ones(len(labels), dtype=bool)
@@ -279,7 +284,7 @@ def worst_misses(matching: Matching, kept_P: np.ndarray, count: int) -> list[Cas
     return cases
 
 
-def surest_false_alarms(matching: Matching, count: int) -> list[Case]:
+def top_false_positives(matching: Matching, count: int) -> list[ErrorExample]:
     """Predictions that hit nothing, the most confident first."""
     labels, found = matching.labels, matching.predictions
     wrong = np.flatnonzero(~matching.hits)
@@ -296,23 +301,23 @@ def surest_false_alarms(matching: Matching, count: int) -> list[Case]:
     return cases
 
 
-def _nearest(of: Marks, place: int, marks: Marks, near: Sequence[int]) -> int:
+def _nearest(of: EventColumns, place: int, marks: EventColumns, near: Sequence[int]) -> int:
     return min(near, key=lambda other: abs(int(marks.bin_N[other]) - int(of.bin_N[place])), default=-1)
 
 
 def _case(
     kind: Literal["miss", "false alarm"],
-    of: Marks,
+    of: EventColumns,
     place: int,
     score: float,
-    marks: Marks,
+    marks: EventColumns,
     near: Sequence[int],
     framerate: int,
     *,
     taken: bool,
-) -> Case:
+) -> ErrorExample:
     nearest = _nearest(of, place, marks, near)
-    return Case(
+    return ErrorExample(
         kind=kind,
         game=int(of.game_N[place]),
         half=int(of.half_N[place]),

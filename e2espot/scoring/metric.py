@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from e2espot.core.errors import AnnotationError, ConfigurationError
-from e2espot.core.events import Entry, Event
+from e2espot.core.events import ScoredEvent, Event
 from e2espot.core.label_sets import LabelSet
 from e2espot.core.timeline import DEFAULT_FPS, position_ms_of_frame
 
@@ -84,8 +84,8 @@ class Report:
 
 
 def evaluate(
-    labels: Mapping[str, Sequence[Entry]],
-    predictions: Mapping[str, Sequence[Entry]],
+    labels: Mapping[str, Sequence[ScoredEvent]],
+    predictions: Mapping[str, Sequence[ScoredEvent]],
     label_set: LabelSet,
     metrics: Sequence[str] = ("at1", "at2", "at3", "at4", "at5"),
     framerate: int = 25,
@@ -129,9 +129,9 @@ def evaluate_events(
 ) -> Report:
     """Score events on a grid of any rate as SoccerNet scores their files, at 25 bins a second."""
 
-    def entries(events: Sequence[Event], *, label: bool) -> list[Entry]:
+    def entries(events: Sequence[Event], *, label: bool) -> list[ScoredEvent]:
         return [
-            Entry(
+            ScoredEvent(
                 half=event.half,
                 position_ms=position_ms_of_frame(event.frame, fps),
                 label=event.label,
@@ -152,7 +152,7 @@ Bins = dict[tuple[int, int], tuple[np.ndarray, np.ndarray]]
 """(half, class) -> rising bins and their values."""
 
 
-def bins_of(entries: Sequence[Entry], label_set: LabelSet, framerate: int, left_out: dict[str, int]) -> Bins:
+def bins_of(entries: Sequence[ScoredEvent], label_set: LabelSet, framerate: int, left_out: dict[str, int]) -> Bins:
     """Entries as sparse bins, with SoccerNet's float expression, its clamping and its skipping.
 
     Args:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from e2espot.core.events import Entry
+from e2espot.core.events import ScoredEvent
 from e2espot.core.label_sets import LabelSet
 from e2espot.scoring.metric import Report, evaluate
 
@@ -26,7 +26,7 @@ SIDES = ("left", "right")
 class SidedEntry:
     """A label or prediction and its side."""
 
-    entry: Entry
+    entry: ScoredEvent
     """What the metric without sides sees."""
     side: str
     """left or right; anything else matches nothing."""
@@ -107,5 +107,5 @@ def _sided(label: str, side: str) -> str:
     return f"{label}-{side}"
 
 
-def _relabelled(one: SidedEntry) -> Entry:
+def _relabelled(one: SidedEntry) -> ScoredEvent:
     return replace(one.entry, label=_sided(one.entry.label, one.side))

@@ -26,7 +26,7 @@ Kind = Literal["hit", "miss", "false alarm"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Moment:
+class MatchedEvent:
     """One label or prediction and what became of it."""
 
     event: Event
@@ -35,7 +35,7 @@ class Moment:
     """hit, miss or false alarm."""
 
 
-def match_events(labels: Sequence[Event], predictions: Sequence[Event], within: int) -> list[Moment]:
+def match_events(labels: Sequence[Event], predictions: Sequence[Event], within: int) -> list[MatchedEvent]:
     """Pair predictions, the most confident first, with free labels of their class at most ``within`` frames away."""
     free = list(labels)
     moments = []
@@ -44,8 +44,8 @@ def match_events(labels: Sequence[Event], predictions: Sequence[Event], within: 
         near = [label for label in near if abs(label.frame - event.frame) <= within]
         if near:
             free.remove(min(near, key=lambda label: abs(label.frame - event.frame)))
-        moments.append(Moment(event=event, kind="hit" if near else "false alarm"))
-    return moments + [Moment(event=label, kind="miss") for label in free]
+        moments.append(MatchedEvent(event=event, kind="hit" if near else "false alarm"))
+    return moments + [MatchedEvent(event=label, kind="miss") for label in free]
 
 
 def draw_timeline(scores: Scores, labels: Sequence[Event], path: Path, *, minutes: int = 10) -> None:
@@ -73,7 +73,7 @@ def draw_timeline(scores: Scores, labels: Sequence[Event], path: Path, *, minute
     _save(canvas, path)
 
 
-def draw_strips(video: Path, moments: Sequence[Moment], fps: float, path: Path, *, reach: int = 2) -> None:
+def draw_strips(video: Path, moments: Sequence[MatchedEvent], fps: float, path: Path, *, reach: int = 2) -> None:
     """A row a moment: its frame in the middle, and two to each side, ``reach`` frames at 25 fps apart."""
     from e2espot.video import open_reader
 

@@ -16,11 +16,11 @@ from e2espot.inference.predict import InferenceOptions, spot_video
 from e2espot.models.spotter import Spotter
 from e2espot.models.weights.checkpoint import load_spotter
 from e2espot.scoring import Report, evaluate_events
-from e2espot.scoring.baseline import fit_guesser
+from e2espot.scoring.baseline import fit_periodic_baseline
 from e2espot.suppression.calibration import Calibration, apply_calibration
 from e2espot.training.data import LabelledGame
 from e2espot.training.fit_calibration import fit_calibration
-from e2espot.video import Reader, ReaderChoice
+from e2espot.video import Backend, BackendOption
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,14 +29,14 @@ class Verdict:
 
     spotter: Report
     """With the calibration that was fitted on these games."""
-    guesser: Report
+    baseline: Report
     """Even spacing, fitted on the train games."""
     calibration: Calibration
     """What was stored with the run."""
 
 
 def score_games(
-    spotter: Spotter, games: list[LabelledGame], reader: ReaderChoice | Reader = "auto"
+    spotter: Spotter, games: list[LabelledGame], reader: BackendOption | Backend = "auto"
 ) -> dict[str, dict[int, Scores]]:
     """Scores of each half of each game."""
     options = InferenceOptions(reader=reader)
@@ -69,11 +69,11 @@ def report_on(
     return evaluate_events(labels_of(games, fps), predictions, label_set, fps=fps)
 
 
-def guesser_report(train: list[LabelledGame], games: list[LabelledGame], label_set: LabelSet, fps: Fraction) -> Report:
-    """mAP@1..5 on ``games`` of the guesser fitted on ``train``."""
+def baseline_report(train: list[LabelledGame], games: list[LabelledGame], label_set: LabelSet, fps: Fraction) -> Report:
+    """mAP@1..5 on ``games`` of the periodic baseline fitted on ``train``."""
     lengths = {game.game.name: game.num_frames for game in train}
-    guesser = fit_guesser(labels_of(train), lengths, label_set, fps)
-    guesses = {game.game.name: guesser.guess(game.num_frames, fps) for game in games}
+    baseline = fit_periodic_baseline(labels_of(train), lengths, label_set, fps)
+    guesses = {game.game.name: baseline.predict(game.num_frames, fps) for game in games}
     return evaluate_events(labels_of(games), guesses, label_set, fps=fps)
 
 
@@ -82,7 +82,7 @@ def conclude(
     train: list[LabelledGame],
     valid: list[LabelledGame],
     device: str,
-    reader: ReaderChoice | Reader = "auto",
+    reader: BackendOption | Backend = "auto",
 ) -> Verdict:
     """Fit the best epoch's calibration on the valid games, store it with the run, and judge both."""
     spotter = load_spotter(folder, device)
@@ -91,6 +91,6 @@ def conclude(
     write_atomically(folder / "calibration.json", (json.dumps(calibration.to_json(), indent=1) + "\n").encode())
     return Verdict(
         spotter=report_on(scores, valid, calibration, spotter.label_set),
-        guesser=guesser_report(train, valid, spotter.label_set, spotter.fps),
+        baseline=baseline_report(train, valid, spotter.label_set, spotter.fps),
         calibration=calibration,
     )

@@ -11,8 +11,8 @@ import pytest
 
 from e2espot.cli.main import main
 from e2espot.formats.games import find_games
-from e2espot.inference.job import Found
-from e2espot.inference.results import Season
+from e2espot.inference.job import VideoResult
+from e2espot.inference.results import BatchResults
 from tests.support.numbered_video import constant, write
 from tests.support.tiny_dataset import write_game, write_spotter
 
@@ -83,15 +83,15 @@ def test_results_of_an_earlier_run_never_count_as_new_ones(
     results = {name: out / "toy" / name / "results_spotting.json" for name in "abc"}
     for path in results.values():
         path.write_bytes(b"of other weights")
-    take = Season.take
+    take = BatchResults.take
 
-    def stopped_after_one(season: Season, found: Found) -> Any:
+    def stopped_after_one(season: BatchResults, found: VideoResult) -> Any:
         if found.video.game == "toy/b":
             raise KeyboardInterrupt
         return take(season, found)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Season, "take", stopped_after_one)
+        patch.setattr(BatchResults, "take", stopped_after_one)
         assert infer(weights, data, "-o", out) == 130
     assert {name for name, path in results.items() if path.read_bytes() == b"of other weights"} == {"b", "c"}
     assert infer(weights, data, "-o", out, "--resume") == 0

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.events import Event
 from e2espot.formats.games import Game, Video
-from e2espot.inference.job import Found
-from e2espot.inference.results import Season, left_to_do
+from e2espot.inference.job import VideoResult
+from e2espot.inference.results import BatchResults, pending_games
 from e2espot.inference.sharding import shard_of
 
 
@@ -41,15 +41,15 @@ def test_games_are_written_when_whole_in_any_order(
 ) -> None:
     out = tmp_path_factory.mktemp("out")
     games = {name: game(name, halves) for name, halves in (("a", 2), ("b", 1), ("c", 2))}
-    season = Season(games=games, out=out, fps=Fraction(25))
+    season = BatchResults(games=games, out=out, fps=Fraction(25))
     assert len(season.videos) == len(order)
     for number, (name, half) in enumerate(order):
         event = Event(frame=100 * half, label="PASS", half=half, confidence=0.5)
-        written = season.take(Found(video=games[name].videos[half - 1], events=(event,), scores=None))
+        written = season.take(VideoResult(video=games[name].videos[half - 1], events=(event,), scores=None))
         whole = all((name, video.half) in order[: number + 1] for video in games[name].videos)
         assert (written is not None) == whole
         assert (out / name / "results_spotting.json").exists() == whole
-        assert (name not in left_to_do(games, out, save_scores=False, resume=True)) == whole
+        assert (name not in pending_games(games, out, save_scores=False, resume=True)) == whole
     for name in games:
         told = json.loads((out / name / "results_spotting.json").read_text())
         assert [row["half"] for row in told["predictions"]] == [

@@ -9,14 +9,14 @@ import pytest
 from PIL import Image
 
 from e2espot.core.errors import ConfigurationError
-from e2espot.report.frame_strips import Moment, cut_strips, find_videos
+from e2espot.report.frame_strips import FrameKey, cut_strips, find_videos
 from tests.support.numbered_video import constant, number_in, write
 
 
 def test_a_strip_holds_the_frames_around_the_moment(tmp_path: Path) -> None:
     path = write(tmp_path / "g", constant(Fraction(50), 120))
-    moments = [Moment(game="g", half=1, frame=frame) for frame in (2, 30)]
-    strips = cut_strips({("g", 1): path}, [*moments, Moment(game="other", half=1, frame=3)], 25)
+    moments = [FrameKey(game="g", half=1, frame=frame) for frame in (2, 30)]
+    strips = cut_strips({("g", 1): path}, [*moments, FrameKey(game="other", half=1, frame=3)], 25)
     assert set(strips) == set(moments)
     shown = [[number_in(np.array(Image.open(BytesIO(jpeg)))) for jpeg in strips[moment].jpegs] for moment in moments]
     grid = [[0, 0, 2, 6, 10], [22, 26, 30, 34, 38]]

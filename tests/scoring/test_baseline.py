@@ -5,7 +5,7 @@ import numpy as np
 from e2espot.core.events import Event
 from e2espot.core.label_sets import LabelSet
 from e2espot.scoring import evaluate_events
-from e2espot.scoring.baseline import Guesser, fit_guesser
+from e2espot.scoring.baseline import PeriodicBaseline, fit_periodic_baseline
 
 LABELS = LabelSet(("PASS", "DRIVE"))
 FPS = Fraction(25)
@@ -15,26 +15,26 @@ def every(seconds: float, label: str, frames: int) -> list[Event]:
     return [Event(frame=int(k), label=label) for k in np.arange(20, frames, seconds * 25)]
 
 
-def test_guesses_are_evenly_spaced_and_inside_each_half() -> None:
-    guesser = Guesser(spacing_s={"PASS": Fraction(2), "DRIVE": Fraction(7, 2)})
-    events = guesser.guess({1: 1000, 2: 130}, FPS)
+def test_predictions_are_evenly_spaced_inside_each_half() -> None:
+    baseline = PeriodicBaseline(spacing_s={"PASS": Fraction(2), "DRIVE": Fraction(7, 2)})
+    events = baseline.predict({1: 1000, 2: 130}, FPS)
     assert [event.frame for event in events if (event.label, event.half) == ("PASS", 2)] == [25, 75]
     first = [event.frame for event in events if (event.label, event.half) == ("DRIVE", 1)]
     assert set(np.diff(first)) <= {87, 88}
     assert max(first) < 1000
 
 
-def test_the_fitted_spacing_beats_the_others_on_its_games() -> None:
+def test_fit_periodic_baseline_finds_best_spacing_on_its_games() -> None:
     labels = {"a": every(2.0, "PASS", 3000) + every(5.1, "DRIVE", 3000), "b": every(2.0, "PASS", 2000)}
     lengths = {"a": {1: 3000}, "b": {1: 2000}}
-    fitted = fit_guesser(labels, lengths, LABELS, FPS)
+    fitted = fit_periodic_baseline(labels, lengths, LABELS, FPS)
 
-    def value(guesser: Guesser, label: str) -> float:
-        guesses = {game: guesser.guess(lengths[game], FPS) for game in labels}
-        return evaluate_events(labels, guesses, LABELS, ("at1",), FPS).results["at1"].per_class[label]
+    def value(baseline: PeriodicBaseline, label: str) -> float:
+        predictions = {game: baseline.predict(lengths[game], FPS) for game in labels}
+        return evaluate_events(labels, predictions, LABELS, ("at1",), FPS).results["at1"].per_class[label]
 
     for label in LABELS.names:
         best = value(fitted, label)
         for seconds in (Fraction(1, 2), Fraction(1), Fraction(2), Fraction(5)):
-            assert value(Guesser(spacing_s={**fitted.spacing_s, label: seconds}), label) <= best
+            assert value(PeriodicBaseline(spacing_s={**fitted.spacing_s, label: seconds}), label) <= best
     assert value(fitted, "PASS") > 0.85

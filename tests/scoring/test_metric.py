@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from e2espot.core.errors import AnnotationError, ConfigurationError
 from e2espot.core.events import Event
 from e2espot.core.label_sets import LABEL_SETS
-from e2espot.scoring import METRICS, Entry, evaluate, evaluate_events
+from e2espot.scoring import METRICS, ScoredEvent, evaluate, evaluate_events
 
 official = pytest.importorskip("SoccerNet.Evaluation.ActionSpotting", reason="the SoccerNet package is not installed")
 
@@ -67,8 +67,8 @@ def cases(draw):
     labels, predictions = {}, {}
     for game in range(draw(st.integers(1, 2))):
         shown = st.sampled_from([1.0, 1.0, -1.0])
-        truth = st.builds(Entry, half=half, position_ms=time, label=label, value=shown)
-        guess = st.builds(Entry, half=half, position_ms=time, label=label, value=score)
+        truth = st.builds(ScoredEvent, half=half, position_ms=time, label=label, value=shown)
+        guess = st.builds(ScoredEvent, half=half, position_ms=time, label=label, value=score)
         labels[f"g{game}"] = draw(st.lists(truth, max_size=12))
         predictions[f"g{game}"] = draw(st.lists(guess, max_size=16))
     return LABEL_SETS[name], labels, predictions, draw(st.sampled_from(list(METRICS))), draw(st.sampled_from([2, 25]))

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from e2espot.core.events import Entry
+from e2espot.core.events import ScoredEvent
 from e2espot.core.label_sets import LabelSet
 from e2espot.scoring.team import SidedEntry, evaluate_teams
 
@@ -11,7 +11,7 @@ LABELS = LabelSet(("PASS", "DRIVE"))
 
 
 def one(second: int, label: str = "PASS", side: str = "left", value: float = 1.0, half: int = 1) -> SidedEntry:
-    return SidedEntry(entry=Entry(half=half, position_ms=1000 * second + 20, label=label, value=value), side=side)
+    return SidedEntry(entry=ScoredEvent(half=half, position_ms=1000 * second + 20, label=label, value=value), side=side)
 
 
 GAME = [one(10), one(20), one(30), one(40, side="right"), one(50, "DRIVE", "right")]

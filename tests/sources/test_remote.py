@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from e2espot.core.errors import ConfigurationError, E2ESpotError, VideoError
-from e2espot.sources.remote import CopyFolder, games_in_store, is_url, name_of
-from e2espot.sources.remote.url import shown
+from e2espot.sources.remote import VideoCache, find_remote_games, is_url, result_name
+from e2espot.sources.remote.url import redact
 
 KB = 1000
 
@@ -80,15 +80,15 @@ def held(folder: Path) -> int:
 
 
 def test_a_copy_is_the_file_and_is_fetched_once(store: Flaky, tmp_path: Path) -> None:
-    copies, content = CopyFolder(folder=tmp_path, limit_bytes=10 * KB), bytes(range(250)) * 8
+    copies, content = VideoCache(folder=tmp_path, limit_bytes=10 * KB), bytes(range(250)) * 8
     url = put(store, "a/match.mp4", content)
     for _ in range(3):
-        with copies.copy_of(url) as path:
+        with copies.local_copy(url) as path:
             assert path.read_bytes() == content
             assert path.suffix == ".mp4"
     assert Flaky.given == len(content)
     put(store, "a/match.mp4", content[::-1])
-    with copies.copy_of(url) as path:
+    with copies.local_copy(url) as path:
         assert path.read_bytes() == content[::-1], "another file by the same name"
 
 
@@ -101,10 +101,10 @@ def test_a_file_that_changes_on_a_server_is_fetched_again(tmp_path: Path) -> Non
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_address[1]}/match.mp4"
-        copies = CopyFolder(folder=tmp_path / "copies", limit_bytes=10 * KB)
+        copies = VideoCache(folder=tmp_path / "copies", limit_bytes=10 * KB)
         for content in (b"a" * 1000, b"b" * 2000):
             (served / "match.mp4").write_bytes(content)
-            with copies.copy_of(url) as path:
+            with copies.local_copy(url) as path:
                 assert path.read_bytes() == content
         server.shutdown()
 
@@ -117,7 +117,7 @@ class QuietHandler(SimpleHTTPRequestHandler):
 def test_a_broken_connection_goes_on_where_it_broke(store: Flaky, tmp_path: Path) -> None:
     content = bytes(range(250)) * 100
     Flaky.bytes_a_connection = 1000
-    with CopyFolder(folder=tmp_path, limit_bytes=50 * KB).copy_of(put(store, "m.mp4", content)) as path:
+    with VideoCache(folder=tmp_path, limit_bytes=50 * KB).local_copy(put(store, "m.mp4", content)) as path:
         assert path.read_bytes() == content
     assert Flaky.given == len(content), "nothing was fetched twice"
 
@@ -127,7 +127,7 @@ def test_a_store_that_fails_is_given_up_and_leaves_nothing(store: Flaky, tmp_pat
     Flaky.broken = True
     with (
         pytest.raises(VideoError, match=r"flaky://m.mp4: cannot be read .*reset by peer"),
-        CopyFolder(folder=tmp_path, limit_bytes=KB).copy_of(url),
+        VideoCache(folder=tmp_path, limit_bytes=KB).local_copy(url),
     ):
         pass
     assert held(tmp_path) == 0
@@ -140,12 +140,12 @@ def test_the_folder_keeps_to_its_size_and_drops_what_was_used_longest_ago(
 ) -> None:
     folder, store = tmp_path_factory.mktemp("copies"), fsspec.filesystem("flaky")
     (folder / "holiday.mp4").write_bytes(b"mine")
-    copies = CopyFolder(folder=folder, limit_bytes=3 * KB)
+    copies = VideoCache(folder=folder, limit_bytes=3 * KB)
     urls = [put(store, f"{number}.mp4", bytes([number]) * KB) for number in range(6)]
     used: list[int] = []
     for number in order:
         before = Flaky.given
-        with copies.copy_of(urls[number]) as path:
+        with copies.local_copy(urls[number]) as path:
             assert path.read_bytes() == bytes([number]) * KB
             assert held(folder) <= 3 * KB + 4
         assert (Flaky.given == before) == (number in used[-3:]), "the three used last are at hand"
@@ -154,15 +154,15 @@ def test_the_folder_keeps_to_its_size_and_drops_what_was_used_longest_ago(
 
 
 def test_a_copy_in_use_stays_and_others_wait(store: Flaky, tmp_path: Path) -> None:
-    copies = CopyFolder(folder=tmp_path, limit_bytes=KB)
+    copies = VideoCache(folder=tmp_path, limit_bytes=KB)
     first, second = put(store, "1.mp4", b"1" * KB), put(store, "2.mp4", b"2" * KB)
     seen: list[bytes] = []
 
     def other() -> None:
-        with copies.copy_of(second) as path:
+        with copies.local_copy(second) as path:
             seen.append(path.read_bytes())
 
-    with copies.copy_of(first) as path:
+    with copies.local_copy(first) as path:
         thread = threading.Thread(target=other)
         thread.start()
         time.sleep(0.3)
@@ -174,10 +174,10 @@ def test_a_copy_in_use_stays_and_others_wait(store: Flaky, tmp_path: Path) -> No
 
 
 def _take(root: str, folder: str, number: int, told: Any) -> None:
-    copies = CopyFolder(folder=Path(folder), limit_bytes=2 * KB)
+    copies = VideoCache(folder=Path(folder), limit_bytes=2 * KB)
     for turn in range(10):
         name = (number + turn) % 5
-        with copies.copy_of(f"file://{root}/{name}.mp4") as path:
+        with copies.local_copy(f"file://{root}/{name}.mp4") as path:
             told.put((name, path.read_bytes() == bytes([name]) * KB, held(Path(folder)) <= 2 * KB))
 
 
@@ -199,7 +199,7 @@ def test_processes_share_a_folder(tmp_path: Path) -> None:
 
 def test_what_a_killed_process_left_makes_room(store: Flaky, tmp_path: Path) -> None:
     (tmp_path / ("0" * 32 + ".mp4.part")).write_bytes(b"half" * 200)
-    with CopyFolder(folder=tmp_path, limit_bytes=KB).copy_of(put(store, "1.mp4", b"1" * KB)) as path:
+    with VideoCache(folder=tmp_path, limit_bytes=KB).local_copy(put(store, "1.mp4", b"1" * KB)) as path:
         assert [other.name for other in tmp_path.iterdir() if other.name != "lock"] == [path.name]
 
 
@@ -220,14 +220,14 @@ def test_what_a_killed_process_left_makes_room(store: Flaky, tmp_path: Path) -> 
 def test_one_clear_line(url: str, error: type[E2ESpotError], told: str, store: Flaky, tmp_path: Path) -> None:
     put(store, "large.mp4", b"x" * 2 * KB)
     put(store, "folder/x.mp4", b"x")
-    with pytest.raises(error, match=told) as caught, CopyFolder(folder=tmp_path, limit_bytes=KB).copy_of(url):
+    with pytest.raises(error, match=told) as caught, VideoCache(folder=tmp_path, limit_bytes=KB).local_copy(url):
         pass
     assert "\n" not in str(caught.value)
 
 
 def test_secrets_of_an_address_are_not_shown() -> None:
-    assert shown("https://me:secret@host/a/m.mp4?signature=secret") == "https://host/a/m.mp4"
-    assert name_of("https://me:secret@host/a/m%20n.mp4?signature=a/b.c") == "m n"
+    assert redact("https://me:secret@host/a/m.mp4?signature=secret") == "https://host/a/m.mp4"
+    assert result_name("https://me:secret@host/a/m%20n.mp4?signature=a/b.c") == "m n"
     assert is_url("s3://bucket/x") and not is_url("C:\\x") and not is_url("match.mp4") and not is_url("a/b://")
 
 
@@ -236,7 +236,7 @@ def test_secrets_of_an_address_are_not_shown() -> None:
 )
 def test_an_address_without_a_file(url: str) -> None:
     with pytest.raises(ConfigurationError, match="no file name"):
-        name_of(url)
+        result_name(url)
 
 
 def test_games_are_known_by_the_names_of_their_files(store: Flaky) -> None:
@@ -247,16 +247,16 @@ def test_games_are_known_by_the_names_of_their_files(store: Flaky) -> None:
     }.items():
         for file in files:
             put(store, f"data/{game}/{file}", b"x")
-    games = games_in_store("flaky://data", split=None, resolution="224p")
+    games = find_remote_games("flaky://data", split=None, resolution="224p")
     assert games is not None
     assert [(game.name, [(video.half, video.url) for video in game.videos]) for game in games] == [
         ("l/a", [(1, "flaky://data/l/a/224p.mp4")]),
         ("l/b", [(1, "flaky://data/l/b/1_224p.mkv"), (2, "flaky://data/l/b/2_224p.mkv")]),
     ]
-    assert games_in_store("flaky://data/l/a/224p.mp4", split=None, resolution="224p") is None
+    assert find_remote_games("flaky://data/l/a/224p.mp4", split=None, resolution="224p") is None
     put(store, "data/splits.json", json.dumps({"test": ["l/b"], "train": ["l/c"], "valid": ["../x"]}).encode())
-    found = games_in_store("flaky://data/", split="test", resolution="224p")
+    found = find_remote_games("flaky://data/", split="test", resolution="224p")
     assert found is not None and [game.name for game in found] == ["l/b"]
     for split, told in (("train", "no 224p.mp4"), ("valid", "below this folder"), ("other", "no split")):
         with pytest.raises(E2ESpotError, match=told):
-            games_in_store("flaky://data", split=split, resolution="224p")
+            find_remote_games("flaky://data", split=split, resolution="224p")

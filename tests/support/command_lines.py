@@ -174,9 +174,9 @@ def _store(url: str) -> Any:
 
 def _scored(spotter: Any, _chunks: Any, num_frames: int, options: Any, **_: Any) -> np.ndarray:
     """In place of the network's pass over a video that was opened and measured already."""
-    from e2espot.video import choose_reader
+    from e2espot.video import choose_backend
 
-    choose_reader(options.reader, "cpu")
+    choose_backend(options.reader, "cpu")
     columns = len(spotter.label_set) + int(spotter.spec.team)
     return np.random.default_rng(0).uniform(0, 1, (num_frames * spotter.grid_factor, columns)).astype(np.float32)
 
@@ -250,7 +250,7 @@ def _cuts() -> list[Any]:
         patch.object(cross_validation, "fit", _fitted),
         patch.object(match, "render_game", _rendered),
         patch.object(match, "multiprocessing", inside),
-        patch.object(ray_cluster, "spot_on_ray", _reached),
+        patch.object(ray_cluster, "run_on_ray", _reached),
         patch.object(fsspec, "url_to_fs", _store),
         patch.object(requests.Session, "request", _reached),
         patch.object(huggingface_hub.HfApi, "repo_info", _reached),

@@ -4,8 +4,8 @@ Decoders want files: they seek, they are C, and a match is read from end to end 
 copied whole, spotted, and left in the folder until another one needs its room.
 """
 
-from e2espot.sources.remote.cache import CopyFolder
-from e2espot.sources.remote.games import games_in_store
-from e2espot.sources.remote.url import is_url, name_of
+from e2espot.sources.remote.cache import VideoCache
+from e2espot.sources.remote.games import find_remote_games
+from e2espot.sources.remote.url import is_url, result_name
 
-__all__ = ["CopyFolder", "games_in_store", "is_url", "name_of"]
+__all__ = ["VideoCache", "find_remote_games", "is_url", "result_name"]

@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from e2espot.core.errors import ConfigurationError, VideoError
-from e2espot.sources.remote.url import open_store, reading, shown
+from e2espot.sources.remote.url import open_store, translate_errors, redact
 
 _LOG = logging.getLogger(__name__)
 _OURS = re.compile(r"[0-9a-f]{32}(\.[0-9A-Za-z]{1,7})?(\.part)?")
@@ -32,7 +32,7 @@ _ATTEMPTS = 4
 _WAIT_S = 0.2
 
 
-def default_folder() -> Path:
+def default_cache_dir() -> Path:
     """Where copies are kept unless somebody says otherwise."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "e2espot" / "videos"
@@ -51,7 +51,7 @@ class _Stored:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CopyFolder:
+class VideoCache:
     """Where copies live, and how many bytes they may take together."""
 
     folder: Path
@@ -60,7 +60,7 @@ class CopyFolder:
     """Never more than this, half-written copies included."""
 
     @contextmanager
-    def copy_of(self, url: str, progress: Callable[[int, int], None] | None = None) -> Iterator[Path]:
+    def local_copy(self, url: str, progress: Callable[[int, int], None] | None = None) -> Iterator[Path]:
         """A whole local copy that stays as long as the context does; copies used longest ago make room for it.
 
         Waits while others use all the room. ``progress`` is called with (bytes here, bytes in all).
@@ -72,7 +72,7 @@ class CopyFolder:
         stored = _look_up(url)
         if stored.size > self.limit_bytes:
             raise ConfigurationError(
-                f"{shown(url)} has {_gigabytes(stored.size)} and copies may take {_gigabytes(self.limit_bytes)} "
+                f"{redact(url)} has {_gigabytes(stored.size)} and copies may take {_gigabytes(self.limit_bytes)} "
                 "together; raise --cache_gb"
             )
         copy = self.folder / stored.key
@@ -81,7 +81,7 @@ class CopyFolder:
             file = self._get(stored, copy, progress)
         except OSError as error:
             raise VideoError(
-                f"{shown(url)}: no copy in {self.folder}: {error.strerror}; see --cache and --cache_gb"
+                f"{redact(url)}: no copy in {self.folder}: {error.strerror}; see --cache and --cache_gb"
             ) from None
         with file:
             yield copy
@@ -105,7 +105,7 @@ class CopyFolder:
             if file is not None:
                 return self._fill(stored, file, part, copy, progress)
             if not patient:
-                _LOG.info("%s: waits until others are done with their copies in %s", shown(stored.url), self.folder)
+                _LOG.info("%s: waits until others are done with their copies in %s", redact(stored.url), self.folder)
             patient = True
             time.sleep(_WAIT_S)
 
@@ -163,14 +163,14 @@ class CopyFolder:
 
 def _look_up(url: str) -> _Stored:
     store, path = open_store(url)
-    with reading(url):
+    with translate_errors(url):
         facts = store.info(path)
         version = [str(store.ukey(path)), *(str(facts.get(name)) for name in _VERSION)]
     if facts.get("type") == "directory":
-        raise VideoError(f"{shown(url)}: this is a folder; name a video")
+        raise VideoError(f"{redact(url)}: this is a folder; name a video")
     if not isinstance(facts.get("size"), int):
-        raise VideoError(f"{shown(url)}: the store does not say how long this file is; fetch it yourself")
-    name = hashlib.sha256("\0".join([shown(url), *version]).encode()).hexdigest()[:32]
+        raise VideoError(f"{redact(url)}: the store does not say how long this file is; fetch it yourself")
+    name = hashlib.sha256("\0".join([redact(url), *version]).encode()).hexdigest()[:32]
     suffix = PurePosixPath(path.partition("?")[0]).suffix[:8]
     key = name + (suffix if suffix[1:].isalnum() and suffix != ".part" else "")
     return _Stored(url=url, store=store, path=path, size=facts["size"], key=key)
@@ -202,7 +202,7 @@ def _blocks(stored: _Stored) -> Iterator[bytes]:
         except Exception:
             failures += 1
             if failures >= _ATTEMPTS or at > stored.size:
-                with reading(stored.url):
+                with translate_errors(stored.url):
                     raise
             time.sleep(_WAIT_S * 2**failures)
 

@@ -1,4 +1,4 @@
-"""An address such as ``s3://bucket/match.mp4``: what stands behind it, and what may be shown of it."""
+"""An address such as ``s3://bucket/match.mp4``: what stands behind it, and what may be redact of it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def is_url(source: str) -> bool:
     return _URL.fullmatch(source) is not None
 
 
-def shown(url: str) -> str:
+def redact(url: str) -> str:
     """The address without what may be secret: passwords, and the signature behind a question mark."""
     scheme, _, rest = url.partition("://")
     place = rest.partition("?")[0]
@@ -30,16 +30,16 @@ def shown(url: str) -> str:
     return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
 
 
-def name_of(url: str) -> str:
+def result_name(url: str) -> str:
     """Name of the file, without its ending: what its results are called.
 
     Raises:
         ConfigurationError: the address names no file.
     """
-    name = PurePosixPath(unquote(shown(url).partition("://")[2]).partition("/")[2] or "/").name
+    name = PurePosixPath(unquote(redact(url).partition("://")[2]).partition("/")[2] or "/").name
     stem = PurePosixPath(name).stem
     if not stem or stem.startswith(".") or "\0" in name or not name.isprintable():
-        raise ConfigurationError(f"{shown(url)}: no file name at the end of this address; name a video or a folder")
+        raise ConfigurationError(f"{redact(url)}: no file name at the end of this address; name a video or a folder")
     return stem
 
 
@@ -56,20 +56,20 @@ def open_store(url: str) -> tuple[AbstractFileSystem, str]:
         store, path = fsspec.url_to_fs(url)
     except ImportError as error:
         scheme = url.partition("://")[0]
-        raise ConfigurationError(f"{shown(url)}: {scheme} needs another package: {_first_line(error)}") from None
+        raise ConfigurationError(f"{redact(url)}: {scheme} needs another package: {_first_line(error)}") from None
     except ValueError as error:
         raise ConfigurationError(
-            f"{shown(url)}: {_first_line(error)}; copy the file here, or check the scheme"
+            f"{redact(url)}: {_first_line(error)}; copy the file here, or check the scheme"
         ) from None
     except E2ESpotError:
         raise
     except Exception as error:  # some stores connect at once, each with errors of its own
-        raise VideoError(f"{shown(url)}: cannot be opened ({type(error).__name__}: {_first_line(error)})") from None
+        raise VideoError(f"{redact(url)}: cannot be opened ({type(error).__name__}: {_first_line(error)})") from None
     return store, str(path)
 
 
 @contextmanager
-def reading(url: str) -> Iterator[None]:
+def translate_errors(url: str) -> Iterator[None]:
     """Turn whatever a store's own library raises into one clear line.
 
     Raises:
@@ -80,12 +80,12 @@ def reading(url: str) -> Iterator[None]:
     except E2ESpotError:
         raise
     except FileNotFoundError:
-        raise VideoError(f"{shown(url)}: the store has no such file") from None
+        raise VideoError(f"{redact(url)}: the store has no such file") from None
     except PermissionError as error:
-        raise VideoError(f"{shown(url)}: the store refuses ({_first_line(error)}); check the credentials") from None
+        raise VideoError(f"{redact(url)}: the store refuses ({_first_line(error)}); check the credentials") from None
     except Exception as error:  # every store has a library of its own, with errors of its own
         told = f"{type(error).__name__}: {_first_line(error)}" if str(error) else type(error).__name__
-        raise VideoError(f"{shown(url)}: cannot be read from its store ({told.replace(url, shown(url))})") from None
+        raise VideoError(f"{redact(url)}: cannot be read from its store ({told.replace(url, redact(url))})") from None
 
 
 def _first_line(error: BaseException) -> str:
