@@ -1,51 +1,58 @@
-"""What each choice of the recipe is worth, at equal time on rendered matches. `make ablations` runs it."""
+"""Measure what each choice of the recipe is worth, at equal time on rendered matches: e2espot ablations."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
-from e2espot.core.errors import ConfigurationError
 from e2espot.files.atomic import write_atomically
-from e2espot.studies.ablation_variants import ARMS, DEFAULTS, Plan
+from e2espot.studies.plans import DEFAULTS, VARIANTS, AblationPlan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ablations(AblationPlan):
+    """Measure what each choice of the recipe is worth, at equal training time on rendered matches.
+
+    Stop it at any time and run it again: finished trainings are kept.
+
+    Example: e2espot ablations --seeds 0 1 --seconds 120
+    """
+
+    out: Path = Path("out/ablations")
+    """Folder for matches, runs, scores and the table."""
+    variants: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--arms"])] = tuple(VARIANTS)
+    """Variants to train."""
 
 
 def main(arguments: list[str]) -> None:
     """Train what is not trained yet, then print and write both tables."""
-    plan = tyro.cli(
-        Plan, args=arguments, prog="e2espot ablations", default=Plan(out=Path("out/ablations")), description=__doc__
-    )
-    strange = [arm for arm in plan.arms if arm not in ARMS]
-    if strange or DEFAULTS not in plan.arms or not plan.seeds:
-        raise ConfigurationError(f"--arms must hold {DEFAULTS!r} and be among {', '.join(map(repr, ARMS))}")
-    if not all(0 <= seed < 2**63 for seed in plan.seeds) or not 0 < plan.seconds < 1e9:
-        raise ConfigurationError("--seeds must be at least 0 and below 2^63, and --seconds above 0 and below 1e9")
-    if plan.games < 3:
-        raise ConfigurationError(f"--games is {plan.games}; one to learn from, one valid and one test are three")
-
-    from e2espot.studies.ablations import compare_after_scores, compare_arms, render, table, train_arm
+    plan = tyro.cli(Ablations, args=arguments, prog="e2espot ablations")
+    plan.check()
+    from e2espot.studies.ablations import compare_post_processing, compare_variants, render, table, train_variant
 
     data = render(plan)
     folders = {}
     for seed in plan.seeds:
-        for arm in plan.arms:
-            print(f"{arm}, seed {seed}", flush=True)
-            folders[arm, seed] = train_arm(plan, data, arm, seed)
-    arms, after = compare_arms(plan, data, folders), compare_after_scores(plan, data, folders)
+        for variant in plan.variants:
+            print(f"{variant}, seed {seed}", flush=True)
+            folders[variant, seed] = train_variant(plan, data, variant, seed)
+    trained, processed = compare_variants(plan, data, folders), compare_post_processing(plan, data, folders)
     text = (
-        f"{plan.seconds:.0f} CPU-seconds a training, {len(plan.seeds)} seeds, {plan.test_minutes:g} minutes of a match "
-        "never seen; gain over the first row, seed by seed; spread: the larger deviation of gains and of seeds; helps "
-        "and hurts mean beyond twice that\n\n"
-        f"{table(arms, 'trained')}\n\ngain over plain soft suppression on the scores of {DEFAULTS}\n\n"
-        f"{table(after, 'after the scores')}\n"
+        f"{plan.seconds:.0f} CPU-seconds per training, {len(plan.seeds)} seeds, {plan.test_minutes:g} minutes of an "
+        "unseen match. Gain: over the first row, mean over seeds. Spread: the larger standard deviation, of the gains "
+        "or of the seeds. Helps and hurts mean a gain beyond twice the spread.\n\n"
+        f"{table(trained, 'trained')}\n\nGain over plain soft suppression on the scores of {DEFAULTS}:\n\n"
+        f"{table(processed, 'post-processing')}\n"
     )
     print("\n" + text)
     write_atomically(plan.out / "table.md", text.encode())
     rows = [
         {"part": part, "name": row.name, "values": row.values, "gain": row.gain, "verdict": row.verdict}
-        for part, found in (("arms", arms), ("after", after))
-        for row in found
+        for part, comparisons in (("variants", trained), ("post-processing", processed))
+        for row in comparisons
     ]
     write_atomically(plan.out / "table.json", (json.dumps(rows, indent=1) + "\n").encode())

@@ -1,4 +1,4 @@
-"""Two networks that must fail where the demo's succeeds: no motion, and no order. `make controls` runs it."""
+"""Train two control networks that must fail where the demo's succeeds: no motion, no order. `make controls`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from e2espot.core.scores import Scores
     from e2espot.models import Spotter
 
-BLIND = ("-m", "small", "-t", "", "--single_frame")
+SINGLE_FRAME = ("-m", "small", "-t", "", "--single_frame")
 """Neither gate shift nor GRU nor motion at the input."""
 SHUFFLED = ("--shuffle_frames",)
 """The demo's network on clips whose frames come in random order."""
@@ -25,23 +25,27 @@ SHUFFLED = ("--shuffle_frames",)
 
 @dataclass(frozen=True, kw_only=True)
 class Controls:
-    """Train the controls on the demo's matches at the demo's budget, and score them on its test match."""
+    """Train two control networks on the demo's matches and score them on its test match.
+
+    One sees single frames, the other clips whose frames are in random order. Run e2espot demo first.
+    Example: e2espot controls --out demo
+    """
 
     out: Path = Path("demo")
-    """The demo's folder; run the demo first."""
+    """The demo's folder."""
     seed: int = 0
     """The demo's seed."""
 
 
 def main(arguments: list[str]) -> None:
-    """Train both, score both, print them beside the demo's spotter."""
+    """Train and score both, and print them together with the demo's spotter."""
     args = tyro.cli(Controls, args=arguments, prog="e2espot controls")
     matches = args.out / "matches"
     if not (args.out / "scores.json").is_file():
         raise ConfigurationError(f"{args.out / 'scores.json'}: no such file; run e2espot demo first")
     model = _score_of_demo(args.out / "scores.json")
     results = {"the demo's spotter": model}
-    for name, words, shuffled in (("single frames", BLIND, False), ("shuffled frames", SHUFFLED, True)):
+    for name, words, shuffled in (("single frames", SINGLE_FRAME, False), ("shuffled frames", SHUFFLED, True)):
         run = args.out / "controls" / name.replace(" ", "_")
         train(matches, run, args.seed, *words)
         results[name] = _score(run, matches, shuffled)
@@ -68,18 +72,18 @@ def _score(run: Path, matches: Path, shuffled: bool) -> float:
     spotter = load_spotter(run)
     valid, test = (load_games(matches, split, spotter.label_set, spotter.fps) for split in ("valid", "test"))
     if shuffled:
-        found = [
+        scores = [
             {game.game.name: {1: shuffled_scores(spotter, game.game.videos[0].path)} for game in games}
             for games in (valid, test)
         ]
     else:
-        found = [score_games(spotter, games) for games in (valid, test)]
-    calibration = fit_calibration(found[0], labels_of(valid), spotter.label_set)
-    return report_on(found[1], test, calibration, spotter.label_set).mAP("at1")
+        scores = [score_games(spotter, games) for games in (valid, test)]
+    calibration = fit_calibration(scores[0], labels_of(valid), spotter.label_set)
+    return report_on(scores[1], test, calibration, spotter.label_set).mAP("at1")
 
 
 def shuffled_scores(spotter: Spotter, path: Path) -> Scores:
-    """Scores where each clip of ``clip_len`` frames goes through the spotter in random order, put back in place."""
+    """Score each clip of ``clip_len`` frames in random order, then put the scores back in the order of time."""
     import numpy as np
     import torch
 

@@ -1,8 +1,8 @@
-"""What each choice of the recipe is worth: arms trained for the same time on the same rendered matches.
+"""What each choice of the recipe is worth: variants trained for the same time on the same rendered matches.
 
-Every arm starts from the shipped trunk with a new head, learns for the same processor time (its number of steps
-follows from its own speed, its learning rate ends with them), and is scored on the same unseen match. What comes
-after the scores is compared on the scores of the arm with the defaults, fitted on the valid match.
+Every variant starts from the shipped backbone with a new head, trains for the same processor time (its number of
+steps follows from its own speed, and its learning rate schedule ends with them), and is scored on the same unseen
+match. Post-processing is compared on the scores of the variant with the defaults, fitted on the valid match.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from e2espot.core.scores import Scores
 from e2espot.files.atomic import write_atomically
 from e2espot.formats.scores import read_scores, write_scores
 from e2espot.inference.predict import InferenceOptions, average_scores, spot_video
-from e2espot.models.weights.checkpoint import load_spotter, read_tensors, save_trunk
-from e2espot.studies.ablation_variants import ARMS, DEFAULTS, Plan
+from e2espot.models.weights.checkpoint import load_spotter, read_tensors, save_backbone
+from e2espot.studies.plans import DEFAULTS, VARIANTS, AblationPlan
 from e2espot.suppression.calibration import Calibration
 from e2espot.suppression.nms import Suppression
 from e2espot.training.data import LabelledGame, load_games
@@ -37,8 +37,8 @@ from e2espot.training.validation import report_on
 _FIRST_STEPS, _TIMED_STEPS = 2, 6
 
 
-def render(plan: Plan) -> Path:
-    """The matches, unless they are there."""
+def render(plan: AblationPlan) -> Path:
+    """Render the matches unless they exist; return their folder."""
     from e2espot.synthetic.match import render_dataset
 
     data = plan.out / "matches"
@@ -55,41 +55,44 @@ def render(plan: Plan) -> Path:
     return data
 
 
-def train_arm(plan: Plan, data: Path, arm: str, seed: int) -> Path:
-    """Folder with the scores of one arm and seed; what is there is not done again."""
-    folder = plan.out / arm.replace(" ", "_").replace("'", "") / f"seed_{seed}"
+def train_variant(plan: AblationPlan, data: Path, variant: str, seed: int) -> Path:
+    """Train one variant with one seed and write its scores, unless that has been done; return its folder."""
+    folder = plan.out / variant.replace(" ", "_").replace("'", "") / f"seed_{seed}"
     if (folder / "done.json").is_file():
         return folder
-    recipe = merge(merge(Recipe(), read_recipe("laptop")), {**ARMS[arm], "seed": seed, "num_workers": 0})
-    recipe = dataclasses.replace(recipe, init_from=str(_trunk(plan.out)), num_epochs=1, warm_up_epochs=0.05)
+    recipe = merge(merge(Recipe(), read_recipe("laptop")), {**VARIANTS[variant], "seed": seed, "num_workers": 0})
+    recipe = dataclasses.replace(recipe, init_from=str(_backbone(plan.out)), num_epochs=1, warm_up_epochs=0.05)
     steps, step_s = _steps_within(plan.seconds, data, folder / "timing", recipe)
     recipe = dataclasses.replace(recipe, epoch_clips=steps * recipe.batch_size, start_val_epoch=99)
     begun = time.process_time()
     run = setup(data, folder / "run", recipe, resume=(folder / "run" / "config.yaml").exists())
-    run.valid = []  # the calibration below scores it once; no epoch is to be chosen
+    run.valid = []  # no epoch is chosen; the calibration scores the valid match once, later
     fit(run)
     spent = time.process_time() - begun
     spotter = load_spotter(folder / "run")
     for split in ("valid", "test"):
         video = _game(data, split, spotter.fps).game.videos[0].path
-        for name, flip in ((split, False), *((("test_flip", True),) if split == "test" and arm == DEFAULTS else ())):
+        for name, flip in (
+            (split, False),
+            *((("test_flip", True),) if split == "test" and variant == DEFAULTS else ()),
+        ):
             write_scores(folder / f"{name}.npz", spot_video(spotter, video, InferenceOptions(flip=flip)))
-    told = {"arm": arm, "seed": seed, "steps": steps, "seconds_a_step": step_s, "training_cpu_s": spent}
-    write_atomically(folder / "done.json", json.dumps(told).encode())
+    record = {"variant": variant, "seed": seed, "steps": steps, "seconds_a_step": step_s, "training_cpu_s": spent}
+    write_atomically(folder / "done.json", json.dumps(record).encode())
     return folder
 
 
-def _trunk(out: Path) -> Path:
-    """The shipped trunk without its head: the head was made for one rate and one width of targets."""
+def _backbone(out: Path) -> Path:
+    """The shipped backbone without its head, which fits one frame rate and one width of targets only."""
     file = out / "trunk.safetensors"
     if not file.is_file():
         _, state = read_tensors(SHIPPED_TRUNK)
-        save_trunk(file, {name: value for name, value in state.items() if name.startswith("backbone.")}, "small_gsm")
+        save_backbone(file, {name: value for name, value in state.items() if name.startswith("backbone.")}, "small_gsm")
     return file
 
 
 def _steps_within(seconds: float, data: Path, folder: Path, recipe: Recipe) -> tuple[int, float]:
-    """Steps that an arm can make in the time, by its own speed."""
+    """(steps that fit into ``seconds``, seconds per step), measured on a few steps."""
     count = _FIRST_STEPS + _TIMED_STEPS
     run = setup(
         data, folder, dataclasses.replace(recipe, epoch_clips=count * recipe.batch_size), resume=folder.exists()
@@ -108,54 +111,60 @@ def _game(data: Path, split: str, fps: Any) -> LabelledGame:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
-    """One line of the table."""
+class Comparison:
+    """A change beside the baseline: one line of the table."""
 
     name: str
     """What was changed."""
     values: tuple[float, ...]
     """mAP@1 of every seed, 0 to 1."""
-    against: tuple[float, ...]
+    baseline: tuple[float, ...]
     """The same without the change."""
 
     @property
     def gain(self) -> float:
         """Mean of the paired differences."""
-        return float(np.mean(np.subtract(self.values, self.against)))
+        return float(np.mean(np.subtract(self.values, self.baseline)))
 
     @property
     def spread(self) -> float:
-        """The larger of the standard deviations: of the paired differences, and between seeds of one arm."""
+        """Larger standard deviation: of the paired differences, or between the seeds of one variant."""
         if len(self.values) < 2:
             return float("inf")
-        between = [float(np.std(row, ddof=1)) for row in (self.values, self.against)]
-        return max(float(np.std(np.subtract(self.values, self.against), ddof=1)), *between)
+        between = [float(np.std(row, ddof=1)) for row in (self.values, self.baseline)]
+        return max(float(np.std(np.subtract(self.values, self.baseline), ddof=1)), *between)
 
     @property
     def verdict(self) -> str:
-        """Helps or hurts beyond twice the spread, else undecided."""
+        """``helps`` or ``hurts`` where the gain exceeds twice the spread, else ``undecided``."""
         if abs(self.gain) <= 2 * self.spread:
             return "undecided"
         return "helps" if self.gain > 0 else "hurts"
 
 
-def compare_arms(plan: Plan, data: Path, folders: Mapping[tuple[str, int], Path]) -> list[Row]:
-    """Every arm against the defaults, seed by seed, with the calibration fitted on the valid match."""
+def compare_variants(plan: AblationPlan, data: Path, folders: Mapping[tuple[str, int], Path]) -> list[Comparison]:
+    """Every variant beside the defaults, seed by seed, with the calibration fitted on the valid match."""
     values = {
-        arm: tuple(_value(data, folders[arm, seed], _fitted(data, folders[arm, seed])) for seed in plan.seeds)
-        for arm in plan.arms
+        variant: tuple(
+            _value(data, folders[variant, seed], _fitted(data, folders[variant, seed])) for seed in plan.seeds
+        )
+        for variant in plan.variants
     }
-    return [Row(name=arm, values=row, against=values.get(DEFAULTS, row)) for arm, row in values.items()]
+    return [Comparison(name=variant, values=row, baseline=values.get(DEFAULTS, row)) for variant, row in values.items()]
 
 
-def compare_after_scores(plan: Plan, data: Path, folders: Mapping[tuple[str, int], Path]) -> list[Row]:
-    """Post-processing of the defaults' scores against plain soft suppression."""
-    own = [folders[DEFAULTS, seed] for seed in plan.seeds]
+def compare_post_processing(
+    plan: AblationPlan, data: Path, folders: Mapping[tuple[str, int], Path]
+) -> list[Comparison]:
+    """Every way of post-processing on the scores of the defaults, beside plain soft suppression."""
+    runs = [folders[DEFAULTS, seed] for seed in plan.seeds]
     plain = Calibration()
 
-    def row(name: str, how: Callable[[Path], Calibration], file: str = "test") -> Row:
-        against = tuple(_value(data, folder, plain) for folder in own)
-        return Row(name=name, values=tuple(_value(data, folder, how(folder), file) for folder in own), against=against)
+    def row(name: str, how: Callable[[Path], Calibration], file: str = "test") -> Comparison:
+        baseline = tuple(_value(data, folder, plain) for folder in runs)
+        return Comparison(
+            name=name, values=tuple(_value(data, folder, how(folder), file) for folder in runs), baseline=baseline
+        )
 
     def only(part: str) -> Callable[[Path], Calibration]:
         names = {"suppression": ("suppression", "by_class"), "shift": ("shift_s",), "map": ("map_from", "map_to")}[part]
@@ -166,7 +175,7 @@ def compare_after_scores(plan: Plan, data: Path, folders: Mapping[tuple[str, int
     def fixed(method: Any, window_s: float) -> Callable[[Path], Calibration]:
         return lambda _: Calibration(suppression=Suppression(method=method, window_s=window_s))
 
-    together = average_scores([read_scores(folder / "test.npz") for folder in own])
+    together = average_scores([read_scores(folder / "test.npz") for folder in runs])
     test = _game(data, "test", together.fps)
     ensemble = report_on({test.game.name: {1: together}}, [test], plain, together.label_set).mAP("at1")
     rows = [
@@ -180,8 +189,10 @@ def compare_after_scores(plan: Plan, data: Path, folders: Mapping[tuple[str, int
         row("all fitted on valid", lambda folder: _fitted(data, folder)),
         row("mirror image averaged in", lambda _: plain, "test_flip"),
     ]
-    if len(own) > 1:
-        rows.append(Row(name=f"ensemble of {len(own)} seeds", values=(ensemble,) * len(own), against=rows[0].against))
+    if len(runs) > 1:
+        rows.append(
+            Comparison(name=f"ensemble of {len(runs)} seeds", values=(ensemble,) * len(runs), baseline=rows[0].baseline)
+        )
     return rows
 
 
@@ -197,12 +208,12 @@ def _value(data: Path, folder: Path, calibration: Calibration, file: str = "test
     return report_on({game.game.name: {1: scores}}, [game], calibration, scores.label_set).mAP("at1")
 
 
-def table(rows: Sequence[Row], heading: str) -> str:
-    """Markdown, mAP@1 in percent."""
+def table(rows: Sequence[Comparison], heading: str) -> str:
+    """Format as Markdown, mAP@1 in percent."""
     lines = [f"| {heading} | mAP@1, mean | seeds | gain | spread | verdict |", "|---|--:|---|--:|--:|---|"]
     for row in rows:
         seeds = ", ".join(f"{100 * value:.1f}" for value in row.values)
-        same = row.values == row.against
+        same = row.values == row.baseline
         spread = f"{100 * row.spread:.1f}" if np.isfinite(row.spread) else "unknown"
         more = "- | - | -" if same else f"{100 * row.gain:+.1f} | {spread} | {row.verdict}"
         lines.append(f"| {row.name} | {100 * np.mean(row.values):.1f} | {seeds} | {more} |")

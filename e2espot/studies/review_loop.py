@@ -1,320 +1,253 @@
-"""Label, fine-tune, predict, review, again: what a hundred decisions are worth, with a simulated person.
+"""What a hundred review decisions are worth: label, train, predict, review, with a simulated annotator.
 
-    python tools/loop.py -o out/loop
+One match is labelled, the others are not. A spotter trained on the first predicts the others; an annotator
+who knows the exact labels answers the questions of the review queue; the next spotter learns from the
+answers and from the confident predictions that were not asked about, and so on. The comparisons are the same
+number of answers to questions in random order, no answers at all, and all labels.
 
-One rendered match is labelled, the others are not. A spotter trained on the first predicts the others; a
-person who knows the exact labels answers the questions of the review's queue; the spotter learns from the
-answers and from the predictions it was sure of anyway (``tools/review.py --export_dataset --assume``), and
-so on. Beside it the same number of answers to questions drawn at random, no answers at all, and all labels.
-
-Two things are measured: how good the labels are that are learnt from (F1 against the exact ones), which
-is what the answers change, and mAP@1 after the training, which one short training tells with much noise.
+Two things are measured: the quality of the labels that are learnt from (F1 against the exact ones), which is
+what the answers change, and mAP@1 after the training, which one short training measures with much noise.
 """
 
 from __future__ import annotations
 
 import json
-import shlex
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any, Protocol
 
 import numpy as np
-import tyro
 
-from e2espot.core.errors import ConfigurationError, E2ESpotError
 from e2espot.core.events import Event
 from e2espot.core.label_sets import LABEL_SETS
 from e2espot.core.timeline import DEFAULT_FPS
 from e2espot.files.atomic import write_atomically
 from e2espot.formats.games import Game, find_games
 from e2espot.formats.soccernet import parse_file, read_labels
-from e2espot.report.html import Markup, element
 from e2espot.review.active_learning import Answer, Question, uncertain
-from e2espot.review.export import with_assumed, write_dataset
-from e2espot.review.inputs import LABEL_FILE, gather
-from e2espot.review.label_rows import Place, judged_place, place_of, verdict_key
+from e2espot.review.export import with_pseudo_labels, write_dataset
+from e2espot.review.inputs import LABEL_FILE, load_inputs
+from e2espot.review.label_rows import EventKey, event_of_row, event_of_verdict, verdict_key
 from e2espot.review.label_store import LabelStore
+from e2espot.review.state import ACCEPTED
+from e2espot.studies.plans import ReviewPlan
+from e2espot.studies.review_plot import ALL_LABELS, CURVES, LABELLED_ALONE, NO_QUESTIONS, plot
 
-_REACH = 12
-_NAMES = {"uncertain": "questions of the queue", "random": "questions at random"}
+_TOLERANCE_FRAMES = 12
+"""Half a second: a prediction and an event of the same class at most so far apart mean the same."""
+_FIRST_RUN = "start"
 
-Order = Callable[[Mapping[int, Sequence[Event]], Sequence[Answer]], list[Question]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Loop:
-    """Measure what a hundred decisions on the review page are worth, with a simulated person."""
-
-    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("out/loop")
-    """Folder for everything."""
-    data: Path | None = None
-    """A dataset instead of rendered matches: the first game of its train split is labelled, the others are not."""
-    score_on: str = "test"
-    """Split that is scored."""
-    matches: int = 5
-    """Rendered matches to train on; the first is labelled from the start."""
-    minutes: float = 2.0
-    """Length of each."""
-    test_minutes: float = 4.0
-    """Length of the match that is scored."""
-    rounds: int = 2
-    """Rounds of review."""
-    decisions: int = 100
-    """Answers a round."""
-    assume: float = 0.6
-    """Predictions of at least this score are learnt from unasked."""
-    seed: int = 0
-    """The same seed gives the same matches and the same training."""
-    train: str = ""
-    """More words for tools/train.py, in one string."""
+QuestionOrder = Callable[[Mapping[int, Sequence[Event]], Sequence[Answer]], list[Question]]
+"""(predictions by video, answers so far) -> questions, the first one first."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """What the simulated person says to one question."""
+class Trainer(Protocol):
+    """Trains a spotter, predicts all matches, and scores the predictions."""
 
-    place: Place | None
-    """The event as it really is; None where there is none."""
+    def __call__(self, run: str, data: Path, *, init_from: str | None) -> float:
+        """Train once; a run that has been trained before is only scored.
 
+        Args:
+            run: Name of the run; its predictions go to ``<out>/predictions/<run>``.
+            data: Dataset to train on.
+            init_from: Name of the run to start from.
 
-def answer(question: Question, half: int, truth: Sequence[Place], taken: set[Place]) -> Verdict:
-    """The event a prediction means: of its class, else of another, at most half a second away and not yet labelled."""
-    near = [
-        place
-        for place in truth
-        if place.half == half and abs(place.frame - question.frame) <= _REACH and place not in taken
-    ]
-    near.sort(key=lambda place: (place.label != question.label, abs(place.frame - question.frame)))
-    return Verdict(place=near[0] if near else None)
+        Returns:
+            mAP@1 on the split that is scored, 0 to 1.
+        """
 
 
-def label_quality(given: Sequence[Place], truth: Sequence[Place]) -> tuple[int, int, int]:
-    """How many of the given labels mean an event of their class half a second away at most; given; events."""
-    free, right = list(truth), 0
-    for place in given:
-        near = [t for t in free if (t.half, t.label) == (place.half, place.label)]
-        near = [t for t in near if abs(t.frame - place.frame) <= _REACH]
-        if near:
-            free.remove(min(near, key=lambda t: abs(t.frame - place.frame)))
-            right += 1
-    return right, len(given), len(truth)
-
-
-def run_loop(told: Loop) -> list[dict[str, Any]]:
-    """Render, then train and review in turn; what was trained before is not trained again.
+def run_review_study(plan: ReviewPlan, train: Trainer) -> list[dict[str, Any]]:
+    """Render, then train and review in turn, and write ``loop.json``, ``labels.svg`` and ``mAP.svg``.
 
     Returns:
-        The points of the plots, as they are in ``loop.json``.
+        The points of the plots, as in ``loop.json``.
+
+    Raises:
+        ConfigurationError: a value of ``plan`` is out of range.
     """
-    _check(told)
-    shutil.rmtree(told.out / "labels", ignore_errors=True)
-    from e2espot.synthetic.match import render_dataset
+    plan.check()
+    shutil.rmtree(plan.out / "labels", ignore_errors=True)
+    _render(plan)
+    rng = np.random.default_rng(plan.seed)
 
-    matches = _matches(told)
-    if told.data is None and not (matches / "splits.json").is_file():
-        shutil.rmtree(matches, ignore_errors=True)
-        render_dataset(
-            matches,
-            games=told.matches + 2,
-            minutes=told.minutes,
-            test_minutes=told.test_minutes,
-            seed=told.seed,
-            jobs=1,
-            progress=True,
-        )
-    points = [_point("labelled match alone", 0, _train(told, "start", {}), {})]
-    rng = np.random.default_rng(told.seed)
+    def shuffled(predictions: Mapping[int, Sequence[Event]], answers: Sequence[Answer]) -> list[Question]:
+        questions = uncertain(predictions, answers, most=10**6)
+        return [questions[index] for index in rng.permutation(len(questions))]
 
-    def at_random(predictions: Mapping[int, Sequence[Event]], answers: Sequence[Answer]) -> list[Question]:
-        asked = uncertain(predictions, answers, most=10**6)
-        return [asked[place] for place in rng.permutation(len(asked))]
-
-    points.append(_point("no questions", 0, *_review(told, "none", "start", 0, uncertain)))
-    for name, order in (("uncertain", uncertain), ("random", at_random)):
-        before = "start"
-        for number in range(1, told.rounds + 1):
+    start = _train_on(plan, train, _FIRST_RUN, {}, init_from=None)
+    points = [_point(LABELLED_ALONE, 0, start, {})]
+    points.append(_point(NO_QUESTIONS, 0, *_review_round(plan, train, "none", _FIRST_RUN, 0, uncertain, "none")))
+    for name, order in (("uncertain", uncertain), ("random", shuffled)):
+        previous = _FIRST_RUN
+        for number in range(1, plan.rounds + 1):
             run = f"{name}{number}"
-            points.append(
-                _point(_NAMES[name], number * told.decisions, *_review(told, run, before, number, order, name))
-            )
-            before = run
-    points.append(_point("all labels", -1, _train(told, "full", _truths(told), start="start"), {"labels_F1": 1.0}))
-    write_atomically(told.out / "loop.json", json.dumps(points, indent=1).encode())
-    write_atomically(told.out / "labels.svg", plot(points, "labels_F1", "F1 of the labels learnt from").encode())
-    write_atomically(told.out / "mAP.svg", plot(points, "mAP@1", "mAP@1").encode())
+            result = _review_round(plan, train, run, previous, plan.decisions, order, name)
+            points.append(_point(CURVES[name], number * plan.decisions, *result))
+            previous = run
+    exact = {game.name: (game.folder / LABEL_FILE).read_bytes() for game in _unlabelled_games(plan)}
+    full = _train_on(plan, train, "full", exact, init_from=_FIRST_RUN)
+    points.append(_point(ALL_LABELS, -1, full, {"labels_F1": 1.0}))
+    write_atomically(plan.out / "loop.json", json.dumps(points, indent=1).encode())
+    write_atomically(plan.out / "labels.svg", plot(points, "labels_F1", "F1 of the labels learnt from").encode())
+    write_atomically(plan.out / "mAP.svg", plot(points, "mAP@1", "mAP@1").encode())
     return points
 
 
-def _check(told: Loop) -> None:
-    """Refuse before an hour is spent."""
-    if min(told.rounds, told.decisions, told.seed) < 0 or told.matches < 2 or not 0 <= told.assume <= 1:
-        raise ConfigurationError(
-            f"--rounds {told.rounds}, --decisions {told.decisions}, --seed {told.seed}: give at least 0; "
-            f"--matches {told.matches}: at least 2; --assume {told.assume}: a score from 0 to 1"
-        )
-    try:
-        shlex.split(told.train)
-    except ValueError as error:
-        raise ConfigurationError(f"--train {told.train!r}: {error}") from None
+def _unlabelled_games(plan: ReviewPlan) -> list[Game]:
+    """All games of the train split but the first."""
+    return find_games(plan.matches_dir, split="train")[1:]
 
 
-def _point(arm: str, decisions: int, value: float, more: Mapping[str, float]) -> dict[str, Any]:
-    return {"arm": arm, "decisions": decisions, "mAP@1": round(value, 4), **more}
+def _render(plan: ReviewPlan) -> None:
+    """Render the matches unless they exist or a dataset is given."""
+    from e2espot.synthetic.match import render_dataset
+
+    if plan.data is not None or (plan.matches_dir / "splits.json").is_file():
+        return
+    shutil.rmtree(plan.matches_dir, ignore_errors=True)
+    render_dataset(
+        plan.matches_dir,
+        games=plan.matches + 2,
+        minutes=plan.minutes,
+        test_minutes=plan.test_minutes,
+        seed=plan.seed,
+        jobs=1,
+        progress=True,
+    )
 
 
-def _matches(told: Loop) -> Path:
-    return told.data or told.out / "matches"
+def _point(variant: str, decisions: int, value: float, more: Mapping[str, float]) -> dict[str, Any]:
+    return {"variant": variant, "decisions": decisions, "mAP@1": round(value, 4), **more}
 
 
-def _pool(told: Loop) -> list[Game]:
-    """Matches without labels: all to train on but the first."""
-    return find_games(_matches(told), split="train")[1:]
+def true_event(question: Question, half: int, truth: Sequence[EventKey], taken: set[EventKey]) -> EventKey | None:
+    """The event that a prediction means, as the simulated annotator sees it.
 
-
-def _truths(told: Loop) -> dict[str, bytes]:
-    return {game.name: (game.folder / LABEL_FILE).read_bytes() for game in _pool(told)}
-
-
-def _review(
-    told: Loop, run: str, before: str, number: int, order: Order, arm: str | None = None
-) -> tuple[float, dict[str, float]]:
-    """One round: questions on the predictions of run ``before``, then a new run.
+    Args:
+        question: The prediction.
+        half: Its half.
+        truth: All events.
+        taken: Events that are labelled already.
 
     Returns:
-        Its score; the answers by kind, and how good the labels are.
+        The closest event of its class, else of another class, at most half a second away; None without one.
     """
-    pool = _pool(told)
-    labels: dict[str, bytes] = {}
-    counts = {"right": 0, "moved or renamed": 0, "wrong": 0}
-    material = gather(
-        _matches(told), predictions=[told.out / "predictions" / before], split="train", label_set="ball-2"
-    )
-    games = [game for game in material.games if game.name in {game.name for game in pool}]
-    stores = [LabelStore(told.out / "labels" / (arm or run) / game.name / LABEL_FILE) for game in games]
-    truths = [_places(game.videos[0].path.parent / LABEL_FILE) for game in games]
-    answers = [_known(video, store) for video, store in enumerate(stores)]
-    predictions = {video: game.predictions[0] for video, game in enumerate(games)}
-    asked = order(predictions, [a for known in answers for a in known])[: told.decisions if number else 0]
-    for question in asked:
-        store = stores[question.video]
-        told_by = answer(question, 1, truths[question.video], set(store.places()))
-        mine = Place(half=1, frame=question.frame, label=question.label)
-        who = {
-            "tab": "person",
-            "op": f"{run}{len(counts)}{store.revision}{question}",
-            "name": "",
-            "seen": store.revision,
-        }
-        if told_by.place is None:
-            store.judge(verdict_key(mine), "rejected", **who)
-            counts["wrong"] += 1
-        else:
-            store.accept(mine, told_by.place, **who)
-            counts["right" if told_by.place == mine else "moved or renamed"] += 1
+    near = [
+        event
+        for event in truth
+        if event.half == half and abs(event.frame - question.frame) <= _TOLERANCE_FRAMES and event not in taken
+    ]
+    near.sort(key=lambda event: (event.label != question.label, abs(event.frame - question.frame)))
+    return near[0] if near else None
+
+
+def label_quality(labels: Sequence[EventKey], truth: Sequence[EventKey]) -> tuple[int, int, int]:
+    """Count (labels within half a second of an event of their class, labels, events); an event counts once."""
+    free, right = list(truth), 0
+    for label in labels:
+        near = [event for event in free if (event.half, event.label) == (label.half, label.label)]
+        near = [event for event in near if abs(event.frame - label.frame) <= _TOLERANCE_FRAMES]
+        if near:
+            free.remove(min(near, key=lambda event: abs(event.frame - label.frame)))
+            right += 1
+    return right, len(labels), len(truth)
+
+
+def earlier_answers(video: int, store: LabelStore) -> list[Answer]:
+    """Decisions of earlier rounds; they carry no score, which would be another run's."""
+    judged = [(event_of_verdict(key), verdict) for key, verdict in store.verdicts().items()]
+    return [
+        # The verdict on a prediction that became a label names it: "accepted 7".
+        Answer(video=video, frame=key.frame, label=key.label, score=None, right=verdict.startswith(ACCEPTED))
+        for key, verdict in judged
+        if key is not None
+    ]
+
+
+def _review_round(
+    plan: ReviewPlan, train: Trainer, run: str, previous: str, count: int, order: QuestionOrder, folder: str
+) -> tuple[float, dict[str, float]]:
+    """Answer questions about the predictions of run ``previous``, then train ``run`` on the labels.
+
+    Args:
+        plan: What is compared.
+        train: Trains and scores.
+        run: Name of the new run.
+        previous: Name of the run whose predictions are reviewed.
+        count: Number of questions to answer.
+        order: Order of the questions.
+        folder: Labels of all rounds of one order are kept under this name.
+
+    Returns:
+        mAP@1 of the new run; counts of the answers by kind, and the quality of the labels.
+    """
+    predicted = plan.out / "predictions" / previous
+    inputs = load_inputs(plan.matches_dir, predictions=[predicted], split="train", label_set="ball-2")
+    names = {game.name for game in _unlabelled_games(plan)}
+    games = [game for game in inputs.games if game.name in names]
+    stores = [LabelStore(plan.out / "labels" / folder / game.name / LABEL_FILE) for game in games]
+    truths = [_exact_labels(game.videos[0].path.parent / LABEL_FILE) for game in games]
+    answers = [answer for video, store in enumerate(stores) for answer in earlier_answers(video, store)]
+    questions = order({video: game.predictions[0] for video, game in enumerate(games)}, answers)[:count]
+    counts = _answer(questions, stores, truths, run)
     quality = np.zeros(3)
+    labels: dict[str, bytes] = {}
     for game, store, truth in zip(games, stores, truths, strict=True):
-        text = with_assumed(store.text(), game.predictions[0], store.verdicts(), told.assume)
-        given = [place for row in parse_file(text, game.name)[1] if (place := place_of(row)) is not None]
+        text = with_pseudo_labels(store.text(), game.predictions[0], store.verdicts(), plan.assume)
+        given = [event for row in parse_file(text, game.name)[1] if (event := event_of_row(row)) is not None]
         quality += label_quality(given, truth)
         labels[game.name] = text
         store.close()
     right, given_count, event_count = quality.tolist()
-    measured = {
+    measures = {
         "labels_precision": round(right / max(1, given_count), 4),
         "labels_recall": round(right / max(1, event_count), 4),
         "labels_F1": round(2 * right / max(1, given_count + event_count), 4),
     }
-    return _train(told, run, labels, start="start"), {**counts, **measured}
+    return _train_on(plan, train, run, labels, init_from=_FIRST_RUN), {**counts, **measures}
 
 
-def _places(path: Path) -> list[Place]:
+def _answer(
+    questions: Sequence[Question], stores: Sequence[LabelStore], truths: Sequence[Sequence[EventKey]], run: str
+) -> dict[str, int]:
+    """Answer every question by the exact labels; return the number of answers of each kind."""
+    counts = {"right": 0, "moved or renamed": 0, "wrong": 0}
+    for number, question in enumerate(questions):
+        store = stores[question.video]
+        predicted = EventKey(half=1, frame=question.frame, label=question.label)
+        event = true_event(question, 1, truths[question.video], set(store.places()))
+        request: dict[str, Any] = {"tab": "annotator", "op": f"{run}/{number}", "name": "", "seen": store.revision}
+        if event is None:
+            store.judge(verdict_key(predicted), "rejected", **request)
+            counts["wrong"] += 1
+        else:
+            store.accept(predicted, event, **request)
+            counts["right" if event == predicted else "moved or renamed"] += 1
+    return counts
+
+
+def _exact_labels(path: Path) -> list[EventKey]:
     events = read_labels(path, LABEL_SETS["ball-2"], fps=DEFAULT_FPS).events
-    return [Place(half=event.half, frame=event.frame, label=event.label) for event in events]
+    return [EventKey(half=event.half, frame=event.frame, label=event.label) for event in events]
 
 
-def _known(video: int, store: LabelStore) -> list[Answer]:
-    """Answers of earlier rounds; scores were another run's, so they say nothing of this one's."""
-    found = [(judged_place(key), verdict) for key, verdict in store.verdicts().items()]
-    return [
-        Answer(video=video, frame=place.frame, label=place.label, score=None, right=verdict == "accepted")
-        for place, verdict in found
-        if place is not None
-    ]
-
-
-def _train(told: Loop, run: str, labels: Mapping[str, bytes], start: str | None = None) -> float:
-    """Train on the labelled match and on ``labels``, predict everything, and score the test match."""
-    data, folder, predictions = (told.out / kind / run for kind in ("data", "runs", "predictions"))
-    matches = _matches(told)
-    wanted = dict.fromkeys(("train", "valid", told.score_on))
-    found = {split: find_games(matches, split=split) for split in wanted}
-    splits = {split: [game.name for game in games] for split, games in found.items()}
+def _train_on(
+    plan: ReviewPlan, train: Trainer, run: str, labels: Mapping[str, bytes], *, init_from: str | None
+) -> float:
+    """Train on the labelled match and on ``labels`` of others (game -> label file); return mAP@1."""
+    data = plan.out / "data" / run
+    by_split = {
+        split: find_games(plan.matches_dir, split=split) for split in dict.fromkeys(("train", "valid", plan.score_on))
+    }
+    splits = {split: [game.name for game in games] for split, games in by_split.items()}
     splits["train"] = [splits["train"][0], *labels]
-    games = {game.name: game for of_split in found.values() for game in of_split}
+    games = {game.name: game for games in by_split.values() for game in games}
     used = [game for name, game in games.items() if any(name in names for names in splits.values())]
     write_dataset(
         data,
         [(game.name, game.videos, labels.get(game.name) or (game.folder / LABEL_FILE).read_bytes()) for game in used],
     )
     write_atomically(data / "splits.json", json.dumps(splits).encode())
-    if not (predictions / "done").is_file():
-        shutil.rmtree(folder, ignore_errors=True)
-        begin = ("--init_from", str(told.out / "runs" / start)) if start else ()
-        _tool("train", data, "-s", folder, "--recipe", "laptop", "--seed", told.seed, *begin, *shlex.split(told.train))
-        _tool("infer", folder, matches, "-o", predictions, "--table", 0)
-        write_atomically(predictions / "done", b"")
-    scores = told.out / "scores" / f"{run}.json"
-    _tool("evaluate", predictions, "-l", matches, "-s", told.score_on, "--label_set", "ball-2", "--json", scores)
-    return float(json.loads(scores.read_text())["at1"]["mAP"])
-
-
-def _tool(name: str, *arguments: object) -> None:
-    words = [sys.executable, "-m", "e2espot", name, *map(str, arguments)]
-    code = subprocess.run(words, check=False).returncode
-    if code:
-        raise E2ESpotError(f"e2espot {name} failed with exit status {code}; see above")
-
-
-def plot(points: Sequence[Mapping[str, Any]], key: str, title: str) -> Markup:
-    """One measure over decisions as a picture that stands alone."""
-    points = [point for point in points if key in point]
-    left, right, top, bottom = 56, 430, 32, 236
-    most = max(point["decisions"] for point in points) or 1
-    values = [point[key] for point in points]
-    low, high = np.floor(min(values) * 20) / 20, min(1.0, np.ceil(max(values) * 20 + 1e-9) / 20)
-
-    def across(decisions: float) -> float:
-        return float(left + decisions / most * (right - left))
-
-    def down(value: float) -> float:
-        return float(bottom - (value - low) / (high - low or 1) * (bottom - top))
-
-    style = "text{font:12px system-ui,sans-serif;fill:#5d656e}"
-    parts = [element("style", Markup(style)), element("rect", width=640, height=280, fill="#ffffff")]
-    for value in np.arange(round(low * 20), round(high * 20) + 1) / 20:
-        parts.append(element("path", d=f"M{left} {down(value):.1f}H{right}", stroke="#eceef0"))
-        parts.append(element("text", f"{100 * value:.0f}", x=left - 8, y=down(value) + 4, text_anchor="end"))
-    for decisions in sorted({point["decisions"] for point in points if point["decisions"] >= 0}):
-        parts.append(element("text", decisions, x=across(decisions), y=bottom + 18, text_anchor="middle"))
-    parts.append(element("text", "decisions", x=(left + right) / 2, y=bottom + 34, text_anchor="middle"))
-    parts.append(element("text", f"{title}, percent", x=left - 40, y=14))
-    base = next((point for point in points if point["arm"] == "no questions"), None)
-    colours = ("#2b5fd9", "#c2570c")
-    for colour, name in zip(colours, _NAMES.values(), strict=True):
-        mine = [point for point in (base, *points) if point is not None and point["arm"] in (name, "no questions")]
-        line = sorted({(point["decisions"], point[key]) for point in mine})
-        path = "L".join(f"{across(x):.1f} {down(y):.1f}" for x, y in line)
-        parts.append(element("path", d=f"M{path}", stroke=colour, fill="none", stroke_width=2))
-        parts += [element("circle", cx=across(x), cy=down(y), r=3.5, fill=colour) for x, y in line]
-        parts.append(element("text", name, x=right + 10, y=down(line[-1][1]) + 4, style=f"fill:{colour}"))
-    for name in ("labelled match alone", "all labels"):
-        for point in (point for point in points if point["arm"] == name):
-            y = down(point[key])
-            parts.append(element("path", d=f"M{left} {y:.1f}H{right}", stroke="#9aa4ae", stroke_dasharray="3 4"))
-            parts.append(element("text", name, x=right + 10, y=y + 4))
-    return element("svg", *parts, xmlns="http://www.w3.org/2000/svg", viewBox="0 0 640 280", width=640, height=280)
+    return train(run, data, init_from=init_from)

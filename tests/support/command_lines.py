@@ -239,7 +239,7 @@ def _cuts() -> list[Any]:
     import uvicorn
 
     from e2espot.inference import predict, ray_cluster
-    from e2espot.studies import ablations, review_loop
+    from e2espot.studies import ablations
     from e2espot.synthetic import match
     from e2espot.training import cross_validation, fit
 
@@ -257,9 +257,9 @@ def _cuts() -> list[Any]:
         patch.object(huggingface_hub, "snapshot_download", _reached),
         patch.object(timm, "create_model", _made),
         patch.object(uvicorn.Server, "run", lambda *_, **__: None),
-        patch.object(ablations, "train_arm", _reached),
-        patch.object(review_loop, "_tool", _reached),
-        patch.object(load("demo"), "tool", _reached),
+        patch.object(ablations, "train_variant", _reached),
+        patch.object(load("loop"), "run_subcommand", _reached),
+        patch.object(load("demo"), "run_subcommand", _reached),
         patch.object(load("controls"), "train", _reached),
         *_bench(),
     ]
