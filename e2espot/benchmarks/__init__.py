@@ -1,1 +1,1 @@
-"""What the library's roads cost beside those of others, measured side by side; one file a road."""
+"""Speed and memory of the library, measured next to other software; one file per topic."""

@@ -1,4 +1,4 @@
-"""Frames out of files: in order and at random, by decord, by our readers and by DALI; and the first batch."""
+"""Decoding in order and at random with decord, the readers of this library and DALI; and the first batch."""
 
 from __future__ import annotations
 
@@ -16,46 +16,46 @@ from typing import Any
 import numpy as np
 import torch
 
-from e2espot.benchmarks.results import Facts, Findings, Table
-from e2espot.benchmarks.timing import Here, interleaved
-from e2espot.clips.augmentation_params import ClipChange, draw_change
+from e2espot.benchmarks.results import BenchResults, FactTable, Table
+from e2espot.benchmarks.timing import InProcess, interleaved
+from e2espot.clips.augmentation_params import AugmentationParams, sample_augmentation
 from e2espot.clips.dataset import ClipDataset, TrainingVideo, load_clips
-from e2espot.clips.device_batch import make_ready
+from e2espot.clips.device_batch import to_device
 from e2espot.clips.sampler import ClipSampler, LabelledVideo
 from e2espot.video import index_of, open_reader, probe, stream_frames
 from e2espot.video.backend import has_dali
-from e2espot.video.indexing import forget_indexes
-from e2espot.video.stream_copy import decoded_per_used
+from e2espot.video.indexing import clear_index_cache
+from e2espot.video.stream_copy import decode_overhead
 
 
 @dataclass(frozen=True, kw_only=True)
 class DecodeSettings:
-    """What is decoded."""
+    """What is decoded, and how often."""
 
     size: tuple[int, int] = (398, 224)
     """Width and height of the frames."""
     clip_len: int = 64
-    """Frames of a clip."""
+    """Frames per clip."""
     num_clips: int = 12
-    """Clips of a round."""
+    """Clips per round."""
     repeats: int = 3
     """Measured rounds."""
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    """Where DALI decodes; the others use the CPU."""
+    """Device on which DALI decodes; the others use the CPU."""
 
 
-def bench_decode(paths: list[Path], settings: DecodeSettings) -> Findings:
-    """A table in order and one at random for each file, and one for the first batch of many files."""
-    tables: list[Table | Facts] = []
+def bench_decode(paths: list[Path], settings: DecodeSettings) -> BenchResults:
+    """One table in order and one at random for each file, and one for the first batch out of many files."""
+    tables: list[Table | FactTable] = []
     for path in paths:
         index = index_of(path)
-        about = f"{path.name}, {index.codec_name} {index.width}x{index.height}"
-        effort = decoded_per_used(index, settings.clip_len)
+        label = f"{path.name}, {index.codec_name} {index.width}x{index.height}"
+        effort = decode_overhead(index, settings.clip_len)
         in_order, clips = _in_order(path, settings), _clips(path, settings)
-        tables.append(interleaved(f"{about}, in order", "frame", in_order, settings.repeats))
-        title = f"{about}, random clips ({effort:.2f} pictures decoded for each used)"
+        tables.append(interleaved(f"{label}, in order", "frame", in_order, settings.repeats))
+        title = f"{label}, random clips ({effort:.2f} pictures decoded per picture used)"
         tables.append(interleaved(title, "frame", clips, settings.repeats))
-    with tempfile.TemporaryDirectory() as folder, _indexes_kept_in(f"{folder}/indexes"):
+    with tempfile.TemporaryDirectory() as folder, _index_cache_at(f"{folder}/indexes"):
         for count in (2, 200):
             copies = [Path(folder) / str(count) / f"game {number}" / paths[-1].name for number in range(count)]
             for copy in copies:
@@ -63,14 +63,14 @@ def bench_decode(paths: list[Path], settings: DecodeSettings) -> Findings:
                 shutil.copy(paths[-1], copy)
             variants = _first_batch(copies, settings)
             tables.append(interleaved(f"first batch out of {count} files", "start", variants, settings.repeats))
-    return Findings(tables=tables)
+    return BenchResults(tables=tables)
 
 
 @contextmanager
-def _indexes_kept_in(place: str) -> Iterator[None]:
-    """Keep indexes in a folder, or nowhere."""
+def _index_cache_at(folder: str) -> Iterator[None]:
+    """Keep indexes in ``folder``; an empty name keeps none."""
     before = os.environ.get("E2ESPOT_INDEX_CACHE")
-    os.environ["E2ESPOT_INDEX_CACHE"] = place
+    os.environ["E2ESPOT_INDEX_CACHE"] = folder
     try:
         yield
     finally:
@@ -85,12 +85,12 @@ def _decord(path: Path, settings: DecodeSettings) -> Any:
     return decord.VideoReader(str(path), width=settings.size[0], height=settings.size[1], num_threads=1)
 
 
-def _in_order(path: Path, settings: DecodeSettings) -> list[Here]:
-    def plain() -> int:
+def _in_order(path: Path, settings: DecodeSettings) -> list[InProcess]:
+    def decord_alone() -> int:
         reader = _decord(path, settings)
         return sum(len(reader.next().asnumpy()[None]) for _ in range(len(reader)))
 
-    def ours() -> int:
+    def streamed() -> int:
         chunks = stream_frames(path, size=settings.size, in_process=True)
         return sum(len(chunk.frames_THWC) for chunk in chunks)
 
@@ -101,30 +101,33 @@ def _in_order(path: Path, settings: DecodeSettings) -> list[Here]:
         options = GraphOptions(device=settings.device, batch_size=runs, num_threads=runs)
         return sum(len(chunk) for chunk in MatchStream(path=path, size=settings.size, options=options).chunks())
 
-    variants = [Here(name="decord, whole file", work=plain), Here(name="e2espot, auto (PyAV)", work=ours)]
+    variants = [
+        InProcess(name="decord, whole file", work=decord_alone),
+        InProcess(name="e2espot, auto (PyAV)", work=streamed),
+    ]
     for runs in (1, 2, 4, 8) if settings.device.type == "cuda" else (1,):
         variants += [
-            Here(name=f"{variant.name}, {runs} runs side by side" if runs > 1 else variant.name, work=variant.work)
+            InProcess(name=f"{variant.name}, {runs} runs in parallel" if runs > 1 else variant.name, work=variant.work)
             for variant in _if_dali(path, settings, partial(dali, runs))
         ]
     return variants
 
 
-def _if_dali(path: Path, settings: DecodeSettings, work: Callable[[], int]) -> list[Here]:
-    from dali_pipelines.routes import dali_index, road_of
+def _if_dali(path: Path, settings: DecodeSettings, work: Callable[[], int]) -> list[InProcess]:
+    from dali_pipelines.routes import choose_route, dali_index
     from e2espot.core.errors import ConfigurationError
 
     if not has_dali():
         return []
     try:
-        road_of(dali_index(path), settings.device.type)
+        choose_route(dali_index(path), settings.device.type)
     except ConfigurationError:
         return []  # DALI's CPU backend does not know the codec
-    return [Here(name=f"e2espot, DALI on {settings.device.type}", work=work)]
+    return [InProcess(name=f"e2espot, DALI on {settings.device.type}", work=work)]
 
 
-def dataset_of(paths: list[Path], settings: DecodeSettings) -> ClipDataset:
-    """Random clips of these videos, whatever happens in them."""
+def clip_dataset(paths: list[Path], settings: DecodeSettings) -> ClipDataset:
+    """Random clips of these videos, independent of their labels."""
     videos = []
     for path in paths:
         count = probe(path).num_frames
@@ -134,12 +137,12 @@ def dataset_of(paths: list[Path], settings: DecodeSettings) -> ClipDataset:
     sampler = ClipSampler(
         videos=labelled_videos, clip_len=settings.clip_len, num_clips=settings.num_clips, event_fraction=0.0
     )
-    return ClipDataset(videos, sampler, fps="25", size=settings.size, dilate_len=0)
+    return ClipDataset(videos, sampler, fps=Fraction(25), size=settings.size, label_radius=0)
 
 
-def _unchanged(epoch: int, indexes: tuple[int, ...]) -> list[ClipChange]:
+def _unchanged(epoch: int, indexes: tuple[int, ...]) -> list[AugmentationParams]:
     del epoch
-    return [draw_change(np.random.default_rng(0), None) for _ in indexes]
+    return [sample_augmentation(np.random.default_rng(0), None) for _ in indexes]
 
 
 def _dali_clips(data: ClipDataset, settings: DecodeSettings) -> Any:
@@ -150,18 +153,18 @@ def _dali_clips(data: ClipDataset, settings: DecodeSettings) -> Any:
     return DaliClips(data, _unchanged, options=options, dtype=torch.float32, augmentation=None)
 
 
-def _clips(path: Path, settings: DecodeSettings) -> list[Here]:
-    data = dataset_of([path], settings)
+def _clips(path: Path, settings: DecodeSettings) -> list[InProcess]:
+    data = clip_dataset([path], settings)
     count = data.videos[0].labelled.num_frames
     clips = [data.sampler.clip(0, index) for index in range(settings.num_clips)]
     wanted = [[k for k in range(clip.start, clip.start + clip.length) if 0 <= k < count] for clip in clips]
     total = sum(map(len, wanted))
 
-    def plain() -> int:
+    def decord_alone() -> int:
         reader = _decord(path, settings)
         return sum(len(reader.get_batch(frames).asnumpy()) for frames in wanted)
 
-    def by(name: Any) -> Callable[[], int]:
+    def read_with(name: Any) -> Callable[[], int]:
         def read() -> int:
             with open_reader(path, fps=Fraction(25), size=settings.size, reader=name) as reader:
                 return sum(len(reader.read(frames)) for frames in wanted)
@@ -170,7 +173,7 @@ def _clips(path: Path, settings: DecodeSettings) -> list[Here]:
 
     def host_batches() -> int:
         for batch in load_clips(data, epoch=0, batch_size=2, num_workers=0):
-            make_ready(batch, slice(None), _unchanged(0, batch.indexes), settings.device)
+            to_device(batch, slice(None), _unchanged(0, batch.indexes), settings.device)
         return total
 
     def dali() -> int:
@@ -179,30 +182,30 @@ def _clips(path: Path, settings: DecodeSettings) -> list[Here]:
         return total
 
     variants = [
-        Here(name="decord, whole file", work=plain),
-        Here(name="e2espot, auto (PyAV)", work=by("auto")),
-        Here(name="e2espot, decord on cuts", work=by("decord")),
-        Here(name="e2espot, auto, normalised batches", work=host_batches),
+        InProcess(name="decord, whole file", work=decord_alone),
+        InProcess(name="e2espot, auto (PyAV)", work=read_with("auto")),
+        InProcess(name="e2espot, decord on cuts", work=read_with("decord")),
+        InProcess(name="e2espot, auto, normalised batches", work=host_batches),
     ]
     return variants + [
-        Here(name=variant.name + ", normalised batches", work=variant.work)
+        InProcess(name=variant.name + ", normalised batches", work=variant.work)
         for variant in _if_dali(path, settings, dali)
     ]
 
 
-def _first_batch(paths: list[Path], settings: DecodeSettings) -> list[Here]:
-    def ours() -> int:
-        forget_indexes()
-        next(load_clips(dataset_of(paths, settings), epoch=0, batch_size=2, num_workers=0))
+def _first_batch(paths: list[Path], settings: DecodeSettings) -> list[InProcess]:
+    def with_cache() -> int:
+        clear_index_cache()
+        next(load_clips(clip_dataset(paths, settings), epoch=0, batch_size=2, num_workers=0))
         return 1
 
-    def ours_at_first() -> int:
-        with _indexes_kept_in(""):
-            return ours()
+    def without_cache() -> int:
+        with _index_cache_at(""):
+            return with_cache()
 
     def dali() -> int:
-        forget_indexes()
-        next(_dali_clips(dataset_of(paths, settings), settings).epoch(0, batch_size=2, num_workers=0))
+        clear_index_cache()
+        next(_dali_clips(clip_dataset(paths, settings), settings).epoch(0, batch_size=2, num_workers=0))
         return 1
 
     def dali_reader() -> int:
@@ -224,10 +227,10 @@ def _first_batch(paths: list[Path], settings: DecodeSettings) -> list[Here]:
         return 1
 
     variants = [
-        Here(name="e2espot, auto (PyAV), for the first time", work=ours_at_first),
-        Here(name="e2espot, auto (PyAV), indexes on disk", work=ours),
+        InProcess(name="e2espot, auto (PyAV), without kept indexes", work=without_cache),
+        InProcess(name="e2espot, auto (PyAV), indexes kept on disk", work=with_cache),
     ]
-    found = _if_dali(paths[0], settings, dali)
-    if found:
-        variants = [Here(name="DALI's own reader", work=dali_reader), *variants, *found]
+    with_dali = _if_dali(paths[0], settings, dali)
+    if with_dali:
+        variants = [InProcess(name="DALI's own reader", work=dali_reader), *variants, *with_dali]
     return variants

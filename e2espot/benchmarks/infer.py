@@ -1,10 +1,10 @@
-"""A match file to JSON: our one pass beside the way E2E-Spot runs the same network.
+"""A match file to JSON: one pass of e2espot compared with E2E-Spot's pipeline for the same network.
 
-E2E-Spot (Hong et al., ECCV 2022) cuts a match into clips of 100 frames with half overlap, runs trunk
-and head on each in fp32 and averages; every frame passes the trunk twice. The baseline does just
-that, on frames from decord, with the gate shift written over volumes as in its paper. Each way runs in
-a process of its own, so that what we tell the C library about freed memory stays with us; a row
-more tells the baseline the same, to show what that alone is worth.
+E2E-Spot (Hong et al., ECCV 2022) cuts a match into clips of 100 frames with half overlap, runs backbone
+and head on each in fp32 and averages; every frame passes the backbone twice. The baseline does the same
+on frames from decord, with the gate shift written over volumes as in its paper. Each variant runs in its
+own process, because e2espot makes the C library keep freed memory; one more variant gives the baseline
+this setting, to show its effect alone.
 """
 
 from __future__ import annotations
@@ -13,15 +13,14 @@ import copy
 import tempfile
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from e2espot.benchmarks.results import Findings, Target
-from e2espot.benchmarks.timing import Apart, Work, interleaved
+from e2espot.benchmarks.results import BenchResults, Target
+from e2espot.benchmarks.timing import Subprocess, Work, interleaved
 from e2espot.core.device import keep_freed_memory
 from e2espot.core.scores import Scores
 from e2espot.formats.soccernet import write_predictions
@@ -37,13 +36,13 @@ class InferSettings:
     """What is run."""
 
     feature_arch: str = "rny002_gsm"
-    """Trunk; weights are random, which costs the same."""
+    """Backbone; its weights are random, which costs the same."""
     repeats: int = 3
     """Measured rounds."""
 
 
-class VolumeGateShift(nn.Module):
-    """The same layer as ``GateShift``, with its parameters, over volumes ``(clips, channels, time, height, width)``."""
+class BaselineGateShift(nn.Module):
+    """``GateShift`` with the same parameters, computed on volumes ``(clips, channels, time, height, width)``."""
 
     def __init__(self, layer: GateShift) -> None:
         super().__init__()
@@ -57,30 +56,30 @@ class VolumeGateShift(nn.Module):
         gates = torch.tanh(self.layer.conv3D(torch.relu(self.layer.bn(part))))
         out = []
         for group, source in ((0, 1), (1, -1)):
-            own = part[:, group * half : (group + 1) * half]
-            taken = own * gates[:, group : group + 1]
-            moved = torch.zeros_like(taken)
+            channels = part[:, group * half : (group + 1) * half]
+            gated = channels * gates[:, group : group + 1]
+            shifted = torch.zeros_like(gated)
             if source == 1:
-                moved[:, :, :-1] = taken[:, :, 1:]
+                shifted[:, :, :-1] = gated[:, :, 1:]
             else:
-                moved[:, :, 1:] = taken[:, :, :-1]
-            mixed = own - taken + moved
+                shifted[:, :, 1:] = gated[:, :, :-1]
+            mixed = channels - gated + shifted
             out.append(mixed.unflatten(1, (2, half // 2)).transpose(1, 2).flatten(1, 2))
         return torch.cat((*out, rest), dim=1).transpose(1, 2).flatten(0, 1).contiguous()
 
 
-def volume_spotter(spotter: Spotter) -> Spotter:
-    """A copy in contiguous memory whose gate shifts work on volumes; the same numbers, another cost."""
+def baseline_spotter(spotter: Spotter) -> Spotter:
+    """Copy into contiguous memory with ``BaselineGateShift``; the results are the same, the cost is not."""
     plain = copy.deepcopy(spotter).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     for layer in plain.modules():
         if isinstance(getattr(layer, "gsm", None), GateShift):
-            layer.gsm = VolumeGateShift(layer.gsm)  # type: ignore[arg-type]
-    found: Spotter = plain
-    return found
+            layer.gsm = BaselineGateShift(layer.gsm)  # type: ignore[arg-type]
+    result: Spotter = plain
+    return result
 
 
 def overlapping_clips(spotter: Spotter, path: Path) -> Scores:
-    """Scores the way E2E-Spot computes them."""
+    """Score a video as E2E-Spot does: clips of ``clip_len`` with half overlap, averaged."""
     import decord
 
     spec = spotter.spec
@@ -105,40 +104,46 @@ def overlapping_clips(spotter: Spotter, path: Path) -> Scores:
     )
 
 
-def spotter_named(feature_arch: str, num_classes: int = 2) -> Spotter:
-    """E2E-Spot's network with random weights, always the same."""
+def build_spotter(feature_arch: str, num_classes: int = 2) -> Spotter:
+    """E2E-Spot's network with random weights from a fixed seed."""
     torch.manual_seed(0)
     names = ("PASS", "DRIVE", *(f"CLASS {number}" for number in range(3, num_classes + 1)))[:num_classes]
     return Spotter(SpotterSpec(feature_arch=feature_arch, temporal_arch="gru", classes=names)).eval()
 
 
-def _written(scores: Scores, folder: str) -> int:
+def _write_events(scores: Scores, folder: str) -> int:
     events = suppress(scores)
     write_predictions(Path(folder) / "results_spotting.json", url_local="match", events=events, fps=scores.fps)
     return len(scores.scores_TK)
 
 
-def their_way(feature_arch: str, path: Path, keep_memory: bool) -> Work:
-    """File to JSON as E2E-Spot does it."""
+def baseline_pipeline(feature_arch: str, path: Path, keep_memory: bool) -> Work:
+    """File to JSON as E2E-Spot does it.
+
+    Args:
+        feature_arch: Backbone.
+        path: The video.
+        keep_memory: Make the C library keep freed memory.
+    """
     if keep_memory:
         keep_freed_memory()
-    spotter = volume_spotter(spotter_named(feature_arch))
-    spotter.backbone._tell_num_frames(spotter.spec.clip_len)
+    spotter = baseline_spotter(build_spotter(feature_arch))
+    spotter.backbone.set_num_frames(spotter.spec.clip_len)
     folder = tempfile.mkdtemp()
-    return lambda: _written(overlapping_clips(spotter, path), folder)
+    return lambda: _write_events(overlapping_clips(spotter, path), folder)
 
 
-def our_way(feature_arch: str, path: Path, num_classes: int = 2) -> Work:
-    """File to JSON as ``tools/infer.py`` does it."""
+def e2espot_pipeline(feature_arch: str, path: Path, num_classes: int = 2) -> Work:
+    """File to JSON as ``e2espot infer`` does it."""
     keep_freed_memory()
-    spotter, folder = spotter_named(feature_arch, num_classes), tempfile.mkdtemp()
-    return lambda: _written(spot_video(spotter, path), folder)
+    spotter, folder = build_spotter(feature_arch, num_classes), tempfile.mkdtemp()
+    return lambda: _write_events(spot_video(spotter, path), folder)
 
 
 def network_alone(feature_arch: str, path: Path) -> Work:
-    """Trunk and head on frames at hand."""
+    """Backbone and head on frames in memory."""
     keep_freed_memory()
-    spotter = spotter_named(feature_arch)
+    spotter = build_spotter(feature_arch)
     size = (spotter.spec.width, spotter.spec.height)
     frames = torch.from_numpy(np.concatenate([chunk.frames_THWC for chunk in stream_frames(path, size=size)]))
 
@@ -149,71 +154,76 @@ def network_alone(feature_arch: str, path: Path) -> Work:
     return work
 
 
-_THEIRS = "E2E-Spot's way: fp32, clips of 100, half overlap, decord"
-_OURS = "e2espot, file to JSON"
-_ALONE = "e2espot, network alone, frames at hand"
+_BASELINE = "E2E-Spot's pipeline: fp32, clips of 100, half overlap, decord"
+_E2ESPOT = "e2espot, file to JSON"
+_NETWORK = "e2espot, network alone, frames in memory"
 
 
-def bench_infer(path: Path, large: Path | None, settings: InferSettings) -> Findings:
-    """A file at the network's size several ways, a larger one beside it, and the trunk without its shift."""
+def bench_infer(path: Path, large: Path | None, settings: InferSettings) -> BenchResults:
+    """Time all variants.
+
+    Args:
+        path: A video at the network's size.
+        large: The same match in a larger format, if it is to be timed too.
+        settings: What is run.
+    """
     arch = settings.feature_arch
     bare = arch.partition("_")[0]
     variants = [
-        Apart(_THEIRS, their_way, arch, path, False),
-        Apart("the same, told as we are to keep freed memory", their_way, arch, path, True),
-        Apart(_OURS, our_way, arch, path),
-        Apart(_ALONE, network_alone, arch, path),
-        Apart(f"{_ALONE}, {bare} without a shift", network_alone, bare, path),
+        Subprocess(_BASELINE, baseline_pipeline, arch, path, False),
+        Subprocess("the same, keeping freed memory as e2espot does", baseline_pipeline, arch, path, True),
+        Subprocess(_E2ESPOT, e2espot_pipeline, arch, path),
+        Subprocess(_NETWORK, network_alone, arch, path),
+        Subprocess(f"{_NETWORK}, {bare} without a shift", network_alone, bare, path),
     ]
     if large is not None:
-        variants.append(Apart(f"e2espot, the same match from {large.name}", our_way, arch, large))
+        variants.append(Subprocess(f"e2espot, the same match from {large.name}", e2espot_pipeline, arch, large))
     count = probe(path).num_frames
     title = f"{arch}, {path.name}, {count} frames"
-    # A round takes minutes; what is slow the first time only, the median leaves out.
+    # A round takes minutes; the median leaves out what is slow in the first one only.
     table = interleaved(title, "frame", variants, settings.repeats, warm_up=False)
-    promise = partial(Target, against="")
-    halo = spotter_named(arch).halo
+    halo = build_spotter(arch).halo
     targets = [
-        promise(
-            road="inference, file to JSON",
-            against="E2E-Spot's way",
-            promised="8x",
+        Target(
+            what="inference, file to JSON",
+            baseline="E2E-Spot's pipeline",
+            target="8x",
             least=8,
-            measured=table.ratio(_THEIRS, _OURS),
+            measured=table.ratio(_BASELINE, _E2ESPOT),
         ),
-        promise(
-            road="trunk frames a match frame",
-            against="1; 90 minutes",
-            promised="at most 1.1",
+        Target(
+            what="backbone frames per match frame",
+            baseline="1, over 90 minutes",
+            target="at most 1.1",
             most=1.1,
             unit="",
             measured=1 + 2 * halo / (90 * 60 * 25),
         ),
-        promise(
-            road="inference, decoding included",
-            against="our network alone",
-            promised="at most 1.15x",
+        Target(
+            what="inference, decoding included",
+            baseline="network alone",
+            target="at most 1.15x",
             most=1.15,
-            measured=table[_OURS].cpu / table[_ALONE].cpu,
+            measured=table[_E2ESPOT].cpu / table[_NETWORK].cpu,
         ),
-        promise(
-            road="gate shift at inference",
-            against="the same trunk without it",
-            promised="at most 1.25x",
+        Target(
+            what="gate shift at inference",
+            baseline="the same backbone without it",
+            target="at most 1.25x",
             most=1.25,
-            measured=table[_ALONE].cpu / table[f"{_ALONE}, {bare}"].cpu,
-            why="the trunk without it has become faster too; half of what is left is at 112x199, where the two maps of "
-            "a gate fill an eighth of a vector",
+            measured=table[_NETWORK].cpu / table[f"{_NETWORK}, {bare}"].cpu,
+            why="the backbone without it has become faster too; half of what remains is at 112x199, where the two "
+            "maps of a gate fill an eighth of a vector",
         ),
     ]
     if large is not None:
         targets.append(
-            promise(
-                road=f"{large.name} to JSON",
-                against=f"the same match from {path.name}",
-                promised="at most 1.4x",
+            Target(
+                what=f"{large.name} to JSON",
+                baseline=f"the same match from {path.name}",
+                target="at most 1.4x",
                 most=1.4,
-                measured=table["e2espot, the same match"].cpu / table[_OURS].cpu,
+                measured=table["e2espot, the same match"].cpu / table[_E2ESPOT].cpu,
             )
         )
-    return Findings(tables=[table], targets=targets)
+    return BenchResults(tables=[table], targets=targets)

@@ -1,6 +1,6 @@
-"""The memory of a process and of its children, as Linux tells it; elsewhere what ``getrusage`` says.
+"""Memory of a process and of its children, from ``/proc`` on Linux and from ``getrusage`` elsewhere.
 
-``ru_maxrss`` alone will not do: a process inherits it from whoever started it.
+``ru_maxrss`` alone is not enough on Linux: a process inherits it from its parent.
 """
 
 from __future__ import annotations
@@ -10,52 +10,52 @@ import threading
 from pathlib import Path
 from types import TracebackType
 
-_EVERY_S = 0.05
+_INTERVAL_S = 0.05
 
 
 def resident_mb() -> float:
-    """What this process holds now."""
-    return _of_status("self", "VmRSS") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Resident memory of this process now."""
+    return _status_mb("self", "VmRSS") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def peak_mb() -> float:
-    """The most this process has held."""
-    return _of_status("self", "VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Peak resident memory of this process."""
+    return _status_mb("self", "VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-class ChildrenWatched:
-    """While it is entered, ``peak_mb`` is the most that all children together held, looked at 20 times a second."""
+class ChildMemoryMonitor:
+    """Within the ``with`` block, ``peak_mb`` is the peak memory of all children together, sampled 20 times a second."""
 
     def __init__(self) -> None:
         self.peak_mb = 0.0
-        self._over = threading.Event()
+        self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
-    def __enter__(self) -> ChildrenWatched:
+    def __enter__(self) -> ChildMemoryMonitor:
         self._thread.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._over.set()
+        self._stop.set()
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._over.wait(_EVERY_S):
-            self.peak_mb = max(self.peak_mb, sum(_of_status(child, "VmRSS") for child in _children()))
+        while not self._stop.wait(_INTERVAL_S):
+            self.peak_mb = max(self.peak_mb, sum(_status_mb(child, "VmRSS") for child in _children()))
 
 
 def _children() -> list[str]:
-    found = []
+    pids = []
     for task in Path("/proc/self/task").glob("*/children"):
         try:
-            found += task.read_text().split()
+            pids += task.read_text().split()
         except OSError:
             continue
-    return found
+    return pids
 
 
-def _of_status(pid: str, name: str) -> float:
-    """A field of ``/proc/PID/status`` in MB; 0 where there is none."""
+def _status_mb(pid: str, name: str) -> float:
+    """A field of ``/proc/PID/status`` in MB; 0 without such a process or field."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:

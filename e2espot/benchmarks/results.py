@@ -1,4 +1,4 @@
-"""What was measured, as Markdown and as JSON, and what it was measured on."""
+"""Measurements as Markdown and JSON, and the machine they were taken on."""
 
 from __future__ import annotations
 
@@ -15,42 +15,46 @@ _PACKAGES = ("torch", "av", "decord", "nvidia-dali-cuda130", "nvidia-dali-cuda12
 
 @dataclass(kw_only=True)
 class Row:
-    """What a variant took, over all repeats."""
+    """Time and memory of one variant over all repeats."""
 
     name: str
+    """The variant, as the table shows it."""
     unit: str
+    """What times are divided by, such as ``frame``."""
     cpu_ms: list[float] = field(default_factory=list)
-    """CPU milliseconds a unit, children included, one a repeat."""
+    """CPU milliseconds per unit, child processes included; one per repeat."""
     wall_ms: list[float] = field(default_factory=list)
-    """Wall milliseconds a unit, one a repeat."""
+    """Wall-clock milliseconds per unit; one per repeat."""
     peak_mb: float | None = None
-    """Most memory of its process, with its children; None where it shared a process."""
+    """Peak memory of its process and children; None where the process is shared with other variants."""
     grown_mb: float | None = None
-    """Peak less what its process held before the first run."""
+    """Peak memory minus what the process held before the first run."""
 
     @property
     def cpu(self) -> float:
-        """Median CPU milliseconds a unit."""
+        """Median CPU milliseconds per unit."""
         return median(self.cpu_ms)
 
 
 @dataclass(kw_only=True)
 class Table:
-    """Rows measured in one run; the first is what the others are compared with."""
+    """Variants measured in one run; ratios compare with the first."""
 
     title: str
+    """What was measured."""
     rows: list[Row]
+    """One per variant."""
 
     def __getitem__(self, start: str) -> Row:
-        """The row whose name starts so."""
+        """The first row whose name starts with ``start``."""
         return next(row for row in self.rows if row.name.startswith(start))
 
     def ratio(self, slow: str, fast: str) -> float:
-        """How many times the CPU time of ``fast`` goes into that of ``slow``."""
+        """CPU time of ``slow`` divided by that of ``fast``."""
         return self[slow].cpu / self[fast].cpu
 
     def text(self) -> str:
-        """Markdown."""
+        """Format as Markdown."""
         base, unit = self.rows[0].cpu, self.rows[0].unit
         memory = any(row.peak_mb is not None for row in self.rows)
         lines = [
@@ -64,94 +68,103 @@ class Table:
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
-        """Everything measured."""
+        """All measurements as plain values."""
         return asdict(self)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facts:
-    """A table of figures that are not times of variants."""
+class FactTable:
+    """A table of figures other than times of variants."""
 
     title: str
+    """Heading of the first column."""
     columns: tuple[str, ...]
+    """Headings of the other columns."""
     rows: tuple[tuple[str, ...], ...]
+    """Cells, the name first."""
 
     def text(self) -> str:
-        """Markdown."""
+        """Format as Markdown."""
         lines = [f"| {' | '.join((self.title, *self.columns))} |", "|---|" + "---:|" * len(self.columns)]
         return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in self.rows)])
 
     def to_json(self) -> dict[str, Any]:
-        """Everything measured."""
+        """All measurements as plain values."""
         return asdict(self)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """One promise about speed, and whether it was kept."""
+    """A target for speed or memory, and what was measured."""
 
-    road: str
-    against: str
-    promised: str
-    """In words."""
+    what: str
+    """What is measured."""
+    baseline: str
+    """What it is compared with."""
+    target: str
+    """The target in words, such as ``at most 1.1x``."""
     measured: float
+    """The figure, in ``unit``."""
     least: float | None = None
-    """Kept when the figure is no smaller."""
+    """The target is met when the figure is no smaller."""
     most: float | None = None
-    """Kept when the figure is no greater."""
+    """The target is met when the figure is no greater."""
     unit: str = "x"
+    """Unit of the figure; ``x`` for a ratio."""
     why: str = ""
-    """What stands in the way, printed where the promise is missed."""
+    """The reason, printed when the target is missed."""
 
     @property
-    def kept(self) -> bool:
-        """Whether the figure is where it should be."""
+    def met(self) -> bool:
+        """Whether the figure is within the limits."""
         return (self.least is None or self.measured >= self.least) and (self.most is None or self.measured <= self.most)
 
     def to_json(self) -> dict[str, Any]:
-        """Everything about it."""
-        return {**asdict(self), "kept": self.kept}
+        """All fields as plain values, and whether the target is met."""
+        return {**asdict(self), "met": self.met}
 
 
 @dataclass(kw_only=True)
-class Findings:
-    """What one road's benchmark found."""
+class BenchResults:
+    """Tables and targets of one topic."""
 
-    tables: list[Table | Facts] = field(default_factory=list)
+    tables: list[Table | FactTable] = field(default_factory=list)
+    """In the order they are printed."""
     targets: list[Target] = field(default_factory=list)
+    """In the order they are printed."""
 
-    def __iadd__(self, other: Findings) -> Findings:
-        """Those of another road behind these."""
+    def __iadd__(self, other: BenchResults) -> BenchResults:
+        """Append the tables and targets of another topic."""
         self.tables += other.tables
         self.targets += other.targets
         return self
 
 
 def targets_text(targets: list[Target]) -> str:
-    """Markdown: what was promised, what was measured, and why where it was missed."""
-    lines = ["| road | against | promised | measured | |", "|---|---|---:|---:|---|"]
+    """Format as Markdown: target, measurement, and the reason where it is missed."""
+    lines = ["| what | compared with | target | measured | |", "|---|---|---:|---:|---|"]
     for target in targets:
-        verdict = "kept" if target.kept else f"**missed**: {target.why}" if target.why else "**missed**"
+        verdict = "met" if target.met else f"**missed**: {target.why}" if target.why else "**missed**"
         figure = f"{target.measured:,.0f}" if target.measured >= 100 else f"{target.measured:.3g}"
         measured = figure + (target.unit if target.unit in ("x", "") else f" {target.unit}")
-        lines.append(f"| {target.road} | {target.against} | {target.promised} | {measured} | {verdict} |")
+        lines.append(f"| {target.what} | {target.baseline} | {target.target} | {measured} | {verdict} |")
     return "\n".join(lines)
 
 
 def machine() -> dict[str, str]:
-    """What the figures hold for."""
+    """CPU, versions of packages, and the date: what the figures are valid for."""
     name, flags = platform.processor() or platform.machine(), ""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        facts = dict(line.split(":", 1) for line in cpuinfo.read_text().splitlines() if ":" in line)
-        facts = {key.strip(): value.strip() for key, value in facts.items()}
-        name = facts.get("model name", name)
+        pairs = (line.split(":", 1) for line in cpuinfo.read_text().splitlines() if ":" in line)
+        fields = {key.strip(): value.strip() for key, value in pairs}
+        name = fields.get("model name", name)
         wanted = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
-        flags = " ".join(flag for flag in wanted if flag in facts.get("flags", "").split())
-    found = {"CPU": f"{name} ({flags})", "Python": platform.python_version()}
+        flags = " ".join(flag for flag in wanted if flag in fields.get("flags", "").split())
+    versions = {"CPU": f"{name} ({flags})", "Python": platform.python_version()}
     for package in _PACKAGES:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    return {**found, "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat()}
+    return {**versions, "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat()}

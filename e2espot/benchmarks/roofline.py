@@ -1,4 +1,4 @@
-"""What this machine could do at best: its rates, the network's operations and bytes, and the floor they make."""
+"""Roofline of the network on this machine: peak rates, operations and bytes, and the lower bound they imply."""
 
 from __future__ import annotations
 
@@ -9,40 +9,40 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from e2espot.benchmarks.infer import spotter_named
-from e2espot.benchmarks.results import Facts, Findings
+from e2espot.benchmarks.infer import build_spotter
+from e2espot.benchmarks.results import BenchResults, FactTable
 from e2espot.core.device import compute_dtype
 from e2espot.inference.predict import InferenceOptions, score_frames
 
-_MATCH = 90 * 60 * 25
+_MATCH_FRAMES = 90 * 60 * 25
 _FRAMES = 16
 
 
-class Convolutions(TorchDispatchMode):
-    """Operations and elements moved by every convolution that runs inside it."""
+class ConvolutionCounter(TorchDispatchMode):
+    """Counts operations and memory traffic of every convolution within the ``with`` block."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.found: list[tuple[float, float]] = []
-        """(multiplications and additions, elements read and written), one for each."""
+        self.counts: list[tuple[float, float]] = []
+        """(multiplications and additions, elements read and written) of each convolution."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run the operation; note it if it is a convolution."""
+        """Run the operation; count it if it is a convolution."""
         out = func(*args, **(kwargs or {}))
         if func is torch.ops.aten.convolution.default:
             x, weight = args[:2]
-            self.found.append((2.0 * out.numel() * weight[0].numel(), float(x.numel() + out.numel() + weight.numel())))
+            self.counts.append((2.0 * out.numel() * weight[0].numel(), float(x.numel() + out.numel() + weight.numel())))
         return out
 
 
 def matrix_rate(dtype: torch.dtype, size: int = 1536, repeats: int = 5) -> float:
-    """Operations a second of a square product, the best of some."""
+    """Operations per second of a square matrix product, the best of ``repeats``."""
     a, b = (torch.randn(size, size).to(dtype) for _ in range(2))
     return 2.0 * size**3 / _best_s(lambda: torch.mm(a, b), repeats)
 
 
 def bandwidth(megabytes: int = 256, repeats: int = 5) -> float:
-    """Bytes read and written a second by a copy too large for any cache, the best of some."""
+    """Bytes read and written per second by a copy that exceeds any cache, the best of ``repeats``."""
     source = torch.zeros(megabytes * 2**20, dtype=torch.uint8)
     target = torch.ones_like(source)
     return 2.0 * source.numel() / _best_s(lambda: target.copy_(source), repeats)
@@ -59,15 +59,15 @@ def _best_s(work: Any, repeats: int) -> float:
 
 
 def floor_s(convolutions: list[tuple[float, float]], rate: float, bytes_s: float, itemsize: int) -> float:
-    """Seconds below which nothing gets: each convolution bound by products or by memory, one after another."""
+    """Lower bound in seconds: each convolution is bound by arithmetic or by memory, one after another."""
     return sum(max(operations / rate, elements * itemsize / bytes_s) for operations, elements in convolutions)
 
 
-def bench_limits(feature_arch: str) -> Findings:
-    """The machine, the network, and how far we are from what the one allows the other."""
+def bench_roofline(feature_arch: str) -> BenchResults:
+    """Peak rates of the machine, cost of the network, and the measured time over the lower bound."""
     rates = {dtype: matrix_rate(dtype) for dtype in (torch.float32, torch.bfloat16)}
     bytes_s = bandwidth()
-    machine = Facts(
+    machine = FactTable(
         title="this machine, one thread",
         columns=("",),
         rows=(
@@ -78,16 +78,18 @@ def bench_limits(feature_arch: str) -> Findings:
     )
     rows = []
     for arch in (feature_arch, feature_arch.partition("_")[0]):
-        spotter = spotter_named(arch)
+        spotter = build_spotter(arch)
         dtype = compute_dtype(torch.device("cpu"))
         spec = spotter.spec
-        with torch.no_grad(), Convolutions() as seen:
+        with torch.no_grad(), ConvolutionCounter() as counter:
             spotter.features(torch.zeros(1, _FRAMES, 3, spec.height, spec.width))
-        operations, elements = (sum(column) / _FRAMES for column in zip(*seen.found, strict=True))
-        floor = floor_s(seen.found, rates[dtype], bytes_s, dtype.itemsize) / _FRAMES * _MATCH
+        operations, elements = (sum(column) / _FRAMES for column in zip(*counter.counts, strict=True))
+        floor = floor_s(counter.counts, rates[dtype], bytes_s, dtype.itemsize) / _FRAMES * _MATCH_FRAMES
         frames: Tensor = torch.zeros(256, spec.height, spec.width, 3, dtype=torch.uint8)
-        ours = (
-            _best_s(lambda s=spotter, f=frames: score_frames(s, f.split(64), 256, InferenceOptions()), 3) / 256 * _MATCH
+        measured_s = (
+            _best_s(lambda s=spotter, f=frames: score_frames(s, f.split(64), 256, InferenceOptions()), 3)
+            / 256
+            * _MATCH_FRAMES
         )
         rows.append(
             (
@@ -95,10 +97,10 @@ def bench_limits(feature_arch: str) -> Findings:
                 f"{operations / 1e9:.2f} GFLOP",
                 f"{elements * dtype.itemsize / 1e6:.0f} MB",
                 f"{floor:.0f} s",
-                f"{ours:.0f} s",
-                f"{ours / floor:.1f}x",
+                f"{measured_s:.0f} s",
+                f"{measured_s / floor:.1f}x",
             )
         )
     columns = ("operations a frame", "moved a frame", "floor, 90 minutes", "network alone, measured", "of the floor")
-    network = Facts(title="convolutions, each bound by products or by memory", columns=columns, rows=tuple(rows))
-    return Findings(tables=[machine, network])
+    network = FactTable(title="convolutions, each bound by arithmetic or by memory", columns=columns, rows=tuple(rows))
+    return BenchResults(tables=[machine, network])

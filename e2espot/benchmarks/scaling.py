@@ -1,4 +1,4 @@
-"""How cost grows: with the length of a match, with the number of classes, with the videos of a training."""
+"""How cost scales: with the length of a match, the number of classes, and the number of training videos."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 import av
 
-from e2espot.benchmarks.infer import our_way
-from e2espot.benchmarks.results import Facts, Findings, Row, Target
-from e2espot.benchmarks.timing import Apart, Work, interleaved
+from e2espot.benchmarks.infer import e2espot_pipeline
+from e2espot.benchmarks.results import BenchResults, FactTable, Row, Target
+from e2espot.benchmarks.timing import Subprocess, Work, interleaved
 from e2espot.core.device import keep_freed_memory
 from e2espot.inference.predict import spot_video
 from e2espot.models.weights.checkpoint import load_spotter
@@ -23,12 +23,12 @@ CLASSES = (1, 2, 6, 12)
 VIDEOS = (1, 8, 64)
 
 
-def repeated(source: Path, target: Path, times: int) -> Path:
-    """A video file whose packets follow each other several times, nothing encoded anew."""
-    with av.open(str(source)) as inside, av.open(str(target), "w") as outside:
-        stream = inside.streams.video[0]
-        packets = [packet for packet in inside.demux(stream) if packet.dts is not None and packet.pts is not None]
-        written = outside.add_stream_from_template(stream)
+def repeat_video(source: Path, target: Path, times: int) -> Path:
+    """Write the packets of a video several times in a row, without encoding; return ``target``."""
+    with av.open(str(source)) as reader, av.open(str(target), "w") as writer:
+        stream = reader.streams.video[0]
+        packets = [packet for packet in reader.demux(stream) if packet.dts is not None and packet.pts is not None]
+        written = writer.add_stream_from_template(stream)
         step = packets[0].duration or int(1 / (25 * packets[0].time_base))
         length, data = step * len(packets), [(bytes(packet), packet.pts, packet.dts, packet) for packet in packets]
         for turn in range(times):
@@ -36,12 +36,12 @@ def repeated(source: Path, target: Path, times: int) -> Path:
                 packet = av.Packet(content)
                 packet.pts, packet.dts, packet.duration = pts + turn * length, dts + turn * length, step
                 packet.time_base, packet.is_keyframe, packet.stream = old.time_base, old.is_keyframe, written
-                outside.mux(packet)
+                writer.mux(packet)
     return target
 
 
-def whole_match(path: Path) -> Work:
-    """The shipped network over a file, to events."""
+def match_to_events(path: Path) -> Work:
+    """Run the shipped network over a file and suppress its scores to events."""
     keep_freed_memory()
     spotter = load_spotter(SHIPPED_TRUNK)
 
@@ -52,13 +52,13 @@ def whole_match(path: Path) -> Work:
     return work
 
 
-def epoch_of(paths: list[Path]) -> Work:
-    """Sixteen random clips of so many videos; in the process itself, where CPU time is counted."""
-    from e2espot.benchmarks.decode import DecodeSettings, dataset_of
+def random_clips(paths: list[Path]) -> Work:
+    """Read sixteen random clips, without worker processes so that CPU time is counted."""
+    from e2espot.benchmarks.decode import DecodeSettings, clip_dataset
     from e2espot.clips.dataset import load_clips
 
     settings = DecodeSettings(num_clips=16)
-    dataset: Any = dataset_of(paths, settings)
+    dataset: Any = clip_dataset(paths, settings)
 
     def work() -> int:
         for _ in load_clips(dataset, epoch=0, batch_size=2, num_workers=0):
@@ -68,43 +68,51 @@ def epoch_of(paths: list[Path]) -> Work:
     return work
 
 
-def bench_growth(minute: Path, repeats: int) -> Findings:
-    """``minute`` is a video of one minute at the network's size."""
-    found = Findings()
+def bench_scaling(minute: Path, repeats: int) -> BenchResults:
+    """Measure all three.
+
+    Args:
+        minute: A video of one minute at the network's size.
+        repeats: Measured rounds.
+    """
+    results = BenchResults()
     with tempfile.TemporaryDirectory() as folder:
-        files = [repeated(minute, Path(folder) / f"{length}.mp4", length) for length in LENGTHS]
-        matches = [Apart(f"{length} minutes", whole_match, file) for length, file in zip(LENGTHS, files, strict=True)]
+        files = [repeat_video(minute, Path(folder) / f"{length}.mp4", length) for length in LENGTHS]
+        matches = [
+            Subprocess(f"{length} minutes", match_to_events, file) for length, file in zip(LENGTHS, files, strict=True)
+        ]
         table = interleaved("laptop network, 398x224 file to events", "match", matches, 1, warm_up=False)
-        found.tables.append(_lengths(table.rows))
-        found.targets.append(
+        results.tables.append(_lengths(table.rows))
+        results.targets.append(
             Target(
-                road="peak memory, 90 minutes, 398x224",
-                against="the file's length",
-                promised="under 1,500 MB",
+                what="peak memory, 90 minutes, 398x224",
+                baseline="the file's length",
+                target="under 1,500 MB",
                 most=1500,
                 unit="MB",
                 measured=table.rows[-1].peak_mb or 0,
             )
         )
         classes = [
-            Apart(f"{count} class{'es' * (count > 1)}", our_way, "small_gsm", minute, count) for count in CLASSES
+            Subprocess(f"{count} class{'es' * (count > 1)}", e2espot_pipeline, "small_gsm", minute, count)
+            for count in CLASSES
         ]
-        found.tables.append(interleaved("small_gsm, one minute to JSON", "frame", classes, repeats))
+        results.tables.append(interleaved("small_gsm, one minute to JSON", "frame", classes, repeats))
         trainings = []
         for count in VIDEOS:
             copies = [Path(folder) / str(count) / f"game {number}" / minute.name for number in range(count)]
             for copy in copies:
                 copy.parent.mkdir(parents=True)
                 shutil.copy(minute, copy)
-            trainings.append(Apart(f"{count} video{'s' * (count > 1)}", epoch_of, copies))
-        found.tables.append(
+            trainings.append(Subprocess(f"{count} video{'s' * (count > 1)}", random_clips, copies))
+        results.tables.append(
             interleaved("16 random clips of 64 frames, read without workers", "clip", trainings, repeats)
         )
-    return found
+    return results
 
 
-def _lengths(rows: list[Row]) -> Facts:
-    return Facts(
+def _lengths(rows: list[Row]) -> FactTable:
+    return FactTable(
         title="laptop network, 398x224 file to events, one thread",
         columns=("CPU s", "wall s", "CPU s a minute", "peak MB"),
         rows=tuple(

@@ -1,4 +1,4 @@
-"""Suppression beside its definition, and scoring beside SoccerNet's evaluator."""
+"""Suppression compared with its definition, and scoring compared with SoccerNet's evaluator."""
 
 from __future__ import annotations
 
@@ -11,33 +11,38 @@ from pathlib import Path
 
 import numpy as np
 
-from e2espot.benchmarks.results import Findings, Target
-from e2espot.benchmarks.timing import Apart, Here, Work, interleaved
+from e2espot.benchmarks.results import BenchResults, Target
+from e2espot.benchmarks.timing import InProcess, Subprocess, Work, interleaved
 from e2espot.core.errors import ConfigurationError
-from e2espot.core.events import Entry, Event
+from e2espot.core.events import Event, ScoredEvent
 from e2espot.core.label_sets import LabelSet
 from e2espot.core.timeline import game_time, position_ms_of_frame
-from e2espot.formats.soccernet import entries_for_scoring, entries_in
+from e2espot.formats.filenames import BALL_LABEL_FILE, RESULTS_FILE
+from e2espot.formats.soccernet_json import Kind, parse_document, read_rows
 from e2espot.scoring import METRICS, evaluate
 from e2espot.suppression.nms import soft_nms
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreSettings:
-    """How much is suppressed and scored."""
+    """Size of the problem."""
 
     minutes: int = 90
-    """Length of the match that is suppressed."""
+    """Length of the match whose scores are suppressed."""
     games: int = 7
-    """Games that are scored."""
+    """Games to score."""
     predictions: int = 2000
-    """Predictions of a game."""
+    """Predictions per game."""
     repeats: int = 3
     """Measured rounds."""
 
 
 def sequential_nms(score_T: np.ndarray, window: int, floor: float) -> tuple[list[int], list[float]]:
-    """The definition: one argmax and one vectorised decay for every event kept."""
+    """Soft-NMS by its definition: one argmax and one vectorised decay per event.
+
+    Returns:
+        Frames and confidences of the events, the most confident first.
+    """
     current = score_T.astype(np.float64).copy()
     decay = (np.arange(-window, window + 1) / window) ** 2
     frames: list[int] = []
@@ -56,8 +61,8 @@ def sequential_nms(score_T: np.ndarray, window: int, floor: float) -> tuple[list
 _CLASSES = 12
 
 
-def bench_suppress(settings: ScoreSettings) -> Findings:
-    """Soft-NMS with a candidate at every frame of a match, in twelve classes; the definition in one of them."""
+def bench_suppress(settings: ScoreSettings) -> BenchResults:
+    """Time soft-NMS with a candidate at every frame, for twelve classes; its definition for one of them."""
     rng = np.random.default_rng(0)
     scores_TK = rng.uniform(1e-3, 0.2, (settings.minutes * 1500, _CLASSES)) ** 1.5 + 1e-3
     for column in range(_CLASSES):
@@ -68,7 +73,7 @@ def bench_suppress(settings: ScoreSettings) -> Findings:
         sequential_nms(first_T, 20, 1e-3)
         return 1
 
-    def ours() -> int:
+    def fast() -> int:
         for column in range(_CLASSES):
             soft_nms(scores_TK[:, column], window=20, floor=1e-3)
         return _CLASSES
@@ -77,26 +82,26 @@ def bench_suppress(settings: ScoreSettings) -> Findings:
     if sorted(soft_nms(first_T, window=20, floor=1e-3)[0].tolist()) != sorted(frames):
         raise AssertionError("suppression and its definition differ")
     variants = [
-        Here(name=f"the definition, one argmax an event (one class of {_CLASSES})", work=definition),
-        Here(name=f"e2espot, {_CLASSES} classes", work=ours),
+        InProcess(name=f"the definition, one argmax an event (one class of {_CLASSES})", work=definition),
+        InProcess(name=f"e2espot, {_CLASSES} classes", work=fast),
     ]
     title = f"soft-NMS, {settings.minutes} minutes, {len(frames)} events kept a class"
     table = interleaved(title, "class", variants, settings.repeats)
     target = Target(
-        road=f"soft-NMS, {settings.minutes} minutes, {_CLASSES} classes",
-        against="the definition, extrapolated from one class",
-        promised="50x",
+        what=f"soft-NMS, {settings.minutes} minutes, {_CLASSES} classes",
+        baseline="the definition, extrapolated from one class",
+        target="50x",
         least=50,
         measured=table.ratio("the definition", "e2espot"),
     )
-    return Findings(tables=[table], targets=[target])
+    return BenchResults(tables=[table], targets=[target])
 
 
 _LABEL_SET = LabelSet(("PASS", "DRIVE"))
 
 
 def games_to_score(settings: ScoreSettings) -> tuple[dict[str, list[Event]], dict[str, list[Event]]]:
-    """Labels and predictions of some games, always the same."""
+    """Labels and predictions by game, from a fixed seed."""
     rng = np.random.default_rng(0)
 
     def events(count: int, confident: bool) -> list[Event]:
@@ -115,38 +120,38 @@ def games_to_score(settings: ScoreSettings) -> tuple[dict[str, list[Event]], dic
     return labels, {name: events(settings.predictions, confident=True) for name in names}
 
 
-def our_scoring(settings: ScoreSettings) -> Work:
-    """All seven metrics by this library, from zips on disk as the other's."""
-    truth, found = _archives(settings)
+def e2espot_scoring(settings: ScoreSettings) -> Work:
+    """All seven metrics by this library, from zip files like the baseline."""
+    labels_zip, predictions_zip = _archives(settings)
 
-    def entries(archive: Path, key: str) -> dict[str, list[Entry]]:
-        labels, found = key == "annotations", {}
+    def entries(archive: Path, kind: Kind) -> dict[str, list[ScoredEvent]]:
+        by_game = {}
         with zipfile.ZipFile(archive) as files:
             for name in files.namelist():
-                rows = entries_in(files.read(name).decode(), key, name)
-                found[name.rpartition("/")[0]] = entries_for_scoring(rows, name, labels=labels)
-        return found
+                _, rows = parse_document(files.read(name), kind, name)
+                by_game[name.rpartition("/")[0]] = read_rows(rows, name, kind=kind, mode="official")
+        return by_game
 
     def work() -> int:
-        evaluate(entries(truth, "annotations"), entries(found, "predictions"), _LABEL_SET, tuple(METRICS))
+        evaluate(entries(labels_zip, "label"), entries(predictions_zip, "prediction"), _LABEL_SET, tuple(METRICS))
         return 1
 
     return work
 
 
-def their_scoring(settings: ScoreSettings) -> Work:
-    """All seven metrics by the SoccerNet package."""
+def soccernet_scoring(settings: ScoreSettings) -> Work:
+    """All seven metrics by the SoccerNet package, from zip files."""
     from SoccerNet.Evaluation import ActionSpotting
 
-    truth, found = _archives(settings)
+    labels_zip, predictions_zip = _archives(settings)
 
     def work() -> int:
         for metric in METRICS:
             ActionSpotting.evaluate(
-                SoccerNet_path=str(truth),
-                Predictions_path=str(found),
-                prediction_file="results_spotting.json",
-                label_files="Labels-ball.json",
+                SoccerNet_path=str(labels_zip),
+                Predictions_path=str(predictions_zip),
+                prediction_file=RESULTS_FILE,
+                label_files=BALL_LABEL_FILE,
                 dataset=None,
                 framerate=25,
                 metric=metric,
@@ -157,41 +162,44 @@ def their_scoring(settings: ScoreSettings) -> Work:
     return work
 
 
-def bench_evaluate(settings: ScoreSettings) -> Findings:
-    """All seven metrics over two classes, each evaluator in a process of its own.
+def bench_evaluate(settings: ScoreSettings) -> BenchResults:
+    """Time all seven metrics over two classes, each evaluator in its own process.
 
     Raises:
         ConfigurationError: the SoccerNet package is not installed.
     """
     if importlib.util.find_spec("SoccerNet") is None:
-        raise ConfigurationError("scoring is timed beside the SoccerNet package: pip install -e '.[soccernet]'")
-    variants = [Apart("the SoccerNet package", their_scoring, settings), Apart("e2espot", our_scoring, settings)]
+        raise ConfigurationError('scoring is compared with the SoccerNet package; pip install "e2espot[soccernet]"')
+    variants = [
+        Subprocess("the SoccerNet package", soccernet_scoring, settings),
+        Subprocess("e2espot", e2espot_scoring, settings),
+    ]
     title = f"all seven metrics, {settings.games} games, {settings.predictions} predictions each, zips to figures"
     table = interleaved(title, "evaluation", variants, 1, warm_up=False)
-    theirs, ours = table.rows
-    assert theirs.grown_mb is not None and ours.grown_mb is not None
+    soccernet, e2espot = table.rows
+    assert soccernet.grown_mb is not None and e2espot.grown_mb is not None
     time = Target(
-        road=f"scoring, seven metrics, {settings.games} games",
-        against="the SoccerNet package",
-        promised="50x",
+        what=f"scoring, seven metrics, {settings.games} games",
+        baseline="the SoccerNet package",
+        target="50x",
         least=50,
         measured=table.ratio("the SoccerNet", "e2espot"),
     )
     memory = Target(
-        road="memory of scoring above the imported interpreter",
-        against="the SoccerNet package",
-        promised="at most 0.1x",
+        what="memory of scoring above the imported interpreter",
+        baseline="the SoccerNet package",
+        target="at most 0.1x",
         most=0.1,
-        measured=ours.grown_mb / theirs.grown_mb,
+        measured=e2espot.grown_mb / soccernet.grown_mb,
     )
-    return Findings(tables=[table], targets=[time, memory])
+    return BenchResults(tables=[table], targets=[time, memory])
 
 
 def _archives(settings: ScoreSettings) -> tuple[Path, Path]:
     folder = Path(tempfile.mkdtemp())
     labels, predictions = games_to_score(settings)
-    _write(folder / "labels.zip", labels, "annotations", "Labels-ball.json")
-    _write(folder / "predictions.zip", predictions, "predictions", "results_spotting.json")
+    _write(folder / "labels.zip", labels, "annotations", BALL_LABEL_FILE)
+    _write(folder / "predictions.zip", predictions, "predictions", RESULTS_FILE)
     return folder / "labels.zip", folder / "predictions.zip"
 
 

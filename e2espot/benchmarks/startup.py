@@ -1,4 +1,4 @@
-"""How long one waits before anything happens: importing the library, asking a tool for its help."""
+"""Start-up time: importing the library, and the help of every command."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from e2espot.benchmarks.results import Findings, Target
-from e2espot.benchmarks.timing import Here, Work, interleaved
+from e2espot.benchmarks.results import BenchResults, Target
+from e2espot.benchmarks.timing import InProcess, Work, interleaved
 
 
-def bench_start(commands: Sequence[str], repeats: int) -> Findings:
-    """A fresh interpreter each time; wall time is what a user waits."""
+def bench_startup(commands: Sequence[Sequence[str]], repeats: int) -> BenchResults:
+    """Time each in a fresh interpreter; wall time is what a user waits for.
+
+    Args:
+        commands: Arguments of ``e2espot`` that print a help text.
+        repeats: Measured rounds.
+    """
 
     def run(*command: str) -> Work:
         def work() -> int:
@@ -21,20 +26,19 @@ def bench_start(commands: Sequence[str], repeats: int) -> Findings:
         return work
 
     variants = [
-        Here(name="python, nothing imported", work=run("-c", "pass")),
-        Here(name="import e2espot", work=run("-c", "import e2espot")),
+        InProcess(name="python, nothing imported", work=run("-c", "pass")),
+        InProcess(name="import e2espot", work=run("-c", "import e2espot")),
     ]
-    for command in ("", *commands):
-        words = ("-m", "e2espot", *command.split(), "--help")
-        variants.append(Here(name=" ".join(words[1:]), work=run(*words)))
-    table = interleaved("to the first word", "start", variants, repeats)
+    for words in commands:
+        variants.append(InProcess(name=" ".join(("e2espot", *words)), work=run("-m", "e2espot", *words)))
+    table = interleaved("start-up", "start", variants, repeats)
     slowest = max(table.rows[1:], key=lambda row: min(row.wall_ms))
     target = Target(
-        road="import e2espot, --help",
-        against=f"the slowest is {slowest.name}",
-        promised="under 0.5 s",
+        what="start-up: import and help",
+        baseline=f"slowest: {slowest.name}",
+        target="under 0.5 s",
         most=0.5,
         unit="s",
         measured=min(slowest.wall_ms) / 1000,
     )
-    return Findings(tables=[table], targets=[target])
+    return BenchResults(tables=[table], targets=[target])

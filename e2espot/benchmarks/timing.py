@@ -1,7 +1,7 @@
-"""Interleaved timing: every variant once, then every variant again, so that a noisy machine is noisy for all.
+"""Interleaved timing: every variant once, then every variant again, so that noise of the machine hits all alike.
 
-A variant runs here, or in a process of its own: there it has only the settings its users would have, and its
-peak memory is its own.
+A variant runs in this process or in a subprocess. A subprocess has only the settings that its users would have,
+and its peak memory belongs to the variant alone.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Protocol
 
-from e2espot.benchmarks.memory import ChildrenWatched, peak_mb, resident_mb
+from e2espot.benchmarks.memory import ChildMemoryMonitor, peak_mb, resident_mb
 from e2espot.benchmarks.results import Row, Table
 
 Work = Callable[[], int]
-"""Does a piece of work once and returns how many units were done."""
+"""Does the work once and returns the number of units done."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,52 +32,56 @@ class Sample:
     """One run of a variant."""
 
     units: int
+    """Units of work done."""
     cpu_s: float
-    """CPU seconds, children included."""
+    """CPU seconds, child processes included."""
     wall_s: float
+    """Wall-clock seconds."""
     peak_mb: float | None = None
-    """Most memory so far, with its children; None where the process is not the variant's own."""
+    """Peak memory so far, child processes included; None where the process is shared with other variants."""
     grown_mb: float | None = None
-    """Peak less what the process held before its first run."""
+    """Peak memory minus what the process held before the first run."""
 
 
 class Variant(Protocol):
-    """One way to do a piece of work."""
+    """One way to do the work."""
 
     name: str
+    """As the table shows it."""
 
     def run(self) -> Sample:
         """Do it once."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Here:
-    """Work done in this process."""
+class InProcess:
+    """A variant that runs in this process."""
 
     name: str
-    """As the table names it."""
+    """As the table shows it."""
     work: Work
+    """Does the work once."""
 
     def run(self) -> Sample:
         """Do it once."""
         return _timed(self.work)
 
 
-class Apart:
-    """Work done in a fresh process on one thread.
+class Subprocess:
+    """A variant that runs in a fresh process on one thread.
 
     Args:
-        name: As the table names it.
-        build: A function of a module (it travels by name) that returns the work; loading and laying out is its part.
-        told: Arguments of ``build``.
+        name: As the table shows it.
+        build: Function at the top level of a module (it is pickled by name); prepares and returns the work.
+        args: Arguments of ``build``.
     """
 
-    def __init__(self, name: str, build: Callable[..., Work], *told: Any) -> None:
-        self.name, self._build, self._told = name, build, told
+    def __init__(self, name: str, build: Callable[..., Work], *args: Any) -> None:
+        self.name, self._build, self._args = name, build, args
         self._process: Any = None
         self._pipe: Connection[Any, Any] | None = None
 
-    def __enter__(self) -> Apart:
+    def __enter__(self) -> Subprocess:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -87,45 +91,46 @@ class Apart:
             self._process.kill()
 
     def run(self) -> Sample:
-        """Do it once; the process starts with the first time.
+        """Do it once; the first call starts the process.
 
         Raises:
-            RuntimeError: it failed, with what it said.
+            RuntimeError: the work failed; with its traceback.
         """
         if self._pipe is None:
             context = multiprocessing.get_context("spawn")
             self._pipe, other = context.Pipe()
             self._process = context.Process(
-                target=_serve, args=(other, partial(self._build, *self._told)), daemon=False
+                target=_serve, args=(other, partial(self._build, *self._args)), daemon=False
             )
             self._process.start()
             other.close()
         try:
-            with suppress(BrokenPipeError):  # it has failed already; what it said is still to be read
+            with suppress(BrokenPipeError):  # it has failed already; its traceback is still in the pipe
                 self._pipe.send("run")
-            told = self._pipe.recv()
+            reply = self._pipe.recv()
         except EOFError:
             raise RuntimeError(f"{self.name}: its process died") from None
-        if isinstance(told, str):
-            raise RuntimeError(f"{self.name}: {told}")
-        sample: Sample = told
+        if isinstance(reply, str):
+            raise RuntimeError(f"{self.name}: {reply}")
+        sample: Sample = reply
         return sample
 
 
 def _serve(pipe: Connection[Any, Any], build: Callable[[], Work]) -> None:
+    """Run in the subprocess: one sample for each message, a traceback on failure."""
     try:
         import torch
 
         torch.set_num_threads(1)
         work = build()
         gc.collect()
-        held_mb, children_mb = resident_mb(), 0.0
+        initial_mb, children_mb = resident_mb(), 0.0
         while pipe.recv():
-            with ChildrenWatched() as children:
+            with ChildMemoryMonitor() as children:
                 sample = _timed(work)
             children_mb = max(children_mb, children.peak_mb)
             most_mb = peak_mb() + children_mb
-            pipe.send(dataclasses.replace(sample, peak_mb=most_mb, grown_mb=most_mb - held_mb))
+            pipe.send(dataclasses.replace(sample, peak_mb=most_mb, grown_mb=most_mb - initial_mb))
     except EOFError:
         return
     except Exception:
@@ -141,16 +146,16 @@ def _timed(work: Work) -> Sample:
 
 def _cpu_s() -> float:
     """CPU seconds of this process and of the children it has waited for."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    used = [resource.getrusage(target) for target in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def interleaved(title: str, unit: str, variants: list[Any], repeats: int, *, warm_up: bool = True) -> Table:
-    """Time every variant ``repeats`` times in turn, after one unmeasured round to warm up."""
+    """Time every variant ``repeats`` times in turn, after one round that is not measured if ``warm_up``."""
     rows = [Row(name=variant.name, unit=unit) for variant in variants]
     with ExitStack() as stack:
         for variant in variants:
-            if isinstance(variant, Apart):
+            if isinstance(variant, Subprocess):
                 stack.enter_context(variant)
         for turn in range(0 if warm_up else 1, repeats + 1):
             for row, variant in zip(rows, variants, strict=True):

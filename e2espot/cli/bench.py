@@ -1,4 +1,4 @@
-"""Time the library's roads beside those of others: e2espot bench all."""
+"""Measure the speed of the library next to other software: e2espot bench all."""
 
 from __future__ import annotations
 
@@ -14,31 +14,38 @@ import tyro
 from e2espot.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from e2espot.benchmarks.results import Findings
+    from e2espot.benchmarks.results import BenchResults
 
-Road = Literal["decode", "infer", "train", "suppress", "evaluate", "start", "limits", "growth"]
+Topic = Literal[
+    "decode", "infer", "train", "suppress", "evaluate", "start", "limits", "growth", "startup", "roofline", "scaling"
+]
+_ALIASES = {"startup": "start", "roofline": "limits", "scaling": "growth"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """Time the library's roads beside those of others, all in one run, in turn, threads pinned."""
+    """Measure the speed of the library next to other software, in one run, in turn, on one thread.
 
-    road: tyro.conf.Positional[Road | Literal["all"]]
-    """What to time; start: imports and --help; limits: what the machine allows; growth: longer, wider, more."""
+    Prints Markdown tables. Examples: e2espot bench decode match.mp4; e2espot bench all --json out/bench.json
+    """
+
+    topic: tyro.conf.Positional[Topic | Literal["all"]]
+    """What to measure. start (startup): imports and help; limits (roofline): what the machine allows;
+    growth (scaling): longer matches, more classes, more videos."""
     files: tyro.conf.Positional[tuple[Path, ...]] = ()
-    """Videos; without any, a rendered match: a minute as H.264 and VP9 to decode, 48 s as 224p and 720p to infer."""
+    """Videos. Without any, a match is rendered: a minute as H.264 and VP9 to decode, 48 s at 224p and 720p to infer."""
     clip_len: int = 64
-    """Frames of a clip."""
+    """Frames per clip (decode)."""
     num_clips: int = 12
-    """Clips of a round."""
+    """Clips per round (decode)."""
     repeats: int = 3
     """Measured rounds; medians are compared."""
     feature_arch: str = "rny002_gsm"
-    """Trunk to infer with and to train."""
+    """Backbone (infer, train, limits)."""
     device: str = "auto"
-    """Where DALI decodes: cpu, cuda or auto."""
+    """Device on which DALI decodes: cpu, cuda or auto."""
     json: Path | None = None
-    """Also write everything measured to this file."""
+    """Also write all measurements to this file."""
 
 
 def main(arguments: list[str]) -> None:
@@ -52,24 +59,24 @@ def main(arguments: list[str]) -> None:
     from e2espot.files.atomic import write_atomically
 
     torch.set_num_threads(1)
-    about = machine()
-    print(", ".join(f"{key} {value}" for key, value in about.items()) + "; one thread", flush=True)
-    roads = {road: _ROADS[road] for road in (_ROADS if args.road == "all" else (args.road,))}
+    platform = machine()
+    print(", ".join(f"{key} {value}" for key, value in platform.items()) + "; one thread", flush=True)
+    topics = list(_BENCHMARKS) if args.topic == "all" else [_ALIASES.get(args.topic, args.topic)]
     tables, targets = [], []
     with tempfile.TemporaryDirectory() as folder:
-        for number, (road, measure) in enumerate(roads.items()):
-            if road not in _APART:
+        for topic in topics:
+            if topic not in _IN_SUBPROCESSES:
                 keep_freed_memory()
-            found = measure(args, Path(folder) / str(number))
-            tables += found.tables
-            targets += found.targets
-            for table in found.tables:
+            results = _BENCHMARKS[topic](args, Path(folder) / topic)
+            tables += results.tables
+            targets += results.targets
+            for table in results.tables:
                 print("\n" + table.text(), flush=True)
     if targets:
         print("\n" + targets_text(targets))
     if args.json is not None:
         content = {
-            "machine": about,
+            "machine": platform,
             "tables": [table.to_json() for table in tables],
             "targets": [target.to_json() for target in targets],
         }
@@ -77,13 +84,13 @@ def main(arguments: list[str]) -> None:
 
 
 def _check(args: Bench) -> None:
-    """Refuse before minutes are spent."""
+    """Fail before minutes are spent."""
     from e2espot.core.device import device_named
     from e2espot.models.backbones.registry import FEATURE_ARCHS
 
     for name in ("clip_len", "num_clips", "repeats"):
         if not 1 <= getattr(args, name) <= 100_000:
-            raise ConfigurationError(f"--{name} is {getattr(args, name)}; it must lie from 1 to 100000")
+            raise ConfigurationError(f"--{name} is {getattr(args, name)}; give 1 to 100000")
     if args.feature_arch not in FEATURE_ARCHS:
         raise ConfigurationError(f"--feature_arch is {args.feature_arch!r}; choose from {', '.join(FEATURE_ARCHS)}")
     device_named(args.device)
@@ -92,7 +99,7 @@ def _check(args: Bench) -> None:
             raise ConfigurationError(f"{file}: no such video")
 
 
-def _decode(args: Bench, folder: Path) -> Findings:
+def _decode(args: Bench, folder: Path) -> BenchResults:
     from e2espot.benchmarks.decode import DecodeSettings, bench_decode
     from e2espot.core.device import device_named
 
@@ -102,7 +109,7 @@ def _decode(args: Bench, folder: Path) -> Findings:
     return bench_decode(list(args.files) or _rendered(folder), settings)
 
 
-def _infer(args: Bench, folder: Path) -> Findings:
+def _infer(args: Bench, folder: Path) -> BenchResults:
     from e2espot.benchmarks.infer import InferSettings, bench_infer
 
     files = list(args.files) or _two_sizes(folder)
@@ -110,60 +117,59 @@ def _infer(args: Bench, folder: Path) -> Findings:
     return bench_infer(files[0], files[1] if len(files) > 1 else None, settings)
 
 
-def _train(args: Bench, folder: Path) -> Findings:
+def _train(args: Bench, folder: Path) -> BenchResults:
     from e2espot.benchmarks.train import TrainSettings, bench_train
 
     return bench_train(TrainSettings(feature_arch=args.feature_arch, repeats=args.repeats))
 
 
-def _suppress(args: Bench, folder: Path) -> Findings:
+def _suppress(args: Bench, folder: Path) -> BenchResults:
     from e2espot.benchmarks.scoring import ScoreSettings, bench_suppress
 
     return bench_suppress(ScoreSettings(repeats=args.repeats))
 
 
-def _evaluate(args: Bench, folder: Path) -> Findings:
+def _evaluate(args: Bench, folder: Path) -> BenchResults:
     from e2espot.benchmarks.scoring import ScoreSettings, bench_evaluate
 
     return bench_evaluate(ScoreSettings())
 
 
-def _start(args: Bench, folder: Path) -> Findings:
-    from e2espot.benchmarks.startup import bench_start
-
+def _startup(args: Bench, folder: Path) -> BenchResults:
+    from e2espot.benchmarks.startup import bench_startup
     from e2espot.cli.main import COMMANDS
 
-    return bench_start([name for commands in COMMANDS.values() for name in commands], args.repeats)
+    return bench_startup([name for commands in COMMANDS.values() for name in commands], args.repeats)
 
 
-def _limits(args: Bench, folder: Path) -> Findings:
-    from e2espot.benchmarks.roofline import bench_limits
+def _roofline(args: Bench, folder: Path) -> BenchResults:
+    from e2espot.benchmarks.roofline import bench_roofline
 
-    return bench_limits(args.feature_arch)
-
-
-def _growth(args: Bench, folder: Path) -> Findings:
-    from e2espot.benchmarks.scaling import bench_growth
-
-    return bench_growth(args.files[0] if args.files else _rendered(folder)[0], args.repeats)
+    return bench_roofline(args.feature_arch)
 
 
-_ROADS: dict[str, Callable[[Bench, Path], Findings]] = {
+def _scaling(args: Bench, folder: Path) -> BenchResults:
+    from e2espot.benchmarks.scaling import bench_scaling
+
+    return bench_scaling(args.files[0] if args.files else _rendered(folder)[0], args.repeats)
+
+
+_BENCHMARKS: dict[str, Callable[[Bench, Path], BenchResults]] = {
     "decode": _decode,
     "infer": _infer,
     "train": _train,
     "suppress": _suppress,
     "evaluate": _evaluate,
-    "start": _start,
-    "limits": _limits,
-    "growth": _growth,
+    "start": _startup,
+    "limits": _roofline,
+    "growth": _scaling,
 }
-_APART = ("infer", "train", "evaluate", "start")
-"""Roads that measure in processes of their own, so that nothing set here can help or hinder them."""
+_IN_SUBPROCESSES = ("infer", "train", "evaluate", "start")
+"""Topics measured in subprocesses, which have only the settings that their users would have."""
 
 
 def _two_sizes(folder: Path) -> list[Path]:
-    """Forty-eight seconds of one match at both sizes."""
+    """Render 48 seconds of one match at both sizes."""
     from e2espot.synthetic.match import render_dataset
 
     files = []
@@ -174,22 +180,22 @@ def _two_sizes(folder: Path) -> list[Path]:
 
 
 def _rendered(folder: Path) -> list[Path]:
-    """One minute of a rendered match, as H.264 and as VP9."""
+    """Render one minute of a match, as H.264 and as VP9."""
     import av
 
     from e2espot.synthetic.match import render_dataset
 
     render_dataset(folder, games=1, minutes=1.0, jobs=1)
-    found = next(folder.glob("rendered/*/*/224p.mp4"))
-    other = found.with_name("224p.webm")
-    with av.open(str(found)) as source, av.open(str(other), "w") as target:
+    h264 = next(folder.glob("rendered/*/*/224p.mp4"))
+    vp9 = h264.with_name("224p.webm")
+    with av.open(str(h264)) as source, av.open(str(vp9), "w") as target:
         old = source.streams.video[0]
         new = target.add_stream("libvpx-vp9", rate=25, options={"deadline": "realtime", "cpu-used": "8", "g": "150"})
         if new.codec_context is None:
-            raise ConfigurationError("this PyAV has no VP9 encoder; give files of your own")
+            raise ConfigurationError("this PyAV has no VP9 encoder; name video files to measure")
         new.width, new.height, new.pix_fmt, new.bit_rate = old.width, old.height, "yuv420p", 500_000
         for picture in source.decode(old):
             picture.pict_type = 0
             target.mux(new.encode(picture))
         target.mux(new.encode(None))
-    return [found, other]
+    return [h264, vp9]

@@ -1,4 +1,4 @@
-"""The bench counts what it says and writes what it prints."""
+"""The benchmark counts what it claims and writes what it prints."""
 
 import json
 import subprocess
@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from e2espot.benchmarks.infer import volume_spotter
+from e2espot.benchmarks.infer import baseline_spotter
 from e2espot.benchmarks.results import Target, targets_text
-from e2espot.benchmarks.roofline import Convolutions, floor_s
-from e2espot.benchmarks.scaling import repeated
-from e2espot.benchmarks.timing import Apart, Here, interleaved
+from e2espot.benchmarks.roofline import ConvolutionCounter, floor_s
+from e2espot.benchmarks.scaling import repeat_video
+from e2espot.benchmarks.timing import InProcess, Subprocess, interleaved
 from e2espot.benchmarks.train import TrainSettings, bench_train
 from e2espot.models import Spotter, SpotterSpec
 from e2espot.models.temporal_shift import GateShift
@@ -25,7 +25,7 @@ from tests.support.numbered_video import constant, numbers_in, write
 ROOT = Path(__file__).parents[2]
 
 
-def test_variants_take_turns_and_ratios_are_of_medians() -> None:
+def test_interleaved_runs_variants_in_turn_and_compares_medians() -> None:
     order = []
 
     def work(name: str, loops: int) -> int:
@@ -34,8 +34,8 @@ def test_variants_take_turns_and_ratios_are_of_medians() -> None:
         return 10
 
     variants = [
-        Here(name="slow", work=lambda: work("slow", 4_000_000)),
-        Here(name="fast", work=lambda: work("fast", 400_000)),
+        InProcess(name="slow", work=lambda: work("slow", 4_000_000)),
+        InProcess(name="fast", work=lambda: work("fast", 400_000)),
     ]
     table = interleaved("loops", "loop", variants, 3)
     assert order == ["slow", "fast"] * 4
@@ -45,10 +45,10 @@ def test_variants_take_turns_and_ratios_are_of_medians() -> None:
     assert table.text().splitlines()[2].endswith("1.00x |")
 
 
-def test_decode(tmp_path: Path) -> None:
+def test_bench_decode_prints_and_writes_every_variant(tmp_path: Path) -> None:
     path = write(tmp_path / "short", constant(Fraction(25), 80, codec="libvpx-vp9", suffix=".webm"))
-    told = ["--clip_len", "8", "--num_clips", "4", "--repeats", "1", "--json", str(tmp_path / "out.json")]
-    command = [sys.executable, str(ROOT / "tools" / "bench.py"), "decode", str(path), *told]
+    options = ["--clip_len", "8", "--num_clips", "4", "--repeats", "1", "--json", str(tmp_path / "out.json")]
+    command = [sys.executable, str(ROOT / "tools" / "bench.py"), "decode", str(path), *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr
     content = json.loads((tmp_path / "out.json").read_text())
@@ -60,7 +60,7 @@ def test_decode(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arch", ["rny002_gsm", "small_gsm"])
-def test_the_baseline_is_the_same_network(arch: str) -> None:
+def test_baseline_spotter_gives_the_same_logits(arch: str) -> None:
     torch.manual_seed(0)
     spec = SpotterSpec(feature_arch=arch, temporal_arch="gru", classes=("PASS",))
     spotter = Spotter(spec).eval()
@@ -69,25 +69,25 @@ def test_the_baseline_is_the_same_network(arch: str) -> None:
             torch.nn.init.normal_(layer.conv3D.weight, std=0.1)
     frames = torch.randn(2, 10, 3, 64, 96)
     with torch.inference_mode():
-        ours, theirs = spotter(frames), volume_spotter(spotter)(frames)
+        ours, theirs = spotter(frames), baseline_spotter(spotter)(frames)
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
-def test_a_training_step_is_timed_beside_the_baseline() -> None:
+def test_bench_train_compares_with_the_baseline() -> None:
     found = bench_train(TrainSettings(feature_arch="small_gsm", clip_len=4, repeats=1, wait_steps=0))
     (table,), (target,) = found.tables, found.targets
     assert [row.name.split(",")[0] for row in table.rows] == [
-        "E2E-Spot's way: fp32",
+        "E2E-Spot's pipeline: fp32",
         "e2espot",
         "e2espot",
     ]
     assert all(row.cpu_ms[0] > 0 and row.peak_mb > 50 for row in table.rows)
     assert target.measured == table.rows[0].cpu / table.rows[1].cpu
-    assert target.kept == (target.measured >= 2.5)
+    assert target.met == (target.measured >= 2.5)
 
 
-def holding(megabytes: int) -> Callable[[], int]:
-    """Work that needs so much memory for a moment."""
+def allocate(megabytes: int) -> Callable[[], int]:
+    """Work that holds this much memory for a moment."""
 
     def work() -> int:
         return len(np.ones(megabytes << 20, dtype=np.uint8)) >> 20
@@ -95,41 +95,41 @@ def holding(megabytes: int) -> Callable[[], int]:
     return work
 
 
-def failing() -> Callable[[], int]:
+def fail() -> Callable[[], int]:
     raise ValueError("no such thing")
 
 
-def test_a_process_of_its_own_knows_its_own_memory() -> None:
-    table = interleaved("memory", "MB", [Apart("much", holding, 300), Apart("little", holding, 3)], 1)
+def test_subprocess_reports_its_own_peak_memory() -> None:
+    table = interleaved("memory", "MB", [Subprocess("much", allocate, 300), Subprocess("little", allocate, 3)], 1)
     much, little = table.rows
     assert 290 < much.grown_mb < 360
     assert little.grown_mb < 60
 
 
-def test_a_failure_in_another_process_is_told() -> None:
+def test_subprocess_failure_raises_with_its_message() -> None:
     with pytest.raises(RuntimeError, match="no such thing"):
-        interleaved("failure", "run", [Apart("fails", failing)], 1)
+        interleaved("failure", "run", [Subprocess("fails", fail)], 1)
 
 
-def test_a_missed_promise_says_why() -> None:
-    kept = Target(road="a", against="b", promised="2x", least=2, measured=3.14)
-    missed = Target(road="c", against="d", promised="at most 1.1x", most=1.1, measured=1.5, why="the moon")
-    assert kept.kept and not missed.kept
-    lines = targets_text([kept, missed]).splitlines()
-    assert lines[2] == "| a | b | 2x | 3.14x | kept |"
+def test_targets_text_gives_the_reason_of_a_missed_target() -> None:
+    met = Target(what="a", baseline="b", target="2x", least=2, measured=3.14)
+    missed = Target(what="c", baseline="d", target="at most 1.1x", most=1.1, measured=1.5, why="the moon")
+    assert met.met and not missed.met
+    lines = targets_text([met, missed]).splitlines()
+    assert lines[2] == "| a | b | 2x | 3.14x | met |"
     assert lines[3] == "| c | d | at most 1.1x | 1.5x | **missed**: the moon |"
 
 
-def test_a_repeated_file_is_as_many_times_as_long(tmp_path: Path) -> None:
+def test_repeat_video_repeats_all_pictures(tmp_path: Path) -> None:
     once = write(tmp_path / "once", constant(Fraction(25), 30))
-    thrice = repeated(once, tmp_path / "thrice.mp4", 3)
+    thrice = repeat_video(once, tmp_path / "thrice.mp4", 3)
     seen = np.concatenate([chunk.frames_THWC for chunk in stream_frames(thrice)])
     assert numbers_in(seen) == [*range(30)] * 3
 
 
-def test_the_floor_takes_the_slower_of_products_and_memory() -> None:
-    with Convolutions() as seen:
+def test_floor_s_takes_the_slower_of_arithmetic_and_memory() -> None:
+    with ConvolutionCounter() as counter:
         torch.nn.functional.conv2d(torch.zeros(2, 4, 10, 10), torch.zeros(8, 4, 3, 3), padding=1)
-    assert seen.found == [(2 * (2 * 8 * 100) * 36, 2 * 4 * 100 + 2 * 8 * 100 + 8 * 36)]
+    assert counter.counts == [(2 * (2 * 8 * 100) * 36, 2 * 4 * 100 + 2 * 8 * 100 + 8 * 36)]
     assert floor_s([(100.0, 10.0)], 10.0, 1e9, 2) == 10
     assert floor_s([(100.0, 10.0)], 1e9, 2.0, 2) == 10

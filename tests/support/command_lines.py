@@ -198,13 +198,13 @@ def _rendered(spec: Any, out: Path, tick: Any = None) -> None:
     raise ReachedError
 
 
-class _Here:
+class _InProcessPool:
     """In place of a pool of processes: the same work, here."""
 
     def __init__(self, processes: int) -> None:
         assert processes >= 1
 
-    def __enter__(self) -> "_Here":
+    def __enter__(self) -> "_InProcessPool":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -216,20 +216,20 @@ class _Here:
 
 def _bench() -> Iterator[Any]:
     from e2espot.benchmarks import decode, infer, roofline, scaling, scoring, startup, train
-    from e2espot.benchmarks.results import Findings
+    from e2espot.benchmarks.results import BenchResults
 
     places = {
         decode: ("bench_decode",),
-        scaling: ("bench_growth",),
+        scaling: ("bench_scaling",),
         infer: ("bench_infer",),
-        roofline: ("bench_limits",),
+        roofline: ("bench_roofline",),
         scoring: ("bench_suppress", "bench_evaluate"),
-        startup: ("bench_start",),
+        startup: ("bench_startup",),
         train: ("bench_train",),
     }
     for module, names in places.items():
         for name in names:
-            yield patch.object(module, name, lambda *_, **__: Findings())
+            yield patch.object(module, name, lambda *_, **__: BenchResults())
 
 
 def _cuts() -> list[Any]:
@@ -243,7 +243,7 @@ def _cuts() -> list[Any]:
     from e2espot.synthetic import match
     from e2espot.training import cross_validation, fit
 
-    inside = SimpleNamespace(get_context=lambda _: SimpleNamespace(Pool=_Here))
+    inside = SimpleNamespace(get_context=lambda _: SimpleNamespace(Pool=_InProcessPool))
     return [
         patch.object(predict, "score_frames", _scored),
         patch.object(fit, "fit", _fitted),
