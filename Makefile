@@ -1,10 +1,9 @@
-# What a newcomer needs: `make demo` and `make test`. `make controls` checks the demo, `make weights` rebuilds its start,
-# `make loop` measures what a person's corrections are worth.
+# For newcomers: `make demo`, `make test`, and `make quick` while editing. CONTRIBUTING.md lists the rest.
 PYTHON ?= python3
 SEED ?= 0
 BIN := .venv/bin
 
-.PHONY: demo controls ablations weights loop test trust venv clean
+.PHONY: demo controls ablations weights loop test quick lint stress trust docs venv clean
 
 venv: .venv/installed
 
@@ -17,32 +16,45 @@ venv: .venv/installed
 	touch $@
 
 demo: venv
-	$(BIN)/python tools/demo.py --seed $(SEED)
+	$(BIN)/e2espot demo --seed $(SEED)
 
 controls: venv
-	$(BIN)/python tools/controls.py --seed $(SEED)
+	$(BIN)/e2espot controls --seed $(SEED)
 
 # Six arms, three seeds, four processor minutes each: some two hours on two cores, and it can be stopped and called again.
 ablations: venv
-	$(BIN)/python tools/ablations.py
+	$(BIN)/e2espot ablations
 
 # The small trunk's start, from nothing: an hour and a half on two cores.
 weights: venv
-	$(BIN)/python tools/render_match.py out/weights/matches --games 98 --minutes 1 --seed 1000
-	$(BIN)/python tools/train.py out/weights/matches -s out/weights/run --recipe rendered
+	$(BIN)/e2espot render out/weights/matches --games 98 --minutes 1 --seed 1000
+	$(BIN)/e2espot train out/weights/matches -s out/weights/run --recipe rendered
 	mkdir -p e2espot/models/weights
 	cp out/weights/run/best.safetensors e2espot/models/weights/small_gsm.safetensors
 
 # Label, fine-tune, predict, review, with a simulated person: a quarter of an hour on one core.
 loop: venv
-	$(BIN)/python tools/loop.py -o out/loop --seed $(SEED) \
+	$(BIN)/e2espot loop -o out/loop --seed $(SEED) \
 	  --train="--size 256x144 --clip_len 48 --epoch_clips 60 --num_epochs 3"
 
-test: venv
+test: lint
+	$(BIN)/python -m pytest
+
+# Linters, types and the direction of imports.
+lint: venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/lint-imports --no-cache
+
+# A subset of about three minutes to run while editing.
+quick: lint
+	$(BIN)/python -m pytest -m "not slow" --ignore tests/robustness --ignore tests/review --ignore tests/dali -x
+
+# The documentation as a site in site/, with every link checked.
+docs: venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[docs]"
+	$(BIN)/mkdocs build --strict
 
 # The attacks of tests/trust at full length, each with its figures: an hour on two cores.
 READERS := e2espot/formats/*,e2espot/formats/games.py,e2espot/scoring/inputs.py
