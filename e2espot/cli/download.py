@@ -1,4 +1,4 @@
-"""Fetch SoccerNet's games: e2espot download ROOT --task ball-2025 --split train valid."""
+"""Download SoccerNet's games: e2espot download ROOT --task ball-2025 --split train valid."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Download:
-    """Fetch SoccerNet's games; run it again to go on, or to add a split or a resolution.
+    """Download SoccerNet's games; run it again to continue, or to add a split or a resolution.
 
-    The NDA password is asked for when a server or an archive wants it, or taken from SOCCERNET_PASSWORD.
+    The NDA password is taken from SOCCERNET_PASSWORD, or asked for when a server or an archive needs it.
     """
 
     root: tyro.conf.Positional[Path]
     """Dataset folder."""
     task: Literal["ball-2023", "ball-2024", "ball-2025", "v2"]
-    """Which of SoccerNet's datasets: a folder holds one."""
+    """Which of SoccerNet's datasets; a folder holds one."""
     split: tuple[Literal["train", "valid", "val", "test", "challenge"], ...] = ("train", "valid", "test", "challenge")
-    """Which games; all without it."""
+    """Which games; all of them without it."""
     resolution: tuple[Literal["224p", "720p"], ...] = ("224p",)
-    """Which videos; of an archive that holds both, only these are fetched."""
+    """Which videos; from an archive that holds both, only these are downloaded."""
     labels_only: bool = False
     """Only labels, no videos."""
     source: Literal["huggingface", "owncloud"] = "huggingface"
@@ -40,72 +40,75 @@ class Download:
 
 @lru_cache(maxsize=1)
 def _password() -> bytes:
-    """The NDA password; it is never printed, stored or part of an error."""
+    """The NDA password; it is never printed, stored or part of an error message."""
     import getpass
 
-    given = os.environ.get("SOCCERNET_PASSWORD", "")
-    if not given and sys.stdin.isatty():
-        given = getpass.getpass("SoccerNet NDA password: ")
-    if not given:
+    password = os.environ.get("SOCCERNET_PASSWORD", "")
+    if not password and sys.stdin.isatty():
+        password = getpass.getpass("SoccerNet NDA password: ")
+    if not password:
         raise ConfigurationError(
-            "the NDA password is needed: put it into the environment as SOCCERNET_PASSWORD, or run this in a terminal "
-            "to be asked (it comes with the NDA form on soccer-net.org)"
+            "the NDA password is needed: set the environment variable SOCCERNET_PASSWORD, or run this in a terminal "
+            "to be asked for it (it comes with the NDA form on soccer-net.org)"
         )
-    return given.encode()
+    return password.encode()
 
 
-class _Bar:
-    """One progress bar a file."""
+class _ProgressBar:
+    """One progress bar at a time, for the file that is being downloaded."""
 
     def __init__(self) -> None:
         self._bar: tqdm[Any] | None = None
 
-    def expect(self, name: str, count: int) -> None:
+    def start(self, name: str, num_bytes: int) -> None:
         """Begin with a file."""
         from tqdm import tqdm
 
         self.close()
-        self._bar = tqdm(total=count, unit="B", unit_scale=True, desc=name, leave=False, disable=None)
+        self._bar = tqdm(total=num_bytes, unit="B", unit_scale=True, desc=name, leave=False, disable=None)
 
-    def advance(self, count: int) -> None:
-        """Show bytes that came."""
+    def advance(self, num_bytes: int) -> None:
+        """Show received bytes."""
         if self._bar is not None:
-            self._bar.update(count)
+            self._bar.update(num_bytes)
 
     def close(self) -> None:
-        """End the bar."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.close()
 
 
 def main(arguments: list[str]) -> None:
-    """Fetch, then say what is missing."""
+    """Download, then list what the server does not have."""
     args = tyro.cli(Download, args=arguments, prog="e2espot download")
-    from e2espot.sources.soccernet.download import Wish, download
-    from e2espot.sources.soccernet.fetch import Telling
+    from e2espot.sources.soccernet.download import DownloadRequest, download
+    from e2espot.sources.soccernet.fetch import ProgressCallbacks
     from e2espot.sources.soccernet.tasks import TASKS, split_named
 
     if not args.split or not (args.resolution or args.labels_only):
-        raise ConfigurationError("--split and --resolution need a word each, or leave them away")
-    wish = Wish(
+        raise ConfigurationError(
+            "--split and --resolution need at least one value each; leave them out for the default"
+        )
+    request = DownloadRequest(
         task=TASKS[args.task],
         splits=tuple(dict.fromkeys(split_named(split) for split in args.split)),
         resolutions=tuple(dict.fromkeys(args.resolution)),
         labels_only=args.labels_only,
         source=args.source,
     )
-    bar = _Bar()
+    bar = _ProgressBar()
 
     def password() -> bytes:
-        bar.close()
+        bar.close()  # it would redraw itself over the prompt
         return _password()
 
     try:
-        missing = download(args.root, wish, password, Telling(say=print, expect=bar.expect, advance=bar.advance))
+        progress = ProgressCallbacks(message=print, start=bar.start, advance=bar.advance)
+        missing = download(args.root, request, password, progress)
     finally:
         bar.close()
     for name in missing:
         print(f"missing: {name}")
     if missing:
-        raise DownloadError(f"{len(missing)} files are missing, listed above: the server does not hold them")
-    print(f"{args.root}: {', '.join(wish.splits)} of {args.task} complete")
+        raise DownloadError(f"{len(missing)} files are missing, listed above: the server does not have them")
+    print(f"{args.root}: {', '.join(request.splits)} of {args.task} complete")

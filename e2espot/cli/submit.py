@@ -20,25 +20,25 @@ class Submit:
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """The zip to write."""
     split: Annotated[Literal["test", "challenge"] | None, tyro.conf.arg(aliases=["-s"])] = None
-    """Which games; args from the predictions without it."""
+    """Which games; inferred from the predictions without it."""
     task: Literal["ball-2023", "ball-2024", "ball-2025", "v2"] | None = None
-    """Whose server; args from games, teams and classes without it."""
+    """Which server; inferred from games, teams and classes without it."""
 
 
 def main(arguments: list[str]) -> None:
-    """Check, print, pack."""
+    """Check the results, print what was found, and write the zip."""
     args = tyro.cli(Submit, args=arguments, prog="e2espot submit")
     from e2espot.sources.soccernet.submission import check, pack
 
     submission = check(args.predictions, args.task, args.split)
     print(f"checked as {submission.split} of {submission.task.name}")
-    for line in submission.faults:
+    for line in submission.errors:
         print(line)
-    for line in submission.notes:
+    for line in submission.warnings:
         print(f"note: {line}")
-    if submission.faults:
+    if submission.errors:
         raise ConfigurationError(
-            f"{args.predictions}: the server would fail on {len(submission.faults)} games, listed above; no zip written"
+            f"{args.predictions}: the server would fail on {len(submission.errors)} games, listed above; no zip written"
         )
     pack(submission, args.out)
     classes = ", ".join(

@@ -1,6 +1,6 @@
-"""SoccerNet's two servers on loopback: the hub with its redirections, and the ownCloud with its passwords.
+"""SoccerNet's two servers on the loopback interface: the hub with redirections, and ownCloud with passwords.
 
-Both serve what is put into them, by ranges, and fail as they are told to.
+Both support ranges, and fail in the ways that a test asks for.
 """
 
 from __future__ import annotations
@@ -20,33 +20,33 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 @dataclass(kw_only=True)
 class Fault:
-    """How one answer goes wrong."""
+    """What goes wrong with one answer."""
 
     status: int = 0
-    """Answer this instead."""
+    """Status to answer instead; 0 for the proper one."""
     drop_after: int | None = None
-    """Close the connection after so many bytes of the body."""
+    """Close the connection after this many bytes of the body."""
     ignore_range: bool = False
     """Send everything from the start."""
     length_off_by: int = 0
-    """Announce so many bytes more than there are."""
+    """Announce this many bytes more than there are."""
     chunked: bool = False
     """Do not announce a length."""
     range_off_by: int = 0
-    """Send a range that begins so many bytes later."""
+    """Send a range that begins this many bytes later."""
     extra: bytes = b""
     """Send this after the body, without a length."""
     flip: bool = False
-    """Send a wrong byte."""
+    """Change the first byte."""
     ignore_if_range: bool = False
     """Send the range of another version."""
     headers: dict[str, str] = field(default_factory=dict)
-    """More headers."""
+    """Additional headers."""
 
 
 @dataclass(kw_only=True)
-class StandIn:
-    """What the servers hold, how they fail, and what they were asked."""
+class FakeServer:
+    """The servers' content, their faults, and the requests they received."""
 
     hub: dict[str, dict[str, bytes]] = field(default_factory=dict)
     """Dataset, or ``dataset@branch``, -> path -> content."""
@@ -57,16 +57,17 @@ class StandIn:
     logins: dict[str, tuple[str, str]] = field(default_factory=dict)
     """ownCloud path -> user and password."""
     faults: dict[str, list[Fault]] = field(default_factory=dict)
-    """End of a path -> what goes wrong with the next requests for it, one after the other."""
+    """End of a path -> faults of the next requests for it, in order."""
     requests: list[tuple[str, str, str]] = field(default_factory=list)
     """Path, Range and Authorization of every request."""
     weak_etags: bool = False
-    """Whether ETags promise no equal bytes."""
+    """Whether ETags are weak (``W/...``)."""
     if_ranges: list[str] = field(default_factory=list)
     """If-Range of every request that had one."""
     sent: int = 0
-    """Bytes of bodies sent."""
+    """Number of body bytes sent."""
     port: int = 0
+    """Port on the loopback interface, once started."""
 
     @property
     def hub_url(self) -> str:
@@ -77,10 +78,10 @@ class StandIn:
         return f"http://127.0.0.1:{self.port}/webdav/"
 
     def start(self) -> ThreadingHTTPServer:
-        stand_in = self
+        fake_server = self
 
         class Handler(_Handler):
-            held = stand_in
+            content = fake_server
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         server.daemon_threads = True
@@ -89,15 +90,15 @@ class StandIn:
         return server
 
     def fault_for(self, path: str) -> Fault:
-        for end, waiting in self.faults.items():
-            if path.endswith(end) and waiting:
-                return waiting.pop(0)
+        for suffix, faults in self.faults.items():
+            if path.endswith(suffix) and faults:
+                return faults.pop(0)
         return Fault()
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    held: StandIn
+    content: FakeServer
 
     def log_message(self, *_: object) -> None:
         pass
@@ -107,7 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = unquote(urlsplit(self.path).path)
-        self.held.requests.append((path, self.headers.get("Range", ""), self.headers.get("Authorization", "")))
+        self.content.requests.append((path, self.headers.get("Range", ""), self.headers.get("Authorization", "")))
         try:
             self._answer(path)
         except (BrokenPipeError, ConnectionResetError):
@@ -120,21 +121,21 @@ class _Handler(BaseHTTPRequestHandler):
             _, _, dataset_1, dataset_2, branch, *parts = path.split("/")
             content = self._files(f"{dataset_1}/{dataset_2}", branch)["/".join(parts)]
             return self._send(path, content)
-        if found := re.fullmatch(r"/api/datasets/([^/]+/[^/]+)/(revision|tree)/(.+)", path):
-            return self._listing(path, *found.groups())
-        if found := re.fullmatch(r"/datasets/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
-            return self._resolve(path, *found.groups())
+        if match := re.fullmatch(r"/api/datasets/([^/]+/[^/]+)/(revision|tree)/(.+)", path):
+            return self._listing(path, *match.groups())
+        if match := re.fullmatch(r"/datasets/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
+            return self._resolve(path, *match.groups())
         self._plain(404)
 
     def _files(self, dataset: str, revision: str) -> dict[str, bytes]:
         branch = "main" if revision == COMMIT else revision.removeprefix("commit-of-")
-        return self.held.hub.get(f"{dataset}@{branch}") or self.held.hub.get(dataset) or {}
+        return self.content.hub.get(f"{dataset}@{branch}") or self.content.hub.get(dataset) or {}
 
     def _listing(self, path: str, dataset: str, kind: str, revision: str) -> None:
-        fault = self.held.fault_for(path)
+        fault = self.content.fault_for(path)
         if fault.status:
             return self._plain(fault.status, fault.headers)
-        if not any(name.split("@")[0] == dataset for name in self.held.hub):
+        if not any(name.split("@")[0] == dataset for name in self.content.hub):
             return self._plain(401, {"X-Error-Code": "RepoNotFound"})
         branch = revision.removeprefix("commit-of-")
         sha = COMMIT if branch in ("main", COMMIT) else f"commit-of-{branch}"
@@ -154,46 +155,46 @@ class _Handler(BaseHTTPRequestHandler):
         self._plain(200, {"Content-Type": "application/json"}, json.dumps(answer).encode())
 
     def _resolve(self, path: str, dataset: str, revision: str, name: str) -> None:
-        if (token := self.held.gated.get(dataset)) is not None:
-            given = self.headers.get("Authorization")
-            if given != f"Bearer {token}":
-                return self._plain(403 if given else 401, {"X-Error-Code": "GatedRepo"})
+        if (token := self.content.gated.get(dataset)) is not None:
+            authorization = self.headers.get("Authorization")
+            if authorization != f"Bearer {token}":
+                return self._plain(403 if authorization else 401, {"X-Error-Code": "GatedRepo"})
         if name not in self._files(dataset, revision):
             return self._plain(404, {"X-Error-Code": "EntryNotFound"})
-        # Another host name, as the hub's files lie elsewhere: tokens must not follow.
-        place = f"http://localhost:{self.held.port}/cdn/{dataset}/{revision}/{name}".replace(" ", "%20")
-        self._plain(302, {"Location": f"{place}?Signature=secret", "X-Linked-Size": "1"})
+        # Another host name, as on the hub, whose files are on a CDN: tokens must not follow.
+        location = f"http://localhost:{self.content.port}/cdn/{dataset}/{revision}/{name}".replace(" ", "%20")
+        self._plain(302, {"Location": f"{location}?Signature=secret", "X-Linked-Size": "1"})
 
     def _cloud(self, path: str, name: str) -> None:
-        if name not in self.held.cloud:
+        if name not in self.content.cloud:
             return self._plain(404)
-        if (login := self.held.logins.get(name)) is not None:
+        if (login := self.content.logins.get(name)) is not None:
             expected = base64.b64encode(":".join(login).encode()).decode()
             if self.headers.get("Authorization") != f"Basic {expected}":
                 return self._plain(401, {"WWW-Authenticate": "Basic"})
-        self._send(path, self.held.cloud[name])
+        self._send(path, self.content.cloud[name])
 
     def _send(self, path: str, content: bytes) -> None:
-        fault = self.held.fault_for(path)
+        fault = self.content.fault_for(path)
         if fault.status:
             return self._plain(fault.status, fault.headers)
         etag = f'"{hashlib.md5(content).hexdigest()}"'
         start, stop, status = 0, len(content), 200
-        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        requested = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         expected = self.headers.get("If-Range")
-        self.held.if_ranges += [expected] if expected is not None else []
+        self.content.if_ranges += [expected] if expected is not None else []
         same = expected in (None, etag) or fault.ignore_if_range
-        if self.held.weak_etags:
+        if self.content.weak_etags:
             etag, same = f"W/{etag}", expected is None
-        if asked and not fault.ignore_range and same:
-            start, stop, status = int(asked[1]), min(int(asked[2] or stop - 1) + 1, stop), 206
+        if requested and not fault.ignore_range and same:
+            start, stop, status = int(requested[1]), min(int(requested[2] or stop - 1) + 1, stop), 206
             start += fault.range_off_by
             if start >= len(content):
                 return self._plain(416, {"Content-Range": f"bytes */{len(content)}"})
-        self._send_span(content, (start, stop), status, etag, fault)
+        self._send_range(content, (start, stop), status, etag, fault)
 
-    def _send_span(self, content: bytes, span: tuple[int, int], status: int, etag: str, fault: Fault) -> None:
-        body = content[slice(*span)]
+    def _send_range(self, content: bytes, byte_range: tuple[int, int], status: int, etag: str, fault: Fault) -> None:
+        body = content[slice(*byte_range)]
         if fault.flip:
             body = bytes([body[0] ^ 1]) + body[1:]
         self.send_response(status)
@@ -202,7 +203,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(body) + fault.length_off_by))
         if status == 206:
             total = len(content) + fault.length_off_by
-            self.send_header("Content-Range", f"bytes {span[0]}-{span[1] - 1}/{total}")
+            self.send_header("Content-Range", f"bytes {byte_range[0]}-{byte_range[1] - 1}/{total}")
         if fault.chunked or fault.length_off_by or fault.extra:
             self.send_header("Connection", "close")
             self.close_connection = True
@@ -211,7 +212,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault.drop_after is not None:
             body, self.close_connection = body[: fault.drop_after], True
         if self.command == "GET":
-            self.held.sent += len(body)  # before the reader can see the last of it
+            self.content.sent += len(body)  # counted before the client can see the last byte
             self.wfile.write(body)
 
     def _plain(self, status: int, headers: dict[str, str] | None = None, body: bytes = b"") -> None:

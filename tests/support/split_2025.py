@@ -1,4 +1,4 @@
-"""Archives of ball games as a server holds them, and what came of them."""
+"""Archives of ball games as on a server, and downloading them into a folder."""
 
 import io
 import json
@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from e2espot.formats.splits import BALL_SPLITS
-from e2espot.sources.soccernet.download import Wish, download
-from e2espot.sources.soccernet.fetch import Telling
-from e2espot.sources.soccernet.partial_file import Patience
+from e2espot.sources.soccernet.download import DownloadRequest, download
+from e2espot.sources.soccernet.fetch import ProgressCallbacks
+from e2espot.sources.soccernet.partial_file import RetryPolicy
 from e2espot.sources.soccernet.tasks import TASKS
 
 pyzipper = pytest.importorskip("pyzipper")
@@ -26,7 +26,7 @@ VALID = BALL_SPLITS["valid"][0]
 
 
 def video(name: str, size: int) -> bytes:
-    """Noise that begins as Matroska does."""
+    """Random bytes with the signature of Matroska."""
     return b"\x1a\x45\xdf\xa3" + random.Random(name).randbytes(size - 4)
 
 
@@ -44,8 +44,8 @@ def games(split: str, *videos: str) -> dict[str, bytes]:
 
 def zipped(files: dict[str, bytes], password: str | None = None) -> bytes:
     buffer = io.BytesIO()
-    kind = zipfile.ZipFile if password is None else pyzipper.AESZipFile
-    with kind(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+    archive_class = zipfile.ZipFile if password is None else pyzipper.AESZipFile
+    with archive_class(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         if password is not None:
             archive.setpassword(password.encode())
             archive.setencryption(pyzipper.WZ_AES)
@@ -59,14 +59,14 @@ def get(
     task: str = "ball-2025",
     password: str = SECRET,
     advance: Callable[[int], object] = lambda count: None,
-    **wish: object,
+    **options: object,
 ) -> list[str]:
-    told = {"splits": ("valid",), **wish}
-    telling = Telling(advance=advance, patience=Patience(tries=2, wait_s=0.0, timeout_s=5.0))
-    return download(root, Wish(task=TASKS[task], **told), lambda: password.encode(), telling)  # type: ignore[arg-type]
+    request = DownloadRequest(task=TASKS[task], **{"splits": ("valid",), **options})  # type: ignore[arg-type]
+    retry_policy = RetryPolicy(max_attempts=2, initial_wait_s=0.0, read_timeout_s=5.0)
+    return download(root, request, lambda: password.encode(), ProgressCallbacks(advance=advance), retry_policy)
 
 
 def files_in(root: Path) -> dict[str, bytes]:
-    """Files of the dataset, and of what is under way only those that would be taken for it."""
+    """Files of the dataset without those below ``.download``."""
     paths = [path for path in root.rglob("*") if path.is_file() and ".download" not in path.parts]
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}

@@ -1,1 +1,1 @@
-"""SoccerNet's servers: what to fetch from them, and what they take."""
+"""SoccerNet's servers: downloading the datasets, and packing results for submission."""

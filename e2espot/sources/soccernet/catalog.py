@@ -1,178 +1,119 @@
-"""Where SoccerNet keeps what: asked of the SoccerNet package, which is never let near the network.
+"""Where SoccerNet's files are: the SoccerNet package names the repositories, the hub lists their files.
 
-The package knows every address. Its own transport resumes nothing on one road, keeps no promise
-about sizes on either, and reports each download to an analytics service. So its calls are made
-here with both roads blocked, what they ask for is written down, and :mod:`transfer` fetches it.
+A repository is a branch of a Hugging Face dataset or a share of KAUST's older ownCloud; see
+:mod:`soccernet_package`. Files of the hub are listed with size and SHA-256 at the commit the branch is
+at now. :mod:`partial_file` downloads them.
 """
 
 from __future__ import annotations
 
-import io
 import logging
 import os
-import re
-import tempfile
 import time
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase as fnmatch
-from importlib.metadata import version
+from fnmatch import fnmatchcase
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 from urllib.parse import quote
 
 from e2espot.core.errors import ConfigurationError, DownloadError
-from e2espot.sources.soccernet.partial_file import Patience, Remote
+from e2espot.sources.soccernet.partial_file import RemoteFile, RetryPolicy
+from e2espot.sources.soccernet.soccernet_package import (
+    NDA_PLACEHOLDER,
+    HubRequest,
+    OwnCloudRequest,
+    record_requests,
+)
 from e2espot.sources.soccernet.tasks import Task
 
 _LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _HTTP_LIBRARIES = ("httpx", "httpx2", "httpcore", "httpcore2", "requests")
+"""Libraries that versions of huggingface_hub use for HTTP."""
 Source = Literal["huggingface", "owncloud"]
 _OWNCLOUD = "https://exrcsdrive.kaust.edu.sa/public.php/webdav/"
-_NDA = "\N{BULLET}"
-"""Stands for the NDA password in what the package is told; the real one is filled in when it is needed."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Address:
-    """A file on a server."""
+class RemotePath:
+    """A file of a dataset on a server."""
 
     name: str
-    """Path below the dataset: ``train.zip``, or ``league/season/game/1_224p.mkv``."""
-    remote: Remote
-    """Where it is."""
+    """Path below the dataset folder: ``train.zip``, or ``league/season/game/1_224p.mkv``."""
+    remote: RemoteFile
+    """Its address and how to access it."""
     needs_password: bool = False
-    """Whether the NDA password must be filled in as the login's."""
+    """Whether the NDA password must be filled in as the password of the login."""
 
 
-def addresses_of(task: Task, split: str, files: Sequence[str], source: Source, patience: Patience) -> list[Address]:
-    """What the package would fetch for one split.
+def list_remote_paths(
+    task: Task, split: str, files: Sequence[str], source: Source, retry_policy: RetryPolicy
+) -> list[RemotePath]:
+    """List the files of one split on a server.
 
     Args:
         task: The task.
         split: train, valid, test or challenge.
-        files: Names of a game's files; of use only where files come one by one.
+        files: File names of a game; used only for tasks without archives.
         source: The Hugging Face hub, or KAUST's older ownCloud.
-        patience: How long to bear with the hub.
+        retry_policy: When to repeat requests to the hub.
 
     Raises:
-        ConfigurationError: no usable SoccerNet package, or this source does not have this task.
-        DownloadError: the hub cannot be asked, or refuses.
+        ConfigurationError: There is no usable SoccerNet package, or this source does not have the task.
+        DownloadError: The hub cannot be reached, or refuses.
     """
-    asked = _ask_package(task, split, files, source)
-    if not asked:
-        raise ConfigurationError(f"{task.name} is not on {source}; choose the other --source")
-    if source == "owncloud":
-        return [_on_owncloud(task, request) for request in asked]
-    return [address for request in asked for address in _on_hub(**request, patience=patience)]
+    server = os.environ.get("E2ESPOT_OWNCLOUD", _OWNCLOUD)
+    requests = record_requests(task, split, files, source=source, owncloud_server=server)
+    if not requests.hub and not requests.owncloud:
+        raise ConfigurationError(f"{task.name} is not on {source}; choose the other source", option="source")
+    return [
+        *(_owncloud_path(task, request) for request in requests.owncloud),
+        *(path for request in requests.hub for path in _list_hub(request, retry_policy)),
+    ]
 
 
-def _package() -> ModuleType:
-    try:
-        import SoccerNet.Downloader
-    except ImportError as error:
-        raise ConfigurationError(
-            f"downloading needs the SoccerNet package (missing: {error.name}); pip install 'e2espot[soccernet]'"
-        ) from None
-    module: ModuleType = SoccerNet.Downloader
-    installed = version("SoccerNet")
-    if tuple(map(int, re.findall(r"\d+", installed)[:2])) < (0, 2) or not hasattr(module, "snapshot_download"):
-        raise ConfigurationError(
-            f"SoccerNet {installed} does not tell where the files are as 0.2 does; pip install 'SoccerNet>=0.2'"
-        )
-    return module
-
-
-def _ask_package(task: Task, split: str, files: Sequence[str], source: Source) -> list[dict[str, Any]]:
-    """Requests the package would make, in its order."""
-    package = _package()
-    asked: list[dict[str, Any]] = []
-
-    class Recorder(package.SoccerNetDownloader):  # type: ignore[misc, name-defined]
-        def downloadFile(self, path_local: str, path_owncloud: str, user: Any = None, **more: Any) -> int:  # noqa: N802
-            name = Path(path_local).relative_to(self.LocalDirectory).as_posix()
-            asked.append({"name": name, "url": path_owncloud, "user": user, "password": more.get("password")})
-            return 0
-
-    road = {"huggingface": "HuggingFace", "owncloud": "EXRCSDrive"}[source]
-    silence = redirect_stdout(io.StringIO())
-    with tempfile.TemporaryDirectory() as nowhere, _recorded(package, asked), warnings.catch_warnings(), silence:
-        warnings.simplefilter("ignore")
-        downloader = Recorder(nowhere, OwnCloudServer=os.environ.get("E2ESPOT_OWNCLOUD", _OWNCLOUD))
-        downloader.password = _NDA
-        # A split is always given as a list: the package iterates over a string letter by letter.
-        if task.zipped:
-            secret = {"password": _NDA} if task.name == "ball-2023" else {}
-            downloader.downloadDataTask(task=task.package_name, split=[split], source=road, verbose=False, **secret)
-        else:
-            downloader.downloadGames(files=list(files), split=[split], task="spotting", source=road, verbose=False)
-    for request in asked:
-        if source == "owncloud" and task.zipped:
-            request["name"] = Path(request["name"]).name
-    return asked
-
-
-@contextmanager
-def _recorded(package: Any, asked: list[dict[str, Any]]) -> Iterator[None]:
-    """Let the package's road to the hub write down what it is asked for."""
-
-    def record(repo_id: str, *, revision: str, allow_patterns: list[str], **_: Any) -> None:
-        asked.append({"repo": repo_id, "revision": revision, "patterns": allow_patterns})
-
-    real = package.snapshot_download
-    package.snapshot_download = record
-    try:
-        yield
-    finally:
-        package.snapshot_download = real
-
-
-def _on_owncloud(task: Task, request: dict[str, Any]) -> Address:
-    needs_password = request["password"] == _NDA
-    remedy = (
-        "check the NDA password" if needs_password else "the share may have closed; try --source huggingface instead"
-    )
-    return Address(
-        name=request["name"],
-        remote=Remote(
-            url=request["url"],
-            name=request["name"],
-            login=(str(request["user"]).encode(), b"" if needs_password else str(request["password"]).encode()),
-            if_refused=remedy,
+def _owncloud_path(task: Task, request: OwnCloudRequest) -> RemotePath:
+    needs_password = request.password == NDA_PLACEHOLDER
+    name = Path(request.name).name if task.zipped else request.name
+    return RemotePath(
+        name=name,
+        remote=RemoteFile(
+            url=request.url,
+            name=name,
+            login=(request.user.encode(), b"" if needs_password else request.password.encode()),
+            if_refused=(
+                "check the NDA password" if needs_password else "the share may be closed; use the hub as the source"
+            ),
         ),
         needs_password=needs_password,
     )
 
 
-def _on_hub(repo: str, revision: str, patterns: Sequence[str], patience: Patience) -> list[Address]:
+def _list_hub(request: HubRequest, retry_policy: RetryPolicy) -> list[RemotePath]:
     """Files of a dataset on the hub that match, at the commit its branch is at now."""
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when the library is imported
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # must be set before the import below
     for library in _HTTP_LIBRARIES:
-        logging.getLogger(library).setLevel(logging.WARNING)  # they log every request
+        logging.getLogger(library).setLevel(logging.WARNING)  # they log every request at INFO
     from huggingface_hub import HfApi, get_token
     from huggingface_hub.hf_api import RepoFile
 
-    api = HfApi()
+    api, repo = HfApi(), request.repo
     remedy = (
         f"ask for access at {api.endpoint}/datasets/{repo} and log in with `hf auth login` or HF_TOKEN"
-        f"{'' if repo.endswith(('2024', '2025')) else '; or take --source owncloud, which wants the NDA password'}"
+        f"{'' if repo.endswith(('2024', '2025')) else '; or use the source owncloud with the NDA password'}"
     )
 
-    def listing() -> tuple[str | None, list[RepoFile]]:
-        commit = api.repo_info(repo, repo_type="dataset", revision=revision).sha
+    def list_files() -> tuple[str | None, list[RepoFile]]:
+        commit = api.repo_info(repo, repo_type="dataset", revision=request.revision).sha
         tree = api.list_repo_tree(repo, repo_type="dataset", revision=commit, recursive=True)
         return commit, [entry for entry in tree if isinstance(entry, RepoFile)]
 
-    commit, entries = _patiently(listing, repo, remedy, patience)
-    found = [entry for entry in entries if any(fnmatch(entry.path, pattern) for pattern in patterns)]
+    commit, entries = _retry(list_files, repo, remedy, retry_policy)
     return [
-        Address(
+        RemotePath(
             name=entry.path,
-            remote=Remote(
+            remote=RemoteFile(
                 url=f"{api.endpoint}/datasets/{repo}/resolve/{commit}/{quote(entry.path)}",
                 name=entry.path,
                 token=get_token(),
@@ -181,42 +122,43 @@ def _on_hub(repo: str, revision: str, patterns: Sequence[str], patience: Patienc
                 if_refused=remedy,
             ),
         )
-        for entry in found
+        for entry in entries
+        if any(fnmatchcase(entry.path, pattern) for pattern in request.patterns)
     ]
 
 
-def _patiently(listing: Callable[[], _T], repo: str, remedy: str, patience: Patience) -> _T:
-    """What the hub answers, tried again where a fault may pass."""
-    for vain in range(1, patience.tries + 1):
+def _retry(list_files: Callable[[], _T], repo: str, remedy: str, retry_policy: RetryPolicy) -> _T:
+    """Call ``list_files`` until it succeeds or fails for good."""
+    for attempt in range(1, retry_policy.max_attempts + 1):
         try:
-            return listing()
+            return list_files()
         except Exception as error:
-            what, may_pass = _fault(error, remedy)
-            if not may_pass or vain == patience.tries:
-                times = f", {vain} times in a row; check the connection, run this again later" if may_pass else ""
-                raise DownloadError(f"{repo}: {what}{times}") from None
-            pause_s = min(60.0, patience.wait_s * 2 ** (vain - 1))
-            _LOG.info("%s: %s; trying again in %.0f s", repo, what, pause_s)
+            message, transient = _classify_hub_error(error, remedy)
+            if not transient or attempt == retry_policy.max_attempts:
+                hint = f", {attempt} times in a row; check the connection, run this again later" if transient else ""
+                raise DownloadError(f"{repo}: {message}{hint}") from None
+            pause_s = min(60.0, retry_policy.initial_wait_s * 2 ** (attempt - 1))
+            _LOG.info("%s: %s; trying again in %.0f s", repo, message, pause_s)
             time.sleep(pause_s)
-    raise AssertionError("no tries")
+    raise AssertionError("max_attempts is less than 1")
 
 
-def _fault(error: Exception, remedy: str) -> tuple[str, bool]:
-    """What an error of the hub's library means, and whether it may pass; others are raised again."""
+def _classify_hub_error(error: Exception, remedy: str) -> tuple[str, bool]:
+    """``(message, whether it may go away)`` of an error raised by huggingface_hub; others are raised again."""
     from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 
     outdated = "the SoccerNet package may be outdated"
     if isinstance(error, RevisionNotFoundError):
-        return f"its branch is gone; {outdated}", False
-    if isinstance(error, RepositoryNotFoundError):  # the hub also says so of a private one, to whom may not see it
-        return f"not on the hub, or not for you; {remedy}", False
+        return f"its branch no longer exists; {outdated}", False
+    if isinstance(error, RepositoryNotFoundError):  # also raised for a private dataset that the user may not see
+        return f"not on the hub, or not visible to this account; {remedy}", False
     if isinstance(error, HfHubHTTPError):
         status = getattr(getattr(error, "response", None), "status_code", 0)
         if status in (401, 403):
             return f"the hub refused it ({status}); {remedy}", False
-        may_pass = status >= 500 or status in (408, 429)
-        return f"the hub answered {status}" + ("" if may_pass else f"; {outdated}"), may_pass
-    # Its HTTP library differs from version to version, and so do its errors.
+        transient = status >= 500 or status in (408, 429)
+        return f"the hub answered {status}" + ("" if transient else f"; {outdated}"), transient
+    # The HTTP library and its errors differ between versions of huggingface_hub; their module is what they share.
     if type(error).__module__.split(".")[0] in _HTTP_LIBRARIES or isinstance(error, OSError):
         return "the hub cannot be reached", True
     if isinstance(error, (KeyError, TypeError, ValueError)):

@@ -1,4 +1,4 @@
-"""Files from a server into a dataset folder: fetched, tested, and put in place one by one, each whole."""
+"""Downloads files into a dataset folder: each is verified first and then moved into place whole."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from e2espot.core.errors import DownloadError
-from e2espot.sources.soccernet.catalog import Address
-from e2espot.sources.soccernet.manifest import FOLDER, Record
-from e2espot.sources.soccernet.partial_file import MAX_GENERATIONS, PartialFile, Patience
+from e2espot.sources.soccernet.catalog import RemotePath
+from e2espot.sources.soccernet.manifest import FOLDER, Manifest
+from e2espot.sources.soccernet.partial_file import MAX_VERSIONS, PartialFile, RetryPolicy
 from e2espot.sources.soccernet.zip_members import (
     DamagedMemberError,
+    InvalidArchiveError,
     Member,
-    UnfitArchiveError,
     check_password,
     extract,
-    members_of,
+    list_members,
     same_content,
 )
 
@@ -28,186 +28,221 @@ if TYPE_CHECKING:
     import requests
 
 UNPACKING = "unpacking"
-"""Name of the file that is being taken out of an archive."""
-_BEGINNINGS = {".mkv": (0, b"\x1a\x45\xdf\xa3"), ".mp4": (4, b"ftyp")}
-"""Place and content of the bytes that mark a kind of file."""
-
-
-@dataclass(kw_only=True)
-class Telling:
-    """How a download talks while it works; the defaults are silent."""
-
-    say: Callable[[str], object] = lambda line: None
-    """A line."""
-    expect: Callable[[str, int], object] = lambda name, count: None
-    """A file under way and how many bytes of it are to come, 0 where that is not known yet."""
-    advance: Callable[[int], object] = lambda count: None
-    """Bytes that came."""
-    patience: Patience = field(default_factory=Patience)
-    """How long to bear with a server."""
+"""Temporary name of the member that is being extracted, in the folder of the manifest."""
+_SIGNATURES = {".mkv": (0, b"\x1a\x45\xdf\xa3"), ".mp4": (4, b"ftyp")}
+"""Suffix -> offset and content of the bytes that identify the file type."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Delivery:
-    """Brings files into one dataset folder."""
+class ProgressCallbacks:
+    """How a download reports its progress; the defaults are silent."""
+
+    message: Callable[[str], object] = lambda line: None
+    """Called with lines for the user."""
+    start: Callable[[str, int], object] = lambda name, num_bytes: None
+    """Called with a file's name and the bytes to download, 0 where they are not known yet."""
+    advance: Callable[[int], object] = lambda num_bytes: None
+    """Called with the size of every chunk received."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _ExtractionTask:
+    """A member of an archive that is to be extracted."""
+
+    member: Member
+    """The member."""
+    name: str
+    """Path below the dataset folder."""
+    target: Path
+    """Full path."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fetcher:
+    """Downloads files into one dataset folder."""
 
     root: Path
-    """The folder."""
-    record: Record
-    """What it is known to hold."""
+    """The dataset folder."""
+    manifest: Manifest
+    """Its verified files."""
     session: requests.Session
-    """The connection."""
+    """HTTP session; see :func:`partial_file.new_session`."""
     password: Callable[[], bytes]
-    """Gives the NDA password."""
-    telling: Telling
-    """Who to tell."""
+    """Returns the NDA password; called only when a server or an archive asks for one."""
+    progress: ProgressCallbacks
+    """Progress reports."""
+    retry_policy: RetryPolicy
+    """When to repeat requests."""
 
-    def bring_archive(self, address: Address, file_names: Collection[str]) -> None:
-        """Fetch the members of an archive that have one of these names, and no others, and take them out.
+    def fetch_archive(self, source: RemotePath, file_names: Collection[str]) -> None:
+        """Download the members of an archive that have one of ``file_names``, and only those, and extract them.
+
+        Args:
+            source: The archive.
+            file_names: File names without folders.
 
         Raises:
-            DownloadError: as the module's parts do; what is in place already stays, and what has come of the archive.
+            DownloadError: As in :mod:`partial_file` and :mod:`zip_members`. Extracted files and received bytes stay.
         """
-        self.telling.expect(address.name, 0)
-        with self._partial(address) as partial:
+        self.progress.start(source.name, 0)
+        with self._open_partial(source) as partial:
             while True:
-                generation = partial.generation
+                num_restarts = partial.num_restarts
                 try:
-                    self._unpack(address.name, partial, file_names)
+                    self._unpack(source.name, partial, file_names)
                     break
                 except DownloadError:
-                    if partial.generation in (generation, MAX_GENERATIONS):
+                    # The archive changed on the server: its directory is outdated, so begin with the new one.
+                    if partial.num_restarts in (num_restarts, MAX_VERSIONS):
                         raise
-                    self.telling.say(f"{address.name}: another file on the server now, starting it again")
+                    self.progress.message(f"{source.name}: the file on the server has changed, starting again")
             partial.discard()
 
-    def _unpack(self, where: str, partial: PartialFile, file_names: Collection[str]) -> None:
+    def _unpack(self, archive_name: str, partial: PartialFile, file_names: Collection[str]) -> None:
         try:
-            listed = [(member, PurePosixPath(member.path)) for member in members_of(partial, where)]
-            members = [member for member, path in listed if path.name in file_names and len(path.parts) > 1]
-        except UnfitArchiveError:
-            partial.forget(0, partial.size)  # whatever this is, the next run asks for it anew
+            listed = [(member, PurePosixPath(member.path)) for member in list_members(partial, archive_name)]
+        except InvalidArchiveError:
+            partial.invalidate(0, partial.size)  # the next run downloads it again
             raise
-        work = self._to_take_out(where, members)
-        for member in [member for member, _, _ in work if member.encrypted][:1]:
-            check_password(partial, member, where, self.password)
-        to_come = sum(partial.missing_in(*member.span) for member, _, _ in work)
-        self._check_room(where, to_come + sum(member.size for member, _, _ in work))
-        self.telling.expect(where, to_come)
-        for member, name, target in work:
-            for last_try in (False, True):
-                partial.ensure(*member.span)
-                try:
-                    temporary = self.root / FOLDER / UNPACKING
-                    extract(partial, member, target, where=where, temporary=temporary, password=self.password)
-                    break
-                except DamagedMemberError:
-                    partial.forget(*member.span)
-                    if last_try:
-                        raise
-            self.record.add(name, member.size)
+        members = [member for member, path in listed if path.name in file_names and len(path.parts) > 1]
+        tasks = self._extraction_tasks(archive_name, members)
+        # A wrong password shows in the first bytes of any member; find out before downloading gigabytes.
+        for task in [task for task in tasks if task.member.encrypted][:1]:
+            check_password(partial, task.member, archive_name, self.password)
+        num_bytes = sum(partial.num_missing(*task.member.span) for task in tasks)
+        self._check_free_space(archive_name, num_bytes + sum(task.member.size for task in tasks))
+        self.progress.start(archive_name, num_bytes)
+        for task in tasks:
+            self._extract(archive_name, partial, task)
+            self.manifest.add(task.name, task.member.size)
 
-    def _to_take_out(self, where: str, members: Iterable[Member]) -> list[tuple[Member, str, Path]]:
-        """Members that are not in place yet, with their names below the folder; small ones first."""
-        work: dict[str, tuple[Member, str, Path]] = {}
+    def _extract(self, archive_name: str, partial: PartialFile, task: _ExtractionTask) -> None:
+        """Download and extract one member; damaged bytes are downloaded a second time."""
+        for last_attempt in (False, True):
+            partial.ensure(*task.member.span)
+            try:
+                extract(
+                    partial,
+                    task.member,
+                    task.target,
+                    archive_name=archive_name,
+                    temporary=self.root / FOLDER / UNPACKING,
+                    password=self.password,
+                )
+                return
+            except DamagedMemberError:
+                partial.invalidate(*task.member.span)
+                if last_attempt:
+                    raise
+
+    def _extraction_tasks(self, archive_name: str, members: Iterable[Member]) -> list[_ExtractionTask]:
+        """Members that are not in the folder yet, small ones first."""
+        tasks: dict[str, _ExtractionTask] = {}
         for member in sorted(members, key=lambda member: (member.size, member.path)):
-            name = _place_of(member.path)
-            if name in work:
-                raise DownloadError(f"{where}: refused, it holds {name!r} twice, in different folders")
-            target = self._target(name, where)
-            if self.record.holds(name) and target.stat().st_size == member.size:
+            name = _strip_outer_folder(member.path)
+            if name in tasks:
+                raise DownloadError(f"{archive_name}: refused, it holds {name!r} twice, in different folders")
+            target = self._target(name, archive_name)
+            if self.manifest.is_complete(name) and target.stat().st_size == member.size:
                 continue
             if target.exists() and same_content(target, member):
-                self.record.add(name, member.size)
+                self.manifest.add(name, member.size)
                 continue
             self._refuse_to_replace(name, target)
-            work[name] = (member, name, target)
-        return list(work.values())
+            tasks[name] = _ExtractionTask(member=member, name=name, target=target)
+        return list(tasks.values())
 
-    def bring_files(self, addresses: Sequence[Address]) -> None:
-        """Fetch files that the server keeps one by one.
+    def fetch_files(self, sources: Sequence[RemotePath]) -> None:
+        """Download files that the server keeps one by one.
+
+        Args:
+            sources: The files.
 
         Raises:
-            DownloadError: as for archives.
+            DownloadError: As for :meth:`fetch_archive`.
         """
-        for address in addresses:
-            target, sha256 = self._target(address.name, address.name), address.remote.sha256
-            if target.exists() and sha256 is not None and _sha256(target) == sha256:
-                self.record.add(address.name, target.stat().st_size)
-                continue
-            with self._partial(address) as partial:
-                size = partial.size
-                if target.exists() and sha256 is None and target.stat().st_size == size:
-                    partial.discard()  # this server tells no more of a file than its length
-                    self.record.add(address.name, size)
-                    continue
-                self._refuse_to_replace(address.name, target)
-                to_come = partial.missing_in(0, size)
-                self._check_room(address.name, to_come)
-                self.telling.expect(address.name, to_come)
-                partial.ensure(0)
-                if sha256 not in (None, _sha256(partial.path)):
-                    partial.discard()
-                    raise DownloadError(f"{address.name}: arrived damaged (its SHA-256 differs); run this again")
-                if sha256 is None and not _is_what_it_says(partial.path, target.suffix):
-                    partial.discard()
-                    raise DownloadError(f"{address.name}: the server sent something else, no {target.suffix} file")
-                size = partial.size
-                partial.keep_as(target)
-            self.record.add(address.name, size)
+        for source in sources:
+            target = self._target(source.name, source.name)
+            if source.remote.sha256 is not None and target.exists() and _sha256(target) == source.remote.sha256:
+                self.manifest.add(source.name, target.stat().st_size)
+            else:
+                self.manifest.add(source.name, self._fetch_file(source, target))
 
-    def _partial(self, address: Address) -> PartialFile:
-        """The file at an address and what is here of it."""
-        remote = address.remote
-        if address.needs_password:
+    def _fetch_file(self, source: RemotePath, target: Path) -> int:
+        """Download and verify one file; returns its size in bytes."""
+        sha256 = source.remote.sha256
+        with self._open_partial(source) as partial:
+            if sha256 is None and target.exists() and target.stat().st_size == partial.size:
+                partial.discard()  # without a checksum the size is all there is to compare
+                return target.stat().st_size
+            self._refuse_to_replace(source.name, target)
+            num_bytes = partial.num_missing(0, partial.size)
+            self._check_free_space(source.name, num_bytes)
+            self.progress.start(source.name, num_bytes)
+            partial.ensure(0)
+            if sha256 not in (None, _sha256(partial.path)):
+                partial.discard()
+                raise DownloadError(f"{source.name}: arrived damaged (its SHA-256 differs); run this again")
+            if sha256 is None and not _has_content_of(partial.path, target.suffix):
+                partial.discard()
+                raise DownloadError(f"{source.name}: the server sent something else, not a {target.suffix} file")
+            size = partial.size
+            partial.move_to(target)
+            return size
+
+    def _open_partial(self, source: RemotePath) -> PartialFile:
+        """A remote file and what earlier runs received of it."""
+        remote = source.remote
+        if source.needs_password:
             assert remote.login is not None
             remote = replace(remote, login=(remote.login[0], self.password()))
-        path = self.root / FOLDER / (address.name.replace("/", "__") + ".part")
-        return PartialFile(remote, path, self.session, self.telling.patience, self.telling.advance)
+        path = self.root / FOLDER / (source.name.replace("/", "__") + ".part")
+        return PartialFile(remote, path, self.session, self.retry_policy, self.progress.advance)
 
-    def _target(self, name: str, where: str) -> Path:
-        """Where a file goes, which is below the folder even where that holds links."""
+    def _target(self, name: str, source_name: str) -> Path:
+        """Path of a file; refused if a symbolic link would lead it out of the dataset folder."""
         target = self.root / name
         if not target.resolve().is_relative_to(self.root.resolve()):
-            raise DownloadError(f"{where}: {name} would leave {self.root} through a link; remove the link")
+            raise DownloadError(f"{source_name}: {name} would leave {self.root} through a link; remove the link")
         if target.is_dir():
             raise DownloadError(f"{target} is a folder where a file should be; move it away")
         return target
 
     def _refuse_to_replace(self, name: str, target: Path) -> None:
-        """Nothing of the user's own is lost: neither a file from elsewhere nor labels that were worked on."""
-        ours = self.record.holds(name) or (self.record.wrote(name) and target.suffix != ".json")
-        if target.exists() and not ours:
+        """Protect the user's files: those from elsewhere, and downloaded labels that were edited since."""
+        replaceable = self.manifest.is_complete(name) or (self.manifest.downloaded(name) and target.suffix != ".json")
+        if target.exists() and not replaceable:
             raise DownloadError(
-                f"{target} is there already and differs from the server's; move it away, or choose another folder"
+                f"{target} exists already and differs from the server's; move it away, or choose another folder"
             )
 
-    def _check_room(self, where: str, needed: int) -> None:
+    def _check_free_space(self, name: str, num_bytes: int) -> None:
         free = shutil.disk_usage(self.root).free
-        if needed > free:
+        if num_bytes > free:
             raise DownloadError(
-                f"{where}: needs {needed / 1e9:.2f} GB on the disk of {self.root}, for what is to come and what it "
-                f"unpacks to, and {free / 1e9:.2f} GB are free; make room and run this again"
+                f"{name}: needs {num_bytes / 1e9:.2f} GB on the disk of {self.root} for the download and its "
+                f"extracted files, and {free / 1e9:.2f} GB are free; make room and run this again"
             )
 
 
-def _place_of(path: str) -> str:
-    """Where a member goes: archives begin with the league, or have it below a folder of their own."""
+def _strip_outer_folder(path: str) -> str:
+    """Path of a member below the dataset folder; some archives have a folder of their own around the league's."""
+    # "valid/england_efl/2019-2020/..." -> "england_efl/2019-2020/..."
     start = path.find("england_efl/")
     return path[start:] if start > 0 and path[start - 1] == "/" else path
 
 
-def _is_what_it_says(path: Path, suffix: str) -> bool:
-    """A server without check sums may send a page that says why it sends no file."""
+def _has_content_of(path: Path, suffix: str) -> bool:
+    """Whether a file's content fits its suffix; servers without checksums may send an HTML page instead."""
     if suffix == ".json":
         try:
             json.loads(path.read_bytes())
         except (ValueError, RecursionError):
             return False
-    place, mark = _BEGINNINGS.get(suffix, (0, b""))
+    offset, signature = _SIGNATURES.get(suffix, (0, b""))
     with path.open("rb") as file:
-        file.seek(place)
-        return file.read(len(mark)) == mark
+        file.seek(offset)
+        return file.read(len(signature)) == signature
 
 
 def _sha256(path: Path) -> str:

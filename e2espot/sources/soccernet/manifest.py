@@ -1,4 +1,4 @@
-"""What a dataset folder is known to hold: files whose every byte was tested, with their sizes."""
+"""The verified files of a dataset folder and their sizes, stored in ``.download/complete.json``."""
 
 from __future__ import annotations
 
@@ -11,48 +11,61 @@ from e2espot.files.atomic import write_atomically
 from e2espot.sources.soccernet.tasks import TASKS
 
 FOLDER = ".download"
-"""Below the dataset: the record, and what has arrived of files under way."""
+"""Folder below the dataset that holds the manifest and partial downloads."""
 
 
-class Record:
-    """The tested files of one task in a dataset folder."""
+class Manifest:
+    """The verified files of one task in a dataset folder.
+
+    A file is listed once all its bytes have passed their checksum. Labels may be edited after that,
+    so :meth:`is_complete` compares the size with the file on disk, and :meth:`downloaded` does not.
+    """
 
     def __init__(self, root: Path, task: str) -> None:
-        """Read what earlier runs wrote.
+        """Load the manifest of earlier runs; an unreadable one counts as empty.
+
+        Args:
+            root: The dataset folder.
+            task: Name of the task, a key of ``TASKS``.
 
         Raises:
-            ConfigurationError: the folder holds another task's files; the names of both are the same.
+            ConfigurationError: The folder holds files of another task, which have the same names.
         """
         self.root, self._task = root, task
         self._path = root / FOLDER / "complete.json"
         self._sizes: dict[str, int] = {}
         try:
             stored: Any = json.loads(self._path.read_text(encoding="utf-8"))
-            known, sizes = str(stored["task"]), {str(name): int(size) for name, size in stored["files"].items()}
+            stored_task, sizes = str(stored["task"]), {str(name): int(size) for name, size in stored["files"].items()}
         except FileNotFoundError:
             return
         except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
-            return  # broken: everything is tested anew
-        if known in TASKS and known != task:
+            return  # a damaged manifest only costs verifying every file again
+        if stored_task in TASKS and stored_task != task:
             raise ConfigurationError(
-                f"{root} holds {known}; files of {task} have the same names, so give it a folder of its own"
+                f"{root} holds {stored_task}; files of {task} have the same names, so give it a folder of its own"
             )
         self._sizes = sizes
 
-    def holds(self, name: str) -> bool:
-        """Whether a file was tested and is still there in full length."""
+    def is_complete(self, name: str) -> bool:
+        """Whether a file was verified and still has its full size."""
         size = self._sizes.get(name)
         try:
             return size is not None and (self.root / name).stat().st_size == size
         except OSError:
             return False
 
-    def wrote(self, name: str) -> bool:
-        """Whether a file came from here, whatever became of it since."""
+    def downloaded(self, name: str) -> bool:
+        """Whether an earlier run downloaded the file, even if it was edited or deleted since."""
         return name in self._sizes
 
     def add(self, name: str, size: int) -> None:
-        """Write down a tested file."""
+        """Record a verified file.
+
+        Args:
+            name: Path below the dataset folder.
+            size: Size in bytes.
+        """
         self._sizes[name] = size
         content = {"task": self._task, "files": dict(sorted(self._sizes.items()))}
         write_atomically(self._path, json.dumps(content, indent=1, ensure_ascii=False).encode())

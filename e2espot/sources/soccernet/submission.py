@@ -1,7 +1,7 @@
-"""Results as SoccerNet's servers take them: checked as they check them, and packed the same every time.
+"""Submissions to SoccerNet's servers: checked as the servers' own code reads them, and packed reproducibly.
 
-The servers have no validator: they score, and what their code trips over fails a submission with a
-stack trace. What it skips in silence is counted here and said.
+The servers have no validator. They score at once, and anything that crashes their code fails the
+submission with a stack trace: those are ``errors`` here. What they silently ignore is reported as ``warnings``.
 """
 
 from __future__ import annotations
@@ -15,115 +15,119 @@ from pathlib import Path
 from typing import Any
 
 from e2espot.core.errors import AnnotationError, ConfigurationError
-from e2espot.core.events import Entry
+from e2espot.core.events import ScoredEvent
 from e2espot.core.label_sets import LABEL_SETS
 from e2espot.files.atomic import write_atomically
 from e2espot.files.bundle import Bundle
-from e2espot.formats.soccernet import entries_for_scoring, entries_in
+from e2espot.formats.filenames import RESULTS_FILE
+from e2espot.formats.soccernet_json import parse_document, read_rows
 from e2espot.formats.splits import BALL_SPLITS
 from e2espot.sources.soccernet.tasks import TASKS, Task, games_of
 
-RESULTS = "results_spotting.json"
 _TWO_HOURS_MS = 7_200_000
 
 
 @dataclass(kw_only=True)
 class Submission:
-    """Results of one split, and what is to be said of them."""
+    """Results of one split and what was found in them."""
 
     task: Task
     """The task they were checked for."""
     split: str
-    """The split."""
+    """test or challenge."""
     files: dict[str, bytes] = field(default_factory=dict)
-    """Name in the zip -> content."""
+    """Path in the zip -> content."""
     counts: Counter[str] = field(default_factory=Counter)
     """Class -> number of predictions."""
-    faults: list[str] = field(default_factory=list)
-    """What the server would fail on; nothing may be packed while there are any."""
-    notes: list[str] = field(default_factory=list)
-    """What the server would pass over in silence."""
+    errors: list[str] = field(default_factory=list)
+    """What the server would fail on; nothing is packed while there are any."""
+    warnings: list[str] = field(default_factory=list)
+    """What the server would silently ignore."""
 
 
 def check(path: Path, task_name: str | None = None, split: str | None = None) -> Submission:
     """Check a folder or zip of ``<league>/<season>/<game>/results_spotting.json``.
 
     Args:
-        path: The folder or zip; the games may lie below a folder of their own.
-        task_name: ball-2023, ball-2024, ball-2025 or v2; told from the games and the predictions without it.
-        split: test or challenge; told from the games without it.
+        path: The folder or zip; the games may be below a folder of their own.
+        task_name: ball-2023, ball-2024, ball-2025 or v2; inferred from the games and the predictions without it.
+        split: test or challenge; inferred from the games without it.
 
     Raises:
-        ConfigurationError: nothing that can be read, or games that tell no single split.
+        ConfigurationError: There is nothing that can be read, or the split cannot be inferred.
     """
     bundle = Bundle(path)
-    found = {name.removesuffix(f"/{RESULTS}"): name for name in bundle.names if name.endswith(f"/{RESULTS}")}
-    if not found:
-        raise ConfigurationError(f"{path}: no <league>/<season>/<game>/{RESULTS} in it")
-    games = {"/".join(name.split("/")[-3:]): name for name in found}
-    if len(games) < len(found):
+    result_files = [name for name in bundle.names if name.endswith(f"/{RESULTS_FILE}")]
+    if not result_files:
+        raise ConfigurationError(f"{path}: no <league>/<season>/<game>/{RESULTS_FILE} in it")
+    # "my/results/league/season/game/results_spotting.json" -> "league/season/game"
+    games = {"/".join(name.split("/")[:-1][-3:]): name for name in result_files}
+    if len(games) < len(result_files):
         raise ConfigurationError(f"{path}: it holds games twice, in different folders; give one of the folders")
-    rows = {game: _rows(bundle, found[name]) for game, name in games.items()}
-    task = TASKS[task_name] if task_name is not None else _task_of(rows)
-    split = split if split is not None else _split_of(path, task, set(games))
+    rows = {game: _read_rows(bundle, name) for game, name in games.items()}
+    task = TASKS[task_name] if task_name is not None else _infer_task(rows)
+    split = split if split is not None else _infer_split(path, task, set(games))
     submission = Submission(task=task, split=split)
     for game in games_of(task, split):
         if game not in games:
-            submission.faults.append(f"missing: {game}/{RESULTS}")
+            submission.errors.append(f"missing: {game}/{RESULTS_FILE}")
         else:
-            submission.files[f"{game}/{RESULTS}"] = bundle.data(found[games[game]])
-            _check_game(submission, rows[game], f"{path}: {found[games[game]]}", game)
-    extra = len(games) - len(submission.files)
-    if extra:
-        submission.notes.append(f"{extra} games are not of {task.name}'s {split} split and are left out")
+            submission.files[f"{game}/{RESULTS_FILE}"] = bundle.data(games[game])
+            _check_game(submission, rows[game], f"{path}: {games[game]}", game)
+    num_others = len(games) - len(submission.files)
+    if num_others:
+        submission.warnings.append(f"{num_others} games are not of {task.name}'s {split} split and are left out")
     return submission
 
 
-def _rows(bundle: Bundle, name: str) -> list[Any] | AnnotationError:
+def _read_rows(bundle: Bundle, name: str) -> list[Any] | AnnotationError:
     try:
-        return entries_in(bundle.text(name), "predictions", f"{bundle.path}: {name}")
+        return parse_document(bundle.data(name), "prediction", f"{bundle.path}: {name}")[1]
     except AnnotationError as error:
         return error
 
 
-def _task_of(rows: dict[str, list[Any] | AnnotationError]) -> Task:
-    """The task that predictions look like: by games, then teams, then classes."""
+def _infer_task(rows: dict[str, list[Any] | AnnotationError]) -> Task:
+    """The task that predictions look like: by their games, then by teams, then by classes."""
     if not any(game in games for games in BALL_SPLITS.values() for game in rows):
         return TASKS["v2"]
-    entries = [row for found in rows.values() if isinstance(found, list) for row in found if isinstance(row, dict)]
+    entries = [row for game in rows.values() if isinstance(game, list) for row in game if isinstance(row, dict)]
     if entries and all(row.get("team") in ("left", "right") for row in entries):
         return TASKS["ball-2025"]
     only_two = all(row.get("label") in LABEL_SETS["ball-2"].names for row in entries)
     return TASKS["ball-2023" if only_two else "ball-2024"]
 
 
-def _split_of(path: Path, task: Task, games: set[str]) -> str:
-    begun = [split for split in ("test", "challenge") if games & set(games_of(task, split))]
-    if len(begun) == 1:
-        return begun[0]
-    where = "of both the test and the challenge split" if begun else "of neither the test nor the challenge split"
-    raise ConfigurationError(f"{path}: it holds games {where} of {task.name}; say which with -s (and --task)")
+def _infer_split(path: Path, task: Task, games: set[str]) -> str:
+    candidates = [split for split in ("test", "challenge") if games & set(games_of(task, split))]
+    if len(candidates) == 1:
+        return candidates[0]
+    which = "both the test and the challenge split" if candidates else "neither the test nor the challenge split"
+    raise ConfigurationError(
+        f"{path}: it holds games of {which} of {task.name}; name the split, and the task if it is another one",
+        option="split",
+    )
 
 
 def _check_game(submission: Submission, rows: list[Any] | AnnotationError, where: str, game: str) -> None:
-    """Read one game as the server does; add what it trips over and what it passes over."""
+    """Read one game as the server does; add its errors and warnings to the submission."""
     try:
         if isinstance(rows, AnnotationError):
             raise rows
-        entries = entries_for_scoring(rows, where, labels=False)
+        entries = read_rows(rows, where, kind="prediction", mode="official")
         if submission.task.teams:
             _check_teams(submission.task, rows, where)
     except AnnotationError as error:
-        submission.faults.append(str(error))
+        submission.errors.append(str(error))
         return
     submission.counts.update(entry.label for entry in entries)
     if not entries:
-        submission.notes.append(f"{game}: no predictions at all")
-    submission.notes += [f"{game}: {note}" for note in _passed_over(submission.task, entries)]
+        submission.warnings.append(f"{game}: no predictions at all")
+    submission.warnings += [f"{game}: {line}" for line in _ignored(submission.task, entries)]
 
 
 def _check_teams(task: Task, rows: Sequence[Any], where: str) -> None:
-    """The server of 2025 looks every class and team up and trips over what it does not find."""
+    """The server of 2025 looks up every class and team and crashes on unknown ones."""
     for number, row in enumerate(rows):
         if row.get("team") not in ("left", "right"):
             raise AnnotationError(
@@ -131,43 +135,51 @@ def _check_teams(task: Task, rows: Sequence[Any], where: str) -> None:
             )
         if row["label"] not in LABEL_SETS[task.label_set]:
             raise AnnotationError(
-                f"{where}: predictions[{number}]: field 'label' is {row['label']!r}, no class of {task.label_set}"
+                f"{where}: predictions[{number}]: field 'label' is {row['label']!r}, not a class of {task.label_set}"
             )
 
 
-def _passed_over(task: Task, entries: Sequence[Entry]) -> list[str]:
-    """What scores nothing without a word."""
+def _ignored(task: Task, entries: Sequence[ScoredEvent]) -> list[str]:
+    """What the server silently ignores or changes, one line for each kind."""
     unknown = Counter(entry.label for entry in entries if entry.label not in LABEL_SETS[task.label_set])
     one_file = len(task.video_files) == 1
-    counted = {
+    affected = {
         "are of a half other than 1 and 2 and are ignored": [e for e in entries if e.half not in (1, 2)],
-        "are of half 2, where no labels are: a game is one file, all of it half 1": [
+        "are of half 2, which has no labels: a game is one file, all of it half 1": [
             e for e in entries if one_file and e.half == 2
         ],
-        "lie past two hours and all count as the last moment": [e for e in entries if e.position_ms >= _TWO_HOURS_MS],
-        "lie before the start": [e for e in entries if e.position_ms < 0],
+        "are later than two hours and all count as the last frame": [
+            e for e in entries if e.position_ms >= _TWO_HOURS_MS
+        ],
+        "are before the start": [e for e in entries if e.position_ms < 0],
         "have a confidence below 0, or none, and are ignored": [e for e in entries if not e.value >= 0],
         "have a confidence above 1, which ranks them as 1": [e for e in entries if e.value > 1],
     }
-    notes = [f"{count} predictions of class {label!r} are ignored" for label, count in unknown.most_common()]
-    notes += [f"{len(some)} predictions {what}" for what, some in counted.items() if some]
+    lines = [f"{count} predictions of class {label!r} are ignored" for label, count in unknown.most_common()]
+    lines += [f"{len(events)} predictions {problem}" for problem, events in affected.items() if events]
+    # The metric ranks by 200 thresholds from 0 to 1; the lowest above 0 is 1/199.
     if entries and max(entry.value for entry in entries) < 1 / 199:
-        notes.append("all confidences are below 1/199, which ranks them all alike: spread them over 0 to 1")
-    return notes
+        lines.append("all confidences are below 1/199, which ranks them all alike: spread them over 0 to 1")
+    return lines
 
 
 def pack(submission: Submission, path: Path) -> None:
     """Write the zip, whole or not at all; the same results give the same bytes.
 
+    Args:
+        submission: Checked results without errors.
+        path: The zip.
+
     Raises:
-        ConfigurationError: the results have faults.
-        E2ESpotError: the file cannot be written.
+        ConfigurationError: The results have errors.
+        E2ESpotError: The file cannot be written.
     """
-    if submission.faults:
-        raise ConfigurationError(f"the server would fail on this: {submission.faults[0]}")
+    if submission.errors:
+        raise ConfigurationError(f"the server would fail on this: {submission.errors[0]}")
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for name, content in sorted(submission.files.items()):
+            # A fixed date, system (3 is Unix) and mode: everything that could differ between two machines.
             info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
             info.compress_type, info.create_system, info.external_attr = zipfile.ZIP_DEFLATED, 3, 0o644 << 16
             archive.writestr(info, content)

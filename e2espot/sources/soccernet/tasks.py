@@ -1,4 +1,4 @@
-"""SoccerNet's spotting tasks: which games, which files a game has, and what the servers expect of results."""
+"""SoccerNet's spotting tasks: their games, the files of a game, and what the servers expect of results."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from e2espot.core.errors import ConfigurationError
 from e2espot.formats.splits import BALL_SPLITS
 
 TaskName = Literal["ball-2023", "ball-2024", "ball-2025", "v2"]
-SplitName = Literal["train", "valid", "val", "test", "challenge"]
-Resolution = Literal["224p", "720p"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,21 +17,21 @@ class Task:
     """One of SoccerNet's spotting tasks."""
 
     name: TaskName
-    """What the command line calls it."""
+    """Name in this project and on its command line."""
     package_name: str
-    """What the SoccerNet package calls it."""
+    """Name in the SoccerNet package."""
     label_file: str
-    """Labels of a game; games of the challenge have none."""
+    """File name of a game's labels; games of the challenge have none."""
     video_files: tuple[str, ...]
-    """Video files of a game, ``{}`` standing for the resolution."""
+    """File names of a game's videos, with ``{}`` for the resolution."""
     label_set: str
-    """Classes the server knows."""
+    """Name of the label set that the server scores."""
     teams: bool = False
-    """Whether every prediction must name a team, and an unknown class is an error."""
+    """Whether every prediction must name a team. Such a server also fails on an unknown class."""
     server: str
-    """Where results go."""
+    """Where results are submitted."""
     zipped: bool = True
-    """Whether the server has one archive a split; else it has every file by itself."""
+    """Whether there is one archive per split; otherwise the files are stored one by one."""
 
 
 TASKS: dict[str, Task] = {
@@ -78,15 +76,19 @@ TASKS: dict[str, Task] = {
 
 
 def split_named(name: str) -> str:
-    """``val`` and ``valid`` are one split."""
+    """Canonical name of a split: ``val`` is ``valid``."""
     return "valid" if name == "val" else name
 
 
 def games_of(task: Task, split: str) -> tuple[str, ...]:
     """Games of a split, ``league/season/game``.
 
+    Args:
+        task: The task.
+        split: train, valid, test or challenge.
+
     Raises:
-        ConfigurationError: the list of v2's games comes with the SoccerNet package, and that is not installed.
+        ConfigurationError: The SoccerNet package, which contains the list of v2's games, is not installed.
     """
     if task.name != "v2":
         return BALL_SPLITS[split]
@@ -94,14 +96,21 @@ def games_of(task: Task, split: str) -> tuple[str, ...]:
         from SoccerNet.utils import getListGames
     except ImportError:
         raise ConfigurationError(
-            "the list of SoccerNet-v2's games comes with the SoccerNet package, which is not installed; "
-            "pip install 'e2espot[soccernet]'"
+            "the list of SoccerNet-v2's games is part of the SoccerNet package, which is not installed; "
+            'pip install "e2espot[soccernet]"'
         ) from None
     return tuple(str(game).replace("\\", "/") for game in getListGames([split], task="spotting"))
 
 
 def files_of(task: Task, split: str, resolutions: Sequence[str], *, labels_only: bool) -> tuple[str, ...]:
-    """Names of the files that make a game of a split complete."""
+    """File names of a complete game of a split.
+
+    Args:
+        task: The task.
+        split: train, valid, test or challenge.
+        resolutions: Any of 224p, 720p.
+        labels_only: Whether to leave out the videos.
+    """
     labels = () if split == "challenge" else (task.label_file,)
     videos = () if labels_only else tuple(name.format(size) for size in resolutions for name in task.video_files)
     return labels + videos

@@ -1,4 +1,9 @@
-"""Zip archives of strangers: what may be taken out of one, and taking it out whole or not at all."""
+"""Members of untrusted zip archives: which are safe to extract, and extracting each whole or not at all.
+
+An archive may come from anyone. :func:`list_members` refuses it from its directory alone if a member
+would leave the folder, is a link, collides with another one on some file system, or unpacks to far more
+than it occupies. :func:`extract` checks every byte before a file gets its final name.
+"""
 
 from __future__ import annotations
 
@@ -10,29 +15,32 @@ import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any, cast
 
-from e2espot.core.errors import ConfigurationError, DownloadError, E2ESpotError
+from e2espot.core.errors import ConfigurationError, DownloadError, E2ESpotError, one_line
 
 ZipSource = IO[bytes] | io.RawIOBase
-"""What an archive is read from; it must be able to seek."""
+"""A seekable binary file that holds an archive."""
 
-_CHUNK = 1 << 20
+_CHUNK_BYTES = 1 << 20
 _MAX_MEMBERS = 100_000
-_MAX_TOTAL = 400 << 30
-_BOMB_FROM = 64 << 20
+_MAX_TOTAL_BYTES = 400 << 30
+_BOMB_MIN_BYTES = 64 << 20
+"""Smaller members are never taken for bombs, whatever their ratio."""
 _BOMB_RATIO = 100
 _AES = 99
-_HEADER = 30 + 2 * 65535
-_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f\\:*?"<>|]')
+"""Compression method that the directory lists for members with AES encryption (WinZip AE-1 and AE-2)."""
+_MAX_HEADER_BYTES = 30 + 2 * 65535
+"""Local header: 30 bytes, then a name and an extra field of at most 64 KiB each."""
+_FORBIDDEN_CHARACTERS = re.compile(r'[\x00-\x1f\x7f\\:*?"<>|]')
 
 
-class UnfitArchiveError(DownloadError):
-    """No archive, or a hostile one."""
+class InvalidArchiveError(DownloadError):
+    """A file that is not a zip archive, or one that is refused as hostile."""
 
 
 class WrongPasswordError(DownloadError):
@@ -40,59 +48,64 @@ class WrongPasswordError(DownloadError):
 
 
 class DamagedMemberError(DownloadError):
-    """A member whose bytes fail their test."""
+    """A member whose content fails its checksum or cannot be decompressed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """One file of an archive that may be taken out."""
+    """One file of an archive that is safe to extract."""
 
     path: str
-    """Below the folder it goes to, with forward slashes."""
+    """Path below the target folder, with forward slashes."""
     size: int
-    """Bytes unpacked."""
+    """Extracted size in bytes."""
     crc: int | None
-    """CRC-32 of the content; None where the encryption has a test of its own and the CRC is left out."""
+    """CRC-32 of the content; None for AE-2 encryption, which stores an HMAC instead."""
     encrypted: bool
     """Whether it needs the password."""
     span: tuple[int, int]
-    """Bytes of the archive that hold it, header included; the end may be generous."""
+    """Bytes ``[start, stop)`` of the archive that hold it, local header included; ``stop`` may be too large."""
     info: zipfile.ZipInfo
-    """As the archive's directory has it."""
+    """Entry of the archive's directory."""
 
 
-def members_of(file: ZipSource, where: str) -> list[Member]:
-    """Files of an archive, from its directory alone.
+def list_members(file: ZipSource, archive_name: str) -> list[Member]:
+    """List the files of an archive, reading only its directory.
+
+    Args:
+        file: The archive.
+        archive_name: Name used in messages.
 
     Raises:
-        UnfitArchiveError: no archive, or one with a member that would leave its folder, is a link, stands for
-            another one, or unpacks to far more than it is.
+        InvalidArchiveError: It is not an archive, or it has a member that would leave its folder, is a link,
+            collides with another one, or unpacks to far more than it occupies.
     """
     try:
         with zipfile.ZipFile(cast(IO[bytes], file)) as archive:
             infos = archive.infolist()
-            end = archive.start_dir
+            directory_start = archive.start_dir
     except DownloadError:
         raise
-    except Exception as error:  # over bytes of a stranger zipfile may raise nearly anything
-        raise UnfitArchiveError(f"{where}: not a whole zip archive ({_words(error)})") from None
+    except Exception as error:  # zipfile raises nearly anything on damaged archives
+        raise InvalidArchiveError(f"{archive_name}: not a whole zip archive ({one_line(error)})") from None
     if len(infos) > _MAX_MEMBERS:
-        raise UnfitArchiveError(f"{where}: refused, it holds {len(infos)} members")
+        raise InvalidArchiveError(f"{archive_name}: refused, it holds {len(infos)} members")
     for info in infos:
-        if (fault := _fault_of(info)) is not None:
-            raise UnfitArchiveError(f"{where}: refused, member {info.orig_filename!r} {fault}")
+        if (reason := _refusal_reason(info)) is not None:
+            raise InvalidArchiveError(f"{archive_name}: refused, member {info.orig_filename!r} {reason}")
     files = [info for info in infos if not info.is_dir()]
-    _check_names(files, where)
-    _check_sizes(files, where)
+    _check_names(files, archive_name)
+    _check_sizes(files, archive_name)
+    # A member ends at the latest where the next one starts; the last one, where the directory starts.
     starts = sorted(info.header_offset for info in infos)
-    following = dict(pairwise([*starts, end]))
-    members = [_member(info, following[info.header_offset]) for info in files]
-    _check_overlap(members, where)
+    next_start = dict(pairwise([*starts, directory_start]))
+    members = [_member(info, next_start[info.header_offset]) for info in files]
+    _check_overlap(members, archive_name)
     return members
 
 
-def _fault_of(info: zipfile.ZipInfo) -> str | None:
-    """What is wrong with a member by itself."""
+def _refusal_reason(info: zipfile.ZipInfo) -> str | None:
+    """Why a member is refused on its own; None if it is not."""
     name = info.orig_filename
     kind = stat.S_IFMT(info.external_attr >> 16)
     parts = name.removesuffix("/").split("/")
@@ -102,57 +115,61 @@ def _fault_of(info: zipfile.ZipInfo) -> str | None:
         return "has an absolute path"
     if ".." in parts:
         return "leaves its folder"
-    if _FORBIDDEN.search(name) or any(part in ("", ".") or part != part.strip() for part in parts):
-        return "has a name that not every system can hold"
+    if _FORBIDDEN_CHARACTERS.search(name) or any(part in ("", ".") or part != part.strip() for part in parts):
+        return "has a name that is not valid on every system"
     if len(name) > 1000 or any(len(part.encode()) > 240 for part in parts):
-        return "has too long a name"
+        return "has a name that is too long"
     return None
 
 
-def _check_names(files: Sequence[zipfile.ZipInfo], where: str) -> None:
-    """Refuse two members that are one file on some system, and a file that is another one's folder."""
-    seen: dict[str, str] = {}
+def _check_names(files: Sequence[zipfile.ZipInfo], archive_name: str) -> None:
+    """Refuse members that are the same file on some system, and a file that is another one's folder."""
+    names: dict[str, str] = {}
     for info in files:
-        key = _folded(info.filename)
-        if key in seen:
-            same = "twice" if seen[key] == info.filename else f"beside {seen[key]!r}, which some systems cannot tell"
-            raise UnfitArchiveError(f"{where}: refused, it holds {info.filename!r} {same}")
-        seen[key] = info.filename
-    for key, name in seen.items():
+        key = _case_folded(info.filename)
+        if key in names:
+            raise InvalidArchiveError(
+                f"{archive_name}: refused, it holds {info.filename!r} "
+                + ("twice" if names[key] == info.filename else f"and {names[key]!r}, the same name on some systems")
+            )
+        names[key] = info.filename
+    for key, name in names.items():
+        # "a/b/c.mp4" -> "a", "a/b"
         folders = key.split("/")[:-1]
         for depth in range(1, len(folders) + 1):
-            above = seen.get("/".join(folders[:depth]))
-            if above is not None:
-                raise UnfitArchiveError(f"{where}: refused, {above!r} is a file and the folder of {name!r}")
+            parent = names.get("/".join(folders[:depth]))
+            if parent is not None:
+                raise InvalidArchiveError(f"{archive_name}: refused, {parent!r} is a file and the folder of {name!r}")
 
 
-def _folded(name: str) -> str:
+def _case_folded(name: str) -> str:
+    """A name as file systems that ignore case and Unicode normalisation compare it."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
-def _check_sizes(files: Sequence[zipfile.ZipInfo], where: str) -> None:
-    """Refuse what unpacks to far more than it is; video hardly packs at all."""
+def _check_sizes(files: Sequence[zipfile.ZipInfo], archive_name: str) -> None:
+    """Refuse what unpacks to far more than it occupies; video hardly compresses at all."""
     total, packed = sum(info.file_size for info in files), sum(info.compress_size for info in files)
-    if total > _MAX_TOTAL:
-        raise UnfitArchiveError(f"{where}: refused, it would unpack to {total} bytes")
+    if total > _MAX_TOTAL_BYTES:
+        raise InvalidArchiveError(f"{archive_name}: refused, it would unpack to {total} bytes")
     for info in files:
-        if info.file_size > max(_BOMB_FROM, _BOMB_RATIO * info.compress_size):
-            raise UnfitArchiveError(
-                f"{where}: refused, member {info.filename!r} packs {info.file_size} bytes into {info.compress_size}"
+        if info.file_size > max(_BOMB_MIN_BYTES, _BOMB_RATIO * info.compress_size):
+            raise InvalidArchiveError(
+                f"{archive_name}: refused, member {info.filename!r} "
+                f"packs {info.file_size} bytes into {info.compress_size}"
             )
-    if total > max(_BOMB_FROM, _BOMB_RATIO * packed):
-        raise UnfitArchiveError(f"{where}: refused, it packs {total} bytes into {packed}")
+    if total > max(_BOMB_MIN_BYTES, _BOMB_RATIO * packed):
+        raise InvalidArchiveError(f"{archive_name}: refused, it packs {total} bytes into {packed}")
 
 
-def _member(info: zipfile.ZipInfo, following: int) -> Member:
-    # The header in the file itself may be longer than the directory's, by up to two fields of 64 KiB;
-    # it ends before the next member's all the same.
-    stop = min(following, info.header_offset + _HEADER + info.compress_size)
-    hmac_only = info.compress_type == _AES and _aes_version(info) == 2
+def _member(info: zipfile.ZipInfo, next_start: int) -> Member:
+    # The length of the local header is not in the directory: its name and extra field may be longer there.
+    stop = min(next_start, info.header_offset + _MAX_HEADER_BYTES + info.compress_size)
+    without_crc = info.compress_type == _AES and _aes_version(info) == 2
     return Member(
         path=info.filename,
         size=info.file_size,
-        crc=None if hmac_only else info.CRC,
+        crc=None if without_crc else info.CRC,
         encrypted=bool(info.flag_bits & 1),
         span=(info.header_offset, stop),
         info=info,
@@ -160,6 +177,8 @@ def _member(info: zipfile.ZipInfo, following: int) -> Member:
 
 
 def _aes_version(info: zipfile.ZipInfo) -> int:
+    """1 for AE-1 (CRC and HMAC), 2 for AE-2 (HMAC only)."""
+    # The extra field is a list of records: kind (2 bytes), length (2 bytes), payload. AES has kind 0x9901.
     extra = info.extra
     while len(extra) >= 4:
         kind, length = int.from_bytes(extra[:2], "little"), int.from_bytes(extra[2:4], "little")
@@ -169,12 +188,12 @@ def _aes_version(info: zipfile.ZipInfo) -> int:
     return 1
 
 
-def _check_overlap(members: Sequence[Member], where: str) -> None:
-    """Refuse members that share bytes, as bombs do."""
-    ordered = sorted(members, key=lambda member: member.span)
-    for one in ordered:
-        if one.span[0] + 30 + len(one.info.orig_filename) + one.info.compress_size > one.span[1]:
-            raise UnfitArchiveError(f"{where}: refused, member {one.path!r} reaches into the next one")
+def _check_overlap(members: Sequence[Member], archive_name: str) -> None:
+    """Refuse members that share bytes, as zip bombs do."""
+    for member in sorted(members, key=lambda member: member.span):
+        start, stop = member.span
+        if start + 30 + len(member.info.orig_filename) + member.info.compress_size > stop:
+            raise InvalidArchiveError(f"{archive_name}: refused, member {member.path!r} reaches into the next one")
 
 
 def extract(
@@ -182,31 +201,28 @@ def extract(
     member: Member,
     target: Path,
     *,
-    where: str,
+    archive_name: str,
     temporary: Path,
     password: Callable[[], bytes],
-    progress: Callable[[int], object] = lambda count: None,
 ) -> None:
-    """Take one member out under a temporary name, test it, and rename it to ``target``.
+    """Extract one member under a temporary name, verify it, and rename it to ``target``.
 
     Args:
         file: The archive.
-        member: One of :func:`members_of` of the same archive.
-        target: Where it goes; what is there is replaced.
-        where: What messages call the archive.
-        temporary: A name on the same disk as ``target``.
-        password: Asked only for an encrypted member.
-        progress: Told of every piece of unpacked bytes.
+        member: A member that :func:`list_members` returned for this archive.
+        target: Path of the extracted file; an existing file is replaced.
+        archive_name: Name used in messages.
+        temporary: A path on the same file system as ``target``.
+        password: Returns the password; called only for an encrypted member.
 
     Raises:
-        WrongPasswordError: for an encrypted member.
-        DamagedMemberError: its bytes fail their test; nothing is left.
-        DownloadError: the disk is full; nothing is left.
+        WrongPasswordError: The password does not open the member.
+        DamagedMemberError: The content fails its checksum; nothing is left behind.
+        DownloadError: The disk is full; nothing is left behind.
     """
-    secret = password() if member.encrypted else None
     try:
-        with _judged(member, where), _opened(file, member, where, secret) as source:
-            _copy(source, temporary, member, progress)
+        with _open(file, member, archive_name, password) as content, _translate_errors(member, archive_name):
+            _copy(content, temporary, member)
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary.replace(target)
     except OSError as error:
@@ -215,84 +231,106 @@ def extract(
         temporary.unlink(missing_ok=True)
 
 
-def check_password(file: ZipSource, member: Member, where: str, password: Callable[[], bytes]) -> None:
-    """Try the password on the first bytes of an encrypted member, long before all of it is here.
+def check_password(file: ZipSource, member: Member, archive_name: str, password: Callable[[], bytes]) -> None:
+    """Try the password on the first bytes of an encrypted member, before the rest is downloaded.
+
+    Args:
+        file: The archive.
+        member: A member of it; nothing happens if it is not encrypted.
+        archive_name: Name used in messages.
+        password: Returns the password.
 
     Raises:
-        WrongPasswordError: it does not open the archive. A wrong one passes once in 65,536 times, or in 256
-            with zip's own weak encryption; :func:`extract` finds those.
+        WrongPasswordError: It does not open the archive. One wrong password in 65,536 passes, or in 256 with
+            zip's own weak encryption; :func:`extract` detects those.
     """
     if not member.encrypted:
         return
-    with suppress(DamagedMemberError), _judged(member, where), _opened(file, member, where, password()) as source:
-        source.read(1)
+    with (
+        suppress(DamagedMemberError),
+        _open(file, member, archive_name, password) as content,
+        _translate_errors(member, archive_name),
+    ):
+        content.read(1)
 
 
 @contextmanager
-def _judged(member: Member, where: str) -> Iterator[None]:
-    """What the libraries raise over bytes of a stranger, which is nearly anything, in one line."""
+def _open(file: ZipSource, member: Member, archive_name: str, password: Callable[[], bytes]) -> Iterator[IO[bytes]]:
+    """Open a member for reading, with zipfile or, for AES, with pyzipper.
+
+    Both raise a bare RuntimeError for a wrong password, when the member is opened and before its content is
+    read. Neither has an error class for it. Nothing else about an encrypted member raises one at that point
+    (its subclass NotImplementedError apart), so the class and the moment identify it, not the text.
+    """
+    secret = password() if member.encrypted else None
+    with ExitStack() as stack:
+        with _translate_errors(member, archive_name):
+            archive = stack.enter_context(_open_archive(file, member, archive_name))
+            try:
+                content = stack.enter_context(archive.open(member.info.filename, pwd=secret))
+            except RuntimeError as error:
+                if member.encrypted and not isinstance(error, NotImplementedError):
+                    raise WrongPasswordError(
+                        f"{archive_name}: the password does not open it; check it and run this again"
+                    ) from None
+                raise
+        yield content
+
+
+def _open_archive(file: ZipSource, member: Member, archive_name: str) -> Any:
+    if member.info.compress_type != _AES:
+        return zipfile.ZipFile(cast(IO[bytes], file))
+    try:
+        import pyzipper
+    except ImportError:
+        raise ConfigurationError(
+            f'{archive_name} is AES-encrypted and pyzipper is not installed; pip install "e2espot[soccernet]"'
+        ) from None
+    return pyzipper.AESZipFile(file)
+
+
+@contextmanager
+def _translate_errors(member: Member, archive_name: str) -> Iterator[None]:
+    """Turn the errors that damaged bytes cause in the zip libraries, which may be any, into DownloadErrors."""
     try:
         yield
     except (E2ESpotError, OSError):
         raise
     except NotImplementedError as error:
         raise DownloadError(
-            f"{where}: member {member.path!r} is packed in a way Python does not know ({_words(error)}); "
-            "unpack the archive with 7z, and run this again to have it checked"
+            f"{archive_name}: member {member.path!r} is compressed in a way Python does not support "
+            f"({one_line(error)}); unpack the archive with 7z, and run this again to have it checked"
         ) from None
     except Exception as error:
-        if isinstance(error, RuntimeError) and "password" in str(error):  # what both raise for a wrong one
-            raise WrongPasswordError(f"{where}: the password does not open it; check it and run this again") from None
         hint = ", or the password is wrong" if member.encrypted else ""
-        raise DamagedMemberError(f"{where}: member {member.path!r} is damaged{hint} ({_words(error)})") from None
+        raise DamagedMemberError(
+            f"{archive_name}: member {member.path!r} is damaged{hint} ({one_line(error)})"
+        ) from None
 
 
-def _words(error: Exception) -> str:
-    """What an error says, on one line."""
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-@contextmanager
-def _opened(file: ZipSource, member: Member, where: str, secret: bytes | None) -> Iterator[IO[bytes]]:
-    """A member to read from, by zipfile or, where AES is met, by pyzipper."""
-    archive: Any
-    if member.info.compress_type != _AES:
-        archive = zipfile.ZipFile(cast(IO[bytes], file))
-    else:
-        try:
-            import pyzipper
-        except ImportError:
-            raise ConfigurationError(
-                f"{where} is AES-encrypted and pyzipper is not installed; pip install 'e2espot[soccernet]'"
-            ) from None
-        archive = pyzipper.AESZipFile(file)
-    with archive, archive.open(member.info.filename, pwd=secret) as source:
-        yield source
-
-
-def _copy(source: IO[bytes], temporary: Path, member: Member, progress: Callable[[int], object]) -> None:
-    done = 0
+def _copy(content: IO[bytes], temporary: Path, member: Member) -> None:
+    """Write a member to ``temporary`` and flush it to disk; never more bytes than the directory announced."""
+    num_bytes = 0
     with temporary.open("wb") as out:
-        while chunk := source.read(_CHUNK):
-            done += len(chunk)
-            if done > member.size:
+        while chunk := content.read(_CHUNK_BYTES):
+            num_bytes += len(chunk)
+            if num_bytes > member.size:
                 raise zipfile.BadZipFile(f"unpacks to more than the {member.size} bytes it claims")
             out.write(chunk)
-            progress(len(chunk))
         out.flush()
         os.fsync(out.fileno())
-    if done != member.size:
-        raise zipfile.BadZipFile(f"unpacks to {done} of the {member.size} bytes it claims")
+    if num_bytes != member.size:
+        raise zipfile.BadZipFile(f"unpacks to {num_bytes} of the {member.size} bytes it claims")
 
 
 def same_content(path: Path, member: Member) -> bool:
-    """Whether a file has the member's size and, where the archive tells it, its CRC."""
+    """Whether a file has the member's size and, if the archive stores one, its CRC."""
     if path.stat().st_size != member.size:
         return False
     if member.crc is None:
         return True
     crc = 0
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
+        while chunk := file.read(_CHUNK_BYTES):
             crc = zlib.crc32(chunk, crc)
     return crc == member.crc

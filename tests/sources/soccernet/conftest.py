@@ -1,30 +1,30 @@
-"""The servers, fresh for every test."""
+"""New fake servers for every test."""
 
 import os
 from collections.abc import Iterator
 
 import pytest
 
-from tests.support.fake_servers import StandIn
+from tests.support.fake_servers import FakeServer
 
 
 @pytest.fixture
-def servers(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    held = StandIn()
-    server = held.start()
+def servers(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
+    fake_server = FakeServer()
+    server = fake_server.start()
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "SOCCERNET_PASSWORD", "HTTP_PROXY", "http_proxy"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HF_ENDPOINT", held.hub_url)
-    monkeypatch.setenv("E2ESPOT_OWNCLOUD", held.cloud_url)
+    monkeypatch.setenv("HF_ENDPOINT", fake_server.hub_url)
+    monkeypatch.setenv("E2ESPOT_OWNCLOUD", fake_server.cloud_url)
     monkeypatch.setenv("HF_HOME", os.devnull)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
-    yield held
+    yield fake_server
     server.shutdown()
     server.server_close()
 
 
 @pytest.fixture
-def ball_2025(servers: StandIn, monkeypatch: pytest.MonkeyPatch) -> StandIn:
+def ball_2025(servers: FakeServer, monkeypatch: pytest.MonkeyPatch) -> FakeServer:
     from tests.support.split_2025 import SECRET, games, hub, zipped
 
     monkeypatch.setattr(hub.constants, "ENDPOINT", servers.hub_url)

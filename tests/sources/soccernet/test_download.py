@@ -1,4 +1,4 @@
-"""From an empty folder to complete games, against the servers' stand-ins."""
+"""From an empty folder to complete games, against fake servers."""
 
 import fcntl
 from collections.abc import Callable
@@ -8,12 +8,12 @@ import pytest
 
 from e2espot.core.errors import ConfigurationError, DownloadError
 from e2espot.formats.games import find_games
-from e2espot.sources.soccernet import fetch as delivery
-from tests.support.fake_servers import Fault, StandIn
+from e2espot.sources.soccernet import fetch
+from tests.support.fake_servers import FakeServer, Fault
 from tests.support.split_2025 import LABELS, SECRET, VALID, files_in, games, get, video, zipped
 
 
-def test_a_split_is_laid_out_as_the_package_of_readers_expects(ball_2025: StandIn, tmp_path: Path) -> None:
+def test_downloaded_splits_are_found_by_find_games(ball_2025: FakeServer, tmp_path: Path) -> None:
     assert get(tmp_path, splits=("valid", "challenge")) == []
     expected = games("valid", "224p.mp4") | games("challenge", "224p.mp4")
     assert files_in(tmp_path) == expected
@@ -21,14 +21,14 @@ def test_a_split_is_laid_out_as_the_package_of_readers_expects(ball_2025: StandI
     assert len(find_games(tmp_path, split="challenge")) == 2
 
 
-def test_a_second_run_asks_nobody(ball_2025: StandIn, tmp_path: Path) -> None:
+def test_second_run_sends_no_requests(ball_2025: FakeServer, tmp_path: Path) -> None:
     get(tmp_path)
     ball_2025.requests.clear()
     assert get(tmp_path) == []
     assert ball_2025.requests == []
 
 
-def test_labels_alone_do_not_cost_the_videos(ball_2025: StandIn, tmp_path: Path) -> None:
+def test_labels_only_downloads_no_videos(ball_2025: FakeServer, tmp_path: Path) -> None:
     assert get(tmp_path, labels_only=True) == []
     assert files_in(tmp_path) == {f"{VALID}/Labels-ball.json": LABELS}
     assert ball_2025.sent < 150_000 < len(ball_2025.hub["SoccerNet/SN-BAS-2025"]["valid.zip"]) / 2
@@ -38,7 +38,7 @@ def test_labels_alone_do_not_cost_the_videos(ball_2025: StandIn, tmp_path: Path)
     assert ball_2025.sent - before < 1_000_000
 
 
-def test_a_file_that_was_cut_short_is_fetched_again(ball_2025: StandIn, tmp_path: Path) -> None:
+def test_truncated_file_is_downloaded_again(ball_2025: FakeServer, tmp_path: Path) -> None:
     get(tmp_path)
     path = tmp_path / VALID / "224p.mp4"
     path.write_bytes(path.read_bytes()[:1000])
@@ -46,16 +46,16 @@ def test_a_file_that_was_cut_short_is_fetched_again(ball_2025: StandIn, tmp_path
     assert files_in(tmp_path) == games("valid", "224p.mp4")
 
 
-def test_labels_that_were_worked_on_are_not_lost(ball_2025: StandIn, tmp_path: Path) -> None:
+def test_edited_labels_are_not_replaced(ball_2025: FakeServer, tmp_path: Path) -> None:
     get(tmp_path)
     path = tmp_path / VALID / "Labels-ball.json"
     path.write_text("mine")
-    with pytest.raises(DownloadError, match="is there already and differs"):
+    with pytest.raises(DownloadError, match="exists already and differs"):
         get(tmp_path)
     assert path.read_text() == "mine"
 
 
-def test_files_unpacked_by_hand_are_taken_as_they_are(ball_2025: StandIn, tmp_path: Path) -> None:
+def test_files_extracted_by_hand_are_verified_and_kept(ball_2025: FakeServer, tmp_path: Path) -> None:
     for name, content in games("valid", "224p.mp4").items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(content)
@@ -63,16 +63,16 @@ def test_files_unpacked_by_hand_are_taken_as_they_are(ball_2025: StandIn, tmp_pa
     assert ball_2025.sent < 150_000
 
 
-def test_an_unlike_file_is_not_overwritten(ball_2025: StandIn, tmp_path: Path) -> None:
+def test_file_from_elsewhere_is_not_replaced(ball_2025: FakeServer, tmp_path: Path) -> None:
     path = tmp_path / VALID / "224p.mp4"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"from elsewhere")
-    with pytest.raises(DownloadError, match=r"224p\.mp4 is there already and differs"):
+    with pytest.raises(DownloadError, match=r"224p\.mp4 exists already and differs"):
         get(tmp_path)
     assert files_in(tmp_path)[f"{VALID}/224p.mp4"] == b"from elsewhere"
 
 
-def test_the_wrong_password_costs_little_and_leaves_nothing(ball_2025: StandIn, tmp_path: Path) -> None:
+def test_wrong_password_downloads_little_and_leaves_no_file(ball_2025: FakeServer, tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match=r"valid\.zip: the password does not open it") as caught:
         get(tmp_path, password="guess")
     assert "guess" not in str(caught.value)
@@ -81,14 +81,14 @@ def test_the_wrong_password_costs_little_and_leaves_nothing(ball_2025: StandIn, 
     assert get(tmp_path) == []
 
 
-def test_the_wrong_password_is_found_before_a_video_comes(ball_2025: StandIn, tmp_path: Path) -> None:
+def test_wrong_password_is_detected_before_a_video_is_downloaded(ball_2025: FakeServer, tmp_path: Path) -> None:
     ball_2025.hub["SoccerNet/SN-BAS-2025"]["valid.zip"] = zipped({f"{VALID}/224p.mp4": video("big", 2_000_000)}, SECRET)
     with pytest.raises(DownloadError, match="does not open it"):
         get(tmp_path, password="guess")
     assert ball_2025.sent < 300_000
 
 
-def test_members_below_a_folder_of_the_archives_own(ball_2025: StandIn, tmp_path: Path) -> None:
+def test_outer_folder_of_an_archive_is_stripped(ball_2025: FakeServer, tmp_path: Path) -> None:
     files = {f"valid/{name}": content for name, content in games("valid", "224p.mp4").items()}
     ball_2025.hub["SoccerNet/SN-BAS-2025"]["valid.zip"] = zipped(files)
     assert get(tmp_path) == []
@@ -99,8 +99,8 @@ def test_members_below_a_folder_of_the_archives_own(ball_2025: StandIn, tmp_path
         get(tmp_path / "twice")
 
 
-def test_a_fault_while_the_directory_is_read_loses_nothing(ball_2025: StandIn, tmp_path: Path) -> None:
-    """Servers without ranges send all of an archive before its directory can be read."""
+def test_fault_while_reading_the_directory_keeps_received_bytes(ball_2025: FakeServer, tmp_path: Path) -> None:
+    """Servers without ranges send the whole archive before its directory can be read."""
     ball_2025.faults["valid.zip"] = [Fault(ignore_range=True, drop_after=500_000), *[Fault(status=503)] * 2]
     with pytest.raises(DownloadError, match="503, 2 times in a row"):
         get(tmp_path)
@@ -110,36 +110,36 @@ def test_a_fault_while_the_directory_is_read_loses_nothing(ball_2025: StandIn, t
     assert ball_2025.sent - before < len(ball_2025.hub["SoccerNet/SN-BAS-2025"]["valid.zip"]) - 400_000
 
 
-def test_what_else_an_archive_holds_stays_there(ball_2025: StandIn, tmp_path: Path) -> None:
+def test_other_members_of_an_archive_are_not_extracted(ball_2025: FakeServer, tmp_path: Path) -> None:
     files = {"Labels-ball.json": b"of no game", "README.md": b"hello", **games("valid", "224p.mp4", "720p.mp4")}
     ball_2025.hub["SoccerNet/SN-BAS-2025"]["valid.zip"] = zipped(files)
     assert get(tmp_path) == []
     assert files_in(tmp_path) == games("valid", "224p.mp4")
 
 
-def test_damage_on_the_way_is_fetched_again(
-    ball_2025: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_member_damaged_on_disk_is_downloaded_again(
+    ball_2025: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A byte that goes bad between the server and the disk."""
-    real: Callable[..., None] = delivery.extract
+    """A byte changes between the server and the disk."""
+    real_extract: Callable[..., None] = fetch.extract
     calls = []
 
-    def bad_once(file: object, member: object, target: Path, **more: object) -> None:
+    def damage_first(file: object, member: object, target: Path, **more: object) -> None:
         if not calls:
             part = tmp_path / ".download" / "valid.zip.part"
             with part.open("r+b") as on_disk:
                 on_disk.seek(member.span[0] + 200)  # type: ignore[attr-defined]
                 on_disk.write(b"\x00\xff\x00")
         calls.append(member)
-        real(file, member, target, **more)
+        real_extract(file, member, target, **more)
 
-    monkeypatch.setattr(delivery, "extract", bad_once)
+    monkeypatch.setattr(fetch, "extract", damage_first)
     assert get(tmp_path) == []
     assert len(calls) == 3
     assert files_in(tmp_path) == games("valid", "224p.mp4")
 
 
-def test_damage_on_the_server_is_one_line_and_keeps_the_rest(ball_2025: StandIn, tmp_path: Path) -> None:
+def test_member_damaged_on_the_server_gives_one_line(ball_2025: FakeServer, tmp_path: Path) -> None:
     archive = bytearray(ball_2025.hub["SoccerNet/SN-BAS-2025"]["valid.zip"])
     archive[50_000] ^= 1
     ball_2025.hub["SoccerNet/SN-BAS-2025"]["valid.zip"] = bytes(archive)
@@ -149,18 +149,18 @@ def test_damage_on_the_server_is_one_line_and_keeps_the_rest(ball_2025: StandIn,
 
 
 class _Interrupt:
-    """Ctrl-C after so many bytes."""
+    """Raises KeyboardInterrupt after a number of bytes."""
 
     def __init__(self, after: int) -> None:
-        self.left = after
+        self.remaining = after
 
     def __call__(self, count: int) -> None:
-        self.left -= count
-        if self.left < 0:
+        self.remaining -= count
+        if self.remaining < 0:
             raise KeyboardInterrupt
 
 
-def test_an_interrupted_download_goes_on(ball_2025: StandIn, tmp_path: Path) -> None:
+def test_interrupted_download_is_resumed(ball_2025: FakeServer, tmp_path: Path) -> None:
     both = ("224p", "720p")
     with pytest.raises(KeyboardInterrupt):
         get(tmp_path, resolutions=both, advance=_Interrupt(300_000))
@@ -171,7 +171,7 @@ def test_an_interrupted_download_goes_on(ball_2025: StandIn, tmp_path: Path) -> 
     assert {path.name for path in (tmp_path / ".download").iterdir()} == {"complete.json", "lock"}
 
 
-def test_the_rest_of_a_killed_run_is_cleared_away(ball_2025: StandIn, tmp_path: Path) -> None:
+def test_temporary_file_of_a_killed_run_is_removed(ball_2025: FakeServer, tmp_path: Path) -> None:
     get(tmp_path)
     (tmp_path / ".download" / "unpacking").write_bytes(b"half a video")
     get(tmp_path)
@@ -179,21 +179,23 @@ def test_the_rest_of_a_killed_run_is_cleared_away(ball_2025: StandIn, tmp_path: 
 
 
 @pytest.mark.parametrize("source", ["huggingface", "owncloud"])
-def test_an_archive_that_changes_between_two_runs(ball_2025: StandIn, tmp_path: Path, source: str) -> None:
-    """The hub tells its SHA-256; with the ownCloud only the answer to the next request gives it away."""
+def test_archive_that_changes_between_two_runs_is_downloaded_again(
+    ball_2025: FakeServer, tmp_path: Path, source: str
+) -> None:
+    """The hub lists its SHA-256; on ownCloud only the next answer shows the change."""
     archives = ball_2025.cloud if source == "owncloud" else {}
     ball_2025.hub["SoccerNet/SN-BAS-2024"] = archives
     archives["valid.zip"] = zipped(games("valid", "224p.mp4", "720p.mp4"))
-    told = {"task": "ball-2024", "source": source, "resolutions": ("224p", "720p")}
+    options = {"task": "ball-2024", "source": source, "resolutions": ("224p", "720p")}
     with pytest.raises(KeyboardInterrupt):
-        get(tmp_path, advance=_Interrupt(300_000), **told)  # type: ignore[arg-type]
+        get(tmp_path, advance=_Interrupt(300_000), **options)  # type: ignore[arg-type]
     new = games("valid", "720p.mp4") | {f"{VALID}/224p.mp4": video("new", 120_000)}
     archives["valid.zip"] = zipped(new)
-    assert get(tmp_path, **told) == []  # type: ignore[arg-type]
+    assert get(tmp_path, **options) == []  # type: ignore[arg-type]
     assert files_in(tmp_path) == new
 
 
-def test_a_page_in_place_of_an_archive_is_not_kept(ball_2025: StandIn, tmp_path: Path) -> None:
+def test_html_page_instead_of_an_archive_is_not_kept(ball_2025: FakeServer, tmp_path: Path) -> None:
     ball_2025.cloud["valid.zip"] = b"<html>come back later</html>"
     with pytest.raises(DownloadError, match=r"valid\.zip: not a whole zip archive"):
         get(tmp_path, "ball-2024", source="owncloud")
@@ -201,29 +203,29 @@ def test_a_page_in_place_of_an_archive_is_not_kept(ball_2025: StandIn, tmp_path:
     assert get(tmp_path, "ball-2024", source="owncloud") == []
 
 
-def test_a_new_version_of_the_data_set_with_the_same_archive_goes_on(
-    ball_2025: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_download_is_resumed_after_a_new_commit_with_the_same_archive(
+    ball_2025: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
         get(tmp_path, resolutions=("224p", "720p"), advance=_Interrupt(300_000))
     before = ball_2025.sent
-    monkeypatch.setattr("stand_in.COMMIT", "f" * 40)
+    monkeypatch.setattr("tests.support.fake_servers.COMMIT", "f" * 40)
     assert get(tmp_path, resolutions=("224p", "720p")) == []
     assert ball_2025.sent - before < 400_000
 
 
 HUB_FAULTS = {
-    "passing": ([Fault(status=503)], None),
+    "transient": ([Fault(status=503)], None),
     "down": ([Fault(status=500)] * 2, "answered 500, 2 times in a row"),
-    "private": ([Fault(status=401, headers={"X-Error-Code": "RepoNotFound"})], "not on the hub, or not for you"),
-    "gated": ([Fault(status=403, headers={"X-Error-Code": "GatedRepo"})], "not for you|refused"),
-    "moved": ([Fault(status=404, headers={"X-Error-Code": "RevisionNotFound"})], "its branch is gone"),
+    "private": ([Fault(status=401, headers={"X-Error-Code": "RepoNotFound"})], "not on the hub, or not visible"),
+    "gated": ([Fault(status=403, headers={"X-Error-Code": "GatedRepo"})], "not visible|refused"),
+    "moved": ([Fault(status=404, headers={"X-Error-Code": "RevisionNotFound"})], "its branch no longer exists"),
 }
 
 
 @pytest.mark.parametrize(("faults", "line"), HUB_FAULTS.values(), ids=HUB_FAULTS)
-def test_the_hubs_faults_are_borne_or_one_line(
-    ball_2025: StandIn, tmp_path: Path, faults: list[Fault], line: str | None
+def test_hub_faults_are_retried_or_give_one_line(
+    ball_2025: FakeServer, tmp_path: Path, faults: list[Fault], line: str | None
 ) -> None:
     ball_2025.faults["/revision/main"] = list(faults)
     if line is None:
@@ -235,13 +237,13 @@ def test_the_hubs_faults_are_borne_or_one_line(
     assert files_in(tmp_path) == {}
 
 
-def test_what_the_server_lacks_is_named(ball_2025: StandIn, tmp_path: Path) -> None:
-    lacking = games("valid", "720p.mp4")
-    ball_2025.hub["SoccerNet/SN-BAS-2025"]["valid.zip"] = zipped(lacking, SECRET)
+def test_files_missing_on_the_server_are_returned(ball_2025: FakeServer, tmp_path: Path) -> None:
+    incomplete = games("valid", "720p.mp4")
+    ball_2025.hub["SoccerNet/SN-BAS-2025"]["valid.zip"] = zipped(incomplete, SECRET)
     assert get(tmp_path) == [f"{VALID}/224p.mp4"]
 
 
-def test_no_path_leaves_the_folder_through_a_link(ball_2025: StandIn, tmp_path: Path) -> None:
+def test_symbolic_link_out_of_the_folder_is_refused(ball_2025: FakeServer, tmp_path: Path) -> None:
     outside, root = tmp_path / "outside", tmp_path / "root"
     outside.mkdir()
     root.mkdir()
@@ -252,31 +254,33 @@ def test_no_path_leaves_the_folder_through_a_link(ball_2025: StandIn, tmp_path: 
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-@pytest.mark.parametrize("evil", ["/etc/224p.mp4", "../../224p.mp4", f"{VALID}/../../../../224p.mp4"])
-def test_a_hostile_archive_leaves_nothing(ball_2025: StandIn, tmp_path: Path, evil: str) -> None:
-    ball_2025.hub["SoccerNet/SN-BAS-2025"]["valid.zip"] = zipped(games("valid", "224p.mp4") | {evil: b"x"}, SECRET)
+@pytest.mark.parametrize("hostile", ["/etc/224p.mp4", "../../224p.mp4", f"{VALID}/../../../../224p.mp4"])
+def test_hostile_archive_leaves_no_file(ball_2025: FakeServer, tmp_path: Path, hostile: str) -> None:
+    ball_2025.hub["SoccerNet/SN-BAS-2025"]["valid.zip"] = zipped(games("valid", "224p.mp4") | {hostile: b"x"}, SECRET)
     root = tmp_path / "a" / "b"
     with pytest.raises(DownloadError, match=r"valid\.zip: refused"):
         get(root)
     assert files_in(tmp_path) == {}
 
 
-def test_no_room_is_known_beforehand(ball_2025: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    usage = delivery.shutil._ntuple_diskusage(10**9, 10**9 - 1000, 1000)  # type: ignore[attr-defined]
-    monkeypatch.setattr(delivery.shutil, "disk_usage", lambda path: usage)
+def test_full_disk_is_detected_before_the_download(
+    ball_2025: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = fetch.shutil._ntuple_diskusage(10**9, 10**9 - 1000, 1000)  # type: ignore[attr-defined]
+    monkeypatch.setattr(fetch.shutil, "disk_usage", lambda path: usage)
     with pytest.raises(DownloadError, match=r"valid\.zip: needs 0\.00 GB on the disk .* make room"):
         get(tmp_path)
     assert files_in(tmp_path) == {}
 
 
-def test_two_tasks_do_not_mix(ball_2025: StandIn, tmp_path: Path) -> None:
+def test_second_task_in_a_folder_is_refused(ball_2025: FakeServer, tmp_path: Path) -> None:
     get(tmp_path)
     for task in ("ball-2024", "ball-2023", "v2"):
         with pytest.raises(ConfigurationError, match="a folder of its own"):
             get(tmp_path, task)
 
 
-def test_two_downloads_do_not_meet(ball_2025: StandIn, tmp_path: Path) -> None:
+def test_concurrent_download_is_refused(ball_2025: FakeServer, tmp_path: Path) -> None:
     (tmp_path / ".download").mkdir()
     with (tmp_path / ".download" / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

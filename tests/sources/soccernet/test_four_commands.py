@@ -1,4 +1,4 @@
-"""From the NDA password to the leaderboard's file, as a user types it."""
+"""From the NDA password to the file for the leaderboard, by the commands."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from e2espot.formats.splits import BALL_SPLITS
-from tests.support.fake_servers import StandIn
+from tests.support.fake_servers import FakeServer
 from tests.support.split_2025 import SECRET, zipped
 from tests.support.tiny_dataset import write_game
 
@@ -18,7 +18,7 @@ pytest.importorskip("SoccerNet.Downloader", reason="the SoccerNet package is not
 ROOT = Path(__file__).parents[3]
 
 
-def test_download_train_infer_submit(servers: StandIn, tmp_path: Path) -> None:
+def test_download_train_infer_and_submit_work_together(servers: FakeServer, tmp_path: Path) -> None:
     write_game(tmp_path / "toy", 0)
     video, labels = ((tmp_path / "toy" / name).read_bytes() for name in ("224p.mp4", "Labels-ball.json"))
     servers.hub["SoccerNet/SN-BAS-2025"] = {
@@ -43,7 +43,7 @@ def test_download_train_infer_submit(servers: StandIn, tmp_path: Path) -> None:
     tool("download", data, "--task", "ball-2025")
     tool("train", data, "-s", run, "--recipe", "laptop", "--label_set", "ball-12", *small)
     tool("infer", run, data, "-s", "challenge", "-o", out)
-    said = tool("submit", out, "-o", tmp_path / "results.zip", "--task", "ball-2024")
-    assert "checked as challenge of ball-2024" in said
+    stdout = tool("submit", out, "-o", tmp_path / "results.zip", "--task", "ball-2024")
+    assert "checked as challenge of ball-2024" in stdout
     with zipfile.ZipFile(tmp_path / "results.zip") as archive:
         assert archive.namelist() == sorted(f"{game}/results_spotting.json" for game in BALL_SPLITS["challenge"])

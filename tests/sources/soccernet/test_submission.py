@@ -1,4 +1,4 @@
-"""What the servers would fail on is refused here, and what they take is what we pack."""
+"""Results the servers would fail on are refused; others are packed unchanged."""
 
 import json
 import random
@@ -11,8 +11,9 @@ import pytest
 
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.label_sets import LABEL_SETS
+from e2espot.formats.filenames import RESULTS_FILE as RESULTS
 from e2espot.formats.splits import BALL_SPLITS
-from e2espot.sources.soccernet.submission import RESULTS, check, pack
+from e2espot.sources.soccernet.submission import check, pack
 
 ROOT = Path(__file__).parents[3]
 CHALLENGE = BALL_SPLITS["challenge"]
@@ -32,10 +33,10 @@ def write(folder: Path, games: tuple[str, ...] = CHALLENGE, rows: list | None = 
     return folder
 
 
-def test_a_complete_folder_is_packed_the_same_every_time(tmp_path: Path) -> None:
+def test_pack_is_reproducible(tmp_path: Path) -> None:
     submission = check(write(tmp_path / "out"))
     assert (submission.task.name, submission.split) == ("ball-2024", "challenge")
-    assert submission.faults == submission.notes == []
+    assert submission.errors == submission.warnings == []
     pack(submission, tmp_path / "one.zip")
     pack(check(tmp_path / "one.zip"), tmp_path / "two.zip")
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
@@ -46,7 +47,7 @@ def test_a_complete_folder_is_packed_the_same_every_time(tmp_path: Path) -> None
             assert archive.read(name) == (tmp_path / "out" / name).read_bytes()
 
 
-def test_the_package_scores_our_zip_as_it_scores_the_folder(tmp_path: Path) -> None:
+def test_official_evaluator_scores_zip_and_folder_alike(tmp_path: Path) -> None:
     official = pytest.importorskip("SoccerNet.Evaluation.ActionSpotting")
     rng = random.Random(0)
     test = BALL_SPLITS["test"]
@@ -87,40 +88,40 @@ BAD_ROWS = {
 
 
 @pytest.mark.parametrize(("bad", "line"), BAD_ROWS.values(), ids=BAD_ROWS)
-def test_what_the_server_trips_over_is_named(tmp_path: Path, bad: object, line: str) -> None:
+def test_check_names_rows_that_crash_the_server(tmp_path: Path, bad: object, line: str) -> None:
     submission = check(write(tmp_path, rows=[row(), bad]), "ball-2024", "challenge")
-    assert len(submission.faults) == 2
-    assert f"{CHALLENGE[0]}/{RESULTS}: predictions[1]: {line}" in submission.faults[0]
+    assert len(submission.errors) == 2
+    assert f"{CHALLENGE[0]}/{RESULTS}: predictions[1]: {line}" in submission.errors[0]
     with pytest.raises(ConfigurationError, match="would fail"):
         pack(submission, tmp_path / "results.zip")
     assert not (tmp_path / "results.zip").exists()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"predictions": {}}', "\x00", "[" * 100_000])
-def test_files_that_hold_no_predictions_are_named(tmp_path: Path, text: str) -> None:
+def test_check_names_files_without_predictions(tmp_path: Path, text: str) -> None:
     write(tmp_path, CHALLENGE[:1])
     write(tmp_path, CHALLENGE[1:], text=text)
-    faults = check(tmp_path, "ball-2024").faults
-    assert len(faults) == 1
-    assert f"{CHALLENGE[1]}/{RESULTS}: " in faults[0]
-    assert "\n" not in faults[0]
+    errors = check(tmp_path, "ball-2024").errors
+    assert len(errors) == 1
+    assert f"{CHALLENGE[1]}/{RESULTS}: " in errors[0]
+    assert "\n" not in errors[0]
 
 
-def test_missing_games_are_listed_and_others_left_out(tmp_path: Path) -> None:
+def test_check_lists_missing_games_and_leaves_out_others(tmp_path: Path) -> None:
     write(tmp_path, (CHALLENGE[0], "england_efl/2019-2020/another"))
     submission = check(tmp_path)
-    assert submission.faults == [f"missing: {CHALLENGE[1]}/{RESULTS}"]
-    assert submission.notes == ["1 games are not of ball-2024's challenge split and are left out"]
+    assert submission.errors == [f"missing: {CHALLENGE[1]}/{RESULTS}"]
+    assert submission.warnings == ["1 games are not of ball-2024's challenge split and are left out"]
 
 
-def test_two_splits_in_one_folder_need_a_word(tmp_path: Path) -> None:
+def test_check_cannot_infer_the_split_from_games_of_two(tmp_path: Path) -> None:
     write(tmp_path, CHALLENGE + BALL_SPLITS["test"])
-    with pytest.raises(ConfigurationError, match="say which with -s"):
+    with pytest.raises(ConfigurationError, match="name the split"):
         check(tmp_path)
     assert set(check(tmp_path, split="test").files) == {f"{game}/{RESULTS}" for game in BALL_SPLITS["test"]}
 
 
-def test_games_below_a_folder_of_their_own(tmp_path: Path) -> None:
+def test_check_strips_outer_folders(tmp_path: Path) -> None:
     write(tmp_path / "run" / "results")
     assert set(check(tmp_path).files) == {f"{game}/{RESULTS}" for game in CHALLENGE}
     write(tmp_path / "another run")
@@ -128,16 +129,16 @@ def test_games_below_a_folder_of_their_own(tmp_path: Path) -> None:
         check(tmp_path)
 
 
-def test_2025_wants_teams_and_known_classes(tmp_path: Path) -> None:
+def test_check_of_ball_2025_requires_teams_and_known_classes(tmp_path: Path) -> None:
     write(tmp_path / "good", rows=[row(team="left"), row(team="right", label="GOAL")])
     assert check(tmp_path / "good").task.name == "ball-2025"
     write(tmp_path / "no team", rows=[row(team="left"), row()])
-    assert "predictions[1]: field 'team' is None" in check(tmp_path / "no team", "ball-2025").faults[0]
+    assert "predictions[1]: field 'team' is None" in check(tmp_path / "no team", "ball-2025").errors[0]
     write(tmp_path / "class", rows=[row(team="left", label="Pass")])
-    assert "predictions[0]: field 'label' is 'Pass'" in check(tmp_path / "class", "ball-2025").faults[0]
+    assert "predictions[0]: field 'label' is 'Pass'" in check(tmp_path / "class", "ball-2025").errors[0]
 
 
-def test_what_scores_nothing_in_silence_is_said(tmp_path: Path) -> None:
+def test_check_warns_about_ignored_predictions(tmp_path: Path) -> None:
     rows = [
         row(label="Nonsense"),
         row(half="3"),
@@ -148,31 +149,31 @@ def test_what_scores_nothing_in_silence_is_said(tmp_path: Path) -> None:
         row(confidence=-0.5),
         row(confidence=1.5),
     ]
-    notes = check(write(tmp_path, CHALLENGE[:1], rows), "ball-2024", "challenge").notes
+    notes = check(write(tmp_path, CHALLENGE[:1], rows), "ball-2024", "challenge").warnings
     for line in (
         "1 predictions of class 'Nonsense'",
         "1 predictions are of a half other",
         "1 predictions are of half 2",
-        "1 predictions lie past two hours",
-        "1 predictions lie before the start",
+        "1 predictions are later than two hours",
+        "1 predictions are before the start",
         "2 predictions have a confidence below 0",
         "1 predictions have a confidence above 1",
     ):
         assert any(line in note for note in notes), line
     squeezed = [row(confidence=0.001)]
-    assert "spread them" in check(write(tmp_path, CHALLENGE[:1], squeezed), "ball-2024", "challenge").notes[0]
+    assert "spread them" in check(write(tmp_path, CHALLENGE[:1], squeezed), "ball-2024", "challenge").warnings[0]
 
 
-def test_v2_knows_its_games(tmp_path: Path) -> None:
+def test_check_infers_v2_from_its_games(tmp_path: Path) -> None:
     names = pytest.importorskip("SoccerNet.utils").getListGames(["challenge"], task="spotting")
     write(tmp_path, tuple(names), [row(label=LABEL_SETS["soccernet-v2-17"].names[0])])
     submission = check(tmp_path)
     assert (submission.task.name, submission.split, len(submission.files)) == ("v2", "challenge", 50)
-    assert submission.faults == submission.notes == []
+    assert submission.errors == submission.warnings == []
 
 
 @pytest.mark.parametrize("content", [b"", b"no zip", b"PK\x05\x06" + bytes(18)])
-def test_neither_folder_nor_zip(tmp_path: Path, content: bytes) -> None:
+def test_check_refuses_what_is_neither_folder_nor_zip(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "results.zip").write_bytes(content)
     with pytest.raises(ConfigurationError, match=r"results\.zip: "):
         check(tmp_path / "results.zip")
@@ -180,7 +181,7 @@ def test_neither_folder_nor_zip(tmp_path: Path, content: bytes) -> None:
         check(tmp_path / "nothing")
 
 
-def test_the_command_line(tmp_path: Path) -> None:
+def test_submit_command_lists_errors_and_writes_the_zip(tmp_path: Path) -> None:
     write(tmp_path / "out", CHALLENGE[:1])
     command = [sys.executable, str(ROOT / "tools" / "submit.py"), str(tmp_path / "out"), "-o", str(tmp_path / "r.zip")]
     refused = subprocess.run(command, capture_output=True, text=True, check=False)

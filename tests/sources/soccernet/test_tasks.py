@@ -1,4 +1,4 @@
-"""Each task from the server that has it, by the command line as well."""
+"""Each task from the servers that have it, also by the command."""
 
 import json
 import os
@@ -12,14 +12,15 @@ import pytest
 from e2espot.core.errors import ConfigurationError, DownloadError
 from e2espot.formats.games import find_games
 from e2espot.formats.splits import BALL_SPLITS
-from e2espot.sources.soccernet.download import Wish, download, write_splits
+from e2espot.sources.soccernet.download import DownloadRequest, download, write_splits
+from e2espot.sources.soccernet.soccernet_package import NDA_PLACEHOLDER, HubRequest, record_requests
 from e2espot.sources.soccernet.tasks import TASKS
-from tests.support.fake_servers import Fault, StandIn
+from tests.support.fake_servers import FakeServer, Fault
 from tests.support.split_2025 import LABELS, ROOT, SECRET, files_in, games, get, video, zipped
 
 
-def test_2023_is_gated_on_the_hub_and_behind_the_password_on_the_owncloud(
-    ball_2025: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_ball_2023_needs_access_on_the_hub_and_the_password_on_owncloud(
+    ball_2025: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = games("valid", "1_224p.mkv", "2_224p.mkv")
     ball_2025.hub["SoccerNet/SN-BAS-2023"] = {"valid.zip": zipped(files)}
@@ -38,7 +39,7 @@ def test_2023_is_gated_on_the_hub_and_behind_the_password_on_the_owncloud(
     assert files_in(tmp_path / "cloud") == files
 
 
-def test_2024_wants_no_password(ball_2025: StandIn, tmp_path: Path) -> None:
+def test_ball_2024_needs_no_password(ball_2025: FakeServer, tmp_path: Path) -> None:
     def refuse() -> bytes:
         raise AssertionError("asked for the password")
 
@@ -47,43 +48,59 @@ def test_2024_wants_no_password(ball_2025: StandIn, tmp_path: Path) -> None:
     ball_2025.cloud["valid.zip"] = zipped(files)
     ball_2025.logins["valid.zip"] = ("5yhG5AtySHFNU4T", "SoccerNet")
     for source in ("huggingface", "owncloud"):
-        wish = Wish(task=TASKS["ball-2024"], splits=("valid",), source=source)  # type: ignore[arg-type]
-        assert download(tmp_path / source, wish, refuse) == []
+        request = DownloadRequest(task=TASKS["ball-2024"], splits=("valid",), source=source)  # type: ignore[arg-type]
+        assert download(tmp_path / source, request, refuse) == []
         assert files_in(tmp_path / source) == files
 
 
-def test_2025_is_on_the_hub_only(ball_2025: StandIn, tmp_path: Path) -> None:
+def test_ball_2025_on_owncloud_is_refused(ball_2025: FakeServer, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="ball-2025 is not on owncloud"):
         get(tmp_path, source="owncloud")
 
 
-def test_an_old_package_is_refused(ball_2025: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("e2espot.sources.soccernet.catalog.version", lambda name: "0.1.62")
+def test_old_soccernet_package_is_refused(
+    ball_2025: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("e2espot.sources.soccernet.soccernet_package.version", lambda name: "0.1.62")
     with pytest.raises(ConfigurationError, match=r"SoccerNet 0\.1\.62 .* pip install"):
         get(tmp_path)
 
 
-def test_the_package_itself_never_reaches_out(
-    ball_2025: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_soccernet_package_is_asked_without_network_and_left_unchanged(
+    ball_2025: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither its telemetry nor its own transport is called, on either road."""
+    """Neither its telemetry nor its own transports are called, and its module stays as it was."""
     package = pytest.importorskip("SoccerNet.Downloader")
 
     def refuse(*_: object, **__: object) -> None:
-        raise AssertionError("the package reached out")
+        raise AssertionError("the package used the network")
 
-    for name in ("report", "snapshot_download"):
-        monkeypatch.setattr(package, name, refuse)
-    monkeypatch.setattr(package.OwnCloudDownloader, "downloadFile", refuse)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
+    monkeypatch.setattr("google_measurement_protocol.report", refuse)
+    monkeypatch.setattr("urllib.request.urlretrieve", refuse)
+    before = dict(vars(package)), dict(vars(package.SoccerNetDownloader))
     assert get(tmp_path / "hub") == []
     ball_2025.cloud["valid.zip"] = zipped(games("valid", "224p.mp4"))
     assert get(tmp_path / "cloud", "ball-2024", source="owncloud") == []
-    assert package.snapshot_download is refuse
+    assert (dict(vars(package)), dict(vars(package.SoccerNetDownloader))) == before
+    assert sys.modules["SoccerNet.Downloader"] is package
+
+
+def test_recorded_requests_name_repositories_and_shares_not_the_password() -> None:
+    pytest.importorskip("SoccerNet.Downloader")
+    hub = record_requests(TASKS["ball-2025"], "valid", (), source="huggingface", owncloud_server="http://cloud/")
+    assert hub.hub == [HubRequest(repo="SoccerNet/SN-BAS-2025", revision="main", patterns=("*valid.zip",))]
+    assert hub.owncloud == []
+    cloud = record_requests(TASKS["ball-2023"], "valid", (), source="owncloud", owncloud_server="http://cloud/")
+    assert cloud.hub == []
+    assert [(request.url, request.password) for request in cloud.owncloud] == [
+        ("http://cloud/valid.zip", NDA_PLACEHOLDER)
+    ]
 
 
 @pytest.fixture
 def three_games(monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
-    """Of the 500, so that a test of v2 stays small."""
+    """Three of v2's 500 games, to keep its tests small."""
     import SoccerNet.Downloader
     import SoccerNet.utils
 
@@ -94,7 +111,9 @@ def three_games(monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("source", ["huggingface", "owncloud"])
-def test_v2_comes_file_by_file(ball_2025: StandIn, tmp_path: Path, three_games: tuple[str, ...], source: str) -> None:
+def test_v2_is_downloaded_file_by_file(
+    ball_2025: FakeServer, tmp_path: Path, three_games: tuple[str, ...], source: str
+) -> None:
     names = ("1_224p.mkv", "2_224p.mkv")
     videos = {f"{game}/{name}": video(game + name, 30_000) for game in three_games for name in names}
     labels = {f"{game}/Labels-v2.json": LABELS for game in three_games}
@@ -124,19 +143,19 @@ def test_v2_comes_file_by_file(ball_2025: StandIn, tmp_path: Path, three_games: 
 
 
 @pytest.mark.parametrize("name", ["1_224p.mkv", "Labels-v2.json"])
-def test_a_page_in_place_of_a_file_is_not_taken(
-    ball_2025: StandIn, tmp_path: Path, three_games: tuple[str, ...], name: str
+def test_html_page_instead_of_a_file_is_refused(
+    ball_2025: FakeServer, tmp_path: Path, three_games: tuple[str, ...], name: str
 ) -> None:
     for game in three_games:
         ball_2025.cloud |= {f"{game}/Labels-v2.json": LABELS, f"video_224p/{game}/1_224p.mkv": video(game, 9000)}
     page = next(path for path in ball_2025.cloud if path.endswith(name))
     ball_2025.cloud[page] = b"<html>Too many downloads today</html>"
-    with pytest.raises(DownloadError, match=r"the server sent something else, no \.(mkv|json) file"):
+    with pytest.raises(DownloadError, match=r"the server sent something else, not a \.(mkv|json) file"):
         get(tmp_path, "v2", source="owncloud")
     assert not (tmp_path / page.removeprefix("video_224p/")).exists()
 
 
-def test_splits_of_the_users_own_stay(tmp_path: Path) -> None:
+def test_write_splits_keeps_the_users_lists(tmp_path: Path) -> None:
     (tmp_path / "a/b/c").mkdir(parents=True)
     (tmp_path / "splits.json").write_text('{"train": ["my/own/game"], "extra": 1}')
     write_splits(tmp_path, {"train": ["a/b/c"], "valid": ["a/b/c", "not/here/yet"]})
@@ -147,7 +166,7 @@ def test_splits_of_the_users_own_stay(tmp_path: Path) -> None:
     }
 
 
-# The command line, and what it says.
+# The command.
 
 
 def tool(root: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -162,26 +181,26 @@ def tool(root: Path, *arguments: str, **environment: str) -> subprocess.Complete
     )
 
 
-def test_the_command_line(ball_2025: StandIn, tmp_path: Path) -> None:
+def test_download_command_reports_results_and_hides_the_password(ball_2025: FakeServer, tmp_path: Path) -> None:
     root = tmp_path / "data"
-    told = ("--task", "ball-2025", "--split", "val", "challenge")
-    unknown = tool(root, *told)
+    options = ("--task", "ball-2025", "--split", "val", "challenge")
+    unknown = tool(root, *options)
     assert unknown.returncode == 2
     assert "SOCCERNET_PASSWORD" in unknown.stderr
     assert unknown.stderr.count("\n") == 1
-    done = tool(root, *told, SOCCERNET_PASSWORD=SECRET)
+    done = tool(root, *options, SOCCERNET_PASSWORD=SECRET)
     assert done.returncode == 0, done.stderr
     assert f"{root}: valid, challenge of ball-2025 complete" in done.stdout
     ball_2025.hub["SoccerNet/SN-BAS-2025"]["test.zip"] = zipped({f"{BALL_SPLITS['test'][0]}/224p.mp4": b"x"}, SECRET)
-    lacking = tool(root, "--task", "ball-2025", "--split", "test", SOCCERNET_PASSWORD=SECRET)
-    assert lacking.returncode == 2
-    assert lacking.stdout.count("missing: ") == 3
-    for run in (unknown, done, lacking):
+    incomplete = tool(root, "--task", "ball-2025", "--split", "test", SOCCERNET_PASSWORD=SECRET)
+    assert incomplete.returncode == 2
+    assert incomplete.stdout.count("missing: ") == 3
+    for run in (unknown, done, incomplete):
         assert SECRET not in run.stdout + run.stderr
         assert "Traceback" not in run.stderr
 
 
-def test_the_password_is_asked_for_without_an_echo(ball_2025: StandIn, tmp_path: Path) -> None:
+def test_password_prompt_does_not_echo(ball_2025: FakeServer, tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "tools" / "download.py"), str(tmp_path / "data")]
     command += ["--task", "ball-2025", "--split", "valid"]
     child, terminal = pty.fork()
@@ -192,12 +211,12 @@ def test_the_password_is_asked_for_without_an_echo(ball_2025: StandIn, tmp_path:
     answered = False
     while True:
         try:
-            piece = os.read(terminal, 4096)
+            chunk = os.read(terminal, 4096)
         except OSError:
             break
-        if not piece:
+        if not chunk:
             break
-        shown += piece
+        shown += chunk
         if not answered and b"SoccerNet NDA password: " in shown:
             os.write(terminal, SECRET.encode() + b"\n")
             answered = True
