@@ -1,21 +1,25 @@
-"""Video in, frames out: what a player shows when, read at random or streamed in order."""
+"""Video in, frames out: what a player shows when, read at random or streamed in order.
 
-from e2espot.video.backend import Reader, ReaderChoice, choose_reader
-from e2espot.video.index import COLOUR_RULE, Presentation, pictures_of_grid
+Terms: a *packet* is a coded picture in file order; a *picture* is a decoded image with its own time stamp, counted in
+display order; a *frame* is an index on the constant grid (25 fps by default). See ``docs/video.md``.
+"""
+
+from e2espot.video.backend import Backend, BackendOption, HostBackend, choose_backend
+from e2espot.video.index import COLOUR_RULE, VideoIndex, pictures_of_grid
 from e2espot.video.indexing import index_of, index_video
-from e2espot.video.reader import FrameReader, ReaderName, VideoInfo, open_reader, probe
+from e2espot.video.reader import FrameReader, VideoInfo, open_reader, probe
 from e2espot.video.stream import Chunk, stream_frames
 
 __all__ = [
     "COLOUR_RULE",
+    "Backend",
+    "BackendOption",
     "Chunk",
     "FrameReader",
-    "Presentation",
-    "Reader",
-    "ReaderChoice",
-    "ReaderName",
+    "HostBackend",
+    "VideoIndex",
     "VideoInfo",
-    "choose_reader",
+    "choose_backend",
     "index_of",
     "index_video",
     "open_reader",

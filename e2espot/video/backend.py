@@ -1,4 +1,4 @@
-"""Which reader serves a device, and why."""
+"""The decoding backends: which one serves a device, and why."""
 
 from __future__ import annotations
 
@@ -11,43 +11,54 @@ from e2espot.core.errors import ConfigurationError
 
 _LOG = logging.getLogger(__name__)
 
-ReaderChoice = Literal["auto", "decord", "dali"]
-"""What ``--reader`` accepts."""
-Reader = Literal["pyav", "decord", "dali"]
-"""What reads in the end."""
+Backend = Literal["pyav", "decord", "dali"]
+"""A backend that decodes: PyAV and decord on the CPU, DALI on a GPU."""
+BackendOption = Literal["auto", "decord", "dali"]
+"""What a user may ask for; ``auto`` is DALI on a CUDA device where DALI is installed, else PyAV."""
+HostBackend = Literal["auto", "pyav", "decord"]
+"""A backend that decodes on the CPU, as ``open_reader`` takes it; ``auto`` is PyAV."""
 
-NO_DALI = (
-    "NVIDIA DALI is not installed; install it with: pip install -e '.[dali-cuda13]' (or dali-cuda12, by your driver), "
-    "or choose --reader auto"
+DALI_NOT_INSTALLED = (
+    'NVIDIA DALI is not installed; install it with: pip install "e2espot[dali-cuda13]" '
+    '(or "e2espot[dali-cuda12]", by your driver), or let the backend be chosen automatically'
 )
 
 
 @cache
-def choose_reader(choice: ReaderChoice, device_type: str) -> Reader:
-    """The reader for ``cpu`` or ``cuda``; logged once, with the reason.
+def choose_backend(option: BackendOption | Backend, device_type: str) -> Backend:
+    """Resolve a user's option for a device; the choice is logged once, with its reason.
+
+    Args:
+        option: What was asked for. A backend that is already resolved is returned as it is.
+        device_type: Device of the network, ``cpu`` or ``cuda``.
 
     Raises:
         ConfigurationError: DALI is asked for and is not installed.
     """
+    if option == "pyav":  # not a user's option, so it has been chosen, and logged, before
+        return option
+    backend, reason = _resolve(option, device_type)
+    _LOG.info("reader %s: %s", backend, reason)
+    return backend
+
+
+def _resolve(option: BackendOption, device_type: str) -> tuple[Backend, str]:
+    """The backend and the reason for it."""
     installed = has_dali()
-    if choice == "dali" and not installed:
-        raise ConfigurationError(NO_DALI)
-    if choice != "auto":
-        reader: Reader = choice
-        reason = "asked for"
-    elif device_type == "cuda" and installed:
-        reader, reason = "dali", "this machine has CUDA and DALI: frames are decoded and stay on the GPU"
-    elif device_type == "cuda":
-        reader, reason = "pyav", "DALI is not installed; frames are decoded by the CPU"
-    else:
-        reader, reason = "pyav", "no CUDA device; frames are decoded by the CPU"
-    _LOG.info("reader %s: %s", reader, reason)
-    return reader
+    if option == "dali" and not installed:
+        raise ConfigurationError(DALI_NOT_INSTALLED, option="reader")
+    if option != "auto":
+        return option, "asked for"
+    if device_type != "cuda":
+        return "pyav", "no CUDA device; frames are decoded by the CPU"
+    if not installed:
+        return "pyav", "DALI is not installed; frames are decoded by the CPU"
+    return "dali", "this machine has CUDA and DALI: frames are decoded and stay on the GPU"
 
 
 def has_dali() -> bool:
-    """Whether DALI can be imported, found out without importing it."""
+    """Whether DALI is installed, determined without importing it."""
     try:
         return find_spec("nvidia.dali") is not None
-    except ModuleNotFoundError:
+    except ModuleNotFoundError:  # raised when the parent package ``nvidia`` is missing as well
         return False

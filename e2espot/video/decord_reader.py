@@ -1,7 +1,7 @@
-"""Pictures by decord, which counts what it decodes: so it is given cuts, in which counting is right.
+"""Pictures by decord, which counts what it decodes: so it is given stream copies, in which counting is right.
 
-decord decodes ahead of its reader without a bound; a cut bounds it. Where a read goes on
-from the last one, the cut reaches to the end of its segment and its decoder is kept.
+decord decodes ahead of its reader without a bound; a copy of a range of the file bounds it. When reading goes on from
+the last picture, the copy extends to the end of its segment, and its decoder is kept.
 """
 
 from __future__ import annotations
@@ -11,110 +11,121 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from e2espot.core.errors import VideoError
-from e2espot.video.demux import one_line
+from e2espot.core.errors import VideoError, first_line
 from e2espot.video.packets import PacketSource
 from e2espot.video.stream_copy import Cut, cut_pictures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from e2espot.video.index import Presentation
+    from e2espot.video.index import VideoIndex
 
+# Tried and found wrong: MPEG-2, MPEG-4 and HEVC with open GOPs, read at random; x264's 4:4:4, whose first packet
+# is not part of a copy.
 _CODECS = ("h264", "vp8", "vp9")
 _PIXEL_FORMATS = ("yuv420p", "yuvj420p", "yuv420p10le")
-_MOST_BYTES = 1 << 30
-_LEAST_AHEAD, _LEAST_CUT = 128, 8
+_MAX_SEGMENT_BYTES = 1 << 30
+_MIN_PICTURES_AHEAD = 128
+"""Pictures of a copy when reading goes on, so that short segments do not each cost a decoder."""
+_MIN_PICTURES = 8
+"""From fewer pictures decord cannot determine the rate, and refuses to open the copy."""
 
 
-class DecordPictures:
-    """Pictures of one file by rank; see ``reader.Pictures``."""
+class DecordDecoder:
+    """Pictures of one file by rank; see ``reader.FrameDecoder``."""
 
-    def __init__(self, presentation: Presentation, size: tuple[int, int]) -> None:
+    def __init__(self, index: VideoIndex, size: tuple[int, int]) -> None:
         """Open the file; ``size`` is the (width, height) to scale to, before rotation.
 
         Raises:
             VideoError: decord is not exact on such pictures, or needs too much memory.
         """
-        if presentation.codec_name not in _CODECS or presentation.pixel_format not in _PIXEL_FORMATS:
-            # Tried and found wrong: MPEG-2, MPEG-4 and HEVC's open groups read at random; x264's 4:4:4, whose first
-            # packet is not cut.
+        if index.codec_name not in _CODECS or index.pixel_format not in _PIXEL_FORMATS:
             raise VideoError(
-                f"{presentation.path}: decord is not exact on {presentation.codec_name} in "
-                f"{presentation.pixel_format}; use --reader auto"
+                f"{index.path}: decord is not exact on {index.codec_name} in {index.pixel_format}; "
+                "read it with another backend, such as auto",
+                option="reader",
             )
-        ends = np.append(presentation.start_picture_S[1:], presentation.num_pictures)
-        longest = int((ends - presentation.start_picture_S).max())
-        if longest * size[0] * size[1] * 3 > _MOST_BYTES:
+        longest = index.longest_segment
+        if longest * size[0] * size[1] * 3 > _MAX_SEGMENT_BYTES:
             raise VideoError(
-                f"{presentation.path}: up to {longest} pictures lie between two places where decoding can begin, "
-                f"too many for decord at {size[0]}x{size[1]}; use --reader auto, or a smaller --size"
+                f"{index.path}: up to {longest} pictures lie between two positions where decoding can begin, "
+                f"too many for decord at {size[0]}x{size[1]}; read it with another backend, such as auto, "
+                "or at a smaller size",
+                option="reader",
             )
-        self._index = presentation
+        self._index = index
         self._size = size
-        self._source = PacketSource(presentation)
+        self._source = PacketSource(index)
         self._decoder: Any = None
         self._cut: Cut | None = None
-        self._cut_range = (0, 0)
-        self._next = -1
+        self._cut_range = (0, 0)  # first picture, end (exclusive)
+        self._next_rank = -1
 
     def close(self) -> None:
         """Close the file."""
         self._decoder = None
         self._source.close()
 
-    def pictures(self, ranks: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+    def decode(self, ranks: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
         """Yield (rank, uint8 RGB ``HWC``) for strictly increasing ``ranks``.
 
         Raises:
-            VideoError: decord does not know the codec, or finds other pictures than there are.
+            VideoError: decord does not know the codec, or counts other pictures than there are.
         """
         pending = list(ranks)
         while pending:
             if not self._cut_range[0] <= pending[0] < self._cut_range[1]:
                 self._open_cut(pending)
-            here = [rank for rank in pending if rank < self._cut_range[1]]
-            pending = pending[len(here) :]
-            self._next = here[-1] + 1
-            yield from zip(here, self._decode(here), strict=True)
+            available = [rank for rank in pending if rank < self._cut_range[1]]
+            pending = pending[len(available) :]
+            self._next_rank = available[-1] + 1
+            yield from zip(available, self._decode_from_cut(available), strict=True)
 
-    def sound(self, ranks: Sequence[int]) -> np.ndarray:
-        """All: decord does not say what it made up."""
+    def is_reliable(self, ranks: Sequence[int]) -> np.ndarray:
+        """bool; always True: decord does not report damage."""
         return np.ones(len(ranks), dtype=bool)
 
     def _open_cut(self, ranks: Sequence[int]) -> None:
-        first, end = _range_of_cut(self._index, ranks, goes_on=ranks[0] in (self._next - 1, self._next))
-        self._decoder = None
+        sequential = ranks[0] in (self._next_rank - 1, self._next_rank)
+        first, end = _range_of_cut(self._index, ranks, sequential=sequential)
+        self._decoder = None  # frees its pictures before the next one decodes ahead
         cut = cut_pictures(self._index, first, end - 1, self._source)
         self._decoder = _open(cut, self._size, self._index)
         self._cut, self._cut_range = cut, (first, end)
 
-    def _decode(self, ranks: Sequence[int]) -> np.ndarray:
+    def _decode_from_cut(self, ranks: Sequence[int]) -> np.ndarray:
         import decord
 
         assert self._cut is not None
         try:
-            batch: np.ndarray = self._decoder.get_batch(self._cut.places(np.array(ranks))).asnumpy()
+            batch: np.ndarray = self._decoder.get_batch(self._cut.positions_of(np.array(ranks))).asnumpy()
         except (decord.DECORDError, RuntimeError) as error:
-            raise VideoError(f"{self._index.path}: decord cannot decode it ({_first_line(error)})") from None
+            raise VideoError(f"{self._index.path}: decord cannot decode it ({first_line(error)})") from None
         return batch
 
 
-def _range_of_cut(presentation: Presentation, ranks: Sequence[int], *, goes_on: bool) -> tuple[int, int]:
-    """Half-open range of pictures to cut: what is asked for, or whole segments when reading goes on."""
-    segment = presentation.segment_of(ranks[0])
-    first, end = presentation.pictures_of_segment(segment)
-    wanted = ranks[-1] + 1
-    most = min(first + _LEAST_AHEAD, presentation.num_pictures)
-    while end < (most if goes_on else min(wanted, most)):
+def _range_of_cut(index: VideoIndex, ranks: Sequence[int], *, sequential: bool) -> tuple[int, int]:
+    """Pictures to copy, as (first, end): up to the last one wanted, or whole segments if reading goes on.
+
+    ::
+
+        segments [0, 50) [50, 100) [100, 150) [150, 200), pictures 60 to 69 wanted
+        at random    -> (50, 70)
+        sequential   -> (50, 200): whole segments, until at least 128 pictures are copied
+    """
+    segment = index.segment_of(ranks[0])
+    first, end = index.pictures_of_segment(segment)
+    wanted_end = ranks[-1] + 1
+    limit = min(first + _MIN_PICTURES_AHEAD, index.num_pictures)
+    while end < (limit if sequential else min(wanted_end, limit)):
         segment += 1
-        end = presentation.pictures_of_segment(segment)[1]
-    # From fewer pictures decord cannot tell the rate, and then refuses to open.
-    least = min(first + _LEAST_CUT, presentation.num_pictures)
-    return first, max(end, least) if goes_on else max(min(end, wanted), least)
+        end = index.pictures_of_segment(segment)[1]
+    least = min(first + _MIN_PICTURES, index.num_pictures)
+    return first, max(end, least) if sequential else max(min(end, wanted_end), least)
 
 
-def _open(cut: Cut, size: tuple[int, int], presentation: Presentation) -> Any:
+def _open(cut: Cut, size: tuple[int, int], index: VideoIndex) -> Any:
     import decord
 
     decord.logging.set_level(decord.logging.FATAL)
@@ -122,17 +133,14 @@ def _open(cut: Cut, size: tuple[int, int], presentation: Presentation) -> Any:
         decoder = decord.VideoReader(BytesIO(cut.data), width=size[0], height=size[1], num_threads=1)
     except (decord.DECORDError, RuntimeError, AssertionError) as error:
         raise VideoError(
-            f"{presentation.path}: decord cannot open {presentation.codec_name} in {presentation.pixel_format} "
-            f"({_first_line(error)}); use --reader auto"
+            f"{index.path}: decord cannot open {index.codec_name} in {index.pixel_format} ({first_line(error)}); "
+            "read it with another backend, such as auto",
+            option="reader",
         ) from None
     if len(decoder) != len(cut.ranks_N):
         raise VideoError(
-            f"{presentation.path}: decord counts {len(decoder)} pictures where there are {len(cut.ranks_N)}; "
-            "use --reader auto"
+            f"{index.path}: decord counts {len(decoder)} pictures where there are {len(cut.ranks_N)}; "
+            "read it with another backend, such as auto",
+            option="reader",
         )
     return decoder
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return one_line(Exception(lines[0])) if lines else type(error).__name__

@@ -1,7 +1,7 @@
-"""The demux-only pass: every packet of a video stream read once, one picture decoded.
+"""The demuxing pass: every packet of a video stream is read once, and one picture is decoded.
 
-Only this file and ``packets.py`` open video files. What is found is handed on as plain
-arrays; what it means is decided in ``presentation.py``.
+Only this file and ``packets.py`` open video files for reading frames. Findings are returned as
+plain arrays; ``index.py`` interprets them.
 """
 
 from __future__ import annotations
@@ -12,68 +12,89 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from e2espot.core.errors import VideoError
-from e2espot.video.keyframes import start_kind
+from e2espot.core.errors import VideoError, one_line
+from e2espot.core.timeline import MAX_DURATION_S
+from e2espot.video.keyframes import keyframe_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-NO_STAMP = np.iinfo(np.int64).min
-"""Stands for a time stamp the file does not give."""
+NO_PTS = np.iinfo(np.int64).min
+"""Marks a time stamp that the file does not give."""
 
-# Demuxers that would make a "video" of a text, a still or a list of other files.
+# FFmpeg's demuxers that make a "video" of a text, a still image or a list of other files.
 _NOT_VIDEO = ("tty", "image2", "concat", "hls", "dash", "ffmetadata", "srt", "webvtt", "ass", "lrc")
-_PROBE_PICTURES = 600
-_LONGEST_S = 24 * 3600
-_FARTHEST_REORDERING = 32
-_ROUNDING_S = Fraction(2, 1000)
-"""Matroska counts in milliseconds."""
+_MP4_BOXES = ("ftyp", "moov", "mdat", "wide", "free", "skip", "styp")
+_MAX_PROBE_PACKETS = 600
+"""Packets among which one must decode."""
+_MAX_REORDERING = 32
+"""Positions between the file order and the display order of a picture, in files as encoders write them."""
+_MATROSKA_ROUNDING_S = Fraction(2, 1000)
+"""Matroska stores times in whole milliseconds: the end of a file may be that much off."""
+_CUES_SLACK = 1.5
+"""Steps up to so many times the median count as even: no picture is missing between them."""
+
+# Matroska element ids (RFC 9559): the element that holds everything, and the duration as float32 or float64.
+_SEGMENT_ID = b"\x18\x53\x80\x67"
+_DURATION_FLOAT32, _DURATION_FLOAT64 = b"\x44\x89\x84", b"\x44\x89\x88"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Scan:
-    """Raw findings of one pass over a file; arrays have a row per packet, in file order."""
+    """Raw findings of one pass over a file; arrays have one row a packet, in file order (suffix M)."""
 
     path: Path
+    """The file."""
     byte_size: int
+    """Its size."""
     mtime_ns: int
+    """Its modification time."""
     stream_index: int
+    """The video stream within the container."""
     format_name: str
+    """FFmpeg's name of the container."""
     codec_name: str
+    """FFmpeg's name of the codec."""
     time_base: Fraction
+    """Seconds of one tick."""
     average_rate: Fraction | None
-    broke_off: bool
-    """Whether the file ends before what its header promises, or reading ended in an error."""
-    promised_s: Fraction | None
-    """Seconds from zero to the end that the header promises; None where it does not say."""
+    """Pictures per second as the container declares them; None if it does not."""
+    truncated: bool
+    """Whether the file ends before its header declares, or reading ended in an error."""
+    declared_duration_s: Fraction | None
+    """Seconds from the container's time zero to the end the header declares; None if it declares none."""
     reorders: bool
-    """Whether the codec may store pictures in another order than it shows them."""
+    """Whether the codec may store pictures in another order than they are displayed."""
     pixel_format: str
+    """FFmpeg's name of the pixel format."""
     width: int
+    """Width of a decoded picture in pixels."""
     height: int
+    """Height of a decoded picture in pixels."""
     rotation_degrees: int
+    """Counter-clockwise rotation that a player applies: 0, 90, 180 or 270."""
     colorspace: int
+    """FFmpeg's number of the YUV matrix."""
     pts_M: np.ndarray
+    """int64 ticks; display time, or ``NO_PTS``."""
     dts_M: np.ndarray
+    """int64 ticks; decoding time, or ``NO_PTS``."""
     duration_M: np.ndarray
+    """int64 ticks; 0 if unknown."""
     shown_M: np.ndarray
+    """bool; False for packets that an edit list hides, or that are only referred to."""
     first_pts: int
-    """Time stamp of the first picture that decodes, in ticks; earlier ones nobody can show."""
-    start_M: np.ndarray
-    """int8 of ``starts.Start``: whether decoding may begin here."""
-
-
-def one_line(error: BaseException) -> str:
-    """An exception's text without line breaks, its kind where it has none."""
-    return " ".join(str(error).split()) or type(error).__name__
+    """Display time of the first picture that decodes, in ticks; no program can show an earlier one."""
+    keyframe_M: np.ndarray
+    """int8 ``KeyframeKind``; whether decoding may begin at the packet."""
 
 
 def open_container(path: Path) -> Any:
-    """Open ``path`` with PyAV.
+    """Open a video file with PyAV.
 
     Raises:
-        VideoError: missing, empty, a folder, or nothing FFmpeg knows as a video.
+        VideoError: the file is missing, empty, a folder, or nothing FFmpeg knows as a video.
     """
     import av
 
@@ -97,49 +118,59 @@ def open_container(path: Path) -> Any:
 
 
 def video_stream(container: Any, path: Path, index: int | None = None) -> Any:
-    """The stream to read: ``index``, or else the first that is not a cover picture.
+    """The stream to read: number ``index``, or else the first that is not a cover picture.
 
     Raises:
         VideoError: there is none, or no decoder for it.
     """
     if index is not None:
         return container.streams[index]
-    streams = [s for s in container.streams.video if "ATTACHED_PIC" not in str(s.disposition).upper()]
+    streams = [stream for stream in container.streams.video if not _is_cover_picture(stream)]
     if not streams:
-        kinds = ", ".join(sorted({s.type for s in container.streams})) or "no stream at all"
-        raise VideoError(f"{path}: holds no video stream (only {kinds}); name a file with pictures")
+        # Any video stream that is left is a cover picture.
+        kinds = {"cover picture" if stream.type == "video" else stream.type for stream in container.streams}
+        found = ", ".join(sorted(kinds)) or "no stream at all"
+        raise VideoError(f"{path}: holds no video stream (only {found}); name a file with pictures")
     if streams[0].codec_context is None:
-        raise VideoError(f"{path}: its codec is unknown here; convert it to H.264 with tools/transcode.py")
+        raise VideoError(f"{path}: its codec is unknown here; convert it to H.264 with `e2espot transcode`")
     return streams[0]
 
 
-def read_only(container: Any, stream: Any) -> None:
-    """Let the container skip every stream but this one, where PyAV can say so."""
+def _is_cover_picture(stream: Any) -> bool:
+    """Whether a stream is a still image attached to the file, such as a poster."""
+    from av.stream import Disposition
+
+    # Compared as a number: an IntFlag prints as one ("1024") since Python 3.11.
+    return bool(int(stream.disposition) & int(Disposition.attached_pic))
+
+
+def discard_other_streams(container: Any, stream: Any) -> None:
+    """Let the demuxer skip every stream but this one, where PyAV supports it."""
     for other in container.streams:
         if other.index != stream.index and hasattr(other, "discard"):
             other.discard = type(other.discard).all
 
 
-def scan(path: Path) -> Scan:
-    """Read every packet of a file's video stream, and decode one picture.
+def scan_video(path: Path) -> Scan:
+    """Read every packet of the video stream of a file, and decode one picture.
 
     Raises:
         VideoError: see ``index_video``.
     """
+    # Opened twice: decoding the first picture consumes packets, and not every container can be rewound.
+    with open_container(path) as container:
+        picture = _probe_first_picture(container, video_stream(container, path), path)
     with open_container(path) as container:
         stream = video_stream(container, path)
-        picture = _first_picture(container, stream, path)
-    with open_container(path) as container:
-        stream = video_stream(container, path)
-        read_only(container, stream)
+        discard_other_streams(container, stream)
         status = path.stat()
-        rows, broke_off = _packet_rows(container, stream)
+        rows, truncated = _packet_rows(container, stream)
         if not rows:
             raise VideoError(f"{path}: its video stream holds no pictures; the file may have broken off")
         columns = np.array(rows, dtype=np.int64).T
-        promised_s = promised_length(path, container, stream)
-        if promised_end(path, container.format.name, stream) > status.st_size:
-            broke_off |= not _all_there(container.format.name, promised_s, columns, Fraction(stream.time_base))
+        duration_s = declared_duration(path, container, stream)
+        if declared_end(path, container.format.name, stream) > status.st_size:
+            truncated |= not _only_cues_missing(container.format.name, duration_s, columns, Fraction(stream.time_base))
         return Scan(
             path=path,
             byte_size=status.st_size,
@@ -149,52 +180,57 @@ def scan(path: Path) -> Scan:
             codec_name=stream.codec_context.codec.canonical_name,
             time_base=Fraction(stream.time_base),
             average_rate=stream.average_rate,
-            broke_off=broke_off,
-            promised_s=promised_s,
+            truncated=truncated,
+            declared_duration_s=duration_s,
             pts_M=columns[0],
             dts_M=columns[1],
             duration_M=columns[2],
             shown_M=columns[3].astype(bool),
-            start_M=columns[4].astype(np.int8),
+            keyframe_M=columns[4].astype(np.int8),
             **picture,
         )
 
 
-def read_errors() -> Any:
-    """What the next packet of a damaged file may raise; PyAV counts past its streams where one appears late."""
+def demux_errors() -> tuple[type[Exception], ...]:
+    """Exceptions that reading the next packet of a damaged file may raise.
+
+    IndexError among them: PyAV counts past its streams when a stream appears late.
+    """
     import av
 
     return (av.error.FFmpegError, OSError, IndexError)
 
 
 def _packet_rows(container: Any, stream: Any) -> tuple[list[tuple[int, int, int, bool, int]], bool]:
+    """One (pts, dts, duration, shown, keyframe kind) for each packet, and whether reading ended early."""
     codec, extradata = stream.codec_context.name, stream.codec_context.extradata or b""
     rows = []
-    broke_off = cut_short = False
+    truncated = last_is_cut = False
     packets: Iterator[Any] = container.demux(stream)
     while True:
         try:
             packet = next(packets)
         except StopIteration:
             break
-        except read_errors():
-            broke_off = True
+        except demux_errors():
+            truncated = True
             break
-        if packet.size == 0:  # the end of the stream, or a picture dropped by an AVI writer
+        if packet.size == 0:  # the end of the stream, or a picture that an AVI writer dropped
             continue
-        broke_off = cut_short = bool(packet.is_corrupt)
-        pts = NO_STAMP if packet.pts is None else packet.pts
-        dts = NO_STAMP if packet.dts is None else packet.dts
-        start = start_kind(codec, extradata, memoryview(packet)) if packet.is_keyframe else 0
-        # VP8 keeps pictures that are only referred to in packets of their own; bit 4 says "shown".
+        truncated = last_is_cut = bool(packet.is_corrupt)
+        pts = NO_PTS if packet.pts is None else packet.pts
+        dts = NO_PTS if packet.dts is None else packet.dts
+        kind = keyframe_kind(codec, extradata, memoryview(packet)) if packet.is_keyframe else 0
+        # VP8 has packets that only later ones refer to ("altref"): bit 4 of the first byte is show_frame (RFC 6386).
         shown = not packet.is_discard and not (codec == "vp8" and not memoryview(packet)[0] & 16)
-        rows.append((pts, dts, packet.duration or 0, shown, start))
-    if rows and broke_off and cut_short:
-        rows.pop()
-    return rows, broke_off
+        rows.append((pts, dts, packet.duration or 0, shown, kind))
+    if rows and truncated and last_is_cut:
+        rows.pop()  # the file ends within the last packet
+    return rows, truncated
 
 
-def _first_picture(container: Any, stream: Any, path: Path) -> dict[str, Any]:
+def _probe_first_picture(container: Any, stream: Any, path: Path) -> dict[str, Any]:
+    """What the first picture that decodes tells about the stream; fields of ``Scan``."""
     import av
 
     codec = stream.codec_context
@@ -202,24 +238,23 @@ def _first_picture(container: Any, stream: Any, path: Path) -> dict[str, Any]:
     problem = ""
     packets = container.demux(stream)
     try:
-        for _, packet in zip(range(_PROBE_PICTURES), packets, strict=False):
+        for _, packet in zip(range(_MAX_PROBE_PACKETS), packets, strict=False):
             try:
                 pictures = codec.decode(packet if packet.size else None)
             except av.error.FFmpegError as error:
                 problem = one_line(error)
                 continue
             if pictures:
-                return _picture_facts(pictures[0], codec)
-    except read_errors() as error:
+                return _picture_properties(pictures[0], codec)
+    except demux_errors() as error:
         problem = one_line(error)
-    name = codec.name if codec is not None else "unknown codec"
     detail = f": {problem}" if problem else ""
-    raise VideoError(f"{path}: no picture of its {name} stream can be decoded{detail}; the file is damaged")
+    raise VideoError(f"{path}: no picture of its {codec.name} stream can be decoded{detail}; the file is damaged")
 
 
-def _picture_facts(picture: Any, codec: Any) -> dict[str, Any]:
+def _picture_properties(picture: Any, codec: Any) -> dict[str, Any]:
     return {
-        "first_pts": NO_STAMP if picture.pts is None else picture.pts,
+        "first_pts": NO_PTS if picture.pts is None else picture.pts,
         "pixel_format": picture.format.name,
         "width": picture.width,
         "height": picture.height,
@@ -230,74 +265,89 @@ def _picture_facts(picture: Any, codec: Any) -> dict[str, Any]:
 
 
 def _why_not_opened(path: Path, error: Exception) -> str:
-    boxes = _top_boxes(path)
+    boxes = _top_level_boxes(path)
     if boxes and "moov" not in boxes:
         return "has no index (moov), so recording or download broke off; copy or download it again"
     return f"is not a video FFmpeg can open ({one_line(error)}); name a video file"
 
 
-def promised_end(path: Path, format_name: str, stream: Any) -> int:
-    """Place in the file where the last picture should end by the container's header; 0 if it does not say."""
+def declared_end(path: Path, format_name: str, stream: Any) -> int:
+    """Size in bytes that the file should have by its header; 0 if the header does not say."""
     if format_name.startswith("mov"):
-        # Not the box sizes, which some writers leave too long: the table of pictures.
+        # The end of the last picture in the sample table. Box sizes are no measure: some writers make them too long.
         return max((entry.pos + entry.size for entry in getattr(stream, "index_entries", ())), default=0)
     with path.open("rb") as file:
         head = file.read(256)
     if format_name == "avi" and head[:4] == b"RIFF":
         return 8 + int.from_bytes(head[4:8], "little")
-    segment = head.find(b"\x18\x53\x80\x67")
-    if format_name.startswith("matroska") and 0 <= segment < len(head) - 12 and head[segment + 4]:
-        width = 9 - head[segment + 4].bit_length()
-        length = int.from_bytes(head[segment + 4 : segment + 4 + width], "big") & ((1 << 7 * width) - 1)
-        unknown = (1 << 7 * width) - 1  # a live recording, whose end nobody knew
-        return segment + 4 + width + length if length != unknown else 0
+    id_offset = head.find(_SEGMENT_ID)
+    if format_name.startswith("matroska") and 0 <= id_offset < len(head) - 12 and head[id_offset + 4]:
+        # A size of variable length: the leading zeros of the first byte give the number of further bytes.
+        #   82 -> 1 byte, size 2;  40 02 -> 2 bytes, size 2;  FF -> 1 byte, all ones: unknown (a live recording)
+        size_offset = id_offset + 4
+        num_bytes = 9 - head[size_offset].bit_length()
+        all_ones = (1 << 7 * num_bytes) - 1
+        size = int.from_bytes(head[size_offset : size_offset + num_bytes], "big") & all_ones
+        return size_offset + num_bytes + size if size != all_ones else 0
     return 0
 
 
-def promised_length(path: Path, container: Any, stream: Any) -> Fraction | None:
-    """Seconds the container's header promises; None where FFmpeg only guesses from the size of the file."""
-    name, length_s = container.format.name, Fraction(0)
+def declared_duration(path: Path, container: Any, stream: Any) -> Fraction | None:
+    """Seconds that the container's header declares; None where FFmpeg only guesses from the size of the file."""
+    name, duration_s = container.format.name, Fraction(0)
     if name.startswith("mov"):
-        length_s = Fraction((stream.duration or 0) * stream.time_base)
-    elif name == "avi" or (name.startswith("matroska") and _names_duration(path)):
-        length_s = Fraction(container.duration or 0, 1_000_000)
-    return length_s if 0 < length_s <= _LONGEST_S else None
+        duration_s = Fraction((stream.duration or 0) * stream.time_base)
+    elif name == "avi" or (name.startswith("matroska") and _has_duration_element(path)):
+        duration_s = Fraction(container.duration or 0, 1_000_000)
+    return duration_s if 0 < duration_s <= MAX_DURATION_S else None
 
 
-def _names_duration(path: Path) -> bool:
-    """Whether a Matroska file has a Duration, a number of 4 or 8 bytes."""
+def _has_duration_element(path: Path) -> bool:
+    """Whether a Matroska file declares its duration."""
     with path.open("rb") as file:
         head = file.read(4096)
-    return b"\x44\x89\x84" in head or b"\x44\x89\x88" in head
+    return _DURATION_FLOAT32 in head or _DURATION_FLOAT64 in head
 
 
-def _all_there(format_name: str, promised_s: Fraction | None, columns: np.ndarray, time_base: Fraction) -> bool:
-    """Whether a Matroska file that ends early lacks no picture: its index of places comes last and is not needed.
+def _only_cues_missing(format_name: str, duration_s: Fraction | None, columns: np.ndarray, time_base: Fraction) -> bool:
+    """Whether a Matroska file that ends early lacks no picture, only the seek index ("cues") at its end.
 
-    The last picture must end where the header says, and no step before it be wider than usual: the last one shown is
-    not the last one stored.
+    The last picture must end where the header declares, and no step before it may be wider than usual: the picture
+    displayed last is not the one stored last, so the end alone proves nothing.
+
+    Args:
+        format_name: FFmpeg's name of the container.
+        duration_s: Duration that the header declares.
+        columns: Rows of ``_packet_rows``, transposed.
+        time_base: Seconds of one tick.
     """
     pts_M, duration_M = columns[0], columns[2]
-    if not format_name.startswith("matroska") or promised_s is None or NO_STAMP in pts_M or len(pts_M) < 3:
+    if not format_name.startswith("matroska") or duration_s is None or NO_PTS in pts_M or len(pts_M) < 3:
         return False
     steps = np.diff(np.sort(pts_M))
     end_s = (int(pts_M.max()) + int(duration_M[pts_M.argmax()])) * time_base
-    even = steps[-_FARTHEST_REORDERING:].max() <= 1.5 * np.median(steps)
-    return bool(even) and end_s >= promised_s - _ROUNDING_S
+    is_even = steps[-_MAX_REORDERING:].max() <= _CUES_SLACK * np.median(steps)
+    return bool(is_even) and end_s >= duration_s - _MATROSKA_ROUNDING_S
 
 
-def _top_boxes(path: Path) -> list[str]:
-    """Names of the outermost boxes of an MP4 or MOV file; empty for anything else."""
+def _top_level_boxes(path: Path) -> list[str]:
+    """Names of the outermost boxes of an MP4 or MOV file; empty for anything else.
+
+    A box is 4 bytes of length, 4 of name, and its content; a length of 1 is followed by 8 bytes with the
+    real one, and a length of 0 reaches to the end of the file (ISO/IEC 14496-12, section 4.2)::
+
+        00 00 00 20 | f t y p | 24 bytes    00 00 10 00 | m o o v | 4088 bytes    -> ["ftyp", "moov"]
+    """
     names: list[str] = []
-    size, place = path.stat().st_size, 0
+    size, offset = path.stat().st_size, 0
     with path.open("rb") as file:
-        while place < size and len(names) < 64:
-            file.seek(place)
+        while offset < size and len(names) < 64:
+            file.seek(offset)
             head = file.read(16)
             length, name = int.from_bytes(head[:4], "big"), head[4:8].decode("latin-1")
-            length = int.from_bytes(head[8:16], "big") if length == 1 else length or size - place
-            if length < 8 or (not names and name not in ("ftyp", "moov", "mdat", "wide", "free", "skip", "styp")):
+            length = int.from_bytes(head[8:16], "big") if length == 1 else length or size - offset
+            if length < 8 or (not names and name not in _MP4_BOXES):
                 break
             names.append(name)
-            place += length
+            offset += length
     return names

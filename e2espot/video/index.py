@@ -1,14 +1,26 @@
-"""Which picture a player shows when: the index of one video file, by a demux-only pass.
+"""The index of a video: which picture a player shows at which time.
 
-A file holds coded pictures; a player shows some of them, each from its time stamp to the
-next one's. Edit lists hide pictures, B-frames store them out of order, headers lie about
-rate and count. So time stamps are read off the packets themselves, and everything in the
-library that speaks of frames goes through ``pictures_of_grid``.
+A file holds coded pictures. A player shows some of them, each from its time stamp to that of the
+next one. Edit lists hide pictures, B-frames are stored out of order, and headers are wrong about
+rate and count. So the index is built from the time stamps of the packets themselves, and everything
+in the library that counts frames goes through ``pictures_of_grid``::
 
-Words used here: a *packet* is counted in the order of the file (decoding order), a
-*picture* by its rank among the shown ones (presentation order), a *frame* on the grid.
+    packets, in file order       0    1    2    3    4    5      (M of them)
+      pts, ticks of 1/25 s      -1    2    0    1    4    3      the edit list hides times below 0
+      shown by a player         no  yes  yes  yes  yes  yes
 
-Array suffixes: P = pictures shown, M = packets, K = frames of the grid, S = segments.
+    pictures, by time stamp           0    1    2    3    4      (P of them: the rank of a picture)
+      packet                          2    3    1    5    4
+      shown from, s                   0   1/25 2/25 3/25 4/25    to 5/25
+
+    frames of a 12.5 fps grid           0         1              (K of them)
+      middle, s                        1/25      3/25
+      picture                           1         3
+
+A *packet* is counted in file order, which is decoding order; a *picture* by its rank among the
+shown ones, which is display order; a *frame* on the constant grid.
+
+Array suffixes: M = packets, P = pictures shown, K = frames of the grid, S = segments.
 """
 
 from __future__ import annotations
@@ -22,23 +34,25 @@ from typing import Literal
 import numpy as np
 
 from e2espot.core.errors import VideoError
-from e2espot.core.timeline import DEFAULT_FPS, num_frames_of_duration
-from e2espot.video.demux import NO_STAMP, Scan
-from e2espot.video.keyframes import Start
+from e2espot.core.timeline import DEFAULT_FPS, MAX_DURATION_S, num_frames_of_duration
+from e2espot.video.demux import NO_PTS, Scan
+from e2espot.video.keyframes import KeyframeKind
 
 COLOUR_RULE = "as tagged, untagged = bt601"
-"""How YUV becomes RGB in every reader: by the matrix and range the stream names, as a player does."""
+"""How YUV becomes RGB in every backend: by the matrix and range that the stream declares, as in a player."""
 
+# FFmpeg's AVColorSpace -> the name of the matrix.
 _MATRICES = {1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
 _INT64_SAFE = 2**62
-_LONGEST_S = 24 * 3600
-_FARTHEST_REORDERING = 256
+_MAX_REORDERING = 256
+"""Positions between the file order and the display order of a picture; no codec reorders farther."""
 
-Order = Literal["stamps", "decoded"]
+Identification = Literal["pts", "decode_order"]
+"""How a decoded picture is matched with its packet."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Presentation:
+class VideoIndex:
     """The index of one file: what is shown when, and where decoding can begin."""
 
     path: Path
@@ -50,56 +64,57 @@ class Presentation:
     stream_index: int
     """The video stream within the container."""
     format_name: str
-    """FFmpeg's name of the container."""
+    """FFmpeg's name of the container, such as ``matroska,webm``."""
     codec_name: str
-    """FFmpeg's name of the codec, ``h264``."""
+    """FFmpeg's name of the codec, such as ``h264``."""
     pixel_format: str
-    """FFmpeg's name of the decoded layout, ``yuv420p``."""
+    """FFmpeg's name of the pixel format, such as ``yuv420p``."""
     coded_width: int
     """Width of a decoded picture in pixels, before rotation."""
     coded_height: int
     """Height of a decoded picture in pixels, before rotation."""
     rotation_degrees: int
-    """Turn a player applies, counter-clockwise: 0, 90, 180 or 270."""
+    """Counter-clockwise rotation that a player applies: 0, 90, 180 or 270."""
     matrix: str
-    """YUV matrix by which the picture is converted: ``bt601``, ``bt709``, ..."""
+    """YUV matrix by which pictures are converted: ``bt601``, ``bt709``, ..."""
     time_base: Fraction
     """Seconds of one tick."""
     pts_P: np.ndarray
     """int64 ticks; when each shown picture begins, not decreasing."""
     packet_P: np.ndarray
-    """int64; the packet of each shown picture. Under ``order == "decoded"`` only its count is meant."""
+    """int64; the packet of each shown picture. If ``identified_by == "decode_order"``, only how many there are."""
     pts_M: np.ndarray
-    """int64 ticks of each packet."""
+    """int64 ticks; display time of each packet."""
     dts_M: np.ndarray
-    """int64 ticks of each packet; where the file gives none, its pts."""
+    """int64 ticks; decoding time of each packet, its pts where the file has none."""
     shown_M: np.ndarray
-    """bool; whether a player shows the packet's picture."""
+    """bool; whether a player shows the picture of the packet."""
     start_packet_S: np.ndarray
-    """int64; packets at which decoding may begin, increasing; the first is the first packet fit for it."""
+    """int64, increasing; packet at which each segment begins. The first is the first packet decoding can begin at."""
     start_pts_S: np.ndarray
-    """int64 ticks; packets after a start that are shown before this may need packets before the start."""
+    """int64 ticks; later packets that are displayed before this time may need packets before the segment."""
     start_picture_S: np.ndarray
-    """int64; the first picture of each segment. A segment's pictures never need packets before its start."""
-    clean_S: np.ndarray
-    """bool; whether everything stored after a start can be decoded from it, and any decoder begins there."""
+    """int64; first picture of each segment. No picture of a segment needs packets before its start."""
+    is_closed_gop_S: np.ndarray
+    """bool; whether everything stored after the start can be decoded from it, so that any decoder begins there."""
     last_duration: Fraction
-    """Ticks the last picture is shown for: the median distance of two pictures."""
-    order: Order
-    """``stamps``: a decoded picture is known by its time stamp. ``decoded``: only by its place after a start."""
+    """Ticks for which the last picture is shown: the median distance of two pictures."""
+    identified_by: Identification
+    """``pts``: a decoded picture has the time stamp of its packet. ``decode_order``: it is known only by counting
+    decoded pictures from the start of a segment (AVI with B-frames)."""
     truncated: bool
-    """Whether the file breaks off before the end its header promises."""
-    promised_s: Fraction | None = None
-    """Seconds from the container's zero to the end its header promises; None where it does not say."""
+    """Whether the file ends before its header declares."""
+    declared_duration_s: Fraction | None = None
+    """Seconds from the container's time zero to the end its header declares; None if it declares none."""
 
     @property
     def num_pictures(self) -> int:
-        """Pictures a player shows."""
+        """Pictures that a player shows."""
         return len(self.pts_P)
 
     @property
     def num_packets(self) -> int:
-        """Coded pictures, hidden ones included."""
+        """Coded pictures, including hidden ones."""
         return len(self.pts_M)
 
     @property
@@ -114,7 +129,7 @@ class Presentation:
 
     @property
     def first_picture_s(self) -> Fraction:
-        """Seconds from the container's zero to the first shown picture."""
+        """Seconds from the container's time zero to the first shown picture."""
         return int(self.pts_P[0]) * self.time_base
 
     @property
@@ -127,101 +142,98 @@ class Presentation:
         """Pictures per second over the whole file, for display."""
         return float(self.num_pictures / self.duration_s)
 
+    @property
+    def longest_segment(self) -> int:
+        """Pictures of the longest segment: the most that must be decoded to reach one picture."""
+        return int(np.diff(self.start_picture_S, append=self.num_pictures).max())
+
     def segment_of(self, picture: int) -> int:
         """Segment that holds ``picture``."""
         return int(np.searchsorted(self.start_picture_S, picture, side="right")) - 1
 
     def pictures_of_segment(self, segment: int) -> tuple[int, int]:
-        """Half-open range of the pictures of ``segment``."""
-        after = segment + 1
-        end = int(self.start_picture_S[after]) if after < len(self.start_picture_S) else self.num_pictures
+        """First picture of ``segment``, and the end of its pictures (exclusive)."""
+        following = segment + 1
+        end = int(self.start_picture_S[following]) if following < len(self.start_picture_S) else self.num_pictures
         return int(self.start_picture_S[segment]), end
 
+    def select_segments(self, keep_S: np.ndarray) -> VideoIndex:
+        """The same file, decoded only from the segments where ``keep_S`` (bool) is True."""
+        return dataclasses.replace(
+            self,
+            start_packet_S=self.start_packet_S[keep_S],
+            start_pts_S=self.start_pts_S[keep_S],
+            start_picture_S=self.start_picture_S[keep_S],
+            is_closed_gop_S=self.is_closed_gop_S[keep_S],
+        )
 
-def begun_cleanly(presentation: Presentation) -> Presentation:
-    """The same file with clean starts only, for decoders that give nothing from any other key picture.
 
-    Where the first start is not clean, it stays: without it the first pictures had no segment.
+def closed_gops_only(index: VideoIndex) -> VideoIndex:
+    """The same file with segments that begin with a closed GOP, for decoders that begin at no other keyframe.
+
+    The first segment stays in any case, since the first pictures would have none otherwise.
     """
-    kept_S = presentation.clean_S.copy()
-    kept_S[0] = True
-    return dataclasses.replace(
-        presentation,
-        start_packet_S=presentation.start_packet_S[kept_S],
-        start_pts_S=presentation.start_pts_S[kept_S],
-        start_picture_S=presentation.start_picture_S[kept_S],
-        clean_S=presentation.clean_S[kept_S],
-    )
+    keep_S = index.is_closed_gop_S.copy()
+    keep_S[0] = True
+    return index.select_segments(keep_S)
 
 
-def pictures_of_grid(presentation: Presentation, fps: Fraction) -> np.ndarray:
-    """Rank of the picture on show in the middle of each grid frame.
+def pictures_of_grid(index: VideoIndex, fps: Fraction) -> np.ndarray:
+    """Picture on show in the middle of each grid frame.
 
     Args:
-        presentation: The file's index.
+        index: The index of the file.
         fps: Frames per second of the grid.
 
     Returns:
-        int64 ``(K,)``: for frame k the picture shown ``(k + 1/2) / fps`` seconds after the first
-        one began. Exact: a picture that begins at that very instant counts as shown.
+        int64 ``(K,)``: for frame k, the rank of the picture that is shown ``(k + 1/2) / fps`` seconds after the
+        first one began. The arithmetic is exact: a picture that begins at that very instant counts as shown.
     """
-    num_frames = num_frames_of_duration(presentation.duration_s, fps)
-    # (k + 1/2) / fps / time_base = (2k + 1) * ticks, and stamps are whole: floor() loses nothing.
-    ticks = 1 / (2 * fps * presentation.time_base)
-    safe = (2 * num_frames + 1) * ticks.numerator < _INT64_SAFE and ticks.denominator < _INT64_SAFE
-    middles = 2 * np.arange(num_frames, dtype=np.int64 if safe else object) + 1
-    elapsed_K = (middles * ticks.numerator // ticks.denominator).astype(np.int64)
-    return np.searchsorted(presentation.pts_P - presentation.pts_P[0], elapsed_K, side="right") - 1
+    num_frames = num_frames_of_duration(index.duration_s, fps)
+    # (k + 1/2) / fps seconds = (2k + 1) * half_frame ticks, a rational number. Time stamps are whole ticks, so
+    # pts <= elapsed is the same as pts <= floor(elapsed), and whole numbers suffice:
+    #   25 fps, ticks of 1/90000 s: half_frame = 1800        -> 1800, 5400, 9000, ...
+    #   25 fps, ticks of 1001/30000 s: half_frame = 600/1001 -> 0, 1, 2, 4, ...  (0.6, 1.8, 2.997, 4.2)
+    half_frame = 1 / (2 * fps * index.time_base)
+    fits_int64 = (2 * num_frames + 1) * half_frame.numerator < _INT64_SAFE and half_frame.denominator < _INT64_SAFE
+    half_frames_K = 2 * np.arange(num_frames, dtype=np.int64 if fits_int64 else object) + 1
+    elapsed_K = (half_frames_K * half_frame.numerator // half_frame.denominator).astype(np.int64)
+    return np.searchsorted(index.pts_P - index.pts_P[0], elapsed_K, side="right") - 1
 
 
 def matrix_name(colorspace: int) -> str:
-    """FFmpeg's colour space number -> name of the matrix pictures are converted by."""
+    """Name of the matrix for FFmpeg's colour space number; BT.601 for unspecified ones."""
     return _MATRICES.get(colorspace, "bt601")
 
 
-def presentation_of_scan(found: Scan) -> Presentation:
-    """What the packets of a file mean; pure.
+def index_from_scan(scan: Scan) -> VideoIndex:
+    """Interpret the packets of a file; pure.
 
     Raises:
         VideoError: the time stamps are missing or contradict each other.
     """
-    order: Order = "decoded" if found.format_name == "avi" and found.reorders else "stamps"
-    pts_M, dts_M = _stamps(found)
-    start_M = found.start_M.copy()
-    begins = np.flatnonzero(start_M)
-    if len(begins) == 0:  # no picture is fit; begin where the decoder finds something
-        begins = np.zeros(1, dtype=np.int64)
-        start_M[0] = Start.OPEN
-    if order == "stamps" and begins[0] > 0 and found.first_pts in pts_M[: begins[0]]:
-        start_M[0] = Start.OPEN  # and it does find something
-        begins = np.append(0, begins)
-    shown_M = found.shown_M & (np.arange(len(pts_M)) >= begins[0])
-    if order == "stamps":
-        _refuse_jumps(found.path, pts_M)
-        if found.first_pts in pts_M[shown_M]:  # what is shown before the first that decodes cannot be
-            shown_M &= pts_M >= found.first_pts
-        elif start_M[begins[0]] == Start.OPEN:  # nor, most likely, what is shown before an open start
-            shown_M &= pts_M >= pts_M[begins[0]]
-    if not shown_M.any():
-        raise VideoError(f"{found.path}: its edit list or time stamps hide every picture; the file is damaged")
+    # AVI stores decoding times only: with B-frames, a decoded picture carries the time stamp of another packet.
+    identified_by: Identification = "decode_order" if scan.format_name == "avi" and scan.reorders else "pts"
+    pts_M, dts_M = _complete_time_stamps(scan)
+    keyframe_M = _decodable_starts(scan, pts_M, identified_by)
+    shown_M = _shown_packets(scan, pts_M, keyframe_M, identified_by)
     shown = np.flatnonzero(shown_M)
-    packet_P = shown if order == "decoded" else shown[np.argsort(pts_M[shown], kind="stable")]
+    packet_P = shown if identified_by == "decode_order" else shown[np.argsort(pts_M[shown], kind="stable")]
     pts_P = np.sort(pts_M[shown])
-    start_packet_S, start_pts_S, start_picture_S = _segments(pts_M, shown_M, start_M, pts_P, order)
-    clean_S = start_M[start_packet_S] == Start.CLEAN
-    presentation = Presentation(
-        path=found.path,
-        byte_size=found.byte_size,
-        mtime_ns=found.mtime_ns,
-        stream_index=found.stream_index,
-        format_name=found.format_name,
-        codec_name=found.codec_name,
-        pixel_format=found.pixel_format,
-        coded_width=found.width,
-        coded_height=found.height,
-        rotation_degrees=found.rotation_degrees,
-        matrix=matrix_name(found.colorspace),
-        time_base=found.time_base,
+    start_packet_S, start_pts_S, start_picture_S = _segments(pts_M, shown_M, keyframe_M, pts_P, identified_by)
+    index = VideoIndex(
+        path=scan.path,
+        byte_size=scan.byte_size,
+        mtime_ns=scan.mtime_ns,
+        stream_index=scan.stream_index,
+        format_name=scan.format_name,
+        codec_name=scan.codec_name,
+        pixel_format=scan.pixel_format,
+        coded_width=scan.width,
+        coded_height=scan.height,
+        rotation_degrees=scan.rotation_degrees,
+        matrix=matrix_name(scan.colorspace),
+        time_base=scan.time_base,
         pts_P=pts_P,
         packet_P=packet_P,
         pts_M=pts_M,
@@ -230,75 +242,125 @@ def presentation_of_scan(found: Scan) -> Presentation:
         start_packet_S=start_packet_S,
         start_pts_S=start_pts_S,
         start_picture_S=start_picture_S,
-        clean_S=clean_S,
-        last_duration=_last_duration(found, pts_P),
-        order=order,
-        truncated=found.broke_off,
-        promised_s=found.promised_s,
+        is_closed_gop_S=keyframe_M[start_packet_S] == KeyframeKind.CLOSED_GOP,
+        last_duration=_last_duration(scan, pts_P),
+        identified_by=identified_by,
+        truncated=scan.truncated,
+        declared_duration_s=scan.declared_duration_s,
     )
-    if presentation.duration_s > _LONGEST_S:
-        raise VideoError(f"{found.path}: its time stamps span {float(presentation.duration_s):.0f} s; convert it anew")
-    return presentation
-
-
-def _stamps(found: Scan) -> tuple[np.ndarray, np.ndarray]:
-    pts_M, dts_M = found.pts_M.copy(), found.dts_M.copy()
-    missing = pts_M == NO_STAMP
-    if missing.any() and (not found.reorders or found.format_name == "avi"):
-        pts_M[missing] = dts_M[missing]
-        missing = pts_M == NO_STAMP
-    if missing.any():
+    if index.duration_s > MAX_DURATION_S:
         raise VideoError(
-            f"{found.path}: {missing.sum()} of its {len(missing)} pictures carry no time stamp; "
-            "convert it with tools/transcode.py"
+            f"{scan.path}: its time stamps span {float(index.duration_s):.0f} s; convert it with `e2espot transcode`"
         )
-    dts_M[dts_M == NO_STAMP] = pts_M[dts_M == NO_STAMP]
+    return index
+
+
+def _complete_time_stamps(scan: Scan) -> tuple[np.ndarray, np.ndarray]:
+    """(pts, dts) of every packet, one standing in for the other where that is right."""
+    pts_M, dts_M = scan.pts_M.copy(), scan.dts_M.copy()
+    missing_M = pts_M == NO_PTS
+    # Without B-frames a picture is displayed when it is decoded. AVI has decoding times only.
+    if missing_M.any() and (not scan.reorders or scan.format_name == "avi"):
+        pts_M[missing_M] = dts_M[missing_M]
+        missing_M = pts_M == NO_PTS
+    if missing_M.any():
+        raise VideoError(
+            f"{scan.path}: {missing_M.sum()} of its {len(missing_M)} pictures carry no time stamp; "
+            "convert it with `e2espot transcode`"
+        )
+    dts_M[dts_M == NO_PTS] = pts_M[dts_M == NO_PTS]
     return pts_M, dts_M
 
 
-def _refuse_jumps(path: Path, pts_M: np.ndarray) -> None:
-    """Stop at files glued together, in which one time stamp means two pictures."""
-    moved = np.abs(np.argsort(pts_M, kind="stable") - np.arange(len(pts_M)))
-    if moved.max() > _FARTHEST_REORDERING:
-        at = int(np.argmax(moved > _FARTHEST_REORDERING))
-        raise VideoError(f"{path}: its time stamps jump back near picture {at}; convert it with tools/transcode.py")
+def _decodable_starts(scan: Scan, pts_M: np.ndarray, identified_by: Identification) -> np.ndarray:
+    """Keyframe kind of each packet, completed so that decoding can begin somewhere; int8."""
+    keyframe_M = scan.keyframe_M.copy()
+    starts = np.flatnonzero(keyframe_M)
+    if len(starts) == 0:  # no packet is a keyframe: begin at the first one and see what the decoder makes of it
+        keyframe_M[0] = KeyframeKind.OPEN_GOP
+    elif identified_by == "pts" and scan.first_pts in pts_M[: starts[0]]:
+        # The decoder gave a picture that is stored before the first keyframe (intra refresh), as players do.
+        keyframe_M[0] = KeyframeKind.OPEN_GOP
+    return keyframe_M
+
+
+def _shown_packets(scan: Scan, pts_M: np.ndarray, keyframe_M: np.ndarray, identified_by: Identification) -> np.ndarray:
+    """Packets whose pictures a player shows: not hidden by the container, and decodable; bool."""
+    first = np.flatnonzero(keyframe_M)[0]
+    shown_M: np.ndarray = scan.shown_M & (np.arange(len(pts_M)) >= first)
+    if identified_by == "pts":
+        _reject_time_jumps(scan.path, pts_M)
+        if scan.first_pts in pts_M[shown_M]:  # earlier pictures did not decode
+            shown_M &= pts_M >= scan.first_pts
+        elif keyframe_M[first] == KeyframeKind.OPEN_GOP:  # B-frames of the open GOP refer to packets that are not there
+            shown_M &= pts_M >= pts_M[first]
+    if not shown_M.any():
+        raise VideoError(f"{scan.path}: its edit list or time stamps hide every picture; the file is damaged")
+    return shown_M
+
+
+def _reject_time_jumps(path: Path, pts_M: np.ndarray) -> None:
+    """Refuse concatenated files, in which one time stamp belongs to two pictures."""
+    displacement = np.abs(np.argsort(pts_M, kind="stable") - np.arange(len(pts_M)))
+    if displacement.max() > _MAX_REORDERING:
+        picture = int(np.argmax(displacement > _MAX_REORDERING))
+        raise VideoError(
+            f"{path}: its time stamps jump back near picture {picture}; convert it with `e2espot transcode`"
+        )
 
 
 def _segments(
-    pts_M: np.ndarray, shown_M: np.ndarray, start_M: np.ndarray, pts_P: np.ndarray, order: Order
+    pts_M: np.ndarray, shown_M: np.ndarray, keyframe_M: np.ndarray, pts_P: np.ndarray, identified_by: Identification
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Packets at which decoding may begin, time stamps good from there on, first picture of each."""
-    packets = np.flatnonzero(start_M)
-    before = np.maximum.accumulate(pts_M)
-    after = np.minimum.accumulate(pts_M[::-1])[::-1]
-    stamps = np.where(start_M[packets] == Start.CLEAN, after[packets], pts_M[packets])
-    # A start is one only if all that is stored before it is shown earlier.
-    good = np.append(True, before[packets[1:] - 1] < stamps[1:])
-    if order == "decoded":
-        good = np.append(True, start_M[packets[1:]] == Start.CLEAN)
-    packets, stamps = packets[good], stamps[good]
-    if order == "decoded":
+    """Split the file where decoding can begin.
+
+    Returns:
+        ``start_packet_S``, ``start_pts_S``, ``start_picture_S`` of ``VideoIndex``.
+
+    ::
+
+        packet       0   1   2   3   4   5   6   7   8   9  10
+        pts          0   3   1   2   6   4   5   7  10   8   9
+        keyframe     C               O           C               C closed GOP, O open GOP
+
+        start_packet 0               4           7
+        start_pts    0               6           7               of O its own, of C the least from there on
+        start_picture 0              6           7               pictures 4 and 5 belong to the segment of packet 0
+    """
+    packets = np.flatnonzero(keyframe_M)
+    latest_so_far_M = np.maximum.accumulate(pts_M)
+    earliest_from_here_M = np.minimum.accumulate(pts_M[::-1])[::-1]
+    is_closed = keyframe_M[packets] == KeyframeKind.CLOSED_GOP
+    start_pts = np.where(is_closed, earliest_from_here_M[packets], pts_M[packets])
+    # A segment needs nothing from before its start only if everything stored before is displayed before.
+    valid = np.append(True, latest_so_far_M[packets[1:] - 1] < start_pts[1:])
+    if identified_by == "decode_order":  # counting is right only where no picture is left over from before
+        valid = np.append(True, is_closed[1:])
+    packets, start_pts = packets[valid], start_pts[valid]
+    if identified_by == "decode_order":
         pictures = np.cumsum(shown_M)[packets] - shown_M[packets]
     else:
-        pictures = np.searchsorted(pts_P, stamps, side="left")
-    # Where the pictures of a segment are all hidden, the next start serves as well.
-    kept = np.append(pictures[1:] != pictures[:-1], True) & (pictures < len(pts_P))
-    return packets[kept], stamps[kept], pictures[kept].astype(np.int64)
+        pictures = np.searchsorted(pts_P, start_pts, side="left")
+    # A segment whose pictures are all hidden is dropped: the next one serves its purpose.
+    has_pictures = np.append(pictures[1:] != pictures[:-1], True) & (pictures < len(pts_P))
+    return packets[has_pictures], start_pts[has_pictures], pictures[has_pictures].astype(np.int64)
 
 
-def _last_duration(found: Scan, pts_P: np.ndarray) -> Fraction:
+def _last_duration(scan: Scan, pts_P: np.ndarray) -> Fraction:
+    """Ticks: the median step, else the packet's own duration, else one period of the declared rate."""
     median = median_step(pts_P)
     if median > 0:
         return median
-    if found.duration_M[-1] > 0:
-        return Fraction(int(found.duration_M[-1]))
-    return 1 / ((found.average_rate or DEFAULT_FPS) * found.time_base)
+    if scan.duration_M[-1] > 0:
+        return Fraction(int(scan.duration_M[-1]))
+    return 1 / ((scan.average_rate or DEFAULT_FPS) * scan.time_base)
 
 
 def median_step(pts_P: np.ndarray) -> Fraction:
-    """Median distance of two pictures in ticks; 0 for a single one."""
+    """Median distance of two consecutive pictures in ticks; 0 for a single picture."""
     if len(pts_P) < 2:
         return Fraction(0)
     steps = np.sort(np.diff(pts_P))
     middle = len(steps) // 2
+    # steps [1, 2, 4] -> 2; steps [1, 2, 4, 8] -> (4 + 2) / 2: ``~middle`` counts from the end.
     return Fraction(int(steps[middle]) + int(steps[~middle]), 2)

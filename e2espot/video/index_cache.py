@@ -1,7 +1,7 @@
-"""Indexes of long files, kept on disk: the next process need not read the whole file again.
+"""Indexes of long files, cached on disk: the next process need not read the whole video again.
 
-An index is found by the file's path, size and modification time. Nothing in the store is
-executed; what cannot be read is made anew, and a store that cannot be written is done without.
+An entry is addressed by path, size and modification time of the video. Entries are data only and carry a
+digest; one that cannot be read or does not match it is computed again. A cache that cannot be written is no error.
 ``E2ESPOT_INDEX_CACHE`` names another folder, or is empty for none.
 """
 
@@ -22,65 +22,67 @@ import numpy as np
 
 from e2espot.core.errors import E2ESpotError
 from e2espot.files.atomic import write_atomically
+from e2espot.files.cache import cache_dir
 from e2espot.files.npz import read_arrays
-from e2espot.video.index import Presentation
+from e2espot.video.index import VideoIndex
 
-_FORMAT = 3
-"""Raised when an index means something else, so that older ones are made anew."""
-_WORTH_KEEPING = 1000
-"""Packets from which on reading the store is quicker than reading the file."""
-_MOST_FILES = 2000
+_FORMAT = 4
+"""Raised when the fields of an index or their meaning change, so that older entries are not used."""
+_MIN_PACKETS = 1000
+"""Packets from which on reading an entry is quicker than reading the video."""
+_MAX_FILES = 2000
+_FRACTIONS = ("time_base", "last_duration", "declared_duration_s")
+"""Fields of ``VideoIndex`` that are stored as text, such as ``1/12800``."""
 
 
 def folder() -> Path | None:
-    """Where indexes are kept; None for nowhere."""
-    told = os.environ.get("E2ESPOT_INDEX_CACHE")
-    if told is not None:
-        return Path(told) if told else None
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "e2espot" / "indexes"
+    """Folder of the cache; None if caching is switched off."""
+    configured = os.environ.get("E2ESPOT_INDEX_CACHE")
+    if configured is not None:
+        return Path(configured) if configured else None
+    return cache_dir("indexes")
 
 
-def fetch(path: Path, byte_size: int, mtime_ns: int) -> Presentation | None:
-    """The index kept for the file as it is now, if there is one."""
-    place = _place(path, byte_size, mtime_ns)
-    if place is None:
+def load(path: Path, byte_size: int, mtime_ns: int) -> VideoIndex | None:
+    """The cached index of a video of that size and modification time; None if there is none."""
+    entry = entry_path(path, byte_size, mtime_ns)
+    if entry is None:
         return None
     try:
-        arrays: dict[str, Any] = dict(read_arrays(place))
+        arrays: dict[str, Any] = dict(read_arrays(entry))
         facts, digest = str(arrays.pop("facts")), str(arrays.pop("digest"))
         if digest != _digest(facts, arrays):
             return None
-        told: dict[str, Any] = json.loads(facts)
-        for name in ("time_base", "last_duration", "promised_s"):
-            told[name] = Fraction(told[name]) if told.get(name) is not None else None
-        return Presentation(**told, **arrays, path=path)
+        fields: dict[str, Any] = json.loads(facts)
+        for name in _FRACTIONS:
+            fields[name] = Fraction(fields[name]) if fields.get(name) is not None else None
+        return VideoIndex(**fields, **arrays, path=path)
     except (OSError, KeyError, ValueError, TypeError):
         return None
 
 
-def store(presentation: Presentation) -> None:
-    """Keep an index that is worth it."""
-    place = _place(presentation.path, presentation.byte_size, presentation.mtime_ns)
-    if place is None or presentation.num_packets < _WORTH_KEEPING:
+def store(index: VideoIndex) -> None:
+    """Write an index to the cache, if it is long enough to be worth it."""
+    entry = entry_path(index.path, index.byte_size, index.mtime_ns)
+    if entry is None or index.num_packets < _MIN_PACKETS:
         return
-    fields = {field.name: getattr(presentation, field.name) for field in dataclasses.fields(presentation)}
+    fields = {field.name: getattr(index, field.name) for field in dataclasses.fields(index)}
     arrays = {name: value for name, value in fields.items() if isinstance(value, np.ndarray)}
-    facts = {
+    scalars = {
         name: str(value) if isinstance(value, Fraction) else value
         for name, value in fields.items()
         if name not in arrays and name != "path"
     }
-    text, buffer = json.dumps(facts), BytesIO()
-    told: dict[str, Any] = {"facts": np.array(text), "digest": np.array(_digest(text, arrays)), **arrays}
-    np.savez_compressed(buffer, **told)
+    facts, buffer = json.dumps(scalars), BytesIO()
+    members: dict[str, Any] = {"facts": np.array(facts), "digest": np.array(_digest(facts, arrays)), **arrays}
+    np.savez_compressed(buffer, **members)
     with suppress(OSError, E2ESpotError):
-        write_atomically(place, buffer.getvalue())
-        _thin_out(place.parent)
+        write_atomically(entry, buffer.getvalue())
+        _remove_oldest(entry.parent)
 
 
 def _digest(facts: str, arrays: Mapping[str, np.ndarray]) -> str:
-    """Tells whether an index is as it was written: a wrong one would show wrong pictures and nobody would know."""
+    """Detects an altered entry, which would show wrong pictures without anyone noticing."""
     digest = hashlib.sha256(facts.encode())
     for name, array in sorted(arrays.items()):
         digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
@@ -88,7 +90,8 @@ def _digest(facts: str, arrays: Mapping[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-def _place(path: Path, byte_size: int, mtime_ns: int) -> Path | None:
+def entry_path(path: Path, byte_size: int, mtime_ns: int) -> Path | None:
+    """File of the cache for a video of that size and modification time; None if caching is switched off."""
     base = folder()
     if base is None:
         return None
@@ -96,8 +99,8 @@ def _place(path: Path, byte_size: int, mtime_ns: int) -> Path | None:
     return base / f"{hashlib.sha256(key.encode('utf-8', 'surrogateescape')).hexdigest()[:32]}.npz"
 
 
-def _thin_out(base: Path) -> None:
-    """Remove the oldest indexes beyond the most that are kept."""
-    kept = sorted(base.glob("*.npz"), key=lambda file: file.stat().st_mtime)
-    for file in kept[: max(0, len(kept) - _MOST_FILES)]:
+def _remove_oldest(base: Path) -> None:
+    """Remove the oldest entries beyond ``_MAX_FILES``."""
+    entries = sorted(base.glob("*.npz"), key=lambda file: file.stat().st_mtime)
+    for file in entries[: max(0, len(entries) - _MAX_FILES)]:
         file.unlink(missing_ok=True)

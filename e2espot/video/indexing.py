@@ -1,4 +1,4 @@
-"""Index of a file: read from memory, from the index cache, or from the file itself."""
+"""Access to the index of a file: from memory, from the index cache on disk, or from the file itself."""
 
 from __future__ import annotations
 
@@ -8,107 +8,102 @@ from pathlib import Path
 
 from e2espot.core.errors import VideoError
 from e2espot.video import index_cache
-from e2espot.video.demux import scan
-from e2espot.video.index import Presentation, median_step, presentation_of_scan
-from e2espot.video.pyav_reader import PyavPictures
+from e2espot.video.demux import scan_video
+from e2espot.video.index import VideoIndex, index_from_scan, median_step
+from e2espot.video.pyav_reader import PyavDecoder
+
+_MAX_PACKETS_IN_MEMORY = 4_000_000
+"""An index takes some 60 bytes a packet: this many are two dozen matches, or hundreds of short clips."""
+_MAX_TRIAL_PACKETS = 600
+"""Packets after the last keyframe up to which the end of a file is decoded to see whether it decodes."""
+
+_IndexKey = tuple[Path, int, int, bool]
+_INDEXES: OrderedDict[_IndexKey, VideoIndex] = OrderedDict()
+"""(path, size, modification time, allow_truncated) -> index, least recently used first."""
 
 
-def index_video(path: Path | str, *, allow_truncated: bool = False) -> Presentation:
+def index_video(path: Path | str, *, allow_truncated: bool = False) -> VideoIndex:
     """Read the time stamps of every picture of a file, without decoding them.
 
     Args:
         path: The file.
-        allow_truncated: Take a file that breaks off as far as it goes.
+        allow_truncated: Accept a file that ends early, as far as it goes.
 
     Raises:
-        VideoError: the file is missing, empty, not a video, holds no pictures, cannot be
-            decoded, or carries time stamps nobody can follow. One line that names the file.
+        VideoError: the file is missing, empty, not a video, holds no pictures, cannot be decoded, or carries
+            contradictory time stamps. One line that names the file.
     """
-    presentation = _as_far_as_it_decodes(presentation_of_scan(scan(Path(path))))
-    if presentation.truncated and not allow_truncated:
+    index = _without_undecodable_end(index_from_scan(scan_video(Path(path))))
+    if index.truncated and not allow_truncated:
         raise VideoError(
-            f"{path}: breaks off after {float(presentation.duration_s):.1f} s; copy or download it again, "
-            "or pass --allow_truncated to use it up to there"
+            f"{path}: breaks off after {float(index.duration_s):.1f} s; copy or download it again, "
+            "or use it up to there with allow_truncated=True",
+            option="allow_truncated",
         )
-    return presentation
+    return index
 
 
-def _as_far_as_it_decodes(presentation: Presentation) -> Presentation:
-    """The same without pictures at its end that do not decode; more than one, and the file breaks off there."""
-    count = last_decodable(presentation) + 1
-    missing = presentation.num_pictures - count
-    if missing == 0:
-        return presentation
-    if count == 0:
-        raise VideoError(f"{presentation.path}: none of its pictures can be decoded; the file is damaged")
-    kept_S = presentation.start_picture_S < count
-    shown_M = presentation.shown_M.copy()
-    shown_M[presentation.packet_P[count:]] = False
-    pts_P = presentation.pts_P[:count]
+def _without_undecodable_end(index: VideoIndex) -> VideoIndex:
+    """The same index without pictures at its end that do not decode; if more than one, the file is truncated."""
+    num_decodable = _last_decodable(index) + 1
+    num_lost = index.num_pictures - num_decodable
+    if num_lost == 0:
+        return index
+    if num_decodable == 0:
+        raise VideoError(f"{index.path}: none of its pictures can be decoded; the file is damaged")
+    shown_M = index.shown_M.copy()
+    shown_M[index.packet_P[num_decodable:]] = False
+    pts_P = index.pts_P[:num_decodable]
     return dataclasses.replace(
-        presentation,
+        index.select_segments(index.start_picture_S < num_decodable),
         pts_P=pts_P,
-        last_duration=median_step(pts_P) or presentation.last_duration,
-        packet_P=presentation.packet_P[:count],
+        packet_P=index.packet_P[:num_decodable],
         shown_M=shown_M,
-        start_packet_S=presentation.start_packet_S[kept_S],
-        start_pts_S=presentation.start_pts_S[kept_S],
-        start_picture_S=presentation.start_picture_S[kept_S],
-        clean_S=presentation.clean_S[kept_S],
-        truncated=presentation.truncated or missing > 1,
+        last_duration=median_step(pts_P) or index.last_duration,
+        truncated=index.truncated or num_lost > 1,  # a single one is common: encoders leave an unpaired field
     )
 
 
-_MOST_PACKETS = 4_000_000
-"""Indexes kept in memory weigh some 60 bytes a packet; two dozen matches, or hundreds of clips."""
+def _last_decodable(index: VideoIndex) -> int:
+    """Rank of the last picture that decodes; the last one of all where trying would take long.
 
-_INDEXES: OrderedDict[tuple[Path, int, int, bool], Presentation] = OrderedDict()
+    Raises:
+        VideoError: packets that were read a moment ago cannot be read again.
+    """
+    last = index.num_pictures - 1
+    segment = index.segment_of(last)
+    if index.identified_by == "decode_order":
+        return last
+    if index.num_packets - int(index.start_packet_S[segment]) > _MAX_TRIAL_PACKETS:
+        return last
+    decoder = PyavDecoder(index, (16, 16))
+    try:
+        return decoder.last_decodable_rank(segment)
+    finally:
+        decoder.close()
 
 
-def index_of(path: Path | str, *, allow_truncated: bool = False) -> Presentation:
-    """The index of a file, made once and again when the file changes; see ``index_video``."""
+def index_of(path: Path | str, *, allow_truncated: bool = False) -> VideoIndex:
+    """The index of a file, cached until the file changes; see ``index_video``."""
     path = Path(path)
     try:
         status = path.stat()
     except OSError:
-        return index_video(path)  # which says what is wrong with it
+        return index_video(path)  # which raises the error that explains it
     key = (path, status.st_size, status.st_mtime_ns, allow_truncated)
     if key in _INDEXES:
         _INDEXES.move_to_end(key)
         return _INDEXES[key]
-    kept = index_cache.fetch(path, status.st_size, status.st_mtime_ns)
-    if kept is None or (kept.truncated and not allow_truncated):
-        kept = index_video(path, allow_truncated=allow_truncated)
-        index_cache.store(kept)
-    _INDEXES[key] = kept
-    while len(_INDEXES) > 1 and sum(index.num_packets for index in _INDEXES.values()) > _MOST_PACKETS:
+    index = index_cache.load(path, status.st_size, status.st_mtime_ns)
+    if index is None or (index.truncated and not allow_truncated):
+        index = index_video(path, allow_truncated=allow_truncated)
+        index_cache.store(index)
+    _INDEXES[key] = index
+    while len(_INDEXES) > 1 and sum(cached.num_packets for cached in _INDEXES.values()) > _MAX_PACKETS_IN_MEMORY:
         _INDEXES.popitem(last=False)
-    return _INDEXES[key]
+    return index
 
 
-def forget_indexes() -> None:
-    """Forget the indexes this process holds; those on disk stay."""
+def clear_index_cache() -> None:
+    """Drop the indexes that this process holds in memory; those on disk stay."""
     _INDEXES.clear()
-
-
-_MOST_TO_TRY = 600
-"""Pictures after the last start; where there are more, it is not tried whether the last one decodes."""
-
-
-def last_decodable(presentation: Presentation) -> int:
-    """Rank of the last picture that decodes, tried where that is cheap.
-
-    Raises:
-        VideoError: what was read a moment ago cannot be read again.
-    """
-    last = presentation.num_pictures - 1
-    segment = presentation.segment_of(last)
-    if presentation.order == "decoded":
-        return last
-    if presentation.num_packets - int(presentation.start_packet_S[segment]) > _MOST_TO_TRY:
-        return last
-    decoder = PyavPictures(presentation, (16, 16))
-    try:
-        return decoder.last_from(segment)
-    finally:
-        decoder.close()

@@ -1,7 +1,14 @@
-"""Where decoding may begin: what kind of key picture a packet holds.
+"""Keyframe kinds: what can be decoded when decoding begins at a packet.
 
-A container's key flag promises too much: it is also set on pictures whose followers
-still refer to what came before them. For H.264 and HEVC the NAL units tell.
+The key flag of a container is not enough. It is also set on pictures whose successors still
+refer to pictures before them. For H.264, HEVC and VVC the NAL units of the packet decide::
+
+    packets, in file order     I0  P3  B1  B2  |  I6  B4  B5  P9  B7  B8
+    (number = display order)                      ^
+
+    closed GOP: B4 and B5 refer to I6 only. Everything from the mark on is decodable.
+    open GOP:   B4 and B5 refer to P3 as well. Beginning at the mark, they come out wrong;
+                I6 and everything displayed after it is right.
 """
 
 from __future__ import annotations
@@ -13,89 +20,109 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class Start(IntEnum):
-    """What may be decoded when beginning at a packet."""
+class KeyframeKind(IntEnum):
+    """What is decoded correctly when decoding begins at a packet."""
 
     NONE = 0
-    """Nothing that is right for certain."""
-    OPEN = 1
-    """Pictures shown after it; those shown before it may refer to earlier packets."""
-    CLEAN = 2
-    """Everything that follows it in the file."""
+    """Nothing is guaranteed."""
+    OPEN_GOP = 1
+    """The picture itself and all displayed after it; those displayed before it may refer to earlier packets."""
+    CLOSED_GOP = 2
+    """Every later packet of the file."""
 
+
+# NAL unit types of H.264: ITU-T H.264, table 7-1. Recovery point: section D.2.8, payload type 6.
+_H264_IDR, _H264_SEI, _SEI_RECOVERY_POINT = 5, 6, 6
 
 _NAL_TYPES = {
-    # codec: (instantaneous refresh, random access that pictures shown earlier may follow)
-    "hevc": ((19, 20), (16, 17, 18, 21)),
-    "vvc": ((7, 8), (9,)),
+    # codec: (types that begin a closed GOP, types that begin an open GOP)
+    "hevc": ((19, 20), (16, 17, 18, 21)),  # IDR_W_RADL and IDR_N_LP; BLA_* and CRA (ITU-T H.265, table 7-1)
+    "vvc": ((7, 8), (9,)),  # IDR_W_RADL and IDR_N_LP; CRA (ITU-T H.266, table 5)
 }
-_H264_IDR, _H264_SEI, _SEI_RECOVERY_POINT = 5, 6, 6
-_MAY_LEAD = ("mpeg1video", "mpeg2video", "mpeg4")
+
+# Their key pictures do not say whether B-pictures refer across them, so open is the safe assumption.
+_POSSIBLY_OPEN_GOP = ("mpeg1video", "mpeg2video", "mpeg4")
 
 
-def start_kind(codec: str, extradata: bytes, packet: memoryview) -> Start:
+def keyframe_kind(codec: str, extradata: bytes, packet: memoryview) -> KeyframeKind:
     """Kind of a packet that carries the container's key flag.
 
     Args:
         codec: FFmpeg's name of the codec.
-        extradata: The stream's header, which says how NAL units are set apart.
-        packet: The packet's bytes.
+        extradata: The stream's codec header, which determines how NAL units are delimited.
+        packet: The bytes of the packet.
     """
     if codec == "h264":
         return _h264_kind(extradata, packet)
     if codec in _NAL_TYPES:
-        clean, opening = _NAL_TYPES[codec]
-        units = _units(packet, _length_width(codec, extradata))
+        closed, opened = _NAL_TYPES[codec]
+        units = _nal_units(packet, _length_prefix_size(codec, extradata))
+        # HEVC: 1 bit zero, 6 bits type, ... VVC: two bytes, the type in the upper 5 bits of the second.
         types = {unit[0] >> 1 & 63 if codec == "hevc" else unit[1] >> 3 for unit in units if len(unit) > 1}
-        return Start.CLEAN if types & set(clean) else Start.OPEN if types & set(opening) else Start.NONE
-    return Start.OPEN if codec in _MAY_LEAD else Start.CLEAN
+        if types & set(closed):
+            return KeyframeKind.CLOSED_GOP
+        return KeyframeKind.OPEN_GOP if types & set(opened) else KeyframeKind.NONE
+    return KeyframeKind.OPEN_GOP if codec in _POSSIBLY_OPEN_GOP else KeyframeKind.CLOSED_GOP
 
 
-def _h264_kind(extradata: bytes, packet: memoryview) -> Start:
-    kind = Start.NONE
-    for unit in _units(packet, _length_width("h264", extradata)):
-        if unit[0] & 31 == _H264_IDR:
-            return Start.CLEAN
-        if unit[0] & 31 == _H264_SEI and _recovers_at_once(unit):
-            kind = Start.OPEN
+def _h264_kind(extradata: bytes, packet: memoryview) -> KeyframeKind:
+    kind = KeyframeKind.NONE
+    for unit in _nal_units(packet, _length_prefix_size("h264", extradata)):
+        unit_type = unit[0] & 31  # 1 bit zero, 2 bits reference priority, 5 bits type
+        if unit_type == _H264_IDR:
+            return KeyframeKind.CLOSED_GOP
+        if unit_type == _H264_SEI and _is_immediate_recovery_point(unit):
+            kind = KeyframeKind.OPEN_GOP
     return kind
 
 
-def _recovers_at_once(sei: memoryview) -> bool:
-    """Whether a SEI unit promises exact pictures from this very one on."""
-    place = 1
-    while place + 2 < len(sei):
-        kind, size = sei[place], sei[place + 1]
-        if kind == 255 or size == 255:
-            return False  # longer messages are not recovery points, which come first where they matter
-        if kind == _SEI_RECOVERY_POINT:
-            return sei[place + 2] & 0xC0 == 0xC0  # recovery_frame_cnt is 0, exact_match_flag is 1
-        place += 2 + size
+def _is_immediate_recovery_point(sei: memoryview) -> bool:
+    """Whether an SEI unit guarantees exact pictures from this very picture on.
+
+    Example: ``06 | 06 01 C4``. Unit type 6, then one message of type 6 (recovery point) and 1 byte.
+    ``C4`` is ``1100 0100``: recovery_frame_cnt is 0 (one bit ``1``), exact_match_flag is 1.
+    """
+    offset = 1
+    while offset + 2 < len(sei):
+        message, size = sei[offset], sei[offset + 1]
+        if message == 255 or size == 255:
+            return False  # sizes over several bytes: other messages, which encoders write after the recovery point
+        if message == _SEI_RECOVERY_POINT:
+            return sei[offset + 2] & 0xC0 == 0xC0
+        offset += 2 + size
     return False
 
 
-def _length_width(codec: str, extradata: bytes) -> int:
-    """Bytes of the length in front of each NAL unit; 0 where start codes set them apart."""
-    if (len(extradata) < 23 and codec == "hevc") or len(extradata) < 7 or extradata[:3] in (b"\0\0\0", b"\0\0\1"):
+def _length_prefix_size(codec: str, extradata: bytes) -> int:
+    """Bytes of the length before each NAL unit (MP4, Matroska); 0 for start codes (transport streams, AVI)."""
+    too_short = (len(extradata) < 23 and codec == "hevc") or len(extradata) < 7
+    if too_short or extradata[:3] in (b"\0\0\0", b"\0\0\1"):
         return 0
+    # lengthSizeMinusOne: two bits, at another position in each codec's header (ISO/IEC 14496-15).
     if codec == "vvc":
         return (extradata[0] >> 1 & 3) + 1
     return (extradata[21 if codec == "hevc" else 4] & 3) + 1
 
 
-def _units(packet: memoryview, width: int) -> Iterator[memoryview]:
-    """NAL units of a packet, none empty, prefixed by ``width`` bytes of length or by start codes."""
-    place = 0
-    if width:
-        while place + width < len(packet):
-            length = int.from_bytes(packet[place : place + width], "big")
+def _nal_units(packet: memoryview, prefix_size: int) -> Iterator[memoryview]:
+    """Yield the NAL units of a packet, none empty; they are length-prefixed, or separated by start codes for 0.
+
+    ::
+
+        prefix_size 4:  00 00 00 02 | 65 88 | 00 00 00 01 | 0C   -> [65 88], [0C]
+        prefix_size 0:  00 00 01 | 65 88 | 00 00 01 | 0C         -> [65 88], [0C]
+    """
+    if prefix_size:
+        offset = 0
+        while offset + prefix_size < len(packet):
+            length = int.from_bytes(packet[offset : offset + prefix_size], "big")
             if length:
-                yield packet[place + width : place + width + length]
-            place += width + length
+                yield packet[offset + prefix_size : offset + prefix_size + length]
+            offset += prefix_size + length
         return
     data = bytes(packet)
-    place = data.find(b"\0\0\1")
-    while 0 <= place < len(data) - 3:
-        end = data.find(b"\0\0\1", place + 3)
-        yield packet[place + 3 : end if end >= 0 else len(data)]
-        place = end
+    offset = data.find(b"\0\0\1")
+    while 0 <= offset < len(data) - 3:
+        end = data.find(b"\0\0\1", offset + 3)
+        yield packet[offset + 3 : end if end >= 0 else len(data)]
+        offset = end

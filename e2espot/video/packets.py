@@ -1,29 +1,29 @@
-"""Packets of an indexed file, by number: the seam between seeking and decoding."""
+"""Packets of an indexed file by number: the seam between seeking and decoding."""
 
 from __future__ import annotations
 
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from e2espot.core.errors import VideoError
-from e2espot.video.demux import one_line, open_container, read_errors, read_only, video_stream
+from e2espot.core.errors import VideoError, one_line
+from e2espot.video.demux import demux_errors, discard_other_streams, open_container, video_stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from e2espot.video.index import Presentation
+    from e2espot.video.index import VideoIndex
 
-# Reading on is cheaper than seeking over so few packets.
-_READ_ON = 64
+_READ_FORWARD = 64
+"""Packets up to which reading forward is cheaper than seeking."""
 
 
 class PacketSource:
-    """An open file from which packets are taken by their number in the index."""
+    """An open file from which packets are read by their number in the index."""
 
-    def __init__(self, presentation: Presentation) -> None:
+    def __init__(self, index: VideoIndex) -> None:
         """Open the file at its first packet."""
-        self._index = presentation
-        self.path = presentation.path
+        self._index = index
+        self.path = index.path
         self.stream: Any = None
         self._container: Any = None
         self._packets: Iterator[Any] = iter(())
@@ -39,23 +39,23 @@ class PacketSource:
         """Yield (number, packet) for packets ``first <= number < end``.
 
         Raises:
-            VideoError: the file gives fewer packets than when it was indexed.
+            VideoError: the file has fewer packets than when it was indexed.
         """
         self.go_to(first)
         while self._next < end:
-            yield self._next, self._take()
+            yield self._next, self._read_next()
 
     def go_to(self, number: int) -> None:
-        """Let ``number`` be the next packet."""
-        if not number - _READ_ON <= self._next <= number:
+        """Make ``number`` the next packet."""
+        if not number - _READ_FORWARD <= self._next <= number:
             self._seek(number)
         while self._next < number:
-            self._take()
+            self._read_next()
 
-    def _take(self) -> Any:
+    def _read_next(self) -> Any:
         try:
             packet: Any = next(p for p in self._packets if p.size)
-        except (StopIteration, *read_errors()) as error:
+        except (StopIteration, *demux_errors()) as error:
             raise VideoError(
                 f"{self._index.path}: packet {self._next} of {self._index.num_packets} cannot be read "
                 f"({one_line(error)}); was the file replaced?"
@@ -64,28 +64,34 @@ class PacketSource:
         return packet
 
     def _seek(self, wanted: int) -> None:
-        """Come to stand at or before packet ``wanted``, by the container's index where that is sound."""
+        """Move to a packet at or before ``wanted``, by the container's seek index where that is trustworthy.
+
+        A container seeks by time and may land anywhere near. So the packet it leads to is identified by its time
+        stamps. If it cannot be, the seek is tried from the segment before; if that fails too, the file is read
+        from its beginning.
+        """
         starts = self._index.start_packet_S
-        earlier = int(starts[max(0, int((starts <= wanted).sum()) - 2)])
-        for goal in (wanted, earlier):
+        num_before = int((starts <= wanted).sum())
+        previous_start = int(starts[max(0, num_before - 2)])
+        for target in (wanted, previous_start):
             try:
-                self._container.seek(int(self._index.pts_M[goal]), stream=self.stream)
+                self._container.seek(int(self._index.pts_M[target]), stream=self.stream)
                 packets = self._container.demux(self.stream)
                 head = next(p for p in packets if p.size)
-            except (StopIteration, *read_errors()):
+            except (StopIteration, *demux_errors()):
                 continue
-            number = self._number_of(head, wanted)
+            number = self._identify(head, wanted)
             if number is not None:
                 self._packets, self._next = chain((head,), packets), number
                 return
         self._reopen()
 
-    def _number_of(self, head: Any, wanted: int) -> int | None:
-        """Number of the packet a seek led to, if it is one packet for certain and not past ``wanted``."""
-        if head.pts is None or head.dts is None:
+    def _identify(self, packet: Any, wanted: int) -> int | None:
+        """Number of a packet, if its time stamps are unique in the file and it is not past ``wanted``."""
+        if packet.pts is None or packet.dts is None:
             return None
-        same = (self._index.pts_M == head.pts) & (self._index.dts_M == head.dts)
-        numbers = same.nonzero()[0]
+        matches = (self._index.pts_M == packet.pts) & (self._index.dts_M == packet.dts)
+        numbers = matches.nonzero()[0]
         return int(numbers[0]) if len(numbers) == 1 and numbers[0] <= wanted else None
 
     def _reopen(self) -> None:
@@ -94,6 +100,6 @@ class PacketSource:
         self._container = open_container(self._index.path)
         self.stream = video_stream(self._container, self._index.path, self._index.stream_index)
         self.stream.codec_context.thread_count = 1
-        read_only(self._container, self.stream)
+        discard_other_streams(self._container, self.stream)
         self._packets = self._container.demux(self.stream)
         self._next = 0

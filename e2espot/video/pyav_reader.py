@@ -1,4 +1,4 @@
-"""Pictures by PyAV: decoded in order, known by their time stamps, never more than a few in memory."""
+"""Pictures by PyAV: decoded in order, identified by their time stamps, only a few of them in memory."""
 
 from __future__ import annotations
 
@@ -10,192 +10,208 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from e2espot.core.errors import DamagedVideoError, VideoError
-from e2espot.video.demux import NO_STAMP
+from e2espot.video.demux import NO_PTS
 from e2espot.video.packets import PacketSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from e2espot.video.index import Presentation
+    from e2espot.video.index import VideoIndex
 
 _LOG = logging.getLogger(__name__)
 
-LONGEST_HOLD_S = 1
-"""A picture the decoder does not give is replaced by one so near in time; farther, the file is damaged."""
+MAX_HOLD_S = 1
+"""How long a picture may stand in for one that does not decode; beyond, the file counts as damaged there."""
 
 
-class PyavPictures:
-    """Pictures of one file by rank, the decoder kept running between calls.
+class PyavDecoder:
+    """Pictures of one file by rank; the decoder keeps running between calls.
 
-    A picture depends on its rank alone, not on what was asked before: in place of one the decoder
-    does not give (damaged, or the second field of a pair) the one before it stays, as in a player.
+    A picture depends on its rank alone, not on what was read before. In place of one that does not decode
+    (damaged, or the second field of a pair) the previous picture is held, as in a player.
     """
 
-    def __init__(self, presentation: Presentation, size: tuple[int, int]) -> None:
+    def __init__(self, index: VideoIndex, size: tuple[int, int]) -> None:
         """Open the file; ``size`` is the (width, height) to scale to, before rotation."""
-        self._index = presentation
+        self._index = index
         self._size = size
-        self._source = PacketSource(presentation)
-        self._rank_of_pts = {int(pts): rank for rank, pts in enumerate(presentation.pts_P)}
+        self._source = PacketSource(index)
+        self._rank_of_pts = {int(pts): rank for rank, pts in enumerate(index.pts_P)}
         self._warned = False
-        self._last: tuple[int, np.ndarray] | None = None
-        self._ready: deque[tuple[int, Any]] = deque()
-        self._held: tuple[int, Any] | None = None
-        self._damaged: dict[int, int] = {}  # segment -> first packet of it that met damage
-        self._segment = self._begun = self._asked = -1
-        self._fed = self._counted = 0
-        self._newest_pts = NO_STAMP
+        self._converted: tuple[int, np.ndarray] | None = None  # the last picture that was returned, as RGB
+        self._decoded: deque[tuple[int, Any]] = deque()  # pictures the decoder has output, not yet used
+        self._current: tuple[int, Any] | None = None  # the last picture up to the rank asked for
+        self._first_damaged: dict[int, int] = {}  # segment -> its first damaged packet
+        self._segment = self._restarted_at = self._last_rank = -1
+        self._next_packet = self._counted_rank = 0
+        self._newest_pts = NO_PTS
         self._restart(0)
 
     def close(self) -> None:
         """Close the file."""
         self._source.close()
 
-    def pictures(self, ranks: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+    def decode(self, ranks: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
         """Yield (rank, uint8 RGB ``HWC``) for strictly increasing ``ranks``.
 
         Raises:
-            VideoError: a stretch of the file cannot be decoded.
+            DamagedVideoError: a picture does not decode, nor one at most ``MAX_HOLD_S`` before it.
+            VideoError: the file cannot be decoded, or not in a known order.
         """
         for rank in ranks:
-            if self._last is None or self._last[0] != rank:
-                self._last = rank, self._convert(self._decoded(rank))
-            yield self._last
+            if self._converted is None or self._converted[0] != rank:
+                self._converted = rank, self._to_rgb(self._picture(rank))
+            yield self._converted
 
-    def sound(self, ranks: Sequence[int]) -> np.ndarray:
-        """bool; whether decoding met no damage from where each picture's segment begins, for ranks read just now.
+    def is_reliable(self, ranks: Sequence[int]) -> np.ndarray:
+        """bool; whether no damage was met from the start of a picture's segment up to it, for ranks just read.
 
-        What a decoder makes up where there is damage depends on what it saw before, so such a picture can look another
-        way when reading began elsewhere.
+        After damage a decoder invents pixels from what it has decoded before. Such a picture may look different when
+        decoding began elsewhere.
         """
-        first_bad = [self._damaged.get(self._index.segment_of(rank), self._index.num_packets) for rank in ranks]
-        return self._index.packet_P[np.asarray(ranks, dtype=np.int64)] < np.asarray(first_bad)
+        num_packets = self._index.num_packets
+        first_damaged = [self._first_damaged.get(self._index.segment_of(rank), num_packets) for rank in ranks]
+        return self._index.packet_P[np.asarray(ranks, dtype=np.int64)] < np.asarray(first_damaged)
 
-    def _note_damage(self, packet: int) -> None:
-        segment = max(0, int(np.searchsorted(self._index.start_packet_S, packet, side="right")) - 1)
-        if self._index.order == "decoded":  # where no picture is known by its packet
-            packet = int(self._index.start_packet_S[segment])
-        self._damaged[segment] = min(packet, self._damaged.get(segment, packet))
-
-    def _decoded(self, rank: int) -> Any:
-        """The decoded picture that stands for ``rank``."""
-        segment = self._index.segment_of(rank)
-        start = int(self._index.start_packet_S[segment])
-        counts = self._index.order == "decoded" and segment != self._segment
-        if rank <= self._asked or start > self._fed or counts:
-            self._restart(segment)
-        self._segment, self._asked = segment, rank
-        self._decode_to(rank)
-        while self._held is None and self._begun > 0 and self._near(rank, self._begun - 1):
-            # Nothing of its segment decodes up to here: what the one before ended with is still on show.
-            self._restart(self._begun - 1)
-            self._segment, self._asked = segment, rank
-            self._decode_to(rank)
-        return self._checked(rank, self._held)
-
-    def _near(self, rank: int, segment: int) -> bool:
-        """Whether what a segment ends with may still stand for ``rank``."""
-        last = self._index.pictures_of_segment(segment)[1] - 1
-        return int(self._index.pts_P[rank] - self._index.pts_P[last]) * self._index.time_base <= LONGEST_HOLD_S
-
-    def _decode_to(self, rank: int) -> None:
-        """Decode until ``rank`` or a later picture comes; the last up to it is held."""
-        while self._fill() and self._ready[0][0] <= rank:
-            self._held = self._ready.popleft()
-            if self._held[0] == rank:
-                break
-
-    def _checked(self, rank: int, found: tuple[int, Any] | None) -> Any:
-        """The picture of ``found``, if it may stand for ``rank``."""
-        stamps, base = self._index.pts_P, self._index.time_base
-        if found is None or abs(int(stamps[rank] - stamps[found[0]])) * base > LONGEST_HOLD_S:
-            at_s = self._seconds(rank)
-            raise DamagedVideoError(
-                f"{self._index.path}: cannot be decoded at {at_s:.2f} s; the file is damaged there. Copy or download "
-                "it again; tools/infer.py passes over such stretches with --allow_truncated"
-            )
-        if found[0] != rank and not self._warned:
-            self._warned = True
-            _LOG.warning("%s: some pictures do not decode; their neighbours stand in for them", self._index.path)
-        return found[1]
-
-    def last_from(self, segment: int) -> int:
-        """Rank of the last picture that decodes, going back from ``segment`` to where one does; -1 for none."""
-        for begin in range(segment, -1, -1):
-            self._restart(begin)
+    def last_decodable_rank(self, segment: int) -> int:
+        """Rank of the last picture that decodes, trying segments backwards from ``segment``; -1 if none does."""
+        for candidate in range(segment, -1, -1):
+            self._restart(candidate)
             while self._fill():
-                self._held = self._ready.popleft()
-            if self._held is not None:
-                return self._held[0]
+                self._current = self._decoded.popleft()
+            if self._current is not None:
+                return self._current[0]
         return -1
 
-    def _seconds(self, rank: int) -> float:
-        stamps = self._index.pts_P
-        return float(int(stamps[rank] - stamps[0]) * self._index.time_base)
+    def _picture(self, rank: int) -> Any:
+        """The decoded picture to show for ``rank``."""
+        segment = self._index.segment_of(rank)
+        start = int(self._index.start_packet_S[segment])
+        is_back = rank <= self._last_rank
+        is_far_ahead = start > self._next_packet
+        # Counted pictures are right only from the start of their own segment.
+        must_recount = self._index.identified_by == "decode_order" and segment != self._segment
+        if is_back or is_far_ahead or must_recount:
+            self._restart(segment)
+        self._segment, self._last_rank = segment, rank
+        self._decode_to(rank)
+        while self._current is None and self._restarted_at > 0 and self._is_held_over(rank, self._restarted_at - 1):
+            # Nothing of the segment decodes up to here, so the last picture of the one before is still on show.
+            self._restart(self._restarted_at - 1)
+            self._segment, self._last_rank = segment, rank
+            self._decode_to(rank)
+        return self._checked(rank, self._current)
+
+    def _is_held_over(self, rank: int, segment: int) -> bool:
+        """Whether the last picture of ``segment`` is near enough in time to stand in for ``rank``."""
+        last = self._index.pictures_of_segment(segment)[1] - 1
+        return int(self._index.pts_P[rank] - self._index.pts_P[last]) * self._index.time_base <= MAX_HOLD_S
+
+    def _decode_to(self, rank: int) -> None:
+        """Decode until ``rank`` or a later picture is output; keep the last one up to ``rank``.
+
+        ::
+
+            rank 5, decoder outputs 3, 4, 5     -> current is 5
+            rank 5, decoder outputs 3, 4, 6, 7  -> current is 4, 6 stays in the queue
+        """
+        while self._fill() and self._decoded[0][0] <= rank:
+            self._current = self._decoded.popleft()
+            if self._current[0] == rank:
+                break
+
+    def _checked(self, rank: int, candidate: tuple[int, Any] | None) -> Any:
+        """The picture of ``candidate``, if it may be shown for ``rank``."""
+        pts_P, time_base = self._index.pts_P, self._index.time_base
+        if candidate is None or abs(int(pts_P[rank] - pts_P[candidate[0]])) * time_base > MAX_HOLD_S:
+            position_s = float(int(pts_P[rank] - pts_P[0]) * time_base)
+            raise DamagedVideoError(
+                f"{self._index.path}: cannot be decoded at {position_s:.2f} s; the file is damaged there. Copy or "
+                "download it again, or let inference skip such ranges (allow_truncated=True)",
+                option="allow_truncated",
+            )
+        if candidate[0] != rank and not self._warned:
+            self._warned = True
+            _LOG.warning("%s: some pictures do not decode; their neighbours are shown instead", self._index.path)
+        return candidate[1]
 
     def _fill(self) -> bool:
-        """Decode until a picture waits; False at the end of the file."""
-        while not self._ready and self._fed <= self._index.num_packets:
+        """Decode until a picture is available; False at the end of the file."""
+        while not self._decoded and self._next_packet <= self._index.num_packets:
             self._feed()
-        return bool(self._ready)
+        return bool(self._decoded)
 
     def _feed(self) -> None:
+        """Give the decoder its next packet, and queue what it outputs."""
         import av
 
-        packet = None  # which flushes the decoder at the end of the file
-        if self._fed < self._index.num_packets:
-            ((_, packet),) = self._source.read(self._fed, self._fed + 1)
-        self._fed += 1
+        packet = None  # flushes the decoder at the end of the file
+        if self._next_packet < self._index.num_packets:
+            ((_, packet),) = self._source.read(self._next_packet, self._next_packet + 1)
+        self._next_packet += 1
         try:
             pictures = self._codec.decode(packet)
         except av.error.FFmpegError:
-            self._note_damage(self._fed - 1)
-            if self._index.order == "decoded":
+            self._record_damage(self._next_packet - 1)
+            if self._index.identified_by == "decode_order":
                 raise VideoError(
-                    f"{self._index.path}: packet {self._fed - 1} cannot be decoded, and an AVI file gives its pictures "
-                    "no times of their own; convert it with tools/transcode.py"
+                    f"{self._index.path}: packet {self._next_packet - 1} cannot be decoded, and an AVI file does not "
+                    "give its pictures times of their own; convert it with `e2espot transcode`"
                 ) from None
-            return  # a damaged packet; if its picture is wanted, _checked has the last word
+            return  # a damaged packet; _checked decides whether its picture is missed
         for picture in pictures:
-            rank = self._rank(picture)
-            if self._index.order == "stamps" and picture.pts is not None:
-                if picture.pts <= self._newest_pts:
-                    at_s = float((picture.pts - int(self._index.pts_P[0])) * self._index.time_base)
-                    raise VideoError(
-                        f"{self._index.path}: its pictures do not decode in the order of their times, near {at_s:.2f} "
-                        "s; convert it with tools/transcode.py"
-                    )
-                self._newest_pts = picture.pts
+            self._check_order(picture)
+            rank = self._rank_of(picture)
             if rank is not None:
                 if picture.is_corrupt:
-                    self._note_damage(int(self._index.packet_P[rank]))
-                self._ready.append((rank, picture))
+                    self._record_damage(int(self._index.packet_P[rank]))
+                self._decoded.append((rank, picture))
 
-    def _rank(self, picture: Any) -> int | None:
-        if self._index.order == "stamps":
+    def _record_damage(self, packet: int) -> None:
+        segment = max(0, int(np.searchsorted(self._index.start_packet_S, packet, side="right")) - 1)
+        if self._index.identified_by == "decode_order":  # packets and pictures cannot be matched within a segment
+            packet = int(self._index.start_packet_S[segment])
+        self._first_damaged[segment] = min(packet, self._first_damaged.get(segment, packet))
+
+    def _check_order(self, picture: Any) -> None:
+        """Raise if the decoder outputs pictures out of display order, which no held picture would survive."""
+        if self._index.identified_by != "pts" or picture.pts is None:
+            return
+        if picture.pts <= self._newest_pts:
+            position_s = float((picture.pts - int(self._index.pts_P[0])) * self._index.time_base)
+            raise VideoError(
+                f"{self._index.path}: its pictures do not decode in the order of their times, near {position_s:.2f} s; "
+                "convert it with `e2espot transcode`"
+            )
+        self._newest_pts = picture.pts
+
+    def _rank_of(self, picture: Any) -> int | None:
+        """Rank of a decoded picture; None for one that is not shown."""
+        if self._index.identified_by == "pts":
             return self._rank_of_pts.get(picture.pts)
-        self._counted += 1
-        return self._counted - 1 if self._counted <= self._index.num_pictures else None
+        rank = self._counted_rank
+        self._counted_rank += 1
+        return rank if rank < self._index.num_pictures else None
 
     def _restart(self, segment: int) -> None:
         """Begin decoding at the start of ``segment``."""
-        self._fed = int(self._index.start_packet_S[segment])
-        if segment == 0 and self._index.order == "stamps":
-            self._fed = 0  # what cannot be shown may still tell the decoder something
-        self._counted = int(self._index.start_picture_S[segment])
-        if "444" in self._index.pixel_format and self._fed > 0:
-            # Old x264 wrote 4:4:4 in its own way and says so in the first packet only.
+        self._next_packet = int(self._index.start_packet_S[segment])
+        if segment == 0 and self._index.identified_by == "pts":
+            self._next_packet = 0  # packets that cannot be shown may still hold parameters for the decoder
+        self._counted_rank = int(self._index.start_picture_S[segment])
+        if "444" in self._index.pixel_format and self._next_packet > 0:
+            # Old x264 versions wrote 4:4:4 in a way of their own, and name their version in the first packet only.
             self._source.go_to(0)
             with suppress(Exception):
                 self._source.stream.codec_context.decode(next(self._source.read(0, 1))[1])
-        self._source.go_to(self._fed)
+        self._source.go_to(self._next_packet)
         self._codec = self._source.stream.codec_context
         self._codec.flush_buffers()
-        self._ready.clear()
-        self._held, self._newest_pts = None, NO_STAMP
-        self._segment, self._begun, self._asked = segment, segment, -1
+        self._decoded.clear()
+        self._current, self._newest_pts = None, NO_PTS
+        self._segment, self._restarted_at, self._last_rank = segment, segment, -1
 
-    def _convert(self, picture: Any) -> np.ndarray:
+    def _to_rgb(self, picture: Any) -> np.ndarray:
         width, height = self._size
         scaled = picture.reformat(width=width, height=height, format="rgb24", interpolation="BILINEAR", threads=1)
         array: np.ndarray = scaled.to_ndarray()

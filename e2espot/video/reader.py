@@ -1,6 +1,8 @@
-"""Frames of the grid from one video: the interface the rest of the library reads through.
+"""Frames of the grid from one video: the interface through which the rest of the library reads.
 
-Shapes: T = frames asked for, H x W = as shown or as asked for, C = red, green, blue.
+``FrameReader`` counts frames of the grid; beneath it, a ``FrameDecoder`` counts pictures of the file.
+
+Shapes: T = frames asked for, H x W = size as shown or as asked for, C = red, green, blue.
 """
 
 from __future__ import annotations
@@ -9,20 +11,20 @@ from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 
 from e2espot.core.errors import DamagedVideoError, VideoError
 from e2espot.core.timeline import DEFAULT_FPS, num_frames_of_duration
-from e2espot.video.index import COLOUR_RULE, Presentation, pictures_of_grid
+from e2espot.video.index import COLOUR_RULE, VideoIndex, pictures_of_grid
 from e2espot.video.indexing import index_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import TracebackType
 
-ReaderName = Literal["auto", "decord"]
+    from e2espot.video.backend import HostBackend
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,33 +36,34 @@ class VideoInfo:
     num_frames: int
     """Frames of the grid."""
     fps: Fraction
-    """Rate of the grid."""
+    """Frames per second of the grid."""
     width: int
     """Width in pixels as shown, after rotation."""
     height: int
     """Height in pixels as shown, after rotation."""
     source_fps: float
-    """Average rate of the pictures, for display only."""
+    """Average pictures per second, for display only."""
     num_pictures: int
-    """Pictures a player shows."""
+    """Pictures that a player shows."""
     first_picture_s: Fraction
-    """Seconds from the container's zero to the first shown picture, which is the grid's zero."""
+    """Seconds from the container's time zero to the first shown picture, where the grid begins."""
     duration_s: Fraction
     """Seconds from the first shown picture to the end of the last."""
     codec: str
     """FFmpeg's name of the codec."""
     pixel_format: str
-    """FFmpeg's name of the decoded layout."""
+    """FFmpeg's name of the pixel format."""
     rotation_degrees: int
-    """Counter-clockwise turn already applied: 0, 90, 180 or 270."""
+    """Counter-clockwise rotation that is already applied: 0, 90, 180 or 270."""
     matrix: str
-    """YUV matrix the pictures are converted by: ``bt601``, ``bt709``, ..."""
+    """YUV matrix by which pictures are converted: ``bt601``, ``bt709``, ..."""
     colour_rule: str = COLOUR_RULE
     """How that matrix is chosen."""
     truncated: bool = False
-    """Whether the file breaks off early and is used up to there."""
-    promised_s: Fraction | None = None
-    """Seconds from the container's zero to the end it promises, where it breaks off before and says so."""
+    """Whether the file ends early and is used up to there."""
+    declared_duration_s: Fraction | None = None
+    """For a truncated file, seconds from the container's time zero to the end it declares; None if it declares no
+    more than was read."""
 
 
 class FrameReader(Protocol):
@@ -68,31 +71,32 @@ class FrameReader(Protocol):
 
     @property
     def info(self) -> VideoInfo:
-        """What is being read."""
+        """The video that is read."""
 
     def read(self, frames: Sequence[int]) -> np.ndarray:
-        """Frames by number, in any order and with repeats.
+        """Read frames by number, in any order and with repeats.
 
         Returns:
-            uint8 RGB ``frames_THWC``; the same picture for the same frame, whatever was read before.
+            uint8 RGB ``frames_THWC``; the same pixels for the same frame, whatever was read before, except after
+            damage (see ``is_reliable``).
 
         Raises:
             IndexError: a frame outside ``[0, info.num_frames)``.
             VideoError: the file cannot be decoded there.
         """
 
-    def sound(self, frames: Sequence[int]) -> np.ndarray:
-        """bool; whether each of the frames read just now is certain to be what a player shows.
+    def is_reliable(self, frames: Sequence[int]) -> np.ndarray:
+        """Which of the frames just read are certain to be what a player shows; bool ``(T,)``.
 
-        After damage a decoder makes up pixels from what it saw last, up to the next place where decoding can begin:
-        read in order they are others than read at random.
+        After damage a decoder invents pixels from what it has decoded before, up to the next keyframe: read in order
+        they differ from those read at random.
         """
 
     def close(self) -> None:
-        """Let go of the file and the decoder."""
+        """Close the file and release the decoder."""
 
     def __enter__(self) -> Self:
-        """Use as a context manager; closes at the end."""
+        """Use as a context manager, which closes the reader at the end."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -100,23 +104,23 @@ class FrameReader(Protocol):
         """Close."""
 
 
-class Pictures(Protocol):
-    """A decoder of shown pictures by their rank."""
+class FrameDecoder(Protocol):
+    """Decodes shown pictures of one file by rank."""
 
-    def pictures(self, ranks: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+    def decode(self, ranks: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
         """Yield (rank, uint8 RGB ``HWC``, not rotated) for strictly increasing ``ranks``."""
 
-    def sound(self, ranks: Sequence[int]) -> np.ndarray:
-        """bool; which of the pictures read just now came without damage on the way, as far as the decoder tells."""
+    def is_reliable(self, ranks: Sequence[int]) -> np.ndarray:
+        """bool; which of the pictures just read were decoded without damage on the way, as far as the decoder knows."""
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
 
 
 class GridReader:
-    """The ``FrameReader`` over any decoder: frames to pictures, each decoded once, rotation."""
+    """The ``FrameReader`` over any decoder: maps frames to pictures, decodes each once, applies the rotation."""
 
-    def __init__(self, info: VideoInfo, pictures_K: np.ndarray, size: tuple[int, int], decoder: Pictures) -> None:
+    def __init__(self, info: VideoInfo, pictures_K: np.ndarray, size: tuple[int, int], decoder: FrameDecoder) -> None:
         """Read frames through ``pictures_K`` at ``size`` = (width, height) as shown."""
         self.info = info
         self._pictures_K = pictures_K
@@ -126,35 +130,39 @@ class GridReader:
     def read(self, frames: Sequence[int]) -> np.ndarray:
         """See ``FrameReader``."""
         wanted_T = np.asarray(frames, dtype=np.int64)
-        outside = (wanted_T < 0) | (wanted_T >= self.info.num_frames)
-        if outside.any():
+        outside_T = (wanted_T < 0) | (wanted_T >= self.info.num_frames)
+        if outside_T.any():
             raise IndexError(
-                f"{self.info.path}: frame {int(wanted_T[outside][0])} asked for; there are {self.info.num_frames}"
+                f"{self.info.path}: frame {int(wanted_T[outside_T][0])} asked for; there are {self.info.num_frames}"
             )
         width, height = self._size
         frames_THWC = np.empty((len(wanted_T), height, width, 3), dtype=np.uint8)
-        ranks, place_T = np.unique(self._pictures_K[wanted_T], return_inverse=True)
-        turns = self.info.rotation_degrees // 90
-        for place, (_, picture_HWC) in enumerate(self._decoder.pictures([int(rank) for rank in ranks])):
-            frames_THWC[place_T == place] = np.rot90(picture_HWC, turns)
+        # frames [7, 3, 3] -> pictures [14, 6, 6] -> ranks [6, 14], rank_index_T [1, 0, 0]
+        ranks, rank_index_T = np.unique(self._pictures_K[wanted_T], return_inverse=True)
+        quarter_turns = self.info.rotation_degrees // 90
+        for i, (_, picture_HWC) in enumerate(self._decoder.decode([int(rank) for rank in ranks])):
+            frames_THWC[rank_index_T == i] = np.rot90(picture_HWC, quarter_turns)
         return frames_THWC
 
-    def sound(self, frames: Sequence[int]) -> np.ndarray:
+    def is_reliable(self, frames: Sequence[int]) -> np.ndarray:
         """See ``FrameReader``."""
-        return self._decoder.sound([int(self._pictures_K[frame]) for frame in frames])
+        return self._decoder.is_reliable([int(self._pictures_K[frame]) for frame in frames])
 
-    def read_readable(self, frames: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Frames as :meth:`read` gives them, zeros where nothing decodes, and ``valid_T`` that says where."""
-        try:
+    def read_with_gaps(self, frames: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Read frames of a damaged file.
+
+        Returns:
+            ``frames_THWC`` as from :meth:`read`, zeros where nothing decodes; and bool ``valid_T``, False there.
+        """
+        with suppress(DamagedVideoError):
             return self.read(frames), np.ones(len(frames), dtype=bool)
-        except DamagedVideoError:
-            width, height = self._size
+        width, height = self._size
         frames_THWC = np.zeros((len(frames), height, width, 3), dtype=np.uint8)
         valid_T = np.zeros(len(frames), dtype=bool)
-        for place, frame in enumerate(frames):
+        for t, frame in enumerate(frames):
             with suppress(DamagedVideoError):
-                frames_THWC[place : place + 1] = self.read([frame])
-                valid_T[place] = True
+                frames_THWC[t : t + 1] = self.read([frame])
+                valid_T[t] = True
         return frames_THWC, valid_T
 
     def close(self) -> None:
@@ -173,7 +181,7 @@ class GridReader:
 
 
 def probe(path: Path | str, fps: Fraction = DEFAULT_FPS, *, allow_truncated: bool = False) -> VideoInfo:
-    """What a video holds, counted on a grid of ``fps`` frames per second.
+    """Describe a video, counted on a grid of ``fps`` frames per second.
 
     Raises:
         VideoError: see ``index_video``.
@@ -186,19 +194,19 @@ def open_reader(
     *,
     fps: Fraction = DEFAULT_FPS,
     size: tuple[int, int] | None = None,
-    reader: ReaderName = "auto",
+    reader: HostBackend = "auto",
     allow_truncated: bool = False,
 ) -> FrameReader:
-    """Open a video for reading frames at random.
+    """Open a video for random access to its frames.
 
     Args:
         path: The file.
         fps: Frames per second of the grid.
-        size: (width, height) to scale to; None for the size shown.
-        reader: ``auto`` decodes in order by PyAV and knows pictures by their time stamps: as fast as
-            decord, bounded in memory on any file, and right on damaged ones. ``decord`` decodes
-            stream-copied cuts, and refuses files it cannot.
-        allow_truncated: Take a file that breaks off as far as it goes.
+        size: (width, height) to scale to; None for the size as shown.
+        reader: ``auto`` is ``pyav``, which decodes in order and identifies pictures by their time stamps: as fast
+            as decord, bounded in memory on any file, and right on damaged ones. ``decord`` decodes stream copies,
+            and refuses files on which it is not exact.
+        allow_truncated: Accept a file that ends early, as far as it goes.
 
     Raises:
         VideoError: see ``index_video``.
@@ -206,52 +214,54 @@ def open_reader(
     return reader_of(index_of(path, allow_truncated=allow_truncated), fps=fps, size=size, reader=reader)
 
 
-def reader_of(
-    presentation: Presentation, *, fps: Fraction, size: tuple[int, int] | None, reader: ReaderName
-) -> GridReader:
-    """Open the video of an index that is already at hand."""
-    shown = size or (presentation.width, presentation.height)
-    if min(shown) < 1:
-        raise ValueError(f"size is {shown}; width and height must be positive")
-    info = video_info(presentation, fps)
+def reader_of(index: VideoIndex, *, fps: Fraction, size: tuple[int, int] | None, reader: HostBackend) -> GridReader:
+    """Open a video whose index is at hand; see ``open_reader``."""
+    shown_size = size or (index.width, index.height)
+    if min(shown_size) < 1:
+        raise ValueError(f"size is {shown_size}; width and height must be positive")
+    info = video_info(index, fps)
     if info.num_frames == 0:
         raise VideoError(f"{info.path}: lasts {float(info.duration_s):.3f} s, too short for one frame at {fps} fps")
-    before_turn = shown[::-1] if presentation.rotation_degrees in (90, 270) else shown
-    decoder = _decoder(presentation, (before_turn[0], before_turn[1]), reader)
-    return GridReader(info, pictures_of_grid(presentation, fps), shown, decoder)
+    width, height = shown_size
+    coded_size = (height, width) if index.rotation_degrees in (90, 270) else (width, height)
+    return GridReader(info, pictures_of_grid(index, fps), shown_size, _open_decoder(index, coded_size, reader))
 
 
-def _decoder(presentation: Presentation, size: tuple[int, int], reader: ReaderName) -> Pictures:
+def _open_decoder(index: VideoIndex, size: tuple[int, int], reader: HostBackend) -> FrameDecoder:
+    # Imported when needed: a process that only probes files loads neither library's decoder.
     if reader == "decord":
-        from e2espot.video.decord_reader import DecordPictures
+        from e2espot.video.decord_reader import DecordDecoder
 
-        return DecordPictures(presentation, size)
-    from e2espot.video.pyav_reader import PyavPictures
+        return DecordDecoder(index, size)
+    if reader in ("auto", "pyav"):
+        from e2espot.video.pyav_reader import PyavDecoder
 
-    return PyavPictures(presentation, size)
+        return PyavDecoder(index, size)
+    raise ValueError(f"reader is {reader!r}; frames are read by 'auto', 'pyav' or 'decord'")
 
 
-def video_info(presentation: Presentation, fps: Fraction) -> VideoInfo:
-    """The index in short."""
+def video_info(index: VideoIndex, fps: Fraction) -> VideoInfo:
+    """Summary of an index, counted on a grid of ``fps`` frames per second."""
     return VideoInfo(
-        path=presentation.path,
-        num_frames=num_frames_of_duration(presentation.duration_s, fps),
+        path=index.path,
+        num_frames=num_frames_of_duration(index.duration_s, fps),
         fps=Fraction(fps),
-        width=presentation.width,
-        height=presentation.height,
-        source_fps=presentation.average_fps,
-        num_pictures=presentation.num_pictures,
-        first_picture_s=presentation.first_picture_s,
-        duration_s=presentation.duration_s,
-        codec=presentation.codec_name,
-        pixel_format=presentation.pixel_format,
-        rotation_degrees=presentation.rotation_degrees,
-        matrix=presentation.matrix,
-        truncated=presentation.truncated,
-        promised_s=_promise_unkept(presentation),
+        width=index.width,
+        height=index.height,
+        source_fps=index.average_fps,
+        num_pictures=index.num_pictures,
+        first_picture_s=index.first_picture_s,
+        duration_s=index.duration_s,
+        codec=index.codec_name,
+        pixel_format=index.pixel_format,
+        rotation_degrees=index.rotation_degrees,
+        matrix=index.matrix,
+        truncated=index.truncated,
+        declared_duration_s=_declared_beyond_read(index),
     )
 
 
-def _promise_unkept(presentation: Presentation) -> Fraction | None:
-    promised_s, read_s = presentation.promised_s, presentation.first_picture_s + presentation.duration_s
-    return promised_s if presentation.truncated and promised_s is not None and promised_s > read_s else None
+def _declared_beyond_read(index: VideoIndex) -> Fraction | None:
+    """The declared duration of a truncated file, if it is longer than what was read."""
+    declared_s, read_s = index.declared_duration_s, index.first_picture_s + index.duration_s
+    return declared_s if index.truncated and declared_s is not None and declared_s > read_s else None

@@ -1,9 +1,21 @@
-"""Every frame of a video in order, decoded ahead of whoever consumes them.
+"""Every frame of a video in order, decoded ahead of the consumer.
 
-The decoder runs in a child process and writes into a ring of shared memory, so that a
-file that kills or hangs its decoder costs one error, and memory never grows. The ring
-has no name in any file system and dies with its last user, however that ends. The child
-is a bare interpreter that imports nothing of the caller's: no torch, no ``__main__``.
+The decoder runs in a child process and writes into a ring of shared memory. So a file that kills or hangs its decoder
+costs one error, and memory does not grow with the video::
+
+    parent: stream_frames                                 child: serve_child
+      chunks [0, 64) [64, 128) ...
+      slots  [0, 24) [24, 48) [48, 64) [64, 88) ...
+                 -- request: index, size, slots ------->    decodes slot i
+                                                            writes it at position i % num_slots of the ring
+                 <- answer: slot i, frames missing ------
+      copies it into its chunk
+                 -- slot i is free ---------------------->  may write slot i + num_slots
+
+    ring:  | slot 0, 4, ... | slot 1, 5, ... | slot 2, 6, ... | slot 3, 7, ... |   num_slots x slot_bytes
+
+The ring has no name in any file system, and dies with its last user, however that ends. The child is a bare interpreter
+that imports nothing of the caller's: no torch, no ``__main__``.
 
 Shapes: T = frames of a chunk, H x W = size asked for, C = red, green, blue.
 """
@@ -24,46 +36,52 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from e2espot.core.coverage import stretches_of
+from e2espot.core.coverage import ranges_of_mask
 from e2espot.core.errors import VideoError
 from e2espot.core.timeline import DEFAULT_FPS
-from e2espot.video.index import Presentation
+from e2espot.video.index import VideoIndex
 from e2espot.video.indexing import index_of
-from e2espot.video.reader import GridReader, ReaderName, reader_of, video_info
+from e2espot.video.reader import GridReader, reader_of, video_info
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from fractions import Fraction
 
-_SLOT_BYTES = 64 << 20
-_START_S = 60.0
+    from e2espot.video.backend import HostBackend
+
+_MAX_SLOT_BYTES = 64 << 20
+"""Larger chunks are passed in several slots, so that the ring stays small for large frames."""
+_EXIT_TIMEOUT_S = 5
 _CHILD = "import sys; sys.path[:] = {path!r}; from e2espot.video.stream import serve_child; serve_child({pipe}, {ring})"
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """A run of frames."""
+    """Consecutive frames of the grid."""
 
     first_frame: int
-    """Grid frame of the first one."""
+    """Number of the first one."""
     frames_THWC: np.ndarray
     """uint8 RGB."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Job:
-    """What the child is told."""
+class _Request:
+    """What the child decodes, and where it writes it. Sent once, pickled."""
 
-    presentation: Presentation
+    index: VideoIndex
     fps: Fraction
     size: tuple[int, int] | None
-    reader: ReaderName
-    start: int
-    stop: int
-    slot_frames: int
+    reader: HostBackend
+    slots: tuple[range, ...]
+    """Frames of each slot, in order. The parent alone decides them: with two opinions on where a slot ends, every
+    later frame would be another one."""
     slot_bytes: int
+    """Size of the largest slot."""
     num_slots: int
-    pass_over: bool
+    """Slots the ring holds at a time."""
+    skip_damaged: bool
+    """Whether frames that do not decode are given as zeros and reported, instead of raising."""
 
 
 def stream_frames(
@@ -75,7 +93,7 @@ def stream_frames(
     read_ahead: int = 4,
     start: int = 0,
     stop: int | None = None,
-    reader: ReaderName = "auto",
+    reader: HostBackend = "auto",
     allow_truncated: bool = False,
     missing: list[range] | None = None,
     timeout_s: float = 120.0,
@@ -86,135 +104,144 @@ def stream_frames(
     Args:
         path: The file.
         fps: Frames per second of the grid.
-        size: (width, height) to scale to; None for the size shown.
+        size: (width, height) to scale to; None for the size as shown.
         chunk_len: Frames of a chunk; the last may be shorter.
-        read_ahead: Chunks decoded ahead at most; fewer where pictures are large.
+        read_ahead: Most chunks decoded ahead; fewer if frames are so large that a chunk takes several slots.
         start: First frame.
-        stop: End of the frames, not included; None for all.
+        stop: End of the frames (exclusive); None for all.
         reader: See ``open_reader``.
-        allow_truncated: Take a file that breaks off as far as it goes.
-        missing: Filled while reading with the frames that do not decode, which are zeros then; None to stop at them.
-        timeout_s: Longest wait for the next frames before the decoder counts as hanging.
-        in_process: Decode here, when asked, without a child.
+        allow_truncated: Accept a file that ends early, as far as it goes.
+        missing: Extended while reading by the frames that do not decode, which are zeros then; None to raise at the
+            first of them.
+        timeout_s: Longest wait for the next frames before the decoder is considered hung.
+        in_process: Decode in this process and on demand, without a child.
 
     Raises:
         VideoError: see ``index_video``; or the decoder died or hangs.
     """
     if chunk_len < 1 or read_ahead < 1:
         raise ValueError(f"chunk_len is {chunk_len} and read_ahead {read_ahead}; both must be at least 1")
-    presentation = index_of(path, allow_truncated=allow_truncated)
-    info = video_info(presentation, fps)
+    index = index_of(path, allow_truncated=allow_truncated)
+    info = video_info(index, fps)
     stop = info.num_frames if stop is None else stop
     if not 0 <= start <= stop <= info.num_frames:
         raise ValueError(f"{path}: frames {start} to {stop} asked for; there are {info.num_frames}")
+    chunks = _split(range(start, stop), chunk_len)
     if in_process or os.name != "posix":
-        with reader_of(presentation, fps=fps, size=size, reader=reader) as frames:
-            yield from _chunks_in_process(frames, range(start, stop), chunk_len, missing)
+        with reader_of(index, fps=fps, size=size, reader=reader) as frame_reader:
+            for frames in chunks:
+                frames_THWC, lost = _read(frame_reader, frames, skip_damaged=missing is not None)
+                if missing is not None:
+                    missing += lost
+                yield Chunk(frames.start, frames_THWC)
         return
     width, height = size or (info.width, info.height)
     frame_bytes = width * height * 3
-    slot_frames = max(1, min(chunk_len, _SLOT_BYTES // frame_bytes))
-    job = _Job(
-        presentation=presentation,
+    slot_len = max(1, min(chunk_len, _MAX_SLOT_BYTES // frame_bytes))
+    request = _Request(
+        index=index,
         fps=fps,
         size=size,
         reader=reader,
-        start=start,
-        stop=stop,
-        slot_frames=slot_frames,
-        slot_bytes=slot_frames * frame_bytes,
+        slots=tuple(slot for frames in chunks for slot in _split(frames, slot_len)),
+        slot_bytes=slot_len * frame_bytes,
         num_slots=read_ahead,
-        pass_over=missing is not None,
+        skip_damaged=missing is not None,
     )
-    with closing(_Child(job, timeout_s)) as child:
-        for first in range(start, stop, chunk_len):
-            frames_THWC = np.empty((min(chunk_len, stop - first), height, width, 3), dtype=np.uint8)
-            for place in range(0, len(frames_THWC), slot_frames):
-                absent = child.take(frames_THWC[place : place + slot_frames], first + place)
+    with closing(_DecoderProcess(request, timeout_s)) as decoder:
+        for frames in chunks:
+            frames_THWC = np.empty((len(frames), height, width, 3), dtype=np.uint8)
+            for slot in _split(frames, slot_len):
+                first = slot.start - frames.start
+                lost = decoder.receive(slot, frames_THWC[first : first + len(slot)])
                 if missing is not None:
-                    missing += absent
-            yield Chunk(first, frames_THWC)
+                    missing += lost
+            yield Chunk(frames.start, frames_THWC)
 
 
-def _chunks_in_process(
-    frames: GridReader, wanted: range, chunk_len: int, missing: list[range] | None
-) -> Iterator[Chunk]:
-    for place in range(0, len(wanted), chunk_len):
-        frames_THWC, absent = _read(frames, wanted[place : place + chunk_len], pass_over=missing is not None)
-        if missing is not None:
-            missing += absent
-        yield Chunk(wanted[place], frames_THWC)
+def _split(frames: range, length: int) -> list[range]:
+    """Consecutive parts of at most ``length`` frames: ``range(0, 64)`` by 24 -> [0, 24) [24, 48) [48, 64)."""
+    return [frames[i : i + length] for i in range(0, len(frames), length)]
 
 
-def _read(frames: GridReader, wanted: range, *, pass_over: bool) -> tuple[np.ndarray, list[range]]:
-    """The frames, and which of them do not decode where those are passed over."""
-    if not pass_over:
-        return frames.read(wanted), []
-    frames_THWC, valid_T = frames.read_readable(wanted)
-    return frames_THWC, [wanted[gap.start : gap.stop] for gap in stretches_of(~valid_T)]
+def _read(reader: GridReader, frames: range, *, skip_damaged: bool) -> tuple[np.ndarray, list[range]]:
+    """Pixels of ``frames``, and which of them do not decode if those are skipped."""
+    if not skip_damaged:
+        return reader.read(frames), []
+    frames_THWC, valid_T = reader.read_with_gaps(frames)
+    return frames_THWC, [frames[gap.start : gap.stop] for gap in ranges_of_mask(~valid_T)]
 
 
-class _Child:
-    """The decoder process and this side of the ring."""
+class _DecoderProcess:
+    """The decoder's process, and the parent's end of ring and pipe."""
 
-    def __init__(self, job: _Job, timeout_s: float) -> None:
-        self._job, self._timeout_s = job, timeout_s
-        self._slot = 0
-        ring = _anonymous_memory(job.slot_bytes * job.num_slots)
-        ours, theirs = Pipe()
+    def __init__(self, request: _Request, timeout_s: float) -> None:
+        self._request, self._timeout_s = request, timeout_s
+        self._num_received = 0
+        ring_bytes = request.slot_bytes * request.num_slots
+        ring = _anonymous_memory(ring_bytes)
+        parent_end, child_end = Pipe()
         try:
-            self._ring = mmap(ring, job.slot_bytes * job.num_slots)
-            command = _CHILD.format(path=sys.path, pipe=theirs.fileno(), ring=ring)
+            self._ring = mmap(ring, ring_bytes)
+            command = _CHILD.format(path=sys.path, pipe=child_end.fileno(), ring=ring)
             self._process = subprocess.Popen(
                 [sys.executable, "-c", command],
-                pass_fds=(theirs.fileno(), ring),
+                pass_fds=(child_end.fileno(), ring),
                 stdin=subprocess.DEVNULL,
-                process_group=0,  # Ctrl-C reaches the whole group of a terminal; the parent decides
+                process_group=0,  # Ctrl-C reaches the whole group of a terminal, but the parent decides
             )
         finally:
-            theirs.close()
+            child_end.close()
             os.close(ring)
-        self._pipe: Connection[Any, Any] = ours
-        with suppress(OSError):  # a child that is dead already is reported by take()
-            self._pipe.send(job)
+        self._pipe: Connection[Any, Any] = parent_end
+        with suppress(OSError):  # a child that is dead already is reported by receive()
+            self._pipe.send(request)
 
-    def take(self, into_THWC: np.ndarray, first: int) -> list[range]:
-        """Copy the next slot's frames, which begin with frame ``first``; those it passed over."""
-        path = self._job.presentation.path
+    def receive(self, slot: range, target_THWC: np.ndarray) -> list[range]:
+        """Copy the next slot, which must hold the frames ``slot``, into ``target_THWC``.
+
+        Returns:
+            Frames of the slot that do not decode.
+        """
+        path = self._request.index.path
         try:
             if not self._pipe.poll(self._timeout_s):
-                raise VideoError(f"{path}: its decoder gave nothing for {self._timeout_s:g} s at frame {first}")
+                raise VideoError(f"{path}: its decoder gave nothing for {self._timeout_s:g} s at frame {slot.start}")
             answer = self._pipe.recv()
         except (EOFError, OSError):
-            raise VideoError(f"{path}: its decoder died ({self._last_words()}) at frame {first}") from None
+            raise VideoError(f"{path}: its decoder died ({self._exit_reason()}) at frame {slot.start}") from None
         if isinstance(answer, BaseException):
             raise answer
-        offset = self._slot * self._job.slot_bytes
-        flat = np.frombuffer(self._ring, dtype=np.uint8, count=into_THWC.size, offset=offset)
-        into_THWC[...] = flat.reshape(into_THWC.shape)
-        del flat  # else the map could not be closed
-        self._slot = (self._slot + 1) % self._job.num_slots
+        decoded, missing = answer
+        if decoded != slot:
+            raise AssertionError(f"{path}: the decoder gave frames {decoded} where {slot} are next")
+        # Slots are shorter at the end of a chunk, but begin at whole multiples of slot_bytes.
+        offset = self._num_received % self._request.num_slots * self._request.slot_bytes
+        flat = np.frombuffer(self._ring, dtype=np.uint8, count=target_THWC.size, offset=offset)
+        target_THWC[...] = flat.reshape(target_THWC.shape)
+        del flat  # a map that is still referred to cannot be closed
+        self._num_received += 1
         with suppress(OSError):
-            self._pipe.send(None)
-        absent: list[range] = answer
-        return absent
+            self._pipe.send(None)  # the slot is free
+        lost: list[range] = missing
+        return lost
 
     def close(self) -> None:
-        """End the child and free the ring."""
+        """End the child and release the ring."""
         self._pipe.close()
         self._process.kill()
         self._process.wait()
         self._ring.close()
 
-    def _last_words(self) -> str:
+    def _exit_reason(self) -> str:
         with suppress(subprocess.TimeoutExpired):
-            code = self._process.wait(timeout=5)
+            code = self._process.wait(timeout=_EXIT_TIMEOUT_S)
             return f"signal {-code}" if code < 0 else f"exit status {code}"
         return "no exit status"
 
 
 def _anonymous_memory(num_bytes: int) -> int:
-    """File descriptor of memory without a name, which ``/dev/shm`` and its limit do not know."""
+    """File descriptor of memory without a name, independent of ``/dev/shm`` and its limit."""
     if hasattr(os, "memfd_create"):
         ring = os.memfd_create("e2espot", os.MFD_CLOEXEC)
     else:
@@ -225,36 +252,37 @@ def _anonymous_memory(num_bytes: int) -> int:
 
 
 def serve_child(pipe_fd: int, ring_fd: int) -> None:
-    """Decode into the ring until done, told to stop, or left alone; the child's whole life."""
+    """Run the child: decode into the ring until all is done, or the parent has closed the pipe."""
     import signal
 
-    # A signal reaches the whole group; the parent decides, and closes the pipe.
+    # A signal reaches the whole process group; the parent decides, and closes the pipe.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     pipe: Connection[Any, Any] = Connection(pipe_fd)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        job: _Job = pipe.recv()
+        request: _Request = pipe.recv()
         try:
-            _decode_into(pipe, mmap(ring_fd, job.slot_bytes * job.num_slots), job)
+            _decode_into(pipe, mmap(ring_fd, request.slot_bytes * request.num_slots), request)
         except (EOFError, BrokenPipeError, ConnectionResetError):
             raise
         except Exception as error:
             pipe.send(error)
 
 
-def _decode_into(pipe: Connection[Any, Any], ring: mmap, job: _Job) -> None:
-    free = job.num_slots
-    with reader_of(job.presentation, fps=job.fps, size=job.size, reader=job.reader) as reader:
-        for turn, first in enumerate(range(job.start, job.stop, job.slot_frames)):
-            wanted = range(first, min(first + job.slot_frames, job.stop))
-            frames_THWC, absent = _read(reader, wanted, pass_over=job.pass_over)
-            while free == 0 or pipe.poll():
+def _decode_into(pipe: Connection[Any, Any], ring: mmap, request: _Request) -> None:
+    num_free = request.num_slots
+    with reader_of(request.index, fps=request.fps, size=request.size, reader=request.reader) as reader:
+        for i, slot in enumerate(request.slots):
+            # Decoded before waiting for a free slot: one more than the ring holds is ready.
+            frames_THWC, missing = _read(reader, slot, skip_damaged=request.skip_damaged)
+            while num_free == 0 or pipe.poll():
                 pipe.recv()
-                free += 1
-            offset = turn % job.num_slots * job.slot_bytes
+                num_free += 1
+            offset = i % request.num_slots * request.slot_bytes
             ring[offset : offset + frames_THWC.nbytes] = frames_THWC.tobytes()
-            free -= 1
-            pipe.send(absent)
-    while free < job.num_slots:  # stay until all is taken, so that nobody finds the pipe closed early
+            num_free -= 1
+            pipe.send((slot, missing))
+    # Exit only when all slots are received: a pipe that closes earlier means a dead decoder to the parent.
+    while num_free < request.num_slots:
         pipe.recv()
-        free += 1
+        num_free += 1

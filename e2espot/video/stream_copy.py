@@ -1,8 +1,7 @@
-"""A stretch of a video as a clean little container, copied packet by packet without decoding.
+"""Stream copies: a range of a video as a clean container in memory, copied packet by packet without decoding.
 
-A cut begins where decoding can begin, holds what its pictures need and nothing hidden by
-an offset or an edit list, and its time stamps are 0, 40, 80, ... milliseconds. So a decoder
-that counts pictures (decord, DALI) counts the right ones.
+A copy begins where decoding can begin and holds what its pictures need. Its time stamps are 0, 40, 80, ... ms,
+without offsets or edit lists. So a decoder that counts pictures (decord, DALI) counts the right ones.
 """
 
 from __future__ import annotations
@@ -14,85 +13,99 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from e2espot.core.errors import VideoError
-from e2espot.video.demux import one_line
+from e2espot.core.errors import VideoError, one_line
 from e2espot.video.packets import PacketSource
 
 if TYPE_CHECKING:
-    from e2espot.video.index import Presentation
+    from e2espot.video.index import VideoIndex
 
 _STEP_MS = 40
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Cut:
-    """A container in memory and what is in it."""
+    """A container in memory, and the pictures in it."""
 
     data: bytes
-    """Matroska; pictures by rank in ``ranks_N``, 40 ms apart from zero on."""
+    """Matroska; N pictures, 40 ms apart, the first at zero."""
     ranks_N: np.ndarray
-    """int64 ``(N,)``, increasing but for -1: the picture at each place, -1 for one no player shows."""
+    """int64 ``(N,)``: rank of the picture at each position, increasing; -1 for one that no player shows."""
 
-    def places(self, ranks: np.ndarray) -> np.ndarray:
-        """Where in the cut the pictures ``ranks`` are; every one must be there."""
+    def positions_of(self, ranks: np.ndarray) -> np.ndarray:
+        """Positions in the container of the pictures ``ranks``, every one of which must be there.
+
+        ::
+
+            ranks_N = [-1, 6, 7, -1, 8], ranks = [7, 8, 8] -> [2, 4, 4]
+        """
         order = np.argsort(self.ranks_N, kind="stable")
-        places: np.ndarray = order[np.searchsorted(self.ranks_N, ranks, sorter=order)]
-        return places
+        positions: np.ndarray = order[np.searchsorted(self.ranks_N, ranks, sorter=order)]
+        return positions
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CutPlan:
-    """Which packets a cut takes, and where their pictures come to stand."""
+    """The packets of a copy, and the positions of their pictures."""
 
     packets_N: np.ndarray
-    """int64; packets in file order."""
-    place_N: np.ndarray
-    """int64; place of each packet's picture in presentation order."""
+    """int64; packet numbers, in file order."""
+    position_N: np.ndarray
+    """int64; position of each packet's picture in display order."""
     ranks_N: np.ndarray
     """See ``Cut``."""
 
 
-def plan_cut(presentation: Presentation, first: int, last: int) -> CutPlan:
-    """Packets needed for pictures ``first`` to ``last``, both included; pure."""
-    index = presentation
+def plan_cut(index: VideoIndex, first: int, last: int) -> CutPlan:
+    """Select the packets needed for pictures ``first`` to ``last``, both included; pure.
+
+    Example: pictures 6 to 8 of a file whose segment begins with the open GOP at packet 4::
+
+        packet       4   5   6   7   8   9
+        pts, rank    6   4   5   7  10   8      packets 5 and 6 are left out: they may refer to packets before 4
+        packets_N    4           7   8   9      up to the last packet needed; 8 comes along, since 9 may refer to it
+        position_N   0           1   3   2
+        ranks_N      6   7   8  10              by position
+    """
     segment = index.segment_of(first)
     start = int(index.start_packet_S[segment])
     end = int(index.packet_P[first : last + 1].max()) + 1
     packets_N = np.arange(start, end)
-    stamps_N = index.pts_M[start:end] if index.order == "stamps" else packets_N
-    if index.order == "stamps":  # pictures shown before an open start may refer to what is not here
-        kept = stamps_N >= index.start_pts_S[segment]
-        packets_N, stamps_N = packets_N[kept], stamps_N[kept]
-    shown_order = np.argsort(stamps_N, kind="stable")
-    place_N = np.empty_like(shown_order)
-    place_N[shown_order] = np.arange(len(shown_order))
+    by_pts = index.identified_by == "pts"
+    display_time_N = index.pts_M[start:end] if by_pts else packets_N
+    if by_pts:
+        decodable_N = display_time_N >= index.start_pts_S[segment]
+        packets_N, display_time_N = packets_N[decodable_N], display_time_N[decodable_N]
+    display_order = np.argsort(display_time_N, kind="stable")
+    position_N = np.empty_like(display_order)
+    position_N[display_order] = np.arange(len(display_order))  # inverts the permutation
     rank_M = np.full(index.num_packets, -1, dtype=np.int64)
     rank_M[index.packet_P] = np.arange(index.num_pictures)
-    return CutPlan(packets_N=packets_N, place_N=place_N, ranks_N=rank_M[packets_N[shown_order]])
+    return CutPlan(packets_N=packets_N, position_N=position_N, ranks_N=rank_M[packets_N[display_order]])
 
 
-def decoded_per_used(presentation: Presentation, clip_len: int) -> float:
-    """Pictures to be decoded for each one wanted, over clips of ``clip_len`` that begin everywhere."""
-    length = min(clip_len, presentation.num_pictures)
-    firsts = range(0, presentation.num_pictures - length + 1, max(1, presentation.num_pictures // 200))
-    decoded = [len(plan_cut(presentation, first, first + length - 1).packets_N) for first in firsts]
+def decode_overhead(index: VideoIndex, clip_len: int) -> float:
+    """Pictures decoded for each one used, averaged over clips of ``clip_len`` pictures from all over the file."""
+    length = min(clip_len, index.num_pictures)
+    step = max(1, index.num_pictures // 200)
+    firsts = range(0, index.num_pictures - length + 1, step)
+    decoded = [len(plan_cut(index, first, first + length - 1).packets_N) for first in firsts]
     return float(np.mean(decoded)) / length
 
 
-def cut_pictures(presentation: Presentation, first: int, last: int, source: PacketSource | None = None) -> Cut:
+def cut_pictures(index: VideoIndex, first: int, last: int, source: PacketSource | None = None) -> Cut:
     """Copy the pictures ``first`` to ``last``, both included, and what they need.
 
     Args:
-        presentation: The file's index.
+        index: The index of the file.
         first: Rank of the first picture wanted.
         last: Rank of the last.
-        source: The open file, if it is at hand.
+        source: The open file, if the caller has it.
 
     Raises:
-        VideoError: the file cannot be read, or its codec has no place in Matroska.
+        VideoError: the file cannot be read, or Matroska does not support its codec.
     """
-    plan = plan_cut(presentation, first, last)
-    opened = source or PacketSource(presentation)
+    plan = plan_cut(index, first, last)
+    opened = source or PacketSource(index)
     try:
         data = _mux(opened, plan)
     finally:
@@ -104,25 +117,26 @@ def cut_pictures(presentation: Presentation, first: int, last: int, source: Pack
 def _mux(source: PacketSource, plan: CutPlan) -> bytes:
     import av
 
-    place_of = dict(zip(plan.packets_N.tolist(), plan.place_N.tolist(), strict=True))
-    # A picture is decoded no later than it is shown: shift the decoding clock by the deepest reordering.
-    delay = int(np.max(np.arange(len(plan.place_N)) - plan.place_N))
+    position_of = dict(zip(plan.packets_N.tolist(), plan.position_N.tolist(), strict=True))
+    # A picture must be decoded no later than it is displayed (dts <= pts). So the decoding clock starts early, by
+    # the deepest reordering:  positions [0, 3, 1, 2] -> i - position = [0, -2, 1, 1] -> delay 1, dts = -1, 0, 1, 2
+    delay = int(np.max(np.arange(len(plan.position_N)) - plan.position_N))
     buffer = BytesIO()
     try:
         with av.open(buffer, "w", format="matroska") as target:
             stream: Any = target.add_stream_from_template(source.stream)
             stream.time_base = Fraction(1, 1000)
-            turn = 0
+            num_copied = 0
             for number, packet in source.read(int(plan.packets_N[0]), int(plan.packets_N[-1]) + 1):
-                if number not in place_of:
+                if number not in position_of:
                     continue
                 packet.stream, packet.time_base = stream, stream.time_base
-                packet.pts, packet.dts = place_of[number] * _STEP_MS, (turn - delay) * _STEP_MS
+                packet.pts, packet.dts = position_of[number] * _STEP_MS, (num_copied - delay) * _STEP_MS
                 packet.duration = _STEP_MS
                 target.mux(packet)
-                turn += 1
+                num_copied += 1
     except (av.error.FFmpegError, ValueError) as error:
         raise VideoError(
-            f"{source.path}: cannot be cut ({one_line(error)}); convert it with tools/transcode.py"
+            f"{source.path}: cannot be copied ({one_line(error)}); convert it with `e2espot transcode`"
         ) from None
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""Any video FFmpeg can decode, written anew as plain H.264 that every reader takes."""
+"""Conversion of any video that FFmpeg can decode to plain H.264, which every backend reads."""
 
 from __future__ import annotations
 
@@ -10,13 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from e2espot.core.errors import VideoError
-from e2espot.video.demux import one_line
+from e2espot.core.errors import VideoError, one_line
+from e2espot.core.timeline import DEFAULT_FPS
+from e2espot.video.demux import open_container, video_stream
 
 _CLOCK = Fraction(1, 90_000)
+"""Time base of the new file, in which all common frame rates are exact."""
+_MIN_STEP_S = 90 * _CLOCK
+"""Distance to the previous picture, one millisecond, of a picture whose time would go back."""
 _OPTIONS = {"crf": "18", "preset": "veryfast", "g": "50"}
 _DECODE_FRIENDLY = {"crf": "18", "preset": "veryfast", "g": "25", "bf": "0", "x264-params": "open-gop=0:scenecut=0"}
 _BLOCK = 16
+"""Pixels of a macroblock's side."""
 _COLOUR_TAGS = ("colorspace", "color_range", "color_primaries", "color_trc")
 
 
@@ -28,26 +33,25 @@ def transcode(
     decode_friendly: bool = False,
     allow_truncated: bool = False,
 ) -> int:
-    """Decode every picture in order and encode it at its own time; sound is left out.
+    """Decode every picture in order and encode it with its own time; audio is dropped.
 
-    A picture without a time stamp is shown one period of the stream's rate after the one before
-    it; one that would go back in time is moved just behind the one before it. Pixels keep their size
-    but for an odd last row or column, which H.264's 4:2:0 cannot hold.
+    A picture without a time stamp is shown one period of the stream's rate after the previous one; one that would go
+    back in time is moved just behind the previous one. Pixels keep their size, except for an odd last row or column,
+    which H.264 in 4:2:0 cannot store.
 
     Args:
-        source: Any file FFmpeg opens.
-        target: ``.mp4`` or ``.mkv``; appears whole or not at all.
+        source: Any video that FFmpeg opens.
+        target: ``.mp4`` or ``.mkv``; written completely or not at all.
         progress: Called with the number of pictures written since the last call.
-        decode_friendly: For reading clips at random, over and over: a clean start every 25 pictures, nothing out
-            of order, and width and height scaled to the nearest multiples of 16, the blocks that decoders
-            think in.
-        allow_truncated: Take a file whose pictures end well before its header says, as far as they go.
+        decode_friendly: For reading clips at random again and again: a closed GOP every 25 pictures, no B-frames,
+            width and height scaled to the nearest multiples of 16, the blocks in which decoders work.
+        allow_truncated: Accept a file whose pictures end well before its header declares, as far as they go.
 
     Returns:
         Pictures written.
 
     Raises:
-        VideoError: nothing to decode in ``source``, it breaks off, or ``target`` is no such container.
+        VideoError: ``source`` has nothing to decode or ends early, or ``target`` is no such container.
     """
     import av
 
@@ -60,15 +64,17 @@ def transcode(
     part = target.with_name(f".{target.stem}.{os.getpid()}.part{target.suffix}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with av.open(str(source)) as opened, av.open(str(part), "w") as written:
-            count, shown_s = _copy(opened, written, progress, decode_friendly)
-            promised_s, slack_s = _promised(opened)
+        with open_container(source) as original, av.open(str(part), "w") as converted:
+            stream = video_stream(original, source)
+            count, shown_s = _transcode_pictures(original, stream, converted, progress, decode_friendly)
+            declared_s, tolerance_s = _declared_duration(original, stream)
         if not count:
             raise VideoError(f"{source}: holds no picture that can be decoded")
-        if not allow_truncated and shown_s < promised_s - slack_s:
+        if not allow_truncated and shown_s < declared_s - tolerance_s:
             raise VideoError(
-                f"{source}: breaks off after {float(shown_s):.2f} s of {float(promised_s):.2f}; "
-                "add --allow_truncated to convert that much"
+                f"{source}: breaks off after {float(shown_s):.2f} s of {float(declared_s):.2f}; "
+                "copy or download it again, or convert that much with allow_truncated=True",
+                option="allow_truncated",
             )
         part.replace(target)
     except (av.error.FFmpegError, IndexError) as error:
@@ -78,64 +84,76 @@ def transcode(
     return count
 
 
-def _promised(opened: Any) -> tuple[Fraction, Fraction]:
-    """Seconds of pictures that the header promises, 0 where it does not say; and how many may be missing."""
-    stream = opened.streams.video[0]
+def _declared_duration(container: Any, stream: Any) -> tuple[Fraction, Fraction]:
+    """Seconds of pictures that the header declares, 0 if it does not; and how many of them may be missing."""
     if stream.duration is not None:
-        promised_s = stream.duration * stream.time_base
-        return promised_s, max(Fraction(1, 2), promised_s / 100)
-    promised_s = Fraction(opened.duration or 0, 1_000_000)
-    alone = len(opened.streams) == 1  # else it is the longest stream's, which may be the sound
-    return promised_s, max(Fraction(1, 2 if alone else 1), promised_s / (100 if alone else 20))
+        declared_s = stream.duration * stream.time_base
+        return declared_s, max(Fraction(1, 2), declared_s / 100)
+    declared_s = Fraction(container.duration or 0, 1_000_000)
+    is_alone = len(container.streams) == 1  # else it is the duration of the longest stream, which may be audio
+    return declared_s, max(Fraction(1, 2 if is_alone else 1), declared_s / (100 if is_alone else 20))
 
 
-def _copy(
-    opened: Any, written: Any, progress: Callable[[int], object] | None, decode_friendly: bool
+def _transcode_pictures(
+    container: Any, stream: Any, converted: Any, progress: Callable[[int], object] | None, decode_friendly: bool
 ) -> tuple[int, Fraction]:
     """Number of pictures, and seconds from the first to the end of the last."""
-    stream = opened.streams.video[0]
-    first_s = None
-    period_s = 1 / Fraction(stream.average_rate or 25)
-    out, last_s, count = None, None, 0
-    for picture in opened.decode(stream):
-        turned = _turned(picture)
-        if out is None:
-            options = _DECODE_FRIENDLY if decode_friendly else _OPTIONS
-            out = written.add_stream("libx264", rate=round(1 / period_s) or 25, options=options)
-            out.width, out.height = (_side(length, decode_friendly) for length in (turned.width, turned.height))
-            out.pix_fmt = "yuv420p"
-            out.codec_context.time_base = _CLOCK
-            for tag in _COLOUR_TAGS:  # pixels stay as they are, so what they mean must be said again
-                setattr(out.codec_context, tag, getattr(stream.codec_context, tag))
-        next_s = Fraction(0) if last_s is None else last_s + period_s
-        at_s = next_s if picture.pts is None else picture.pts * picture.time_base
-        if last_s is not None and at_s <= last_s:
-            at_s = last_s + _CLOCK * 90
-        plain = turned.reformat(out.width, out.height, format="yuv420p")
-        plain.pts, plain.time_base = round(at_s / _CLOCK), _CLOCK
-        written.mux(out.encode(plain))
-        first_s = at_s if first_s is None else first_s
-        last_s, count = at_s, count + 1
+    period_s = 1 / Fraction(stream.average_rate or DEFAULT_FPS)
+    output, first_s, previous_s, count = None, Fraction(0), None, 0
+    for picture in container.decode(stream):
+        upright = _rotated(picture)
+        if output is None:
+            output = _add_output(converted, stream, (upright.width, upright.height), period_s, decode_friendly)
+        position_s = _position(picture, previous_s, period_s)
+        plain = upright.reformat(output.width, output.height, format="yuv420p")
+        plain.pts, plain.time_base = round(position_s / _CLOCK), _CLOCK
+        converted.mux(output.encode(plain))
+        first_s = position_s if previous_s is None else first_s
+        previous_s, count = position_s, count + 1
         if progress is not None:
             progress(1)
-    if out is not None:
-        written.mux(out.encode())
-    if first_s is None or last_s is None:
+    if output is None or previous_s is None:
         return 0, Fraction(0)
-    return count, last_s + period_s - first_s
+    converted.mux(output.encode())
+    return count, previous_s + period_s - first_s
 
 
-def _turned(picture: Any) -> Any:
-    """The picture as it is to be shown: the new file turns nothing."""
-    turns = round(picture.rotation / 90) % 4
-    if not turns:
+def _position(picture: Any, previous_s: Fraction | None, period_s: Fraction) -> Fraction:
+    """Time of a picture in seconds, always later than the previous one's."""
+    if picture.pts is not None:
+        position_s = Fraction(picture.pts * picture.time_base)
+    else:
+        position_s = Fraction(0) if previous_s is None else previous_s + period_s
+    if previous_s is not None and position_s <= previous_s:
+        return previous_s + _MIN_STEP_S
+    return position_s
+
+
+def _add_output(converted: Any, stream: Any, size: tuple[int, int], period_s: Fraction, decode_friendly: bool) -> Any:
+    """The H.264 stream of the new file."""
+    options = _DECODE_FRIENDLY if decode_friendly else _OPTIONS
+    output = converted.add_stream("libx264", rate=round(1 / period_s) or 25, options=options)
+    output.width, output.height = (_output_side(length, decode_friendly) for length in size)
+    output.pix_fmt = "yuv420p"
+    output.codec_context.time_base = _CLOCK
+    for tag in _COLOUR_TAGS:  # YUV values are copied, so their meaning must be declared again
+        setattr(output.codec_context, tag, getattr(stream.codec_context, tag))
+    return output
+
+
+def _rotated(picture: Any) -> Any:
+    """The picture as it is shown: the new file declares no rotation."""
+    quarter_turns = round(picture.rotation / 90) % 4
+    if not quarter_turns:
         return picture
     import av
 
+    # 4:4:4, since halved chroma planes of odd sizes cannot be turned.
     planes_3HW = picture.reformat(format="yuv444p").to_ndarray()
-    return av.VideoFrame.from_ndarray(np.ascontiguousarray(np.rot90(planes_3HW, turns, (1, 2))), format="yuv444p")
+    rotated_3HW = np.ascontiguousarray(np.rot90(planes_3HW, quarter_turns, (1, 2)))
+    return av.VideoFrame.from_ndarray(rotated_3HW, format="yuv444p")
 
 
-def _side(length: int, decode_friendly: bool) -> int:
-    """Width or height of the new pictures."""
+def _output_side(length: int, decode_friendly: bool) -> int:
+    """Width or height of the new pictures: 398 -> 400 if decode-friendly; 399 -> 398 if not."""
     return max(1, round(length / _BLOCK)) * _BLOCK if decode_friendly else length // 2 * 2

@@ -1,17 +1,20 @@
-"""What cannot be read says so in one line that names the file."""
+"""Files that cannot be read, or only in part: errors of one line that name the file, and what is read of the rest."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 
 from e2espot.core.errors import VideoError
 from e2espot.video import index_video, open_reader, probe, stream_frames
-from tests.support.numbered_video import constant, numbers_in, write
+from e2espot.video.transcode import transcode
+from tests.support.numbered_video import constant, numbers_in, picture, write
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +33,7 @@ def refusal(path: Path) -> str:
     return message
 
 
-def test_missing_empty_folder_and_text(tmp_path: Path) -> None:
+def test_probe_refuses_missing_empty_folders_and_texts(tmp_path: Path) -> None:
     assert "check the path" in refusal(tmp_path / "nowhere.mp4")
     (tmp_path / "empty.mp4").touch()
     assert "empty" in refusal(tmp_path / "empty.mp4")
@@ -41,7 +44,7 @@ def test_missing_empty_folder_and_text(tmp_path: Path) -> None:
         assert "not a video" in refusal(tmp_path / name)
 
 
-def test_text_and_still_pictures_are_no_videos(tmp_path: Path, good: Path) -> None:
+def test_probe_refuses_texts_and_still_images(tmp_path: Path, good: Path) -> None:
     (tmp_path / "notes.txt").write_text("one line\n" * 100)
     assert "not a video" in refusal(tmp_path / "notes.txt")
     with av.open(str(good)) as container:
@@ -52,19 +55,22 @@ def test_text_and_still_pictures_are_no_videos(tmp_path: Path, good: Path) -> No
     assert "not a video" in refusal(tmp_path / "still.mp4")
 
 
-def test_sound_without_pictures(tmp_path: Path) -> None:
-    path = tmp_path / "sound.mp4"
+def write_audio(path: Path) -> Path:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=48000)
         for _ in range(20):
-            sound = av.AudioFrame.from_ndarray(np.zeros((2, 1024), dtype=np.float32), "fltp", "stereo")
-            sound.sample_rate = 48000
-            container.mux(stream.encode(sound))
+            samples = av.AudioFrame.from_ndarray(np.zeros((2, 1024), dtype=np.float32), "fltp", "stereo")
+            samples.sample_rate = 48000
+            container.mux(stream.encode(samples))
         container.mux(stream.encode(None))
-    assert "no video stream" in refusal(path)
+    return path
 
 
-def test_a_copy_that_broke_off(tmp_path: Path, good: Path) -> None:
+def test_probe_refuses_audio_without_pictures(tmp_path: Path) -> None:
+    assert "no video stream (only audio)" in refusal(write_audio(tmp_path / "audio.mp4"))
+
+
+def test_probe_refuses_a_truncated_mp4_unless_allowed(tmp_path: Path, good: Path) -> None:
     data = good.read_bytes()
     (tmp_path / "no_index.mp4").write_bytes(data[: len(data) // 2])
     assert "moov" in refusal(tmp_path / "no_index.mp4")
@@ -80,19 +86,19 @@ def test_a_copy_that_broke_off(tmp_path: Path, good: Path) -> None:
     assert 50 < info.num_frames < 200
     with open_reader(cut, allow_truncated=True) as reader:
         numbers = numbers_in(reader.read(range(info.num_frames)))
-    kept = info.num_frames - 4  # of the last B-frames some are lost
-    assert numbers[:kept] == list(range(kept))
+    certain = info.num_frames - 4  # some of the last B-frames are lost
+    assert numbers[:certain] == list(range(certain))
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".avi"])
-def test_other_containers_that_broke_off(suffix: str, tmp_path: Path) -> None:
+def test_probe_refuses_truncated_matroska_and_avi(suffix: str, tmp_path: Path) -> None:
     path = write(tmp_path / "whole", constant(Fraction(25), 200, suffix=suffix, options={"g": "50", "bf": "0"}))
     assert probe(path).num_frames == 200
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
     assert "breaks off" in refusal(path)
 
 
-def test_a_matroska_file_that_lacks_its_index_only_is_whole(tmp_path: Path) -> None:
+def test_probe_accepts_a_matroska_file_that_lacks_only_its_cues(tmp_path: Path) -> None:
     path = write(tmp_path / "whole", constant(Fraction(25), 200, suffix=".mkv", options={"g": "50"}))
     with av.open(str(path)) as container:
         last = [packet.pos for packet in container.demux(video=0) if packet.size][-1]
@@ -100,18 +106,18 @@ def test_a_matroska_file_that_lacks_its_index_only_is_whole(tmp_path: Path) -> N
     path.write_bytes(data[:-20])
     assert not probe(path).truncated
     assert probe(path).num_frames == 200
-    path.write_bytes(data[: last - 10])  # the last one stored is not the last one shown
+    path.write_bytes(data[: last - 10])  # the packet stored last is not the picture shown last
     assert "breaks off" in refusal(path)
 
 
-def test_pictures_zeroed_in_the_middle(tmp_path: Path) -> None:
+def test_pictures_zeroed_in_the_middle_are_missing(tmp_path: Path) -> None:
     path = write(tmp_path / "hole", constant(Fraction(25), 300, options={"g": "50", "bf": "0"}))
     whole = index_video(path)
     with av.open(str(path)) as container:
-        places = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
+        extents = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
     data = bytearray(path.read_bytes())
-    for place, size in places[100:150]:
-        data[place : place + size] = bytes(size)
+    for offset, size in extents[100:150]:
+        data[offset : offset + size] = bytes(size)
     path.write_bytes(data)
     assert index_video(path).num_pictures == whole.num_pictures
     with open_reader(path) as reader:
@@ -119,43 +125,101 @@ def test_pictures_zeroed_in_the_middle(tmp_path: Path) -> None:
         with pytest.raises(VideoError, match="cannot be decoded at"):
             reader.read([145])
         assert numbers_in(reader.read(range(250, 260))) == list(range(250, 260))
-    with pytest.raises(VideoError, match="--allow_truncated"):
+    with pytest.raises(VideoError, match="allow_truncated=True") as caught:
         list(stream_frames(path))
+    assert caught.value.option == "allow_truncated"  # which survives the way out of the decoder's process
     for in_process in (True, False):
         missing: list[range] = []
         chunks = list(stream_frames(path, chunk_len=40, missing=missing, in_process=in_process))
         frames = np.concatenate([chunk.frames_THWC for chunk in chunks])
-        assert [frame for gap in missing for frame in gap] == list(range(125, 150))  # 99 stays on show for a second
+        assert [frame for gap in missing for frame in gap] == list(range(125, 150))  # picture 99 is held for one second
         assert numbers_in(frames[[0, 99, 124, 178, 299]]) == [0, 99, 99, 178, 299]
         assert not frames[125:150].any()
 
 
-def test_one_lost_picture_is_held_in_any_order(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_reader_holds_the_previous_picture_for_a_lost_one_in_any_order(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path = write(tmp_path / "lost", constant(Fraction(25), 100, options={"g": "10", "bf": "0"}))
     with av.open(str(path)) as container:
-        places = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
+        extents = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
     data = bytearray(path.read_bytes())
     for lost in (30, 49):  # the first of its segment, and the last
-        place, size = places[lost]
-        data[place : place + size] = b"\xff" * size
+        offset, size = extents[lost]
+        data[offset : offset + size] = b"\xff" * size
     path.write_bytes(data)
     with open_reader(path) as reader:
         in_order = reader.read(range(100))
     assert numbers_in(in_order)[49] == 48
-    assert "neighbours" in caplog.text
+    assert "neighbours are shown" in caplog.text
     for frame in (30, 49, 31, 50, 29):
         with open_reader(path) as reader:
             assert np.array_equal(reader.read([frame])[0], in_order[frame])
 
 
-def test_a_file_replaced_by_another_is_read_anew(tmp_path: Path) -> None:
+def test_probe_reads_a_replaced_file_again(tmp_path: Path) -> None:
     path = write(tmp_path / "same", constant(Fraction(25), 50))
     assert probe(path).num_frames == 50
     write(tmp_path / "same", constant(Fraction(25), 80))
     assert probe(path).num_frames == 80
 
 
-def test_names_that_look_like_protocols(tmp_path: Path) -> None:
+def test_probe_accepts_names_that_look_like_protocols(tmp_path: Path) -> None:
     path = write(tmp_path / "plain", constant(Fraction(25), 10))
     odd = path.rename(tmp_path / "half:1 #2 %d é.mp4")
     assert probe(odd).num_frames == 10
+
+
+def with_cover(video: Path, target: Path) -> Path:
+    """Copy the packets of an MP4 and attach a JPEG as its cover picture."""
+    codec = av.CodecContext.create("mjpeg", "w")
+    codec.width, codec.height, codec.pix_fmt, codec.time_base = 64, 48, "yuvj420p", Fraction(1, 25)
+    image = av.VideoFrame.from_ndarray(picture(4095, (64, 48)), "rgb24").reformat(format="yuvj420p")
+    with av.open(str(video)) as source, av.open(str(target), "w") as written:
+        cover: Any = written.add_stream("mjpeg", rate=25)
+        cover.width, cover.height, cover.pix_fmt = 64, 48, "yuvj420p"
+        cover.disposition = Disposition.attached_pic
+        copies = {stream.index: written.add_stream_from_template(stream) for stream in source.streams}
+        packet = av.Packet(bytes(codec.encode(image)[0]))
+        packet.stream, packet.pts, packet.dts, packet.time_base = cover, 0, 0, Fraction(1, 25)
+        written.mux(packet)
+        for packet in source.demux():
+            if packet.size:
+                packet.stream = copies[packet.stream.index]
+                written.mux(packet)
+    return target
+
+
+def boxes_of(data: bytes, start: int, end: int) -> list[tuple[bytes, int, int]]:
+    """(name, start, end) of the boxes of an MP4 between two offsets."""
+    boxes = []
+    while start < end:
+        length = int.from_bytes(data[start : start + 4], "big")
+        boxes.append((data[start + 4 : start + 8], start, start + length))
+        start += length
+    return boxes
+
+
+def cover_first(path: Path) -> None:
+    """Move the metadata of an MP4 before its tracks, as some taggers write it: the cover becomes stream 0."""
+    data = path.read_bytes()
+    ((_, start, end),) = [box for box in boxes_of(data, 0, len(data)) if box[0] == b"moov"]
+    children = sorted(boxes_of(data, start + 8, end), key=lambda box: box[0] != b"udta")
+    path.write_bytes(data[: start + 8] + b"".join(data[a:b] for _, a, b in children) + data[end:])
+
+
+def test_reader_and_transcode_skip_a_cover_picture_before_the_video(tmp_path: Path, good: Path) -> None:
+    path = with_cover(good, tmp_path / "cover.mp4")
+    cover_first(path)
+    with av.open(str(path)) as container:
+        assert [stream.codec_context.name for stream in container.streams.video] == ["mjpeg", "h264"]
+    assert probe(path).num_frames == 200
+    assert numbers_in(open_reader(path).read([0, 70, 199])) == [0, 70, 199]
+    assert transcode(path, tmp_path / "new.mp4") == 200
+    assert numbers_in(open_reader(tmp_path / "new.mp4").read([0, 70, 199])) == [0, 70, 199]
+
+
+def test_probe_refuses_audio_with_a_cover_picture(tmp_path: Path) -> None:
+    audio = write_audio(tmp_path / "audio.mp4")
+    message = refusal(with_cover(audio, tmp_path / "song.mp4"))
+    assert "no video stream (only audio, cover picture)" in message

@@ -1,4 +1,4 @@
-"""An index kept on disk is the index, until the file is another."""
+"""Cached indexes equal fresh ones, as long as the video does not change."""
 
 import dataclasses
 import os
@@ -10,27 +10,27 @@ import pytest
 
 from e2espot.core.errors import VideoError
 from e2espot.video import index_cache, index_of, index_video
-from e2espot.video.indexing import forget_indexes
+from e2espot.video.indexing import clear_index_cache
 from tests.support.numbered_video import constant, recopied, write
 
 
 @pytest.fixture
 def long_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("E2ESPOT_INDEX_CACHE", str(tmp_path / "kept"))
+    monkeypatch.setenv("E2ESPOT_INDEX_CACHE", str(tmp_path / "cache"))
     return write(tmp_path / "long", constant(Fraction(25), 1200, size=(64, 48), options={"g": "50", "bf": "2"}))
 
 
-def no_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+def forbid_reading(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("the file was read again")
 
     monkeypatch.setattr("e2espot.video.indexing.index_video", refuse)
 
 
-def test_the_second_process_reads_nothing(long_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_index_of_loads_from_disk_without_reading_the_video(long_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = index_of(long_file)
-    forget_indexes()
-    no_reading(monkeypatch)
+    clear_index_cache()
+    forbid_reading(monkeypatch)
     kept = index_of(long_file)
     for field in dataclasses.fields(made):
         one, other = getattr(made, field.name), getattr(kept, field.name)
@@ -40,7 +40,7 @@ def test_the_second_process_reads_nothing(long_file: Path, monkeypatch: pytest.M
             assert one.dtype == other.dtype
 
 
-def test_another_file_in_its_place_is_read(long_file: Path) -> None:
+def test_index_of_reads_a_replaced_video_again(long_file: Path) -> None:
     assert index_of(long_file).first_picture_s == 0
     moved = recopied(long_file, long_file.with_name("moved.mp4"), shift=512 * 10)
     moved.replace(long_file)
@@ -49,18 +49,18 @@ def test_another_file_in_its_place_is_read(long_file: Path) -> None:
     assert np.array_equal(index_of(long_file).pts_P, fresh.pts_P)
 
 
-@pytest.mark.parametrize("spoilt", [b"", b"PK\x03\x04 not an archive", b"\x93NUMPY"])
-def test_a_spoilt_store_is_made_anew(long_file: Path, tmp_path: Path, spoilt: bytes) -> None:
+@pytest.mark.parametrize("corrupt", [b"", b"PK\x03\x04 not an archive", b"\x93NUMPY"])
+def test_index_of_ignores_a_corrupt_entry(long_file: Path, tmp_path: Path, corrupt: bytes) -> None:
     index_of(long_file)
-    (kept,) = (tmp_path / "kept").glob("*.npz")
-    kept.write_bytes(spoilt)
-    forget_indexes()
+    (kept,) = (tmp_path / "cache").glob("*.npz")
+    kept.write_bytes(corrupt)
+    clear_index_cache()
     assert index_of(long_file).num_pictures == 1200
-    forget_indexes()
+    clear_index_cache()
     assert kept.stat().st_size > 100
 
 
-def test_a_store_that_cannot_be_written_is_done_without(
+def test_index_of_works_without_a_writable_cache(
     long_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("in the way")
@@ -68,19 +68,19 @@ def test_a_store_that_cannot_be_written_is_done_without(
     assert index_of(long_file).num_pictures == 1200
 
 
-def test_a_kept_index_of_a_broken_file_is_still_refused(long_file: Path, tmp_path: Path) -> None:
+def test_index_of_refuses_a_truncated_video_that_is_cached(long_file: Path, tmp_path: Path) -> None:
     cut = tmp_path / "cut.mkv"
     whole = recopied(long_file, tmp_path / "whole.mkv")
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 9 // 10])
     assert index_of(cut, allow_truncated=True).truncated
-    forget_indexes()
+    clear_index_cache()
     with pytest.raises(VideoError, match="breaks off"):
         index_of(cut)
 
 
-def test_the_oldest_go_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, long_file: Path) -> None:
-    monkeypatch.setattr(index_cache, "_MOST_FILES", 3)
-    base = tmp_path / "kept"
+def test_store_removes_the_oldest_entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, long_file: Path) -> None:
+    monkeypatch.setattr(index_cache, "_MAX_FILES", 3)
+    base = tmp_path / "cache"
     base.mkdir(exist_ok=True)
     for age in range(5):
         (base / f"old{age}.npz").write_bytes(b"")
@@ -89,13 +89,13 @@ def test_the_oldest_go_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lo
     assert sorted(file.name for file in base.glob("old*")) == ["old3.npz", "old4.npz"]
 
 
-def test_an_altered_index_is_made_anew(long_file: Path, tmp_path: Path) -> None:
-    """One wrong time would show wrong pictures, and nobody would know."""
+def test_index_of_ignores_an_altered_entry(long_file: Path, tmp_path: Path) -> None:
+    """One wrong time stamp would show wrong pictures without any error."""
     fresh = index_of(long_file)
-    (kept,) = (tmp_path / "kept").glob("*.npz")
+    (kept,) = (tmp_path / "cache").glob("*.npz")
     with np.load(kept) as stored:
         arrays = dict(stored)
     arrays["pts_P"] = arrays["pts_P"] + 512
     np.savez_compressed(kept, **arrays)
-    forget_indexes()
+    clear_index_cache()
     assert np.array_equal(index_of(long_file).pts_P, fresh.pts_P)

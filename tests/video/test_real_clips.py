@@ -1,4 +1,4 @@
-"""Real footage and decoders' test files, where this machine has them."""
+"""Real footage and conformance files, where this machine has them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def player(path: Path, most: int) -> list[tuple[Fraction, np.ndarray]]:
 
 
 @pytest.mark.parametrize("name", names(CLIPS))
-def test_shows_what_a_player_shows(name: str) -> None:
+def test_reader_shows_what_a_player_shows(name: str) -> None:
     most = 400
     truth = player(CLIPS / name, most)
     index = index_video(CLIPS / name)
@@ -55,7 +55,7 @@ def test_shows_what_a_player_shows(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["lorenzo_match.mp4", "osasasasa_soccer.mp4", "tudor_football.mp4"])
-def test_decord_and_every_order_agree(name: str) -> None:
+def test_backends_and_reading_orders_agree(name: str) -> None:
     with open_reader(CLIPS / name, size=SIZE) as reader:
         count = reader.info.num_frames
         in_order = reader.read(range(count))
@@ -67,7 +67,7 @@ def test_decord_and_every_order_agree(name: str) -> None:
     assert np.array_equal(streamed, in_order)
 
 
-def test_hidden_pictures_are_not_counted() -> None:
+def test_index_excludes_pictures_hidden_by_edit_lists() -> None:
     index = index_video(CLIPS / "lorenzo_match.mp4")
     assert (index.num_packets, index.num_pictures) == (825, 817)
     assert probe(CLIPS / "lorenzo_match.mp4").num_frames == 817
@@ -76,7 +76,7 @@ def test_hidden_pictures_are_not_counted() -> None:
     )
 
 
-def test_facts_headers_get_wrong() -> None:
+def test_probe_where_headers_are_wrong() -> None:
     assert probe(CLIPS / "dfl_08fd33_4_small.mp4").source_fps == pytest.approx(25, abs=0.01)
     portrait = probe(CLIPS / "gking_soccer.mp4")
     assert (portrait.width, portrait.height, portrait.first_picture_s) == (720, 1280, Fraction(512, 15360))
@@ -84,7 +84,7 @@ def test_facts_headers_get_wrong() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in CLIPS.glob("*.labels.json")))
-def test_labels_lie_on_our_timeline(name: str) -> None:
+def test_labels_match_the_time_stamps_of_the_index(name: str) -> None:
     labels = json.loads((CLIPS / name).read_text())
     index = index_video(CLIPS / labels["video"])
     assert index.num_pictures == labels["num_frames"]
@@ -94,7 +94,7 @@ def test_labels_lie_on_our_timeline(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", names(CLIPS / "awkward"))
-def test_awkward_files_read_or_say_why_not(name: str) -> None:
+def test_awkward_files_are_read_or_refused_in_one_line(name: str) -> None:
     path = CLIPS / "awkward" / name
     began = time.monotonic()
     try:
@@ -110,12 +110,12 @@ def test_awkward_files_read_or_say_why_not(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", names(CLIPS / "awkward"))
-def test_awkward_files_read_the_same_at_random(name: str) -> None:
+def test_awkward_files_look_the_same_read_at_random(name: str) -> None:
     path = CLIPS / "awkward" / name
     try:
         count = min(probe(path).num_frames, 100)
     except VideoError:
-        return  # which the test above has looked at
+        return  # covered by the test above
     with open_reader(path, size=SIZE) as reader:
         in_order = reader.read(range(count))
     for frame in (count - 1, count // 2):

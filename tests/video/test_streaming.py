@@ -1,4 +1,4 @@
-"""The road in order: decoded ahead by a child process, which may die, hang or be left alone."""
+"""Streaming: frames decoded ahead by a child process, which may die, hang or be abandoned."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def decoders() -> list[int]:
-    """Decoder processes of ours that are alive."""
-    found = []
+    """Process ids of this process's decoders."""
+    alive = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
@@ -35,28 +35,42 @@ def decoders() -> list[int]:
             except OSError:
                 continue
             if int(stat.rsplit(")", 1)[1].split()[1]) == os.getpid() and "serve_child" in command:
-                found.append(int(entry.name))
-    return found
+                alive.append(int(entry.name))
+    return alive
 
 
-def nothing_left() -> bool:
-    """No decoder lives, and no shared memory is mapped; it never had a name that could stay behind."""
-    # Locks of other libraries (tqdm's, for one) lie in /dev/shm too: only shared blocks count.
+def is_cleaned_up() -> bool:
+    """Whether no decoder is alive and no shared memory is mapped; it never has a name that could be left over."""
+    # Other libraries keep locks in /dev/shm (tqdm does): only shared blocks count.
     maps = Path("/proc/self/maps").read_text()
     return not decoders() and "memfd:e2espot" not in maps and "/dev/shm/psm_" not in maps
 
 
 @pytest.mark.parametrize(("chunk_len", "read_ahead"), [(64, 4), (1000, 1), (7, 2)])
-def test_child_gives_what_the_reader_gives(video: Path, chunk_len: int, read_ahead: int) -> None:
+def test_stream_frames_equals_the_in_process_reader(video: Path, chunk_len: int, read_ahead: int) -> None:
     chunks = list(stream_frames(video, size=(80, 48), chunk_len=chunk_len, read_ahead=read_ahead))
     frames = np.concatenate([chunk.frames_THWC for chunk in chunks])
     assert numbers_in(frames) == list(range(600))
     with open_reader(video, size=(80, 48)) as reader:
         assert np.array_equal(reader.read(range(600)), frames)
-    assert nothing_left()
+    assert is_cleaned_up()
 
 
-def test_a_part(video: Path) -> None:
+@pytest.mark.parametrize("size", [(1280, 720), (800, 456)])
+def test_stream_frames_of_large_frames_equals_the_in_process_reader(video: Path, size: tuple[int, int]) -> None:
+    """A chunk of 64 such frames takes several slots of the ring, the last of them shorter."""
+    stop = 150
+    decoded = stream_frames(video, size=size, stop=stop, read_ahead=2)
+    expected = stream_frames(video, size=size, stop=stop, in_process=True)
+    for chunk, other in zip(decoded, expected, strict=True):
+        assert chunk.first_frame == other.first_frame
+        assert np.array_equal(chunk.frames_THWC, other.frames_THWC)
+        first = chunk.first_frame
+        assert numbers_in(chunk.frames_THWC) == list(range(first, first + len(chunk.frames_THWC)))
+    assert is_cleaned_up()
+
+
+def test_stream_frames_from_start_to_stop(video: Path) -> None:
     chunks = list(stream_frames(video, chunk_len=50, start=130, stop=290))
     assert [chunk.first_frame for chunk in chunks] == [130, 180, 230, 280]
     assert numbers_in(np.concatenate([chunk.frames_THWC for chunk in chunks])) == list(range(130, 290))
@@ -66,7 +80,7 @@ def test_a_part(video: Path) -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSEGV])
-def test_a_decoder_that_dies_costs_one_error(video: Path, how: signal.Signals) -> None:
+def test_stream_frames_raises_once_when_the_decoder_dies(video: Path, how: signal.Signals) -> None:
     chunks = stream_frames(video, chunk_len=16, read_ahead=2)
     next(chunks)
     os.kill(decoders()[0], how)
@@ -76,19 +90,19 @@ def test_a_decoder_that_dies_costs_one_error(video: Path, how: signal.Signals) -
     assert time.monotonic() - began < 5
     assert str(video) in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert nothing_left()
+    assert is_cleaned_up()
 
 
-def test_a_decoder_that_hangs_is_ended(video: Path) -> None:
+def test_stream_frames_ends_a_decoder_that_hangs(video: Path) -> None:
     chunks = stream_frames(video, chunk_len=16, read_ahead=2, timeout_s=1)
     next(chunks)
     os.kill(decoders()[0], signal.SIGSTOP)
     with pytest.raises(VideoError, match="gave nothing for 1 s"):
         list(chunks)
-    assert nothing_left()
+    assert is_cleaned_up()
 
 
-def test_a_slow_consumer_is_no_hanging_decoder(video: Path) -> None:
+def test_stream_frames_waits_for_a_slow_consumer(video: Path) -> None:
     chunks = stream_frames(video, chunk_len=200, read_ahead=1, timeout_s=20)
     seen = []
     for chunk in chunks:
@@ -97,24 +111,24 @@ def test_a_slow_consumer_is_no_hanging_decoder(video: Path) -> None:
     assert seen == [200, 200, 200]
 
 
-def test_leaving_early(video: Path) -> None:
+def test_stream_frames_cleans_up_when_abandoned(video: Path) -> None:
     chunks = stream_frames(video)
     next(chunks)
     chunks.close()  # type: ignore[attr-defined]
-    assert nothing_left()
+    assert is_cleaned_up()
     for _chunk in stream_frames(video):
         break
     gc.collect()
-    assert nothing_left()
+    assert is_cleaned_up()
 
 
-def test_interrupted(video: Path) -> None:
+def test_stream_frames_cleans_up_when_interrupted(video: Path) -> None:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     try:
         _interrupt(video)
     finally:
         signal.signal(signal.SIGINT, before)
-    assert nothing_left()
+    assert is_cleaned_up()
 
 
 def _interrupt(video: Path) -> None:
@@ -127,7 +141,7 @@ def _interrupt(video: Path) -> None:
         list(chunks)
 
 
-def test_a_parent_killed_leaves_nothing(video: Path) -> None:
+def test_decoder_exits_when_its_parent_is_killed(video: Path) -> None:
     script = (
         "import sys, time; from e2espot.video import stream_frames; "
         f"c = stream_frames({str(video)!r}, chunk_len=16); next(c); print('ready', flush=True); time.sleep(60)"
@@ -152,7 +166,7 @@ def resident_kib() -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
 
 
-def test_memory_does_not_grow(video: Path) -> None:
+def test_stream_frames_does_not_leak_memory(video: Path) -> None:
     def once() -> None:
         for chunk in stream_frames(video, size=(320, 192), chunk_len=32, in_process=True):
             del chunk
@@ -168,7 +182,7 @@ def test_memory_does_not_grow(video: Path) -> None:
     assert resident_kib() - before < 20_000
 
 
-def test_importing_takes_no_torch() -> None:
+def test_importing_video_loads_neither_torch_nor_decoders() -> None:
     code = "import sys, e2espot.video; print(*sys.modules)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     done = subprocess.run([sys.executable, "-c", code], check=True, env=environment, capture_output=True, text=True)

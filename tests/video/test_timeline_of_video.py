@@ -1,4 +1,4 @@
-"""Contract 1 on written files: grid frame k is the picture a player shows at (k + 1/2) / fps."""
+"""On written files, grid frame k is the picture that a player shows at (k + 1/2) / fps."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def times_of(video: Video) -> list[Fraction]:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_every_frame_is_the_picture_on_show(name: str, files: dict[str, Path]) -> None:
+def test_reader_shows_the_picture_of_each_frame(name: str, files: dict[str, Path]) -> None:
     times_s, video = times_of(CASES[name]), CASES[name]
     if video.suffix in (".mkv", ".webm"):  # whole milliseconds are all that Matroska can say
         times_s = [Fraction(round(time_s * 1000), 1000) for time_s in times_s]
@@ -84,7 +84,7 @@ def test_every_frame_is_the_picture_on_show(name: str, files: dict[str, Path]) -
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if not name.startswith(("4:4:4", "mpeg", "hevc"))])
-def test_decord_shows_the_same(name: str, files: dict[str, Path]) -> None:
+def test_decord_backend_shows_the_picture_of_each_frame(name: str, files: dict[str, Path]) -> None:
     times_s, video = times_of(CASES[name]), CASES[name]
     if video.suffix in (".mkv", ".webm"):
         times_s = [Fraction(round(time_s * 1000), 1000) for time_s in times_s]
@@ -93,14 +93,14 @@ def test_decord_shows_the_same(name: str, files: dict[str, Path]) -> None:
     assert np.abs(ours.astype(int) - theirs).mean() < 1
 
 
-def test_identity_at_25_and_odd_pictures_at_50(files: dict[str, Path]) -> None:
+def test_reader_at_25_fps_of_25_and_50_fps_videos(files: dict[str, Path]) -> None:
     assert numbers_in(open_reader(files["25"]).read(range(110))) == list(range(110))
     assert numbers_in(open_reader(files["50"]).read(range(75))) == [2 * k + 1 for k in range(75)]
 
 
 @pytest.mark.parametrize("reader", ["auto", "decord"])
 @pytest.mark.parametrize("ticks", [-10 * 512, -10 * 512 + 200, -40 * 512])
-def test_edit_list_hides_pictures(ticks: int, reader: str, files: dict[str, Path], tmp_path: Path) -> None:
+def test_reader_obeys_edit_lists(ticks: int, reader: str, files: dict[str, Path], tmp_path: Path) -> None:
     path = recopied(
         files["25"], tmp_path / "cut.mp4", shift=ticks, options={"avoid_negative_ts": "disabled", "use_editlist": "1"}
     )
@@ -111,7 +111,7 @@ def test_edit_list_hides_pictures(ticks: int, reader: str, files: dict[str, Path
     check(path, [Fraction(number, 25) for number in numbers], numbers, Fraction(25), reader)
 
 
-def test_offset_is_kept_and_shifts_nothing(files: dict[str, Path]) -> None:
+def test_probe_reports_a_late_start_that_shifts_no_frame(files: dict[str, Path]) -> None:
     info = probe(files["late start"])
     assert info.first_picture_s == Fraction(70, 25)
     assert number_in(open_reader(files["late start"]).read([0])[0]) == 0
@@ -119,7 +119,7 @@ def test_offset_is_kept_and_shifts_nothing(files: dict[str, Path]) -> None:
 
 @pytest.mark.parametrize("reader", ["auto", "decord"])
 @pytest.mark.parametrize("degrees", [90, 180, 270])
-def test_rotation_is_what_a_player_shows(degrees: int, reader: str, files: dict[str, Path], tmp_path: Path) -> None:
+def test_reader_applies_the_rotation(degrees: int, reader: str, files: dict[str, Path], tmp_path: Path) -> None:
     path = write(tmp_path / "turned", constant(Fraction(25), 8, turn_degrees=degrees))
     upright = write(tmp_path / "upright", constant(Fraction(25), 8))
     info = probe(path)
@@ -133,7 +133,9 @@ def test_rotation_is_what_a_player_shows(degrees: int, reader: str, files: dict[
 
 @pytest.mark.parametrize("reader", ["auto", "decord"])
 @pytest.mark.parametrize(("colour", "matrix"), [((1, 1), "bt709"), ((5, 1), "bt601"), ((1, 2), "bt709")])
-def test_colour_is_as_tagged(colour: tuple[int, int], matrix: str, reader: str, tmp_path: Path) -> None:
+def test_reader_converts_colours_by_the_tagged_matrix(
+    colour: tuple[int, int], matrix: str, reader: str, tmp_path: Path
+) -> None:
     from tests.support.numbered_video import picture
 
     path = write(tmp_path / "tinted", constant(Fraction(25), 12, colour=colour, options={"crf": "4"}))
@@ -145,7 +147,7 @@ def test_colour_is_as_tagged(colour: tuple[int, int], matrix: str, reader: str, 
             assert np.abs(read[y, x] - truth[y, x]).max() <= 4
 
 
-def test_frames_outside_are_refused(files: dict[str, Path]) -> None:
+def test_read_refuses_frames_outside_the_video(files: dict[str, Path]) -> None:
     with open_reader(files["25"]) as frames:
         for frame in (-1, 110):
             with pytest.raises(IndexError, match="110"):
@@ -153,7 +155,7 @@ def test_frames_outside_are_refused(files: dict[str, Path]) -> None:
         assert frames.read([]).shape == (0, 96, 160, 3)
 
 
-def test_starts_are_instantaneous_or_open(files: dict[str, Path]) -> None:
+def test_index_has_a_segment_for_each_keyframe(files: dict[str, Path]) -> None:
     assert len(index_video(files["open groups"]).start_packet_S) > 3
     assert len(index_video(files["25"]).start_packet_S) > 3
     assert len(index_video(files["one key picture"]).start_packet_S) == 1

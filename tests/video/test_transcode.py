@@ -1,3 +1,5 @@
+"""Conversion to plain H.264: times, pixels, errors, and what decode-friendly files are made of."""
+
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -9,14 +11,14 @@ from av.video.reformatter import ColorRange, Colorspace
 
 from e2espot.core.errors import VideoError
 from e2espot.video import index_video, open_reader
-from e2espot.video.stream_copy import decoded_per_used
+from e2espot.video.stream_copy import decode_overhead
 from e2espot.video.transcode import transcode
 from tests.support.numbered_video import Video, constant, expected, numbers_in, write
 
 FULL_709 = (int(Colorspace.ITU709), int(ColorRange.JPEG))
 
 
-def test_every_picture_keeps_its_time(tmp_path: Path) -> None:
+def test_transcode_keeps_the_time_of_every_picture(tmp_path: Path) -> None:
     stamps = tuple(np.cumsum([0, *np.random.default_rng(1).integers(15, 70, 80)]).tolist())
     source = write(tmp_path / "source", Video(stamps=stamps, time_base=Fraction(1, 1000), options={"g": "30"}))
     assert transcode(source, tmp_path / "out" / "new.mp4") == 81
@@ -34,7 +36,7 @@ def pixels(path: Path) -> np.ndarray:
 
 
 @pytest.mark.parametrize("more", [{"turn_degrees": 90}, {"turn_degrees": 180}, {"colour": FULL_709}])
-def test_pictures_look_as_before(more: dict[str, Any], tmp_path: Path) -> None:
+def test_transcode_keeps_size_rotation_and_colours(more: dict[str, Any], tmp_path: Path) -> None:
     source = write(tmp_path / "source", replace(constant(Fraction(25), 12), **more))
     transcode(source, tmp_path / "new.mp4")
     before, after = pixels(source), pixels(tmp_path / "new.mp4")
@@ -42,18 +44,19 @@ def test_pictures_look_as_before(more: dict[str, Any], tmp_path: Path) -> None:
     assert np.abs(before.astype(int) - after).mean() < 1.5
 
 
-def test_a_file_that_breaks_off_is_converted_when_asked(tmp_path: Path) -> None:
+def test_transcode_converts_a_truncated_file_only_if_allowed(tmp_path: Path) -> None:
     source = write(tmp_path / "source", constant(Fraction(25), 200, suffix=".mkv", options={"g": "10"}))
     source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
-    with pytest.raises(VideoError, match=r"breaks off after .* of 8.*--allow_truncated"):
+    with pytest.raises(VideoError, match=r"breaks off after .* of 8.*allow_truncated=True") as caught:
         transcode(source, tmp_path / "new.mp4")
+    assert caught.value.option == "allow_truncated"
     assert not (tmp_path / "new.mp4").exists()
     assert 20 < transcode(source, tmp_path / "new.mp4", allow_truncated=True) < 190
     with pytest.raises(VideoError, match="is the source itself"):
         transcode(tmp_path / "new.mp4", tmp_path / "new.mp4")
 
 
-def test_what_cannot_be_converted_says_so_and_keeps_the_old_file(tmp_path: Path) -> None:
+def test_transcode_keeps_the_old_target_on_errors(tmp_path: Path) -> None:
     target = write(tmp_path / "target", constant(Fraction(25), 10))
     before = target.read_bytes()
     (tmp_path / "text.mp4").write_text("not a video")
@@ -64,15 +67,15 @@ def test_what_cannot_be_converted_says_so_and_keeps_the_old_file(tmp_path: Path)
         transcode(target, tmp_path / "new.webm")
 
 
-def test_decode_friendly_files_begin_often_and_lie_in_order(tmp_path: Path) -> None:
+def test_transcode_decode_friendly_writes_short_closed_gops_in_order(tmp_path: Path) -> None:
     heavy = constant(Fraction(25), 260, size=(398, 224), options={"g": "250", "bf": "3", "x264-params": "scenecut=0"})
     source, target = write(tmp_path / "heavy", heavy), tmp_path / "friendly.mp4"
     assert transcode(source, target, decode_friendly=True) == 260
     before, after = index_video(source), index_video(target)
     assert (after.width, after.height) == (400, 224)
     assert after.start_picture_S.tolist() == list(range(0, 260, 25))
-    assert after.clean_S.all()
+    assert after.is_closed_gop_S.all()
     assert (after.packet_P == np.arange(260)).all()
     assert numbers_in(open_reader(target).read(range(260))) == list(range(260))
-    assert decoded_per_used(before, 100) > 1.6
-    assert decoded_per_used(after, 100) < 1.2
+    assert decode_overhead(before, 100) > 1.6
+    assert decode_overhead(after, 100) < 1.2
