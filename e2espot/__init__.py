@@ -16,6 +16,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from e2espot.core.version import __version__
+
 if TYPE_CHECKING:
     from e2espot.core.coverage import ReadCoverage as ReadCoverage
     from e2espot.core.errors import AnnotationError as AnnotationError
@@ -44,8 +46,6 @@ if TYPE_CHECKING:
     from e2espot.suppression.calibration import read_calibration as read_calibration
     from e2espot.suppression.nms import Suppression as Suppression
     from e2espot.suppression.nms import suppress as suppress
-
-__version__ = "0.2.0"
 
 _MODULE_OF = {
     "AnnotationError": "core.errors",
