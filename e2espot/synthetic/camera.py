@@ -1,4 +1,4 @@
-"""The main camera: a fixed stand that pans, tilts and zooms after the ball, and the cuts away from it."""
+"""The main camera: a fixed position that pans, tilts and zooms after the ball, and cuts to other shots."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ PLAYER_M = 1.82
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class View:
-    """A pinhole camera for one picture."""
+    """Pinhole camera of one picture."""
 
     centre_3: np.ndarray
-    """Metres."""
+    """Position in metres."""
     axes_33: np.ndarray
-    """Rows: right, down, forward."""
+    """Unit vectors right, down and forward, one per row."""
     focal: float
-    """Pixels."""
+    """Focal length in pixels."""
     size: tuple[int, int]
     """Width and height of the picture."""
 
@@ -49,7 +49,7 @@ def aim(pan: float, tilt: float) -> np.ndarray:
 
 
 def smooth(signal_TK: np.ndarray, sigma: float, lag: int = 0) -> np.ndarray:
-    """Gaussian low-pass over the first axis, delayed by ``lag`` frames; ends are held."""
+    """Gaussian low-pass over the first axis, delayed by ``lag`` frames; the ends are repeated."""
     reach = int(3 * sigma)
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
     kernel /= kernel.sum()
@@ -59,23 +59,25 @@ def smooth(signal_TK: np.ndarray, sigma: float, lag: int = 0) -> np.ndarray:
 
 
 def noise(rng: np.random.Generator, frames: int, sigma: float, columns: int) -> np.ndarray:
-    """Smooth unit-variance wandering, [T, columns]."""
+    """Smooth noise of unit variance, [T, columns]."""
     drift = smooth(rng.normal(0, 1, (frames, columns)), sigma)
     return np.asarray(drift * np.sqrt(2 * sigma * np.sqrt(np.pi)))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Shots:
-    """Which moment of play every picture shows, and from where; T pictures."""
+    """Which frame of play each picture shows, and the camera's direction; T pictures."""
 
     kind_T: np.ndarray
     """uint8: LIVE, CUT_AWAY or REPLAY."""
     moment_T: np.ndarray
-    """float: frame of play shown; the picture's own number in a live shot."""
+    """float: frame of play shown; in a live shot the number of the picture."""
     pan_T: np.ndarray
+    """Radians to the right."""
     tilt_T: np.ndarray
+    """Radians down."""
     focal_T: np.ndarray
-    """Radians, radians, pixels."""
+    """Focal length in pixels."""
 
     def view(self, picture: int, look: Look, size: tuple[int, int]) -> View:
         """The camera of one picture."""
@@ -88,7 +90,7 @@ class Shots:
 
 
 def _angles(target_T2: np.ndarray, look: Look, height_m: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pan, tilt and distance [T] from the stand to points on the pitch."""
+    """Pan, tilt and distance [T] from the camera to points on the pitch."""
     away_T2 = target_T2 - np.array(look.camera_m[:2])
     ground_T = np.linalg.norm(away_T2, axis=1)
     drop = look.camera_m[2] - height_m
@@ -96,10 +98,10 @@ def _angles(target_T2: np.ndarray, look: Look, height_m: float) -> tuple[np.ndar
 
 
 def follow(rng: np.random.Generator, play: Play, look: Look, size: tuple[int, int]) -> Shots:
-    """Point the camera at a low-passed ball with an operator's lag and unrest, then cut to other shots.
+    """Point the camera at the low-passed ball with an operator's lag and noise, then cut to other shots.
 
-    The low-pass is wide (a second) and the unrest its own, so that nothing in the
-    camera's path tells a kick from any other moment.
+    The low-pass is wide (a second) and the noise independent of play, so that the path of
+    the camera does not reveal when the ball is kicked.
     """
     frames = len(play.ball_T3)
     unit = size[1] / 224
@@ -129,7 +131,7 @@ def follow(rng: np.random.Generator, play: Play, look: Look, size: tuple[int, in
 
 
 def _cut(rng: np.random.Generator, play: Play, look: Look, unit: float, shots: Shots, start: int, end: int) -> None:
-    """Fill part of one pause with other shots; now and then the director comes back late."""
+    """Fill part of one pause with other shots; now and then the live shot resumes late."""
     frames = len(play.ball_T3)
     back = end + int(rng.integers(5, 60)) if rng.random() < 0.15 else end - int(rng.integers(15, 80))
     at = start + int(rng.integers(20, 60))

@@ -1,4 +1,4 @@
-"""Pictures to a broadcast-like H.264 file."""
+"""Encode pictures as an H.264 file like that of a broadcast."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def write_video(
         stream.bit_rate = int(look.bitrate * (size[1] / 224) ** 1.6)
         stream.gop_size = look.gop
         stream.thread_count = 1
-        # Without x264's macroblock tree: on widths that are no multiple of 16, as 398 is, it reads memory that
-        # nobody wrote, and the same pictures give other bytes each time.
+        # No macroblock tree: for widths that are not a multiple of 16, such as 398, x264's reads uninitialised
+        # memory, and the same pictures give different bytes each time.
         stream.options = {"preset": "veryfast", "bf": "2", "x264-params": "mbtree=0"}
         for index, picture in enumerate(pictures):
             planes = cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420)

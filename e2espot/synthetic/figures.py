@@ -1,4 +1,4 @@
-"""Twenty-two players and a referee as small jointed figures: numbers in, polygons out."""
+"""Twenty-two players and a referee as small jointed figures: positions in, polygons out."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _SWING = np.array([0.0, -0.35, -0.75, -1.0, -0.85, -0.4, 0.35, 0.85, 1.0, 0.75, 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Cast:
-    """How every figure stands and moves; T moments of play, N = 23."""
+    """Position and posture of every figure; T frames of play, N = 23."""
 
-    place_TN2: np.ndarray
+    ground_TN2: np.ndarray
     """Metres on the ground."""
     facing_TN2: np.ndarray
     """Unit vectors."""
@@ -33,14 +33,14 @@ class Cast:
 
 
 def cast(play: Play) -> Cast:
-    """Bodies for ``play``, with a referee who keeps some metres from the ball."""
+    """Postures for ``play``, with a referee some metres from the ball."""
     frames = len(play.ball_T3)
     referee_T2 = smooth(play.ball_T3[:, :2].astype(float), 45.0, lag=20) * 0.85 + np.array([7.9, 12.0])
-    place_TN2 = np.concatenate([play.players_TP2, referee_T2[:, None]], axis=1)
-    flat = smooth(place_TN2.reshape(frames, -1), 2.0)
-    velocity_TN2 = np.gradient(flat, axis=0).reshape(place_TN2.shape) * 25.0
+    ground_TN2 = np.concatenate([play.players_TP2, referee_T2[:, None]], axis=1)
+    flat = smooth(ground_TN2.reshape(frames, -1), 2.0)
+    velocity_TN2 = np.gradient(flat, axis=0).reshape(ground_TN2.shape) * 25.0
     speed_TN = np.linalg.norm(velocity_TN2, axis=2)
-    to_ball_TN2 = play.ball_T3[:, None, :2] - place_TN2
+    to_ball_TN2 = play.ball_T3[:, None, :2] - ground_TN2
     to_ball_TN2 /= np.linalg.norm(to_ball_TN2, axis=2, keepdims=True) + 1e-6
     # Runners look where they run, others at the ball.
     facing_TN2 = velocity_TN2 + 0.8 * to_ball_TN2
@@ -48,23 +48,21 @@ def cast(play: Play) -> Cast:
     stride_TN = 1.1 + 0.33 * speed_TN
     gait_TN = np.cumsum(speed_TN / stride_TN, axis=0) * (2 * np.pi / 25) + np.arange(FIGURES) * 1.7
     swing_TN = np.pad(play.swing_TP, ((0, 0), (0, 1)))
-    return Cast(place_TN2=place_TN2, facing_TN2=facing_TN2, speed_TN=speed_TN, gait_TN=gait_TN, swing_TN=swing_TN)
+    return Cast(ground_TN2=ground_TN2, facing_TN2=facing_TN2, speed_TN=speed_TN, gait_TN=gait_TN, swing_TN=swing_TN)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Bodies:
-    """Figures of one picture, ready to paint; N in the order of ``Cast``."""
+    """Polygons of one picture; N in the order of ``Cast``."""
 
     limbs_NLV2: np.ndarray
     """int32 pixels with 4 fractional bits; L quadrilaterals a figure, V = 4."""
     shadow_NV2: np.ndarray
-    """int32 pixels with 4 fractional bits; V = 6."""
+    """int32 pixels with 4 fractional bits; an outline of V = 6 corners."""
     depth_N: np.ndarray
     """Metres from the camera along its axis; paint large ones first."""
     seen_N: np.ndarray
-    """bool: whether any of it can be in the picture."""
-    middle_N2: np.ndarray
-    """Pixels of the body's middle."""
+    """bool: whether any part can be in the picture."""
 
 
 def _joints(people: Cast, moment: int) -> tuple[np.ndarray, np.ndarray]:
@@ -104,13 +102,13 @@ def _joints(people: Cast, moment: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 LIMBS = ("thigh", "shin", "thigh", "shin", "arm", "arm", "torso", "head")
-"""What each quadrilateral of ``Bodies.limbs_NLV2`` is."""
+"""Limb of each quadrilateral of ``Bodies.limbs_NLV2``."""
 
 
 def bodies(people: Cast, moment: float, view: View, look: Look) -> Bodies:
     """Project every figure at a moment of play."""
     index = int(moment)
-    place_N2, facing_N2 = people.place_TN2[index], people.facing_TN2[index]
+    ground_N2, facing_N2 = people.ground_TN2[index], people.facing_TN2[index]
     joints, widths = _joints(people, index)
     left_N2 = np.stack([-facing_N2[:, 1], facing_N2[:, 0]], axis=1)
     # A torso seen from the side is narrower.
@@ -118,7 +116,9 @@ def bodies(people: Cast, moment: float, view: View, look: Look) -> Bodies:
     widths[:, 6] *= 1.0 - 0.38 * side_N
     world = np.empty(joints.shape)
     world[..., :2] = (
-        place_N2[:, None, None] + joints[..., :1] * facing_N2[:, None, None] + joints[..., 1:2] * left_N2[:, None, None]
+        ground_N2[:, None, None]
+        + joints[..., :1] * facing_N2[:, None, None]
+        + joints[..., 1:2] * left_N2[:, None, None]
     )
     world[..., 2] = joints[..., 2]
     pixels, scale = view.project(world.reshape(-1, 3))
@@ -126,13 +126,13 @@ def bodies(people: Cast, moment: float, view: View, look: Look) -> Bodies:
     scale_N = scale.reshape(FIGURES, -1)[:, 0]
     way = pixels[:, :, 1] - pixels[:, :, 0]
     way /= np.linalg.norm(way, axis=2, keepdims=True) + 1e-6
-    # The anti-aliased filler adds about half a pixel all round; take it off again.
+    # Anti-aliased filling widens a polygon by about half a pixel on each side; subtract it.
     half = np.maximum(widths * scale_N[:, None] / 2 - 0.35, 0.15)[..., None]
     across = np.stack([-way[..., 1], way[..., 0]], axis=2) * half
     quads = np.stack(
         [pixels[:, :, 0] - across, pixels[:, :, 0] + across, pixels[:, :, 1] + across, pixels[:, :, 1] - across], axis=2
     )
-    feet_N2, depth_N, shadow = _shadows(place_N2, view, look)
+    feet_N2, depth_N, shadow = _shadows(ground_N2, view, look)
     middle_N2 = feet_N2 - np.stack([np.zeros(FIGURES), 0.9 * scale_N], axis=1)
     margin_N = 1.2 * scale_N
     width, height = view.size
@@ -143,11 +143,10 @@ def bodies(people: Cast, moment: float, view: View, look: Look) -> Bodies:
         shadow_NV2=np.round(np.clip(shadow, -9000, 9000) * 16).astype(np.int32),
         depth_N=depth_N,
         seen_N=seen_N,
-        middle_N2=middle_N2,
     )
 
 
-def _shadows(place_N2: np.ndarray, view: View, look: Look) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _shadows(ground_N2: np.ndarray, view: View, look: Look) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Feet in pixels [N, 2], depth [N], and shadow outlines [N, 6, 2] in pixels."""
     sun_2 = np.array(look.sun)
     side_2 = np.array([-sun_2[1], sun_2[0]]) / (np.linalg.norm(sun_2) + 1e-6)
@@ -161,10 +160,10 @@ def _shadows(place_N2: np.ndarray, view: View, look: Look) -> tuple[np.ndarray, 
             sun_2 * 0.9 - side_2 * 0.2,
         ]
     )
-    ground = np.zeros((len(place_N2), 7, 3))
-    ground[:, 0, :2] = place_N2
-    ground[:, 1:, :2] = place_N2[:, None] + outline
+    ground = np.zeros((len(ground_N2), 7, 3))
+    ground[:, 0, :2] = ground_N2
+    ground[:, 1:, :2] = ground_N2[:, None] + outline
     pixels, scale = view.project(ground.reshape(-1, 3))
     pixels, scale = pixels.reshape(-1, 7, 2), scale.reshape(-1, 7)
-    depth_N = (np.column_stack([place_N2, np.zeros(len(place_N2))]) - view.centre_3) @ view.axes_33[2]
+    depth_N = (np.column_stack([ground_N2, np.zeros(len(ground_N2))]) - view.centre_3) @ view.axes_33[2]
     return pixels[:, 0], depth_N, pixels[:, 1:]

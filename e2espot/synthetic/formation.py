@@ -1,4 +1,4 @@
-"""Where twenty-two players want to be, and how fast they get there."""
+"""Target positions of the twenty-two players, and how they move towards them."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _HOME = np.array(
 
 
 def team_of(player: int) -> int:
-    """0 for the side attacking to the right, 1 for the other."""
+    """0 for the team attacking to the right, 1 for the other."""
     return 0 if player < PLAYERS // 2 else 1
 
 
 def attack_sign(player: int) -> float:
-    """+1 where the player's side attacks to the right, else -1."""
+    """+1 if the player's team attacks to the right, else -1."""
     return 1.0 if player < PLAYERS // 2 else -1.0
 
 
 def home_positions(rng: np.random.Generator) -> np.ndarray:
-    """Anchors in metres, float [22, 2], a little different in every match."""
+    """Anchors in metres, float [22, 2], slightly different in every match."""
     left = _HOME + rng.normal(0, 2.0, _HOME.shape) * (np.arange(11) > 0)[:, None]
     right = _HOME + rng.normal(0, 2.0, _HOME.shape) * (np.arange(11) > 0)[:, None]
     return np.vstack([left, np.array(PITCH_M) - right])
@@ -37,27 +37,27 @@ def home_positions(rng: np.random.Generator) -> np.ndarray:
 def targets(
     home_P2: np.ndarray, wander_P2: np.ndarray, ball_2: np.ndarray, possession: int, rank_P: np.ndarray, pressed: bool
 ) -> np.ndarray:
-    """Point every player makes for, metres [22, 2].
+    """Target position of every player, metres [22, 2].
 
-    Both blocks slide with the ball and draw together; the side in possession stands
-    higher. The nearest defender closes the ball down and the second covers behind.
+    Both teams shift with the ball and contract around it; the team in possession moves up the
+    pitch. The nearest defender presses the ball and the second covers behind.
 
     Args:
         home_P2: anchors from ``home_positions``.
         wander_P2: slow off-ball movement added to the anchors, metres.
         ball_2: ball on the ground, metres.
-        possession: side with the ball, 0 or 1.
-        rank_P: 0 for the player of each side nearest the ball, 1 for the next.
-        pressed: whether the ball is close enough to a side's hands to be pressed.
+        possession: team with the ball, 0 or 1.
+        rank_P: 0 for the player of each team nearest the ball, 1 for the next.
+        pressed: whether defenders press the ball.
     """
-    side_P = np.where(np.arange(PLAYERS) < 11, 1.0, -1.0)
+    direction_P = np.where(np.arange(PLAYERS) < 11, 1.0, -1.0)
     attacking_P = (np.arange(PLAYERS) < 11) == (possession == 0)
     shift_2 = (ball_2 - np.array([52.5, 34.0])) * np.array([0.52, 0.5])
     goal_P2 = home_P2 + shift_2
-    goal_P2[:, 0] += side_P * np.where(attacking_P, 7.0, -2.0)
+    goal_P2[:, 0] += direction_P * np.where(attacking_P, 7.0, -2.0)
     goal_P2 += (ball_2 - goal_P2) * np.where(attacking_P, 0.10, 0.18)[:, None] + wander_P2
     if pressed:
-        own_goal_P2 = np.stack([np.where(side_P > 0, 0.0, PITCH_M[0]), np.full(PLAYERS, 34.0)], axis=1)
+        own_goal_P2 = np.stack([np.where(direction_P > 0, 0.0, PITCH_M[0]), np.full(PLAYERS, 34.0)], axis=1)
         back_P2 = own_goal_P2 - ball_2
         back_P2 /= np.linalg.norm(back_P2, axis=1, keepdims=True) + 1e-6
         for rank, gap_m in ((0, 1.5), (1, 6.0)):
@@ -70,7 +70,7 @@ def targets(
 
 
 def nearest_rank(positions_P2: np.ndarray, ball_2: np.ndarray) -> np.ndarray:
-    """Rank of every outfield player within its side by distance to the ball, int [22]."""
+    """Rank of every outfield player within its team by distance to the ball, int [22]."""
     distance_P = np.linalg.norm(positions_P2 - ball_2, axis=1)
     distance_P[[0, 11]] = 1e3
     rank_P = np.empty(PLAYERS, dtype=int)
@@ -80,7 +80,7 @@ def nearest_rank(positions_P2: np.ndarray, ball_2: np.ndarray) -> np.ndarray:
 
 
 def steer(position_P2: np.ndarray, velocity_P2: np.ndarray, goal_P2: np.ndarray, cap_P: np.ndarray) -> np.ndarray:
-    """New velocities in m/s, [22, 2]: bounded acceleration towards the goals, no two players in one spot."""
+    """New velocities in m/s, [22, 2]: bounded acceleration towards the targets, and repulsion of close players."""
     wanted_P2 = (goal_P2 - position_P2) * 0.7
     speed_P = np.linalg.norm(wanted_P2, axis=1)
     wanted_P2 *= (np.minimum(speed_P, cap_P) / np.maximum(speed_P, 1e-6))[:, None]

@@ -1,4 +1,4 @@
-"""What makes one match look unlike the next: camera stand, light, kits, grain, bitrate."""
+"""Appearance of one match: camera position, light, kits, grain, bitrate."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Colour = tuple[float, float, float]
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """Drawn once per match."""
+    """Appearance of one match, sampled once."""
 
     camera_m: tuple[float, float, float]
-    """Where the main camera stands: x along, y (negative: behind the near touch line), height."""
+    """Position of the main camera: x along the pitch, y (negative: behind the near touch line), height."""
     player_px: float
     """Height of a player near the ball, in pixels of a 224 line picture."""
     grass: tuple[Colour, Colour]
@@ -25,30 +25,31 @@ class Look:
     stripe_m: float
     """Width of a stripe."""
     kits: tuple[tuple[Colour, Colour, Colour], ...]
-    """Shirt, shorts, socks of sides 0 and 1, keepers 0 and 1, referee."""
+    """Shirt, shorts, socks of teams 0 and 1, keepers 0 and 1, referee."""
     skin: np.ndarray
     """float [23, 3]: skin and hair-to-face mix of every figure."""
     ball: Colour
+    """Colour of the ball."""
     ball_scale: float
-    """Painted over real diameter: lens bloom makes it larger."""
+    """Painted diameter over real diameter; lens bloom enlarges the ball."""
     light: float
-    """Brightness falls by this share from one side of the picture to the other."""
+    """Share by which brightness falls from one side of the picture to the other."""
     shadow: float
-    """How dark shadows are, 0-1."""
+    """Darkness of shadows, 0-1."""
     sun: tuple[float, float]
-    """Shadow of one metre of height, on the ground, metres."""
+    """Offset on the ground of the shadow of a point one metre high, metres."""
     blur: float
     """Sigma of the lens, pixels of a 224 line picture; 0 none."""
     grain: float
     """Standard deviation of sensor noise, 8-bit steps."""
     shutter: float
-    """Open share of a frame."""
+    """Exposure time as a share of the frame interval."""
     bitrate: int
     """H.264 rate for 224 lines, bit/s."""
     gop: int
     """Frames between keyframes."""
     names: tuple[str, str]
-    """Three letters a side, for the score bug."""
+    """Three letters per team, for the score bug."""
 
 
 def _colour(hue: float, saturation: float, value: float) -> Colour:
@@ -57,7 +58,7 @@ def _colour(hue: float, saturation: float, value: float) -> Colour:
 
 
 def _kit(rng: np.random.Generator, dark: bool) -> tuple[Colour, Colour, Colour]:
-    """A shirt, shorts and socks; hues of grass are kept away from."""
+    """Shirt, shorts and socks, in hues unlike grass."""
     hue = float(rng.choice([0.0, 0.05, 0.14, 0.55, 0.62, 0.68, 0.78, 0.92])) + float(rng.normal(0, 0.012))
     if dark:
         shirt = _colour(hue, float(rng.uniform(0.2, 1.0)), float(rng.uniform(0.1, 0.42)))
@@ -69,8 +70,8 @@ def _kit(rng: np.random.Generator, dark: bool) -> tuple[Colour, Colour, Colour]:
     return shirt, shorts, other if rng.random() < 0.4 else shirt
 
 
-def draw_look(rng: np.random.Generator) -> Look:
-    """One match's look from ``rng``."""
+def sample_look(rng: np.random.Generator) -> Look:
+    """Sample the look of one match from ``rng``."""
     hue, value = float(rng.uniform(0.24, 0.35)), float(rng.uniform(0.24, 0.45))
     saturation = float(rng.uniform(0.5, 0.82))
     contrast = float(rng.uniform(0.86, 0.96))

@@ -1,4 +1,4 @@
-"""Games on disk: a simulated match's video, labels and tracks, and a data set of several."""
+"""Games on disk: video, labels and tracks of a simulated match, and datasets of several."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import os
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from e2espot.core.errors import ConfigurationError
-from e2espot.core.timeline import game_time, position_ms_of_frame
+from e2espot.core.timeline import position_ms_of_frame
+from e2espot.formats.filenames import BALL_LABEL_FILE, SPLITS_FILE
+from e2espot.formats.soccernet_json import dump_document, label_document, make_row
 from e2espot.synthetic.formation import team_of
 from e2espot.synthetic.play import Action, Play, simulate
 
@@ -23,25 +25,30 @@ if TYPE_CHECKING:
     from e2espot.synthetic.paint import Stage
 
 SIZES = {"224p": (398, 224), "720p": (1280, 720)}
-"""Width and height by ``--resolution``."""
+"""Resolution -> (width, height)."""
 RENDERER_VERSION = 3
-"""Raised when the same parameters give another picture, so that a rerun paints again."""
-LABEL_FILE = "Labels-ball.json"
+"""Incremented when the same parameters give other pictures, so that a rerun paints them again."""
 _MOST_GAMES, _MOST_MINUTES = 100_000, 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class GameSpec:
-    """All that fixes one game's files."""
+    """Parameters that determine the files of one game."""
 
     name: str
-    """Folder relative to the data set, ``rendered/<season>/<game>``."""
+    """Folder relative to the dataset, ``rendered/<season>/<game>``."""
     seed: int
+    """Seed of the dataset."""
     index: int
+    """Number of the game within the dataset, from 0."""
     frames: int
+    """Length at 25 frames per second."""
     density: float
+    """Multiplies the pace of events."""
     resolution: str
+    """Key of ``SIZES``."""
     version: int = RENDERER_VERSION
+    """Version of the renderer."""
 
 
 def plan_games(
@@ -54,22 +61,26 @@ def plan_games(
     resolution: str,
     valid_minutes: float | None = None,
 ) -> tuple[list[GameSpec], dict[str, list[str]]]:
-    """Decide every game and the splits: last is test, the one before valid, fewer than three all train."""
-    own = {"valid": valid_minutes, "test": test_minutes}
+    """Parameters of every game, and the splits: the last is test, the one before valid; fewer than three are train.
+
+    Raises:
+        ConfigurationError: a parameter is out of range.
+    """
+    minutes_of = {"valid": valid_minutes, "test": test_minutes}
     if not 1 <= games <= _MOST_GAMES or not 0 <= seed < 2**63:
         raise ConfigurationError(
             f"games is {games}, seed {seed}; give 1 to {_MOST_GAMES} games, and a seed of at least 0 and below 2^63"
         )
-    if not all(0 < told <= _MOST_MINUTES for told in (minutes, *own.values()) if told is not None):
+    if not all(0 < value <= _MOST_MINUTES for value in (minutes, *minutes_of.values()) if value is not None):
         raise ConfigurationError(f"minutes must be above zero and at most {_MOST_MINUTES}")
     if not 0.1 <= density <= 4:
-        raise ConfigurationError(f"density is {density}; it must lie between 0.1 and 4")
+        raise ConfigurationError(f"density is {density}; give 0.1 to 4", option="density")
     if resolution not in SIZES:
-        raise ConfigurationError(f"resolution is {resolution!r}; known: {', '.join(SIZES)}")
+        raise ConfigurationError(f"resolution is {resolution!r}; choose from {', '.join(SIZES)}", option="resolution")
     specs = []
     for index in range(games):
         split = {games - 2: "valid", games - 1: "test"}.get(index, "train") if games >= 3 else "train"
-        length = own.get(split) or minutes
+        length = minutes_of.get(split) or minutes
         name = f"rendered/season-{seed}/game-{index + 1:03d}"
         frames = max(2, round(length * 1500))
         specs.append(GameSpec(name=name, seed=seed, index=index, frames=frames, density=density, resolution=resolution))
@@ -80,22 +91,22 @@ def plan_games(
 
 
 def simulate_game(spec: GameSpec) -> Play:
-    """The play of one game; independent of how it is painted."""
+    """Simulate the play of one game; it does not depend on the resolution or the look."""
     rng = np.random.default_rng([spec.seed, spec.index, 0])
     return simulate(rng, frames=spec.frames, density=spec.density)
 
 
 def build_stage(spec: GameSpec, play: Play) -> Stage:
-    """Everything needed to paint ``play``."""
+    """Prepare everything that painting ``play`` needs."""
     from e2espot.synthetic.camera import follow
     from e2espot.synthetic.figures import cast
-    from e2espot.synthetic.look import draw_look
+    from e2espot.synthetic.look import sample_look
     from e2espot.synthetic.paint import Stage, grain_bank, limb_colours
     from e2espot.synthetic.panorama import paint_panorama
 
     rng = np.random.default_rng([spec.seed, spec.index, 1])
     size = SIZES[spec.resolution]
-    look = draw_look(rng)
+    look = sample_look(rng)
     shots = follow(rng, play, look, size)
     return Stage(
         play=play,
@@ -111,28 +122,26 @@ def build_stage(spec: GameSpec, play: Play) -> Stage:
 
 def labels(spec: GameSpec, actions: tuple[Action, ...], shown_T: np.ndarray) -> str:
     """SoccerNet's Labels-ball.json, as text; ``shown_T`` is bool, false during a cut-away or replay."""
-    annotations = []
-    for action in actions:
-        position = position_ms_of_frame(action.frame)
-        annotations.append(
-            {
-                "gameTime": game_time(position),
-                "label": action.label,
-                "position": str(position),
-                "team": ("left", "right")[team_of(action.player)],
-                "visibility": "visible" if shown_T[action.frame] else "not shown",
-            }
+    rows = [
+        make_row(
+            "label",
+            half=1,
+            position_ms=position_ms_of_frame(action.frame),
+            label=action.label,
+            team=("left", "right")[team_of(action.player)],
+            visibility="visible" if shown_T[action.frame] else "not shown",
         )
-    body: dict[str, Any] = {"UrlLocal": spec.name, "UrlYoutube": "", "halftime": "", "annotations": annotations}
-    return json.dumps(body, indent=1) + "\n"
+        for action in actions
+    ]
+    return dump_document(label_document(spec.name, rows)).decode() + "\n"
 
 
 def render_game(spec: GameSpec, out: Path, tick: Callable[[int], object] | None = None) -> None:
-    """Write one game under ``out``, or nothing: it is built beside its place and renamed into it.
+    """Write one game under ``out``, all or nothing: it is built in a temporary folder next to it and renamed.
 
     Args:
         spec: what to render.
-        out: root of the data set.
+        out: root of the dataset.
         tick: called with the number of frames painted since the last call.
     """
     from e2espot.synthetic import paint
@@ -141,8 +150,8 @@ def render_game(spec: GameSpec, out: Path, tick: Callable[[int], object] | None 
 
     play = simulate_game(spec)
     stage = build_stage(spec, play)
-    place = out / spec.name
-    half_done = place.with_name(f".{place.name}.{os.getpid()}.part")
+    folder = out / spec.name
+    half_done = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     half_done.mkdir(parents=True, exist_ok=True)
     try:
         pictures = (paint.paint(stage, picture) for picture in range(spec.frames))
@@ -154,22 +163,22 @@ def render_game(spec: GameSpec, out: Path, tick: Callable[[int], object] | None 
             ball_visible=ball_visible,
             players_xy=paint.players_track(stage),
         )
-        (half_done / LABEL_FILE).write_text(labels(spec, play.actions, stage.shots.kind_T == LIVE))
+        (half_done / BALL_LABEL_FILE).write_text(labels(spec, play.actions, stage.shots.kind_T == LIVE))
         (half_done / "render.json").write_text(json.dumps(asdict(spec), indent=1) + "\n")
-        if place.exists():
-            shutil.rmtree(place)
-        half_done.rename(place)
+        if folder.exists():
+            shutil.rmtree(folder)
+        half_done.rename(folder)
     finally:
         shutil.rmtree(half_done, ignore_errors=True)
 
 
 def is_complete(spec: GameSpec, out: Path) -> bool:
-    """Whether the game is there already, rendered from the same parameters."""
+    """Whether the game exists and has been rendered with the same parameters."""
     try:
-        found = json.loads((out / spec.name / "render.json").read_text())
+        rendered_with = json.loads((out / spec.name / "render.json").read_text())
     except (OSError, ValueError, RecursionError):
         return False
-    return bool(found == asdict(spec))
+    return bool(rendered_with == asdict(spec))
 
 
 def _render_one(job: tuple[GameSpec, Path]) -> int:
@@ -193,7 +202,7 @@ def render_dataset(
     jobs: int = 2,
     progress: bool = False,
 ) -> dict[str, list[str]]:
-    """Render a data set in SoccerNet's ball layout; games already there are left alone.
+    """Render a dataset in SoccerNet's ball layout; games that exist already are not rendered again.
 
     Args:
         out: folder for ``rendered/<season>/<game>`` and ``splits.json``.
@@ -216,7 +225,7 @@ def render_dataset(
     try:
         import cv2  # noqa: F401
     except ImportError as error:
-        raise ConfigurationError("rendering needs OpenCV; install it with: pip install -e '.[render]'") from error
+        raise ConfigurationError('rendering needs OpenCV; pip install "e2espot[render]"') from error
     from tqdm import tqdm
 
     out = Path(out)
@@ -240,5 +249,5 @@ def render_dataset(
             with multiprocessing.get_context("spawn").Pool(min(jobs, len(todo))) as pool:
                 for frames in pool.imap_unordered(_render_one, todo):
                     bar.update(frames)
-    (out / "splits.json").write_text(json.dumps(splits, indent=1) + "\n")
+    (out / SPLITS_FILE).write_text(json.dumps(splits, indent=1) + "\n")
     return splits

@@ -1,16 +1,18 @@
-"""What a rendered data set looks like in numbers, beside what was measured on real and engine matches."""
+"""Statistics of a rendered dataset, next to those of real matches and of a game engine."""
 
 from __future__ import annotations
 
 import itertools
-import json
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
 
-from e2espot.core.timeline import frame_of_position_ms
+from e2espot.core.label_sets import LABEL_SETS
+from e2espot.core.timeline import DEFAULT_FPS
+from e2espot.formats.filenames import BALL_LABEL_FILE
+from e2espot.formats.soccernet import read_labels
 from e2espot.synthetic.play import Action
 
 QUANTILES = (5, 10, 25, 50, 75, 90, 95)
@@ -91,30 +93,28 @@ def ball_statistics(
 
 
 def in_flight(actions: list[Action], num_frames: int) -> np.ndarray:
-    """Frames from a PASS to the next action, at most two seconds: bool [num_frames]."""
+    """Frames from a PASS to the next action, at most two seconds, bool [num_frames]."""
     flight_T = np.zeros(num_frames, dtype=bool)
-    for here, after in itertools.zip_longest(actions, actions[1:]):
-        if here.label == "PASS":
-            flight_T[here.frame + 1 : min(here.frame + 50, after.frame if after else num_frames)] = True
+    for action, following in itertools.zip_longest(actions, actions[1:]):
+        if action.label == "PASS":
+            flight_T[action.frame + 1 : min(action.frame + 50, following.frame if following else num_frames)] = True
     return flight_T
 
 
 def report(out: Path) -> str:
-    """The whole table for the data set under ``out``, as text."""
+    """Table of all statistics of the dataset under ``out``, as text."""
     games, balls = [], []
-    for labels in sorted(out.glob("rendered/*/*/Labels-ball.json")):
+    for labels in sorted(out.glob(f"rendered/*/*/{BALL_LABEL_FILE}")):
         tracks = np.load(labels.parent / "tracks.npz")
-        rows = json.loads(labels.read_text())["annotations"]
-        actions = [
-            Action(frame=frame_of_position_ms(int(row["position"])), label=row["label"], player=-1) for row in rows
-        ]
+        events = read_labels(labels, LABEL_SETS["ball-2"], fps=DEFAULT_FPS).events
+        actions = [Action(frame=event.frame, label=event.label, player=-1) for event in events]
         games.append((actions, len(tracks["ball_xy"])))
         flight_T = in_flight(actions, len(tracks["ball_xy"]))
         balls.append(ball_statistics(next(labels.parent.glob("*.mp4")), tracks["ball_xy"], flight_T))
-    lines = [f"{'':24}{'here':44}real matches"]
+    lines = [f"{'':24}{'rendered':44}real matches"]
     for key, value in event_statistics(games).items():
         lines.append(f"{key:24}{value:44}{REFERENCE[key]}")
-    lines.append(f"{'ball (10 50 90 %)':24}{'here':44}engine and real clips at 224 lines")
+    lines.append(f"{'ball (10 50 90 %)':24}{'rendered':44}engine and real clips at 224 lines")
     for key, reference in BALL_REFERENCE.items():
         values = np.concatenate([ball[key] for ball in balls])
         lines.append(f"{key:24}{_row(values, (10, 50, 90), 1):44}{reference}")
@@ -124,4 +124,4 @@ def report(out: Path) -> str:
 BALL_REFERENCE = {"size, px": "2.0 2.5 3.6", "contrast": "120 140 170", "speed, px/frame": "1.0 3.2 8"}
 """Measured where the ball is alone on grass; speed while it is passed."""
 _ALONE = 40
-"""Luma steps by which nothing within 7 pixels of a ball that is alone differs from the grass."""
+"""A ball is alone on grass if no pixel around it, up to 7 pixels away, differs by more luma steps."""

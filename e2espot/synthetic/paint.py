@@ -1,4 +1,4 @@
-"""One picture: background, figures and ball in order of depth, then lens, score bug and grain."""
+"""Paint one picture: background, figures and ball in order of depth, then lens, score bug and grain."""
 
 from __future__ import annotations
 
@@ -19,18 +19,24 @@ _MIN_BALL_PX = 2.1
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Stage:
-    """All that painting a match needs."""
+    """Everything that painting a match needs."""
 
     play: Play
+    """What happens."""
     people: Cast
+    """Position and posture of every figure."""
     look: Look
+    """Appearance of the match."""
     shots: Shots
+    """Camera of every picture."""
     panorama: Panorama
+    """Static background."""
     colours: tuple[tuple[Colour, ...], ...]
     """Colour of every limb of every figure."""
     grain: np.ndarray
     """uint8 noise around 128, twice the picture's size."""
     size: tuple[int, int]
+    """Width and height of the pictures."""
 
 
 def limb_colours(look: Look) -> tuple[tuple[Colour, ...], ...]:
@@ -84,7 +90,7 @@ def disc(
     if length > 1e-6:
         along = np.clip((dx * streak_2[0] + dy * streak_2[1]) / length, -length / 2, length / 2) / length
     gap = np.hypot(dx - along * streak_2[0], dy - along * streak_2[1])
-    # A smeared ball spends on each pixel the share of the exposure that it covers it.
+    # A smeared ball covers each pixel for a part of the exposure only.
     share = opacity * 2 * radius / (2 * radius + 0.75 * length)
     alpha = np.clip(radius + 0.5 - gap, 0, 1)[..., None] * share
     patch = frame[y0:y1, x0:x1]
@@ -125,7 +131,7 @@ def _finish(stage: Stage, frame: np.ndarray, picture: int) -> np.ndarray:
         frame = np.asarray(cv2.GaussianBlur(frame, (0, 0), stage.look.blur * unit))
     if stage.shots.kind_T[picture] == LIVE:
         _score_bug(frame, stage.look, picture // 25, unit)
-    # Windows of one tile, chosen by a fixed walk: no picture's noise repeats the last one's.
+    # Each picture takes another window of one tile of noise, so that noise does not repeat from picture to picture.
     x, y = (picture * 131) % stage.size[0], (picture * 67) % stage.size[1]
     window = stage.grain[y : y + stage.size[1], x : x + stage.size[0]]
     return np.asarray(cv2.addWeighted(frame, 1.0, window, 1.0, -128.0))
@@ -136,8 +142,8 @@ def _score_bug(frame: np.ndarray, look: Look, second: int, unit: float) -> None:
     x, y, wide, high = (int(v * unit) for v in (14, 10, 108, 11))
     cv2.rectangle(frame, (x, y), (x + wide, y + high), (60, 45, 40), -1)
     text = f"{look.names[0]} 0-0 {look.names[1]}  {second // 60:02d}:{second % 60:02d}"
-    place = (x + int(3 * unit), y + int(8 * unit))
-    cv2.putText(frame, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.27 * unit, (235, 235, 235), 1, cv2.LINE_AA)
+    origin = (x + int(3 * unit), y + int(8 * unit))
+    cv2.putText(frame, text, origin, cv2.FONT_HERSHEY_SIMPLEX, 0.27 * unit, (235, 235, 235), 1, cv2.LINE_AA)
 
 
 def ball_track(stage: Stage) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Everything that never moves, painted once per match as one wide picture from the camera's stand."""
+"""The static background, painted once per match as one wide picture from the position of the camera."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ class Panorama:
     picture: np.ndarray
     """uint8 BGR."""
     view: View
+    """The camera of the wide picture."""
 
     def seen_from(self, view: View) -> np.ndarray:
-        """The still background for ``view``, uint8 [H, W, 3]."""
+        """Background for ``view``, uint8 [H, W, 3]."""
         to_view_33 = view.matrix() @ np.linalg.inv(self.view.matrix())
         return np.asarray(
             cv2.warpPerspective(
@@ -60,7 +61,7 @@ def paint_panorama(rng: np.random.Generator, look: Look, focal: float) -> Panora
 
 
 def _fill(picture: np.ndarray, view: View, corners_m: list[tuple[float, float, float]], colour: object) -> None:
-    """Fill one polygon given in metres, cut off where it passes behind the camera."""
+    """Fill one polygon given in metres, unless all of it is behind the camera."""
     local = (np.array(corners_m) - view.centre_3) @ view.axes_33.T
     if (local[:, 2] < 1.0).all():
         return

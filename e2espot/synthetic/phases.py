@@ -1,4 +1,4 @@
-"""What the ball can be doing: in flight, at a foot, or out of play. Metres, 25 frames a second."""
+"""States of the ball: in flight, at a foot, or out of play. Metres, 25 frames per second."""
 
 from __future__ import annotations
 
@@ -15,13 +15,19 @@ class Flight:
     """The ball on its way."""
 
     start_3: np.ndarray
+    """Where it starts, with its height."""
     end_2: np.ndarray
+    """Where it ends, on the ground."""
     frames: int
+    """Duration."""
     apex_m: float
+    """Height of the parabola at its middle."""
     friction: float
+    """Decay of the ground speed, 1/s."""
     receiver: int
-    """-1 where the ball runs out of play."""
+    """The player it goes to; -1 if it runs out of play."""
     age: int = 0
+    """Frames since the start."""
 
     def ball(self) -> np.ndarray:
         """Position after ``age`` frames, [3]; ground speed decays, height follows a parabola."""
@@ -38,18 +44,28 @@ class Carry:
     """The ball at a player's foot."""
 
     owner: int
+    """The player."""
     frames: int
+    """Duration."""
     heading_2: np.ndarray
+    """Direction of the run, a unit vector."""
     wanted_2: np.ndarray
+    """Direction that the player turns to, a unit vector."""
     speed: float
+    """Speed of the run, m/s."""
     touches: np.ndarray
+    """Frames at which the foot touches the ball, the first and the last included."""
     gaps_m: np.ndarray
+    """Largest distance of ball and foot between one touch and the next."""
     residue_3: np.ndarray
+    """Offset of the ball from the foot at the start; it decays."""
     feint: int
+    """Frame of a feigned kick; negative for none."""
     age: int = 0
+    """Frames since the start."""
 
     def gap(self) -> float:
-        """Ball ahead of the foot in metres: zero at every touch, a push and a catch-up between."""
+        """Distance of the ball ahead of the foot in metres; zero at every touch, largest between two."""
         index = int(np.searchsorted(self.touches, self.age, side="right")) - 1
         if index >= len(self.gaps_m):
             return 0.0
@@ -62,9 +78,16 @@ class Dead:
     """The ball out of play."""
 
     frames: int
+    """Duration; longer if the taker is late."""
     spot_2: np.ndarray
+    """Where play restarts."""
     taker: int
+    """The player who restarts it."""
     thrown: bool
+    """Whether the restart is a throw-in."""
     rest_3: np.ndarray
+    """Where the ball went out of play."""
     drift_2: np.ndarray
+    """Its velocity there, m/s."""
     age: int = 0
+    """Frames since the start."""

@@ -1,8 +1,12 @@
-"""Possession play at 25 Hz whose PASS and DRIVE frames are known because they are decided here.
+"""Simulation of possession play at 25 Hz, with the exact frames of PASS and DRIVE.
 
-One loop advances a small state machine (carry, flight, dead) frame by frame; the
-players are numpy rows moved by ``formation``. Everything is drawn from the given
-generator, so a seed fixes the match.
+One loop advances a small state machine frame by frame:
+
+    Flight -- reaches a player --> Carry -- kick --> Flight
+    Flight -- runs out of play --> Dead -- restart --> Flight
+
+The players are numpy rows moved by ``formation``. All randomness comes from the given
+generator, so a seed determines the match.
 """
 
 from __future__ import annotations
@@ -26,16 +30,17 @@ from e2espot.synthetic.formation import (
 from e2espot.synthetic.phases import Carry, Dead, Flight
 
 EVENTS_PER_MINUTE = 12.8
-"""Pace of real matches, kept over a game by the length of its pauses."""
+"""Pace of real matches; the length of the pauses keeps it over a game."""
 SWING_FRAMES = 11
-"""A kick's swing, of which the ball is struck at frame ``STRIKE``."""
+"""Length of the swing of a kick."""
 STRIKE = 6
+"""Frame of the swing at which the foot meets the ball."""
 _FOOT_M = 0.42
 
 
 @dataclass(frozen=True, kw_only=True)
 class Action:
-    """One labelled moment of play."""
+    """One labelled action."""
 
     frame: int
     """25 Hz frame of play."""
@@ -50,7 +55,7 @@ class Play:
     """A simulated stretch of match; metres, T frames, 22 players."""
 
     ball_T3: np.ndarray
-    """float32 [T, 3]; z is height of the ball's underside."""
+    """float32 [T, 3]; z is the height of the underside of the ball."""
     players_TP2: np.ndarray
     """float32 [T, 22, 2]."""
     swing_TP: np.ndarray
@@ -68,26 +73,40 @@ class _Match:
     """Mutable state of one simulation."""
 
     rng: np.random.Generator
+    """Source of all randomness."""
     frames: int
+    """Length of the match."""
     density: float
+    """Multiplies the pace of events."""
     home_P2: np.ndarray
+    """Anchors of the players."""
     position_P2: np.ndarray
+    """Metres."""
     velocity_P2: np.ndarray
+    """Metres per second."""
     wander_P2: np.ndarray
+    """Slow movement off the ball that is added to the anchors."""
     rank_P: np.ndarray
+    """Rank of every player within its team by distance to the ball."""
     ball_3: np.ndarray
+    """Position of the ball."""
     swing_TP: np.ndarray
+    """See ``Play.swing_TP``."""
     phase: Carry | Flight | Dead
+    """State of the ball."""
     possession: int = 0
+    """Team with the ball."""
     now: int = 0
+    """The frame being simulated."""
     actions: list[Action] = field(default_factory=list)
+    """Actions so far."""
 
     def log(self, label: str, player: int) -> None:
-        """Label the frame being decided."""
+        """Add a label at the current frame."""
         self.actions.append(Action(frame=self.now, label=label, player=player))
 
     def swing(self, player: int, strike: int) -> None:
-        """Draw a kicking swing of ``player`` that would strike at frame ``strike``."""
+        """Add a kicking swing of ``player`` that strikes at frame ``strike``."""
         for step in range(SWING_FRAMES):
             frame = strike - STRIKE + step
             if 0 <= frame < self.frames:
@@ -95,10 +114,10 @@ class _Match:
 
 
 def simulate(rng: np.random.Generator, *, frames: int, density: float = 1.0) -> Play:
-    """Play ``frames`` frames of football.
+    """Simulate ``frames`` frames of play.
 
     Args:
-        rng: the only source of chance.
+        rng: the only source of randomness.
         frames: length at 25 frames per second.
         density: multiplies the pace of events, by shortening and thinning the pauses.
     """
@@ -126,7 +145,7 @@ def simulate(rng: np.random.Generator, *, frames: int, density: float = 1.0) -> 
 
 
 def _kick_off(rng: np.random.Generator, frames: int, density: float) -> _Match:
-    """Everybody at his anchor, a midfielder about to play the first ball."""
+    """Initial state: all players at their anchors, a midfielder about to play the first ball."""
     home_P2 = home_positions(rng)
     owner = int(rng.integers(5, 8)) + 11 * int(rng.integers(2))
     start_2 = home_P2[owner] + (_FOOT_M, 0.0)
@@ -148,11 +167,11 @@ def _kick_off(rng: np.random.Generator, frames: int, density: float) -> _Match:
 
 
 def _move_players(match: _Match) -> None:
-    """One tick of everybody's legs."""
+    """Move all players by one frame."""
     phase, rng = match.phase, match.rng
     if match.now % 5 == 0:
         match.rank_P = nearest_rank(match.position_P2, match.ball_3[:2])
-        # An Ornstein-Uhlenbeck walk of about 4 m over 4 s: runs nobody asked for.
+        # An Ornstein-Uhlenbeck walk of about 4 m over 4 s: runs off the ball.
         match.wander_P2 += -0.05 * match.wander_P2 + rng.normal(0, 1.25, (PLAYERS, 2))
     dead = isinstance(phase, Dead)
     goal_P2 = targets(
@@ -165,20 +184,20 @@ def _move_players(match: _Match) -> None:
         cap_P[phase.taker] = 4.5
     velocity_P2 = steer(match.position_P2, match.velocity_P2, goal_P2, cap_P)
     if isinstance(phase, Carry):
-        own = phase.owner
-        velocity_P2[own] = match.velocity_P2[own] + np.clip(
-            phase.heading_2 * phase.speed - match.velocity_P2[own], -5 * TICK_S, 5 * TICK_S
+        carrier = phase.owner
+        velocity_P2[carrier] = match.velocity_P2[carrier] + np.clip(
+            phase.heading_2 * phase.speed - match.velocity_P2[carrier], -5 * TICK_S, 5 * TICK_S
         )
     elif isinstance(phase, Flight) and phase.receiver >= 0:
-        own = phase.receiver
+        receiver = phase.receiver
         left = max(phase.frames - phase.age, 1)
         way_2 = phase.end_2 - phase.start_3[:2]
         way_2 = way_2 / (np.linalg.norm(way_2) + 1e-6)
-        need_2 = (phase.end_2 + way_2 * _FOOT_M - match.position_P2[own]) / (left * TICK_S)
+        need_2 = (phase.end_2 + way_2 * _FOOT_M - match.position_P2[receiver]) / (left * TICK_S)
         blend = 0.15 if left > 10 else 1.0
-        velocity_P2[own] = match.velocity_P2[own] * (1 - blend) + need_2 * blend
-        speed = float(np.linalg.norm(velocity_P2[own]))
-        velocity_P2[own] *= min(1.0, 8.5 / max(speed, 1e-6))
+        velocity_P2[receiver] = match.velocity_P2[receiver] * (1 - blend) + need_2 * blend
+        speed = float(np.linalg.norm(velocity_P2[receiver]))
+        velocity_P2[receiver] *= min(1.0, 8.5 / max(speed, 1e-6))
     match.velocity_P2 = velocity_P2
     match.position_P2 = match.position_P2 + velocity_P2 * TICK_S
 
@@ -190,7 +209,7 @@ def _restart_heading(phase: Dead) -> np.ndarray:
 
 
 def _advance(match: _Match) -> None:
-    """One tick of the ball."""
+    """Move the ball by one frame."""
     phase = match.phase
     phase.age += 1
     if isinstance(phase, Flight):
@@ -206,7 +225,7 @@ def _advance(match: _Match) -> None:
 
 
 def _dribble(match: _Match, phase: Carry) -> None:
-    """Put the ball at the carrier's foot."""
+    """Move the ball with the foot of the player who has it."""
     angle = math.atan2(*phase.heading_2[::-1])
     turn = (math.atan2(*phase.wanted_2[::-1]) - angle + math.pi) % (2 * math.pi) - math.pi
     angle += float(np.clip(turn, -5.0 * TICK_S, 5.0 * TICK_S))
@@ -220,13 +239,13 @@ def _dribble(match: _Match, phase: Carry) -> None:
         phase.wanted_2 = inward_2 / np.linalg.norm(inward_2)
     if phase.age == phase.feint:
         match.swing(phase.owner, match.now + STRIKE)
-    # A dribble touch swings the leg like a kick: a swing alone must not tell a pass.
+    # A touch while dribbling swings the leg like a kick, so that a swing alone does not reveal a pass.
     if phase.age + STRIKE in phase.touches[1:-1]:
         match.swing(phase.owner, match.now + STRIKE)
 
 
 def _arrive(match: _Match, flight: Flight) -> None:
-    """The ball reaches a player, or runs out."""
+    """The ball reaches a player or runs out of play."""
     rng = match.rng
     if flight.receiver < 0:
         _stop_play(match, flight)
@@ -269,10 +288,10 @@ def _start_carry(match: _Match, owner: int) -> None:
 def _release(match: _Match, owner: int) -> None:
     """The end of a spell on the ball: pass, lose it, or be fouled."""
     rng = match.rng
-    carried = isinstance(match.phase, Carry)
+    dribbled = isinstance(match.phase, Carry)
     rival = _nearest_rival(match, owner)
     gap_m = float(np.linalg.norm(match.position_P2[rival] - match.ball_3[:2]))
-    if carried and gap_m < 3.5 and rng.random() < 0.12:
+    if dribbled and gap_m < 3.5 and rng.random() < 0.12:
         end_2 = match.ball_3[:2] + rng.normal(0, 1.3, 2)
         if rng.random() < 0.3 / match.density:
             _stop_play(match, None)
@@ -305,17 +324,17 @@ def _kick(match: _Match, owner: int, *, out: bool) -> None:
             end_2 = np.array([107.5 if from_2[0] > 52.5 else -2.5, from_2[1] + rng.uniform(-15, 15)])
         receiver = -1
     else:
-        wish_s = float(np.clip(rng.lognormal(math.log(1.32), 0.42), 0.45, 4.5))
+        travel_s = float(np.clip(rng.lognormal(math.log(1.32), 0.42), 0.45, 4.5))
         first = 11 * team_of(owner)
         mates = [mate for mate in range(first, first + 11) if mate != owner]
-        meet = match.position_P2[mates] + match.velocity_P2[mates] * wish_s * 0.6
+        meet = match.position_P2[mates] + match.velocity_P2[mates] * travel_s * 0.6
         gap = np.linalg.norm(meet - from_2, axis=1)
-        cost = np.abs(gap / _pace(gap) - wish_s) + rng.exponential(0.25, len(mates))
+        cost = np.abs(gap / _pace(gap) - travel_s) + rng.exponential(0.25, len(mates))
         cost -= 0.012 * attack_sign(owner) * (meet[:, 0] - from_2[0])
         cost[0] += 1.0
         best = int(np.argmin(cost))
         receiver = mates[best]
-        wobble = rng.normal(0, 0.9, 2) * min(wish_s, 1.5)
+        wobble = rng.normal(0, 0.9, 2) * min(travel_s, 1.5)
         end_2 = np.clip(meet[best] + wobble, (1.5, 1.0), (103.5, 67.0))
     distance = float(np.linalg.norm(end_2 - from_2))
     if distance < 2.5:
@@ -396,9 +415,9 @@ def _wait(match: _Match, phase: Dead) -> None:
     tau = phase.age * TICK_S
     rolled_2 = phase.rest_3[:2] + phase.drift_2 * -math.expm1(-1.6 * tau) / 1.6
     left = phase.frames - phase.age
-    # Somebody walks it there at 4.5 m/s: a ball that flies by itself would announce the restart.
-    carried = max(35.0, float(np.linalg.norm(phase.spot_2 - rolled_2)) / 4.5 / TICK_S)
-    fetch = float(np.clip((25 + carried - left) / carried, 0.0, 1.0)) if left < 25 + carried else 0.0
+    # The ball is carried there at 4.5 m/s, unseen: a ball that flew by itself would announce the restart.
+    walk_frames = max(35.0, float(np.linalg.norm(phase.spot_2 - rolled_2)) / 4.5 / TICK_S)
+    fetch = float(np.clip((25 + walk_frames - left) / walk_frames, 0.0, 1.0)) if left < 25 + walk_frames else 0.0
     spot_2 = rolled_2 + (phase.spot_2 - rolled_2) * fetch
     height = 1.9 * fetch if phase.thrown else max(0.0, phase.rest_3[2])
     match.ball_3 = np.array([spot_2[0], spot_2[1], height])

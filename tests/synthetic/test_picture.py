@@ -9,7 +9,7 @@ cv2 = pytest.importorskip("cv2")
 from e2espot.core.errors import ConfigurationError  # noqa: E402
 from e2espot.synthetic import encode, match  # noqa: E402
 from e2espot.synthetic.camera import LIVE, follow  # noqa: E402
-from e2espot.synthetic.look import draw_look  # noqa: E402
+from e2espot.synthetic.look import sample_look  # noqa: E402
 from e2espot.synthetic.paint import ball_track, paint  # noqa: E402
 from e2espot.synthetic.play import simulate  # noqa: E402
 
@@ -20,7 +20,7 @@ def spec(index=0, frames=200):
 
 
 @pytest.mark.parametrize("index", [0, 1, 2])
-def test_ball_xy_is_where_the_ball_was_painted(index):
+def test_ball_track_is_the_centre_of_the_painted_ball(index):
     stage = match.build_stage(spec(index), match.simulate_game(spec(index)))
     xy_T2, visible_T = ball_track(stage)
     checked = 0
@@ -39,12 +39,12 @@ def test_ball_xy_is_where_the_ball_was_painted(index):
     assert checked >= 5
 
 
-def test_the_camera_tells_nothing_about_events():
+def test_camera_motion_does_not_correlate_with_events():
     correlations = []
     for seed in range(4):
         rng = np.random.default_rng(seed)
         play = simulate(rng, frames=5 * 1500, density=2.0)
-        shots = follow(rng, play, draw_look(rng), (398, 224))
+        shots = follow(rng, play, sample_look(rng), (398, 224))
         pan = np.gradient(shots.pan_T)
         jerk = np.abs(np.gradient(np.gradient(pan)))
         live = (shots.kind_T == LIVE) & ~play.dead_T
@@ -55,7 +55,7 @@ def test_the_camera_tells_nothing_about_events():
     assert np.abs(np.mean(np.reshape(correlations, (4, 2)), axis=0)).max() < 0.05
 
 
-def test_a_data_set_has_the_layout_of_soccernet(tmp_path):
+def test_render_dataset_writes_soccernet_layout_and_skips_existing_games(tmp_path):
     av = pytest.importorskip("av")
     splits = match.render_dataset(tmp_path, games=3, minutes=0.1, seed=7, jobs=1)
     assert json.loads((tmp_path / "splits.json").read_text()) == splits
@@ -77,8 +77,8 @@ def test_a_data_set_has_the_layout_of_soccernet(tmp_path):
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.mp4")}
 
 
-def test_the_same_pictures_give_the_same_bytes_of_video(tmp_path):
-    """Whatever lies in the memory that the encoder is given."""
+def test_write_video_gives_the_same_bytes_for_the_same_pictures(tmp_path):
+    """Also when the memory that the encoder is given holds other bytes."""
     pytest.importorskip("av")
     stage = match.build_stage(spec(), match.simulate_game(spec()))
     pictures = [paint(stage, picture) for picture in range(60)]
@@ -91,7 +91,7 @@ def test_the_same_pictures_give_the_same_bytes_of_video(tmp_path):
     assert len(written) == 1
 
 
-def test_an_interrupted_render_leaves_no_half_game(tmp_path, monkeypatch):
+def test_interrupted_render_game_leaves_no_files(tmp_path, monkeypatch):
     def stop(*_args, **_kwargs):
         raise KeyboardInterrupt
 
@@ -103,6 +103,6 @@ def test_an_interrupted_render_leaves_no_half_game(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("wrong", [{"games": 0}, {"minutes": 0}, {"density": 0}, {"resolution": "1080p"}])
-def test_parameters_out_of_range_are_refused(tmp_path, wrong):
+def test_render_dataset_refuses_parameters_out_of_range(tmp_path, wrong):
     with pytest.raises(ConfigurationError):
         match.render_dataset(tmp_path, **wrong)

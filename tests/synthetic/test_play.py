@@ -11,7 +11,7 @@ def play() -> Play:
     return simulate(np.random.default_rng(5), frames=40 * 1500)
 
 
-def test_the_same_seed_gives_the_same_bytes_of_labels():
+def test_labels_are_equal_for_equal_seeds_only():
     specs, _ = plan_games(games=2, minutes=2, seed=4, test_minutes=None, density=1, resolution="224p")
     texts = []
     for spec in (specs[0], specs[0], specs[1]):
@@ -20,22 +20,22 @@ def test_the_same_seed_gives_the_same_bytes_of_labels():
     assert texts[0] == texts[1] != texts[2]
 
 
-def test_a_long_match_has_the_statistics_of_real_ones(play):
-    found = event_statistics([(list(play.actions), len(play.ball_T3))])
-    assert 11.0 < float(found["events per minute"]) < 14.6
-    assert 0.50 < float(found["PASS share"]) < 0.62
-    assert 0.62 < float(found["DRIVE after PASS"]) < 0.8
-    median = float(found["interval, s"].split()[3])
+def test_simulate_matches_statistics_of_real_matches(play):
+    statistics = event_statistics([(list(play.actions), len(play.ball_T3))])
+    assert 11.0 < float(statistics["events per minute"]) < 14.6
+    assert 0.50 < float(statistics["PASS share"]) < 0.62
+    assert 0.62 < float(statistics["DRIVE after PASS"]) < 0.8
+    median = float(statistics["interval, s"].split()[3])
     assert 1.2 < median < 1.8
 
 
 @pytest.mark.parametrize("density", [0.5, 2.0])
-def test_density_multiplies_the_pace(density):
+def test_density_multiplies_events_per_minute(density):
     play = simulate(np.random.default_rng(1), frames=20 * 1500, density=density)
     assert len(play.actions) / 20 == pytest.approx(12.8 * density, rel=0.15)
 
 
-def test_a_pass_leaves_the_kickers_foot_at_its_frame_and_not_before(play):
+def test_ball_leaves_the_foot_at_the_frame_of_a_pass(play):
     for action in play.actions:
         if action.label != "PASS" or action.frame + 8 >= len(play.ball_T3):
             continue
@@ -50,28 +50,28 @@ def test_a_pass_leaves_the_kickers_foot_at_its_frame_and_not_before(play):
         assert moved > 0.1
 
 
-def test_a_drive_is_followed_by_a_carry_of_the_same_player(play):
+def test_drive_is_followed_by_ball_at_the_foot_of_the_same_player(play):
     for action in play.actions:
         if action.label == "DRIVE" and action.frame + 11 < len(play.ball_T3):
-            held = play.carrier_T[action.frame : action.frame + 10]
-            assert (held == action.player).all()
+            carrier = play.carrier_T[action.frame : action.frame + 10]
+            assert (carrier == action.player).all()
 
 
-def test_dribble_touches_and_feints_are_not_events(play):
+def test_touches_and_feints_swing_the_leg_without_an_event(play):
     frames = {(action.frame, action.player) for action in play.actions if action.label == "PASS"}
     strikes = np.argwhere(play.swing_TP == 7)
     feigned = [tuple(strike) for strike in strikes.tolist() if tuple(strike) not in frames]
     assert len(feigned) > 20
 
 
-def test_nobody_outruns_a_sprinter_and_the_ball_never_jumps(play):
+def test_speeds_of_players_and_ball_are_bounded(play):
     speed = np.linalg.norm(np.diff(play.players_TP2, axis=0), axis=2) * 25
     assert speed.max() < 9.0
     step = np.linalg.norm(np.diff(play.ball_T3, axis=0), axis=1) * 25
     assert step[~play.dead_T[1:]].max() < 45.0
 
 
-def test_splits_follow_the_order_of_the_games():
+def test_plan_games_assigns_splits_in_order():
     specs, splits = plan_games(games=6, minutes=2, seed=0, test_minutes=5, density=1, resolution="224p")
     names = [spec.name for spec in specs]
     assert splits == {"train": names[:4], "valid": names[4:5], "test": names[5:]}
