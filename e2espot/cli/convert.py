@@ -52,9 +52,9 @@ def _convert_events(args: Events, *, predictions: bool) -> None:
     converted = convert(Conversion(**vars(args), predictions=predictions))
     more = len(converted.paths) - 3
     names = ", ".join(map(str, converted.paths[:3])) + (f" and {more} more" if more > 0 else "")
-    print(f"{converted.num_moments} events of {converted.num_recordings} videos -> {names}")
-    print("dropped, rounded or filled in:" if converted.losses else "nothing dropped")
-    for line in converted.losses:
+    print(f"{converted.num_annotations} events of {converted.num_videos} videos -> {names}")
+    print("dropped, rounded or filled in:" if converted.dropped else "nothing dropped")
+    for line in converted.dropped:
         print(f"  {line}")
 
 
@@ -75,9 +75,9 @@ def checkpoint(
         classes: class.txt with the names in order, where it does not lie beside the weights.
         fps: Rate of the frames that the network was trained on, where it is not the data set's own.
     """
-    from e2espot.models.weights.import_checkpoint import Wishes, convert_checkpoint
+    from e2espot.models.weights.import_checkpoint import ImportOptions, convert_checkpoint
 
-    print(convert_checkpoint(source, destination, Wishes(epoch=epoch, classes=classes, fps=fps)))
+    print(convert_checkpoint(source, destination, ImportOptions(epoch=epoch, classes=classes, fps=fps)))
 
 
 def main(arguments: list[str]) -> None:

@@ -6,17 +6,13 @@ import json
 import shutil
 import time
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tyro
 
 from e2espot.cli.subcommand import run_subcommand
 from e2espot.files.atomic import write_atomically
-
-if TYPE_CHECKING:
-    from e2espot.core.events import Event
 
 GAMES, MINUTES, VALID_MINUTES, TEST_MINUTES = 14, 1.5, 3, 9
 """Twelve train games, one valid and one test game, each with its own look: 18 + 3 + 9 minutes."""
@@ -105,40 +101,26 @@ def _start_of(run: Path) -> str:
 
 def _draw(out: Path, matches: Path) -> list[Path]:
     """The score curves of the test game, and its best hits, worst misses and false alarms."""
+    from e2espot.formats.filenames import RESULTS_FILE, scores_file
     from e2espot.formats.games import find_games
     from e2espot.formats.scores import read_scores
-    from e2espot.formats.soccernet import read_labels
+    from e2espot.formats.soccernet import read_labels, read_predictions
     from e2espot.studies.demo_pictures import draw_strips, draw_timeline, pair_events
 
     game = find_games(matches, split="test")[0]
     folder = out / "predictions" / game.name
-    scores = read_scores(folder / "scores.npz")
+    scores = read_scores(folder / scores_file(half=1, num_videos=1))
     assert game.labels_path is not None
     num_frames = {1: len(scores.scores_TK)}
     labels = read_labels(game.labels_path, scores.label_set, fps=scores.fps, num_frames=num_frames).events
     draw_timeline(scores, labels, out / "pictures" / "timeline.png")
-    predictions = _predictions(folder / "results_spotting.json", scores.fps)
+    predictions = read_predictions(folder / RESULTS_FILE, fps=scores.fps)
     confident = [event for event in predictions if event.confidence >= MIN_CONFIDENCE]
     paired_events = pair_events(labels, confident, round(scores.fps / 2))
     for kind, name in (("hit", "hits"), ("miss", "misses"), ("false alarm", "false_alarms")):
         shown = [paired for paired in paired_events if paired.kind == kind][:6]
         draw_strips(game.videos[0].path, shown, float(scores.fps), out / "pictures" / f"{name}.png")
     return sorted((out / "pictures").glob("*.png"))
-
-
-def _predictions(path: Path, fps: Fraction) -> list[Event]:
-    from e2espot.core.events import Event
-    from e2espot.core.timeline import frame_of_position_ms
-
-    return [
-        Event(
-            frame=frame_of_position_ms(int(row["position"]), fps),
-            label=row["label"],
-            half=int(row["half"]),
-            confidence=float(row["confidence"]),
-        )
-        for row in json.loads(path.read_text())["predictions"]
-    ]
 
 
 def _table(content: dict[str, Any], start: str) -> str:

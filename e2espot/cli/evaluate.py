@@ -13,8 +13,7 @@ from e2espot.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from e2espot.core.label_sets import LabelSet
-    from e2espot.scoring.inputs import Entries, Sides
-    from e2espot.scoring.team import SidedEntry
+    from e2espot.scoring.inputs import EventsByGame
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +58,8 @@ def main(arguments: list[str]) -> None:
     from e2espot.scoring.inputs import games_to_score, read_labels, read_predictions
 
     games = games_to_score(args.labels, split=args.split, label_file=args.label_file)
-    labels, sides_of_labels = read_labels(args.labels, games, label_file=args.label_file)
-    predictions, sides_of_predictions = read_predictions(args.predictions, games, missing=args.missing)
+    labels = read_labels(args.labels, games, label_file=args.label_file)
+    predictions = read_predictions(args.predictions, games, missing=args.missing)
     if args.label_set is None:
         label_set = label_set_of(entry.label for entries in labels.values() for entry in entries)
         print(
@@ -74,30 +73,15 @@ def main(arguments: list[str]) -> None:
     print(report.table())
     results = report.to_json()
     if args.team:
-        results["team"] = _score_sides(
-            args, _sided(labels, sides_of_labels), _sided(predictions, sides_of_predictions), label_set
-        )
+        results["team"] = _score_sides(args, labels, predictions, label_set)
     if args.json is not None:
         from e2espot.files.atomic import write_atomically
 
         write_atomically(args.json, json.dumps(results, indent=1).encode())
 
 
-def _sided(entries: Entries, sides: Sides) -> dict[str, list[SidedEntry]]:
-    """Entries with their sides."""
-    from e2espot.scoring.team import SidedEntry
-
-    return {
-        game: [SidedEntry(entry=entry, side=side) for entry, side in zip(rows, sides[game], strict=True)]
-        for game, rows in entries.items()
-    }
-
-
 def _score_sides(
-    args: Evaluate,
-    labels: dict[str, list[SidedEntry]],
-    predictions: dict[str, list[SidedEntry]],
-    label_set: LabelSet,
+    args: Evaluate, labels: EventsByGame, predictions: EventsByGame, label_set: LabelSet
 ) -> dict[str, Any]:
     """Print Team-mAP and give it as plain values."""
     import math
@@ -107,7 +91,7 @@ def _score_sides(
     found = evaluate_teams(labels, predictions, label_set, args.metric[0], args.fps)
     print(
         f"Team-mAP {args.metric[0]}: {100 * found.team_mAP:.2f}, "
-        f"without sides {100 * found.without_sides.mAP(args.metric[0]):.2f}"
+        f"without teams {100 * found.without_teams.mAP(args.metric[0]):.2f}"
     )
     for name, value in found.per_class.items():
         print(f"  {name:<24}{100 * value:8.2f}")

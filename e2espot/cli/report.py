@@ -57,7 +57,7 @@ def main(arguments: list[str]) -> None:
     from e2espot.scoring.inputs import games_to_score, read_labels, read_predictions
 
     games = games_to_score(args.labels, split=args.split, label_file=args.label_file)
-    labels, _ = read_labels(args.labels, games, label_file=args.label_file)
+    labels = read_labels(args.labels, games, label_file=args.label_file)
     if args.label_set is None:
         label_set = label_set_of(entry.label for entries in labels.values() for entry in entries)
     else:
@@ -66,7 +66,7 @@ def main(arguments: list[str]) -> None:
         analyse_run(
             name,
             labels,
-            read_predictions(path, games, missing=args.missing)[0],
+            read_predictions(path, games, missing=args.missing),
             label_set,
             tolerance_s=args.tolerance,
             framerate=args.fps,
@@ -101,9 +101,9 @@ def _strips(args: ReportOptions, games: list[str], runs: list) -> dict:  # type:
 
     assert args.videos is not None
     moments = {
-        FrameKey(game=games[case.game], half=case.half, frame=case.bin)
+        FrameKey(game=games[example.game], half=example.half, frame=example.bin)
         for run in runs
-        for case in (*run.misses, *run.false_alarms)
+        for example in (*run.misses, *run.false_positives)
     }
     videos = find_videos(args.videos, games, args.resolution)
     with tqdm(total=len(moments), desc="pictures", unit="strip", disable=None) as bar:

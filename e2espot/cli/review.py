@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ import tyro
 from e2espot.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from e2espot.review.inputs import Material
+    from e2espot.review.inputs import ReviewInputs
     from e2espot.review.session import Review
 
 
@@ -58,9 +57,9 @@ def main(arguments: list[str]) -> None:
     """Gather, then export or serve."""
     args = tyro.cli(ReviewOptions, args=arguments, prog="e2espot review")
     _check(args)
-    from e2espot.review.inputs import gather
+    from e2espot.review.inputs import load_inputs
 
-    material = gather(
+    material = load_inputs(
         args.source,
         predictions=args.predictions,
         labels=args.labels,
@@ -88,13 +87,13 @@ def _check(args: ReviewOptions) -> None:
         raise ConfigurationError("--queue orders predictions; give some with -p")
 
 
-def _review(args: ReviewOptions, material: Material) -> Review:
+def _review(args: ReviewOptions, material: ReviewInputs) -> Review:
+    from e2espot.files.cache import cache_dir
     from e2espot.review.session import Review
 
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "e2espot" / "videos"
     return Review(
         material=material,
-        cache=args.cache or base,
+        cache=args.cache or cache_dir("videos"),
         queue_mode=args.queue,
         threshold=args.threshold,
         allow_truncated=args.allow_truncated,
@@ -140,7 +139,7 @@ def _listen(port: int) -> socket.socket:
 
 def _export(args: ReviewOptions, review: Review) -> None:
     from e2espot.files.atomic import write_atomically
-    from e2espot.review.export import osl_json, with_assumed, write_dataset
+    from e2espot.review.export import osl_json, with_pseudo_labels, write_dataset
 
     games = review.material.games
     stores = [review.store(number) for number in range(len(games))]
@@ -156,7 +155,7 @@ def _export(args: ReviewOptions, review: Review) -> None:
         for game, store in zip(games, stores, strict=True):
             text = store.text()
             if args.assume is not None and game.predictions:
-                text = with_assumed(text, game.predictions[0], store.verdicts(), args.assume)
+                text = with_pseudo_labels(text, game.predictions[0], store.verdicts(), args.assume)
             texts.append((game.name, game.videos, text))
         write_dataset(args.export_dataset, texts)
         splits = args.source / "splits.json"

@@ -1,4 +1,4 @@
-"""What could be read of a video that is damaged or breaks off."""
+"""Which frames of a damaged or truncated video could be read."""
 
 from __future__ import annotations
 
@@ -10,53 +10,77 @@ import numpy as np
 
 
 @dataclass(frozen=True, kw_only=True)
-class Readable:
-    """The stretches of a video that were read, said only where something was not."""
+class ReadCoverage:
+    """The frame ranges that were read of a video that could not be read in full."""
 
-    stretches: tuple[range, ...]
-    """Frames of the grid that were read: in order, apart from each other, none empty."""
-    promised_s: Fraction | None = None
-    """Seconds from the container's zero to the end it promises; None where it says nothing beyond what was read."""
+    ranges: tuple[range, ...]
+    """Frames of the grid that were read: ascending, not adjacent, none empty."""
+    declared_duration_s: Fraction | None = None
+    """Duration the container declares, in seconds from its time zero; None if it declares no more than was read."""
 
     def mask(self, num_frames: int) -> np.ndarray:
-        """bool; whether each of the first ``num_frames`` frames was read."""
+        """Which frames were read: bool, one value a frame."""
         valid_T = np.zeros(num_frames, dtype=bool)
-        for frames in self.stretches:
+        for frames in self.ranges:
             valid_T[frames.start : frames.stop] = True
         return valid_T
 
-    def nearest_to(self, frame: int, home: int) -> int:
-        """``frame``, or what comes nearest to it in the stretch that holds frame ``home``."""
-        stretch = next(frames for frames in self.stretches if home in frames)
-        return min(max(frame, stretch.start), stretch.stop - 1)
+    def clamp(self, frame: int, anchor: int) -> int:
+        """``frame``, limited to the range that holds the frame ``anchor``.
 
-    def stretches_ms(self, fps: Fraction) -> list[tuple[int, int]]:
-        """From and to of each stretch in whole milliseconds, the end not included."""
-        return [(int(frames.start * 1000 / fps), int(frames.stop * 1000 / fps)) for frames in self.stretches]
+        ::
 
-    def words(self, fps: Fraction) -> str:
-        """Such as ``0:00.0 to 1:01.4, of 90:00.0 promised``."""
-        parts = [f"{_clock(start)} to {_clock(stop)}" for start, stop in self.stretches_ms(fps)]
-        told = " and ".join(parts) or "nothing"
-        return told if self.promised_s is None else f"{told}, of {_clock(int(1000 * self.promised_s))} promised"
+            ranges = [0, 50) and [75, 90), anchor = 80:  60 -> 75,  82 -> 82,  95 -> 89
+        """
+        frames = next(frames for frames in self.ranges if anchor in frames)
+        return min(max(frame, frames.start), frames.stop - 1)
+
+    def ranges_ms(self, fps: Fraction) -> list[tuple[int, int]]:
+        """Start and end of each range in whole milliseconds; the end is exclusive."""
+        return [(int(frames.start * 1000 / fps), int(frames.stop * 1000 / fps)) for frames in self.ranges]
+
+    def describe(self, fps: Fraction) -> str:
+        """One line for the user, such as ``0:00.0 to 1:01.4, of 90:00.0 promised``."""
+        parts = [f"{_clock(start_ms)} to {_clock(stop_ms)}" for start_ms, stop_ms in self.ranges_ms(fps)]
+        text = " and ".join(parts) or "nothing"
+        if self.declared_duration_s is None:
+            return text
+        return f"{text}, of {_clock(int(1000 * self.declared_duration_s))} promised"
 
 
-def stretches_of(valid_T: Sequence[bool] | np.ndarray) -> tuple[range, ...]:
-    """Runs of True."""
+def ranges_of_mask(valid_T: Sequence[bool] | np.ndarray) -> tuple[range, ...]:
+    """Ranges of consecutive True values.
+
+    ::
+
+        [True, True, False, True] -> (range(0, 2), range(3, 4))
+    """
+    # A False on each side turns every run into one rising and one falling edge.
     edges = np.flatnonzero(np.diff(np.concatenate(([0], np.asarray(valid_T, dtype=np.int8), [0]))))
     return tuple(range(int(start), int(stop)) for start, stop in edges.reshape(-1, 2))
 
 
-def read_by_all(found: Sequence[Readable | None], num_frames: int) -> Readable | None:
-    """What several readings of one video have in common; None where each read all of it."""
-    known = [readable for readable in found if readable is not None]
-    if not known:
+def intersect_coverage(coverages: Sequence[ReadCoverage | None], num_frames: int) -> ReadCoverage | None:
+    """Frames that every reading of one video covers.
+
+    Args:
+        coverages: One for each reading; None where it read the whole video.
+        num_frames: Length of the grid.
+
+    Returns:
+        The common frames, or None if every reading was complete.
+    """
+    partial = [coverage for coverage in coverages if coverage is not None]
+    if not partial:
         return None
-    valid_T = np.logical_and.reduce([readable.mask(num_frames) for readable in known])
-    promised_s = next((readable.promised_s for readable in known if readable.promised_s is not None), None)
-    return Readable(stretches=stretches_of(valid_T), promised_s=promised_s)
+    valid_T = np.logical_and.reduce([coverage.mask(num_frames) for coverage in partial])
+    durations_s = (coverage.declared_duration_s for coverage in partial)
+    return ReadCoverage(
+        ranges=ranges_of_mask(valid_T),
+        declared_duration_s=next((duration_s for duration_s in durations_s if duration_s is not None), None),
+    )
 
 
-def _clock(at_ms: int) -> str:
-    minutes, rest_ms = divmod(at_ms, 60_000)
-    return f"{minutes}:{rest_ms // 1000:02d}.{rest_ms % 1000 // 100}"
+def _clock(position_ms: int) -> str:
+    minutes, remainder_ms = divmod(position_ms, 60_000)
+    return f"{minutes}:{remainder_ms // 1000:02d}.{remainder_ms % 1000 // 100}"

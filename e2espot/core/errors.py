@@ -22,6 +22,17 @@ class E2ESpotError(Exception):
         self.option = option
 
 
+def one_line(error: BaseException) -> str:
+    """The text of an exception without line breaks, or the name of its type if it has no text."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an exception's text that is not blank, or the name of its type if there is none."""
+    lines = (line.strip() for line in str(error).splitlines())
+    return next(filter(None, lines), type(error).__name__)
+
+
 class VideoError(E2ESpotError):
     """A video that is missing, unreadable, or not what its header claims."""
 

@@ -28,14 +28,16 @@ class Event:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
-    """One label or prediction as the evaluator sees it."""
+class ScoredEvent:
+    """One label or prediction with its time in milliseconds, as files state it and the evaluator scores it."""
 
     half: int
-    """Entries of halves other than 1 and 2 are left out."""
+    """1 or 2; the evaluator ignores other halves."""
     position_ms: int
-    """Time from the start of the half's video."""
+    """Milliseconds from the start of the half's video."""
     label: str
-    """Class name; names outside the label set are left out."""
+    """Class name; the evaluator ignores names outside the label set."""
     value: float = 1.0
-    """Label: 1, or -1 for ``not shown``. Prediction: confidence; below zero it does not exist."""
+    """Label: 1, or -1 for ``not shown``. Prediction: confidence; the evaluator ignores those below zero."""
+    team: str = ""
+    """``left`` or ``right`` as seen on the screen, another word, or empty; only Team-mAP uses it."""

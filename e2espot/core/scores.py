@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from e2espot.core.coverage import Readable
+    from e2espot.core.coverage import ReadCoverage
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -31,7 +31,7 @@ class Scores:
     """The video they were computed from."""
     right_T: np.ndarray | None = None
     """float32 in [0, 1]; that the right side acts, where the spotter tells sides."""
-    readable: Readable | None = None
+    coverage: ReadCoverage | None = None
     """What of the video could be read; None for all of it. Elsewhere scores are zero and there are no events."""
 
     def __post_init__(self) -> None:

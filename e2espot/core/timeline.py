@@ -19,7 +19,13 @@ from fractions import Fraction
 from e2espot.core.errors import AnnotationError
 
 DEFAULT_FPS = Fraction(25)
-"""Rate of the frame grid when a recipe does not name another."""
+"""Rate of the frame grid unless a recipe names another."""
+
+MAX_DURATION_S = 24 * 3600
+"""Longest video or match that is accepted, in seconds: one day."""
+
+MAX_DURATION_MS = 1000 * MAX_DURATION_S
+"""The same in milliseconds."""
 
 _GAME_TIME = re.compile(r"(\d{1,9}) - (\d{1,3}):(\d{2})")
 

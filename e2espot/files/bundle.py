@@ -1,4 +1,4 @@
-"""JSON files below a folder or in a zip, read alike."""
+"""The JSON files of a folder or a zip archive, behind one interface."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ import zlib
 from pathlib import Path
 
 from e2espot.core.errors import AnnotationError, ConfigurationError
+from e2espot.files.json_fields import decode_text
 from e2espot.files.walk import folders_below
 
-_LONGEST = 1 << 28
-"""Bytes of one file; ninety minutes with twelve classes are some two million."""
+_MAX_UNPACKED_BYTES = 1 << 28
+"""Limit for one file in a zip; predictions for ninety minutes with twelve classes are about two million bytes."""
 
 
 class Bundle:
-    """The JSON files of a folder or a zip, by their names below it."""
+    """The JSON files of a folder or a zip archive, by relative path."""
 
     def __init__(self, path: Path) -> None:
-        """List them.
+        """List the files.
 
         Raises:
             ConfigurationError: neither a folder nor a zip, or a zip that cannot be listed.
@@ -39,7 +40,7 @@ class Bundle:
             self.names = set(listed)
             if len(listed) > len(self.names):
                 twice = next(name for name in sorted(self.names) if listed.count(name) > 1)
-                raise ConfigurationError(f"{path}: it holds {twice!r} twice; zip it anew")
+                raise ConfigurationError(f"{path}: it holds {twice!r} twice; create the zip again")
         else:
             raise ConfigurationError(f"{path}: neither a folder nor a zip file")
 
@@ -47,25 +48,22 @@ class Bundle:
         """Content of a file.
 
         Raises:
-            AnnotationError: it cannot be read.
+            AnnotationError: the file cannot be read.
         """
         try:
             if self.path.is_dir():
                 return (self.path / name).read_bytes()
             with zipfile.ZipFile(self.path) as archive:
-                if (size := archive.getinfo(name).file_size) > _LONGEST:
+                if (size := archive.getinfo(name).file_size) > _MAX_UNPACKED_BYTES:
                     raise AnnotationError(f"{self.path}: {name}: unpacks to {size} bytes; no such file is that long")
                 return archive.read(name)
         except (OSError, KeyError, RuntimeError, EOFError, zlib.error, zipfile.BadZipFile) as error:
             raise AnnotationError(f"{self.path}: {name}: cannot be read ({error})") from None
 
     def text(self, name: str) -> str:
-        """Content of a file as text.
+        """Content of a file as text, decoded as JSON files are.
 
         Raises:
-            AnnotationError: it cannot be read, or is not UTF-8.
+            AnnotationError: the file cannot be read or decoded.
         """
-        try:
-            return self.data(name).decode()
-        except UnicodeDecodeError as error:
-            raise AnnotationError(f"{self.path}: {name}: not UTF-8 text ({error})") from None
+        return decode_text(self.data(name), f"{self.path}: {name}")

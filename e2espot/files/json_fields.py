@@ -1,55 +1,39 @@
-"""JSON files read field by field; every error names file, entry and field."""
+"""JSON files, decoded and checked field by field; every error names file, entry and field.
+
+The ``require_*`` functions return the value of a field or raise. Their ``context`` is the start of the
+error message, such as ``FILE: annotations[3]``.
+"""
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from e2espot.core.errors import AnnotationError
+from e2espot.core.timeline import MAX_DURATION_MS
 
 _T = TypeVar("_T")
 
-LATEST_MS = 1000 * 3600 * 24
-"""No match lasts longer."""
-
-
-def load_json(data: bytes, where: str) -> Any:
-    """Parse a JSON file.
-
-    Raises:
-        AnnotationError: it is none.
-    """
-    try:
-        return json.loads(data.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise AnnotationError(f"{where}: not JSON ({error})") from None
-
-
-def dump_json(content: Any) -> bytes:
-    """A JSON file as written here: readable, UTF-8.
-
-    Raises:
-        AnnotationError: a field that travels along is nested too deeply.
-    """
-    try:
-        text = json.dumps(content, indent=1, ensure_ascii=False)
-    except RecursionError:
-        raise AnnotationError("a field is nested too deeply to be written again; remove it from the source") from None
-    try:
-        return text.encode()
-    except UnicodeEncodeError:  # halves of characters, which JSON can hold in its own spelling
-        return json.dumps(content, indent=1).encode()
+_KINDS: dict[type, str] = {
+    str: "text",
+    int: "a whole number",
+    list: "a list",
+    dict: "an object",
+    object: "a number or text",
+}
+_WHOLE_NUMBER = re.compile(r"\s*[+-]?\d{1,18}\s*")
 
 
 def read_bytes(path: Path) -> bytes:
     """Content of a file.
 
     Raises:
-        AnnotationError: it cannot be read, or is something to wait for, such as a pipe.
+        AnnotationError: the file cannot be read, or it is a pipe or device, which could block.
     """
     if path.exists() and not path.is_file() and not path.is_dir():
         raise AnnotationError(f"{path}: is no ordinary file; give the name of a file")
@@ -59,140 +43,189 @@ def read_bytes(path: Path) -> bytes:
         raise AnnotationError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def take(entry: Any, name: str, kind: type[_T], where: str, default: _T | None = None) -> _T:
-    """A field of an object, of one type.
+def decode_text(data: bytes, context: str) -> str:
+    """Text of a JSON file: UTF-8 with or without a byte order mark, UTF-16 or UTF-32.
 
     Raises:
-        AnnotationError: no object, no such field where there is no default, or of another type.
+        AnnotationError: none of these encodings.
+    """
+    encoding = json.detect_encoding(data)  # by the mark, or by where the zero bytes are, as JSON's standard says
+    try:
+        return data.decode(encoding)
+    except ValueError as error:
+        raise AnnotationError(f"{context}: not {encoding.upper()} text ({error})") from None
+
+
+def load_json(data: bytes, context: str) -> Any:
+    """Parse the content of a JSON file.
+
+    Raises:
+        AnnotationError: it is not JSON.
+    """
+    text = decode_text(data, context)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise AnnotationError(f"{context}: not JSON ({error})") from None
+
+
+def dump_json(content: Any) -> bytes:
+    """Content of a JSON file: indented, UTF-8.
+
+    Raises:
+        AnnotationError: a field is nested too deeply.
+    """
+    try:
+        text = json.dumps(content, indent=1, ensure_ascii=False)
+    except RecursionError:
+        raise AnnotationError("a field is nested too deeply to be written again; remove it from the source") from None
+    try:
+        return text.encode()
+    except UnicodeEncodeError:  # lone surrogates, which JSON can only express as \ud800 escapes
+        return json.dumps(content, indent=1).encode()
+
+
+def require(entry: Any, name: str, kind: type[_T], context: str, default: _T | None = None) -> _T:
+    """A field of the given type.
+
+    Args:
+        entry: The object that holds the field.
+        name: Name of the field.
+        kind: Expected type; ``object`` accepts any value but true and false.
+        context: Start of the error message.
+        default: Value if the field is missing; None makes the field mandatory.
+
+    Raises:
+        AnnotationError: ``entry`` is no object, or the field is missing or has another type.
     """
     if not isinstance(entry, dict):
-        raise AnnotationError(f"{where}: is {type(entry).__name__}; expected an object")
+        raise AnnotationError(f"{context}: is {type(entry).__name__}; expected an object")
     if name not in entry:
         if default is not None:
             return default
-        raise AnnotationError(f"{where}: field {name!r} is missing")
+        raise AnnotationError(f"{context}: field {name!r} is missing")
     value = entry[name]
+    # bool is a subclass of int in Python, but true is no number in a file.
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise AnnotationError(f"{where}: field {name!r} is {_short(value)}; expected {_KINDS.get(kind, kind.__name__)}")
+        raise AnnotationError(
+            f"{context}: field {name!r} is {_shorten(value)}; expected {_KINDS.get(kind, kind.__name__)}"
+        )
     return value
 
 
-_KINDS: dict[type, str] = {str: "text", int: "a whole number", list: "a list", dict: "an object"}
-
-
-def take_text(entry: Any, name: str, where: str) -> str:
-    """A field that holds text which is not empty.
+def require_text(entry: Any, name: str, context: str) -> str:
+    """A field of one line of text that is not blank.
 
     Raises:
-        AnnotationError: as for :func:`take`.
+        AnnotationError: as :func:`require`, or the text is blank or has control characters.
     """
-    text = take(entry, name, str, where)
+    text = require(entry, name, str, context)
     if not text.strip() or any(ord(letter) < 32 or 0xD800 <= ord(letter) < 0xE000 for letter in text):
-        raise AnnotationError(f"{where}: field {name!r} is {_short(text)}; expected text on one line")
+        raise AnnotationError(f"{context}: field {name!r} is {_shorten(text)}; expected text on one line")
     return text
 
 
-def take_ms(entry: Any, name: str, where: str) -> int:
-    """A field of whole milliseconds, as a number or as digits in quotes, from 0 to a day.
+def optional_text(entry: Mapping[str, Any], name: str, context: str) -> str:
+    """A text field, or an empty string if it is missing or null.
 
     Raises:
-        AnnotationError: as for :func:`take`, or out of that range.
+        AnnotationError: another type.
     """
-    value = take(entry, name, object, where)
+    return "" if entry.get(name) is None else require(entry, name, str, context)
+
+
+def require_ms(entry: Any, name: str, context: str) -> int:
+    """A field of whole milliseconds from 0 to one day: ``1234``, ``1234.0`` or ``"1234"``.
+
+    Raises:
+        AnnotationError: as :func:`require`, or another value.
+    """
+    value = require(entry, name, object, context)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    if isinstance(value, str) and len(value) < 20 and value.strip().removeprefix("-").isdecimal():
+    if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value):
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
-        raise AnnotationError(f"{where}: field {name!r} is {_short(value)}; expected whole milliseconds")
-    if not 0 <= value <= LATEST_MS:
-        raise AnnotationError(f"{where}: field {name!r} is {value}; expected 0 to {LATEST_MS} ms")
+        raise AnnotationError(f"{context}: field {name!r} is {_shorten(value)}; expected whole milliseconds")
+    if not 0 <= value <= MAX_DURATION_MS:
+        raise AnnotationError(f"{context}: field {name!r} is {_shorten(value)}; expected 0 to {MAX_DURATION_MS} ms")
     return value
 
 
-def take_number(entry: Any, name: str, where: str) -> float:
-    """A field that holds a finite number, as a number or in quotes.
+def require_number(entry: Any, name: str, context: str) -> float:
+    """A field that holds a finite number, as a number or as text.
 
     Raises:
-        AnnotationError: as for :func:`take`.
+        AnnotationError: as :func:`require`, or another value.
     """
-    value = take(entry, name, object, where)
+    value = require(entry, name, object, context)
     try:
         number = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else math.nan
     except (ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
-        raise AnnotationError(f"{where}: field {name!r} is {_short(value)}; expected a number")
+        raise AnnotationError(f"{context}: field {name!r} is {_shorten(value)}; expected a number")
     return number
 
 
-def take_fps(entry: Any, where: str) -> Fraction:
-    """A field ``fps`` that holds a rate of 1 to 1000 frames a second.
+def require_fps(entry: Any, context: str) -> Fraction:
+    """The field ``fps``: a rate of 1 to 1000 frames per second.
 
     Raises:
-        AnnotationError: as for :func:`take`.
+        AnnotationError: as :func:`require_number`, or out of range.
     """
-    fps = Fraction(str(take_number(entry, "fps", where)))
+    fps = Fraction(str(require_number(entry, "fps", context)))
     if not 1 <= fps <= 1000:
-        raise AnnotationError(f"{where}: field 'fps' is {entry['fps']!r}; expected 1 to 1000")
+        raise AnnotationError(f"{context}: field 'fps' is {entry['fps']!r}; expected 1 to 1000")
     return fps
 
 
-def take_path(entry: Any, name: str, where: str) -> str:
-    """A field that holds a relative path which stays below where it starts, with forward slashes.
+def require_path(entry: Any, name: str, context: str) -> str:
+    """A field that holds a relative path, as :func:`relative_path` defines it.
 
     Raises:
-        AnnotationError: as for :func:`take`, or another path.
+        AnnotationError: as :func:`require_text`, or another path.
     """
-    return checked_path(take_text(entry, name, where), f"{where}: field {name!r}")
+    return relative_path(require_text(entry, name, context), f"{context}: field {name!r}")
 
 
-def checked_path(text: str, where: str) -> str:
-    """A relative path that stays below where it starts.
+def relative_path(text: str, context: str) -> str:
+    """A path with forward slashes that does not leave the folder it is relative to.
 
     Raises:
-        AnnotationError: another one.
+        AnnotationError: another path.
     """
     path = PurePosixPath(text)
-    strange = any(ord(letter) < 32 for letter in text) or "\\" in text or text[1:2] == ":"
-    if path.is_absolute() or ".." in path.parts or not path.parts or strange:
-        raise AnnotationError(f"{where} is {_short(text)}; expected a path below the dataset, with forward slashes")
+    foreign = any(ord(letter) < 32 for letter in text) or "\\" in text or text[1:2] == ":"
+    if path.is_absolute() or ".." in path.parts or not path.parts or foreign:
+        raise AnnotationError(f"{context} is {_shorten(text)}; expected a path below the dataset, with forward slashes")
     return path.as_posix()
 
 
-def checked_facts(facts: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """What is said of a video, with whole ``num_frames``, ``width`` and ``height``, and a rate that can be.
+def check_video_metadata(metadata: Mapping[str, Any], context: str) -> dict[str, Any]:
+    """Fields of a video; ``num_frames``, ``width``, ``height`` and ``fps`` are checked if they are there.
 
     Raises:
-        AnnotationError: names the field.
+        AnnotationError: one of them is out of range or no number.
     """
     for name in ("num_frames", "width", "height"):
-        if name in facts and not 0 <= take(facts, name, int, where) < 1 << 40:
-            raise AnnotationError(f"{where}: field {name!r} is {facts[name]}; expected 0 or more")
-    if "fps" in facts:
-        take_fps(facts, where)
-    return dict(facts)
+        if name in metadata and not 0 <= require(metadata, name, int, context) < 1 << 40:
+            raise AnnotationError(f"{context}: field {name!r} is {metadata[name]}; expected 0 or more")
+    if "fps" in metadata:
+        require_fps(metadata, context)
+    return dict(metadata)
 
 
-def take_word(entry: Mapping[str, Any], name: str, where: str) -> str:
-    """A field of text that may be missing, null or empty.
-
-    Raises:
-        AnnotationError: another type.
-    """
-    return "" if entry.get(name) is None else take(entry, name, str, where)
-
-
-def rest(entry: Mapping[str, Any], *known: str) -> dict[str, Any]:
-    """Fields of an entry but the known ones."""
+def remaining_fields(entry: Mapping[str, Any], *known: str) -> dict[str, Any]:
+    """The fields of an entry other than the known ones."""
     return {name: value for name, value in entry.items() if name not in known}
 
 
-def _short(value: Any) -> str:
+def parse_each(entries: Sequence[Any], name: str, context: str, parse: Callable[[Any, str], _T]) -> tuple[_T, ...]:
+    """Parse every entry of a list, with a context that names it: ``FILE: name[3]``."""
+    return tuple(parse(entry, f"{context}: {name}[{number}]") for number, entry in enumerate(entries))
+
+
+def _shorten(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def each(entries: Sequence[Any], name: str, where: str, read: Callable[[Any, str], _T]) -> tuple[_T, ...]:
-    """Read a list's entries, telling each its place: ``FILE: name[3]``."""
-    return tuple(read(entry, f"{where}: {name}[{number}]") for number, entry in enumerate(entries))

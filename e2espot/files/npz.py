@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from e2espot.core.errors import one_line
+
 _LONGEST = 1 << 31
 
 
@@ -27,4 +29,4 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     except OSError:
         raise
     except Exception as error:  # over bytes of a stranger zipfile and NumPy may raise nearly anything
-        raise ValueError(f"not a readable npz file: {' '.join(str(error).split())[:200]}") from None
+        raise ValueError(f"not a readable npz file: {one_line(error)[:200]}") from None

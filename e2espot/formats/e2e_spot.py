@@ -1,9 +1,10 @@
-"""E2E-Spot's files: ``class.txt`` and a JSON file a split, events on whole frames."""
+"""E2E-Spot's dataset: ``class.txt`` and one JSON file for each split, with events on whole frames."""
 
 from __future__ import annotations
 
 import re
 import zlib
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from fractions import Fraction
@@ -11,73 +12,72 @@ from pathlib import Path
 from typing import Any
 
 from e2espot.core.errors import AnnotationError, ConfigurationError
-from e2espot.core.timeline import DEFAULT_FPS, frame_of_position_ms, position_ms_of_frame
+from e2espot.core.timeline import DEFAULT_FPS, MAX_DURATION_MS, frame_of_position_ms, position_ms_of_frame
+from e2espot.core.version import VERSION_FIELD
 from e2espot.files.json_fields import (
-    LATEST_MS,
-    checked_facts,
+    check_video_metadata,
     dump_json,
-    each,
     load_json,
+    parse_each,
     read_bytes,
-    rest,
-    take,
-    take_fps,
-    take_number,
-    take_path,
-    take_text,
+    remaining_fields,
+    require,
+    require_fps,
+    require_number,
+    require_path,
+    require_text,
 )
-from e2espot.formats.interchange import Collection, Losses, Moment, Recording
+from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
 
 CLASS_FILE = "class.txt"
 _SPLITS = {"train": "train", "val": "valid", "valid": "valid", "test": "test", "challenge": "challenge"}
 _COMMENT = re.compile(r"(left|right|home|away|not applicable|); (visible|not shown|)")
-_LONGEST = 1 << 30
+_MAX_UNPACKED_BYTES = 1 << 30
 
 
-def read_e2e_spot(source: Path, *, predictions: bool) -> Collection:
+def read_e2e_spot(source: Path, *, predictions: bool) -> AnnotationSet:
     """Read a folder of ``class.txt`` and ``train.json``, ``val.json`` and so on, or one such file, gzipped or not.
 
     Raises:
-        AnnotationError: names the file, the entry and the field.
-        ConfigurationError: no such files.
+        AnnotationError: a broken file; the message names file, entry and field.
+        ConfigurationError: no such file.
     """
     folder = source if source.is_dir() else source.parent
     paths = [source] if source.is_file() else [folder / f"{split}.json" for split in _SPLITS]
     paths = [path for path in paths if path.is_file()]
     if not paths:
         raise ConfigurationError(f"{source}: no {', '.join(f'{split}.json' for split in _SPLITS)} there")
-    recordings: list[Recording] = []
+    videos: list[AnnotatedVideo] = []
     for path in paths:
-        content = load_json(_unpacked(path), str(path))
+        content = load_json(_unpack(path), str(path))
         if not isinstance(content, list):
             raise AnnotationError(f"{path}: it must be a list of videos")
         split = _SPLITS.get(path.name.split(".")[0], "")
-        recordings += [
-            replace(recording, split=split)
-            for recording in each(
-                content, "videos", str(path), lambda entry, where: _read_video(entry, where, predictions)
+        videos += [
+            replace(video, split=split)
+            for video in parse_each(
+                content, "videos", str(path), lambda entry, context: _read_video(entry, context, predictions)
             )
         ]
-    seen: set[tuple[str, int]] = set()
-    for recording in recordings:
-        if (recording.game, recording.half) in seen:
-            raise AnnotationError(f"{source}: video {recording.game}/{recording.half} is listed twice")
-        seen.add((recording.game, recording.half))
-    return Collection(recordings=tuple(recordings), classes=_read_classes(folder), predictions=predictions)
+    counts = Counter((video.game, video.half) for video in videos)
+    for (game, half), count in counts.items():
+        if count > 1:
+            raise AnnotationError(f"{source}: video {game}/{half} is listed twice")
+    return AnnotationSet(videos=tuple(videos), classes=_read_classes(folder), predictions=predictions)
 
 
-def _unpacked(path: Path) -> bytes:
+def _unpack(path: Path) -> bytes:
     data = read_bytes(path)
     if path.suffix != ".gz":
         return data
-    unpacking = zlib.decompressobj(wbits=31)
+    decompressor = zlib.decompressobj(wbits=31)  # 31 expects gzip's header
     try:
-        out = unpacking.decompress(data, _LONGEST)
+        content = decompressor.decompress(data, _MAX_UNPACKED_BYTES)
     except zlib.error as error:
         raise AnnotationError(f"{path}: not gzip ({error})") from None
-    if not unpacking.eof:
-        raise AnnotationError(f"{path}: gzip that breaks off, or unpacks to more than {_LONGEST} bytes")
-    return out
+    if not decompressor.eof:
+        raise AnnotationError(f"{path}: truncated gzip, or it unpacks to more than {_MAX_UNPACKED_BYTES} bytes")
+    return content
 
 
 def _read_classes(folder: Path) -> tuple[str, ...]:
@@ -93,101 +93,105 @@ def _read_classes(folder: Path) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _read_video(entry: Any, where: str, predictions: bool) -> Recording:
-    name = take_path(entry, "video", where)
+def _read_video(entry: Any, context: str, predictions: bool) -> AnnotatedVideo:
+    name = require_path(entry, "video", context)
     head, _, tail = name.rpartition("/")
     game, half = (head, int(tail)) if head and tail in ("1", "2") else (name, 1)
-    fps = take_fps(entry, where)
-    events = take(entry, "events", list, where)
+    fps = require_fps(entry, context)
+    events = require(entry, "events", list, context)
     if "num_events" in entry and entry["num_events"] != len(events):
-        raise AnnotationError(f"{where}: field 'num_events' is {entry['num_events']!r}; there are {len(events)} events")
-    return Recording(
+        raise AnnotationError(
+            f"{context}: field 'num_events' is {entry['num_events']!r}; there are {len(events)} events"
+        )
+    return AnnotatedVideo(
         game=game,
         half=half,
-        moments=each(events, "events", where, lambda event, place: _read_event(event, place, fps, predictions)),
-        facts=checked_facts(rest(entry, "video", "events", "num_events"), where),
+        annotations=parse_each(
+            events, "events", context, lambda event, context: _read_event(event, context, fps, predictions)
+        ),
+        metadata=check_video_metadata(remaining_fields(entry, "video", "events", "num_events"), context),
     )
 
 
-def _read_event(event: Any, where: str, fps: Fraction, predictions: bool) -> Moment:
-    frame = take(event, "frame", int, where)
-    if not 0 <= frame <= frame_of_position_ms(LATEST_MS, fps):
-        raise AnnotationError(
-            f"{where}: field 'frame' is {frame}; expected 0 to {frame_of_position_ms(LATEST_MS, fps)}"
-        )
-    more = rest(event, "frame", "label", "comment", "score")
+def _read_event(event: Any, context: str, fps: Fraction, predictions: bool) -> Annotation:
+    frame, last_frame = require(event, "frame", int, context), frame_of_position_ms(MAX_DURATION_MS, fps)
+    if not 0 <= frame <= last_frame:
+        raise AnnotationError(f"{context}: field 'frame' is {frame}; expected 0 to {last_frame}")
+    extra = remaining_fields(event, "frame", "label", "comment", "score")
     team = visibility = ""
-    comment = take(event, "comment", str, where, "")
-    if said := _COMMENT.fullmatch(comment):
-        team, visibility = said[1], said[2]
+    comment = require(event, "comment", str, context, "")
+    if match := _COMMENT.fullmatch(comment):
+        team, visibility = match[1], match[2]
     elif comment:
-        more["comment"] = comment
-    return Moment(
-        label=take_text(event, "label", where),
+        extra["comment"] = comment
+    return Annotation(
+        label=require_text(event, "label", context),
         position_ms=position_ms_of_frame(frame, fps),
-        confidence=take_number(event, "score", where) if predictions or "score" in event else None,
+        confidence=require_number(event, "score", context) if predictions or "score" in event else None,
         team=team,
         visibility=visibility,
-        more=more,
+        extra=extra,
     )
 
 
 def e2e_spot_files(
-    collection: Collection,
+    dataset: AnnotationSet,
     target: Path,
-    losses: Losses,
-    probe: Callable[[Recording], Mapping[str, Any]] = lambda recording: {},
+    dropped: DroppedFields,
+    probe: Callable[[AnnotatedVideo], Mapping[str, Any]] = lambda video: {},
 ) -> dict[Path, bytes]:
-    """``class.txt`` and a file a split; times become frames.
+    """Contents of ``class.txt`` and of one file for each split; times become frames.
 
     Args:
-        collection: What to write.
-        target: The folder they go to.
-        losses: Told what has no place in the format.
-        probe: Says ``num_frames``, ``fps``, ``width`` and ``height`` of a video, as far as it can.
+        dataset: The annotations to write.
+        target: The folder of the files.
+        dropped: Counts what the format cannot hold.
+        probe: Returns ``num_frames``, ``width`` and ``height`` of a video, as far as they are known.
 
     Raises:
         ConfigurationError: the target is a file.
     """
     if target.is_file():
-        raise ConfigurationError(f"{target} is a file; E2E-Spot's data set is a folder")
-    losses.add_fields(collection.about, "dataset")
-    names = collection.class_names() if collection.classes else tuple(sorted(collection.class_names()))
+        raise ConfigurationError(f"{target} is a file; E2E-Spot's dataset is a folder")
+    dropped.add_fields(dataset.metadata, "dataset")
+    names = dataset.class_names() if dataset.classes else tuple(sorted(dataset.class_names()))
     splits: dict[str, list[dict[str, Any]]] = {}
-    for recording in sorted(collection.recordings, key=lambda recording: (recording.game, recording.half)):
-        split = "val" if recording.split == "valid" else recording.split or "all"
-        splits.setdefault(split, []).append(_video(recording, {**probe(recording), **recording.facts}, losses))
+    for video in sorted(dataset.videos, key=lambda video: (video.game, video.half)):
+        split = "val" if video.split == "valid" else video.split or "all"
+        splits.setdefault(split, []).append(_video(video, {**probe(video), **video.metadata}, dropped))
     files = {target / f"{split}.json": dump_json(videos) for split, videos in splits.items()}
     return {target / CLASS_FILE: "\n".join(names).encode(), **files}
 
 
-def _video(recording: Recording, facts: Mapping[str, Any], losses: Losses) -> dict[str, Any]:
-    fps = Fraction(str(facts.get("fps", DEFAULT_FPS)))
-    events = sorted((_event(moment, fps, losses) for moment in recording.moments), key=lambda event: event["frame"])
+def _video(video: AnnotatedVideo, video_metadata: Mapping[str, Any], dropped: DroppedFields) -> dict[str, Any]:
+    fps = Fraction(str(video_metadata.get("fps", DEFAULT_FPS)))
+    events = sorted(
+        (_event(annotation, fps, dropped) for annotation in video.annotations), key=lambda event: event["frame"]
+    )
     last = max((event["frame"] for event in events), default=-1)
-    if "num_frames" not in facts:
-        losses.add("num_frames not known, as there is no video: written as if the last event were the end")
-    elif last >= facts["num_frames"]:
-        losses.add("video with events past its last frame (E2E-Spot warns of them)")
-    losses.add_fields(rest(recording.about, "UrlLocal"), "game")
-    losses.add_fields(rest(facts, "fps", "num_frames", "width", "height", "id"), "video")
+    if "num_frames" not in video_metadata:
+        dropped.add("num_frames unknown without the video: written as if it ended with the last event")
+    elif last >= video_metadata["num_frames"]:
+        dropped.add("video with events past its last frame (E2E-Spot warns of them)")
+    dropped.add_fields(remaining_fields(video.game_metadata, "UrlLocal", VERSION_FIELD), "game")
+    dropped.add_fields(remaining_fields(video_metadata, "fps", "num_frames", "width", "height", "id"), "video")
     return {
-        "video": f"{recording.game}/{recording.half}",
-        "num_frames": facts.get("num_frames", last + 1),
+        "video": f"{video.game}/{video.half}",
+        "num_frames": video_metadata.get("num_frames", last + 1),
         "num_events": len(events),
         "events": events,
         "fps": float(fps) if fps.denominator > 1 else int(fps),
-        "width": facts.get("width", 398),
-        "height": facts.get("height", 224),
+        "width": video_metadata.get("width", 398),
+        "height": video_metadata.get("height", 224),
     }
 
 
-def _event(moment: Moment, fps: Fraction, losses: Losses) -> dict[str, Any]:
-    frame = frame_of_position_ms(moment.position_ms, fps)
-    if position_ms_of_frame(frame, fps) != moment.position_ms:
-        losses.add("time rounded to the frame it lies in")
-    more = dict(moment.more)
-    comment = more.pop("comment", f"{moment.team}; {moment.visibility}")
-    losses.add_fields(more, "event")
-    score = {} if moment.confidence is None else {"score": moment.confidence}
-    return {"frame": frame, "label": moment.label, "comment": comment, **score}
+def _event(annotation: Annotation, fps: Fraction, dropped: DroppedFields) -> dict[str, Any]:
+    frame = frame_of_position_ms(annotation.position_ms, fps)
+    if position_ms_of_frame(frame, fps) != annotation.position_ms:
+        dropped.add("time rounded to its frame")
+    extra = dict(annotation.extra)
+    comment = extra.pop("comment", f"{annotation.team}; {annotation.visibility}")
+    dropped.add_fields(extra, "event")
+    score = {} if annotation.confidence is None else {"score": annotation.confidence}
+    return {"frame": frame, "label": annotation.label, "comment": comment, **score}

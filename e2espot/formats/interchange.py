@@ -1,7 +1,7 @@
-"""Events as files have them, with every field: what one format is turned into another through.
+"""Annotations with every field of their files: the common form through which formats are converted.
 
-Training and inference work on whole frames (:class:`e2espot.core.events.Event`). A conversion must not
-lose the milliseconds between them, nor fields nobody here uses.
+Training and inference work on whole frames (:class:`e2espot.core.events.Event`). A conversion must keep
+the milliseconds between them, and fields that this package does not use.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
-class Moment:
+class Annotation:
     """One event of one video."""
 
     label: str
@@ -23,72 +23,69 @@ class Moment:
     confidence: float | None = None
     """Score of a prediction; None for a label."""
     team: str = ""
-    """``left``, ``right``, ``home``, ``away``, ``not applicable``, or empty where nothing is said."""
+    """``left``, ``right``, ``home``, ``away``, ``not applicable``, or empty if the file does not state it."""
     visibility: str = ""
-    """``visible``, ``not shown``, or empty where nothing is said."""
-    more: Mapping[str, Any] = field(default_factory=dict)
+    """``visible``, ``not shown``, or empty if the file does not state it."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
     """Other fields of the entry, by name."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recording:
-    """One video and what happens in it."""
+class AnnotatedVideo:
+    """One video with its events."""
 
     game: str
-    """``league/season/game``, or whatever else names the game, with forward slashes."""
+    """``league/season/game`` or another name of the game, with forward slashes."""
     half: int = 1
-    """1 or 2; a game in one video is all half 1."""
+    """1 or 2; a game in one video is half 1."""
     split: str = ""
     """train, valid, test, challenge, or empty."""
-    moments: tuple[Moment, ...] = ()
-    """In the order of the file."""
+    annotations: tuple[Annotation, ...] = ()
+    """Events in the order of the file."""
     video: str = ""
-    """Path of the video, relative to the dataset; empty where it is not known."""
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    """What is said of the video: ``fps``, ``num_frames``, ``width``, ``height``, and what else there is."""
-    about: Mapping[str, Any] = field(default_factory=dict)
-    """What is said of the game."""
+    """Path of the video, relative to the dataset; empty if unknown."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the video: ``fps``, ``num_frames``, ``width``, ``height`` and any others."""
+    game_metadata: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the game; the same for both halves."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Collection:
-    """All that one conversion reads."""
+class AnnotationSet:
+    """Everything that one conversion reads."""
 
-    recordings: tuple[Recording, ...]
-    """Each game's halves together, in order."""
+    videos: tuple[AnnotatedVideo, ...]
+    """Videos in order, the halves of a game next to each other."""
     classes: tuple[str, ...] = ()
-    """Class names, where the format lists them; else those that occur."""
-    about: Mapping[str, Any] = field(default_factory=dict)
-    """What is said of the whole."""
+    """Class names in order if the format lists them, else empty."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the dataset as a whole."""
     predictions: bool = False
-    """Whether these are predictions, with confidences, and not labels."""
+    """True for predictions, which have confidences; False for labels."""
 
     def class_names(self) -> tuple[str, ...]:
-        """Classes listed, and those that occur though they are not, in order."""
-        seen = {moment.label for recording in self.recordings for moment in recording.moments}
-        return (*self.classes, *sorted(seen - set(self.classes)))
+        """The listed classes in order, then those that occur without being listed, sorted."""
+        occurring = {annotation.label for video in self.videos for annotation in video.annotations}
+        return (*self.classes, *sorted(occurring - set(self.classes)))
 
 
-class Losses:
-    """What a conversion drops or changes, counted."""
+class DroppedFields:
+    """Counts what a conversion drops or changes."""
 
     def __init__(self) -> None:
-        """Nothing yet."""
+        """Start with no counts."""
         self._counts: Counter[str] = Counter()
 
     def add(self, what: str, count: int = 1) -> None:
-        """Count something that the other format has no place for."""
+        """Count something that the target format cannot hold."""
         if count:
             self._counts[what] += count
 
-    def add_fields(self, fields: Mapping[str, Any], where: str) -> None:
-        """Count fields that say anything, by name."""
+    def add_fields(self, fields: Mapping[str, Any], owner: str) -> None:
+        """Count each field that is not empty, as a field of ``owner`` (``event``, ``video``, ``game``, ``dataset``)."""
         for name, value in fields.items():
-            self.add(f"{where} field {name!r}", int(value not in ("", None, [], {})))
+            self.add(f"{owner} field {name!r}", int(value not in ("", None, [], {})))
 
     def lines(self) -> list[str]:
-        """One line each, in order of what they say."""
+        """One line for each kind, sorted by text."""
         return [f"{count} x {what}" for what, count in sorted(self._counts.items())]
-
-
-# Reading strictly: what was given, what is expected, and where.

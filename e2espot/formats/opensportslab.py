@@ -1,7 +1,8 @@
-"""OpenSportsLab's JSON 2.0: one file, a sample a video; and SN-GAR's action spotting, a dialect of it."""
+"""OpenSportsLab's JSON 2.0, one sample for each video, and its dialect for SN-GAR's action spotting."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -9,22 +10,23 @@ from typing import Any
 
 from e2espot.core.errors import AnnotationError, ConfigurationError
 from e2espot.core.timeline import game_time, parse_game_time
+from e2espot.core.version import VERSION_FIELD
 from e2espot.files.json_fields import (
-    checked_facts,
-    checked_path,
+    check_video_metadata,
     dump_json,
-    each,
     load_json,
+    optional_text,
+    parse_each,
     read_bytes,
-    rest,
-    take,
-    take_fps,
-    take_ms,
-    take_number,
-    take_text,
-    take_word,
+    relative_path,
+    remaining_fields,
+    require,
+    require_fps,
+    require_ms,
+    require_number,
+    require_text,
 )
-from e2espot.formats.interchange import Collection, Losses, Moment, Recording
+from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
 
 HEAD = "action"
 SN_GAR_CLASSES = (
@@ -35,42 +37,44 @@ SN_GAR_CLASSES = (
 _VIDEO_TYPES = ("video", "video_mp4")
 _SPLITS = {"val": "valid", "validation": "valid"}
 _DEFAULTS: dict[str, Any] = {"task": "action_spotting", "modalities": ["video"], "metadata": {}}
-_ABOUT_GAME = "soccernet"
-"""Key of a sample's metadata under which the fields of SoccerNet's file travel."""
+_GAME_METADATA = "soccernet"
+"""Key of a sample's metadata that holds the top-level fields of SoccerNet's file."""
 
 
-def read_opensportslab(source: Path, *, predictions: bool) -> Collection:
-    """Read a file, or the files of a folder, one a split.
+def read_opensportslab(source: Path, *, predictions: bool) -> AnnotationSet:
+    """Read one file, or a folder with one file for each split.
 
-    The older results of one video (``{"predictions": [...], "fps": ...}``) are read too.
+    Also reads the older results of a single video, ``{"predictions": [...], "fps": ...}``.
 
     Raises:
-        AnnotationError: names the file, the entry and the field.
-        ConfigurationError: no such files.
+        AnnotationError: a broken file; the message names file, entry and field.
+        ConfigurationError: no such file.
     """
     paths = [source] if source.is_file() else sorted(source.glob("*.json"))
     if not paths:
         raise ConfigurationError(f"{source}: no JSON file there")
-    recordings: list[Recording] = []
+    videos: list[AnnotatedVideo] = []
     classes: list[str] = []
-    about: dict[str, Any] = {}
+    dataset_metadata: dict[str, Any] = {}
     for path in paths:
         content = load_json(read_bytes(path), str(path))
         if isinstance(content, dict) and "data" not in content and "predictions" in content:
-            recordings.append(_read_results(content, path))
+            videos.append(_read_results(content, path))
             continue
-        metadata = take(content, "metadata", dict, str(path), {})
+        metadata = require(content, "metadata", dict, str(path), {})
         split = _split_named(str(metadata.get("split") or path.stem.split("_")[-1]))
-        recordings += each(
-            take(content, "data", list, str(path)),
+        videos += parse_each(
+            require(content, "data", list, str(path)),
             "data",
             str(path),
-            lambda sample, where, split=split: _read_sample(sample, where, split, predictions),  # type: ignore[misc]
+            lambda sample, context, split=split: _read_sample(sample, context, split, predictions),  # type: ignore[misc]
         )
         classes += [name for name in _classes_of(content, str(path)) if name not in classes]
-        about = about or _about(content)
-    _refuse_twins(recordings, source)
-    return Collection(recordings=tuple(recordings), classes=tuple(classes), about=about, predictions=predictions)
+        dataset_metadata = dataset_metadata or _dataset_metadata(content)
+    _check_unique(videos, source)
+    return AnnotationSet(
+        videos=tuple(videos), classes=tuple(classes), metadata=dataset_metadata, predictions=predictions
+    )
 
 
 def _split_named(text: str) -> str:
@@ -78,33 +82,35 @@ def _split_named(text: str) -> str:
     return name if name in ("train", "valid", "test", "challenge") else ""
 
 
-def _classes_of(content: Any, where: str) -> list[str]:
-    """Classes of the one head whose events are points in time."""
-    heads = take(content, "labels", dict, where, {})
+def _classes_of(content: Any, context: str) -> list[str]:
+    """Classes of the heads that the events use; of every head if there are no events."""
+    heads = require(content, "labels", dict, context, {})
     used = {str(event.get("head", HEAD)) for event in _all_events(content)} or set(heads)
     names: list[str] = []
     for head in heads:
         if head in used:
-            listed = take(take(heads, head, dict, f"{where}: labels"), "labels", list, f"{where}: labels.{head}")
-            names += each(listed, "labels", f"{where}: labels.{head}", _class_name)
+            listed = require(
+                require(heads, head, dict, f"{context}: labels"), "labels", list, f"{context}: labels.{head}"
+            )
+            names += parse_each(listed, "labels", f"{context}: labels.{head}", _class_name)
     return names
 
 
-def _about(content: Mapping[str, Any]) -> dict[str, Any]:
-    """What is said of the whole, classes of heads without events in time included."""
+def _dataset_metadata(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of the dataset, and the classes of heads that no event uses."""
     used = {str(event.get("head", HEAD)) for event in _all_events(content)}
     others = {head: listed for head, listed in (content.get("labels") or {}).items() if used and head not in used}
-    about = {**rest(content, "data", "labels", "version"), **({"labels": others} if others else {})}
-    about["metadata"] = {
+    fields = {**remaining_fields(content, "data", "labels", "version"), **({"labels": others} if others else {})}
+    fields["metadata"] = {
         name: value
         for name, value in (content.get("metadata") or {}).items()
         if not (name == "split" and _split_named(str(value))) and (name, value) != ("type", "predictions")
     }
-    return {name: value for name, value in about.items() if value != _DEFAULTS.get(name)}
+    return {name: value for name, value in fields.items() if value != _DEFAULTS.get(name)}
 
 
-def _class_name(value: Any, where: str) -> str:
-    return take_text({"name": value}, "name", where)
+def _class_name(value: Any, context: str) -> str:
+    return require_text({"name": value}, "name", context)
 
 
 def _all_events(content: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -112,232 +118,238 @@ def _all_events(content: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [event for sample in samples for event in sample.get("events") or [] if isinstance(event, dict)]
 
 
-def _read_sample(sample: Any, where: str, split: str, predictions: bool) -> Recording:
-    metadata = take(sample, "metadata", dict, where, {})
-    inputs = take(sample, "inputs", list, where, [])
+def _read_sample(sample: Any, context: str, split: str, predictions: bool) -> AnnotatedVideo:
+    metadata = require(sample, "metadata", dict, context, {})
+    inputs = require(sample, "inputs", list, context, [])
     video = next((entry for entry in inputs if isinstance(entry, dict) and entry.get("type") in _VIDEO_TYPES), None)
-    path = take_text(video, "path", f"{where}: inputs") if video is not None else ""
+    path = require_text(video, "path", f"{context}: inputs") if video is not None else ""
     name = sample.get("id", sample.get("game_id", PurePosixPath(path).with_suffix("").as_posix() if path else ""))
     if not isinstance(name, str) or not name:
-        raise AnnotationError(f"{where}: field 'id' is {name!r}; expected text, or an input with a path")
-    game, half = _game_and_half(name, metadata, where)
-    from_soccernet = isinstance(metadata.get(_ABOUT_GAME), dict)
-    events = each(
-        take(sample, "events", list, where, []),
+        raise AnnotationError(f"{context}: field 'id' is {name!r}; expected text, or an input with a path")
+    game, half = _game_and_half(name, metadata, context)
+    from_soccernet = isinstance(metadata.get(_GAME_METADATA), dict)
+    events = parse_each(
+        require(sample, "events", list, context, []),
         "events",
-        where,
-        lambda event, place: _read_event(event, place, half, from_soccernet, predictions),
+        context,
+        lambda event, context: _read_event(event, context, half, from_soccernet, predictions),
     )
-    facts: dict[str, Any] = rest(sample, "id", "events", "metadata", "split", "inputs")
+    video_metadata: dict[str, Any] = remaining_fields(sample, "id", "events", "metadata", "split", "inputs")
     if "id" in sample and name != f"{game}/{half}":
-        facts["id"] = name
+        video_metadata["id"] = name
     if video is not None and "fps" in video:
-        take_fps(video, f"{where}: inputs")
-        facts["fps"] = video["fps"]
-    if inputs != [_input(path, facts)]:
-        facts["inputs"] = inputs
-    facts |= rest(metadata, "game", "half", _ABOUT_GAME)
-    return Recording(
+        require_fps(video, f"{context}: inputs")
+        video_metadata["fps"] = video["fps"]
+    if inputs != [_input(path, video_metadata)]:
+        video_metadata["inputs"] = inputs
+    video_metadata |= remaining_fields(metadata, "game", "half", _GAME_METADATA)
+    return AnnotatedVideo(
         game=game,
         half=half,
         split=_split_named(str(sample.get("split", split))),
-        moments=events,
+        annotations=events,
         video=path,
-        facts=checked_facts(facts, f"{where}: metadata"),
-        about=metadata[_ABOUT_GAME] if from_soccernet else {},
+        metadata=check_video_metadata(video_metadata, f"{context}: metadata"),
+        game_metadata=metadata[_GAME_METADATA] if from_soccernet else {},
     )
 
 
-def _game_and_half(name: str, metadata: Mapping[str, Any], where: str) -> tuple[str, int]:
-    """A sample is a half of a game when it says so, or by its name."""
+def _game_and_half(name: str, metadata: Mapping[str, Any], context: str) -> tuple[str, int]:
+    """Game and half of a sample: from its metadata, else from a name that ends in ``/1`` or ``/2``."""
     if isinstance(metadata.get("game"), str) and metadata.get("half") in (1, 2):
-        return checked_path(metadata["game"], f"{where}: field 'game'"), int(metadata["half"])
+        return relative_path(metadata["game"], f"{context}: field 'game'"), int(metadata["half"])
     head, _, tail = name.rpartition("/")
     if head and tail in ("1", "2"):
-        return checked_path(head, f"{where}: field 'id'"), int(tail)
-    return checked_path(name, f"{where}: field 'id'"), 1
+        return relative_path(head, f"{context}: field 'id'"), int(tail)
+    return relative_path(name, f"{context}: field 'id'"), 1
 
 
-def _read_event(event: Any, where: str, half: int, from_soccernet: bool, predictions: bool) -> Moment:
+def _read_event(event: Any, context: str, half: int, from_soccernet: bool, predictions: bool) -> Annotation:
     if isinstance(event, dict) and "position_ms" in event:
-        position_ms = take_ms(event, "position_ms", where)
+        position_ms = require_ms(event, "position_ms", context)
     elif isinstance(event, dict) and "position" in event:
-        position_ms = take_ms(event, "position", where)
+        position_ms = require_ms(event, "position", context)
     else:
-        position_ms = _clock_ms(event, where)
+        position_ms = _clock_ms(event, context)
     confidence = None
     score = next((name for name in ("confidence", "confidence_score") if isinstance(event, dict) and name in event), "")
     if score:
-        confidence = take_number(event, score, where)
+        confidence = require_number(event, score, context)
     elif predictions:
-        raise AnnotationError(f"{where}: field 'confidence' is missing; every prediction has one")
-    more = rest(
+        raise AnnotationError(f"{context}: field 'confidence' is missing; every prediction has one")
+    extra = remaining_fields(
         event,
         *("label", "position_ms", "position", "gameTime", "team", "visibility", "confidence", "confidence_score"),
     )
-    if more.get("head") == HEAD:
-        del more["head"]
+    if extra.get("head") == HEAD:
+        del extra["head"]
     clock = event.get("gameTime", game_time(position_ms, half))
     if clock != game_time(position_ms, half):
-        more["gameTime" if from_soccernet else "matchTime"] = clock
-    return Moment(
-        label=take_text(event, "label", where),
+        extra["gameTime" if from_soccernet else "matchTime"] = clock
+    return Annotation(
+        label=require_text(event, "label", context),
         position_ms=position_ms,
         confidence=confidence,
-        team=take_word(event, "team", where),
-        visibility=take_word(event, "visibility", where),
-        more=more,
+        team=optional_text(event, "team", context),
+        visibility=optional_text(event, "visibility", context),
+        extra=extra,
     )
 
 
-def _clock_ms(event: Any, where: str) -> int:
-    """Without a position, the clock has to do; older results write it without a half."""
-    clock = take_text(event, "gameTime", where)
+def _clock_ms(event: Any, context: str) -> int:
+    """Whole seconds of the clock, for an event without a position; older results omit the half."""
+    clock = require_text(event, "gameTime", context)
     try:
         _, seconds = parse_game_time(clock if " - " in clock else f"1 - {clock}")
     except AnnotationError:
-        raise AnnotationError(f"{where}: no 'position_ms', and field 'gameTime' is {clock!r}") from None
+        raise AnnotationError(f"{context}: no 'position_ms', and field 'gameTime' is {clock!r}") from None
     return 1000 * seconds
 
 
-def _read_results(content: Mapping[str, Any], path: Path) -> Recording:
-    """Results of one video as OpenSportsLab's first library wrote them."""
+def _read_results(content: Mapping[str, Any], path: Path) -> AnnotatedVideo:
+    """Results of one video, in the form of OpenSportsLab's first library."""
     name = str(content.get("Url") or content.get("UrlLocal") or path.stem)
     game, half = _game_and_half(PurePosixPath(name).with_suffix("").as_posix(), {}, str(path))
-    rows = take(content, "predictions", list, str(path))
-    moments = each(rows, "predictions", str(path), lambda row, where: _read_event(row, where, half, False, True))
-    facts = checked_facts(rest(content, "predictions", "Url", "UrlLocal"), str(path))
-    return Recording(game=game, half=half, moments=moments, facts=facts)
+    rows = require(content, "predictions", list, str(path))
+    annotations = parse_each(
+        rows, "predictions", str(path), lambda row, context: _read_event(row, context, half, False, True)
+    )
+    video_metadata = check_video_metadata(remaining_fields(content, "predictions", "Url", "UrlLocal"), str(path))
+    return AnnotatedVideo(game=game, half=half, annotations=annotations, metadata=video_metadata)
 
 
-def _refuse_twins(recordings: list[Recording], source: Path) -> None:
-    seen: set[tuple[str, int]] = set()
-    for recording in recordings:
-        if (recording.game, recording.half) in seen:
-            raise AnnotationError(f"{source}: two samples are half {recording.half} of {recording.game!r}")
-        seen.add((recording.game, recording.half))
+def _check_unique(videos: list[AnnotatedVideo], source: Path) -> None:
+    counts = Counter((video.game, video.half) for video in videos)
+    for (game, half), count in counts.items():
+        if count > 1:
+            raise AnnotationError(f"{source}: two samples are half {half} of {game!r}")
 
 
-def opensportslab_files(collection: Collection, target: Path, losses: Losses) -> dict[Path, bytes]:
-    """One file, or in a folder one a split; nothing is lost."""
-    return _files(_with_paths(collection, losses), target, _document)
+def opensportslab_files(dataset: AnnotationSet, target: Path, dropped: DroppedFields) -> dict[Path, bytes]:
+    """Contents of one file, or of one file for each split if ``target`` is a folder; keeps every field."""
+    return _files(_with_paths(dataset, dropped), target, _document)
 
 
-def _with_paths(collection: Collection, losses: Losses) -> Collection:
-    """A sample needs a video's path: where none is known, the one SoccerNet's layout has."""
-    halved = {recording.game for recording in collection.recordings if recording.half == 2}
-    recordings = []
-    for recording in collection.recordings:
-        if not recording.video and "inputs" not in recording.facts:
-            losses.add("path of a video not known: written as SoccerNet's layout has it")
-            name = f"{recording.half}_224p.mkv" if recording.game in halved else "224p.mp4"
-            recording = replace(recording, video=f"{recording.game}/{name}")
-        recordings.append(recording)
-    return replace(collection, recordings=tuple(recordings))
+def _with_paths(dataset: AnnotationSet, dropped: DroppedFields) -> AnnotationSet:
+    """Fill in unknown video paths from SoccerNet's layout, since every sample needs one."""
+    two_part_games = {video.game for video in dataset.videos if video.half == 2}
+    videos = []
+    for video in dataset.videos:
+        if not video.video and "inputs" not in video.metadata:
+            dropped.add("path of a video unknown: written as in SoccerNet's layout")
+            name = f"{video.half}_224p.mkv" if video.game in two_part_games else "224p.mp4"
+            video = replace(video, video=f"{video.game}/{name}")
+        videos.append(video)
+    return replace(dataset, videos=tuple(videos))
 
 
-def sn_gar_files(collection: Collection, target: Path, losses: Losses) -> dict[Path, bytes]:
-    """SN-GAR's dialect: its ten classes, games by id, the match clock as time of the game."""
-    recordings = []
-    for recording in collection.recordings:
-        for moment in recording.moments:
-            if moment.label not in SN_GAR_CLASSES:
-                losses.add(f"event of class {moment.label!r} (SN-GAR has ten others)")
-        if recording.half == 2:
-            losses.add(
+def sn_gar_files(dataset: AnnotationSet, target: Path, dropped: DroppedFields) -> dict[Path, bytes]:
+    """Contents in SN-GAR's dialect: its ten classes, games by id, the match clock as game time."""
+    videos = []
+    for video in dataset.videos:
+        for annotation in video.annotations:
+            if annotation.label not in SN_GAR_CLASSES:
+                dropped.add(f"event of class {annotation.label!r} (SN-GAR has ten others)")
+        if video.half == 2:
+            dropped.add(
                 "second half of a game in two videos (SN-GAR has one video a game): written as a game of its own"
             )
-        losses.add_fields(rest(recording.about, "UrlLocal"), "game")
-        losses.add_fields(rest(recording.facts, "fps", "inputs", "game_id", "id"), "video")
-        kept = tuple(moment for moment in recording.moments if moment.label in SN_GAR_CLASSES)
-        recordings.append(replace(recording, moments=kept))
-    kept_all = replace(collection, recordings=tuple(recordings), classes=SN_GAR_CLASSES)
-    return _files(kept_all, target, _sn_gar_document)
+        dropped.add_fields(remaining_fields(video.game_metadata, "UrlLocal", VERSION_FIELD), "game")
+        dropped.add_fields(remaining_fields(video.metadata, "fps", "inputs", "game_id", "id"), "video")
+        retained = tuple(annotation for annotation in video.annotations if annotation.label in SN_GAR_CLASSES)
+        videos.append(replace(video, annotations=retained))
+    reduced = replace(dataset, videos=tuple(videos), classes=SN_GAR_CLASSES)
+    return _files(reduced, target, _sn_gar_document)
 
 
-def _files(collection: Collection, target: Path, document: Callable[[Collection], dict[str, Any]]) -> dict[Path, bytes]:
-    parts = {target: collection.recordings}
+def _files(
+    dataset: AnnotationSet, target: Path, document: Callable[[AnnotationSet], dict[str, Any]]
+) -> dict[Path, bytes]:
+    parts = {target: dataset.videos}
     if target.suffix != ".json":
         parts = {}
-        for split in dict.fromkeys(recording.split for recording in collection.recordings):
+        for split in dict.fromkeys(video.split for video in dataset.videos):
             path = target / (f"annotations_{split}.json" if split else "annotations.json")
-            parts[path] = tuple(recording for recording in collection.recordings if recording.split == split)
-    classes = collection.class_names()
+            parts[path] = tuple(video for video in dataset.videos if video.split == split)
+    classes = dataset.class_names()
     return {
-        path: dump_json(document(replace(collection, recordings=recordings, classes=classes)))
-        for path, recordings in parts.items()
+        path: dump_json(document(replace(dataset, videos=videos, classes=classes))) for path, videos in parts.items()
     }
 
 
-def _document(collection: Collection) -> dict[str, Any]:
-    splits = {recording.split for recording in collection.recordings}
-    metadata = dict(collection.about.get("metadata") or {})
+def _document(dataset: AnnotationSet) -> dict[str, Any]:
+    splits = {video.split for video in dataset.videos}
+    metadata = dict(dataset.metadata.get("metadata") or {})
     if len(splits) == 1 and splits != {""}:
         metadata["split"] = next(iter(splits))
-    if collection.predictions:
+    if dataset.predictions:
         metadata["type"] = "predictions"
     return {
         "version": "2.0",
         **_DEFAULTS,
-        **collection.about,
+        **dataset.metadata,
         "metadata": metadata,
         "labels": {
-            HEAD: {"type": "single_label", "labels": list(collection.classes)},
-            **(collection.about.get("labels") or {}),
+            HEAD: {"type": "single_label", "labels": list(dataset.classes)},
+            **(dataset.metadata.get("labels") or {}),
         },
-        "data": [_sample(recording) for recording in collection.recordings],
+        "data": [_sample(video) for video in dataset.videos],
     }
 
 
-def _sample(recording: Recording) -> dict[str, Any]:
-    facts = dict(recording.facts)
-    inputs = facts.pop("inputs", [_input(recording.video, facts)])
-    facts.pop("fps", None)
-    name = facts.pop("id", f"{recording.game}/{recording.half}")
-    metadata: dict[str, Any] = {"game": recording.game, "half": recording.half, **facts}
-    if recording.about:
-        metadata[_ABOUT_GAME] = dict(recording.about)
+def _sample(video: AnnotatedVideo) -> dict[str, Any]:
+    video_metadata = dict(video.metadata)
+    inputs = video_metadata.pop("inputs", [_input(video.video, video_metadata)])
+    video_metadata.pop("fps", None)
+    name = video_metadata.pop("id", f"{video.game}/{video.half}")
+    metadata: dict[str, Any] = {"game": video.game, "half": video.half, **video_metadata}
+    if video.game_metadata:
+        metadata[_GAME_METADATA] = dict(video.game_metadata)
     return {
         "id": name,
-        **({"split": recording.split} if recording.split else {}),
+        **({"split": video.split} if video.split else {}),
         "inputs": inputs,
-        "events": [_event(moment, recording.half) for moment in recording.moments],
+        "events": [_event(annotation, video.half) for annotation in video.annotations],
         "metadata": metadata,
     }
 
 
-def _input(video: str, facts: Mapping[str, Any]) -> dict[str, Any]:
-    return {"type": "video", "path": video, **({"fps": facts["fps"]} if "fps" in facts else {})}
+def _input(video: str, video_metadata: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "video", "path": video, **({"fps": video_metadata["fps"]} if "fps" in video_metadata else {})}
 
 
-def _event(moment: Moment, half: int) -> dict[str, Any]:
-    more = dict(moment.more)
+def _event(annotation: Annotation, half: int) -> dict[str, Any]:
+    extra = dict(annotation.extra)
     event: dict[str, Any] = {
-        "head": more.pop("head", HEAD),
-        "label": moment.label,
-        "position_ms": moment.position_ms,
-        "gameTime": more.pop("matchTime", None) or more.pop("gameTime", None) or game_time(moment.position_ms, half),
+        "head": extra.pop("head", HEAD),
+        "label": annotation.label,
+        "position_ms": annotation.position_ms,
+        "gameTime": extra.pop("matchTime", None)
+        or extra.pop("gameTime", None)
+        or game_time(annotation.position_ms, half),
     }
-    event |= {name: value for name, value in (("team", moment.team), ("visibility", moment.visibility)) if value}
-    if moment.confidence is not None:
-        # One name for OpenSportsLab's library, one for its annotation tool.
-        event |= {"confidence": moment.confidence, "confidence_score": moment.confidence}
-    return {**event, **more}
+    event |= {
+        name: value for name, value in (("team", annotation.team), ("visibility", annotation.visibility)) if value
+    }
+    if annotation.confidence is not None:
+        # OpenSportsLab's library reads the first name, its annotation tool the second.
+        event |= {"confidence": annotation.confidence, "confidence_score": annotation.confidence}
+    return {**event, **extra}
 
 
-def _sn_gar_document(collection: Collection) -> dict[str, Any]:
+def _sn_gar_document(dataset: AnnotationSet) -> dict[str, Any]:
     samples = []
-    for recording in collection.recordings:
-        name = recording.game if recording.half == 1 else f"{recording.game}/{recording.half}"
-        game_id = str(recording.facts.get("game_id", name))
-        path = recording.video or f"{recording.split or 'videos'}/{game_id}.mp4"
-        fps = {"fps": recording.facts["fps"]} if "fps" in recording.facts else {}
+    for video in dataset.videos:
+        name = video.game if video.half == 1 else f"{video.game}/{video.half}"
+        game_id = str(video.metadata.get("game_id", name))
+        path = video.video or f"{video.split or 'videos'}/{game_id}.mp4"
+        fps = {"fps": video.metadata["fps"]} if "fps" in video.metadata else {}
         samples.append(
             {
                 "game_id": game_id,
-                "split": recording.split,
-                "inputs": recording.facts.get("inputs") or [{"type": "video_mp4", "path": path, **fps}],
-                "events": [_event(moment, recording.half) for moment in recording.moments],
+                "split": video.split,
+                "inputs": video.metadata.get("inputs") or [{"type": "video_mp4", "path": path, **fps}],
+                "events": [_event(annotation, video.half) for annotation in video.annotations],
             }
         )
-    return {**_document(collection), "data": samples}
+    return {**_document(dataset), "data": samples}

@@ -1,8 +1,14 @@
-"""SoccerTrack v2's ball action files: ``bas/ID/ID_12_class_events.json``, times on the match clock.
+"""SoccerTrack v2's ball action files, ``bas/ID/ID_12_class_events.json``, with times on the match clock.
 
-The files as released differ from their description: the list is called ``actions``, labels are in capitals,
+The released files differ from their description: the list is named ``actions``, labels are in capitals,
 and ``position`` counts from the kick-off of the match, not of the half. Three matches have a third period
-that was never filmed; its events mostly name no half.
+that was not filmed; most of its events name no half.
+
+::
+
+    match clock   0:00 ........ 45:00 ........ 90:00
+    half 1        |-- video 1 --|
+    half 2                      |-- video 2 --|        position_ms = clock_ms - Period.start_ms
 """
 
 from __future__ import annotations
@@ -17,18 +23,18 @@ from typing import Any
 from e2espot.core.errors import AnnotationError, ConfigurationError
 from e2espot.core.label_sets import LABEL_SETS
 from e2espot.files.json_fields import (
-    checked_path,
     dump_json,
     load_json,
+    optional_text,
     read_bytes,
-    rest,
-    take,
-    take_ms,
-    take_number,
-    take_text,
-    take_word,
+    relative_path,
+    remaining_fields,
+    require,
+    require_ms,
+    require_number,
+    require_text,
 )
-from e2espot.formats.interchange import Collection, Losses, Moment, Recording
+from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
 
 _END = "_12_class_events.json"
 _CLASSES = LABEL_SETS["ball-12"].names
@@ -39,36 +45,36 @@ _LONGEST_HALF_MS = 3_600_000
 
 @dataclass(frozen=True, kw_only=True)
 class Period:
-    """One half as filmed."""
+    """The part of the match clock that one half's video covers."""
 
     start_ms: int
-    """Match clock at the first frame of the half's video."""
+    """Match clock at the first frame of the video, in milliseconds."""
     end_ms: int
-    """Match clock at the end of it."""
+    """Match clock at the end of the video, in milliseconds; exclusive."""
 
 
 Periods = Mapping[str, Mapping[int, Period]]
-"""Match id -> half -> when it was filmed."""
+"""Match id -> half -> the part of the match clock that its video covers."""
 
 
 def read_periods(path: Path) -> Periods:
-    """Read SoccerTrack's ``bas_periods.json``: where on the match clock each video begins and ends.
+    """Read SoccerTrack's ``bas_periods.json``: the match clock at the start and end of each video.
 
     Raises:
-        AnnotationError: names the file and the field.
+        AnnotationError: a broken file; the message names file and field.
     """
     content = load_json(read_bytes(path), str(path))
-    out: dict[str, dict[int, Period]] = {}
-    for match, told in take(content, "matches", dict, str(path)).items():
-        where = f"{path}: matches.{match}"
-        periods = take(told, "periods", dict, where)
-        out[str(match)] = {}
+    by_match: dict[str, dict[int, Period]] = {}
+    for match, fields in require(content, "matches", dict, str(path)).items():
+        context = f"{path}: matches.{match}"
+        periods = require(fields, "periods", dict, context)
+        by_match[str(match)] = {}
         for half in (1, 2):
-            period = take(periods, str(half), dict, f"{where}.periods")
-            start = round(take_number(period, "t0_ms", f"{where}.periods.{half}"))
-            frames = take(period, "n_frames", int, f"{where}.periods.{half}")
-            out[str(match)][half] = Period(start_ms=start, end_ms=start + 40 * frames)
-    return out
+            period = require(periods, str(half), dict, f"{context}.periods")
+            start = round(require_number(period, "t0_ms", f"{context}.periods.{half}"))
+            frames = require(period, "n_frames", int, f"{context}.periods.{half}")
+            by_match[str(match)][half] = Period(start_ms=start, end_ms=start + 40 * frames)
+    return by_match
 
 
 def _period(periods: Periods, match: str, half: int) -> Period:
@@ -76,67 +82,72 @@ def _period(periods: Periods, match: str, half: int) -> Period:
     return periods.get(match, {}).get(half, Period(start_ms=start, end_ms=start + _LONGEST_HALF_MS))
 
 
-def read_soccertrack(source: Path, losses: Losses, periods: Periods, *, predictions: bool) -> Collection:
+def read_soccertrack(source: Path, dropped: DroppedFields, periods: Periods, *, predictions: bool) -> AnnotationSet:
     """Read every event file below a folder, or one.
 
     Raises:
-        AnnotationError: names the file, the entry and the field.
-        ConfigurationError: no such files.
+        AnnotationError: a broken file; the message names file, entry and field.
+        ConfigurationError: no such file.
     """
     paths = [source] if source.is_file() else sorted(source.rglob(f"*{_END}"))
     if not paths:
         raise ConfigurationError(f"{source}: no *{_END} below it")
-    recordings: list[Recording] = []
+    videos: list[AnnotatedVideo] = []
     for path in paths:
         match = path.name.removesuffix(_END).removesuffix(".json")
         content = load_json(read_bytes(path), str(path))
         key = "actions" if isinstance(content, dict) and "actions" in content else "annotations"
-        entries = take(content, key, list, str(path))
-        halves: dict[int, list[Moment]] = {1: [], 2: []}
+        entries = require(content, key, list, str(path))
+        halves: dict[int, list[Annotation]] = {1: [], 2: []}
         for number, entry in enumerate(entries):
-            found = _read_event(entry, f"{path}: {key}[{number}]", match, losses, periods, predictions)
-            if found is not None:
-                halves[found[0]].append(found[1])
-        about = {
-            name: value for name, value in rest(content, key).items() if not (name == "UrlLocal" and value == match)
+            event = _read_event(entry, f"{path}: {key}[{number}]", match, dropped, periods, predictions)
+            if event is not None:
+                halves[event[0]].append(event[1])
+        game_metadata = {
+            name: value
+            for name, value in remaining_fields(content, key).items()
+            if not (name == "UrlLocal" and value == match)
         }
-        recordings += [
-            Recording(game=match, half=half, moments=tuple(moments), about=about) for half, moments in halves.items()
+        videos += [
+            AnnotatedVideo(game=match, half=half, annotations=tuple(annotations), game_metadata=game_metadata)
+            for half, annotations in halves.items()
         ]
-    return Collection(recordings=tuple(recordings), classes=_CLASSES, predictions=predictions)
+    return AnnotationSet(videos=tuple(videos), classes=_CLASSES, predictions=predictions)
 
 
 def _read_event(
-    entry: Any, where: str, match: str, losses: Losses, periods: Periods, predictions: bool
-) -> tuple[int, Moment] | None:
-    """Half and event; None for one that was not filmed."""
-    clock = take_text(entry, "gameTime", where)
-    said = _CLOCK.fullmatch(clock)
-    if said is None:
-        raise AnnotationError(f"{where}: field 'gameTime' is {clock!r}; it must look like \"2 - 47:11\"")
-    clock_ms, label = take_ms(entry, "position", where), take_text(entry, "label", where).upper()
+    entry: Any, context: str, match: str, dropped: DroppedFields, periods: Periods, predictions: bool
+) -> tuple[int, Annotation] | None:
+    """Half and event, or None for an event that was not filmed."""
+    clock = require_text(entry, "gameTime", context)
+    match_of_clock = _CLOCK.fullmatch(clock)
+    if match_of_clock is None:
+        raise AnnotationError(f"{context}: field 'gameTime' is {clock!r}; it must look like \"2 - 47:11\"")
+    clock_ms, label = require_ms(entry, "position", context), require_text(entry, "label", context).upper()
     if label not in _CLASSES:
-        raise AnnotationError(f"{where}: field 'label' is {entry['label']!r}; expected one of {', '.join(_CLASSES)}")
-    half = int(said[1] or 3)
+        raise AnnotationError(f"{context}: field 'label' is {entry['label']!r}; expected one of {', '.join(_CLASSES)}")
+    half = int(match_of_clock[1] or 3)  # no half: the third period
     if half not in (1, 2):
-        losses.add("event of a period that was not filmed (its time names no half)")
+        dropped.add("event of a period that was not filmed (its time names no half)")
         return None
     period = _period(periods, match, half)
     if not period.start_ms <= clock_ms < period.end_ms:
-        losses.add(f"event outside the filmed part of half {half}")
+        dropped.add(f"event outside the filmed part of half {half}")
         return None
     if half == 2 and clock_ms >= 2 * _NOMINAL_MS[2] and match not in periods:
-        losses.add("event of half 2 past 90:00 kept, though some matches have a third period there: see --periods")
-    more = rest(entry, "gameTime", "position", "label", "team", "visibility", "confidence")
+        dropped.add(
+            "event of half 2 past 90:00 kept, though some matches have a third period there: pass the periods file"
+        )
+    extra = remaining_fields(entry, "gameTime", "position", "label", "team", "visibility", "confidence")
     if clock != _clock(clock_ms, half):
-        more["matchTime"] = clock
-    return half, Moment(
+        extra["matchTime"] = clock
+    return half, Annotation(
         label=label,
         position_ms=clock_ms - period.start_ms,
-        confidence=take_number(entry, "confidence", where) if predictions or "confidence" in entry else None,
-        team=take_word(entry, "team", where),
-        visibility=take_word(entry, "visibility", where),
-        more=more,
+        confidence=require_number(entry, "confidence", context) if predictions or "confidence" in entry else None,
+        team=optional_text(entry, "team", context),
+        visibility=optional_text(entry, "visibility", context),
+        extra=extra,
     )
 
 
@@ -145,49 +156,57 @@ def _clock(clock_ms: int, half: int) -> str:
     return f"{half} - {minutes:02d}:{seconds:02d}"
 
 
-def soccertrack_files(collection: Collection, target: Path, losses: Losses, periods: Periods) -> dict[Path, bytes]:
-    """``bas/ID/ID_12_class_events.json``, as the released files are.
+def soccertrack_files(
+    dataset: AnnotationSet, target: Path, dropped: DroppedFields, periods: Periods
+) -> dict[Path, bytes]:
+    """Contents of ``bas/ID/ID_12_class_events.json``, in the form of the released files.
 
     Raises:
-        ConfigurationError: the target is a file, or two games have one id.
+        ConfigurationError: the target is a file, or two games have the same id.
     """
     if target.is_file():
         raise ConfigurationError(f"{target} is a file; SoccerTrack's layout is a folder")
-    losses.add_fields(collection.about, "dataset")
+    dropped.add_fields(dataset.metadata, "dataset")
     files: dict[Path, bytes] = {}
-    ordered = sorted(collection.recordings, key=lambda recording: (recording.game, recording.half))
-    for game, group in groupby(ordered, key=lambda recording: recording.game):
-        recordings = list(group)
-        match = checked_path(game, "name of a game").split("/")[-1]
+    ordered = sorted(dataset.videos, key=lambda video: (video.game, video.half))
+    for game, group in groupby(ordered, key=lambda video: video.game):
+        videos = list(group)
+        match = relative_path(game, "name of a game").split("/")[-1]
         path = target / "bas" / match / f"{match}{_END}"
         if path in files:
-            raise ConfigurationError(f"two games end with {match!r}, which would name both; convert them one by one")
-        losses.add("folders above a game", int("/" in game))
+            raise ConfigurationError(f"two games end with {match!r}, which would name both; convert them one at a time")
+        dropped.add("folders above a game", int("/" in game))
         rows = [
-            _row(moment, recording.half, match, losses, periods)
-            for recording in recordings
-            for moment in recording.moments
+            _row(annotation, video.half, match, dropped, periods)
+            for video in videos
+            for annotation in video.annotations
         ]
-        for recording in recordings:
-            losses.add_fields(recording.facts, "video")
-            losses.add("split of a video", int(bool(recording.split)))
-        content = {"UrlLocal": match, **rest(recordings[0].about, "UrlLocal"), "actions": [row for row in rows if row]}
+        for video in videos:
+            dropped.add_fields(video.metadata, "video")
+            dropped.add("split of a video", int(bool(video.split)))
+        content = {
+            "UrlLocal": match,
+            **remaining_fields(videos[0].game_metadata, "UrlLocal"),
+            "actions": [row for row in rows if row],
+        }
         files[path] = dump_json(content)
     return files
 
 
-def _row(moment: Moment, half: int, match: str, losses: Losses, periods: Periods) -> dict[str, Any] | None:
-    if moment.label.upper() not in _CLASSES:
-        losses.add(f"event of class {moment.label!r} (SoccerTrack has the twelve of ball-12)")
+def _row(
+    annotation: Annotation, half: int, match: str, dropped: DroppedFields, periods: Periods
+) -> dict[str, Any] | None:
+    if annotation.label.upper() not in _CLASSES:
+        dropped.add(f"event of class {annotation.label!r} (SoccerTrack has the twelve of ball-12)")
         return None
-    clock_ms = moment.position_ms + _period(periods, match, half).start_ms
-    more = dict(moment.more)
+    clock_ms = annotation.position_ms + _period(periods, match, half).start_ms
+    extra = dict(annotation.extra)
     row: dict[str, Any] = {
-        "gameTime": more.pop("matchTime", _clock(clock_ms, half)),
+        "gameTime": extra.pop("matchTime", _clock(clock_ms, half)),
         "position": str(clock_ms),
-        "label": moment.label.upper(),
-        "team": moment.team,
+        "label": annotation.label.upper(),
+        "team": annotation.team,
     }
-    row |= {"visibility": moment.visibility} if moment.visibility else {}
-    row |= {"confidence": moment.confidence} if moment.confidence is not None else {}
-    return {**row, **more}
+    row |= {"visibility": annotation.visibility} if annotation.visibility else {}
+    row |= {"confidence": annotation.confidence} if annotation.confidence is not None else {}
+    return {**row, **extra}

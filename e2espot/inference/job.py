@@ -1,94 +1,161 @@
-"""What is done with one video: the same in this process as on another machine."""
+"""Prediction of one video: the same code in this process, on a Ray worker and for ``spot``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from e2espot.core.coverage import ReadCoverage
-from e2espot.core.errors import VideoError
+from e2espot.core.errors import ConfigurationError, VideoError
 from e2espot.core.events import Event
 from e2espot.core.scores import Scores
 from e2espot.formats.games import Video
-from e2espot.inference.predict import InferenceOptions, average_scores, spot_video
-from e2espot.models import Spotter
-from e2espot.sources.remote import VideoCache
-from e2espot.suppression.calibration import Calibration, apply_calibration
+from e2espot.inference.options import InferenceOptions
+from e2espot.inference.predict import average_scores, spot_video
+from e2espot.models import Spotter, load_spotter
+from e2espot.sources.remote import VideoCache, is_url, result_name
+from e2espot.suppression.calibration import Calibration, apply_calibration, read_calibration
 
 Progress = Callable[[int, int], None]
-"""Called with (frames done, frames in all)."""
+"""Called with (done, total), in frames or bytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """All that whoever spots a video must know; it can be sent to another machine."""
+    """Everything that is needed to predict a video; it can be sent to another machine."""
 
     spotters: tuple[Spotter, ...]
-    """An ensemble whose scores are averaged, or one."""
+    """One spotter, or an ensemble whose scores are averaged."""
     calibration: Calibration
     """How scores become events."""
     options: InferenceOptions
     """How videos are read and run through the spotters."""
-    copies: VideoCache
-    """Where videos from stores are kept."""
+    cache: VideoCache
+    """Local copies of videos from object stores."""
     keep_scores: bool = False
-    """Whether the scores are wanted as well as the events."""
+    """Whether the result holds the scores as well as the events."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class VideoResult:
-    """What was found in a video."""
+    """Prediction for one video."""
 
     video: Video
     """The video."""
     events: tuple[Event, ...]
-    """Its events, as frames of the spotters' grid."""
+    """Its events, on the output grid of the spotters."""
     scores: Scores | None
-    """The scores of every frame where they were wanted."""
+    """The scores of every frame; None unless the job keeps them."""
     coverage: ReadCoverage | None = None
-    """What could be read of the video; None for all of it."""
+    """What was read of the video; None for all of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class VideoFailure:
-    """A video nobody could spot."""
+    """A video that failed."""
 
     video: Video
     """The video."""
     error: VideoError
-    """Why."""
+    """The reason."""
 
 
-def predict_video(job: Job, video: Video, progress: Progress | None = None) -> VideoResult:
-    """Spot one video.
+def load_job(
+    runs: Sequence[Path],
+    *,
+    device: str,
+    options: InferenceOptions,
+    cache: VideoCache,
+    keep_scores: bool = False,
+) -> Job:
+    """Load the spotters of an ensemble, and the calibration of the first run.
+
+    Args:
+        runs: Run folders or ``.safetensors`` files. A file has no calibration and gets the default one.
+        device: ``cpu``, ``cuda``, ``cuda:1`` or ``auto``.
+        options: How videos are read and run through the spotters.
+        cache: Local copies of videos from object stores.
+        keep_scores: Whether results hold the scores as well as the events.
 
     Raises:
-        VideoError: it cannot be read.
-        ConfigurationError: an ensemble whose members speak of different classes; no room for a copy.
+        CheckpointError: no run, or a damaged one.
+        ConfigurationError: this machine has no such device.
     """
-    found: list[Scores] = []
-    with _at_hand(job, video) as path:
-        for number, spotter in enumerate(job.spotters):
-            found.append(spot_video(spotter, path, job.options, progress=_part(progress, number, len(job.spotters))))
-    scores = average_scores(found)
+    from e2espot.core.device import device_named
+
+    torch_device = device_named(device)
+    return Job(
+        spotters=tuple(load_spotter(run, torch_device) for run in runs),
+        calibration=read_calibration(runs[0]),
+        options=options,
+        cache=cache,
+        keep_scores=keep_scores,
+    )
+
+
+def single_video(source: str | Path, *, half: int = 1) -> Video:
+    """A loose video, as a game of its own that is named after the file.
+
+    Args:
+        source: Path of a file, or URL of one in an object store.
+        half: Half of the match that the video shows.
+
+    Raises:
+        ConfigurationError: the path or URL has no file name.
+    """
+    if is_url(str(source)):
+        name = result_name(str(source))
+        return Video(game=name, half=half, path=Path(name), url=str(source))
+    path = Path(source)
+    if not path.stem.strip("."):
+        raise ConfigurationError(f"{source}: results are named after the file, and this is not a name; rename it")
+    return Video(game=path.stem, half=half, path=path)
+
+
+def predict_video(
+    job: Job, video: Video, progress: Progress | None = None, copy_progress: Progress | None = None
+) -> VideoResult:
+    """Predict the events of one video.
+
+    Args:
+        job: Spotters, calibration and options.
+        video: A local file, or one in an object store, which is copied first.
+        progress: Called with (frames done, frames in all) of the whole ensemble.
+        copy_progress: Called with (bytes copied, bytes in all); never for a local file or a copy that exists.
+
+    Raises:
+        VideoError: the video cannot be read.
+        ConfigurationError: the members of the ensemble differ in classes or rate, or the copy is too large.
+    """
+    members: list[Scores] = []
+    with _local_path(job, video, copy_progress) as path:
+        for index, spotter in enumerate(job.spotters):
+            report = _member_progress(progress, index, len(job.spotters))
+            members.append(spot_video(spotter, path, job.options, progress=report))
+    scores = average_scores(members)
     events = apply_calibration(job.calibration, scores, half=video.half)
-    kept = scores if job.keep_scores else None
-    return VideoResult(video=video, events=tuple(events), scores=kept, coverage=scores.coverage)
+    return VideoResult(
+        video=video,
+        events=tuple(events),
+        scores=scores if job.keep_scores else None,
+        coverage=scores.coverage,
+    )
 
 
 @contextmanager
-def _at_hand(job: Job, video: Video) -> Iterator[Path]:
+def _local_path(job: Job, video: Video, copy_progress: Progress | None) -> Iterator[Path]:
     if video.url is None:
         yield video.path
     else:
-        with job.copies.local_copy(video.url) as path:
+        with job.cache.local_copy(video.url, copy_progress) as path:
             yield path
 
 
-def _part(progress: Progress | None, number: int, count: int) -> Progress | None:
-    """Progress of one spotter as that of the whole ensemble."""
+def _member_progress(progress: Progress | None, index: int, count: int) -> Progress | None:
+    """Convert the progress of one member into that of the whole ensemble."""
     if progress is None:
         return None
-    return lambda done, total: progress(done + total * number, total * count)
+    # member 1 of 2, 30 of 100 frames -> 130 of 200
+    return lambda done, total: progress(done + total * index, total * count)

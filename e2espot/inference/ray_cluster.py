@@ -1,7 +1,13 @@
-"""One task a video on a Ray cluster, a running one or one of this machine's own.
+"""Many videos as tasks of a Ray cluster, a running one or one that is started on this machine for the run.
 
-A worker may die, be killed for its memory or lose its machine: its video is done again by another.
-What was found comes back here to be written, so only the videos must be readable everywhere.
+A worker may die, be killed for its memory or lose its machine: Ray then runs its video again on
+another worker. Results return to this process and are written here, so the workers need only
+e2espot and the videos::
+
+    this process                         workers
+    job, videos  ----- ray.put ------->  predict_video
+    BatchResults <---- VideoResult ----      |  frames, bytes, starts
+    _ProgressBar <---- totals ---------  ProgressActor
 """
 
 from __future__ import annotations
@@ -13,130 +19,156 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from tqdm import tqdm
 
-from e2espot.core.errors import ConfigurationError, E2ESpotError, VideoError
+from e2espot.core.errors import ConfigurationError, E2ESpotError, VideoError, first_line
 from e2espot.formats.games import Video
-from e2espot.inference.job import VideoFailure, VideoResult, Job, predict_video
+from e2espot.inference.job import Job, VideoFailure, VideoResult, predict_video
 
 _POLL_S = 0.5
-_ANSWER_S = 10
-_OWN_STORE_BYTES = 512 << 20
-"""Room for what travels between processes: the spotters, and the scores of a few videos."""
+_TIMEOUT_S = 10
+_OBJECT_STORE_BYTES = 512 << 20
+"""Shared memory of a cluster started here: the spotters once, and the scores of a few videos."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """Where tasks run, and what one of them gets."""
+    """Where tasks run, and the resources of each."""
 
     address: str | None = None
-    """Address of a running cluster, or auto for the one of this machine; without it (and without RAY_ADDRESS) one is
-    started that ends with the run."""
+    """Address of a running cluster, or ``auto`` for the one of this machine. None takes ``RAY_ADDRESS``, or else starts
+    a cluster that ends with the run."""
     task_cpus: int = 1
-    """CPU cores a video."""
+    """CPU cores of a task."""
     task_gpus: float = 0.0
-    """GPUs a video; half a one lets two videos share it. 0 computes on the CPU."""
+    """GPUs of a task; 0.5 lets two tasks share one, 0 computes on the CPU."""
     retries: int = 3
-    """How often a video is done again whose worker died."""
+    """How often a video is run again after its worker died."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Totals:
+    """Progress of all videos that were started."""
+
+    frames_done: int
+    """Frames predicted."""
+    frames: int
+    """Frames in all of these videos."""
+    bytes_copied: int
+    """Bytes copied from object stores, of copies under way."""
+    bytes_to_copy: int
+    """Size of these copies."""
+    starts: dict[int, int]
+    """Index of the video -> how often a worker started it."""
 
 
 def run_on_ray(job: Job, videos: Sequence[Video], cluster: Cluster) -> Iterator[VideoResult | VideoFailure]:
-    """Spot videos as their turn comes, whichever ends first; one bar counts the frames of all.
+    """Predict videos on a cluster and yield results as they finish; one bar counts the frames of all.
 
     Raises:
-        ConfigurationError: Ray is not installed, no such cluster, or none of its machines is large enough for a task.
+        ConfigurationError: Ray is not installed, no such cluster, or no machine of it is large enough for a task.
     """
     before = signal.getsignal(signal.SIGTERM)
-    ray = _connected(cluster)
+    ray = _connect(cluster)
     try:
-        # Ray answers SIGTERM, a scheduler's polite end, with a stack and an abort that leaves its processes behind.
+        # Schedulers end a job with SIGTERM. Ray's own handler prints a stack and aborts, which leaves the
+        # processes of its cluster running; SystemExit runs the shutdown below.
         _on_sigterm(lambda *_: sys.exit(128 + signal.SIGTERM))
-        _check_size(ray, cluster)
-        yield from _spot_all(ray, job, videos, cluster)
+        _check_resources(ray, cluster)
+        yield from _run_all(ray, job, videos, cluster)
     finally:
         ray.shutdown()
         _on_sigterm(before)
 
 
 def _on_sigterm(handler: Any) -> None:
-    if threading.current_thread() is threading.main_thread():  # no other thread may say so
+    if threading.current_thread() is threading.main_thread():  # Python forbids it in other threads
         signal.signal(signal.SIGTERM, handler)
 
 
-def _connected(cluster: Cluster) -> Any:
+def _connect(cluster: Cluster) -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
     except ImportError:
-        raise ConfigurationError("--engine ray needs Ray; pip install 'e2espot[ray]'") from None
+        raise ConfigurationError('Ray is not installed; pip install "e2espot[ray]"', option="engine") from None
     address = cluster.address or os.environ.get("RAY_ADDRESS")
     if address:
         _check_reachable(address)
-    own: dict[str, Any] = {} if address else {"include_dashboard": False, "object_store_memory": _OWN_STORE_BYTES}
+    local: dict[str, Any] = {} if address else {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
     try:
-        ray.init(address=address or "local", log_to_driver=False, logging_level="error", **own)
+        ray.init(address=address or "local", log_to_driver=False, logging_level="error", **local)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        told = str(error).strip().splitlines()[0]
-        raise ConfigurationError(f"no Ray cluster at {address or 'this machine'} ({told}); see --ray_address") from None
+        reason = first_line(error)
+        raise ConfigurationError(
+            f"no Ray cluster at {address or 'this machine'} ({reason})", option="ray_address"
+        ) from None
     return ray
 
 
 def _check_reachable(address: str) -> None:
-    """Ray itself tries an address where nobody answers for a quarter of an hour."""
+    """Fail early: Ray itself retries an address without a server for a quarter of an hour."""
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if host and port.isdecimal():
         try:
-            socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER_S).close()
+            socket.create_connection((host.strip("[]"), int(port)), timeout=_TIMEOUT_S).close()
         except (OSError, OverflowError, UnicodeError) as error:
             raise ConfigurationError(
-                f"--ray_address {address}: nobody answers there ({error}); is it running?"
+                f"no Ray cluster answers at {address} ({error}); check that it is running", option="ray_address"
             ) from None
 
 
-def _check_size(ray: Any, cluster: Cluster) -> None:
-    """A task that fits no machine would wait for ever."""
+def _check_resources(ray: Any, cluster: Cluster) -> None:
+    """Fail early: a task that fits no machine would wait forever."""
     machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     fits = any(
         machine.get("CPU", 0) >= cluster.task_cpus and machine.get("GPU", 0) >= cluster.task_gpus
         for machine in machines
     )
     if not fits:
-        largest = "; ".join(
+        available = "; ".join(
             f"{machine.get('CPU', 0):g} CPUs and {machine.get('GPU', 0):g} GPUs" for machine in machines
         )
+        enough_cpus = any(machine.get("CPU", 0) >= cluster.task_cpus for machine in machines)
         raise ConfigurationError(
-            f"--task_cpus {cluster.task_cpus} --task_gpus {cluster.task_gpus:g}: no machine of the cluster has so much "
-            f"(they have {largest})"
+            f"a task asks for {cluster.task_cpus} CPUs and {cluster.task_gpus:g} GPUs, and no machine of the cluster "
+            f"has that many (they have {available})",
+            option="task_gpus" if enough_cpus else "task_cpus",
         )
 
 
-def _spot_all(ray: Any, job: Job, videos: Sequence[Video], cluster: Cluster) -> Iterator[VideoResult | VideoFailure]:
-    tally = ray.remote(num_cpus=0)(ProgressActor).remote()
+def _run_all(ray: Any, job: Job, videos: Sequence[Video], cluster: Cluster) -> Iterator[VideoResult | VideoFailure]:
+    actor = ray.remote(num_cpus=0)(ProgressActor).remote()
     task = ray.remote(_work).options(
         num_cpus=cluster.task_cpus, num_gpus=cluster.task_gpus, max_retries=cluster.retries, name="spot_video"
     )
-    sent = ray.put(job)
+    job_ref = ray.put(job)  # the spotters are serialized once, not once for each video
     waiting = {
-        task.remote(sent, video, number, tally, cuda=cluster.task_gpus > 0): video
-        for number, video in enumerate(videos)
+        task.remote(job_ref, video, index, actor, cuda=cluster.task_gpus > 0): video
+        for index, video in enumerate(videos)
     }
-    with _ProgressBar(ray, tally, videos) as shown:
+    with _ProgressBar(ray, actor, videos) as bar:
         while waiting:
             ready, _ = ray.wait(list(waiting), timeout=_POLL_S)
             for reference in ready:
                 yield _result(ray, reference, waiting.pop(reference), cluster)
-            shown.update(done=len(videos) - len(waiting))
-        shown.update(done=len(videos), within_s=_ANSWER_S)
+            bar.update(done=len(videos) - len(waiting))
+        bar.update(done=len(videos), within_s=_TIMEOUT_S)
 
 
 def _result(ray: Any, reference: Any, video: Video, cluster: Cluster) -> VideoResult | VideoFailure:
+    """Result of a finished task.
+
+    An exception in a task is not retried: it would be raised again. Ray retries the task only after
+    its worker died, and raises another ``RayError`` when the last worker has died too.
+    """
     try:
-        found: VideoResult = ray.get(reference)
+        result: VideoResult = ray.get(reference)
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, VideoError):
             return VideoFailure(video=video, error=error.cause)
@@ -144,21 +176,23 @@ def _result(ray: Any, reference: Any, video: Video, cluster: Cluster) -> VideoRe
             raise error.cause from None
         raise
     except ray.exceptions.RayError as error:
-        what = type(error).__name__
+        attempts = 1 + cluster.retries
         return VideoFailure(
             video=video,
-            error=VideoError(f"{video.url or video.path}: {1 + cluster.retries} workers died over it ({what})"),
+            error=VideoError(
+                f"{video.url or video.path}: {attempts} workers died while processing it ({type(error).__name__})"
+            ),
         )
-    return found
+    return result
 
 
 class _ProgressBar:
-    """The bar of all frames, and a line for every video that is begun again."""
+    """The bar of all frames, and a line for every video that is started again."""
 
-    def __init__(self, ray: Any, tally: Any, videos: Sequence[Video]) -> None:
-        self._ray, self._tally, self._videos = ray, tally, videos
+    def __init__(self, ray: Any, actor: Any, videos: Sequence[Video]) -> None:
+        self._ray, self._actor, self._videos = ray, actor, videos
         self._bar = tqdm(desc=f"0 of {len(videos)} videos", unit="frame", disable=None)
-        self._begun: dict[int, int] = {}
+        self._starts: dict[int, int] = {}
 
     def __enter__(self) -> _ProgressBar:
         return self
@@ -167,60 +201,96 @@ class _ProgressBar:
         self._bar.close()
 
     def update(self, done: int, within_s: float = _POLL_S) -> None:
-        """Show how far the tasks are; ``done`` videos are finished."""
+        """Show the progress of the tasks.
+
+        Args:
+            done: Videos that are finished.
+            within_s: Seconds to wait for the actor; without an answer the bar stays as it is.
+        """
         try:
-            frames, total, begun = self._ray.get(self._tally.read.remote(), timeout=within_s)
-        except self._ray.exceptions.RayError:  # who counts may have died with its machine; the work goes on
+            totals: Totals = self._ray.get(self._actor.read.remote(), timeout=within_s)
+        except self._ray.exceptions.RayError:  # the actor may have died with its machine; the work goes on
             return
-        for number, times in begun.items():
-            if times > max(1, self._begun.get(number, 1)):
-                video = self._videos[number]
-                tqdm.write(f"{video.game} ({video.path.name}): its worker died; begun again", file=sys.stderr)
-        self._begun = begun
-        self._bar.total = total
-        self._bar.update(frames - self._bar.n)
-        self._bar.set_description(f"{done} of {len(self._videos)} videos")
+        for index, starts in totals.starts.items():
+            # The first start is no retry; later ones are reported once each, at the poll that first sees them.
+            if starts > max(1, self._starts.get(index, 1)):
+                video = self._videos[index]
+                tqdm.write(f"{video.game} ({video.path.name}): its worker died; started again", file=sys.stderr)
+        self._starts = totals.starts
+        self._bar.total = totals.frames
+        self._bar.update(totals.frames_done - self._bar.n)
+        self._bar.set_description(f"{done} of {len(self._videos)} videos", refresh=False)
+        copying = f"copying {totals.bytes_copied / 1e9:.1f} of {totals.bytes_to_copy / 1e9:.1f} GB"
+        self._bar.set_postfix_str(copying if totals.bytes_to_copy else "")
 
 
 class ProgressActor:
-    """Counts frames where all tasks can reach it."""
+    """Sums the progress of all tasks; a Ray actor that every worker can call."""
 
     def __init__(self) -> None:
         self._frames: dict[int, tuple[int, int]] = {}
-        self._begun: Counter[int] = Counter()
+        self._copies: dict[int, tuple[int, int]] = {}
+        self._starts: Counter[int] = Counter()
 
-    def begin(self, number: int) -> None:
-        """A worker takes up a video, perhaps after another one died over it."""
-        self._begun[number] += 1
+    def start(self, index: int) -> None:
+        """Count that a worker starts a video, for the first time or after another worker died."""
+        self._starts[index] += 1
 
-    def note(self, number: int, done: int, total: int) -> None:
-        """A video is so far."""
-        self._frames[number] = (done, total)
+    def set_frames(self, index: int, done: int, total: int) -> None:
+        """Record the progress of a video."""
+        # Set, not added: a video that is started again begins at 0 again.
+        self._frames[index] = (done, total)
 
-    def read(self) -> tuple[int, int, dict[int, int]]:
-        """Frames done, frames in all of the videos begun, and how often each was begun."""
-        done, total = (sum(column) for column in zip((0, 0), *self._frames.values(), strict=True))
-        return done, total, dict(self._begun)
+    def set_copied(self, index: int, done: int, total: int) -> None:
+        """Record the progress of the copy of a video; a finished copy is forgotten."""
+        if done < total:
+            self._copies[index] = (done, total)
+        else:
+            self._copies.pop(index, None)
+
+    def read(self) -> Totals:
+        """Totals of all videos."""
+        frames_done, frames = (sum(column) for column in zip((0, 0), *self._frames.values(), strict=True))
+        copied, to_copy = (sum(column) for column in zip((0, 0), *self._copies.values(), strict=True))
+        return Totals(
+            frames_done=frames_done,
+            frames=frames,
+            bytes_copied=copied,
+            bytes_to_copy=to_copy,
+            starts=dict(self._starts),
+        )
 
 
-def _work(job: Job, video: Video, number: int, tally: Any, *, cuda: bool) -> VideoResult:
-    """What a worker does."""
+def _work(job: Job, video: Video, index: int, actor: Any, *, cuda: bool) -> VideoResult:
+    """Body of a task."""
     import ray
 
     from e2espot.core.device import keep_freed_memory
 
-    with suppress(ray.exceptions.RayError):  # heard before the work begins, so that a death in it is counted
-        ray.get(tally.begin.remote(number), timeout=_ANSWER_S)
+    # Wait until the start is counted. A worker that died before would leave no trace, and its retry would
+    # look like a first start.
+    with suppress(ray.exceptions.RayError):
+        ray.get(actor.start.remote(index), timeout=_TIMEOUT_S)
     keep_freed_memory()
-    if cuda:
+    if cuda:  # Ray shows each task only its own GPU
         job = replace(job, spotters=tuple(spotter.to("cuda") for spotter in job.spotters))
-    last = 0.0
+    return predict_video(
+        job,
+        video,
+        _throttled(lambda done, total: actor.set_frames.remote(index, done, total)),
+        _throttled(lambda done, total: actor.set_copied.remote(index, done, total)),
+    )
 
-    def show(done: int, total: int) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last > _POLL_S or done == total:
-            last = now
-            tally.note.remote(number, done, total)
 
-    return predict_video(job, video, show)
+def _throttled(report: Callable[[int, int], object]) -> Callable[[int, int], None]:
+    """``report`` at most once in ``_POLL_S`` seconds, but always at the end."""
+    last_s = 0.0
+
+    def throttled(done: int, total: int) -> None:
+        nonlocal last_s
+        now_s = time.monotonic()
+        if now_s - last_s > _POLL_S or done == total:
+            last_s = now_s
+            report(done, total)
+
+    return throttled

@@ -1,4 +1,4 @@
-"""The results of many games: what is there already, what is still owed, what is written when a game is whole."""
+"""The results of many games: which are pending, and what is written when a game is complete."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from e2espot.core.events import Event
 from e2espot.files.atomic import sweep, write_atomically
+from e2espot.formats.filenames import RESULTS_FILE, scores_file
 from e2espot.formats.games import Game, Video
 from e2espot.formats.scores import write_scores
 from e2espot.formats.soccernet import write_predictions
@@ -17,80 +18,87 @@ from e2espot.formats.soccernet import write_predictions
 if TYPE_CHECKING:
     from e2espot.inference.job import VideoResult
 
-PREDICTIONS = "results_spotting.json"
-_OWED = ".owed"
-"""Stands beside results that are to be made anew until they are."""
+_PENDING_FILE = ".owed"
+"""Marker next to results of an earlier run that this run is to replace; removed once it has."""
 
 
 def pending_games(games: Mapping[str, Game], out: Path, *, save_scores: bool, resume: bool) -> dict[str, Game]:
-    """The games to spot: with ``resume`` those without results. What killed writers left is removed.
+    """Games to predict: all of them, or with ``resume`` those without results.
 
-    Results of an earlier run stay until new ones are there, and never count as new ones.
+    Temporary files of killed writers are removed. Results of an earlier run stay until new ones
+    replace them, and are marked so that a later ``resume`` does not take them for new ones.
+
+    Args:
+        games: Name of the results -> game.
+        out: Folder for the results.
+        save_scores: Whether a game needs its scores as well to be complete.
+        resume: Leave out games that are complete.
     """
     for name in games:
         sweep(out / name)
     if resume:
-        return {name: game for name, game in games.items() if _is_owed(game, out / name, save_scores)}
+        return {name: game for name, game in games.items() if _is_pending(game, out / name, save_scores)}
+    # Without the marker, this run killed half-way and resumed would keep the old results of the other half.
     for name, game in games.items():
         if any((out / name / file).exists() for file in _files(game, save_scores=True)):
-            write_atomically(out / name / _OWED, b"")
+            write_atomically(out / name / _PENDING_FILE, b"")
     return dict(games)
 
 
-def _is_owed(game: Game, folder: Path, save_scores: bool) -> bool:
-    return (folder / _OWED).exists() or not all((folder / file).is_file() for file in _files(game, save_scores))
+def _is_pending(game: Game, folder: Path, save_scores: bool) -> bool:
+    return (folder / _PENDING_FILE).exists() or not all((folder / file).is_file() for file in _files(game, save_scores))
 
 
 def _files(game: Game, save_scores: bool) -> list[str]:
-    """Files a game leaves, the predictions last."""
-    scores = [_scores_file(game, video.half) for video in game.videos] if save_scores else []
-    return [*scores, PREDICTIONS]
-
-
-def _scores_file(game: Game, half: int) -> str:
-    return f"scores_{half}.npz" if len(game.videos) > 1 else "scores.npz"
+    """Files of a complete game, the predictions last."""
+    scores = [scores_file(video.half, len(game.videos)) for video in game.videos] if save_scores else []
+    return [*scores, RESULTS_FILE]
 
 
 @dataclass(kw_only=True)
 class BatchResults:
-    """Games in work, and where they go."""
+    """Collects the results of videos in any order, and writes each game when all its videos are there."""
 
     games: Mapping[str, Game]
     """Name of the results -> game."""
     out: Path
     """Folder for the results."""
     fps: Fraction
-    """Rate of the grid that events are counted on."""
-    _found: dict[str, dict[int, VideoResult]] = field(default_factory=dict)
+    """Rate of the grid on which events are counted."""
+    _results: dict[str, dict[int, VideoResult]] = field(default_factory=dict)
+    """Game -> half -> result, of games that are not complete."""
 
     @property
     def videos(self) -> list[Video]:
         """Every video of every game, in order."""
         return [video for game in self.games.values() for video in game.videos]
 
-    def take(self, found: VideoResult) -> tuple[Path, list[Event]] | None:
-        """Keep what was found in a video; write its game, and give path and events, when nothing more is owed.
+    def add(self, result: VideoResult) -> tuple[Path, list[Event]] | None:
+        """Add the result of one video; write its game once that is complete.
+
+        Returns:
+            The file and its events when the game was written, else None.
 
         Raises:
-            E2ESpotError: the folder cannot be written.
+            OSError: the folder cannot be written.
         """
-        name = found.video.game
-        halves = self._found.setdefault(name, {})
-        halves[found.video.half] = found
+        name = result.video.game
+        halves = self._results.setdefault(name, {})
+        halves[result.video.half] = result
         if len(halves) < len(self.games[name].videos):
             return None
-        return self._write(name, [halves[half] for half in sorted(self._found.pop(name))])
+        return self._write(name, [halves[half] for half in sorted(self._results.pop(name))])
 
     def _write(self, name: str, halves: list[VideoResult]) -> tuple[Path, list[Event]]:
-        for found in halves:
-            file = self.out / name / _scores_file(self.games[name], found.video.half)
-            if found.scores is not None:
-                write_scores(file, found.scores)
+        for result in halves:
+            file = self.out / name / scores_file(result.video.half, len(self.games[name].videos))
+            if result.scores is not None:
+                write_scores(file, result.scores)
             else:
-                file.unlink(missing_ok=True)  # an earlier run's; they would not be those of these events
-        events = [event for found in halves for event in found.events]
-        path = self.out / name / PREDICTIONS
-        damaged = {found.video.half: found.coverage for found in halves if found.coverage is not None}
-        write_predictions(path, url_local=name, events=events, fps=self.fps, coverage=damaged)
-        (self.out / name / _OWED).unlink(missing_ok=True)
+                file.unlink(missing_ok=True)  # scores of an earlier run do not belong to these events
+        events = [event for result in halves for event in result.events]
+        path = self.out / name / RESULTS_FILE
+        partial = {result.video.half: result.coverage for result in halves if result.coverage is not None}
+        write_predictions(path, url_local=name, events=events, fps=self.fps, coverage=partial)
+        (self.out / name / _PENDING_FILE).unlink(missing_ok=True)
         return path, events

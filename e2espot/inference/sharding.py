@@ -1,29 +1,21 @@
-"""Which of many games are whose, when several jobs share them."""
+"""Splits many games among several jobs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TypeVar
 
-from e2espot.core.errors import ConfigurationError
+from e2espot.core.parts import parse_part
 
 _T = TypeVar("_T")
 
 
-def parse_shard(shard: str) -> tuple[int, int]:
-    """``2/8`` -> (2, 8).
+def shard_of(games: Mapping[str, _T], shard: str) -> dict[str, _T]:
+    """The games of one shard, such as ``2/8``; every game is in exactly one.
 
     Raises:
-        ConfigurationError: anything else.
+        ConfigurationError: a shard of another form.
     """
-    number, slash, count = shard.partition("/")
-    ascii_digits = number.isascii() and count.isascii() and number.isdecimal() and count.isdecimal()
-    if not (slash and ascii_digits and len(shard) < 20 and 1 <= int(number) <= int(count)):
-        raise ConfigurationError(f"--shard is {shard!r}; give number and number of shards, such as 2/8")
-    return int(number), int(count)
-
-
-def shard_of(games: Mapping[str, _T], shard: str) -> dict[str, _T]:
-    """Every ``count``-th game in order of their names, from the ``number``-th on: together all games, each once."""
-    number, count = parse_shard(shard)
+    number, count = parse_part(shard, "shard")
+    # names a b c d e, shard 2/3 -> b e: sizes differ by one at most, whatever the names
     return {name: games[name] for name in sorted(games)[number - 1 :: count]}

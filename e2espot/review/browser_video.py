@@ -1,7 +1,7 @@
 """A video as a browser plays it, and when each of its pictures is on show there.
 
 Measured in Chromium: what it calls ``currentTime`` and ``mediaTime`` is the container's own time of a
-picture, edit list applied, just as ``Presentation.pts_P`` has it. But the end of an .mp4 that begins
+picture, edit list applied, just as ``VideoIndex.pts_P`` has it. But the end of an .mp4 that begins
 late cannot be reached, and other browsers refuse Matroska or shift such files. So what is served always
 begins at zero: the file itself where it does, else a copy of its packets in a clean container.
 """
@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from e2espot.core.errors import VideoError
+from e2espot.core.errors import VideoError, one_line
 from e2espot.core.timeline import DEFAULT_FPS
-from e2espot.video.demux import one_line, open_container, video_stream
-from e2espot.video.index import Presentation, pictures_of_grid
+from e2espot.video.demux import open_container, video_stream
+from e2espot.video.index import VideoIndex, pictures_of_grid
 from e2espot.video.indexing import index_of, index_video
 
 _LOG = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ _FORMAT = 1
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Playable:
+class BrowserVideo:
     """What the page is given of one video. P = pictures that can be seen, K = frames of the grid."""
 
     path: Path
@@ -55,7 +55,7 @@ class Playable:
 
 def playable(
     path: Path, cache: Path, progress: Callable[[int], object] | None = None, *, allow_truncated: bool = False
-) -> Playable:
+) -> BrowserVideo:
     """Make a video ready for a browser.
 
     Args:
@@ -76,8 +76,8 @@ def playable(
     return _timed(index, served, media_type)
 
 
-def _media_type(index: Presentation) -> str:
-    if index.order == "decoded":
+def _media_type(index: VideoIndex) -> str:
+    if index.identified_by == "decode_order":
         raise VideoError(
             f"{index.path}: says nothing of when its pictures are shown; convert it with tools/transcode.py"
         )
@@ -90,17 +90,17 @@ def _media_type(index: Presentation) -> str:
     )
 
 
-def _is_webm(index: Presentation) -> bool:
+def _is_webm(index: VideoIndex) -> bool:
     return index.path.suffix == ".webm" and index.format_name.startswith("matroska")
 
 
-def _is_clean(index: Presentation) -> bool:
+def _is_clean(index: VideoIndex) -> bool:
     """Whether any browser takes the file as it is."""
     container = index.format_name.startswith("mov") or _is_webm(index)
     return container and index.first_picture_s == 0 and index.path.suffix in (".mp4", ".m4v", ".webm")
 
 
-def _timed(index: Presentation, served: Presentation, media_type: str) -> Playable:
+def _timed(index: VideoIndex, served: VideoIndex, media_type: str) -> BrowserVideo:
     """Tables of times; of pictures with one time stamp only the last is ever seen."""
     seen_P = np.append(np.diff(served.pts_P) > 0, True)
     place_P = np.cumsum(seen_P) - seen_P  # of an unseen picture: the place of the one that covers it
@@ -116,7 +116,7 @@ def _timed(index: Presentation, served: Presentation, media_type: str) -> Playab
     frames = [int(middle * index.time_base * fps / 2) for middle in (Fraction(m) for m in middles)]
     frames.append(int((2 * int(starts[-1]) + last) * index.time_base * fps / 2))
     picture_K = place_P[pictures_of_grid(index, fps)]
-    return Playable(
+    return BrowserVideo(
         path=served.path,
         media_type=media_type,
         times_P=np.array([*times, float(ends)]),
@@ -127,7 +127,7 @@ def _timed(index: Presentation, served: Presentation, media_type: str) -> Playab
     )
 
 
-def _refuse_difference(index: Presentation, served: Presentation) -> None:
+def _refuse_difference(index: VideoIndex, served: VideoIndex) -> None:
     """A copy whose pictures are shown at other times would put events at wrong times."""
     if served is index:
         return
@@ -142,7 +142,7 @@ def _refuse_difference(index: Presentation, served: Presentation) -> None:
         )
 
 
-def _copy_of(index: Presentation, cache: Path, media_type: str, progress: Callable[[int], object] | None) -> Path:
+def _copy_of(index: VideoIndex, cache: Path, media_type: str, progress: Callable[[int], object] | None) -> Path:
     """The copy kept in ``cache``, made now if there is none of the file as it is."""
     told = f"{_FORMAT} {index.path.resolve()} {index.byte_size} {index.mtime_ns}"
     name = hashlib.sha256(told.encode("utf-8", "surrogateescape")).hexdigest()[:24]
@@ -153,7 +153,7 @@ def _copy_of(index: Presentation, cache: Path, media_type: str, progress: Callab
     return target
 
 
-def _remux(index: Presentation, target: Path, media_type: str, progress: Callable[[int], object] | None) -> None:
+def _remux(index: VideoIndex, target: Path, media_type: str, progress: Callable[[int], object] | None) -> None:
     """Copy the packets of picture and sound, the first shown picture at zero; whole or not at all."""
     import av
 
@@ -177,7 +177,7 @@ def _remux(index: Presentation, target: Path, media_type: str, progress: Callabl
 
 
 def _copy_packets(
-    index: Presentation, source: Any, written: Any, media_type: str, progress: Callable[[int], object] | None
+    index: VideoIndex, source: Any, written: Any, media_type: str, progress: Callable[[int], object] | None
 ) -> None:
     pictures = video_stream(source, index.path, index.stream_index)
     copies = {pictures.index: written.add_stream_from_template(pictures)}

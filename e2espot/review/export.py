@@ -12,23 +12,23 @@ from e2espot.core.events import Event
 from e2espot.core.label_sets import LabelSet
 from e2espot.core.timeline import DEFAULT_FPS, position_ms_of_frame
 from e2espot.files.atomic import write_atomically
+from e2espot.formats.filenames import BALL_LABEL_FILE
 from e2espot.formats.games import Video
 from e2espot.formats.opensportslab import HEAD
-from e2espot.formats.soccernet import file_text, parse_file
-from e2espot.review.inputs import LABEL_FILE
-from e2espot.review.label_rows import Place, judged_place, new_row, place_of
+from e2espot.formats.soccernet_json import dump_document, parse_document
+from e2espot.review.label_rows import EventKey, event_of_row, event_of_verdict, new_row
 
 _SAME_FRAMES = 12
 
 
-def undecided(
-    predictions: Sequence[Event], places: Sequence[Place], verdicts: Mapping[str, str], threshold: float
+def unreviewed(
+    predictions: Sequence[Event], places: Sequence[EventKey], verdicts: Mapping[str, str], threshold: float
 ) -> list[Event]:
     """Predictions of at least ``threshold`` that no label and no verdict is about, by class and closeness in time."""
     taken: dict[tuple[int, str], list[int]] = {}
     for place in places:
         taken.setdefault((place.half, place.label), []).append(place.frame)
-    for place in filter(None, map(judged_place, verdicts)):
+    for place in filter(None, map(event_of_verdict, verdicts)):
         taken.setdefault((place.half, place.label), []).append(place.frame)
     return [
         event
@@ -39,7 +39,7 @@ def undecided(
 
 
 def osl_json(
-    games: Sequence[tuple[str, Sequence[Video], Sequence[Place], Sequence[Event]]], label_set: LabelSet
+    games: Sequence[tuple[str, Sequence[Video], Sequence[EventKey], Sequence[Event]]], label_set: LabelSet
 ) -> dict[str, Any]:
     """OpenSportsLib JSON 2.0: one sample a video; predictions carry a ``confidence_score``, labels do not.
 
@@ -81,20 +81,22 @@ def _osl_event(frame: int, label: str) -> dict[str, Any]:
     return {"head": HEAD, "label": label, "position_ms": position_ms_of_frame(frame, DEFAULT_FPS)}
 
 
-def with_assumed(text: bytes, predictions: Sequence[Event], verdicts: Mapping[str, str], threshold: float) -> bytes:
-    """A label file with the undecided predictions of at least ``threshold`` in it, as if they were right."""
-    top, rows = parse_file(text, "labels")
-    places = [place for row in rows if (place := place_of(row)) is not None]
+def with_pseudo_labels(
+    text: bytes, predictions: Sequence[Event], verdicts: Mapping[str, str], threshold: float
+) -> bytes:
+    """A label file with the unreviewed predictions of at least ``threshold`` in it, as if they were right."""
+    top, rows = parse_document(text, "label", "labels")
+    places = [place for row in rows if (place := event_of_row(row)) is not None]
     assumed = [
-        new_row(Place(half=event.half, frame=event.frame, label=event.label))
-        for event in undecided(predictions, places, verdicts, threshold)
+        new_row(EventKey(half=event.half, frame=event.frame, label=event.label))
+        for event in unreviewed(predictions, places, verdicts, threshold)
     ]
 
     def time(row: Any) -> tuple[int, int]:
-        place = place_of(row)
+        place = event_of_row(row)
         return (9, 0) if place is None else (place.half, place.frame)
 
-    return file_text(top, sorted([*rows, *assumed], key=time))
+    return dump_document({**top, "annotations": sorted([*rows, *assumed], key=time)})
 
 
 def write_dataset(root: Path, games: Sequence[tuple[str, Sequence[Video], bytes]]) -> None:
@@ -105,7 +107,7 @@ def write_dataset(root: Path, games: Sequence[tuple[str, Sequence[Video], bytes]
     """
     for name, videos, text in games:
         folder = root / name
-        write_atomically(folder / LABEL_FILE, text)
+        write_atomically(folder / BALL_LABEL_FILE, text)
         for video in videos:
             link = folder / video.path.name
             try:

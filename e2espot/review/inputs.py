@@ -11,12 +11,10 @@ from e2espot.core.events import Event
 from e2espot.core.label_sets import LABEL_SETS, LabelSet, label_set_named
 from e2espot.core.timeline import DEFAULT_FPS, frame_of_position_ms
 from e2espot.files.bundle import Bundle
+from e2espot.formats.filenames import BALL_LABEL_FILE, RESULTS_FILE, scores_file
 from e2espot.formats.games import Game, Video, find_games
-from e2espot.formats.soccernet import entries_for_scoring, entries_in, parse_file
-from e2espot.review.label_rows import place_of
-from e2espot.scoring.inputs import RESULTS_FILE
-
-LABEL_FILE = "Labels-ball.json"
+from e2espot.formats.soccernet_json import parse_document, read_rows
+from e2espot.review.label_rows import event_of_row
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,14 +36,14 @@ class ReviewGame:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Material:
+class ReviewInputs:
     """Everything a review is started with."""
 
     games: tuple[ReviewGame, ...]
     label_set: LabelSet
 
 
-def gather(
+def load_inputs(
     source: Path,
     *,
     predictions: Sequence[Path] = (),
@@ -54,7 +52,7 @@ def gather(
     label_set: str | None = None,
     split: str | None = None,
     resolution: str = "224p",
-) -> Material:
+) -> ReviewInputs:
     """Find what belongs to a video, a game or a dataset.
 
     Args:
@@ -88,7 +86,7 @@ def gather(
         )
     for result in results:
         result.refuse_unused()
-    return Material(games=tuple(games), label_set=_classes(games, label_set))
+    return ReviewInputs(games=tuple(games), label_set=_classes(games, label_set))
 
 
 def _games(source: Path, split: str | None, resolution: str) -> list[Game]:
@@ -105,17 +103,17 @@ def _games(source: Path, split: str | None, resolution: str) -> list[Game]:
     in_game = source.stem.rpartition("_")[2] in ("224p", "720p", "398p")
     name = source.resolve().parent.name if in_game else source.stem
     folder = source.parent if in_game else source.parent / source.stem
-    labels = folder / LABEL_FILE
+    labels = folder / BALL_LABEL_FILE
     video = Video(game=name, half=half, path=source)
     return [Game(name=name, folder=folder, videos=(video,), labels_path=labels if labels.is_file() else None)]
 
 
 def _label_files(game: Game, labels: Path | None, out: Path | None, *, alone: bool) -> tuple[Path, Path | None]:
     """Where decisions go, and what they begin with."""
-    own = game.folder / LABEL_FILE
+    own = game.folder / BALL_LABEL_FILE
     if labels is not None:
         if labels.is_dir():
-            places = [labels / game.name / LABEL_FILE, *([labels / LABEL_FILE] if alone else [])]
+            places = [labels / game.name / BALL_LABEL_FILE, *([labels / BALL_LABEL_FILE] if alone else [])]
             own = next((place for place in places if place.is_file()), places[0])
         elif not alone:
             raise ConfigurationError(f"{labels}: is one file, and there are several games; give a folder of them")
@@ -125,7 +123,7 @@ def _label_files(game: Game, labels: Path | None, out: Path | None, *, alone: bo
             own = labels
     if out is None:
         return own, None
-    target = out / game.name / LABEL_FILE
+    target = out / game.name / BALL_LABEL_FILE
     return target, own if own.is_file() else None
 
 
@@ -156,7 +154,8 @@ class _Results:
         self._used = True
         name = max(best, key=len)
         where = f"{self._path}: {name}"
-        entries = entries_for_scoring(entries_in(self._files.text(name), "predictions", where), where, labels=False)
+        _, rows = parse_document(self._files.data(name), "prediction", where)
+        entries = read_rows(rows, where, kind="prediction", mode="official")
         events = [
             Event(
                 frame=frame_of_position_ms(entry.position_ms, DEFAULT_FPS),
@@ -173,7 +172,9 @@ class _Results:
         folder = self._files.path / Path(name).parent
         found = {}
         for video in game.videos:
-            places = [folder / f"scores_{video.half}.npz", *([folder / "scores.npz"] if len(game.videos) == 1 else [])]
+            # Results of a game in two videos name the half even if only one of the videos is reviewed.
+            counts = (2, 1) if len(game.videos) == 1 else (2,)
+            places = [folder / scores_file(video.half, count) for count in counts]
             path = next((place for place in places if place.is_file()), None)
             if path is not None:
                 found[video.half] = path
@@ -195,8 +196,8 @@ def _classes(games: Sequence[ReviewGame], told: str | None) -> LabelSet:
     for game in games:
         path = game.target if game.target.is_file() else game.source
         if path is not None and path.is_file():
-            _, rows = parse_file(path.read_bytes(), str(path))
-            names |= {place.label for row in rows if (place := place_of(row)) is not None}
+            _, rows = parse_document(path.read_bytes(), "label", str(path))
+            names |= {place.label for row in rows if (place := event_of_row(row)) is not None}
     known = next((s for s in LABEL_SETS.values() if names <= set(s.names)), None)
     if known is not None:
         return known

@@ -1,92 +1,91 @@
-"""Rows of a label file as the page sees them; what it does not know it leaves as it was. Pure."""
+"""Rows of a label file as the review page shows and changes them.
+
+A row keeps every field that the page does not know, and a row that the page cannot show is kept as it is.
+All functions are pure.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from e2espot.core.errors import AnnotationError
-from e2espot.core.timeline import DEFAULT_FPS, frame_of_position_ms, game_time, parse_game_time, position_ms_of_frame
+from e2espot.core.timeline import DEFAULT_FPS, frame_of_position_ms, game_time, position_ms_of_frame
+from e2espot.formats.soccernet_json import make_row, read_row
 
 Row = dict[str, Any]
-
-_LONGEST_MS = 24 * 3600 * 1000
+"""An entry of the list ``annotations``."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
-    """What the page shows of a row."""
+class EventKey:
+    """What identifies an event on the page: its time, to the frame, and its class."""
 
     half: int
+    """1 or 2."""
     frame: int
+    """Frame on the 25 fps grid of the half's video."""
     label: str
+    """Class name."""
 
 
-def place_of(row: Any) -> Place | None:
-    """Where a row stands; None for one that cannot be shown."""
+def event_of_row(row: Any) -> EventKey | None:
+    """The event of a row; None if the row cannot be shown, because its time or class is missing or invalid."""
     try:
-        half, seconds = parse_game_time(row["gameTime"])
-        told = row.get("position")
-        position_ms = 1000 * seconds if told is None else int(str(told))
-        label = row["label"]
-    except (AnnotationError, TypeError, KeyError, ValueError, AttributeError):
+        event = read_row(row, "label", kind="label", mode="strict")
+    except AnnotationError:
         return None
-    if half not in (1, 2) or not 0 <= position_ms < _LONGEST_MS or not isinstance(label, str) or not label:
-        return None
-    return Place(half=half, frame=frame_of_position_ms(position_ms, DEFAULT_FPS), label=label)
+    frame = frame_of_position_ms(event.position_ms, DEFAULT_FPS)
+    return EventKey(half=event.half, frame=frame, label=event.label)
 
 
-def verdict_key(place: Place) -> str:
-    """What a verdict on a prediction is filed under: its half, frame and class."""
-    return f"{place.half}/{place.frame}/{place.label}"
+def new_row(event: EventKey) -> Row:
+    """A row for a new label; its position is the middle of the frame."""
+    position_ms = position_ms_of_frame(event.frame, DEFAULT_FPS)
+    return make_row("label", half=event.half, position_ms=position_ms, label=event.label)
 
 
-def judged_place(key: str) -> Place | None:
-    """The prediction a verdict is about; None where it is about a label."""
-    half, _, rest = key.partition("/")
-    frame, _, label = rest.partition("/")
-    return Place(half=int(half), frame=int(frame), label=label) if half.isdecimal() and frame.isdecimal() else None
+def change_row(row: Row, event: EventKey) -> Row:
+    """A copy of ``row`` with the time and class of ``event``; its other fields stay.
 
-
-def new_row(place: Place) -> Row:
-    """A row for an event the file does not have yet; its time is the middle of the frame."""
-    return moved({"gameTime": "", "label": place.label, "position": "", "team": "", "visibility": "visible"}, place)
-
-
-def moved(row: Row, place: Place) -> Row:
-    """``row`` at another place or of another class, its other fields untouched."""
-    position_ms = position_ms_of_frame(place.frame, DEFAULT_FPS)
-    as_number = isinstance(row.get("position"), int)
-    before = place_of(row)
+    If the frame stays, so does the position: a new class alone does not round the milliseconds of the file.
+    """
+    position_ms = position_ms_of_frame(event.frame, DEFAULT_FPS)
+    position_is_number = isinstance(row.get("position"), (int, float))
+    before = event_of_row(row)
     changed = dict(row)
-    if before is None or (before.half, before.frame) != (place.half, place.frame):
-        changed["gameTime"] = game_time(position_ms, place.half)
-        changed["position"] = position_ms if as_number else str(position_ms)
-    changed["label"] = place.label
+    if before is None or (before.half, before.frame) != (event.half, event.frame):
+        changed["gameTime"] = game_time(position_ms, event.half)
+        changed["position"] = position_ms if position_is_number else str(position_ms)
+    changed["label"] = event.label
     return changed
 
 
-def inserted(order: list[int], places: dict[int, Place | None], new: int, at: int = -1) -> list[int]:
-    """``order`` with ``new`` in it, the others where they were.
+def insert_by_time(
+    order: Sequence[int], events: Mapping[int, EventKey | None], new: int, previous_index: int | None = None
+) -> list[int]:
+    """Insert a row into the order of a file without moving the other rows.
 
     Args:
-        order: Numbers of the rows as they stand in the file.
-        places: Where each stands in time.
-        new: The row to put in; it has a place.
-        at: Where it stood; kept where that is still in order of time, else it goes before the first later row.
+        order: Row ids in the order of the file.
+        events: Row id -> event; None for rows without a readable time.
+        new: Id of the row to insert.
+        previous_index: Index the row had before it was changed. It returns there if the rows around it are still
+            in order of time. Otherwise, and without it, the row goes before the first later one.
     """
 
-    def time(number: int) -> tuple[int, int] | None:
-        place = places[number]
-        return None if place is None else (place.half, place.frame)
+    def time_of(row_id: int) -> tuple[int, int] | None:
+        event = events[row_id]
+        return None if event is None else (event.half, event.frame)
 
-    mine = time(new)
-    assert mine is not None
-    times = [time(number) for number in order]
-    if at >= 0:
-        before = [told for told in times[:at] if told is not None]
-        after = [told for told in times[at:] if told is not None]
-        if (not before or before[-1] <= mine) and (not after or mine <= after[0]):
-            return [*order[:at], new, *order[at:]]
-    place = next((place for place, told in enumerate(times) if told is not None and told > mine), len(order))
-    return [*order[:place], new, *order[place:]]
+    new_time = time_of(new)
+    times = [time_of(row_id) for row_id in order]
+    if previous_index is not None:
+        before = [time for time in times[:previous_index] if time is not None]
+        after = [time for time in times[previous_index:] if time is not None]
+        if new_time is None or ((not before or before[-1] <= new_time) and (not after or new_time <= after[0])):
+            return [*order[:previous_index], new, *order[previous_index:]]
+    later = (index for index, time in enumerate(times) if new_time and time is not None and time > new_time)
+    index = next(later, len(order))
+    return [*order[:index], new, *order[index:]]

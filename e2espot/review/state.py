@@ -5,94 +5,115 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from e2espot.formats.soccernet import file_text
-from e2espot.review.label_rows import Place, inserted, place_of
+from e2espot.formats.soccernet_json import dump_document, label_document
+from e2espot.review.label_rows import EventKey, event_of_row, insert_by_time
 
 LABEL = "label"
 VERDICT = "verdict"
-ACCEPTED = "accepted"
-"""Begins the verdict on a prediction that became a label; the label's number follows."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """One thing before and after: a row of the label file, or the verdict on a prediction or label."""
+    """One row of the label file, or one verdict, before and after."""
 
     kind: str
-    """``label`` or ``verdict``."""
+    """``LABEL`` or ``VERDICT``."""
     key: str
-    """Number of the row, or what the verdict is about; see ``verdict_key``."""
+    """Id of the row, or key of the verdict (see :mod:`verdicts`)."""
     before: Any
-    """None where there was nothing."""
+    """Row or verdict before; None if there was none."""
     after: Any
-    """None where nothing is left."""
+    """Row or verdict after; None if it was removed."""
 
     def reversed(self) -> Change:
-        """The change that takes it back."""
+        """The change that undoes this one."""
         return Change(kind=self.kind, key=self.key, before=self.after, after=self.before)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Applied:
-    """A change that is on the disk."""
+class ChangeOrigin:
+    """Where a change comes from."""
+
+    tab: str
+    """Id of the browser tab."""
+    op: str
+    """Id that the tab gave the operation; an operation sent twice is applied once."""
+    name: str
+    """Description for the user, such as ``accept PASS``."""
+    seen: int
+    """Revision that the tab had seen; a change to something that was changed later is a conflict."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AppliedChange:
+    """Changes that were made together and are on disk."""
 
     revision: int
+    """Number of the change, counted from 1."""
     changes: tuple[Change, ...]
+    """What changed."""
     tab: str
-    """The browser tab it came from."""
+    """Id of the browser tab it came from."""
     name: str
-    """What it is called, for the person."""
+    """Description for the user."""
     op: str
-    """The tab's own number of it, so that a change sent twice counts once."""
+    """Id that the tab gave the operation."""
     undoes: int | None = None
-    """The revision it takes back."""
+    """Revision that this one takes back."""
 
 
 @dataclass(eq=False)
-class State:
-    """Rows of the label file by number, and verdicts by what they are about."""
+class LabelState:
+    """Rows of the label file by id, and verdicts by key. Ids are never used twice."""
 
     top: dict[str, Any] = field(default_factory=dict)
+    """Fields at the top of the label file, without the rows."""
     rows: dict[int, Any] = field(default_factory=dict)
+    """Row id -> row."""
     order: list[int] = field(default_factory=list)
-    places: dict[int, Place | None] = field(default_factory=dict)
+    """Row ids in the order of the file."""
+    events: dict[int, EventKey | None] = field(default_factory=dict)
+    """Row id -> event; None for a row that cannot be shown."""
     verdicts: dict[str, str] = field(default_factory=dict)
-    touched: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Key -> verdict."""
+    changed_in: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Kind and key -> revision of the last change."""
     next_row: int = 0
+    """Id of the next new row."""
 
-    def begin(self, top: dict[str, Any], rows: list[Any]) -> None:
-        """Take over the rows of a file; verdicts stay."""
+    def load(self, top: dict[str, Any], rows: list[Any]) -> None:
+        """Replace all rows by those of a file; verdicts stay."""
         self.top = {name: value for name, value in top.items() if name != "annotations"}
         self.order = list(range(self.next_row, self.next_row + len(rows)))
         self.rows = dict(zip(self.order, rows, strict=True))
-        self.places = {number: place_of(row) for number, row in self.rows.items()}
+        self.events = {row_id: event_of_row(row) for row_id, row in self.rows.items()}
         self.next_row += len(rows)
 
     def apply(self, change: Change, revision: int) -> None:
-        """Go on by one change."""
-        self.touched[change.kind, change.key] = revision
+        """Apply one change."""
+        self.changed_in[change.kind, change.key] = revision
         if change.kind == VERDICT:
             if change.after is None:
                 self.verdicts.pop(change.key, None)
             else:
                 self.verdicts[change.key] = change.after
             return
-        number = int(change.key)
-        self.next_row = max(self.next_row, number + 1)
-        if number in self.rows:
-            del self.rows[number], self.places[number]
-            place = self.order.index(number)
-            self.order.remove(number)
-        else:
-            place = -1
+        row_id = int(change.key)
+        self.next_row = max(self.next_row, row_id + 1)
+        previous_index = None
+        if row_id in self.rows:
+            del self.rows[row_id], self.events[row_id]
+            previous_index = self.order.index(row_id)
+            self.order.remove(row_id)
         if change.after is not None:
-            self.rows[number], self.places[number] = change.after, place_of(change.after)
-            self.order = inserted(self.order, self.places, number, place)
+            self.rows[row_id], self.events[row_id] = change.after, event_of_row(change.after)
+            self.order = insert_by_time(self.order, self.events, row_id, previous_index)
 
     def value(self, kind: str, key: str) -> Any:
-        """What is there now; None for nothing."""
+        """Current row or verdict; None if there is none."""
         return self.verdicts.get(key) if kind == VERDICT else self.rows.get(int(key))
 
     def text(self) -> bytes:
-        """The label file."""
-        return file_text(self.top, [self.rows[number] for number in self.order])
+        """Content of the label file."""
+        rows = [self.rows[row_id] for row_id in self.order]
+        return dump_document({**self.top, "annotations": rows} if self.top else label_document("", rows))

@@ -3,4 +3,4 @@
 from e2espot.core.events import ScoredEvent
 from e2espot.scoring.metric import METRICS, Report, evaluate, evaluate_events
 
-__all__ = ["METRICS", "ScoredEvent", "Report", "evaluate", "evaluate_events"]
+__all__ = ["METRICS", "Report", "ScoredEvent", "evaluate", "evaluate_events"]

@@ -1,4 +1,4 @@
-"""What is scored: label files and results of many games, in a folder or a zip."""
+"""Reads labels and results of many games, from a folder or a zip, as the official evaluator reads them."""
 
 from __future__ import annotations
 
@@ -9,28 +9,30 @@ from typing import Literal
 from e2espot.core.errors import AnnotationError, ConfigurationError
 from e2espot.core.events import ScoredEvent
 from e2espot.files.bundle import Bundle
-from e2espot.formats.soccernet import entries_for_scoring, entries_in
+from e2espot.formats.filenames import BALL_LABEL_FILE, RESULTS_FILE
+from e2espot.formats.soccernet_json import parse_document, read_rows
 
-Entries = dict[str, list[ScoredEvent]]
+EventsByGame = dict[str, list[ScoredEvent]]
 """Game -> its labels or predictions."""
-Sides = dict[str, list[str]]
-"""Game -> the side each of them names, an empty string for none."""
-
-RESULTS_FILE = "results_spotting.json"
 
 
-def games_to_score(labels: Path, *, split: str | None = None, label_file: str = "Labels-ball.json") -> list[str]:
-    """Names of the labelled games of a split, or of all.
+def games_to_score(labels: Path, *, split: str | None = None, label_file: str = BALL_LABEL_FILE) -> list[str]:
+    """List the labelled games.
+
+    Args:
+        labels: Folder or zip of labels.
+        split: Split of a folder; None for all labelled games.
+        label_file: Name of the label files.
 
     Raises:
-        ConfigurationError: none, or a split is asked of a zip.
+        ConfigurationError: no game, or a split of a zip.
     """
     from e2espot.formats.games import check_label_file, find_games
 
     check_label_file(label_file)
     if split is not None:
         if not labels.is_dir():
-            raise ConfigurationError(f"{labels} is a zip; --split needs a folder")
+            raise ConfigurationError(f"{labels} is a zip, which has no splits; give a folder", option="split")
         games = find_games(labels, split=split, label_file=label_file, need_videos=False)
         names = [game.name for game in games]
     else:
@@ -41,43 +43,44 @@ def games_to_score(labels: Path, *, split: str | None = None, label_file: str = 
     return names
 
 
-def read_labels(path: Path, games: Sequence[str], *, label_file: str = "Labels-ball.json") -> tuple[Entries, Sides]:
-    """Labels of the games, as the official evaluator reads them, and the side of each.
+def read_labels(path: Path, games: Sequence[str], *, label_file: str = BALL_LABEL_FILE) -> EventsByGame:
+    """Read the labels of the games.
 
     Raises:
-        AnnotationError: a file that is missing or that the evaluator would crash on.
+        AnnotationError: a file that is missing or that makes the evaluator crash.
     """
     files = Bundle(path)
-    labels: Entries = {}
-    sides: Sides = {}
+    labels: EventsByGame = {}
     for game in games:
-        where = f"{path}: {game}/{label_file}"
-        rows = entries_in(files.text(f"{game}/{label_file}"), "annotations", where)
-        labels[game] = entries_for_scoring(rows, where, labels=True)
-        sides[game] = [str(row.get("team", "")) for row in rows]
-    return labels, sides
+        context = f"{path}: {game}/{label_file}"
+        _, rows = parse_document(files.data(f"{game}/{label_file}"), "label", context)
+        labels[game] = read_rows(rows, context, kind="label", mode="official")
+    return labels
 
 
-def read_predictions(
-    path: Path, games: Sequence[str], *, missing: Literal["error", "empty"] = "error"
-) -> tuple[Entries, Sides]:
-    """Predictions of the games, as the official evaluator reads them, and the side of each.
+def read_predictions(path: Path, games: Sequence[str], *, missing: Literal["error", "empty"] = "error") -> EventsByGame:
+    """Read the predictions of the games.
+
+    Args:
+        path: Folder or zip of results.
+        games: Names of the games.
+        missing: Whether a game without results is an error, or has no predictions.
 
     Raises:
-        AnnotationError: a file that the evaluator would crash on, or that is missing where that is an error.
+        AnnotationError: a file that makes the evaluator crash, or that is missing context that is an error.
     """
     files = Bundle(path)
-    predictions: Entries = {}
-    sides: Sides = {}
+    predictions: EventsByGame = {}
     for game in games:
         name = f"{game}/{RESULTS_FILE}"
-        where = f"{path}: {name}"
+        context = f"{path}: {name}"
         if name in files.names:
-            rows = entries_in(files.text(name), "predictions", where)
-            predictions[game] = entries_for_scoring(rows, where, labels=False)
-            sides[game] = [str(row.get("team", "")) for row in rows]
+            _, rows = parse_document(files.data(name), "prediction", context)
+            predictions[game] = read_rows(rows, context, kind="prediction", mode="official")
         elif missing == "empty":
-            predictions[game], sides[game] = [], []
+            predictions[game] = []
         else:
-            raise AnnotationError(f"{where}: missing; --missing empty scores such a game as having no predictions")
-    return predictions, sides
+            raise AnnotationError(
+                f"{context}: missing; 'empty' scores such a game as having no predictions", option="missing"
+            )
+    return predictions

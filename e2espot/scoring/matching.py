@@ -1,9 +1,9 @@
-"""What lies behind a score: which label each prediction hit, how late, and what went wrong where.
+"""What is behind a score: which label each prediction hits, how late, and where the errors are.
 
-Everything is matched as the metric matches (``scoring.metric.match_bins``), so a curve drawn from here
-has the very AP that the table shows.
+Events are matched exactly as the metric matches them (``scoring.metric.match_bins``), so a curve drawn
+from here has the average precision of the table. A hit is a true positive, a miss a false negative.
 
-Array suffixes: L = labels, P = predictions that exist, C = classes.
+Array suffixes: L = labels, P = predictions, N = labels or predictions, C = classes.
 """
 
 from __future__ import annotations
@@ -21,65 +21,89 @@ from e2espot.scoring.metric import Ranking, bins_of, match_bins
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class EventColumns:
-    """Labels or predictions of all games as columns, by game, half, class and time; suffix N: one a mark."""
+    """Labels or predictions of all games as columns, sorted by game, half, class and time."""
 
     game_N: np.ndarray
-    """int64; place of the game in the list of games."""
+    """int64; index in the list of games."""
     half_N: np.ndarray
     """int64; 1 or 2."""
     class_N: np.ndarray
-    """int64; place of the class in the label set."""
+    """int64; index in the label set."""
     bin_N: np.ndarray
     """int64; time in bins of the metric."""
     value_N: np.ndarray
-    """float64; a label's visibility (1, -1) or a prediction's confidence."""
+    """float64; visibility of a label (1, -1) or confidence of a prediction."""
 
     def __len__(self) -> int:
-        """Number of marks."""
+        """Number of events."""
         return len(self.bin_N)
 
     def groups(self) -> dict[tuple[int, int, int], slice]:
-        """(game, half, class) -> where its marks lie."""
+        """(game, half, class) -> its rows."""
         if not len(self):
             return {}
         keys_N3 = np.column_stack([self.game_N, self.half_N, self.class_N])
-        firsts = np.flatnonzero(np.append(True, (keys_N3[1:] != keys_N3[:-1]).any(axis=1)))
-        ends = np.append(firsts[1:], len(self))
-        keys = [(int(game), int(half), int(label)) for game, half, label in keys_N3[firsts].tolist()]
-        return {key: slice(int(first), int(end)) for key, first, end in zip(keys, firsts, ends, strict=True)}
+        # Rows are sorted, so a group starts where the key differs from the row before.
+        starts = np.flatnonzero(np.append(True, (keys_N3[1:] != keys_N3[:-1]).any(axis=1)))
+        stops = np.append(starts[1:], len(self))
+        keys = [(int(game), int(half), int(label)) for game, half, label in keys_N3[starts].tolist()]
+        return {key: slice(int(start), int(stop)) for key, start, stop in zip(keys, starts, stops, strict=True)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Threshold:
+    """A threshold on confidence, and the precision and recall at it, as fractions."""
+
+    value: float
+    """Predictions of at least this confidence count; infinite where no threshold gives a hit."""
+    precision: float
+    """Hits among the predictions at or above the threshold."""
+    recall: float
+    """Hits among the labels."""
+    f1: float
+    """Harmonic mean of both."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Matching:
-    """Who hit whom at one tolerance."""
+    """Label-prediction matches at one tolerance."""
 
     labels: EventColumns
+    """Every label that the metric counts."""
     predictions: EventColumns
+    """Every prediction that the metric counts."""
     partner_P: np.ndarray
-    """int64; the label each prediction hits, -1 for none."""
+    """int64; index of the label that the prediction hits, -1 for none."""
     label_set: LabelSet
+    """The classes."""
     framerate: int
-    """Bins a second."""
+    """Bins per second."""
     tolerance_s: float
-    """Half of it counts to each side."""
+    """A prediction hits a label at most half of this away."""
 
     @property
     def hits(self) -> np.ndarray:
-        """bool; whether the prediction hits a label."""
+        """bool; whether each prediction hits a label."""
         return self.partner_P >= 0
 
-    def kept(self, threshold_C: np.ndarray) -> np.ndarray:
-        """bool; whether the prediction reaches its class's threshold."""
+    def selected(self, threshold_C: np.ndarray) -> np.ndarray:
+        """bool; whether each prediction reaches the threshold of its class."""
         return np.asarray(self.predictions.value_N >= threshold_C[self.predictions.class_N])
+
+    def missed(self, selected_P: np.ndarray) -> np.ndarray:
+        """bool; whether each label is hit by none of the selected predictions."""
+        missed_L = np.ones(len(self.labels), dtype=bool)
+        missed_L[self.partner_P[self.hits & selected_P]] = False
+        return missed_L
 
     def curve(self, label: int) -> tuple[np.ndarray, np.ndarray]:
         """Precision and recall of one class at the metric's 200 thresholds."""
-        mine_P = self.predictions.class_N == label
+        of_class_P = self.predictions.class_N == label
         num_labels = int((self.labels.class_N == label).sum())
-        return Ranking(self.predictions.value_N, mine_P).precision_recall(self.hits, num_labels)
+        return Ranking(self.predictions.value_N, of_class_P).precision_recall(self.hits, num_labels)
 
     def best_thresholds(self) -> list[Threshold]:
-        """The threshold of each class at which F1 is highest."""
+        """The threshold of each class with the highest F1."""
         return [
             best_threshold(
                 self.predictions.value_N[self.predictions.class_N == label],
@@ -89,22 +113,15 @@ class Matching:
             for label in range(len(self.label_set))
         ]
 
-    def errors_s(self, kept_P: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Seconds by which the kept hits come late (early: below zero), and their classes."""
-        hit_P = self.hits & kept_P
+    def time_errors_s(self, selected_P: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Time errors of the selected hits.
+
+        Returns:
+            Prediction minus label in seconds (positive = late), and the class index of each.
+        """
+        hit_P = self.hits & selected_P
         late = self.predictions.bin_N[hit_P] - self.labels.bin_N[self.partner_P[hit_P]]
         return late / self.framerate, self.predictions.class_N[hit_P]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Threshold:
-    """A threshold on confidence and what it gives, fractions."""
-
-    value: float
-    """Predictions of at least this are kept; infinite where nothing is worth keeping."""
-    precision: float
-    recall: float
-    f1: float
 
 
 def match_events(
@@ -114,51 +131,56 @@ def match_events(
     tolerances_s: Sequence[float],
     framerate: int = 25,
 ) -> dict[float, Matching]:
-    """Match every labelled game at each tolerance, as the metric does.
+    """Match the predictions of every labelled game at each tolerance, as the metric does.
 
     Args:
         labels: Game -> labels.
-        predictions: Game -> predictions, for the same games at least.
+        predictions: Game -> predictions, for these games at least.
         label_set: Classes that count.
-        tolerances_s: Tolerances in seconds; half of one counts to each side.
-        framerate: Bins a second.
+        tolerances_s: Tolerances in seconds; a prediction hits a label at most half of one away.
+        framerate: Bins per second.
+
+    Returns:
+        Tolerance -> matching.
     """
     games = list(labels)
-    gt = _marks(labels, games, label_set, framerate, floor=-np.inf)
-    found = _marks(predictions, games, label_set, framerate, floor=0.0)
-    groups_of_labels, groups = gt.groups(), found.groups()
-    out = {}
+    truth = _columns(labels, games, label_set, framerate, floor=-np.inf)
+    # The metric takes predictions of negative confidence for empty bins.
+    predicted = _columns(predictions, games, label_set, framerate, floor=0.0)
+    label_groups, prediction_groups = truth.groups(), predicted.groups()
+    matchings = {}
     for tolerance_s in tolerances_s:
-        partner_P = np.full(len(found), -1, dtype=np.int64)
-        for key, mine in groups.items():
-            theirs = groups_of_labels.get(key)
-            if theirs is not None:
+        partner_P = np.full(len(predicted), -1, dtype=np.int64)
+        for key, rows in prediction_groups.items():
+            label_rows = label_groups.get(key)
+            if label_rows is not None:
                 delta = round(tolerance_s * framerate)
-                partners = match_bins(gt.bin_N[theirs], found.bin_N[mine], found.value_N[mine], delta)
-                partner_P[mine] = np.where(partners < 0, -1, partners + theirs.start)
-        out[tolerance_s] = Matching(
-            labels=gt,
-            predictions=found,
+                partners = match_bins(truth.bin_N[label_rows], predicted.bin_N[rows], predicted.value_N[rows], delta)
+                # match_bins counts labels from the start of their group.
+                partner_P[rows] = np.where(partners < 0, -1, partners + label_rows.start)
+        matchings[tolerance_s] = Matching(
+            labels=truth,
+            predictions=predicted,
             partner_P=partner_P,
             label_set=label_set,
             framerate=framerate,
             tolerance_s=tolerance_s,
         )
-    return out
+    return matchings
 
 
-def _marks(
-    entries: Mapping[str, Sequence[ScoredEvent]],
+def _columns(
+    events: Mapping[str, Sequence[ScoredEvent]],
     games: Sequence[str],
     label_set: LabelSet,
     framerate: int,
     *,
     floor: float,
 ) -> EventColumns:
-    """Entries that the metric counts and whose value is at least ``floor``; of two in one bin it knows the later."""
+    """Events that the metric counts, with a value of at least ``floor``; of several in one bin only the last."""
     columns: list[list[np.ndarray]] = [[*[np.empty(0, dtype=np.int64)] * 4, np.empty(0)]]
     for game, name in enumerate(games):
-        for (half, label), (bins, values) in sorted(bins_of(entries[name], label_set, framerate, {}).items()):
+        for (half, label), (bins, values) in sorted(bins_of(events[name], label_set, framerate, {}).items()):
             exists = values >= floor
             count = int(exists.sum())
             same = [np.full(count, number, dtype=np.int64) for number in (game, half, label)]
@@ -168,164 +190,185 @@ def _marks(
 
 
 def best_threshold(score_P: np.ndarray, hit_P: np.ndarray, num_labels: int) -> Threshold:
-    """Where F1 of one class is highest; of equal ones the highest threshold."""
+    """Find the threshold of one class with the highest F1; the highest one where several are equal.
+
+    Args:
+        score_P: Confidence of each prediction.
+        hit_P: bool; whether each prediction hits a label.
+        num_labels: Number of labels.
+    """
+    none = Threshold(value=np.inf, precision=0.0, recall=0.0, f1=0.0)
     if not len(score_P) or not num_labels:
-        return Threshold(value=np.inf, precision=0.0, recall=0.0, f1=0.0)
+        return none
     order = np.argsort(-score_P, kind="stable")
-    score_P, found_P = score_P[order], np.cumsum(hit_P[order])
-    last_P = np.append(score_P[1:] != score_P[:-1], True)  # equal scores are kept or dropped together
-    f1_P = np.where(last_P, 2 * found_P / (np.arange(1, len(score_P) + 1) + num_labels), -1.0)
+    score_P, hits_above_P = score_P[order], np.cumsum(hit_P[order])
+    # A threshold selects equal scores together, so only the last of them is a candidate.
+    # scores 0.9 0.5 0.5 0.1 -> True False True True
+    is_last_P = np.append(score_P[1:] != score_P[:-1], True)
+    # F1 = 2 TP / (selected + labels)
+    f1_P = np.where(is_last_P, 2 * hits_above_P / (np.arange(1, len(score_P) + 1) + num_labels), -1.0)
     best = int(np.argmax(f1_P))
     if f1_P[best] <= 0:
-        return Threshold(value=np.inf, precision=0.0, recall=0.0, f1=0.0)
+        return none
     return Threshold(
         value=float(score_P[best]),
-        precision=float(found_P[best] / (best + 1)),
-        recall=float(found_P[best] / num_labels),
+        precision=float(hits_above_P[best] / (best + 1)),
+        recall=float(hits_above_P[best] / num_labels),
         f1=float(f1_P[best]),
     )
 
 
-def confusion(matching: Matching, kept_P: np.ndarray) -> np.ndarray:
-    """What was said where something happened.
+def confusion(matching: Matching, selected_P: np.ndarray) -> np.ndarray:
+    """Confusion matrix of the selected predictions.
 
-    Hits pair as in the metric. Labels and predictions left over pair with the nearest of another
-    class within half the tolerance, the most confident prediction first.
+    Hits pair as in the metric. The remaining predictions, the most confident first, pair with the
+    nearest remaining label of another class at most half the tolerance away.
 
     Returns:
-        int64 ``(C + 1, C + 1)``: row = class of the label, column = class said; the last row is
-        "no label there", the last column "nothing said".
+        int64 ``(C + 1, C + 1)``: row = class of the label, column = predicted class. The last row holds
+        predictions without a label, the last column labels without a prediction.
     """
-    labels, found = matching.labels, matching.predictions
-    nothing = len(matching.label_set)
-    out = np.zeros((nothing + 1, nothing + 1), dtype=np.int64)
-    hit_P = matching.hits & kept_P
-    np.add.at(out, (found.class_N[hit_P], found.class_N[hit_P]), 1)
-    free_L = np.ones(len(labels), dtype=bool)
-    free_L[matching.partner_P[hit_P]] = False
-    left = np.flatnonzero(kept_P & ~hit_P)
-    near = _Near(labels, matching.tolerance_s * matching.framerate / 2)
-    for place in left[np.argsort(-found.value_N[left], kind="stable")].tolist():
-        choice = [label for label in near.to(found, place) if free_L[label]]
-        if choice:
-            label = min(choice, key=lambda label: abs(int(labels.bin_N[label]) - int(found.bin_N[place])))
+    labels, predictions = matching.labels, matching.predictions
+    none = len(matching.label_set)
+    counts = np.zeros((none + 1, none + 1), dtype=np.int64)
+    hit_P = matching.hits & selected_P
+    np.add.at(counts, (predictions.class_N[hit_P], predictions.class_N[hit_P]), 1)
+    free_L = matching.missed(selected_P)
+    remaining = np.flatnonzero(selected_P & ~hit_P)
+    nearby_labels = _NearbyEvents(labels, matching.tolerance_s * matching.framerate / 2)
+    for index in remaining[np.argsort(-predictions.value_N[remaining], kind="stable")].tolist():
+        free = [label for label in nearby_labels.of(predictions, index) if free_L[label]]
+        if free:
+            label = _nearest(predictions, index, labels, free)
             free_L[label] = False
-            out[labels.class_N[label], found.class_N[place]] += 1
+            counts[labels.class_N[label], predictions.class_N[index]] += 1
         else:
-            out[nothing, found.class_N[place]] += 1
-    np.add.at(out, (labels.class_N[free_L], np.full(int(free_L.sum()), nothing)), 1)
-    return out
+            counts[none, predictions.class_N[index]] += 1
+    np.add.at(counts, (labels.class_N[free_L], np.full(int(free_L.sum()), none)), 1)
+    return counts
 
 
-class _Near:
-    """Finds marks of any class near a time in the same half of the same game."""
+class _NearbyEvents:
+    """Finds events of any class near a time in the same half of the same game."""
 
-    def __init__(self, marks: EventColumns, reach: float) -> None:
-        """Index ``marks``; ``reach`` is in bins, to each side."""
-        self._order = np.lexsort((marks.bin_N, marks.half_N, marks.game_N))
-        self._keys = self._key(marks.game_N, marks.half_N, marks.bin_N)[self._order]
-        self._reach = reach
+    def __init__(self, events: EventColumns, radius: float) -> None:
+        """Index ``events``; ``radius`` is in bins."""
+        self._order = np.lexsort((events.bin_N, events.half_N, events.game_N))
+        self._keys = self._key(events.game_N, events.half_N, events.bin_N)[self._order]
+        self._radius = radius
 
     @staticmethod
-    def _key(game: np.ndarray, half: np.ndarray, place: np.ndarray) -> np.ndarray:
-        return np.asarray((game * 4 + half) * 10**8 + place)
+    def _key(game: np.ndarray, half: np.ndarray, bin_: np.ndarray) -> np.ndarray:
+        """One number that sorts by game, half and time, with gaps between halves wider than any radius."""
+        # A half has at most 7200 s * 1000 bins, and 10**8 leaves 9 * 10**7 bins between two halves.
+        return np.asarray((game * 4 + half) * 10**8 + bin_)
 
-    def to(self, marks: EventColumns, at: int) -> list[int]:
-        """Places of the indexed marks near mark ``at`` of ``marks``."""
-        key = self._key(marks.game_N[at], marks.half_N[at], marks.bin_N[at])
-        first = np.searchsorted(self._keys, key - self._reach, side="left")
-        end = np.searchsorted(self._keys, key + self._reach, side="right")
-        return [int(place) for place in self._order[first:end]]
+    def of(self, events: EventColumns, index: int) -> list[int]:
+        """Indices of the indexed events near event ``index`` of ``events``."""
+        key = self._key(events.game_N[index], events.half_N[index], events.bin_N[index])
+        start = np.searchsorted(self._keys, key - self._radius, side="left")
+        stop = np.searchsorted(self._keys, key + self._radius, side="right")
+        return [int(nearby) for nearby in self._order[start:stop]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ErrorExample:
-    """A miss or a false alarm, and what lies around it."""
+    """A miss or a false positive, with the nearest event of the other kind."""
 
-    kind: Literal["miss", "false alarm"]
+    kind: Literal["miss", "false positive"]
+    """What kind of error it is."""
     game: int
+    """Index in the list of games."""
     half: int
+    """1 or 2."""
     label: int
-    """Place of its class in the label set."""
+    """Index of its class in the label set."""
     bin: int
+    """Time in bins of the metric."""
     score: float
-    """False alarm: its confidence. Miss: the highest of its class within the tolerance, 0 for none."""
+    """Confidence of a false positive; for a miss the highest score of its class within the tolerance, 0 for none."""
     neighbour: int
-    """Class of the nearest mark of the other side within two seconds, -1 for none."""
+    """Class of the nearest label (of a false positive) or selected prediction (of a miss) within two seconds; -1 for
+    none."""
     neighbour_s: float
-    """Seconds from the case to that mark; below zero it is earlier."""
+    """Time of that event minus time of this one, in seconds."""
     neighbour_score: float
-    """Confidence of that mark where it is a prediction."""
-    taken: bool
-    """False alarm: the neighbour is of its class and already has a hit."""
+    """Confidence of that event if it is a prediction."""
+    is_duplicate: bool
+    """A false positive whose nearest label is of its class and is hit by another prediction."""
 
 
 NEIGHBOUR_S = 2.0
+"""Radius within which neighbours are looked for."""
 
 
-def worst_misses(matching: Matching, kept_P: np.ndarray, count: int) -> list[ErrorExample]:
-    """Labels no kept prediction hits, those with the least score first; of equal ones the earlier."""
-    labels, found = matching.labels, matching.predictions
-    missed_L = np.ones(len(labels), dtype=bool)
-    missed_L[matching.partner_P[matching.hits & kept_P]] = False
-    within, around = (
-        _Near(found, matching.tolerance_s * matching.framerate / 2),
-        _Near(found, NEIGHBOUR_S * matching.framerate),
-    )
-    best = {}
-    for place in np.flatnonzero(missed_L).tolist():
-        own = [p for p in within.to(labels, place) if found.class_N[p] == labels.class_N[place]]
-        best[place] = max((float(found.value_N[p]) for p in own), default=0.0)
-    chosen = sorted(best, key=lambda place: (best[place], place))[:count]
-    cases = []
-    for place in chosen:
-        kept = [p for p in around.to(labels, place) if kept_P[p]]
-        cases.append(_case("miss", labels, place, best[place], found, kept, matching.framerate, taken=False))
-    return cases
+def worst_misses(matching: Matching, selected_P: np.ndarray, count: int) -> list[ErrorExample]:
+    """Labels that no selected prediction hits, lowest score first; the earlier one where scores are equal."""
+    labels, predictions = matching.labels, matching.predictions
+    within_tolerance = _NearbyEvents(predictions, matching.tolerance_s * matching.framerate / 2)
+    within_neighbourhood = _NearbyEvents(predictions, NEIGHBOUR_S * matching.framerate)
+    scores: dict[int, float] = {}
+    for index in np.flatnonzero(matching.missed(selected_P)).tolist():
+        nearby = within_tolerance.of(labels, index)
+        of_class = [other for other in nearby if predictions.class_N[other] == labels.class_N[index]]
+        scores[index] = max((float(predictions.value_N[other]) for other in of_class), default=0.0)
+    examples = []
+    for index in sorted(scores, key=lambda index: (scores[index], index))[:count]:
+        neighbours = [other for other in within_neighbourhood.of(labels, index) if selected_P[other]]
+        nearest = _nearest(labels, index, predictions, neighbours)
+        example = _example(
+            "miss", labels, index, scores[index], predictions, nearest, matching.framerate, is_duplicate=False
+        )
+        examples.append(example)
+    return examples
 
 
 def top_false_positives(matching: Matching, count: int) -> list[ErrorExample]:
-    """Predictions that hit nothing, the most confident first."""
-    labels, found = matching.labels, matching.predictions
+    """Predictions that hit no label, the most confident first."""
+    labels, predictions = matching.labels, matching.predictions
     wrong = np.flatnonzero(~matching.hits)
-    around = _Near(labels, NEIGHBOUR_S * matching.framerate)
+    neighbourhood = _NearbyEvents(labels, NEIGHBOUR_S * matching.framerate)
     has_hit_L = np.zeros(len(labels), dtype=bool)
     has_hit_L[matching.partner_P[matching.hits]] = True
-    cases = []
-    for place in wrong[np.argsort(-found.value_N[wrong], kind="stable")][:count].tolist():
-        near = around.to(found, place)
-        nearest = _nearest(found, place, labels, near)
-        taken = nearest >= 0 and bool(has_hit_L[nearest]) and labels.class_N[nearest] == found.class_N[place]
-        score = float(found.value_N[place])
-        cases.append(_case("false alarm", found, place, score, labels, near, matching.framerate, taken=taken))
-    return cases
+    examples = []
+    for index in wrong[np.argsort(-predictions.value_N[wrong], kind="stable")][:count].tolist():
+        nearest = _nearest(predictions, index, labels, neighbourhood.of(predictions, index))
+        is_duplicate = (
+            nearest >= 0 and bool(has_hit_L[nearest]) and labels.class_N[nearest] == predictions.class_N[index]
+        )
+        score = float(predictions.value_N[index])
+        example = _example(
+            "false positive", predictions, index, score, labels, nearest, matching.framerate, is_duplicate=is_duplicate
+        )
+        examples.append(example)
+    return examples
 
 
-def _nearest(of: EventColumns, place: int, marks: EventColumns, near: Sequence[int]) -> int:
-    return min(near, key=lambda other: abs(int(marks.bin_N[other]) - int(of.bin_N[place])), default=-1)
+def _nearest(events: EventColumns, index: int, others: EventColumns, candidates: Sequence[int]) -> int:
+    """The candidate nearest in time to event ``index``, the first where several are; -1 without candidates."""
+    return min(candidates, key=lambda other: abs(int(others.bin_N[other]) - int(events.bin_N[index])), default=-1)
 
 
-def _case(
-    kind: Literal["miss", "false alarm"],
-    of: EventColumns,
-    place: int,
+def _example(
+    kind: Literal["miss", "false positive"],
+    events: EventColumns,
+    index: int,
     score: float,
-    marks: EventColumns,
-    near: Sequence[int],
+    others: EventColumns,
+    nearest: int,
     framerate: int,
     *,
-    taken: bool,
+    is_duplicate: bool,
 ) -> ErrorExample:
-    nearest = _nearest(of, place, marks, near)
     return ErrorExample(
         kind=kind,
-        game=int(of.game_N[place]),
-        half=int(of.half_N[place]),
-        label=int(of.class_N[place]),
-        bin=int(of.bin_N[place]),
+        game=int(events.game_N[index]),
+        half=int(events.half_N[index]),
+        label=int(events.class_N[index]),
+        bin=int(events.bin_N[index]),
         score=score,
-        neighbour=int(marks.class_N[nearest]) if nearest >= 0 else -1,
-        neighbour_s=(int(marks.bin_N[nearest]) - int(of.bin_N[place])) / framerate if nearest >= 0 else 0.0,
-        neighbour_score=float(marks.value_N[nearest]) if nearest >= 0 else 0.0,
-        taken=taken,
+        neighbour=int(others.class_N[nearest]) if nearest >= 0 else -1,
+        neighbour_s=(int(others.bin_N[nearest]) - int(events.bin_N[index])) / framerate if nearest >= 0 else 0.0,
+        neighbour_score=float(others.value_N[nearest]) if nearest >= 0 else 0.0,
+        is_duplicate=is_duplicate,
     )

@@ -1,8 +1,8 @@
 """SoccerNet's action-spotting mAP, to the last digit, on sparse events instead of dense arrays.
 
-Semantics follow the evaluator of the SoccerNet package (version 2 of its metric): times become
-bins by a float expression, a later entry overwrites an earlier one in its bin, each label takes
-the most confident free prediction within half the tolerance to each side, and AP is the
+The semantics are those of ``SoccerNet.Evaluation.ActionSpotting`` (SoccerNet package, version 2 of its
+labels): a float expression maps times to bins, of several events in one bin the last counts, each
+label takes the most confident free prediction within half the tolerance to each side, and AP is the
 11-point mean over 200 fixed thresholds.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from e2espot.core.errors import AnnotationError, ConfigurationError
-from e2espot.core.events import ScoredEvent, Event
+from e2espot.core.events import Event, ScoredEvent
 from e2espot.core.label_sets import LabelSet
 from e2espot.core.timeline import DEFAULT_FPS, position_ms_of_frame
 
@@ -32,6 +32,7 @@ METRICS: dict[str, tuple[int, ...]] = {
 
 _THRESHOLDS = np.linspace(0, 1, 200)
 _HALF_S = 120 * 60
+"""Length of the evaluator's arrays for one half."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,11 +40,17 @@ class MetricResult:
     """One metric; fractions, not percent."""
 
     mAP: float
+    """Mean over the classes."""
     per_class: dict[str, float]
+    """Class -> AP."""
     mAP_visible: float
+    """Mean over the classes, of labels that are visible."""
     per_class_visible: dict[str, float]
+    """Class -> AP of labels that are visible."""
     mAP_unshown: float
+    """Mean over the classes, of labels marked ``not shown``."""
     per_class_unshown: dict[str, float]
+    """Class -> AP of labels marked ``not shown``."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, NaN as None."""
@@ -58,9 +65,10 @@ class MetricResult:
 
 @dataclass(frozen=True)
 class Report:
-    """All metrics asked for."""
+    """The requested metrics."""
 
     results: dict[str, MetricResult]
+    """Name of the metric -> result."""
 
     def mAP(self, metric: str = "at1") -> float:  # noqa: N802
         """Mean AP of one metric, 0 to 1."""
@@ -71,7 +79,7 @@ class Report:
         return {name: result.to_json() for name, result in self.results.items()}
 
     def table(self) -> str:
-        """Percent, one row a class, one column a metric."""
+        """Text table in percent: a row for each class, a column for each metric."""
         names = list(self.results)
         classes = list(next(iter(self.results.values())).per_class)
         rows = [("mAP", [self.results[name].mAP for name in names])]
@@ -92,9 +100,16 @@ def evaluate(
 ) -> Report:
     """Score the predictions of every labelled game; games without labels are ignored.
 
+    Args:
+        labels: Game -> labels.
+        predictions: Game -> predictions.
+        label_set: Classes that count.
+        metrics: Names from ``METRICS``.
+        framerate: Bins per second.
+
     Raises:
-        ConfigurationError: a metric that does not exist.
-        AnnotationError: a labelled game without predictions, or a time SoccerNet would crash on.
+        ConfigurationError: an unknown metric.
+        AnnotationError: a labelled game without predictions, or a time that makes SoccerNet's evaluator crash.
     """
     unknown = [name for name in metrics if name not in METRICS]
     if unknown:
@@ -102,22 +117,22 @@ def evaluate(
     missing = [game for game in labels if game not in predictions]
     if missing:
         raise AnnotationError(f"no predictions for {len(missing)} games, the first is {missing[0]!r}")
-    left_out: dict[str, int] = {}
+    anomalies: dict[str, int] = {}
     games = [
         (
-            bins_of(labels[game], label_set, framerate, left_out),
-            bins_of(predictions[game], label_set, framerate, left_out),
+            bins_of(labels[game], label_set, framerate, anomalies),
+            bins_of(predictions[game], label_set, framerate, anomalies),
         )
         for game in labels
     ]
-    if left_out:
-        _LOG.warning("%s", "; ".join(f"{count} entries {reason}" for reason, count in left_out.items()))
+    if anomalies:
+        _LOG.warning("%s", "; ".join(f"{count} events {reason}" for reason, count in anomalies.items()))
     tolerances = sorted({seconds for name in metrics for seconds in METRICS[name]})
     classes = [_OneClass(games, number) for number in range(len(label_set))]
-    curves = {
+    average_precisions = {
         seconds: np.array([one.average_precisions(seconds * framerate) for one in classes]).T for seconds in tolerances
     }
-    return Report({name: _combine(name, curves, label_set) for name in metrics})
+    return Report({name: _combine(name, average_precisions, label_set) for name in metrics})
 
 
 def evaluate_events(
@@ -127,9 +142,17 @@ def evaluate_events(
     metrics: Sequence[str] = ("at1", "at2", "at3", "at4", "at5"),
     fps: Fraction = DEFAULT_FPS,
 ) -> Report:
-    """Score events on a grid of any rate as SoccerNet scores their files, at 25 bins a second."""
+    """Score events on a grid of any rate as SoccerNet scores files of them, at 25 bins per second.
 
-    def entries(events: Sequence[Event], *, label: bool) -> list[ScoredEvent]:
+    Args:
+        labels: Game -> labels.
+        predictions: Game -> predictions.
+        label_set: Classes that count.
+        metrics: Names from ``METRICS``.
+        fps: Rate of the grid.
+    """
+
+    def scored(events: Sequence[Event], *, label: bool) -> list[ScoredEvent]:
         return [
             ScoredEvent(
                 half=event.half,
@@ -141,52 +164,56 @@ def evaluate_events(
         ]
 
     return evaluate(
-        {game: entries(events, label=True) for game, events in labels.items()},
-        {game: entries(events, label=False) for game, events in predictions.items()},
+        {game: scored(events, label=True) for game, events in labels.items()},
+        {game: scored(events, label=False) for game, events in predictions.items()},
         label_set,
         metrics,
     )
 
 
 Bins = dict[tuple[int, int], tuple[np.ndarray, np.ndarray]]
-"""(half, class) -> rising bins and their values."""
+"""(half, class) -> bins in ascending order and their values."""
 
 
-def bins_of(entries: Sequence[ScoredEvent], label_set: LabelSet, framerate: int, left_out: dict[str, int]) -> Bins:
-    """Entries as sparse bins, with SoccerNet's float expression, its clamping and its skipping.
+def bins_of(events: Sequence[ScoredEvent], label_set: LabelSet, framerate: int, anomalies: dict[str, int]) -> Bins:
+    """Events as sparse bins, with SoccerNet's float expression, its clamping and its skipping.
 
     Args:
-        entries: Labels or predictions of one game.
+        events: Labels or predictions of one game.
         label_set: Classes that count.
-        framerate: Bins a second.
-        left_out: Is told how many entries were left out or moved, by reason.
+        framerate: Bins per second.
+        anomalies: Updated in place with the number of events that were skipped or moved, by reason.
+
+    Raises:
+        AnnotationError: a time that makes SoccerNet's evaluator crash.
     """
     size = _HALF_S * framerate
-    found: dict[tuple[int, int], dict[int, float]] = {}
-    numbers = {name: number for number, name in enumerate(label_set.names)}
+    values: dict[tuple[int, int], dict[int, float]] = {}
+    classes = {name: index for index, name in enumerate(label_set.names)}
 
     def count(reason: str) -> None:
-        left_out[reason] = left_out.get(reason, 0) + 1
+        anomalies[reason] = anomalies.get(reason, 0) + 1
 
-    for entry in entries:
-        if entry.half not in (1, 2):
-            count("of another half than 1 or 2 left out")
+    for event in events:
+        if event.half not in (1, 2):
+            count("skipped: their half is not 1 or 2")
             continue
-        number = numbers.get(entry.label)
-        if number is None:
-            count("of an unknown class left out")
+        label = classes.get(event.label)
+        if label is None:
+            count("skipped: their class is unknown")
             continue
-        place = int(framerate * (entry.position_ms / 1000))
-        if place >= size:
-            count("past two hours put into the last bin")
-        place = min(place, size - 1)
-        if place < -size:
-            raise AnnotationError(f"position {entry.position_ms} ms lies more than two hours before the start")
-        found.setdefault((entry.half, number), {})[place % size] = (
-            entry.value
-        )  # a negative bin counts from the end, as in numpy
+        # The evaluator's own float expression. For some exact multiples of 40 ms it is one bin low:
+        # int(25 * (1160 / 1000)) -> 28, not 29
+        bin_ = int(framerate * (event.position_ms / 1000))
+        if bin_ >= size:
+            count("moved into the last bin: they are past two hours")
+        bin_ = min(bin_, size - 1)
+        if bin_ < -size:
+            raise AnnotationError(f"position {event.position_ms} ms is more than two hours before the start")
+        # The evaluator writes into numpy arrays: a negative index counts from the end, a later event overwrites.
+        values.setdefault((event.half, label), {})[bin_ % size] = event.value
     return {
-        key: (np.array(sorted(bins)), np.array([bins[place] for place in sorted(bins)])) for key, bins in found.items()
+        key: (np.array(sorted(bins)), np.array([bins[bin_] for bin_ in sorted(bins)])) for key, bins in values.items()
     }
 
 
@@ -194,101 +221,116 @@ _NONE = (np.empty(0, dtype=np.int64), np.empty(0))
 
 
 class _OneClass:
-    """Labels and predictions of one class in all games and halves; what no tolerance changes is made once."""
+    """Labels and predictions of one class in all games and halves.
 
-    def __init__(self, games: Sequence[tuple[Bins, Bins]], number: int) -> None:
+    What does not depend on the tolerance is computed once: the ranking of predictions, and which of
+    them count for visible and for unshown labels.
+    """
+
+    def __init__(self, games: Sequence[tuple[Bins, Bins]], label: int) -> None:
         self._pairs: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-        scores, sides, shown, hidden = [], [], 0, 0
+        scores, visibilities, num_visible, num_unshown = [], [], 0, 0
         for labels, predictions in games:
             for half in (1, 2):
-                gt_bins, gt_values = labels.get((half, number), _NONE)
-                bins, values = predictions.get((half, number), _NONE)
+                gt_bins, gt_values = labels.get((half, label), _NONE)
+                bins, values = predictions.get((half, label), _NONE)
                 exists = values >= 0
                 bins, values = bins[exists], values[exists]
                 self._pairs.append((gt_bins, bins, values))
                 scores.append(values)
-                sides.append(_nearest_visibility(gt_bins, gt_values, bins))
-                shown += int((gt_values > 0).sum())
-                hidden += int((gt_values < 0).sum())
-        score, side = np.concatenate(scores), np.concatenate(sides)
+                visibilities.append(_nearest_visibility(gt_bins, gt_values, bins))
+                num_visible += int((gt_values > 0).sum())
+                num_unshown += int((gt_values < 0).sum())
+        score, visibility = np.concatenate(scores), np.concatenate(visibilities)
+        # The evaluator assigns a prediction to the visible or the unshown labels by the label nearest to it.
         self._parts = [
-            (Ranking(score, np.ones(len(score), dtype=bool)), shown + hidden),
-            (Ranking(score, side > 0.5), shown),
-            (Ranking(score, side < -0.5), hidden),
+            (Ranking(score, np.ones(len(score), dtype=bool)), num_visible + num_unshown),
+            (Ranking(score, visibility > 0.5), num_visible),
+            (Ranking(score, visibility < -0.5), num_unshown),
         ]
 
     def average_precisions(self, delta: int) -> list[float]:
-        """Over all labels, over visible ones, over unshown ones."""
+        """AP over all labels, over visible ones and over unshown ones, at a tolerance of ``delta`` bins."""
         hits = np.concatenate([match_bins(gt_bins, bins, values, delta) for gt_bins, bins, values in self._pairs]) >= 0
         return [ranking.eleven_points(hits, num_labels) for ranking, num_labels in self._parts]
 
 
 def match_bins(gt_bins: np.ndarray, bins: np.ndarray, scores: np.ndarray, delta: int) -> np.ndarray:
-    """The label each prediction hits, -1 for none.
+    """Match the predictions of one class in one half to its labels.
 
-    Labels in order of time each take the most confident free prediction, the earlier of two equal ones.
+    In order of time, each label takes the most confident free prediction within the tolerance, the
+    earlier one where two are equal.
 
     Args:
-        gt_bins: Rising bins of the labels of one class in one half.
-        bins: Rising bins of its predictions.
+        gt_bins: Bins of the labels, ascending.
+        bins: Bins of the predictions, ascending.
         scores: Their confidences, none below zero.
-        delta: Tolerance in bins; half of it counts to each side.
+        delta: Tolerance in bins; a prediction hits a label at most half of it away.
+
+    Returns:
+        int64; index of the label that each prediction hits, -1 for none.
     """
+    # labels at 10 and 14, predictions at 9 (0.5), 12 (0.9), 15 (0.3), delta 6 -> [-1, 0, 1]
     free = scores.copy()
     partners = np.full(len(bins), -1, dtype=np.int64)
-    firsts = np.searchsorted(bins, gt_bins - delta / 2, side="left")
-    ends = np.searchsorted(bins, gt_bins + delta / 2, side="right")
-    for label, (first, end) in enumerate(zip(firsts.tolist(), ends.tolist(), strict=True)):
-        if first < end:
-            best = first + int(free[first:end].argmax())
+    starts = np.searchsorted(bins, gt_bins - delta / 2, side="left")
+    stops = np.searchsorted(bins, gt_bins + delta / 2, side="right")
+    for label, (start, stop) in enumerate(zip(starts.tolist(), stops.tolist(), strict=True)):
+        if start < stop:
+            best = start + int(free[start:stop].argmax())
             if free[best] > -1:
                 partners[best], free[best] = label, -1
     return partners
 
 
 def _nearest_visibility(gt_bins: np.ndarray, gt_values: np.ndarray, bins: np.ndarray) -> np.ndarray:
-    """Visibility of the label nearest to each prediction; -1 where there is none."""
+    """Visibility of the label nearest to each prediction; -1 where there is no label."""
     if not len(gt_bins):
         return np.full(len(bins), -1.0)
+    # The evaluator rounds the border between two labels down: labels at 10 and 13 -> bin 11 belongs to the second
     borders = (gt_bins[:-1] + gt_bins[1:]) // 2
     return np.asarray(gt_values[np.searchsorted(borders, bins, side="right")])
 
 
 class Ranking:
-    """Some of the predictions by falling score, and how many lie above each of the 200 thresholds."""
+    """Some of the predictions by descending score, and how many reach each of the 200 thresholds."""
 
     def __init__(self, scores: np.ndarray, chosen: np.ndarray) -> None:
         """Rank the ``chosen`` (bool) of the predictions."""
-        places = np.flatnonzero(chosen)
-        order = np.argsort(scores[places], kind="stable")
-        self._places = places[order][::-1]
-        self._above = len(places) - np.searchsorted(scores[places][order], _THRESHOLDS, side="left")
+        indices = np.flatnonzero(chosen)
+        order = np.argsort(scores[indices], kind="stable")
+        self._indices = indices[order][::-1]
+        self._num_above = len(indices) - np.searchsorted(scores[indices][order], _THRESHOLDS, side="left")
 
     def precision_recall(self, hits: np.ndarray, num_labels: int) -> tuple[np.ndarray, np.ndarray]:
         """Precision and recall of the predictions that reach each threshold.
 
         Args:
             hits: bool; which of all predictions are hits.
-            num_labels: Labels there are to hit.
+            num_labels: Labels that could be hit.
+
+        Returns:
+            Two float64 arrays with a value for each of the 200 thresholds.
         """
-        found = np.concatenate(([0], np.cumsum(hits[self._places])))[self._above]
-        precision = np.divide(found, self._above, out=np.zeros(len(_THRESHOLDS)), where=self._above > 0)
-        return precision, found / num_labels if num_labels else np.zeros(len(_THRESHOLDS))
+        num_hits = np.concatenate(([0], np.cumsum(hits[self._indices])))[self._num_above]
+        precision = np.divide(num_hits, self._num_above, out=np.zeros(len(_THRESHOLDS)), where=self._num_above > 0)
+        return precision, num_hits / num_labels if num_labels else np.zeros(len(_THRESHOLDS))
 
     def eleven_points(self, hits: np.ndarray, num_labels: int) -> float:
-        """Mean over recall 0, 0.1 .. 1 of the best precision at that recall or more."""
+        """11-point AP: the mean, over recall 0, 0.1, ... 1, of the best precision at that recall or a higher one."""
         precision, recall = self.precision_recall(hits, num_labels)
         points = [precision[recall >= level].max(initial=0.0) for level in np.arange(11) / 10]
         return float(sum(points) / 11)
 
 
-def _combine(metric: str, curves: Mapping[int, np.ndarray], label_set: LabelSet) -> MetricResult:
-    """Mean over tolerances: the value itself for one, trapezoids for several."""
-    values = np.stack([curves[seconds] for seconds in METRICS[metric]])
+def _combine(metric: str, average_precisions: Mapping[int, np.ndarray], label_set: LabelSet) -> MetricResult:
+    """Mean over the tolerances: the value itself for one tolerance, the trapezoidal rule for several."""
+    values = np.stack([average_precisions[seconds] for seconds in METRICS[metric]])
     values = ((values[:-1] + values[1:]) / 2).sum(0) / (len(values) - 1) if len(values) > 1 else values[0]
     means = values.mean(1)
     if len(METRICS[metric]) > 1:
-        means[2] *= 17 / 13  # SoccerNet's constant for its 17 classes, applied to every label set
+        # The evaluator's own constant, made for SoccerNet-v2's 17 classes and applied to every label set.
+        means[2] *= 17 / 13
 
     def by_class(row: int) -> dict[str, float]:
         return {name: float(value) for name, value in zip(label_set.names, values[row], strict=True)}

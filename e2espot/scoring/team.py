@@ -1,8 +1,9 @@
-"""Team-mAP: SoccerNet's metric of 2025, in which an event counts only on the right side of the ball.
+"""Team-mAP: SoccerNet's metric of 2025, in which a prediction counts only for the team that acts.
 
-Every class is scored once for the left and once for the right; its AP is their mean weighted by labels, where
-a label that is not shown counts as minus one, as the official evaluator has it. A class whose labels weigh
-nothing has no AP; the official evaluator then gives none at all, here the mean goes over the others and says so.
+Every class is scored once for the left team and once for the right one. Its AP is the mean of both,
+weighted by the sum of label values: 1 for a visible label, -1 for one that is not shown, as in the
+official evaluator. A class whose weights sum to zero has no AP. The official evaluator then returns
+NaN for all classes; here the mean is taken over the other classes, with a warning.
 """
 
 from __future__ import annotations
@@ -18,18 +19,8 @@ from e2espot.core.label_sets import LabelSet
 from e2espot.scoring.metric import Report, evaluate
 
 _LOG = logging.getLogger(__name__)
-SIDES = ("left", "right")
-"""Seen on the screen."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SidedEntry:
-    """A label or prediction and its side."""
-
-    entry: ScoredEvent
-    """What the metric without sides sees."""
-    side: str
-    """left or right; anything else matches nothing."""
+TEAMS = ("left", "right")
+"""The team that plays on the left of the screen, and the one on the right."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,38 +28,43 @@ class TeamReport:
     """Team-mAP of one metric; fractions, not percent."""
 
     team_mAP: float
-    """Mean over the classes that have one."""
+    """Mean over the classes that have an AP."""
     per_class: dict[str, float]
-    """NaN for a class without one."""
-    without_sides: Report
-    """The same events as if sides did not matter."""
+    """Class -> AP; NaN for a class without one."""
+    without_teams: Report
+    """The plain metric of the same events."""
 
 
 def evaluate_teams(
-    labels: Mapping[str, Sequence[SidedEntry]],
-    predictions: Mapping[str, Sequence[SidedEntry]],
+    labels: Mapping[str, Sequence[ScoredEvent]],
+    predictions: Mapping[str, Sequence[ScoredEvent]],
     label_set: LabelSet,
     metric: str = "at1",
     framerate: int = 25,
 ) -> TeamReport:
-    """Score predictions with sides.
+    """Score predictions with teams.
 
-    Labels of the second half are left out and predictions of any half are taken for the first: a game of 2025 is one
-    video.
+    A game of 2025 is one video, so labels of a second half are ignored and predictions of any half count
+    as of the first.
+
+    Args:
+        labels: Game -> labels.
+        predictions: Game -> predictions.
+        label_set: Classes that count.
+        metric: A name from ``METRICS``.
+        framerate: Bins per second.
 
     Raises:
         AnnotationError: as :func:`e2espot.scoring.evaluate`.
     """
-    first = {game: [one for one in entries if one.entry.half == 1] for game, entries in labels.items()}
-    told = {
-        game: [replace(one, entry=replace(one.entry, half=1)) for one in entries]
-        for game, entries in predictions.items()
-    }
-    sided = LabelSet(tuple(_sided(name, side) for name in label_set.names for side in SIDES))
+    first_half = {game: [event for event in events if event.half == 1] for game, events in labels.items()}
+    moved = {game: [replace(event, half=1) for event in events] for game, events in predictions.items()}
+    # Team-mAP is the plain metric on twice the classes: PASS -> PASS-left, PASS-right
+    team_classes = LabelSet(tuple(_team_class(name, team) for name in label_set.names for team in TEAMS))
     report = evaluate(
-        {game: [_relabelled(one) for one in entries] for game, entries in first.items()},
-        {game: [_relabelled(one) for one in entries] for game, entries in told.items()},
-        sided,
+        {game: [_with_team_class(event) for event in events] for game, events in first_half.items()},
+        {game: [_with_team_class(event) for event in events] for game, events in moved.items()},
+        team_classes,
         [metric],
         framerate,
     ).results[metric]
@@ -76,14 +72,14 @@ def evaluate_teams(
     for name in label_set.names:
         weights = [
             sum(
-                one.entry.value
-                for entries in first.values()
-                for one in entries
-                if one.entry.label == name and one.side == side
+                event.value
+                for events in first_half.values()
+                for event in events
+                if event.label == name and event.team == team
             )
-            for side in SIDES
+            for team in TEAMS
         ]
-        values = [report.per_class[_sided(name, side)] for side in SIDES]
+        values = [report.per_class[_team_class(name, team)] for team in TEAMS]
         total = sum(weights)
         per_class[name] = float(np.dot(weights, values) / total) if total else float("nan")
     known = [value for value in per_class.values() if not np.isnan(value)]
@@ -93,19 +89,13 @@ def evaluate_teams(
     return TeamReport(
         team_mAP=float(np.mean(known)) if known else float("nan"),
         per_class=per_class,
-        without_sides=evaluate(
-            {game: [one.entry for one in entries] for game, entries in first.items()},
-            {game: [one.entry for one in entries] for game, entries in told.items()},
-            label_set,
-            [metric],
-            framerate,
-        ),
+        without_teams=evaluate(first_half, moved, label_set, [metric], framerate),
     )
 
 
-def _sided(label: str, side: str) -> str:
-    return f"{label}-{side}"
+def _team_class(label: str, team: str) -> str:
+    return f"{label}-{team}"
 
 
-def _relabelled(one: SidedEntry) -> ScoredEvent:
-    return replace(one.entry, label=_sided(one.entry.label, one.side))
+def _with_team_class(event: ScoredEvent) -> ScoredEvent:
+    return replace(event, label=_team_class(event.label, event.team))

@@ -23,11 +23,13 @@ from e2espot.core.events import Event
 from e2espot.core.label_sets import LABEL_SETS
 from e2espot.core.timeline import DEFAULT_FPS
 from e2espot.files.atomic import write_atomically
+from e2espot.formats.filenames import BALL_LABEL_FILE, SPLITS_FILE
 from e2espot.formats.games import Game, find_games
-from e2espot.formats.soccernet import parse_file, read_labels
+from e2espot.formats.soccernet import read_labels
+from e2espot.formats.soccernet_json import parse_document
 from e2espot.review.active_learning import Answer, Question, uncertain
 from e2espot.review.export import with_pseudo_labels, write_dataset
-from e2espot.review.inputs import LABEL_FILE, load_inputs
+from e2espot.review.inputs import load_inputs
 from e2espot.review.label_rows import EventKey, event_of_row, event_of_verdict, verdict_key
 from e2espot.review.label_store import LabelStore
 from e2espot.review.state import ACCEPTED
@@ -86,7 +88,7 @@ def run_review_study(plan: ReviewPlan, train: Trainer) -> list[dict[str, Any]]:
             result = _review_round(plan, train, run, previous, plan.decisions, order, name)
             points.append(_point(CURVES[name], number * plan.decisions, *result))
             previous = run
-    exact = {game.name: (game.folder / LABEL_FILE).read_bytes() for game in _unlabelled_games(plan)}
+    exact = {game.name: (game.folder / BALL_LABEL_FILE).read_bytes() for game in _unlabelled_games(plan)}
     full = _train_on(plan, train, "full", exact, init_from=_FIRST_RUN)
     points.append(_point(ALL_LABELS, -1, full, {"labels_F1": 1.0}))
     write_atomically(plan.out / "loop.json", json.dumps(points, indent=1).encode())
@@ -104,7 +106,7 @@ def _render(plan: ReviewPlan) -> None:
     """Render the matches unless they exist or a dataset is given."""
     from e2espot.synthetic.match import render_dataset
 
-    if plan.data is not None or (plan.matches_dir / "splits.json").is_file():
+    if plan.data is not None or (plan.matches_dir / SPLITS_FILE).is_file():
         return
     shutil.rmtree(plan.matches_dir, ignore_errors=True)
     render_dataset(
@@ -187,8 +189,8 @@ def _review_round(
     inputs = load_inputs(plan.matches_dir, predictions=[predicted], split="train", label_set="ball-2")
     names = {game.name for game in _unlabelled_games(plan)}
     games = [game for game in inputs.games if game.name in names]
-    stores = [LabelStore(plan.out / "labels" / folder / game.name / LABEL_FILE) for game in games]
-    truths = [_exact_labels(game.videos[0].path.parent / LABEL_FILE) for game in games]
+    stores = [LabelStore(plan.out / "labels" / folder / game.name / BALL_LABEL_FILE) for game in games]
+    truths = [_exact_labels(game.videos[0].path.parent / BALL_LABEL_FILE) for game in games]
     answers = [answer for video, store in enumerate(stores) for answer in earlier_answers(video, store)]
     questions = order({video: game.predictions[0] for video, game in enumerate(games)}, answers)[:count]
     counts = _answer(questions, stores, truths, run)
@@ -196,7 +198,9 @@ def _review_round(
     labels: dict[str, bytes] = {}
     for game, store, truth in zip(games, stores, truths, strict=True):
         text = with_pseudo_labels(store.text(), game.predictions[0], store.verdicts(), plan.assume)
-        given = [event for row in parse_file(text, game.name)[1] if (event := event_of_row(row)) is not None]
+        given = [
+            event for row in parse_document(text, "label", game.name)[1] if (event := event_of_row(row)) is not None
+        ]
         quality += label_quality(given, truth)
         labels[game.name] = text
         store.close()
@@ -247,7 +251,10 @@ def _train_on(
     used = [game for name, game in games.items() if any(name in names for names in splits.values())]
     write_dataset(
         data,
-        [(game.name, game.videos, labels.get(game.name) or (game.folder / LABEL_FILE).read_bytes()) for game in used],
+        [
+            (game.name, game.videos, labels.get(game.name) or (game.folder / BALL_LABEL_FILE).read_bytes())
+            for game in used
+        ],
     )
-    write_atomically(data / "splits.json", json.dumps(splits).encode())
+    write_atomically(data / SPLITS_FILE, json.dumps(splits).encode())
     return train(run, data, init_from=init_from)

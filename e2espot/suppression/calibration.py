@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from e2espot.core.errors import CheckpointError, ConfigurationError
+from e2espot.core.errors import CheckpointError, ConfigurationError, one_line
 from e2espot.core.events import Event
 from e2espot.core.label_sets import LabelSet
 from e2espot.core.scores import Scores
@@ -76,7 +76,7 @@ class Calibration:
                 map_to=tuple(float(value) for value in content.get("map_to", ())),
             )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError, ConfigurationError) as error:
-            problem = " ".join(str(error).split())
+            problem = one_line(error)
             raise CheckpointError(f"calibration.json is not one of this package's ({problem}); remove it") from None
 
     def mapped(self, confidences: np.ndarray) -> np.ndarray:
@@ -134,8 +134,8 @@ def _moved(event: Event, shift_s: float, scores: Scores) -> Event:
     if not shift_s:
         return event
     frame = event.frame + round(shift_s * float(scores.fps))
-    if scores.readable is not None:
-        return replace(event, frame=scores.readable.nearest_to(frame, event.frame))
+    if scores.coverage is not None:
+        return replace(event, frame=scores.coverage.clamp(frame, event.frame))
     return replace(event, frame=min(max(frame, 0), len(scores.scores_TK) - 1))
 
 

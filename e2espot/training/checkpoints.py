@@ -1,4 +1,9 @@
-"""A run on disk: what to resume from, what to use. Every file appears whole or not at all."""
+"""Files of a run folder: the state to resume from, the config, the metrics.
+
+    config.yaml  metrics.jsonl  best.safetensors  calibration.json  last/state.pt  last/before.pt
+
+Every file appears whole or not at all.
+"""
 
 from __future__ import annotations
 
@@ -12,80 +17,81 @@ from typing import Any
 import torch
 import yaml
 
-from e2espot.core.errors import CheckpointError
+from e2espot.core.errors import CheckpointError, first_line
 from e2espot.files.atomic import sweep, write_atomically
 
 _LOG = logging.getLogger(__name__)
 
-_STATE, _BEFORE = "state.pt", "before.pt"
+_STATE, _PREVIOUS_STATE = "state.pt", "before.pt"
 
 
 def save_state(run: Path, state: dict[str, Any]) -> None:
-    """Replace the state to resume from; the one before it is kept beside it."""
+    """Replace the state to resume from; the previous one is kept next to it."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
     folder = run / "last"
     if (folder / _STATE).is_file():
-        _keep(folder / _STATE, folder / _BEFORE)
+        _link(folder / _STATE, folder / _PREVIOUS_STATE)
     write_atomically(folder / _STATE, buffer.getvalue())
 
 
-def _keep(file: Path, name: Path) -> None:
-    """Let ``file`` be found under another name as well, which is never without a whole file."""
+def _link(file: Path, name: Path) -> None:
+    """Give ``file`` a second name, atomically, so that there is a whole file under it at any time."""
     link = name.with_name(f".{name.name}.{os.getpid()}.part")
     try:
         link.unlink(missing_ok=True)
         link.hardlink_to(file)
         link.replace(name)
-        link.unlink(missing_ok=True)  # two names of one file already: then replace() does nothing
+        link.unlink(missing_ok=True)  # replace() does nothing where both are names of one file already
     except OSError as error:  # such as file systems without hard links
         _LOG.debug("%s is not kept: %s", file, error)
 
 
 def load_state(run: Path) -> dict[str, Any] | None:
-    """State saved last, or None when the run has none; only tensors and plain values are read, nothing executes.
+    """The latest readable state, or None when the run has none.
 
-    A damaged one is passed over for the one before it, and the log says so.
+    Only tensors and plain values are read; no code in the file is run. A damaged state is skipped, with a warning,
+    for the previous one.
 
     Raises:
         CheckpointError: neither can be read.
     """
-    files = [file for name in (_STATE, _BEFORE) if (file := run / "last" / name).is_file()]
+    files = [file for name in (_STATE, _PREVIOUS_STATE) if (file := run / "last" / name).is_file()]
     problems = []
     for file in files:
         try:
             state = dict(torch.load(file, map_location="cpu", weights_only=True))
         except Exception as error:
-            problems.append(f"{file}: cannot be read ({_first_line(error)})")
+            problems.append(f"{file}: cannot be read ({_reason(error)})")
             continue
         for problem in problems:
-            _LOG.warning("%s; going on from %s", problem, file)
+            _LOG.warning("%s; continuing from %s", problem, file)
         return state
     if problems:
-        raise CheckpointError(f"{'; '.join(problems)}; remove {run / 'last'} to start anew")
+        raise CheckpointError(f"{'; '.join(problems)}; remove {run / 'last'} to start again")
     return None
 
 
-def _first_line(error: Exception) -> str:
-    """Without torch's advice to let the file run code."""
-    line = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+def _reason(error: Exception) -> str:
+    """First line of an error, without torch's advice to let the file run code."""
+    line = first_line(error)
     return "no state of a run" if "weights_only" in line else line
 
 
 def sweep_run(run: Path) -> None:
-    """Remove what a killed process has left half-written in a run folder."""
+    """Remove files that a killed process left half-written in a run folder."""
     for folder in (run, run / "last"):
         sweep(folder)
 
 
 def save_config(run: Path, config: dict[str, Any]) -> None:
-    """Write the resolved recipe as ``config.yaml``."""
+    """Write ``config.yaml``."""
     run.mkdir(parents=True, exist_ok=True)
     write_atomically(run / "config.yaml", yaml.safe_dump(config, sort_keys=False).encode())
 
 
 def load_config(run: Path) -> dict[str, Any]:
-    """Recipe a run was started with.
+    """Settings that a run was started with; versions before 0.2 stored no ``e2espot_version``.
 
     Raises:
         CheckpointError: not a run folder.
@@ -97,5 +103,5 @@ def load_config(run: Path) -> dict[str, Any]:
 
 
 def write_metrics(run: Path, rows: list[dict[str, Any]]) -> None:
-    """Write ``metrics.jsonl``, one line a validated or finished epoch."""
+    """Write ``metrics.jsonl``, one line per finished epoch."""
     write_atomically(run / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode())

@@ -1,25 +1,27 @@
-"""From a dataset folder to the videos a run learns from and is judged on."""
+"""From a dataset folder to the videos that a run learns from and is validated on.
+
+folder -> Game -> read_labels -> LabelledGame -> TrainingVideo (per half) -> ClipSampler, ClipDataset
+"""
 
 from __future__ import annotations
 
 import logging
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
 
 from e2espot.clips.dataset import TrainingVideo
 from e2espot.clips.sampler import LabelledVideo
 from e2espot.core.errors import AnnotationError, ConfigurationError
 from e2espot.core.events import Event
 from e2espot.core.label_sets import LabelSet
+from e2espot.formats.filenames import BALL_LABEL_FILE, scores_file
 from e2espot.formats.games import Game, find_games
 from e2espot.formats.soccernet import read_labels
+from e2espot.training.options import BadLabels
 
 _LOG = logging.getLogger(__name__)
-
-BadLabels = Literal["stop", "skip"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +29,7 @@ class LabelledGame:
     """A game with the lengths of its halves and its events."""
 
     game: Game
-    """Where its files lie."""
+    """Its files."""
     num_frames: dict[int, int]
     """Grid frames of each half."""
     events: tuple[Event, ...]
@@ -38,12 +40,12 @@ class LabelledGame:
     def training_videos(
         self, label_set: LabelSet, *, joint: bool = False, negatives: Path | None = None
     ) -> list[TrainingVideo]:
-        """One entry a half.
+        """One entry per half.
 
         Args:
-            label_set: What the labels are numbered by.
-            joint: Whether the game belongs to the second of two data sets.
-            negatives: Folder of scores by runs that have not seen the game.
+            label_set: Numbers the labels.
+            joint: Whether the game belongs to the second of two datasets.
+            negatives: Folder of scores by runs that did not learn from the game.
         """
         tracks = self.game.folder / "tracks.npz"
         videos = []
@@ -56,9 +58,9 @@ class LabelledGame:
                 event_teams=tuple(event.team for event in events),
             )
             if negatives is not None:
-                labelled = with_negatives(labelled, self, video.half, negatives)
-            known = tracks if tracks.is_file() and len(self.game.videos) == 1 else None
-            videos.append(TrainingVideo(path=video.path, labelled=labelled, tracks_path=known, joint=joint))
+                labelled = add_hard_negatives(labelled, self, video.half, negatives)
+            tracks_path = tracks if tracks.is_file() and len(self.game.videos) == 1 else None
+            videos.append(TrainingVideo(path=video.path, labelled=labelled, tracks_path=tracks_path, joint=joint))
         return videos
 
 
@@ -69,93 +71,102 @@ def load_games(
     fps: Fraction,
     *,
     resolution: str = "224p",
-    label_file: str = "Labels-ball.json",
+    label_file: str = BALL_LABEL_FILE,
     bad_labels: BadLabels = "stop",
 ) -> list[LabelledGame]:
     """Games of a split with their labels, read strictly.
 
+    Args:
+        root: Dataset folder.
+        split: Name of the split.
+        label_set: The classes that labels may name.
+        fps: Rate of the frame grid.
+        resolution: Which of a game's files is read.
+        label_file: Name of the label file in a game's folder.
+        bad_labels: What is done about an invalid label.
+
     Raises:
-        AnnotationError: a game without labels, or a label that cannot be (see ``read_labels``).
+        AnnotationError: a game without labels, or an invalid label (see ``read_labels``).
+        ConfigurationError: a train split without games.
         VideoError: a video that cannot be read.
     """
-    found = find_games(root, split=split, resolution=resolution, label_file=label_file)
-    games = _with_labels(found, split, label_set, fps, label_file, bad_labels)
+    games = _with_labels(
+        find_games(root, split=split, resolution=resolution, label_file=label_file),
+        split,
+        label_set,
+        fps,
+        label_file=label_file,
+        bad_labels=bad_labels,
+    )
     if not games and split == "train":
         raise ConfigurationError(
-            f"{root}: no games in split {split!r}; check splits.json and --resolution {resolution}"
+            f"{root}: no games in split {split!r} at resolution {resolution}; check splits.json and the resolution",
+            option="resolution",
         )
     return games
 
 
 def load_fold(
     root: Path,
-    fold: str,
+    fold: tuple[int, int],
     label_set: LabelSet,
     fps: Fraction,
     *,
     resolution: str = "224p",
-    label_file: str = "Labels-ball.json",
+    label_file: str = BALL_LABEL_FILE,
     bad_labels: BadLabels = "stop",
 ) -> tuple[list[LabelledGame], list[LabelledGame]]:
-    """Train and valid games of one part of a cross-validation over all labelled games; see :func:`load_games`.
+    """Train and valid games of one fold of a cross-validation over all labelled games; see :func:`load_games`.
 
-    ``fold`` is such as ``2/7``: of the labelled games in order of their names every seventh from the second on
-    is valid.
+    ``fold`` is the number of the fold, counted from 1, and the number of folds. Games are dealt out by name::
+
+        # fold (2, 3), games a b c d e -> valid b e, train a c d
 
     Raises:
-        ConfigurationError: no such part, or fewer games than parts.
+        ConfigurationError: fewer games than folds.
     """
-    number, count = parse_fold(fold)
-    found = [
+    number, count = fold
+    games = [
         game
         for game in find_games(root, split=None, resolution=resolution, label_file=label_file)
         if game.labels_path is not None
     ]
-    if len(found) < count:
-        raise ConfigurationError(f"{root}: {len(found)} labelled games cannot be parted into {count} folds")
-    parts = [
-        [game for place, game in enumerate(found) if (place % count == number - 1) == valid] for valid in (False, True)
-    ]
-    train, valid = (_with_labels(part, fold, label_set, fps, label_file, bad_labels) for part in parts)
-    return train, valid
-
-
-def parse_fold(fold: str) -> tuple[int, int]:
-    """``2/7`` -> (2, 7).
-
-    Raises:
-        ConfigurationError: anything else.
-    """
-    number, slash, count = fold.partition("/")
-    plain = re.fullmatch(r"[0-9]{1,6}/[0-9]{1,6}", fold) is not None
-    if not (slash and plain and 1 <= int(number) <= int(count) and int(count) > 1):
-        raise ConfigurationError(f"--fold is {fold!r}; give part and number of parts, such as 2/7")
-    return int(number), int(count)
+    if len(games) < count:
+        raise ConfigurationError(f"{root}: {len(games)} labelled games cannot be divided into {count} folds")
+    train, valid = (
+        [game for index, game in enumerate(games) if (index % count == number - 1) == held_out]
+        for held_out in (False, True)
+    )
+    name = f"{number}/{count}"
+    return (
+        _with_labels(train, name, label_set, fps, label_file=label_file, bad_labels=bad_labels),
+        _with_labels(valid, name, label_set, fps, label_file=label_file, bad_labels=bad_labels),
+    )
 
 
 def _with_labels(
-    found: list[Game], split: str, label_set: LabelSet, fps: Fraction, label_file: str, bad_labels: BadLabels
+    games: Sequence[Game], split: str, label_set: LabelSet, fps: Fraction, *, label_file: str, bad_labels: BadLabels
 ) -> list[LabelledGame]:
     from e2espot.video import probe
 
-    games = []
-    for game in found:
+    labelled = []
+    for game in games:
         if game.labels_path is None:
             raise AnnotationError(f"{game.folder}: no {label_file}; the {split} split needs labels for every game")
         num_frames = {video.half: probe(video.path, fps).num_frames for video in game.videos}
         labels = read_labels(game.labels_path, label_set, fps=fps, num_frames=num_frames, bad_labels=bad_labels)
         if labels.skipped:
-            _LOG.warning("%s: left out %d labels that cannot be", game.labels_path, labels.skipped)
-        games.append(LabelledGame(game=game, num_frames=num_frames, events=tuple(labels.events), fps=fps))
-    return games
+            _LOG.warning("%s: skipped %d invalid labels", game.labels_path, labels.skipped)
+        labelled.append(LabelledGame(game=game, num_frames=num_frames, events=tuple(labels.events), fps=fps))
+    return labelled
 
 
-_SURE, _CLEAR_S = 0.2, 1.0
-"""An event this sure, this far from every label, is a hard negative."""
+_MIN_CONFIDENCE, _MIN_DISTANCE_S = 0.2, 1.0
+"""A predicted event this confident, this far from every label, is a hard negative."""
 
 
-def with_negatives(labelled: LabelledVideo, game: LabelledGame, half: int, scores_folder: Path) -> LabelledVideo:
-    """The half with its hard negatives: events that a run which has not seen it was sure of, far from all labels.
+def add_hard_negatives(labelled: LabelledVideo, game: LabelledGame, half: int, scores_folder: Path) -> LabelledVideo:
+    """The half with its hard negatives: confident predictions, far from all labels, of a run that did not learn from it.
 
     Raises:
         AnnotationError: no scores of this half.
@@ -163,15 +174,14 @@ def with_negatives(labelled: LabelledVideo, game: LabelledGame, half: int, score
     from e2espot.formats.scores import read_scores
     from e2espot.suppression.nms import suppress
 
-    folder = scores_folder / game.game.name
-    file = folder / (f"scores_{half}.npz" if len(game.game.videos) > 1 else "scores.npz")
-    scores = read_scores(file)
-    clear = float(_CLEAR_S * game.fps)
+    scores = read_scores(scores_folder / game.game.name / scores_file(half, len(game.game.videos)))
+    min_distance = float(_MIN_DISTANCE_S * game.fps)
     frames, weights = [], []
     for event in suppress(scores):
+        # From the grid of the scores to that of the labels: frame 80 at 25 fps, labels at 12.5 fps -> 40.
         frame = int((event.frame + 0.5) * float(game.fps / scores.fps))
-        near = min((abs(frame - known) for known in labelled.event_frames), default=clear + 1)
-        if event.confidence >= _SURE and near > clear and frame < labelled.num_frames:
+        distance = min((abs(frame - known) for known in labelled.event_frames), default=min_distance + 1)
+        if event.confidence >= _MIN_CONFIDENCE and distance > min_distance and frame < labelled.num_frames:
             frames.append(frame)
             weights.append(event.confidence)
     return replace(labelled, negative_frames=tuple(frames), negative_weights=tuple(weights))

@@ -1,10 +1,18 @@
-"""Everything a training run can be told. The text under a field is its ``--help``."""
+"""Training settings: a recipe in five groups, read from YAML files and changed by flags.
+
+The docstring of a field is its ``--help``. Files and flags are flat: ``batch_size: 8`` and ``--batch_size 8`` both
+set ``recipe.optimisation.batch_size``. A recipe holds what a user wrote; ``training.config`` resolves it::
+
+    Recipe() <- read_recipe("laptop") <- read_recipe("my.yaml") <- flags      merge, later ones win
+    resolve(recipe, ...) -> TrainingConfig
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,17 +22,17 @@ import yaml
 
 from e2espot.clips.augmentation_params import Augmentation
 from e2espot.core.device import Precision
-from e2espot.core.errors import ConfigurationError
+from e2espot.core.errors import ConfigurationError, first_line
 from e2espot.core.timeline import parse_fps
 
-MOST = 100_000
-"""Pixels a side and frames a clip that no network has."""
+MAX_SIDE = 100_000
+"""More pixels per side, and more frames per clip, than any network has."""
 
 _MANY = 10**9
 _RANGES: dict[str, tuple[float, float]] = {
-    **dict.fromkeys(("batch_size", "acc_grad_iter", "epoch_clips", "num_epochs", "save_every"), (1, _MANY)),
-    **dict.fromkeys(("clip_len",), (1, MOST)),
-    **dict.fromkeys(("displacement", "dilate_len", "crop_dim"), (0, MOST)),
+    **dict.fromkeys(("batch_size", "acc_grad_iter", "clips_per_epoch", "num_epochs", "save_every"), (1, _MANY)),
+    **dict.fromkeys(("clip_len",), (1, MAX_SIDE)),
+    **dict.fromkeys(("displacement", "dilate_len", "crop_dim"), (0, MAX_SIDE)),
     **dict.fromkeys(("warm_up_epochs", "weight_decay", "fg_weight", "focal_gamma"), (0, _MANY)),
     **dict.fromkeys(("displacement_weight", "team_weight", "ball_weight"), (0, _MANY)),
     **dict.fromkeys(("joint_fraction", "event_balance", "class_balance", "event_fraction"), (0, 1)),
@@ -37,37 +45,100 @@ _RANGES: dict[str, tuple[float, float]] = {
 """Smallest and largest value of each number."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """A training recipe; shipped ones lie in ``e2espot/recipes``."""
+class _Settings:
+    """A group of settings whose numbers are within ``_RANGES``."""
 
-    feature_arch: Annotated[str, tyro.conf.arg(aliases=["-m"])] = "rny002_gsm"
-    """Trunk: rny002, rny008, rn18, rn50 or small, with suffix _gsm, _tsm or none."""
-    temporal_arch: Annotated[str, tyro.conf.arg(aliases=["-t"])] = "gru"
-    """Head over time: gru, deeper_gru, or an empty string for none."""
-    single_frame: bool = False
-    """Blind the small trunk to motion (a control)."""
-    init_from: str = "auto"
-    """Weights to start from: auto (ImageNet for RegNets, the shipped trunk for small), none, or a run or file."""
+    def __post_init__(self) -> None:
+        """Refuse numbers that cannot work."""
+        for name, value in vars(self).items():
+            if name in _RANGES:
+                smallest, largest = _RANGES[name]
+                if not smallest <= value <= largest:  # refuses NaN as well
+                    raise ConfigurationError(f"{name} is {value}; it must be from {smallest} to {largest}", option=name)
+        self._check()
+
+    def _check(self) -> None:
+        """Refuse what a range does not express."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSettings(_Settings):
+    """What is read."""
+
     label_set: str = "ball-2"
     """ball-2, ball-12, soccernet-v2-17, or the path of a class.txt."""
     fps: str = "25"
     """Rate of the frame grid: 25, 12.5, 30000/1001."""
     size: str = "398x224"
-    """What the network sees, width x height in pixels."""
-    crop_dim: int = 0
-    """Side of a square cut out of the frames, anywhere in training and in the middle otherwise, as large as the frame
-    has room for; 0 for whole frames."""
+    """Size of the frames that the network sees, width x height in pixels."""
+    fold: str = ""
+    """Part of a cross-validation, such as 2/7: every seventh labelled game, starting with the second, is for
+    validation and all others are for training, whatever the splits say."""
+    joint_label_set: str = ""
+    """Classes of a second dataset that is learnt alongside, with an output layer of its own; empty for none."""
+    joint_label_file: str = "Labels-v2.json"
+    """Name of the label file in the second dataset."""
+    num_workers: Annotated[int, tyro.conf.arg(aliases=["-j"])] = 1
+    """Decoding processes."""
+
+    def frame_size(self) -> tuple[int, int]:
+        """``size`` as (width, height).
+
+        Raises:
+            ConfigurationError: not of that form, or out of range.
+        """
+        match = re.fullmatch(r"([0-9]{2,6})x([0-9]{2,6})", self.size)
+        width, height = (int(match[1]), int(match[2])) if match is not None else (0, 0)
+        if not (32 <= width <= MAX_SIDE and 32 <= height <= MAX_SIDE):
+            raise ConfigurationError(
+                f"size is {self.size!r}; give width x height from 32 to {MAX_SIDE} pixels, such as 398x224",
+                option="size",
+            )
+        return width, height
+
+    def _check(self) -> None:
+        self.frame_size()
+        try:
+            parse_fps(self.fps)
+        except ValueError as error:
+            raise ConfigurationError(str(error), option="fps") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSettings(_Settings):
+    """What is trained."""
+
+    feature_arch: Annotated[str, tyro.conf.arg(aliases=["-m"])] = "rny002_gsm"
+    """Backbone: rny002, rny008, rn18, rn50 or small, with suffix _gsm, _tsm or none."""
+    temporal_arch: Annotated[str, tyro.conf.arg(aliases=["-t"])] = "gru"
+    """Head over time: gru, deeper_gru, or an empty string for none."""
     modality: str = "rgb"
-    """What the network sees: rgb or gray."""
-    clip_len: int = 100
-    """Frames of a clip."""
+    """Colours that the network sees: rgb or gray."""
+    single_frame: bool = False
+    """Blind the small backbone to motion (a control)."""
+    init_from: str = "auto"
+    """Initial weights: auto (ImageNet for RegNets, the shipped ones for small), none, or a run or file."""
+    displacement: int = 0
+    """Radius, in frames around an event, in which a head learns the distance to the event, so that inference can move
+    scores there; 0 for no such head, else it also replaces dilate_len."""
+    team: bool = False
+    """Learn which team acts, left or right, from the labels' team."""
+    double_rate_output: Annotated[bool, tyro.conf.arg(aliases=["--full-grid"])] = False
+    """Write scores at twice the frame rate that the network sees."""
+
+    def _check(self) -> None:
+        if self.modality not in ("rgb", "gray"):
+            raise ConfigurationError(f"modality is {self.modality!r}; choose rgb or gray", option="modality")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimisationSettings(_Settings):
+    """How weights are updated, validated and saved."""
+
     batch_size: int = 8
-    """Clips of a batch."""
+    """Clips per optimizer step."""
     acc_grad_iter: Annotated[int, tyro.conf.arg(aliases=["-ag"])] = 1
-    """Parts a batch is split into; the gradients are added up."""
-    epoch_clips: int = 5000
-    """Clips of an epoch."""
+    """Parts into which a batch is split; their gradients are accumulated."""
     num_epochs: int = 50
     """Epochs."""
     warm_up_epochs: float = 3.0
@@ -77,120 +148,139 @@ class Recipe:
     weight_decay: float = 0.01
     """AdamW's decay of weight matrices; biases and norms have none."""
     ema_decay: float = 0.999
-    """Decay of the averaged weights that are validated and kept; 0 keeps the last ones."""
-    fg_weight: float = 5.0
-    """Weight of the classes against background in the loss."""
-    dilate_len: int = 2
-    """Frames to each side of an event that carry its class."""
-    class_balance: float = 0.0
-    """Weight of rare classes in the loss: 0 for every event alike, 1 for every class alike."""
-    focal_gamma: float = 0.0
-    """Focal loss: how much less frames count that are told well; 0 for plain cross-entropy."""
-    displacement: int = 0
-    """Frames to each side of an event that learn how far it is, so that scores are moved there; 0 for no such head,
-    else it stands for dilate_len too."""
-    displacement_weight: float = 1.0
-    """Weight of the squared distance, in frames, in the loss."""
-    team: bool = False
-    """Learn which side acts, left or right, from the labels' team."""
-    team_weight: float = 1.0
-    """Weight of the side in the loss."""
-    full_grid: bool = False
-    """Write scores at twice the rate that the network sees."""
-    ball_weight: float = 0.2
-    """Weight of the ball heat-map loss where the ball's place is known and the trunk has a map."""
-    event_fraction: float = 0.5
-    """Share of clips placed around an event."""
-    event_balance: float = 0.0
-    """Classes among those clips: 0 as often as they occur, 1 all alike."""
-    hard_negatives: str = ""
-    """Folder of scores (tools/infer.py --save_scores) by runs that did not learn from those games; what is high there
-    and no event is learnt from more often."""
-    negative_fraction: float = 0.0
-    """Share of clips placed around hard negatives."""
-    fold: str = ""
-    """Part of a cross-validation, such as 2/7: every seventh labelled game, from the second on, is the valid one and
-    all others are for training, whatever the splits say."""
-    joint_label_set: str = ""
-    """Classes of a second data set that is learnt beside, with an output layer of its own; empty for none."""
-    joint_label_file: str = "Labels-v2.json"
-    """Name of the label file in the second data set."""
-    joint_fraction: float = 0.5
-    """Share of clips from the second data set."""
-    mixup: bool = False
-    """Blend pairs of clips with a Beta(0.2, 0.2) share."""
-    augment: bool = True
-    """Mirror, colour changes and the two below, consistent over a clip."""
-    crop: float = 1.0
-    """Smallest share of width and height that a random crop keeps; 1 never crops."""
-    blur: float = 0.0
-    """Probability of a Gaussian blur."""
-    shuffle_frames: bool = False
-    """Shuffle the frames within each clip (a control that must not learn)."""
-    start_val_epoch: int = 0
-    """First epoch that is validated; the last one always is."""
-    seed: int = 0
-    """Start of all randomness."""
-    num_workers: Annotated[int, tyro.conf.arg(aliases=["-j"])] = 1
-    """Decoding processes."""
+    """Decay of the averaged weights that are validated and saved; 0 takes the latest ones."""
     precision: Precision = "auto"
     """Number format: auto, fp32, bf16 or fp16."""
+    start_val_epoch: int = 0
+    """First epoch that is validated; the last one always is."""
     save_every: int = 50
     """Steps between checkpoints to resume from."""
 
-    def __post_init__(self) -> None:
-        """Refuse numbers that cannot work, naming the flag."""
-        for name, (least, most) in _RANGES.items():
-            if not least <= getattr(self, name) <= most:  # so that a NaN is refused as well
-                raise ConfigurationError(f"--{name} is {getattr(self, name)}; it must lie from {least} to {most}")
-        if self.batch_size % self.acc_grad_iter or self.epoch_clips < self.batch_size:
-            raise ConfigurationError(
-                f"--batch_size {self.batch_size} must be a multiple of --acc_grad_iter {self.acc_grad_iter} "
-                f"and at most --epoch_clips {self.epoch_clips}"
-            )
-        self.frame_size()
-        self._check_shares()
-        self._check_heads()
-        try:
-            parse_fps(self.fps)
-        except ValueError as error:
-            raise ConfigurationError(f"--fps: {error}") from None
-
-    def _check_shares(self) -> None:
+    def _check(self) -> None:
         if not 0 <= self.ema_decay < 1:
-            raise ConfigurationError(f"--ema_decay is {self.ema_decay}; it must lie in [0, 1)")
-        if self.event_fraction + self.negative_fraction > 1:
-            raise ConfigurationError("--event_fraction and --negative_fraction must sum to at most 1")
-        if not 0 < self.crop <= 1:
-            raise ConfigurationError(f"--crop is {self.crop}; it must lie in (0, 1]")
+            raise ConfigurationError(f"ema_decay is {self.ema_decay}; it must be in [0, 1)", option="ema_decay")
 
-    def _check_heads(self) -> None:
-        if self.modality not in ("rgb", "gray"):
-            raise ConfigurationError(f"--modality is {self.modality!r}; choose rgb or gray")
 
-    @property
-    def crop_side(self) -> int:
-        """Side of the square that is cut out, 0 for none."""
-        return min(self.crop_dim, *self.frame_size())
+@dataclass(frozen=True, kw_only=True)
+class LossSettings(_Settings):
+    """What is minimised."""
 
-    @property
-    def reach(self) -> int:
-        """Frames to each side of an event that carry its class."""
-        return self.displacement or self.dilate_len
+    fg_weight: float = 5.0
+    """Weight of the classes against background."""
+    dilate_len: int = 2
+    """Frames to each side of an event that carry its class."""
+    class_balance: float = 0.0
+    """Weight of rare classes: 0 for every event alike, 1 for every class alike."""
+    focal_gamma: float = 0.0
+    """Focal loss: how strongly well-classified frames are down-weighted; 0 for plain cross-entropy."""
+    displacement_weight: float = 1.0
+    """Weight of the squared distance, in frames."""
+    team_weight: float = 1.0
+    """Weight of the team."""
+    ball_weight: float = 0.2
+    """Weight of the ball heat-map, where the ball's position is known and the backbone has a map."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingSettings(_Settings):
+    """Which clips are learnt from, and how they are changed."""
+
+    clip_len: int = 100
+    """Frames per clip."""
+    clips_per_epoch: Annotated[int, tyro.conf.arg(aliases=["--epoch-clips"])] = 5000
+    """Clips per epoch."""
+    event_fraction: float = 0.5
+    """Fraction of clips around an event."""
+    event_balance: float = 0.0
+    """Classes among those clips: 0 as often as they occur, 1 all equally often."""
+    hard_negatives: str = ""
+    """Folder of scores (e2espot infer --save_scores) by runs that did not learn from those games; frames that score
+    high there without an event are learnt from more often."""
+    negative_fraction: float = 0.0
+    """Fraction of clips around hard negatives."""
+    joint_fraction: float = 0.5
+    """Fraction of clips from the second dataset."""
+    mixup: bool = False
+    """Blend pairs of clips, in proportions drawn from Beta(0.2, 0.2)."""
+    augment: bool = True
+    """Flips, colour changes and the two below, consistent over a clip."""
+    crop: float = 1.0
+    """Smallest fraction of width and height that a random crop keeps; 1 never crops."""
+    blur: float = 0.0
+    """Probability of a Gaussian blur."""
+    crop_dim: int = 0
+    """Side of a square cut out of the frames, anywhere in training and in the middle otherwise, at most as large as
+    the frame; 0 for whole frames."""
+    shuffle_frames: bool = False
+    """Shuffle the frames within each clip (a control that must not learn)."""
+    seed: int = 0
+    """Seed of all randomness."""
 
     def augmentation(self) -> Augmentation | None:
-        """What clips are changed by, None for nothing."""
+        """Ranges that augmentations are sampled from, None without augmentation."""
         return Augmentation(crop=self.crop, blur=self.blur) if self.augment else None
 
-    def frame_size(self) -> tuple[int, int]:
-        """``size`` as (width, height)."""
-        told = re.fullmatch(r"([0-9]{2,6})x([0-9]{2,6})", self.size)
-        width, height = (int(told[1]), int(told[2])) if told is not None else (0, 0)
-        if not (32 <= width <= MOST and 32 <= height <= MOST):
+    def _check(self) -> None:
+        if self.event_fraction + self.negative_fraction > 1:
             raise ConfigurationError(
-                f"--size is {self.size!r}; give width x height from 32 to {MOST} pixels, such as 398x224"
+                f"event_fraction {self.event_fraction} and negative_fraction {self.negative_fraction} must sum to at "
+                "most 1"
             )
-        return width, height
+        if not 0 < self.crop <= 1:
+            raise ConfigurationError(f"crop is {self.crop}; it must be in (0, 1]", option="crop")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A training recipe; the shipped ones are in ``e2espot/recipes``."""
+
+    data: DataSettings = field(default_factory=DataSettings)
+    """What is read."""
+    network: NetworkSettings = field(default_factory=NetworkSettings)
+    """What is trained."""
+    optimisation: OptimisationSettings = field(default_factory=OptimisationSettings)
+    """How weights are updated, validated and saved."""
+    loss: LossSettings = field(default_factory=LossSettings)
+    """What is minimised."""
+    sampling: SamplingSettings = field(default_factory=SamplingSettings)
+    """Which clips are learnt from, and how they are changed."""
+
+    def __post_init__(self) -> None:
+        """Refuse settings of several groups that contradict each other."""
+        batch_size, parts = self.optimisation.batch_size, self.optimisation.acc_grad_iter
+        if batch_size % parts or self.sampling.clips_per_epoch < batch_size:
+            raise ConfigurationError(
+                f"batch_size {batch_size} must be a multiple of acc_grad_iter {parts} and at most clips_per_epoch "
+                f"{self.sampling.clips_per_epoch}",
+                option="batch_size",
+            )
+
+    @property
+    def label_radius(self) -> int:
+        """Frames to each side of an event that carry its class."""
+        return self.network.displacement or self.loss.dilate_len
+
+    def to_fields(self) -> dict[str, Any]:
+        """All settings by name, as in files."""
+        return {name: value for group in dataclasses.asdict(self).values() for name, value in group.items()}
+
+
+_GROUPS = {
+    setting: group.name for group in dataclasses.fields(Recipe) for setting in vars(getattr(Recipe(), group.name))
+}
+"""The group of each setting."""
+_OLD_NAMES = {"epoch_clips": "clips_per_epoch", "full_grid": "double_rate_output"}
+"""Names in files of earlier versions."""
+
+
+def current_names(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """``fields`` with settings of earlier versions under their current names."""
+    return {_OLD_NAMES.get(name, name): value for name, value in fields.items()}
+
+
+def recipe_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of ``fields`` that are settings of a recipe, under their current names."""
+    return {name: value for name, value in current_names(fields).items() if name in _GROUPS}
 
 
 def recipe_names() -> list[str]:
@@ -200,47 +290,65 @@ def recipe_names() -> list[str]:
 
 
 def read_recipe(name_or_path: str) -> dict[str, Any]:
-    """Fields of a shipped recipe (by name) or of a YAML file.
+    """Settings in a shipped recipe (by name) or in a YAML file.
 
     Raises:
-        ConfigurationError: no such recipe, not a YAML mapping, or a field that no recipe has.
+        ConfigurationError: no such recipe, not a YAML mapping, or an unknown setting.
     """
     if name_or_path in recipe_names():
-        text, where = (resources.files("e2espot") / "recipes" / f"{name_or_path}.yaml").read_text(), name_or_path
+        text = (resources.files("e2espot") / "recipes" / f"{name_or_path}.yaml").read_text()
     elif Path(name_or_path).is_file():
-        text, where = _text_of(Path(name_or_path)), name_or_path
+        text = _read_text(Path(name_or_path))
     else:
         raise ConfigurationError(
-            f"no recipe {name_or_path!r}; shipped: {', '.join(recipe_names())}; or give the path of a YAML file"
+            f"no recipe {name_or_path!r}; shipped: {', '.join(recipe_names())}; or give the path of a YAML file",
         )
     try:
         fields = yaml.safe_load(text) or {}
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigurationError(f"{where}: not YAML ({str(error).splitlines()[0]})") from None
-    known = {field.name for field in dataclasses.fields(Recipe)}
-    if not isinstance(fields, dict) or set(fields) - known:
-        strange = sorted(map(str, set(fields) - known)) if isinstance(fields, dict) else type(fields).__name__
-        raise ConfigurationError(f"{where}: {strange} is no recipe field; known: {', '.join(sorted(known))}")
+        raise ConfigurationError(f"{name_or_path}: not YAML ({first_line(error)})") from None
+    if not isinstance(fields, dict):
+        raise ConfigurationError(f"{name_or_path}: a recipe maps settings to values, this is a {type(fields).__name__}")
+    fields = current_names(fields)
+    unknown = sorted(map(str, set(fields) - set(_GROUPS)))
+    if unknown:
+        raise ConfigurationError(
+            f"{name_or_path}: no such setting: {', '.join(unknown)}; known: {', '.join(sorted(_GROUPS))}"
+        )
     return fields
 
 
-def _text_of(file: Path) -> str:
+def _read_text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{file}: cannot be read ({error})") from None
 
 
-def merge(base: Recipe, fields: dict[str, Any]) -> Recipe:
-    """``base`` with ``fields`` put over it, each checked for its type.
+def merge(base: Recipe, fields: Mapping[str, Any]) -> Recipe:
+    """``base`` with some settings replaced, each checked for its type.
 
     Raises:
-        ConfigurationError: a value of the wrong type.
+        ConfigurationError: an unknown setting, a value of the wrong type, or one out of range.
     """
-    for name, value in fields.items():
-        want = type(getattr(base, name))
-        fits = isinstance(value, want) or (want is float and isinstance(value, int)) or (want is str and name == "fps")
-        if not fits or (want is not bool and isinstance(value, bool)):
-            raise ConfigurationError(f"recipe field {name} is {value!r}; expected {want.__name__}")
-    fixed: dict[str, Any] = {name: str(value) if name == "fps" else value for name, value in fields.items()}
-    return dataclasses.replace(base, **fixed)
+    groups = dataclasses.asdict(base)
+    for name, value in current_names(fields).items():
+        if name not in _GROUPS:
+            raise ConfigurationError(f"no recipe setting {name!r}; known: {', '.join(sorted(_GROUPS))}")
+        group = groups[_GROUPS[name]]
+        group[name] = _typed(name, value, type(group[name]))
+    return Recipe(
+        data=DataSettings(**groups["data"]),
+        network=NetworkSettings(**groups["network"]),
+        optimisation=OptimisationSettings(**groups["optimisation"]),
+        loss=LossSettings(**groups["loss"]),
+        sampling=SamplingSettings(**groups["sampling"]),
+    )
+
+
+def _typed(name: str, value: Any, wanted: type) -> Any:
+    """``value`` as it is, an ``fps`` as text: YAML reads ``25`` and ``12.5`` as numbers."""
+    fits = isinstance(value, wanted) or (wanted is float and isinstance(value, int)) or name == "fps"
+    if not fits or (wanted is not bool and isinstance(value, bool)):
+        raise ConfigurationError(f"recipe setting {name} is {value!r}; expected {wanted.__name__}")
+    return str(value) if name == "fps" else value

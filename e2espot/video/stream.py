@@ -130,7 +130,7 @@ def stream_frames(
     if in_process or os.name != "posix":
         with reader_of(index, fps=fps, size=size, reader=reader) as frame_reader:
             for frames in chunks:
-                frames_THWC, lost = _read(frame_reader, frames, skip_damaged=missing is not None)
+                frames_THWC, lost = read_range(frame_reader, frames, skip_damaged=missing is not None)
                 if missing is not None:
                     missing += lost
                 yield Chunk(frames.start, frames_THWC)
@@ -164,8 +164,20 @@ def _split(frames: range, length: int) -> list[range]:
     return [frames[i : i + length] for i in range(0, len(frames), length)]
 
 
-def _read(reader: GridReader, frames: range, *, skip_damaged: bool) -> tuple[np.ndarray, list[range]]:
-    """Pixels of ``frames``, and which of them do not decode if those are skipped."""
+def read_range(reader: GridReader, frames: range, *, skip_damaged: bool) -> tuple[np.ndarray, list[range]]:
+    """Read consecutive frames.
+
+    Args:
+        reader: The open video.
+        frames: Frames of the grid.
+        skip_damaged: Return zeros for frames that do not decode, instead of raising.
+
+    Returns:
+        ``frames_THWC``, and the ranges of frames that do not decode.
+
+    Raises:
+        DamagedVideoError: a frame does not decode, and damaged frames are not skipped.
+    """
     if not skip_damaged:
         return reader.read(frames), []
     frames_THWC, valid_T = reader.read_with_gaps(frames)
@@ -274,7 +286,7 @@ def _decode_into(pipe: Connection[Any, Any], ring: mmap, request: _Request) -> N
     with reader_of(request.index, fps=request.fps, size=request.size, reader=request.reader) as reader:
         for i, slot in enumerate(request.slots):
             # Decoded before waiting for a free slot: one more than the ring holds is ready.
-            frames_THWC, missing = _read(reader, slot, skip_damaged=request.skip_damaged)
+            frames_THWC, missing = read_range(reader, slot, skip_damaged=request.skip_damaged)
             while num_free == 0 or pipe.poll():
                 pipe.recv()
                 num_free += 1

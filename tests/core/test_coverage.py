@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from e2espot.core.coverage import Readable, read_by_all, stretches_of
+from e2espot.core.coverage import ReadCoverage, intersect_coverage, ranges_of_mask
 from e2espot.core.label_sets import LabelSet
 from e2espot.core.scores import Scores
 from e2espot.formats.scores import read_scores, write_scores
@@ -25,12 +25,12 @@ flags = st.lists(st.booleans(), min_size=12, max_size=12)
 def scores_of(valid_T: list[bool], *, seed: int = 0, **more: object) -> Scores:
     scores_TK = np.random.default_rng(seed).random((len(valid_T), 1), dtype=np.float32)
     scores_TK[~np.array(valid_T)] = 0
-    return Scores(scores_TK=scores_TK, label_set=PASS, readable=Readable(stretches=stretches_of(valid_T), **more))
+    return Scores(scores_TK=scores_TK, label_set=PASS, coverage=ReadCoverage(ranges=ranges_of_mask(valid_T), **more))
 
 
 @given(flags)
 def test_stretches_are_the_readable_frames(valid_T: list[bool]) -> None:
-    readable = Readable(stretches=stretches_of(valid_T))
+    readable = ReadCoverage(ranges=ranges_of_mask(valid_T))
     assert readable.mask(len(valid_T)).tolist() == valid_T
     assert all(len(stretch) for stretch in readable.stretches)
     assert all(one.stop < two.start for one, two in zip(readable.stretches, readable.stretches[1:], strict=False))
@@ -48,12 +48,12 @@ def test_no_event_where_nothing_was_read(valid_T: list[bool], method: Method, sh
 def test_an_ensemble_knows_what_all_have_read(one: list[bool], two: list[bool]) -> None:
     both = [a and b for a, b in zip(one, two, strict=True)]
     mean = average_scores([scores_of(one), scores_of(two, seed=1, promised_s=Fraction(9))])
-    assert mean.readable == Readable(stretches=stretches_of(both), promised_s=Fraction(9))
+    assert mean.coverage == ReadCoverage(ranges=ranges_of_mask(both), declared_duration_s=Fraction(9))
     assert not mean.scores_TK[~np.array(both)].any()
     whole = Scores(scores_TK=np.ones((12, 1), np.float32), label_set=PASS)
-    assert average_scores([whole, scores_of(one)]).readable == Readable(stretches=stretches_of(one))
-    assert average_scores([whole, whole]).readable is None
-    assert read_by_all([None], 12) is None
+    assert average_scores([whole, scores_of(one)]).coverage == ReadCoverage(ranges=ranges_of_mask(one))
+    assert average_scores([whole, whole]).coverage is None
+    assert intersect_coverage([None], 12) is None
 
 
 @pytest.mark.parametrize("promised_s", [None, Fraction(7, 3)])
@@ -61,23 +61,23 @@ def test_scores_keep_it(promised_s: Fraction | None, tmp_path: Path) -> None:
     for valid_T in ([True] * 12, [True] * 3 + [False] * 9):
         scores = scores_of(valid_T, promised_s=promised_s)
         write_scores(tmp_path / "scores.npz", scores)
-        assert read_scores(tmp_path / "scores.npz").readable == scores.readable
+        assert read_scores(tmp_path / "scores.npz").coverage == scores.coverage
         with np.load(tmp_path / "scores.npz") as stored:
             assert stored["valid_T"].tolist() == valid_T
     write_scores(tmp_path / "whole.npz", Scores(scores_TK=scores.scores_TK, label_set=PASS))
-    assert read_scores(tmp_path / "whole.npz").readable is None
+    assert read_scores(tmp_path / "whole.npz").coverage is None
 
 
 def test_results_say_it_beside_the_predictions(tmp_path: Path) -> None:
     file, events = tmp_path / "results_spotting.json", apply_calibration(Calibration(), scores_of([True] * 12))
     write_predictions(file, url_local="game", events=events, fps=FPS)
     whole = json.loads(file.read_text())
-    readable = Readable(stretches=(range(0, 50), range(75, 1501)), promised_s=Fraction(90))
-    write_predictions(file, url_local="game", events=events, fps=FPS, readable={2: readable})
+    readable = ReadCoverage(ranges=(range(0, 50), range(75, 1501)), declared_duration_s=Fraction(90))
+    write_predictions(file, url_local="game", events=events, fps=FPS, coverage={2: readable})
     told = json.loads(file.read_text())
     assert told.pop("readable") == [
         {"half": "2", "stretches": [{"from": 0, "to": 2000}, {"from": 3000, "to": 60040}], "promised_to": 90000}
     ]
     assert told == whole
     assert "readable" not in whole
-    assert readable.words(FPS) == "0:00.0 to 0:02.0 and 0:03.0 to 1:00.0, of 1:30.0 promised"
+    assert readable.describe(FPS) == "0:00.0 to 0:02.0 and 0:03.0 to 1:00.0, of 1:30.0 promised"

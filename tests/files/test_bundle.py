@@ -22,10 +22,17 @@ def test_a_folder_and_its_zip_are_alike(tmp_path: Path) -> None:
             bundle.text("a/y.json")
 
 
-def test_not_utf_8(tmp_path: Path) -> None:
-    (tmp_path / "x.json").write_bytes(b"\xff\xfe")
-    with pytest.raises(AnnotationError, match=r"x\.json: not UTF-8"):
+@pytest.mark.parametrize(("data", "encoding"), [(b"\xff", "UTF-8"), (b"\xff\xfe\x00", "UTF-16")])
+def test_text_refuses_bytes_that_do_not_decode(tmp_path: Path, data: bytes, encoding: str) -> None:
+    (tmp_path / "x.json").write_bytes(data)
+    with pytest.raises(AnnotationError, match=rf"x\.json: not {encoding} text"):
         Bundle(tmp_path).text("x.json")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_text_decodes_every_encoding_of_json(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "x.json").write_bytes('{"name": "\N{SNOWMAN}"}'.encode(encoding))
+    assert Bundle(tmp_path).text("x.json") == '{"name": "\N{SNOWMAN}"}'
 
 
 def test_an_encrypted_zip(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from e2espot.formats.soccernet import read_labels
 from tests.support.conversions import GAME, got, put, run
 from tests.support.tiny_dataset import write_game
 
-GUESSED = "path of a video not known: written as SoccerNet's layout has it"
+GUESSED = "path of a video unknown: written as in SoccerNet's layout"
 BALL = LABEL_SETS["ball-12"].names
 
 
@@ -72,7 +72,7 @@ def test_soccernet_labels_come_back_from_json_2(rows, about, way) -> None:
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         put(root / "a" / GAME / "Labels-ball.json", content)
-        assert all(GUESSED in line for line in run(root / "a", root / "b", "soccernet", way).losses)
+        assert all(GUESSED in line for line in run(root / "a", root / "b", "soccernet", way).dropped)
         run(root / "b", root / "c", way, "soccernet", label_file="Labels-ball.json")
         assert got(root / "c" / GAME / "Labels-ball.json") == content
 
@@ -129,7 +129,7 @@ def test_e2e_spot_comes_back(videos, way) -> None:
         put(root / "a" / "val.json", videos)
         put(root / "a" / "class.txt", "\n".join(BALL))
         run(root / "a", root / "b", "e2e-spot", way)
-        assert run(root / "b", root / "c", way, "e2e-spot").losses == []
+        assert run(root / "b", root / "c", way, "e2e-spot").dropped == []
         expected = copy.deepcopy(videos)
         for event in (event for video in expected for event in video["events"]):
             event["comment"] = event["comment"] or "; "
@@ -150,7 +150,7 @@ def test_frames_are_those_that_training_sees(tmp_path: Path) -> None:
     moved = sum(
         position_ms_of_frame(frame_of_position_ms(int(row["position"]))) != int(row["position"]) for row in rows
     )
-    assert f"{moved} x time rounded to the frame it lies in" in done.losses
+    assert f"{moved} x time rounded to its frame" in done.dropped
     (video,) = got(tmp_path / "b" / "test.json")
     expected = read_labels(path, LABEL_SETS["ball-2"], fps=Fraction(25)).events
     assert [event["frame"] for event in video["events"]] == [event.frame for event in expected]
@@ -163,18 +163,18 @@ def test_length_and_size_come_from_the_video(tmp_path: Path) -> None:
     done = run(tmp_path / "a", tmp_path / "b", "soccernet", "e2e-spot")
     (video,) = got(tmp_path / "b" / "all.json")
     assert (video["num_frames"], video["width"], video["height"]) == (60, 96, 64)
-    assert not any("num_frames" in line for line in done.losses)
+    assert not any("num_frames" in line for line in done.dropped)
 
 
 def test_what_is_dropped_is_counted_by_name(tmp_path: Path) -> None:
     row = {"gameTime": "1 - 00:01", "label": "PASS", "position": "1020", "player": 7, "note": "", "foot": "left"}
     content = {"UrlLocal": GAME, "UrlYoutube": "", "halftime": "1 - 46:04", "annotations": [row, row]}
     put(tmp_path / "a" / GAME / "Labels-ball.json", content)
-    assert run(tmp_path / "a", tmp_path / "b", "soccernet", "e2e-spot").losses == [
+    assert run(tmp_path / "a", tmp_path / "b", "soccernet", "e2e-spot").dropped == [
         "2 x event field 'foot'",
         "2 x event field 'player'",
         "1 x game field 'halftime'",
-        "1 x num_frames not known, as there is no video: written as if the last event were the end",
+        "1 x num_frames unknown without the video: written as if it ended with the last event",
     ]
 
 
@@ -211,7 +211,7 @@ def test_soccertrack_comes_back(tmp_path: Path, way: str) -> None:
     ]
     content = {"UrlLocal": "117093", "UrlYoutube": None, "actions": rows}
     put(tmp_path / "a" / "bas" / "117093" / "117093_12_class_events.json", content)
-    (line,) = run(tmp_path / "a", tmp_path / "b", "soccertrack-v2", way).losses
+    (line,) = run(tmp_path / "a", tmp_path / "b", "soccertrack-v2", way).dropped
     assert ("order of the classes" if way == "soccernet" else GUESSED) in line
     run(tmp_path / "b", tmp_path / "c", way, "soccertrack-v2")
     back = got(tmp_path / "c" / "bas" / "117093" / "117093_12_class_events.json")
@@ -239,10 +239,10 @@ def test_soccertrack_halves_begin_where_their_videos_do(tmp_path: Path) -> None:
         ("1 - 00:00", "960", "PASS"),
         ("2 - 00:01", "1000", "HIGH PASS"),
     ]
-    assert "3 x event outside the filmed part of half 1" in done.losses
-    assert "1 x event of a period that was not filmed (its time names no half)" in done.losses
+    assert "3 x event outside the filmed part of half 1" in done.dropped
+    assert "1 x event of a period that was not filmed (its time names no half)" in done.dropped
     nominal = run(tmp_path / "a", tmp_path / "c", "soccertrack-v2", "soccernet")
-    assert nominal.num_moments == 4
+    assert nominal.num_annotations == 4
 
 
 # OpenSportsLab's own, and SN-GAR's dialect.
@@ -284,10 +284,10 @@ def test_sn_gar_comes_back(tmp_path: Path, way: str) -> None:
     if way == "soccernet":
         (row,) = got(tmp_path / "b" / "3812" / "Labels-ball.json")["annotations"]
         assert row["gameTime"] == "1 - 66:44"  # one video, so one half: the evaluators go by this
-        assert "1 x dataset field 'dataset_name'" in done.losses
+        assert "1 x dataset field 'dataset_name'" in done.dropped
         assert got(tmp_path / "b" / "splits.json") == {"train": ["3812"]}
     else:
-        assert done.losses == []
+        assert done.dropped == []
         assert {**back, "labels": SN_GAR["labels"]} == SN_GAR
 
 
@@ -295,7 +295,7 @@ def test_sn_gar_has_ten_classes(tmp_path: Path) -> None:
     rows = [{"gameTime": "1 - 00:01", "label": label, "position": "1000"} for label in ("DRIVE", "PASS")]
     put(tmp_path / "a" / GAME / "Labels-ball.json", {"annotations": rows})
     done = run(tmp_path / "a", tmp_path / "b.json", "soccernet", "sn-gar")
-    assert "1 x event of class 'DRIVE' (SN-GAR has ten others)" in done.losses
+    assert "1 x event of class 'DRIVE' (SN-GAR has ten others)" in done.dropped
     assert [event["label"] for event in got(tmp_path / "b.json")["data"][0]["events"]] == ["PASS"]
 
 
@@ -321,7 +321,7 @@ def test_any_json_2_comes_back(tmp_path: Path) -> None:
         ],
     }
     put(tmp_path / "a.json", content)
-    assert run(tmp_path / "a.json", tmp_path / "b.json", "opensportslab", "opensportslab").losses == []
+    assert run(tmp_path / "a.json", tmp_path / "b.json", "opensportslab", "opensportslab").dropped == []
     back = got(tmp_path / "b.json")
     assert back["labels"]["foot"] == content["labels"]["foot"]
     (sample,), (before,) = back["data"], content["data"]

@@ -126,7 +126,7 @@ def test_odd_text_travels_or_is_one_line(tmp_path: Path, place: str, text: str) 
 def test_two_kinds_of_labels_need_a_word(tmp_path: Path) -> None:
     for name in ("Labels-ball.json", "Labels-v2.json"):
         put(tmp_path / "a" / GAME / name, GOOD["soccernet"])
-    with pytest.raises(ConfigurationError, match="say which with --label_file"):
+    with pytest.raises(ConfigurationError, match="name one of them as label_file"):
         run(tmp_path / "a", tmp_path / "b", "soccernet", "opensportslab")
     run(tmp_path / "a", tmp_path / "b", "soccernet", "opensportslab", label_file="Labels-v2.json")
 
@@ -148,7 +148,7 @@ def test_an_empty_folder_is_one_line(tmp_path: Path, name: str) -> None:
 def test_nothing_is_overwritten_unasked_and_nothing_written_by_halves(tmp_path: Path) -> None:
     put(tmp_path / "a" / NAMES["soccernet"], GOOD["soccernet"])
     put(tmp_path / "b" / "test.json", "mine")
-    with pytest.raises(ConfigurationError, match=r"test\.json is there already"):
+    with pytest.raises(ConfigurationError, match=r"test\.json exists with other content"):
         run(tmp_path / "a", tmp_path / "b", "soccernet", "e2e-spot")
     assert [path.name for path in (tmp_path / "b").iterdir()] == ["test.json"]
     run(tmp_path / "a", tmp_path / "b", "soccernet", "e2e-spot", overwrite=True)
@@ -184,4 +184,4 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 def test_a_path_no_file_system_takes_is_a_video_not_known(tmp_path: Path) -> None:
     content = json.loads(json.dumps(GOOD["opensportslab"]).replace("a.mp4", "a" * 300 + ".mp4"))
     put(tmp_path / "a.json", content)
-    assert run(tmp_path / "a.json", tmp_path / "b", "opensportslab", "e2e-spot").num_recordings == 1
+    assert run(tmp_path / "a.json", tmp_path / "b", "opensportslab", "e2e-spot").num_videos == 1

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from e2espot.core.errors import ConfigurationError
-from e2espot.formats.soccernet import parse_file
+from e2espot.formats.soccernet_json import parse_document
 from e2espot.review.active_learning import Question
 from e2espot.review.export import unreviewed, with_pseudo_labels
 from e2espot.review.label_rows import EventKey
@@ -48,7 +48,7 @@ def test_pseudo_labels_are_confident_predictions_without_verdict_or_label() -> N
     verdicts = {"1/104/PASS": "rejected", "label/3": "confirmed"}
     assert [e.frame for e in unreviewed(events, [event(205)], verdicts, 0.5)] == [10]
     text = with_pseudo_labels(b'{"x": 1, "annotations": []}', events, verdicts, 0.5)
-    top, rows = parse_file(text, "")
+    top, rows = parse_document(text, "label", "")
     assert top["x"] == 1
     assert [row["position"] for row in rows] == ["420", "8020"]
 

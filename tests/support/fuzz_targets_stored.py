@@ -9,21 +9,21 @@ from typing import Any
 import numpy as np
 import torch
 
-from e2espot.clips.dataset import read_ball
+from e2espot.clips.dataset import read_ball_track
 from e2espot.core.label_sets import LABEL_SETS
 from e2espot.formats.conversion import Conversion, convert
 from e2espot.formats.scores import read_scores
 from e2espot.models.spotter import Spotter, SpotterSpec
-from e2espot.models.weights.checkpoint import adopt_weights, load_spotter, read_tensors
+from e2espot.models.weights.checkpoint import load_matching_weights, load_spotter, read_tensors
 from e2espot.models.weights.import_checkpoint import convert_checkpoint
-from e2espot.report.analysis import find
+from e2espot.report.analysis import analyse_run
 from e2espot.report.page import report_page
-from e2espot.review.inputs import gather
-from e2espot.review.label_rows import Place
+from e2espot.review.inputs import load_inputs
+from e2espot.review.label_rows import EventKey
 from e2espot.review.label_store import LabelStore
 from e2espot.scoring.inputs import games_to_score, read_labels, read_predictions
 from e2espot.sources.soccernet.download import write_splits
-from e2espot.sources.soccernet.manifest import FOLDER, Record
+from e2espot.sources.soccernet.manifest import FOLDER, Manifest
 from e2espot.sources.soccernet.submission import check
 from e2espot.suppression.calibration import Calibration, apply_calibration, read_calibration
 from e2espot.suppression.nms import Suppression
@@ -32,7 +32,7 @@ from e2espot.training.recipe import Recipe
 from e2espot.training.setup import setup
 from e2espot.training.state import Run
 from e2espot.video import index_cache, index_of
-from e2espot.video.indexing import forget_indexes
+from e2espot.video.indexing import clear_index_cache
 from tests.support.fuzz_targets_text import BALL, GAME, LABELS, PREDICTIONS, SCORES, Target
 from tests.support.numbered_video import constant, write
 from tests.support.sandbox import SMALL, theirs
@@ -69,7 +69,9 @@ def _arrays() -> dict[str, Target]:
             read=lambda at: apply_calibration(Calibration(), read_scores(at / "scores.npz")),
             form="npz",
         ),
-        "tracks.npz": Target(name="tracks.npz", valid=tracks, read=lambda at: read_ball(at / "tracks.npz"), form="npz"),
+        "tracks.npz": Target(
+            name="tracks.npz", valid=tracks, read=lambda at: read_ball_track(at / "tracks.npz"), form="npz"
+        ),
         "calibration of classes": Target(
             name="calibration.json",
             valid=fitted.to_json(),
@@ -88,7 +90,7 @@ def _weights() -> dict[str, Target]:
             load_spotter(at / "best.safetensors")(frames)
 
     def start(at: Path) -> None:
-        adopt_weights(Spotter(SMALL), read_tensors(at / "start.safetensors")[1])
+        load_matching_weights(Spotter(SMALL), read_tensors(at / "start.safetensors")[1])
 
     return {
         "weights": Target(name="best.safetensors", valid=valid, read=spot, form="tensors", cost=2),
@@ -157,8 +159,8 @@ def _scored(scratch: Path) -> dict[str, Target]:
 
     def report(at: Path) -> None:
         games = games_to_score(labels)
-        truth, _ = read_labels(labels, games)
-        found = find("run", truth, read_predictions(at, games)[0], BALL)
+        truth = read_labels(labels, games)
+        found = analyse_run("run", truth, read_predictions(at, games), BALL)
         report_page("report", games, [found])
 
     def controls(at: Path) -> None:
@@ -209,9 +211,11 @@ def _reviewed(scratch: Path) -> dict[str, Target]:
     write_game(game, 0, 50, layout=Layout(classes=BALL_2.names))
     store = LabelStore(scratch / "kept" / LABEL_FILE, game / LABEL_FILE)
     who: dict[str, Any] = {"tab": "t", "name": "n"}
-    place = Place(half=1, frame=3, label="PASS")
+    place = EventKey(half=1, frame=3, label="PASS")
     store.add(place, op="1", seen=store.revision, **who)
-    store.accept(Place(half=1, frame=9, label="DRIVE"), Place(half=1, frame=8, label="DRIVE"), op="2", seen=9, **who)
+    store.accept(
+        EventKey(half=1, frame=9, label="DRIVE"), EventKey(half=1, frame=8, label="DRIVE"), op="2", seen=9, **who
+    )
     store.judge("1/30/PASS", "rejected", op="3", seen=9, **who)
     store.change(2, None, op="4", seen=9, **who)
     store.undo("t", "5")
@@ -224,7 +228,7 @@ def _reviewed(scratch: Path) -> dict[str, Target]:
         opened = LabelStore(at / LABEL_FILE)
         try:
             opened.snapshot()
-            opened.add(Place(half=1, frame=4, label="PASS"), tab="t", op="new", name="n", seen=opened.revision)
+            opened.add(EventKey(half=1, frame=4, label="PASS"), tab="t", op="new", name="n", seen=opened.revision)
             opened.undo("t", "back")
             opened.text()
         finally:
@@ -237,7 +241,7 @@ def _reviewed(scratch: Path) -> dict[str, Target]:
         try:
             for number in list(opened._state.order)[:2]:
                 if opened.row_for_page(number) is not None:
-                    moved = Place(half=1, frame=5, label="X")
+                    moved = EventKey(half=1, frame=5, label="X")
                     opened.change(number, moved, tab="t", op=f"{number}", name="n", seen=opened.revision)
             opened.snapshot()
         finally:
@@ -245,7 +249,7 @@ def _reviewed(scratch: Path) -> dict[str, Target]:
             (at / LABEL_FILE).unlink(missing_ok=True)
 
     def shown(at: Path) -> None:
-        gather(game / "224p.mp4", predictions=[at / "results.json"], labels=None, out=at / "made")
+        load_inputs(game / "224p.mp4", predictions=[at / "results.json"], labels=None, out=at / "made")
 
     return {
         "review journal": Target(
@@ -263,15 +267,17 @@ def _downloaded() -> dict[str, Target]:
     def take_up(at: Path) -> None:
         import requests
 
-        from e2espot.sources.soccernet.partial_file import PartialFile, Remote
+        from e2espot.sources.soccernet.partial_file import PartialFile, RemoteFile
 
         (at / "part").write_bytes(bytes(50))
-        remote = Remote(url="u", name="n", size=100, sha256="s", if_refused="")
+        remote = RemoteFile(url="u", name="n", size=100, sha256="s", if_refused="")
         PartialFile(remote, at / "part", requests.Session()).close()
 
     return {
         "download record": Target(
-            name=f"{FOLDER}/complete.json", valid=record, read=lambda at: Record(at, "v2").holds("a/b/1_224p.mkv")
+            name=f"{FOLDER}/complete.json",
+            valid=record,
+            read=lambda at: Manifest(at, "v2").is_complete("a/b/1_224p.mkv"),
         ),
         "splits.json of a download": Target(
             name="splits.json",
@@ -318,14 +324,14 @@ def _index(scratch: Path) -> Target:
     """A kept index: whatever was done to it, what comes out is the index."""
     video = write(scratch / "indexed", constant(Fraction(25), 1100, size=(64, 48), options={"g": "50"}))
     fresh = index_of(video)
-    place = index_cache._place(fresh.path, fresh.byte_size, fresh.mtime_ns)
+    place = index_cache.entry_path(fresh.path, fresh.byte_size, fresh.mtime_ns)
     assert place is not None
     with np.load(place) as stored:
         valid = dict(stored)
 
     def read(at: Path) -> None:
         place.write_bytes((at / "index.npz").read_bytes())
-        forget_indexes()
+        clear_index_cache()
         found = index_of(video)
         for name, value in vars(fresh).items():
             assert np.array_equal(value, getattr(found, name)), name

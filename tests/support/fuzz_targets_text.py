@@ -16,10 +16,11 @@ from e2espot.core.scores import Scores
 from e2espot.formats.conversion import Conversion, convert
 from e2espot.formats.e2e_spot import read_e2e_spot
 from e2espot.formats.games import find_games
-from e2espot.formats.interchange import Losses
+from e2espot.formats.interchange import DroppedFields
 from e2espot.formats.opensportslab import read_opensportslab
-from e2espot.formats.soccernet import entries_for_scoring, entries_in, read_labels
+from e2espot.formats.soccernet import read_labels
 from e2espot.formats.soccernet_interchange import read_soccernet
+from e2espot.formats.soccernet_json import parse_document, read_rows
 from e2espot.formats.soccertrack import read_periods, read_soccertrack
 from e2espot.models.spotter import Spotter
 from e2espot.models.weights.checkpoint import read_weights
@@ -90,15 +91,17 @@ def _foreign(to: str, *, predictions: bool, scratch: Path) -> tuple[str, Any]:
 
 
 def _score(folder: Path) -> None:
-    rows = entries_in((folder / "results.json").read_text(encoding="utf-8", errors="replace"), "predictions", "results")
-    labels = {"g": entries_for_scoring(LABELS["annotations"], "labels", labels=True)}
-    evaluate(labels, {"g": entries_for_scoring(rows, "results", labels=False)}, BALL, ["at1"], 25)
+    _, rows = parse_document((folder / "results.json").read_bytes(), "prediction", "results")
+    labels = {"g": read_rows(LABELS["annotations"], "labels", kind="label", mode="official")}
+    predictions = {"g": read_rows(rows, "results", kind="prediction", mode="official")}
+    evaluate(labels, predictions, BALL, ["at1"], 25)
 
 
 def _score_labels(folder: Path) -> None:
-    rows = entries_in((folder / "labels.json").read_text(encoding="utf-8", errors="replace"), "annotations", "labels")
-    predictions = {"g": entries_for_scoring(PREDICTIONS["predictions"], "results", labels=False)}
-    evaluate({"g": entries_for_scoring(rows, "labels", labels=True)}, predictions, BALL, ["at1"], 25)
+    _, rows = parse_document((folder / "labels.json").read_bytes(), "label", "labels")
+    predictions = {"g": read_rows(PREDICTIONS["predictions"], "results", kind="prediction", mode="official")}
+    labels = {"g": read_rows(rows, "labels", kind="label", mode="official")}
+    evaluate(labels, predictions, BALL, ["at1"], 25)
 
 
 def _settings(folder: Path) -> None:
@@ -175,7 +178,7 @@ def all_targets(scratch: Path, spec: dict[str, Any]) -> dict[str, Target]:
     found["soccertrack-v2"] = Target(
         name="117092_12_class_events.json",
         valid=content,
-        read=lambda at: read_soccertrack(at / "117092_12_class_events.json", Losses(), {}, predictions=False),
+        read=lambda at: read_soccertrack(at / "117092_12_class_events.json", DroppedFields(), {}, predictions=False),
     )
     return found
 

@@ -1,4 +1,4 @@
-"""Image networks of other libraries as trunks, with E2E-Spot's shifts in every block.
+"""Image networks of other libraries as backbones, with E2E-Spot's temporal shift in every block.
 
 Source: E2E-Spot, section 3.1 (Hong et al., ECCV 2022).
 """
@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from e2espot.models.backbones.base import Backbone, Brightness, FrameFeatures
+from e2espot.core.errors import first_line
+from e2espot.models.backbones.base import Backbone, FrameFeatures, ToLuma
 from e2espot.models.temporal_shift import ShiftedConv
 
 _LOG = logging.getLogger(__name__)
@@ -27,7 +28,13 @@ TORCHVISION_NAMES = {"rn18": "resnet18", "rn50": "resnet50"}
 
 
 class ImageNetwork(Backbone):
-    """A library's image network; parameter names below ``_features`` are E2E-Spot's, so its weights load by name."""
+    """An image network of another library.
+
+    Args:
+        network: Stored as ``_features``, E2E-Spot's name for it, so that E2E-Spot's weights load by name.
+        feature_dim: Width of its output.
+        gray: Whether it sees luma.
+    """
 
     pads_short_clips = True
 
@@ -35,27 +42,33 @@ class ImageNetwork(Backbone):
         super().__init__()
         self.feature_dim, self.gray = feature_dim, gray
         self._features: nn.Module = network
-        self.as_input: nn.Module = Brightness() if gray else nn.Identity()
+        self.as_input: nn.Module = ToLuma() if gray else nn.Identity()
+
+    @property
+    def network(self) -> nn.Module:
+        """The library's network itself."""
+        return self._features
 
     def forward(self, frames_BTCHW: Tensor) -> FrameFeatures:
         """Normalised float frames -> features; no heat map.
 
-        In evaluation mode the sums come in E2E-Spot's own order, in training in the fastest.
+        Memory is channels-last in training, where that is fastest. In evaluation mode it is not, so that sums have
+        E2E-Spot's order.
         """
         clips, num_frames = frames_BTCHW.shape[:2]
-        self._tell_num_frames(num_frames)
+        self.set_num_frames(num_frames)
         layout = torch.channels_last if self.training else torch.contiguous_format
         x = self.as_input(frames_BTCHW.flatten(0, 1)).contiguous(memory_format=layout)
         return FrameFeatures(self._features(x).unflatten(0, (clips, num_frames)), None)
 
 
-def _put_shifts(blocks: Iterable[Any], shift: str) -> None:
-    """Put a shift in front of the first convolution of every block."""
+def _insert_shifts(blocks: Iterable[Any], shift: str) -> None:
+    """Insert a temporal shift in front of the first convolution of every block."""
     for block in blocks if shift else ():
         conv = block.conv1 if isinstance(block.conv1, nn.Conv2d) else block.conv1.conv
         block.conv1 = ShiftedConv(block.conv1, conv.in_channels, shift)
         if shift == "tsm":
-            block.conv1.stand_before(block)
+            block.conv1.shift_input_of(block)
 
 
 class RegNet(ImageNetwork):
@@ -65,7 +78,7 @@ class RegNet(ImageNetwork):
         name, _, shift = feature_arch.partition("_")
         network = _regnet(TIMM_NAMES[name], pretrained=pretrained, channels=1 if gray else 3)
         super().__init__(network, int(network.num_features), gray=gray)
-        _put_shifts((block for stage in self.stages() for block in stage.children()), shift)
+        _insert_shifts((block for stage in self.stages() for block in stage.children()), shift)
 
     def stages(self) -> tuple[nn.Module, ...]:
         """The four stages in order."""
@@ -84,7 +97,7 @@ class ResNet(ImageNetwork):
         if gray:
             network.conv1 = _gray_stem(network.conv1)
         super().__init__(network, feature_dim, gray=gray)
-        _put_shifts((block for stage in self.stages() for block in stage.children()), shift)
+        _insert_shifts((block for stage in self.stages() for block in stage.children()), shift)
 
     def stages(self) -> tuple[nn.Module, ...]:
         """The four stages in order."""
@@ -96,7 +109,7 @@ def _regnet(name: str, *, pretrained: bool, channels: int) -> Any:
     import timm
 
     def make(pretrained: bool) -> Any:
-        with hub_as_it_is():
+        with offline_if_unreachable():
             return timm.create_model(name, pretrained=pretrained, num_classes=0, in_chans=channels)
 
     return _with_weights_if_possible(name, make, pretrained=pretrained)
@@ -118,16 +131,16 @@ def _with_weights_if_possible(name: str, make: Callable[[bool], Any], *, pretrai
         except Exception as error:
             _LOG.warning(
                 "no ImageNet weights for %s (%s); starting from random weights. Connect to the internet once, "
-                "or give a run or converted weights with --init_from",
+                "or name a run or converted weights as init_from",
                 name,
-                str(error).splitlines()[0] if str(error) else type(error).__name__,
+                first_line(error),
             )
     return make(False)
 
 
 @contextmanager
-def hub_as_it_is() -> Iterator[None]:
-    """Where huggingface.co cannot be found, take what its cache holds at once instead of knocking for a minute."""
+def offline_if_unreachable() -> Iterator[None]:
+    """Use only the hub's cache if huggingface.co cannot be resolved, instead of waiting for the connection timeout."""
     from huggingface_hub import constants
 
     before = constants.HF_HUB_OFFLINE
@@ -143,7 +156,7 @@ def hub_as_it_is() -> Iterator[None]:
 
 
 def _gray_stem(conv: nn.Conv2d) -> nn.Conv2d:
-    """A first convolution for one channel that gives on brightness what ``conv`` gives on three equal ones."""
+    """A first convolution for one channel that gives on luma what ``conv`` gives on three equal channels."""
     stem = nn.Conv2d(1, conv.out_channels, conv.kernel_size, conv.stride, conv.padding, bias=False)  # type: ignore[arg-type]
     with torch.no_grad():
         stem.weight.copy_(conv.weight.sum(1, keepdim=True))

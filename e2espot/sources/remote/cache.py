@@ -1,7 +1,11 @@
-"""A folder of copies of stored files that never holds more than it may, however many processes use it.
+"""A folder of local copies with a bound on its total size, shared by any number of processes.
 
-Every copy is guarded by a lock of the operating system on the copy itself: shared by those who read it,
-exclusive for the one who writes it. So whoever is killed holds nothing, and what nobody holds may go.
+Every copy is guarded by an operating-system lock on the file itself: shared for readers, exclusive
+for the writer. The kernel drops the locks of a process that dies, so nothing stays locked, and a
+file that can be locked is in use by no process and may be deleted.
+
+Why not fsspec's own ``filecache``: it has no bound on size, no protection of files in use, and starts
+a broken transfer from the beginning.
 """
 
 from __future__ import annotations
@@ -19,137 +23,161 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from e2espot.core.errors import ConfigurationError, VideoError
-from e2espot.sources.remote.url import open_store, translate_errors, redact
+from e2espot.files.cache import cache_dir
+from e2espot.sources.remote.url import open_store, redact, translate_errors
 
 _LOG = logging.getLogger(__name__)
-_OURS = re.compile(r"[0-9a-f]{32}(\.[0-9A-Za-z]{1,7})?(\.part)?")
-"""Names of copies; a folder may hold other files, which are nobody's to remove."""
-_VERSION = ("size", "ETag", "Content-MD5", "Digest", "Last-Modified")
-"""What servers say of a file that changes with it; fsspec takes what comes over HTTP to stay as it is."""
-_BLOCK = 8 << 20
+_COPY_NAME = re.compile(r"[0-9a-f]{32}(\.[0-9A-Za-z]{1,7})?(\.part)?")
+"""Names of copies. Other files in the folder are not ours; they are neither counted nor deleted."""
+_VERSION_FIELDS = ("size", "ETag", "Content-MD5", "Digest", "Last-Modified")
+"""What stores report that changes with the file. fsspec's own key of an HTTP file is its URL alone."""
+_BLOCK_BYTES = 8 << 20
 _ATTEMPTS = 4
-"""Tries of a transfer that brings nothing more; it goes on where it broke off."""
+"""Attempts in a row that may bring no byte. A transfer resumes where it broke off."""
 _WAIT_S = 0.2
+_DEFAULT_LIMIT_BYTES = 50 * 10**9
 
 
 def default_cache_dir() -> Path:
-    """Where copies are kept unless somebody says otherwise."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "e2espot" / "videos"
+    """Folder of copies where none is given."""
+    return cache_dir("videos")
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Stored:
-    """A file in a store as it is now."""
+class _StoredFile:
+    """A file in a store, as it is now."""
 
     url: str
+    """As the user gave it; may hold secrets."""
     store: Any
+    """Its fsspec file system."""
     path: str
+    """Path in the store."""
     size: int
+    """Bytes."""
     key: str
-    """Name of its copy: another one when the file changes."""
+    """Name of its copy. It is another one when the file changes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class VideoCache:
-    """Where copies live, and how many bytes they may take together."""
+    """Local copies of stored videos."""
 
     folder: Path
     """Any folder on a local disk; several processes may share it."""
     limit_bytes: int
-    """Never more than this, half-written copies included."""
+    """Bound on the total size of the copies, partial ones included."""
 
     @contextmanager
     def local_copy(self, url: str, progress: Callable[[int, int], None] | None = None) -> Iterator[Path]:
-        """A whole local copy that stays as long as the context does; copies used longest ago make room for it.
+        """Provide a whole local copy, which stays as long as the context does.
 
-        Waits while others use all the room. ``progress`` is called with (bytes here, bytes in all).
+        The least recently used copies are deleted to make room; while others use all the room, this waits.
+
+        Args:
+            url: URL of a file.
+            progress: Called with (bytes copied, bytes in all); never where a copy exists.
 
         Raises:
-            VideoError: the store has no such file, refuses or breaks off again and again; or the disk is full.
-            ConfigurationError: larger than the whole folder may be, or a store nobody here knows.
+            VideoError: the store has no such file, refuses, or breaks off repeatedly; or the disk is full.
+            ConfigurationError: the file is larger than the limit, or its kind of store is unknown.
         """
         stored = _look_up(url)
         if stored.size > self.limit_bytes:
             raise ConfigurationError(
-                f"{redact(url)} has {_gigabytes(stored.size)} and copies may take {_gigabytes(self.limit_bytes)} "
-                "together; raise --cache_gb"
+                f"{redact(url)} has {_gigabytes(stored.size)}, and copies may take {_gigabytes(self.limit_bytes)} "
+                "together; raise the limit",
+                option="cache_gb",
             )
         copy = self.folder / stored.key
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            file = self._get(stored, copy, progress)
+            file = self._open_copy(stored, copy, progress)
         except OSError as error:
             raise VideoError(
-                f"{redact(url)}: no copy in {self.folder}: {error.strerror}; see --cache and --cache_gb"
+                f"{redact(url)}: cannot be copied to {self.folder}: {error.strerror}; choose another folder or a "
+                "lower limit",
+                option="cache",
             ) from None
         with file:
             yield copy
             with suppress(OSError):
                 _mark_as_used(copy)
 
-    def _get(self, stored: _Stored, copy: Path, progress: Callable[[int, int], None] | None) -> IO[bytes]:
-        """The open copy with a shared lock on it, made if need be."""
-        part, patient = self.folder / f"{stored.key}.part", False
+    def _open_copy(self, stored: _StoredFile, copy: Path, progress: Callable[[int, int], None] | None) -> IO[bytes]:
+        """Open the copy with a shared lock on it, and create it where there is none."""
+        part, waited = self.folder / f"{stored.key}.part", False
         while True:
-            with self._accounts():
+            # Under the folder's lock a copy neither appears nor disappears between the check and its own lock.
+            with self._folder_lock():
                 if copy.is_file():
-                    file = _locked(copy, fcntl.LOCK_SH)
+                    file = _try_lock(copy, fcntl.LOCK_SH)
                     if file is not None:
                         _mark_as_used(copy)
                         return file
-                file = _locked(part, fcntl.LOCK_EX)
+                # No copy yet: write it, unless another process has locked its partial file and does so.
+                file = _try_lock(part, fcntl.LOCK_EX)
                 if file is not None and not self._reserve(file, part, stored.size):
                     file.close()
                     file = None
             if file is not None:
                 return self._fill(stored, file, part, copy, progress)
-            if not patient:
-                _LOG.info("%s: waits until others are done with their copies in %s", redact(stored.url), self.folder)
-            patient = True
+            if not waited:
+                _LOG.info("%s: waiting until others are done with their copies in %s", redact(stored.url), self.folder)
+            waited = True
             time.sleep(_WAIT_S)
 
     def _fill(
         self,
-        stored: _Stored,
+        stored: _StoredFile,
         file: IO[bytes],
         part: Path,
         copy: Path,
         progress: Callable[[int, int], None] | None,
     ) -> IO[bytes]:
+        """Write the reserved file, give it its final name, and keep a shared lock on it."""
         try:
-            at = 0
+            offset = 0
             for block in _blocks(stored):
                 file.write(block)
-                at += len(block)
+                offset += len(block)
                 if progress is not None:
-                    progress(at, stored.size)
+                    progress(offset, stored.size)
             file.flush()
-            with self._accounts():
+            # The lock belongs to the open file, so it survives the rename. Turning it from exclusive to shared is
+            # not atomic: flock lets it go first. The folder's lock keeps an eviction out of that gap.
+            with self._folder_lock():
                 part.replace(copy)
                 fcntl.flock(file, fcntl.LOCK_SH)
             return file
         except BaseException:
-            with self._accounts():  # or somebody takes up this part between its opening and its lock
+            # Another process could open this file now, and lock it after it was deleted: it would write a copy that
+            # has no name. Processes open and lock it under the folder's lock only, so delete and close it there.
+            with self._folder_lock():
                 part.unlink(missing_ok=True)
                 file.close()
             raise
 
     @contextmanager
-    def _accounts(self) -> Iterator[None]:
-        """Nobody else counts, reserves or evicts meanwhile."""
+    def _folder_lock(self) -> Iterator[None]:
+        """Exclude other processes from counting, reserving and evicting."""
         with (self.folder / "lock").open("ab") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
     def _reserve(self, file: IO[bytes], part: Path, size: int) -> bool:
-        """Make room, oldest copies first, and claim it; False where others use too much."""
-        copies = {path: path.stat() for path in self.folder.iterdir() if _OURS.fullmatch(path.name) and path != part}
+        """Evict the least recently used copies and reserve the room; False while others use too much.
+
+        The caller holds the folder's lock.
+        """
+        copies = {
+            path: path.stat() for path in self.folder.iterdir() if _COPY_NAME.fullmatch(path.name) and path != part
+        }
         total = sum(stat.st_size for stat in copies.values())
         for path in sorted(copies, key=lambda path: copies[path].st_atime_ns):
             if total + size <= self.limit_bytes:
                 break
-            unused = _locked(path, fcntl.LOCK_EX)
+            unused = _try_lock(path, fcntl.LOCK_EX)
             if unused is not None:
                 with unused:
                     path.unlink()
@@ -157,58 +185,66 @@ class VideoCache:
         if total + size > self.limit_bytes:
             part.unlink()
             return False
+        # At full size from the start, so that the next process counts it in full.
         file.truncate(size)
         return True
 
 
-def _look_up(url: str) -> _Stored:
+def default_cache() -> VideoCache:
+    """Copies in the default folder, 50 GB at most."""
+    return VideoCache(folder=default_cache_dir(), limit_bytes=_DEFAULT_LIMIT_BYTES)
+
+
+def _look_up(url: str) -> _StoredFile:
     store, path = open_store(url)
     with translate_errors(url):
-        facts = store.info(path)
-        version = [str(store.ukey(path)), *(str(facts.get(name)) for name in _VERSION)]
-    if facts.get("type") == "directory":
+        info = store.info(path)
+        version = [str(store.ukey(path)), *(str(info.get(name)) for name in _VERSION_FIELDS)]
+    if info.get("type") == "directory":
         raise VideoError(f"{redact(url)}: this is a folder; name a video")
-    if not isinstance(facts.get("size"), int):
-        raise VideoError(f"{redact(url)}: the store does not say how long this file is; fetch it yourself")
-    name = hashlib.sha256("\0".join([redact(url), *version]).encode()).hexdigest()[:32]
+    if not isinstance(info.get("size"), int):
+        raise VideoError(f"{redact(url)}: the store does not report the size of this file; download it yourself")
+    # The redacted URL: a signature that is renewed does not make it another file.
+    digest = hashlib.sha256("\0".join([redact(url), *version]).encode()).hexdigest()[:32]
     suffix = PurePosixPath(path.partition("?")[0]).suffix[:8]
-    key = name + (suffix if suffix[1:].isalnum() and suffix != ".part" else "")
-    return _Stored(url=url, store=store, path=path, size=facts["size"], key=key)
+    key = digest + (suffix if suffix[1:].isalnum() and suffix != ".part" else "")
+    return _StoredFile(url=url, store=store, path=path, size=info["size"], key=key)
 
 
-def _locked(path: Path, how: int) -> IO[bytes] | None:
-    """The file, made if need be, with a lock on it; None where somebody else's lock forbids it."""
+def _try_lock(path: Path, kind: int) -> IO[bytes] | None:
+    """Open the file, or create it, and lock it; None where another lock excludes this one."""
     file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+b")
     try:
-        fcntl.flock(file, how | fcntl.LOCK_NB)
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         file.close()
         return None
     return file
 
 
-def _blocks(stored: _Stored) -> Iterator[bytes]:
-    """All bytes of a stored file; after a broken connection it goes on where it stopped."""
-    at = failures = 0
-    while at != stored.size:
+def _blocks(stored: _StoredFile) -> Iterator[bytes]:
+    """Yield all bytes of a stored file; after a broken connection, continue at the byte where it broke."""
+    offset = failures = 0
+    while offset != stored.size:
         try:
             with stored.store.open(stored.path, "rb") as source:
-                source.seek(at)
-                while block := source.read(_BLOCK):
-                    at, failures = at + len(block), 0
+                source.seek(offset)
+                while block := source.read(_BLOCK_BYTES):
+                    # A byte of progress resets the count: a slow, unreliable line is retried for as long as it moves.
+                    offset, failures = offset + len(block), 0
                     yield block
-            if at != stored.size:
-                raise EOFError(f"{stored.size:,} bytes promised, {at:,} given")
+            if offset != stored.size:
+                raise EOFError(f"{stored.size:,} bytes expected, {offset:,} received")
         except Exception:
             failures += 1
-            if failures >= _ATTEMPTS or at > stored.size:
+            if failures >= _ATTEMPTS or offset > stored.size:
                 with translate_errors(stored.url):
                     raise
             time.sleep(_WAIT_S * 2**failures)
 
 
 def _mark_as_used(copy: Path) -> None:
-    """Last use is kept as the time of access; the time of change belongs to the index of the video."""
+    """Record the last use as the access time; the modification time identifies the file to the index cache."""
     os.utime(copy, ns=(time.time_ns(), copy.stat().st_mtime_ns))
 
 

@@ -1,0 +1,12 @@
+"""The folder for files that can be made again at any time."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def cache_dir(name: str) -> Path:
+    """Folder ``name`` of this package's cache: below ``$XDG_CACHE_HOME/e2espot``, or ``~/.cache/e2espot`` without it."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "e2espot" / name

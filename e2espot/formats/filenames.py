@@ -1,0 +1,28 @@
+"""Names of the files in a dataset and in a folder of results."""
+
+from __future__ import annotations
+
+BALL_LABEL_FILE = "Labels-ball.json"
+"""SoccerNet's ball action labels, one file for each game."""
+
+V2_LABEL_FILE = "Labels-v2.json"
+"""SoccerNet-v2's labels of 17 classes, one file for each game."""
+
+LABEL_FILES = (BALL_LABEL_FILE, V2_LABEL_FILE)
+"""The two label files of SoccerNet."""
+
+RESULTS_FILE = "results_spotting.json"
+"""Predictions for one game."""
+
+SPLITS_FILE = "splits.json"
+"""Games of each split, at the root of a dataset."""
+
+
+def scores_file(half: int, num_videos: int) -> str:
+    """Name of the per-frame scores of one half: ``scores.npz``, or ``scores_1.npz`` if a game has several videos."""
+    return f"scores_{half}.npz" if num_videos > 1 else "scores.npz"
+
+
+def label_file_of(label_set: str) -> str:
+    """Name of SoccerNet's label file for a label set given by name or path."""
+    return V2_LABEL_FILE if label_set == "soccernet-v2-17" else BALL_LABEL_FILE
