@@ -5,21 +5,21 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from e2espot.core.errors import ConfigurationError, VideoError
+from e2espot.inference.options import UserOptions
 
 if TYPE_CHECKING:
     from fractions import Fraction
 
     from e2espot.core.events import Event
-    from e2espot.formats.games import Game
-    from e2espot.inference.job import VideoFailure, VideoResult, Job
-    from e2espot.inference.results import BatchResults
+    from e2espot.formats.games import Game, Video
+    from e2espot.inference.job import Job, VideoFailure, VideoResult
 
 RUN_FILES = ("best.safetensors", "config.yaml")
 """A folder that holds one of these is a run."""
@@ -48,15 +48,14 @@ class Infer:
     """What decodes the videos: auto takes DALI on a CUDA machine that has it, and the CPU elsewhere."""
     device: str = "auto"
     """cpu, cuda or auto; with --engine ray, --task_gpus decides."""
-    allow_truncated: bool = False
-    """Take a video that breaks off as far as it goes, and pass over stretches that do not decode; the results say
-    what was read."""
+    video: tyro.conf.OmitArgPrefixes[UserOptions] = field(default_factory=UserOptions)
+    """How each video is read and processed."""
     resume: bool = False
     """Leave out games whose results are in OUT already: for going on with the same run and settings."""
     shard: str = "1/1"
     """Do only this part of the games, such as 2/8: for job arrays, one part a job."""
-    engine: Literal["here", "ray"] = "here"
-    """Who does the work: this process, one video after another, or a Ray cluster, one task a video."""
+    engine: Literal["local", "ray", "here"] = "local"
+    """local: one video after another in this process; ray: one task per video on a Ray cluster; here: same as local."""
     ray_address: str | None = None
     """Address of a running Ray cluster, or auto for this machine's; without it one is started for the run."""
     task_cpus: int = 1
@@ -64,13 +63,9 @@ class Infer:
     task_gpus: float = 0.0
     """GPUs a task on Ray: 1, or 0.5 for two tasks on one; 0 computes on the CPU."""
     cache: Path | None = None
-    """Folder for copies of videos from stores; ~/.cache/e2espot/videos without it."""
+    """Folder for copies of videos from object stores; ~/.cache/e2espot/videos without it."""
     cache_gb: float = 50.0
-    """What the copies may take together; those used longest ago go first."""
-    flip: bool = False
-    """Look at the mirror image as well and average the scores: better by a little, and twice the time."""
-    cuda_graphs: bool = False
-    """On CUDA, record the trunk's work once and replay it: for GPUs that wait for their CPU."""
+    """Largest total size of these copies; the least recently used are deleted first."""
     save_scores: bool = False
     """Also write the score of every frame (scores.npz)."""
     table: int = 20
@@ -140,28 +135,21 @@ def _plan(args: Infer, sources: Sequence[str]) -> dict[str, Game]:
 
 def _games_of(args: Infer, source: str) -> list[Game]:
     """A dataset's games, or a loose video as a game of its own."""
-    from e2espot.formats.games import Game, Video, find_games
-    from e2espot.sources.remote import find_remote_games, is_url, result_name
+    from e2espot.formats.games import Game, find_games
+    from e2espot.inference.job import single_video
+    from e2espot.sources.remote import find_remote_games, is_url
 
     if is_url(source):
-        found = find_remote_games(source, split=args.split, resolution=args.resolution)
-        video = (
-            Video(game=result_name(source), half=1, path=Path(result_name(source)), url=source)
-            if found is None
-            else None
-        )
+        games = find_remote_games(source, split=args.split, resolution=args.resolution)
     else:
         path = Path(source)
-        found = find_games(path, split=args.split, resolution=args.resolution) if path.is_dir() else None
-        if not path.stem.strip("."):
-            raise ConfigurationError(f"{source}: results are named after the file, and this is no name; rename it")
-        video = Video(game=path.stem, half=1, path=path)
-    if found is None:
-        assert video is not None
+        games = find_games(path, split=args.split, resolution=args.resolution) if path.is_dir() else None
+    if games is None:
+        video = single_video(source)
         return [Game(name=video.game, folder=video.path.parent, videos=(video,), labels_path=None)]
-    if not found:
+    if not games:
         raise ConfigurationError(f"{source}: no games with {args.resolution} video in split {args.split!r}")
-    return found
+    return games
 
 
 def _spot(args: Infer, run: Path | None, games: dict[str, Game]) -> None:
@@ -170,62 +158,56 @@ def _spot(args: Infer, run: Path | None, games: dict[str, Game]) -> None:
 
     job = _job(args, run)
     fps, height = job.spotters[0].grid_fps, job.spotters[0].spec.height
-    season = BatchResults(games=games, out=args.out, fps=fps)
-    if height > 224 and any(video.path.stem.endswith("224p") for video in season.videos):
+    batch = BatchResults(games=games, out=args.out, fps=fps)
+    if height > 224 and any(video.path.stem.endswith("224p") for video in batch.videos):
         print(f"note: this run sees {height} lines; the games' 720p files are read with --resolution 720p")
     failed: dict[str, VideoError] = {}
-    for found in _engine(args, job, season):
-        if not isinstance(found, VideoFailure):
-            if found.coverage is not None:
+    for result in _run_engine(args, job, batch.videos):
+        if not isinstance(result, VideoFailure):
+            if result.coverage is not None:
                 print(
-                    f"{found.video.game} ({found.video.path.name}): read only {found.coverage.describe(fps)}",
+                    f"{result.video.game} ({result.video.path.name}): read only {result.coverage.describe(fps)}",
                     flush=True,
                 )
-            written = season.take(found)
+            written = batch.add(result)
             if written is not None:
                 path, events = written
-                _print_table(found.video.game, events, fps, args.table)
+                _print_table(result.video.game, events, fps, args.table)
                 print(f"{len(events)} events -> {path}", flush=True)
-        elif found.video.game not in failed:
-            failed[found.video.game] = found.error
+        elif result.video.game not in failed:
+            failed[result.video.game] = result.error
             if len(games) > 1:
-                sys.stderr.write(f"{found.video.game}: left out: {found.error}\n")
+                sys.stderr.write(f"{result.video.game}: left out: {result.error}\n")
     if len(games) == 1 and failed:
         raise next(iter(failed.values()))
     if failed:
         raise VideoError(f"{len(failed)} of {len(games)} games have no results: {'; '.join(map(str, failed.values()))}")
 
 
-def _engine(args: Infer, job: Job, season: BatchResults) -> Iterator[VideoResult | VideoFailure]:
-    if args.engine == "here":
+def _run_engine(args: Infer, job: Job, videos: list[Video]) -> Iterator[VideoResult | VideoFailure]:
+    if args.engine != "ray":
         from e2espot.inference.local import run_local
 
-        return run_local(job, season.videos)
+        return run_local(job, videos)
     from e2espot.inference.ray_cluster import Cluster, run_on_ray
 
     cluster = Cluster(address=args.ray_address, task_cpus=args.task_cpus, task_gpus=args.task_gpus)
-    return run_on_ray(job, season.videos, cluster)
+    return run_on_ray(job, videos, cluster)
 
 
 def _job(args: Infer, run: Path | None) -> Job:
-    from e2espot.core.device import device_named, keep_freed_memory
-    from e2espot.inference.job import Job
-    from e2espot.inference.predict import InferenceOptions
-    from e2espot.models import load_spotter
+    from e2espot.core.device import keep_freed_memory
+    from e2espot.inference.job import load_job
+    from e2espot.inference.options import InferenceOptions
     from e2espot.models.weights.checkpoint import shipped_spotter
-    from e2espot.sources.remote import VideoCache
-    from e2espot.sources.remote.cache import default_cache_dir
-    from e2espot.suppression.calibration import read_calibration
+    from e2espot.sources.remote import VideoCache, default_cache_dir
 
-    run = run or shipped_spotter()
     keep_freed_memory()
-    device = device_named("cpu" if args.engine == "ray" else args.device)  # there every task has a device of its own
-    names = {field.name for field in fields(InferenceOptions)}
-    return Job(
-        spotters=tuple(load_spotter(path, device) for path in (run, *args.ensemble)),
-        calibration=read_calibration(run),
-        options=InferenceOptions(**{name: value for name, value in vars(args).items() if name in names}),
-        copies=VideoCache(folder=args.cache or default_cache_dir(), limit_bytes=int(args.cache_gb * 1e9)),
+    return load_job(
+        [run or shipped_spotter(), *args.ensemble],
+        device="cpu" if args.engine == "ray" else args.device,  # on Ray each task moves them to its own device
+        options=InferenceOptions(**asdict(args.video), reader=args.reader),
+        cache=VideoCache(folder=args.cache or default_cache_dir(), limit_bytes=int(args.cache_gb * 1e9)),
         keep_scores=args.save_scores,
     )
 

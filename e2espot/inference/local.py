@@ -1,32 +1,51 @@
-"""One video after another, in this process."""
+"""Many videos, one after another in this process."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from tqdm import tqdm
 
 from e2espot.core.errors import VideoError
 from e2espot.formats.games import Video
-from e2espot.inference.job import VideoFailure, VideoResult, Job, predict_video
+from e2espot.inference.job import Job, Progress, VideoFailure, VideoResult, predict_video
 
 
 def run_local(job: Job, videos: Iterable[Video]) -> Iterator[VideoResult | VideoFailure]:
-    """Spot videos in order, with a bar of frames for each; a game that lacks one half is not looked at further."""
-    failed: set[str] = set()
+    """Predict videos in order, with a bar of frames for each, and one of bytes where a video is copied first.
+
+    A failed video fails its game: the other half is not processed.
+    """
+    failed_games: set[str] = set()
     for video in videos:
-        if video.game in failed:
+        if video.game in failed_games:
             continue
-        with tqdm(desc=f"{video.game} ({video.path.name})", unit="frame", disable=None) as bar:
-
-            def show(done: int, total: int, bar: tqdm[Any] = bar) -> None:
-                bar.total = total
-                bar.update(done - bar.n)
-
+        name = f"{video.game} ({video.path.name})"
+        with _bar(name, unit="frame") as frames, _bar(f"copying {name}", unit="B", unit_scale=True) as copied:
             try:
-                found: VideoResult | VideoFailure = predict_video(job, video, show)
-            except VideoError as error:  # one bad file takes one game
-                found = VideoFailure(video=video, error=error)
-                failed.add(video.game)
-        yield found
+                result: VideoResult | VideoFailure = predict_video(job, video, frames, copied)
+            except VideoError as error:  # a bad file costs its game; anything else ends the run
+                result = VideoFailure(video=video, error=error)
+                failed_games.add(video.game)
+        yield result
+
+
+@contextmanager
+def _bar(description: str, **options: Any) -> Iterator[Progress]:
+    """A progress bar that appears with the first report and closes when all is done."""
+    bars: list[tqdm[Any]] = []
+
+    def report(done: int, total: int) -> None:
+        if not bars:
+            bars.append(tqdm(desc=description, total=total, disable=None, **options))
+        bars[0].update(done - bars[0].n)
+        if done >= total:
+            bars[0].close()
+
+    try:
+        yield report
+    finally:
+        for bar in bars:
+            bar.close()

@@ -1,1 +1,1 @@
-"""What a result looks like."""
+"""Report on a result: its numbers (``analysis``), figures (``charts``), frames (``frame_strips``) and ``page``."""

@@ -13,15 +13,15 @@ from e2espot.scoring.matching import (
     ErrorExample,
     Matching,
     Threshold,
-    match_events,
     confusion,
+    match_events,
     top_false_positives,
     worst_misses,
 )
 from e2espot.scoring.metric import METRICS, Report, evaluate
 
 TOLERANCES_S = (1, 2, 3, 4, 5)
-"""Tolerances whose curves are drawn: mAP@1 to 5."""
+"""Tolerances whose curves are drawn: mAP@1 to mAP@5."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -29,25 +29,27 @@ class RunAnalysis:
     """One run against the labels."""
 
     name: str
-    """What the run is called on the page."""
+    """Name of the run on the page."""
     report: Report
-    """The table, equal to ``tools/evaluate.py``'s."""
+    """The table, equal to that of ``e2espot evaluate``."""
     matchings: dict[float, Matching]
-    """By tolerance in seconds."""
+    """Tolerance in seconds -> matching."""
     tolerance_s: float
-    """The tolerance by which hits, misses and false alarms are told apart."""
+    """The tolerance that decides between hits, misses and false positives."""
     thresholds: list[Threshold]
-    """Best threshold of each class at that tolerance."""
-    kept_P: np.ndarray
-    """bool; which predictions reach them."""
-    errors_s: np.ndarray
-    """Seconds by which hits come late, matched at twice the tolerance, at the best thresholds there."""
-    error_classes: np.ndarray
-    """Class of each of those hits."""
+    """Threshold of each class with the best F1 at that tolerance."""
+    selected_P: np.ndarray
+    """bool; which predictions reach these thresholds."""
+    time_errors_s: np.ndarray
+    """Prediction minus label, in seconds, of hits at twice the tolerance and at the best thresholds for it."""
+    time_error_classes: np.ndarray
+    """Class index of each of these hits."""
     confusion: np.ndarray
-    """``(C + 1, C + 1)``; see ``scoring.breakdown.confusion``."""
+    """``(C + 1, C + 1)``; see ``scoring.matching.confusion``."""
     misses: list[ErrorExample]
-    false_alarms: list[ErrorExample]
+    """Labels without a hit, lowest score first."""
+    false_positives: list[ErrorExample]
+    """Predictions without a label, highest confidence first."""
 
     @property
     def matching(self) -> Matching:
@@ -70,36 +72,36 @@ def analyse_run(
     framerate: int = 25,
     examples: int = 12,
 ) -> RunAnalysis:
-    """Score a run and look behind the score.
+    """Score a run and compute what the report shows about it.
 
     Args:
-        name: What the run is called.
+        name: Name of the run.
         labels: Game -> labels.
         predictions: Game -> predictions of the same games.
         label_set: Classes that count.
-        tolerance_s: Tolerance for hits and misses; a prediction counts within half of it.
-        framerate: Bins a second.
-        examples: Length of the lists of misses and of false alarms.
+        tolerance_s: Tolerance for hits and misses; a prediction hits a label at most half of it away.
+        framerate: Bins per second.
+        examples: Length of the lists of misses and of false positives.
     """
+    # Time errors come from a wider tolerance: at the chosen one, a delay just beyond half of it would be invisible.
     wide_s = 2 * tolerance_s
     matchings = match_events(labels, predictions, label_set, sorted({*TOLERANCES_S, tolerance_s, wide_s}), framerate)
-    matching = matchings[tolerance_s]
+    matching, wide = matchings[tolerance_s], matchings[wide_s]
     thresholds = matching.best_thresholds()
-    kept_P = matching.kept(_values(thresholds))
-    wide = matchings[wide_s]
-    errors_s, error_classes = wide.errors_s(wide.kept(_values(wide.best_thresholds())))
+    selected_P = matching.selected(_values(thresholds))
+    time_errors_s, time_error_classes = wide.time_errors_s(wide.selected(_values(wide.best_thresholds())))
     return RunAnalysis(
         name=name,
         report=evaluate(labels, predictions, label_set, tuple(METRICS), framerate),
         matchings=matchings,
         tolerance_s=tolerance_s,
         thresholds=thresholds,
-        kept_P=kept_P,
-        errors_s=errors_s,
-        error_classes=error_classes,
-        confusion=confusion(matching, kept_P),
-        misses=worst_misses(matching, kept_P, examples),
-        false_alarms=top_false_positives(matching, examples),
+        selected_P=selected_P,
+        time_errors_s=time_errors_s,
+        time_error_classes=time_error_classes,
+        confusion=confusion(matching, selected_P),
+        misses=worst_misses(matching, selected_P, examples),
+        false_positives=top_false_positives(matching, examples),
     )
 
 
@@ -107,24 +109,22 @@ def _values(thresholds: Sequence[Threshold]) -> np.ndarray:
     return np.array([threshold.value for threshold in thresholds])
 
 
-def minute_counts(findings: RunAnalysis, game: int, half: int) -> np.ndarray:
-    """Hits, misses and false alarms in each minute of one half.
+def counts_by_minute(run: RunAnalysis, game: int, half: int) -> np.ndarray:
+    """Hits, misses and false positives in each minute of one half.
 
     Returns:
-        int64 ``(minutes, 3)``.
+        int64 ``(minutes, 3)``; up to the last minute with a label or a selected prediction.
     """
-    matching, labels, found = findings.matching, findings.matching.labels, findings.matching.predictions
-    hit_P = matching.hits & findings.kept_P
-    missed_L = np.ones(len(labels), dtype=bool)
-    missed_L[matching.partner_P[hit_P]] = False
-    mine_L = (labels.game_N == game) & (labels.half_N == half)
-    mine_P = (found.game_N == game) & (found.half_N == half)
-    minute_L, minute_P = labels.bin_N // (60 * matching.framerate), found.bin_N // (60 * matching.framerate)
-    shown = [minute_L[mine_L], minute_P[mine_P & findings.kept_P]]
-    length = 1 + max((int(minutes.max()) for minutes in shown if len(minutes)), default=-1)
-    counts = np.zeros((length, 3), dtype=np.int64)
-    for column, minutes in enumerate(
-        (minute_L[mine_L & ~missed_L], minute_L[mine_L & missed_L], minute_P[mine_P & findings.kept_P & ~hit_P])
-    ):
-        counts[:, column] = np.bincount(minutes, minlength=length)[:length]
-    return counts
+    matching, labels, predictions = run.matching, run.matching.labels, run.matching.predictions
+    missed_L = matching.missed(run.selected_P)
+    of_half_L = (labels.game_N == game) & (labels.half_N == half)
+    selected_P = run.selected_P & (predictions.game_N == game) & (predictions.half_N == half)
+    minute_L = labels.bin_N // (60 * matching.framerate)
+    minute_P = predictions.bin_N // (60 * matching.framerate)
+    occupied = [minute_L[of_half_L], minute_P[selected_P]]
+    length = 1 + max((int(minutes.max()) for minutes in occupied if len(minutes)), default=-1)
+    columns = (minute_L[of_half_L & ~missed_L], minute_L[of_half_L & missed_L], minute_P[selected_P & ~matching.hits])
+    counts_M3 = np.zeros((length, 3), dtype=np.int64)
+    for column, minutes in enumerate(columns):
+        counts_M3[:, column] = np.bincount(minutes, minlength=length)[:length]
+    return counts_M3

@@ -1,4 +1,4 @@
-"""Strips of frames around single moments, as JPEG."""
+"""Strips of frames around single frames of a video, as JPEG."""
 
 from __future__ import annotations
 
@@ -16,31 +16,45 @@ from e2espot.core.errors import ConfigurationError, VideoError
 _LOG = logging.getLogger(__name__)
 
 STEPS = (-8, -4, 0, 4, 8)
-"""Frames of a strip, from the moment, at the grid of the metric."""
+"""Offsets of the frames of a strip from its centre, on the metric's grid."""
 _WIDTH = 320
+"""Largest width in pixels."""
 
 
 @dataclass(frozen=True, order=True, kw_only=True)
 class FrameKey:
-    """A frame of one half of a game."""
+    """A frame of one half of a game: the centre of a strip."""
 
     game: str
+    """Name of the game."""
     half: int
+    """1 or 2."""
     frame: int
+    """Index on the metric's grid."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Strip:
-    """The frames around a moment."""
+    """The frames around one frame."""
 
     jpegs: tuple[bytes, ...]
-    """One a step of ``STEPS``; a step outside the video repeats its first or last frame."""
+    """One for each of ``STEPS``; outside the video its first or last frame is repeated."""
     width: int
+    """Width of each in pixels."""
     height: int
+    """Height of each in pixels."""
 
 
 def find_videos(root: Path, games: Iterable[str], resolution: str) -> dict[tuple[str, int], Path]:
-    """(game, half) -> its video: of a dataset folder, or loose videos named like the games.
+    """Find the videos of games, in a dataset folder or as loose videos named like the games.
+
+    Args:
+        root: Folder.
+        games: Names of the games.
+        resolution: Which of a game's videos is taken.
+
+    Returns:
+        (game, half) -> path.
 
     Raises:
         ConfigurationError: no such folder, or none of the games has a video there.
@@ -50,48 +64,59 @@ def find_videos(root: Path, games: Iterable[str], resolution: str) -> dict[tuple
     if not root.is_dir():
         raise ConfigurationError(f"{root}: no such folder of videos")
     wanted = set(games)
-    found = {
+    videos = {
         (video.game, video.half): video.path
         for game in find_games(root, resolution=resolution)
         for video in game.videos
         if video.game in wanted
     }
-    for game in wanted - {name for name, _ in found}:
+    for game in wanted - {name for name, _ in videos}:
         for suffix in (".mp4", ".mkv", ".webm", ".mov", ".avi"):
             path = root / f"{game}{suffix}"
+            # The names come from files: none may lead out of the folder.
             if ".." not in Path(game).parts and path.is_file():
-                found.setdefault((game, 1), path)
-    if not found:
+                videos.setdefault((game, 1), path)
+    if not videos:
         raise ConfigurationError(
-            f"{root}: no {resolution} video of any of the {len(wanted)} games; check --videos and --resolution"
+            f"{root}: no {resolution} video of any of the {len(wanted)} games; give another folder or resolution",
+            option="videos",
         )
-    return found
+    return videos
 
 
 def cut_strips(
     videos: Mapping[tuple[str, int], Path],
-    moments: Iterable[FrameKey],
+    keys: Iterable[FrameKey],
     framerate: int,
     progress: Callable[[int], object] | None = None,
 ) -> dict[FrameKey, Strip]:
-    """Frames around each moment whose video is there and readable; a broken video costs its strips and a warning."""
-    by_video: dict[tuple[str, int], list[FrameKey]] = {}
-    for moment in sorted(set(moments)):
-        by_video.setdefault((moment.game, moment.half), []).append(moment)
+    """Cut a strip around each frame.
+
+    A frame without a video has no strip; those of a broken video have none either, with a warning.
+
+    Args:
+        videos: (game, half) -> path.
+        keys: Centres of the strips.
+        framerate: Rate of the grid.
+        progress: Called with the number of further strips that are done.
+    """
+    keys_by_video: dict[tuple[str, int], list[FrameKey]] = {}
+    for key in sorted(set(keys)):
+        keys_by_video.setdefault((key.game, key.half), []).append(key)
     strips: dict[FrameKey, Strip] = {}
-    for key, mine in by_video.items():
-        path = videos.get(key)
+    for video, keys_of_video in keys_by_video.items():
+        path = videos.get(video)
         try:
             if path is not None:
-                strips |= _cut(path, mine, framerate)
+                strips |= _cut_video(path, keys_of_video, framerate)
         except VideoError as error:
-            _LOG.warning("no pictures: %s", error)
+            _LOG.warning("no strips of frames: %s", error)
         if progress is not None:
-            progress(len(mine))
+            progress(len(keys_of_video))
     return strips
 
 
-def _cut(path: Path, moments: list[FrameKey], framerate: int) -> dict[FrameKey, Strip]:
+def _cut_video(path: Path, keys: list[FrameKey], framerate: int) -> dict[FrameKey, Strip]:
     from e2espot.video import open_reader, probe
 
     fps = Fraction(framerate)
@@ -102,10 +127,10 @@ def _cut(path: Path, moments: list[FrameKey], framerate: int) -> dict[FrameKey, 
     height = max(1, round(info.height * width / info.width))
     strips = {}
     with open_reader(path, fps=fps, size=(width, height), allow_truncated=True) as reader:
-        for moment in moments:
-            frames = np.clip(moment.frame + np.array(STEPS), 0, info.num_frames - 1)
+        for key in keys:
+            frames = np.clip(key.frame + np.array(STEPS), 0, info.num_frames - 1)
             pictures_THWC = reader.read(frames.tolist())
-            strips[moment] = Strip(jpegs=tuple(map(_jpeg, pictures_THWC)), width=width, height=height)
+            strips[key] = Strip(jpegs=tuple(map(_jpeg, pictures_THWC)), width=width, height=height)
     return strips
 
 

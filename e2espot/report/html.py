@@ -1,4 +1,4 @@
-"""HTML and SVG built from values: whatever is not markup already is escaped."""
+"""Builds HTML and SVG from values; everything that is not markup already is escaped."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from html import escape
 
 
 class Markup(str):
-    """Text that is HTML; everything else is text."""
+    """Text that is HTML. Any other string is plain text."""
 
     __slots__ = ()
 
@@ -18,13 +18,13 @@ def element(name: str, *children: Child, **attributes: Child | bool) -> Markup:
     """``<name attribute="...">children</name>``.
 
     Args:
-        name: Name of the element, our own.
-        children: Markup as it is, other values escaped; None is left out.
-        attributes: Escaped; ``class_`` is class, ``data_x`` is data-x; None and False are left out,
-            True stands without a value.
+        name: Name of the element; not escaped, so never a value from a file.
+        children: Markup is used as it is, other values are escaped, None is omitted.
+        attributes: Values are escaped. ``class_`` becomes class, ``data_x`` becomes data-x. None and False are
+            omitted, True gives an attribute without a value.
     """
-    told = "".join(_attribute(key, value) for key, value in attributes.items())
-    return Markup(f"<{name}{told}>{join(*children)}</{name}>")
+    text = "".join(_attribute(key, value) for key, value in attributes.items())
+    return Markup(f"<{name}{text}>{join(*children)}</{name}>")
 
 
 def join(*children: Child) -> Markup:
@@ -42,5 +42,6 @@ def _attribute(key: str, value: Child | bool) -> str:
     name = key.removesuffix("_").replace("_", "-")
     if value is True:
         return f" {name}"
+    # Coordinates with two decimals at most keep the page small: 12.50 -> 12.5, 3.00 -> 3
     text = f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
     return f' {name}="{escape(text)}"'

@@ -1,5 +1,5 @@
 "use strict";
-// Everything is readable without this script; it adds the theme switch and the large pictures.
+// The page is complete without this script; it adds the theme switch and the enlarged frames.
 const root = document.documentElement;
 const theme = document.getElementById("theme");
 
@@ -17,17 +17,17 @@ showTheme(stored ? stored === "dark" : matchMedia("(prefers-color-scheme: dark)"
 theme.addEventListener("click", () => {
   const dark = root.dataset.theme !== "dark";
   showTheme(dark);
-  try { localStorage.setItem("e2espot-theme", dark ? "dark" : "light"); } catch { /* a file may have no storage */ }
+  try { localStorage.setItem("e2espot-theme", dark ? "dark" : "light"); } catch { /* pages opened from a file may have no storage */ }
 });
 
 const large = document.getElementById("large");
 const strips = [...document.querySelectorAll(".strip")];
-let shown = -1;
+let current = -1;
 
-function show(place) {
-  if (place < 0 || place >= strips.length) return;
-  shown = place;
-  const figures = [...strips[place].querySelectorAll("img")].map((image) => {
+function enlarge(index) {
+  if (index < 0 || index >= strips.length) return;
+  current = index;
+  const figures = [...strips[index].querySelectorAll("img")].map((image) => {
     const figure = document.createElement("figure");
     const copy = document.createElement("img");
     copy.src = image.src;
@@ -38,15 +38,15 @@ function show(place) {
     return figure;
   });
   large.querySelector("div").replaceChildren(...figures);
-  const said = [...strips[place].closest("li").querySelectorAll("p")].map((line) => line.innerText.replace(/\n/g, "  "));
-  large.querySelector("p").textContent = `${said.join(" · ")} (arrow keys: the next; Esc: back)`;
+  const lines = [...strips[index].closest("li").querySelectorAll("p")].map((line) => line.innerText.replace(/\n/g, "  "));
+  large.querySelector("p").textContent = `${lines.join(" · ")} (arrow keys: next and previous; Esc: close)`;
   if (!large.open) large.showModal();
 }
 
-strips.forEach((strip, place) => strip.addEventListener("click", () => show(place)));
+strips.forEach((strip, index) => strip.addEventListener("click", () => enlarge(index)));
 large.addEventListener("click", (event) => { if (event.target === large) large.close(); });
-large.addEventListener("close", () => strips[shown]?.focus());
+large.addEventListener("close", () => strips[current]?.focus());
 large.addEventListener("keydown", (event) => {
-  if (event.key === "ArrowRight" || event.key === "ArrowDown") { event.preventDefault(); show(shown + 1); }
-  if (event.key === "ArrowLeft" || event.key === "ArrowUp") { event.preventDefault(); show(shown - 1); }
+  if (event.key === "ArrowRight" || event.key === "ArrowDown") { event.preventDefault(); enlarge(current + 1); }
+  if (event.key === "ArrowLeft" || event.key === "ArrowUp") { event.preventDefault(); enlarge(current - 1); }
 });

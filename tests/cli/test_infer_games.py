@@ -83,15 +83,15 @@ def test_results_of_an_earlier_run_never_count_as_new_ones(
     results = {name: out / "toy" / name / "results_spotting.json" for name in "abc"}
     for path in results.values():
         path.write_bytes(b"of other weights")
-    take = BatchResults.take
+    add = BatchResults.add
 
-    def stopped_after_one(season: BatchResults, found: VideoResult) -> Any:
-        if found.video.game == "toy/b":
+    def stopped_after_one(batch: BatchResults, result: VideoResult) -> Any:
+        if result.video.game == "toy/b":
             raise KeyboardInterrupt
-        return take(season, found)
+        return add(batch, result)
 
     with monkeypatch.context() as patch:
-        patch.setattr(BatchResults, "take", stopped_after_one)
+        patch.setattr(BatchResults, "add", stopped_after_one)
         assert infer(weights, data, "-o", out) == 130
     assert {name for name, path in results.items() if path.read_bytes() == b"of other weights"} == {"b", "c"}
     assert infer(weights, data, "-o", out, "--resume") == 0

@@ -11,9 +11,9 @@ import torch
 
 from e2espot.inference.predict import InferenceOptions, score_frames, stream_features, window_starts
 from e2espot.models import Spotter, SpotterSpec, normalise
-from e2espot.models.spotter import mean_level
-from e2espot.models.streaming.temporal_cache import CarriedMotion
-from e2espot.models.streaming.trunk_stream import TrunkStream
+from e2espot.models.spotter import mean_pixel
+from e2espot.models.streaming.backbone_stream import BackboneStream
+from e2espot.models.streaming.temporal_cache import StreamingMotion
 from e2espot.models.temporal_shift import GateShift
 
 
@@ -42,13 +42,13 @@ def test_pieces_equal_the_whole_video(arch: str) -> None:
     spotter = spotter_of(arch).double()  # in which rounding cannot hide a frame at fault
     halo = spotter.halo
     levels = 255 * torch.rand(90 + 2 * halo, 64, 96, 3, dtype=torch.float64)
-    levels[:halo] = levels[90 + halo :] = mean_level(levels.device)
+    levels[:halo] = levels[90 + halo :] = mean_pixel(levels.device)
     frames = normalise(levels, torch.float64)
     with torch.inference_mode():
         whole = spotter.features(frames[None]).features_BTD[0, halo : halo + 90]
         for piece_len in (1, 8, 33, 512):
-            stream = TrunkStream(spotter.backbone, torch.float64)
-            pieces = torch.cat([stream.push(piece) for piece in levels.split(piece_len)])
+            stream = BackboneStream(spotter.backbone, torch.float64)
+            pieces = torch.cat([stream.forward_chunk(piece) for piece in levels.split(piece_len)])
             assert pieces.shape == whole.shape
             assert ((pieces - whole).abs().max() / whole.abs().max()) < 1e-6, piece_len
 
@@ -58,13 +58,13 @@ def test_pieces_equal_the_whole_video_in_resnets(arch: str) -> None:
     spotter = spotter_of(arch).double()
     halo = spotter.halo
     levels = 255 * torch.rand(9 + 2 * halo, 32, 32, 3, dtype=torch.float64)
-    levels[:halo] = levels[9 + halo :] = mean_level(levels.device)
+    levels[:halo] = levels[9 + halo :] = mean_pixel(levels.device)
     frames = normalise(levels, torch.float64)
     with torch.inference_mode():
         whole = spotter.features(frames[None]).features_BTD[0, halo : halo + 9]
         for piece_len in (2, 7):
-            stream = TrunkStream(spotter.backbone, torch.float64)
-            pieces = torch.cat([stream.push(piece) for piece in levels.split(piece_len)])
+            stream = BackboneStream(spotter.backbone, torch.float64)
+            pieces = torch.cat([stream.forward_chunk(piece) for piece in levels.split(piece_len)])
             assert ((pieces - whole).abs().max() / whole.abs().max()) < 1e-6, piece_len
 
 
@@ -109,15 +109,15 @@ def test_chunks_equal_the_whole_video(arch: str) -> None:
 @pytest.mark.parametrize("arch", ["small_gsm", "rny002_gsm"])
 def test_every_frame_passes_the_trunk_once(arch: str) -> None:
     spotter, seen = spotter_of(arch), []
-    stream = TrunkStream.push
+    stream = BackboneStream.forward_chunk
 
-    def watched(self: TrunkStream, piece: torch.Tensor) -> torch.Tensor:
+    def watched(self: BackboneStream, piece: torch.Tensor) -> torch.Tensor:
         seen.append(len(piece))
         return stream(self, piece)
 
     frames = torch.randint(0, 256, (300, 32, 32, 3), dtype=torch.uint8)
     with pytest.MonkeyPatch.context() as patch, torch.inference_mode():
-        patch.setattr(TrunkStream, "push", watched)
+        patch.setattr(BackboneStream, "forward_chunk", watched)
         assert sum(map(len, stream_features(spotter, frames.split(64), OPTIONS))) == 300
     assert sum(seen) == 300 + 2 * spotter.halo  # zeros beyond both ends; a match has 135,000 frames
 
@@ -127,22 +127,22 @@ def test_the_trunk_stays_on_the_device_of_its_weights(arch: str, monkeypatch: py
     """Where a tensor of the CPU among those of another device is an error: torch's device without memory."""
     monkeypatch.setattr(torch, "is_autocast_enabled", lambda _kind: False)  # neither knows that device
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())
-    stream = TrunkStream(spotter_of(arch).to("meta").backbone, torch.bfloat16)
+    stream = BackboneStream(spotter_of(arch).to("meta").backbone, torch.bfloat16)
     with torch.inference_mode():
         for _ in range(3):
-            told = stream.push(torch.empty(16, 64, 96, 3, dtype=torch.uint8, device="meta"))
+            told = stream.forward_chunk(torch.empty(16, 64, 96, 3, dtype=torch.uint8, device="meta"))
     assert told.device.type == "meta" and told.dtype == torch.float32
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
 def test_beyond_the_ends_of_a_match_is_nothing(dtype: torch.dtype) -> None:
-    nothing = mean_level(torch.device("cpu")).expand(4, 8, 8, 3)
+    nothing = mean_pixel(torch.device("cpu")).expand(4, 8, 8, 3)
     assert not normalise(nothing, dtype).any()
-    motion = CarriedMotion(spotter_of("small_gsm").backbone, dtype)
+    motion = StreamingMotion(spotter_of("small_gsm").backbone, dtype)
     seen = motion(nothing)
     assert seen is not None and seen[:, 3:].abs().max() < 1e-5
     stem = torch.nn.Conv2d(5, 4, 3, bias=False).requires_grad_(False).double()
-    assert motion.read_by(stem)(seen.double()).abs().max() < 2e-3
+    assert motion.adapt_stem(stem)(seen.double()).abs().max() < 2e-3
 
 
 def test_scores_do_not_depend_on_chunks() -> None:

@@ -1,4 +1,4 @@
-"""The report: right numbers, one file, and nothing from a file runs in it."""
+"""The report: right numbers, one file, and no text of a file runs in it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Page(HTMLParser):
         super().__init__()
         self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.rows: list[list[str]] = []
-        self.said = ""
+        self.text = ""
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -48,7 +48,7 @@ class Page(HTMLParser):
             self.rows[-1].append("")
 
     def handle_data(self, data: str) -> None:
-        self.said += data
+        self.text += data
         if self.rows and self.rows[-1]:
             self.rows[-1][-1] += data
 
@@ -72,60 +72,60 @@ def match(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def made(match: Path) -> str:
-    told = (match / "good", match / "late", "-l", match / "data", "-v", match / "data", "-o", match / "report.html")
+def page_text(match: Path) -> str:
+    args = (match / "good", match / "late", "-l", match / "data", "-v", match / "data", "-o", match / "report.html")
     (match / "class.txt").write_text(f"PASS\n{HOSTILE}\n")
-    done = tool("report", *told, "--label_set", match / "class.txt", "--examples", 3)
+    done = tool("report", *args, "--label_set", match / "class.txt", "--examples", 3)
     assert done.returncode == 0, done.stderr
     return (match / "report.html").read_text()
 
 
-def test_the_table_is_evaluates(match: Path, made: str) -> None:
-    rows = [row for row in Page(made).rows if len(row) >= 8]
+def test_report_table_equals_evaluate(match: Path, page_text: str) -> None:
+    rows = [row for row in Page(page_text).rows if len(row) >= 8]
     for run, row in (("good", rows[1]), ("late", rows[2])):
         metrics = ("at1", "at2", "at3", "at4", "at5", "tight", "loose")
-        told = ("-l", match / "data", "--label_set", match / "class.txt", "--json", match / "scores.json")
-        assert tool("evaluate", match / run, *told, "--metric", *metrics).returncode == 0
+        args = ("-l", match / "data", "--label_set", match / "class.txt", "--json", match / "scores.json")
+        assert tool("evaluate", match / run, *args, "--metric", *metrics).returncode == 0
         expected = json.loads((match / "scores.json").read_text())
         assert row[-7:] == [f"{100 * expected[name]['mAP']:.2f}" for name in metrics]
         assert run in row[-8]
 
 
-def test_nothing_from_a_file_becomes_markup(made: str) -> None:
-    page = Page(made)
+def test_report_escapes_names_from_files(page_text: str) -> None:
+    page = Page(page_text)
     tags = [tag for tag, _ in page.elements]
     assert tags.count("script") == 1
     assert tags.count("i") < 40  # the swatches of the legends, not the game's
     assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
-    assert HOSTILE in page.said
-    assert GAME in page.said
+    assert HOSTILE in page.text
+    assert GAME in page.text
 
 
-def test_it_needs_nothing_else(made: str) -> None:
-    for tag, attributes in Page(made).elements:
+def test_report_loads_no_other_file(page_text: str) -> None:
+    for tag, attributes in Page(page_text).elements:
         for name in ("src", "href", "data", "action", "poster"):
             value = attributes.get(name) or ""
             assert not value or value.startswith(("data:image/jpeg", "#")), (tag, name, value[:60])
-    assert "url(" not in made
-    assert "@import" not in made
-    assert "default-src 'none'" in made
+    assert "url(" not in page_text
+    assert "@import" not in page_text
+    assert "default-src 'none'" in page_text
 
 
-def test_strips_show_the_moments(made: str) -> None:
-    pictures = [attributes for tag, attributes in Page(made).elements if tag == "img"]
-    cases = [tag for tag, _ in Page(made).elements].count("li")
-    assert 6 <= cases <= 12
-    assert len(pictures) == 5 * cases
+def test_report_shows_a_strip_for_each_example(page_text: str) -> None:
+    pictures = [attributes for tag, attributes in Page(page_text).elements if tag == "img"]
+    examples = [tag for tag, _ in Page(page_text).elements].count("li")
+    assert 6 <= examples <= 12
+    assert len(pictures) == 5 * examples
     assert {picture["alt"] for picture in pictures} >= {"0.00 s", "+0.16 s"}
     assert {picture["width"] for picture in pictures} == {"96"}
 
 
-def test_a_constant_delay_is_told(made: str) -> None:
-    medians = [row[2] for row in Page(made).rows if len(row) == 5 and row[0] == "all"]
+def test_report_shows_constant_delay_as_median(page_text: str) -> None:
+    medians = [row[2] for row in Page(page_text).rows if len(row) == 5 and row[0] == "all"]
     assert medians == ["0.00 s", "+0.16 s"]
 
 
-def test_zips_and_a_missing_video(match: Path, tmp_path: Path) -> None:
+def test_report_takes_zips_and_reports_missing_videos(match: Path, tmp_path: Path) -> None:
     for name, folder in (("labels", match / "data"), ("predictions", match / "good")):
         with zipfile.ZipFile(tmp_path / f"{name}.zip", "w") as archive:
             for file in folder.rglob("*.json"):
@@ -144,38 +144,38 @@ def test_zips_and_a_missing_video(match: Path, tmp_path: Path) -> None:
     (broken / "224p.mp4").write_bytes((match / "data" / GAME / "224p.mp4").read_bytes()[:900])
     done = tool("report", match / "good", "-l", match / "data", "-v", tmp_path / "broken", "-o", tmp_path / "y.html")
     assert done.returncode == 0, done.stderr
-    assert "no pictures:" in done.stderr
+    assert "no strips of frames:" in done.stderr
     assert "<img" not in (tmp_path / "y.html").read_text()
 
 
-def test_a_whole_match_takes_seconds(tmp_path: Path) -> None:
+def test_report_of_a_whole_match_takes_seconds(tmp_path: Path) -> None:
     """Ninety minutes, twelve classes, 20,000 predictions, no pictures: under 20 s, measured 1."""
     rng = np.random.default_rng(1)
     names = LABEL_SETS["ball-12"].names
-    places = rng.choice(135_000 * 12, 21_200, replace=False).tolist()
-    events = [Event(frame=k // 12, label=names[k % 12], confidence=float(rng.random())) for k in places]
+    slots = rng.choice(135_000 * 12, 21_200, replace=False).tolist()
+    events = [Event(frame=k // 12, label=names[k % 12], confidence=float(rng.random())) for k in slots]
     write_labels(tmp_path / "l" / "g" / "Labels-ball.json", url_local="", events=events[:1200], fps=DEFAULT_FPS)
     results = tmp_path / "p" / "g" / "results_spotting.json"
     write_predictions(results, url_local="", events=events[1200:], fps=DEFAULT_FPS)
-    begun = time.perf_counter()
+    start = time.perf_counter()
     done = tool("report", tmp_path / "p", "-l", tmp_path / "l", "-o", tmp_path / "r.html")
     assert done.returncode == 0, done.stderr
-    assert time.perf_counter() - begun < 20
+    assert time.perf_counter() - start < 20
     assert (tmp_path / "r.html").stat().st_size < 1_000_000
 
 
-def test_the_same_run_twice_is_refused(match: Path, tmp_path: Path) -> None:
+def test_report_refuses_the_same_run_twice(match: Path, tmp_path: Path) -> None:
     refused = tool("report", match / "good", match / "good", "-l", match / "data", "-o", tmp_path / "x.html")
     assert refused.returncode == 2
     assert "given twice" in refused.stderr
 
 
-def test_in_a_browser(match: Path, made: str, browser) -> None:
+def test_report_works_in_a_browser(match: Path, page_text: str, browser) -> None:
     context = browser.new_context(viewport={"width": 1280, "height": 720}, color_scheme="dark", offline=True)
     page = context.new_page()
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    messages: list[str] = []
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("pageerror", lambda error: messages.append(str(error)))
     page.goto((match / "report.html").as_uri())
     assert page.title() == "Match report"
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
@@ -192,5 +192,5 @@ def test_in_a_browser(match: Path, made: str, browser) -> None:
     assert page.inner_text("#large p") != first
     page.keyboard.press("Escape")
     assert not page.is_visible("#large")
-    assert complaints == []
+    assert messages == []
     context.close()

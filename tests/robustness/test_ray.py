@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.budget import LONG, sized, tell
+from tests.support.budget import LONG, print_figure, sized
 from tests.support.tiny_dataset import write_game, write_spotter
 
 TOOL = Path(__file__).parents[2] / "tools" / "infer.py"
@@ -109,9 +109,9 @@ def test_a_killed_worker_costs_nothing(weights: Path, data: Path, address: str, 
         pytest.fail(f"it ended before it was half-way: {tool.communicate()[0]}")
     told = tool.communicate()[0]
     assert tool.returncode == 0, told
-    assert len(re.findall(r"its worker died; begun again", told)) == 1, told
+    assert len(re.findall(r"its worker died; started again", told)) == 1, told
     assert results(tmp_path / "ray") == expected
-    tell(f"ray: {GAMES} videos, 1 worker of 2 killed half-way, 0 lost, 0 different")
+    print_figure(f"ray: {GAMES} videos, 1 worker of 2 killed half-way, 0 lost, 0 different")
 
 
 def test_what_is_done_is_left_out_and_a_bad_video_takes_its_own_game(
@@ -141,7 +141,7 @@ def test_a_cluster_that_will_not_do(
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.skipif(not LONG, reason="takes half a minute; make trust runs it")
+@pytest.mark.skipif(not LONG, reason="takes half a minute; make stress runs it")
 @pytest.mark.parametrize(("end", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
 def test_its_own_cluster_ends_with_it(
     end: signal.Signals, code: int, weights: Path, data: Path, tmp_path: Path

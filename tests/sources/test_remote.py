@@ -208,7 +208,7 @@ def test_what_a_killed_process_left_makes_room(store: Flaky, tmp_path: Path) -> 
     [
         ("flaky://none.mp4", VideoError, "no such file"),
         ("flaky://folder", VideoError, "a folder"),
-        ("flaky://large.mp4", ConfigurationError, "raise --cache_gb"),
+        ("flaky://large.mp4", ConfigurationError, "raise the limit"),
         ("nonsense://x.mp4", ConfigurationError, "nonsense"),
         ("s3://bucket/x.mp4", E2ESpotError, "s3"),
         ("zip://m.mp4::/no/such.zip", E2ESpotError, "such"),

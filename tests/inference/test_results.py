@@ -1,4 +1,4 @@
-"""Games are written when they are whole, in whatever order their halves come."""
+"""Games are written when they are complete, in whatever order their halves finish."""
 
 import json
 from fractions import Fraction
@@ -17,7 +17,7 @@ from e2espot.inference.sharding import shard_of
 
 
 @given(st.sets(st.text(min_size=1, max_size=5)), st.integers(1, 9))
-def test_every_game_is_in_one_shard(names: set[str], count: int) -> None:
+def test_shard_of_puts_every_game_in_one_shard(names: set[str], count: int) -> None:
     games = dict.fromkeys(names, 0)
     shards = [list(shard_of(games, f"{number}/{count}")) for number in range(1, count + 1)]
     assert sorted(name for shard in shards for name in shard) == sorted(names)
@@ -25,8 +25,8 @@ def test_every_game_is_in_one_shard(names: set[str], count: int) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["", "1", "0/2", "3/2", "1/0", "-1/2", "1/2/3", "a/b", "\u00b2/3", "9" * 5000 + "/1"])
-def test_anything_else_is_refused(wrong: str) -> None:
-    with pytest.raises(ConfigurationError, match="--shard"):
+def test_shard_of_refuses_malformed_shard(wrong: str) -> None:
+    with pytest.raises(ConfigurationError, match="shard is"):
         shard_of({"a": 1}, wrong)
 
 
@@ -36,22 +36,22 @@ def game(name: str, halves: int) -> Game:
 
 
 @given(order=st.permutations([("a", 1), ("a", 2), ("b", 1), ("c", 1), ("c", 2)]))
-def test_games_are_written_when_whole_in_any_order(
+def test_batch_results_writes_games_when_complete_in_any_order(
     order: list[tuple[str, int]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     out = tmp_path_factory.mktemp("out")
     games = {name: game(name, halves) for name, halves in (("a", 2), ("b", 1), ("c", 2))}
-    season = BatchResults(games=games, out=out, fps=Fraction(25))
-    assert len(season.videos) == len(order)
+    batch = BatchResults(games=games, out=out, fps=Fraction(25))
+    assert len(batch.videos) == len(order)
     for number, (name, half) in enumerate(order):
         event = Event(frame=100 * half, label="PASS", half=half, confidence=0.5)
-        written = season.take(VideoResult(video=games[name].videos[half - 1], events=(event,), scores=None))
-        whole = all((name, video.half) in order[: number + 1] for video in games[name].videos)
-        assert (written is not None) == whole
-        assert (out / name / "results_spotting.json").exists() == whole
-        assert (name not in pending_games(games, out, save_scores=False, resume=True)) == whole
+        written = batch.add(VideoResult(video=games[name].videos[half - 1], events=(event,), scores=None))
+        complete = all((name, video.half) in order[: number + 1] for video in games[name].videos)
+        assert (written is not None) == complete
+        assert (out / name / "results_spotting.json").exists() == complete
+        assert (name not in pending_games(games, out, save_scores=False, resume=True)) == complete
     for name in games:
-        told = json.loads((out / name / "results_spotting.json").read_text())
-        assert [row["half"] for row in told["predictions"]] == [
+        content = json.loads((out / name / "results_spotting.json").read_text())
+        assert [row["half"] for row in content["predictions"]] == [
             str(half) for half in range(1, len(games[name].videos) + 1)
         ]

@@ -1,0 +1,40 @@
+"""Options of inference. This module imports neither torch nor a video library, so that `--help` stays fast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from e2espot.core.device import Precision
+
+if TYPE_CHECKING:
+    from e2espot.video import Backend, BackendOption
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserOptions:
+    """Options that the command line offers as well, under the same names."""
+
+    allow_truncated: bool = False
+    """Read a damaged video as far as possible: stop where the file breaks off, skip stretches that do not decode. The
+    results state what was read."""
+    flip: bool = False
+    """Average with the scores of the mirrored video: slightly better, and twice the time."""
+    cuda_graphs: bool = False
+    """On CUDA, record the backbone's work once as a CUDA graph and replay it: for GPUs that wait for their CPU."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InferenceOptions(UserOptions):
+    """How a video is run through a spotter."""
+
+    reader: BackendOption | Backend = "auto"
+    """What decodes the video."""
+    chunk_len: int = 64
+    """Frames decoded at a time."""
+    read_ahead: int = 2
+    """Decoded chunks that may wait for the network."""
+    piece_len: int | None = None
+    """Frames the backbone processes at a time; None for a length that suits the device."""
+    precision: Precision = "auto"
+    """Number format of the backbone."""
