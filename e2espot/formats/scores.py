@@ -16,12 +16,13 @@ from e2espot.core.errors import AnnotationError, ConfigurationError, one_line
 from e2espot.core.label_sets import LabelSet
 from e2espot.core.scores import Scores
 from e2espot.core.timeline import parse_fps
+from e2espot.core.version import VERSION_FIELD, __version__
 from e2espot.files.atomic import write_atomically
 from e2espot.files.npz import read_arrays
 
 
 def write_scores(path: Path, scores: Scores) -> None:
-    """Write ``scores_TK``, ``classes``, ``fps`` and ``valid_T`` (which frames were read) atomically.
+    """Write ``scores_TK``, ``classes``, ``fps``, ``valid_T`` (which frames were read) and the version atomically.
 
     Two more arrays are optional: ``right_T``, if the spotter predicts teams, and ``promised_s``, if the video could
     not be read in full: the duration that its container declares, or an empty string if that is unknown.
@@ -40,6 +41,7 @@ def write_scores(path: Path, scores: Scores) -> None:
         "classes": np.array(scores.label_set.names),
         "fps": str(scores.fps),
         "valid_T": valid_T,
+        VERSION_FIELD: __version__,
     }
     buffer = BytesIO()
     np.savez_compressed(buffer, **arrays)

@@ -16,6 +16,7 @@ from e2espot.core.errors import AnnotationError
 from e2espot.core.events import Event, ScoredEvent
 from e2espot.core.label_sets import LabelSet
 from e2espot.core.timeline import frame_of_position_ms, position_ms_of_frame
+from e2espot.core.version import VERSION_FIELD, __version__
 from e2espot.files.atomic import write_atomically
 from e2espot.files.json_fields import read_bytes
 from e2espot.formats.soccernet_json import dump_document, label_document, make_row, parse_document, read_row, read_rows
@@ -116,6 +117,8 @@ def write_predictions(
 ) -> None:
     """Write ``results_spotting.json`` atomically; an event's time is the middle of its frame.
 
+    The version of this package is stored next to ``UrlLocal``, on a line of its own.
+
     Args:
         path: The file.
         url_local: Name of the game.
@@ -138,7 +141,7 @@ def write_predictions(
         )
         for event in _in_order(events)
     ]
-    content: dict[str, Any] = {"UrlLocal": url_local, "predictions": rows}
+    content: dict[str, Any] = {"UrlLocal": url_local, VERSION_FIELD: __version__, "predictions": rows}
     if coverage:
         content["readable"] = [_coverage_row(half, coverage[half], fps) for half in sorted(coverage)]
     write_atomically(path, dump_document(content))
