@@ -21,10 +21,12 @@ from torch import Tensor, nn
 
 from e2espot.benchmarks.results import BenchResults, Target
 from e2espot.benchmarks.timing import Subprocess, Work, interleaved
-from e2espot.core.device import keep_freed_memory
+from e2espot.core.device import reuse_freed_memory
 from e2espot.core.scores import Scores
+from e2espot.formats.filenames import RESULTS_FILE
 from e2espot.formats.soccernet import write_predictions
-from e2espot.inference.predict import InferenceOptions, score_frames, spot_video
+from e2espot.inference.options import InferenceOptions
+from e2espot.inference.predict import score_frames, spot_video
 from e2espot.models.spotter import Spotter, SpotterSpec, normalise
 from e2espot.models.temporal_shift import GateShift
 from e2espot.suppression.nms import suppress
@@ -92,7 +94,7 @@ def overlapping_clips(spotter: Spotter, path: Path) -> Scores:
             pixels = torch.from_numpy(reader.get_batch(list(frames)).asnumpy())
             padded = torch.zeros(1, length, 3, spec.height, spec.width)
             padded[0, : len(frames)] = normalise(pixels).contiguous()
-            features = spotter.backbone._features(padded.flatten(0, 1))[None]  # type: ignore[operator]
+            features = spotter.backbone.network(padded.flatten(0, 1))[None]  # type: ignore[operator]
             scores = spotter.logits(features)[0].softmax(-1)[:, 1:].numpy()
             sums[frames.start : frames.stop] += scores[: len(frames)]
             hits[frames.start : frames.stop] += 1
@@ -113,7 +115,7 @@ def build_spotter(feature_arch: str, num_classes: int = 2) -> Spotter:
 
 def _write_events(scores: Scores, folder: str) -> int:
     events = suppress(scores)
-    write_predictions(Path(folder) / "results_spotting.json", url_local="match", events=events, fps=scores.fps)
+    write_predictions(Path(folder) / RESULTS_FILE, url_local="match", events=events, fps=scores.fps)
     return len(scores.scores_TK)
 
 
@@ -126,7 +128,7 @@ def baseline_pipeline(feature_arch: str, path: Path, keep_memory: bool) -> Work:
         keep_memory: Make the C library keep freed memory.
     """
     if keep_memory:
-        keep_freed_memory()
+        reuse_freed_memory()
     spotter = baseline_spotter(build_spotter(feature_arch))
     spotter.backbone.set_num_frames(spotter.spec.clip_len)
     folder = tempfile.mkdtemp()
@@ -135,14 +137,14 @@ def baseline_pipeline(feature_arch: str, path: Path, keep_memory: bool) -> Work:
 
 def e2espot_pipeline(feature_arch: str, path: Path, num_classes: int = 2) -> Work:
     """File to JSON as ``e2espot infer`` does it."""
-    keep_freed_memory()
+    reuse_freed_memory()
     spotter, folder = build_spotter(feature_arch, num_classes), tempfile.mkdtemp()
     return lambda: _write_events(spot_video(spotter, path), folder)
 
 
 def network_alone(feature_arch: str, path: Path) -> Work:
     """Backbone and head on frames in memory."""
-    keep_freed_memory()
+    reuse_freed_memory()
     spotter = build_spotter(feature_arch)
     size = (spotter.spec.width, spotter.spec.height)
     frames = torch.from_numpy(np.concatenate([chunk.frames_THWC for chunk in stream_frames(path, size=size)]))

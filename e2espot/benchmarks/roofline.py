@@ -12,7 +12,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from e2espot.benchmarks.infer import build_spotter
 from e2espot.benchmarks.results import BenchResults, FactTable
 from e2espot.core.device import compute_dtype
-from e2espot.inference.predict import InferenceOptions, score_frames
+from e2espot.inference.options import InferenceOptions
+from e2espot.inference.predict import score_frames
 
 _MATCH_FRAMES = 90 * 60 * 25
 _FRAMES = 16

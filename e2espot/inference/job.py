@@ -83,9 +83,9 @@ def load_job(
         CheckpointError: no run, or a damaged one.
         ConfigurationError: this machine has no such device.
     """
-    from e2espot.core.device import device_named
+    from e2espot.core.device import parse_device
 
-    torch_device = device_named(device)
+    torch_device = parse_device(device)
     return Job(
         spotters=tuple(load_spotter(run, torch_device) for run in runs),
         calibration=read_calibration(runs[0]),

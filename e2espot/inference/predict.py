@@ -110,35 +110,46 @@ def average_scores(members: list[Scores]) -> Scores:
 
 
 def _chunks(spotter: Spotter, path: Path, options: InferenceOptions, missing: list[range]) -> Iterator[Tensor]:
-    """All frames of a video in order, uint8 RGB ``THWC``; ``missing`` grows by those nobody could decode."""
+    """Decode all frames of a video in order, by the backend that serves the file and the device.
+
+    Frames that do not decode end the video with an error, or are zeros and added to ``missing`` if
+    ``options.allow_truncated``, whatever the backend.
+
+    Yields:
+        uint8 RGB ``THWC``, on the host, or on the spotter's device if that decodes.
+    """
     from e2espot.video import choose_backend, stream_frames
 
     device = next(spotter.parameters()).device
-    size, chunk_len = (spotter.spec.width, spotter.spec.height), options.chunk_len
-    reader = options.reader if options.reader == "pyav" else choose_backend(options.reader, device.type)
-    if reader == "dali":
+    size = (spotter.spec.width, spotter.spec.height)
+    skipped = missing if options.allow_truncated else None
+    backend = choose_backend(options.reader, device.type)
+    if backend == "dali":
         from dali_pipelines.graph import GraphOptions
+        from dali_pipelines.routes import is_decodable
         from dali_pipelines.stream import MatchStream
 
-        yield from MatchStream(
-            path=path,
-            size=size,
-            options=GraphOptions(device=device, batch_size=2, prefetch=options.read_ahead),
-            fps=spotter.fps,
-            chunk_len=chunk_len,
-            allow_truncated=options.allow_truncated,
-            missing=missing,
-        ).chunks()
-        return
+        if is_decodable(path, device.type, allow_truncated=options.allow_truncated):
+            yield from MatchStream(
+                path=path,
+                size=size,
+                options=GraphOptions(device=device, batch_size=2, prefetch=options.read_ahead),
+                fps=spotter.fps,
+                chunk_len=options.chunk_len,
+                allow_truncated=options.allow_truncated,
+                missing=skipped,
+            ).chunks()
+            return
+        backend = "pyav"
     for chunk in stream_frames(
         path,
         fps=spotter.fps,
         size=size,
-        chunk_len=chunk_len,
+        chunk_len=options.chunk_len,
         read_ahead=options.read_ahead,
-        reader="decord" if reader == "decord" else "auto",
+        reader=backend,
         allow_truncated=options.allow_truncated,
-        missing=missing if options.allow_truncated else None,
+        missing=skipped,
     ):
         yield torch.from_numpy(chunk.frames_THWC)
 

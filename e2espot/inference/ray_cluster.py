@@ -265,13 +265,13 @@ def _work(job: Job, video: Video, index: int, actor: Any, *, cuda: bool) -> Vide
     """Body of a task."""
     import ray
 
-    from e2espot.core.device import keep_freed_memory
+    from e2espot.core.device import reuse_freed_memory
 
     # Wait until the start is counted. A worker that died before would leave no trace, and its retry would
     # look like a first start.
     with suppress(ray.exceptions.RayError):
         ray.get(actor.start.remote(index), timeout=_TIMEOUT_S)
-    keep_freed_memory()
+    reuse_freed_memory()
     if cuda:  # Ray shows each task only its own GPU
         job = replace(job, spotters=tuple(spotter.to("cuda") for spotter in job.spotters))
     return predict_video(

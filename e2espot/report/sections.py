@@ -77,7 +77,7 @@ def _side_by_side(runs: Sequence[RunAnalysis], draw: Callable[[RunAnalysis], Mar
         )
         for index, run in enumerate(runs)
     ]
-    return element("div", join(*columns), class_="runs", style=f"--runs:{len(runs)}")
+    return element("div", join(*columns), class_="runs", style=f"--n:{len(runs)}")
 
 
 def _scores(runs: Sequence[RunAnalysis]) -> Markup:

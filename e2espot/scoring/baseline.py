@@ -38,7 +38,7 @@ class PeriodicBaseline:
             for half, length in num_frames.items():
                 # step = 50, length 130 -> frames 25, 75: the middle of every whole interval
                 events += [
-                    Event(frame=int((index + Fraction(1, 2)) * step), label=label, half=half, confidence=0.5)
+                    Event(frame=int((index + Fraction(1, 2)) * step), label=label, half=half, confidence=0.5, fps=fps)
                     for index in range(int(length / step))
                 ]
         return sorted(events, key=lambda event: (event.half, event.frame, event.label))

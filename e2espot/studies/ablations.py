@@ -21,18 +21,21 @@ from e2espot.core.label_sets import LABEL_SETS
 from e2espot.core.scores import Scores
 from e2espot.files.atomic import write_atomically
 from e2espot.formats.scores import read_scores, write_scores
-from e2espot.inference.predict import InferenceOptions, average_scores, spot_video
-from e2espot.models.weights.checkpoint import load_spotter, read_tensors, save_backbone
+from e2espot.inference.options import InferenceOptions
+from e2espot.inference.predict import average_scores, spot_video
+from e2espot.models.weights.checkpoint import load_spotter, read_tensors, save_backbone, shipped_spotter
 from e2espot.studies.plans import DEFAULTS, VARIANTS, AblationPlan
 from e2espot.suppression.calibration import Calibration
 from e2espot.suppression.nms import Suppression
+from e2espot.training.config import resolve
 from e2espot.training.data import LabelledGame, load_games
 from e2espot.training.fit import fit
 from e2espot.training.fit_calibration import fit_calibration
+from e2espot.training.options import RunOptions
 from e2espot.training.recipe import Recipe, merge, read_recipe
-from e2espot.training.setup import SHIPPED_TRUNK, setup
+from e2espot.training.setup import setup
 from e2espot.training.step import take_step
-from e2espot.training.validation import report_on
+from e2espot.training.validation import score_predictions
 
 _FIRST_STEPS, _TIMED_STEPS = 2, 6
 
@@ -61,12 +64,14 @@ def train_variant(plan: AblationPlan, data: Path, variant: str, seed: int) -> Pa
     if (folder / "done.json").is_file():
         return folder
     recipe = merge(merge(Recipe(), read_recipe("laptop")), {**VARIANTS[variant], "seed": seed, "num_workers": 0})
-    recipe = dataclasses.replace(recipe, init_from=str(_backbone(plan.out)), num_epochs=1, warm_up_epochs=0.05)
+    recipe = merge(recipe, {"init_from": str(_backbone(plan.out)), "num_epochs": 1, "warm_up_epochs": 0.05})
     steps, step_s = _steps_within(plan.seconds, data, folder / "timing", recipe)
-    recipe = dataclasses.replace(recipe, epoch_clips=steps * recipe.batch_size, start_val_epoch=99)
+    batch_size = recipe.optimisation.batch_size
+    recipe = merge(recipe, {"clips_per_epoch": steps * batch_size, "start_val_epoch": 99})
     begun = time.process_time()
-    run = setup(data, folder / "run", recipe, resume=(folder / "run" / "config.yaml").exists())
-    run.valid = []  # no epoch is chosen; the calibration scores the valid match once, later
+    options = RunOptions(resume=(folder / "run" / "config.yaml").exists())
+    run = setup(resolve(recipe, data, folder / "run", options))
+    run.valid_games = []  # no epoch is chosen; the calibration scores the valid match once, later
     fit(run)
     spent = time.process_time() - begun
     spotter = load_spotter(folder / "run")
@@ -86,7 +91,7 @@ def _backbone(out: Path) -> Path:
     """The shipped backbone without its head, which fits one frame rate and one width of targets only."""
     file = out / "trunk.safetensors"
     if not file.is_file():
-        _, state = read_tensors(SHIPPED_TRUNK)
+        _, state = read_tensors(shipped_spotter())
         save_backbone(file, {name: value for name, value in state.items() if name.startswith("backbone.")}, "small_gsm")
     return file
 
@@ -94,9 +99,8 @@ def _backbone(out: Path) -> Path:
 def _steps_within(seconds: float, data: Path, folder: Path, recipe: Recipe) -> tuple[int, float]:
     """(steps that fit into ``seconds``, seconds per step), measured on a few steps."""
     count = _FIRST_STEPS + _TIMED_STEPS
-    run = setup(
-        data, folder, dataclasses.replace(recipe, epoch_clips=count * recipe.batch_size), resume=folder.exists()
-    )
+    recipe = merge(recipe, {"clips_per_epoch": count * recipe.optimisation.batch_size})
+    run = setup(resolve(recipe, data, folder, RunOptions(resume=folder.exists())))
     batches, begun = run.batches(0, 0), 0.0
     for number in range(count):
         if number == _FIRST_STEPS:
@@ -177,7 +181,7 @@ def compare_post_processing(
 
     together = average_scores([read_scores(folder / "test.npz") for folder in runs])
     test = _game(data, "test", together.fps)
-    ensemble = report_on({test.game.name: {1: together}}, [test], plain, together.label_set).mAP("at1")
+    ensemble = score_predictions({test.game.name: {1: together}}, [test], plain, together.label_set).mAP("at1")
     rows = [
         row("hard suppression over 1 s (E2E-Spot's)", fixed("hard", 1.0)),
         row("hard suppression over 0.6 s", fixed("hard", 0.6)),
@@ -205,7 +209,7 @@ def _fitted(data: Path, folder: Path) -> Calibration:
 def _value(data: Path, folder: Path, calibration: Calibration, file: str = "test") -> float:
     scores: Scores = read_scores(folder / f"{file}.npz")
     game = _game(data, "test", scores.fps)
-    return report_on({game.game.name: {1: scores}}, [game], calibration, scores.label_set).mAP("at1")
+    return score_predictions({game.game.name: {1: scores}}, [game], calibration, scores.label_set).mAP("at1")
 
 
 def table(rows: Sequence[Comparison], heading: str) -> str:

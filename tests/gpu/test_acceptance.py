@@ -1,4 +1,4 @@
-"""The first hour on a machine with CUDA: FAIL_WITHOUT_CUDA=1 python -m pytest tests/gpu."""
+"""What to run first on a machine with CUDA: FAIL_WITHOUT_CUDA=1 python -m pytest tests/gpu."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from e2espot.clips.dataset import ClipDataset, TrainingVideo, load_clips
-from e2espot.clips.device_batch import make_ready
+from e2espot.clips.device_batch import to_device
 from e2espot.clips.sampler import ClipSampler, LabelledVideo
 from e2espot.video import open_reader, probe
 from tests.support import numbered_video as numbered
@@ -57,13 +57,13 @@ def dataset(path: Path, num_clips: int, size: tuple[int, int] = (398, 224)) -> C
     labelled = LabelledVideo(num_frames=count, event_frames=(1, count - 2), event_targets=(1, 2))
     video = TrainingVideo(path=path, labelled=labelled)
     sampler = ClipSampler(videos=[labelled], clip_len=50, num_clips=num_clips, seed=1)
-    return ClipDataset([video], sampler, fps="25", size=size, dilate_len=1)
+    return ClipDataset([video], sampler, fps=Fraction(25), size=size, label_radius=1)
 
 
 def plain(epoch: int, indexes: tuple[int, ...]) -> list[Any]:
-    from e2espot.clips.augmentation_params import draw_change
+    from e2espot.clips.augmentation_params import sample_augmentation
 
-    return [draw_change(np.random.default_rng(0), None) for _ in indexes]
+    return [sample_augmentation(np.random.default_rng(0), None) for _ in indexes]
 
 
 def dali_clips(data: ClipDataset, dtype: torch.dtype = torch.float16, num_threads: int = 4) -> Any:
@@ -82,23 +82,23 @@ def levels(frames_BTCHW: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_two_hundred_clips_are_exact_and_near_the_hosts(files: dict[str, Path], name: str) -> None:
+def test_clips_by_dali_are_exact_and_near_those_of_the_host(files: dict[str, Path], name: str) -> None:
     data = dataset(files[name], 200)
     host = load_clips(data, epoch=0, batch_size=4, num_workers=0)
     for ours, theirs in zip(dali_clips(data).epoch(0, batch_size=4, num_workers=0), host, strict=True):
         assert ours.frames_BTCHW.device.type == "cuda"
-        assert (ours.frames_BTCHW[~ours.valid_BT] == 0).all()
+        assert (ours.frames_BTCHW[~ours.targets.valid_BT] == 0).all()
         frames = levels(ours.frames_BTCHW)
         for b, index in enumerate(ours.indexes):
             clip = data.sampler.clip(0, index)
-            for t in torch.nonzero(theirs.valid_BT[b]).flatten().tolist():
+            for t in torch.nonzero(theirs.targets.valid_BT[b]).flatten().tolist():
                 assert numbered.number_in(frames[b, t].numpy()) == clip.start + t
-        other = levels(make_ready(theirs, slice(None), plain(0, ours.indexes), torch.device("cpu")).frames_BTCHW)
-        assert (frames - other).abs()[theirs.valid_BT].mean() <= 2
+        other = levels(to_device(theirs, slice(None), plain(0, ours.indexes), torch.device("cpu")).frames_BTCHW)
+        assert (frames - other).abs()[theirs.targets.valid_BT].mean() <= 2
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_whole_match_is_every_frame_once(files: dict[str, Path], name: str) -> None:
+def test_match_stream_gives_every_frame_once(files: dict[str, Path], name: str) -> None:
     from dali_pipelines.graph import GraphOptions
     from dali_pipelines.stream import MatchStream
 
@@ -111,7 +111,7 @@ def test_a_whole_match_is_every_frame_once(files: dict[str, Path], name: str) ->
 
 
 @pytest.mark.parametrize("name", ["small-mp4", "720p-mp4"])
-def test_dalis_own_reader_gives_the_same_pictures(files: dict[str, Path], name: str) -> None:
+def test_match_stream_equals_dalis_own_reader(files: dict[str, Path], name: str) -> None:
     from dali_pipelines.graph import GraphOptions, dali, new_pipeline
     from dali_pipelines.stream import MatchStream
 
@@ -131,7 +131,7 @@ def test_dalis_own_reader_gives_the_same_pictures(files: dict[str, Path], name: 
 
 @settings(max_examples=20, deadline=None)
 @given(first_step=st.integers(0, 7))
-def test_an_epoch_taken_up_again(files: dict[str, Path], first_step: int) -> None:
+def test_resumed_epoch_has_the_remaining_batches(files: dict[str, Path], first_step: int) -> None:
     clips = dali_clips(dataset(files["small-mp4"], 32))
     whole = [batch.indexes for batch in clips.epoch(2, batch_size=4, num_workers=0)]
     rest = [batch.indexes for batch in clips.epoch(2, batch_size=4, num_workers=0, first_step=first_step)]
@@ -139,8 +139,8 @@ def test_an_epoch_taken_up_again(files: dict[str, Path], first_step: int) -> Non
 
 
 @pytest.mark.parametrize("name", ["small-mp4", "aligned-mp4"])
-def test_memory_does_not_grow_with_clips(files: dict[str, Path], name: str) -> None:
-    """NVDEC sessions of a width that is no multiple of 16 are said to pile up."""
+def test_gpu_memory_does_not_grow_with_clips(files: dict[str, Path], name: str) -> None:
+    """NVDEC sessions whose width is not a multiple of 16 are reported to accumulate."""
     used = []
     clips = dali_clips(dataset(files[name], 600))
     for turn, _ in enumerate(clips.epoch(0, batch_size=4, num_workers=2)):
@@ -148,12 +148,13 @@ def test_memory_does_not_grow_with_clips(files: dict[str, Path], name: str) -> N
             torch.cuda.synchronize()
             free, total = torch.cuda.mem_get_info()
             used.append((total - free) >> 20)
-    assert used[-1] - used[0] < 1024, f"{used} MiB: transcode to a width of 16's multiple with tools/transcode.py"
+    assert used[-1] - used[0] < 1024, f"{used} MiB: `e2espot transcode --decode_friendly` scales to multiples of 16"
 
 
 @pytest.mark.parametrize("arch", ["rny002_gsm", "small_gsm"])
 def test_a_recorded_trunk_is_the_plain_one(arch: str) -> None:
-    from e2espot.inference.predict import InferenceOptions, score_frames
+    from e2espot.inference.options import InferenceOptions
+    from e2espot.inference.predict import score_frames
     from e2espot.models import Spotter, SpotterSpec
 
     torch.manual_seed(0)
@@ -166,7 +167,7 @@ def test_a_recorded_trunk_is_the_plain_one(arch: str) -> None:
     np.testing.assert_allclose(plain, recorded, atol=2e-3)
 
 
-def test_training_and_inference_through_the_command_lines(tmp_path: Path) -> None:
+def test_train_and_infer_commands_with_reader_dali(tmp_path: Path) -> None:
     for seed, name in enumerate("ab"):
         write_game(tmp_path / "data" / "toy" / name, seed)
     (tmp_path / "data" / "splits.json").write_text(
@@ -184,7 +185,7 @@ def test_training_and_inference_through_the_command_lines(tmp_path: Path) -> Non
 
 
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
-def test_two_gpus_share_one_run(tmp_path: Path) -> None:
+def test_train_on_two_gpus(tmp_path: Path) -> None:
     for seed, name in enumerate("ab"):
         write_game(tmp_path / "data" / "toy" / name, seed)
     (tmp_path / "data" / "splits.json").write_text(json.dumps({"train": ["toy/a"], "valid": ["toy/b"], "test": []}))

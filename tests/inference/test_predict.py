@@ -1,4 +1,4 @@
-"""One pass over chunks gives what the whole video at once gives."""
+"""One pass over chunks equals the whole video at once."""
 
 import contextlib
 import dataclasses
@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from e2espot.inference.predict import InferenceOptions, score_frames, stream_features, window_starts
+from e2espot.inference.options import InferenceOptions
+from e2espot.inference.predict import score_frames, stream_features, window_starts
 from e2espot.models import Spotter, SpotterSpec, normalise
 from e2espot.models.spotter import mean_pixel
 from e2espot.models.streaming.backbone_stream import BackboneStream
@@ -38,8 +39,8 @@ ARCHS = ["small_gsm", "small_tsm", "small", "rny002_gsm", "rny002_tsm", "rny002"
 
 
 @pytest.mark.parametrize("arch", ARCHS)
-def test_pieces_equal_the_whole_video(arch: str) -> None:
-    spotter = spotter_of(arch).double()  # in which rounding cannot hide a frame at fault
+def test_backbone_stream_equals_whole_video_for_any_piece_len(arch: str) -> None:
+    spotter = spotter_of(arch).double()  # double precision, so that rounding cannot hide a wrong frame
     halo = spotter.halo
     levels = 255 * torch.rand(90 + 2 * halo, 64, 96, 3, dtype=torch.float64)
     levels[:halo] = levels[90 + halo :] = mean_pixel(levels.device)
@@ -54,7 +55,7 @@ def test_pieces_equal_the_whole_video(arch: str) -> None:
 
 
 @pytest.mark.parametrize("arch", ["rn18_gsm", "rn18_tsm", "rn50"])
-def test_pieces_equal_the_whole_video_in_resnets(arch: str) -> None:
+def test_backbone_stream_of_resnet_equals_whole_video(arch: str) -> None:
     spotter = spotter_of(arch).double()
     halo = spotter.halo
     levels = 255 * torch.rand(9 + 2 * halo, 32, 32, 3, dtype=torch.float64)
@@ -69,21 +70,21 @@ def test_pieces_equal_the_whole_video_in_resnets(arch: str) -> None:
 
 
 @pytest.mark.parametrize("arch", ["rny002", "rn18", "small"])
-def test_a_match_in_brightness_is_the_whole_video_too(arch: str) -> None:
+def test_stream_features_of_gray_backbone_equal_whole_video(arch: str) -> None:
     spotter = Spotter(dataclasses.replace(spotter_of("rny002").spec, feature_arch=arch, modality="gray")).eval()
     frames = torch.randint(0, 256, (5, 48, 64, 3), dtype=torch.uint8)
     gray = frames.float() @ torch.tensor((0.2989, 0.587, 0.114))
     with torch.inference_mode():
-        told = torch.cat(list(stream_features(spotter, [frames], OPTIONS)))
+        features = torch.cat(list(stream_features(spotter, [frames], OPTIONS)))
         whole = spotter.features(normalise(frames)[None]).features_BTD[0]
-        # Beyond the ends of a match stand empty frames, which the small trunk sees move.
-        torch.testing.assert_close(told[1:-1], whole[1:-1], rtol=1e-3, atol=1e-3)
+        # Beyond the ends of a match are empty frames, to which the small backbone sees motion.
+        torch.testing.assert_close(features[1:-1], whole[1:-1], rtol=1e-3, atol=1e-3)
         colourless = spotter.features(normalise(gray[..., None].expand(frames.shape))[None]).features_BTD[0]
-    if arch != "small":  # whose luma is taken after the normalisation of each colour
-        torch.testing.assert_close(told, colourless, rtol=1e-3, atol=1e-3)
+    if arch != "small":  # it computes luma after the normalisation of each colour
+        torch.testing.assert_close(features, colourless, rtol=1e-3, atol=1e-3)
 
 
-def test_the_middle_of_the_frame_is_what_a_cropping_spotter_sees() -> None:
+def test_score_frames_crops_centre_if_crop_dim_is_set() -> None:
     whole = spotter_of("rny002")
     cropping = Spotter(dataclasses.replace(whole.spec, crop_dim=40)).eval()
     cropping.load_state_dict(whole.state_dict())
@@ -94,7 +95,7 @@ def test_the_middle_of_the_frame_is_what_a_cropping_spotter_sees() -> None:
 
 
 @pytest.mark.parametrize("arch", ARCHS)
-def test_chunks_equal_the_whole_video(arch: str) -> None:
+def test_stream_features_equal_whole_video_for_any_chunk_len(arch: str) -> None:
     spotter = spotter_of(arch)
     frames = torch.randint(0, 256, (90, 64, 96, 3), dtype=torch.uint8)
     halo = spotter.halo
@@ -107,45 +108,45 @@ def test_chunks_equal_the_whole_video(arch: str) -> None:
 
 
 @pytest.mark.parametrize("arch", ["small_gsm", "rny002_gsm"])
-def test_every_frame_passes_the_trunk_once(arch: str) -> None:
+def test_stream_features_pass_every_frame_through_backbone_once(arch: str) -> None:
     spotter, seen = spotter_of(arch), []
     stream = BackboneStream.forward_chunk
 
-    def watched(self: BackboneStream, piece: torch.Tensor) -> torch.Tensor:
+    def counted(self: BackboneStream, piece: torch.Tensor) -> torch.Tensor:
         seen.append(len(piece))
         return stream(self, piece)
 
     frames = torch.randint(0, 256, (300, 32, 32, 3), dtype=torch.uint8)
     with pytest.MonkeyPatch.context() as patch, torch.inference_mode():
-        patch.setattr(BackboneStream, "forward_chunk", watched)
+        patch.setattr(BackboneStream, "forward_chunk", counted)
         assert sum(map(len, stream_features(spotter, frames.split(64), OPTIONS))) == 300
-    assert sum(seen) == 300 + 2 * spotter.halo  # zeros beyond both ends; a match has 135,000 frames
+    assert sum(seen) == 300 + 2 * spotter.halo  # with the padding at both ends
 
 
 @pytest.mark.parametrize("arch", ["small_gsm", "small_tsm", "rny002_gsm", "rny002_tsm", "rn18_gsm", "rn50"])
-def test_the_trunk_stays_on_the_device_of_its_weights(arch: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a tensor of the CPU among those of another device is an error: torch's device without memory."""
-    monkeypatch.setattr(torch, "is_autocast_enabled", lambda _kind: False)  # neither knows that device
+def test_backbone_stream_stays_on_device_of_weights(arch: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On torch's device without memory, mixing in a CPU tensor is an error."""
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda _kind: False)  # neither of the two supports that device
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())
     stream = BackboneStream(spotter_of(arch).to("meta").backbone, torch.bfloat16)
     with torch.inference_mode():
         for _ in range(3):
-            told = stream.forward_chunk(torch.empty(16, 64, 96, 3, dtype=torch.uint8, device="meta"))
-    assert told.device.type == "meta" and told.dtype == torch.float32
+            features = stream.forward_chunk(torch.empty(16, 64, 96, 3, dtype=torch.uint8, device="meta"))
+    assert features.device.type == "meta" and features.dtype == torch.float32
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
-def test_beyond_the_ends_of_a_match_is_nothing(dtype: torch.dtype) -> None:
-    nothing = mean_pixel(torch.device("cpu")).expand(4, 8, 8, 3)
-    assert not normalise(nothing, dtype).any()
+def test_padding_normalises_to_zero(dtype: torch.dtype) -> None:
+    padding = mean_pixel(torch.device("cpu")).expand(4, 8, 8, 3)
+    assert not normalise(padding, dtype).any()
     motion = StreamingMotion(spotter_of("small_gsm").backbone, dtype)
-    seen = motion(nothing)
+    seen = motion(padding)
     assert seen is not None and seen[:, 3:].abs().max() < 1e-5
     stem = torch.nn.Conv2d(5, 4, 3, bias=False).requires_grad_(False).double()
     assert motion.adapt_stem(stem)(seen.double()).abs().max() < 2e-3
 
 
-def test_scores_do_not_depend_on_chunks() -> None:
+def test_score_frames_is_independent_of_chunk_len() -> None:
     spotter = spotter_of("small_gsm")
     frames = torch.randint(0, 256, (77, 64, 96, 3), dtype=torch.uint8)
     one = score_frames(spotter, frames.split(77), 77, OPTIONS)
@@ -154,7 +155,7 @@ def test_scores_do_not_depend_on_chunks() -> None:
     assert abs(one - many).max() < 1e-5
 
 
-def test_flip_averages_both_views() -> None:
+def test_score_frames_with_flip_averages_both_views() -> None:
     spotter = spotter_of("small_gsm")
     frames = torch.randint(0, 256, (50, 64, 96, 3), dtype=torch.uint8)
     one, other = (score_frames(spotter, view.split(16), 50, OPTIONS) for view in (frames, frames.flip(2)))
@@ -164,30 +165,30 @@ def test_flip_averages_both_views() -> None:
 
 
 @pytest.mark.parametrize("flip", [False, True])
-def test_chunks_are_let_go_of(flip: bool) -> None:
-    held: list[weakref.ref[torch.Tensor]] = []
+def test_score_frames_releases_chunks(flip: bool) -> None:
+    alive: list[weakref.ref[torch.Tensor]] = []
     most = 0
 
     def chunks() -> Iterator[torch.Tensor]:
         nonlocal most
         for _ in range(60):
             chunk = torch.randint(0, 256, (8, 32, 32, 3), dtype=torch.uint8)
-            held.append(weakref.ref(chunk))
+            alive.append(weakref.ref(chunk))
             yield chunk
             del chunk
-            most = max(most, sum(kept() is not None for kept in held))
+            most = max(most, sum(reference() is not None for reference in alive))
 
     score_frames(spotter_of("small_gsm"), chunks(), 480, InferenceOptions(precision="fp32", flip=flip))
     assert most <= 2
 
 
-def test_short_video_is_one_short_window() -> None:
+def test_score_frames_of_video_shorter_than_one_window() -> None:
     spotter = spotter_of("small_gsm", clip_len=100)
     frames = torch.randint(0, 256, (7, 64, 96, 3), dtype=torch.uint8)
     assert score_frames(spotter, [frames], 7, OPTIONS).shape == (7, 2)
 
 
-def test_windows_cover_every_frame_and_stay_inside() -> None:
+def test_window_starts_cover_every_frame_and_stay_inside() -> None:
     for num_frames in (1, 5, 99, 100, 101, 149, 150, 1000):
         for clip_len in (1, 2, 64, 100):
             clip_len = min(clip_len, num_frames)

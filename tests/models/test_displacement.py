@@ -1,4 +1,4 @@
-"""Scores go where their events are said to be, and a finer grid changes no time."""
+"""Scores move to the frames of their predicted events, and a grid of double rate keeps every time."""
 
 import numpy as np
 import pytest
@@ -6,43 +6,51 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from e2espot.inference.predict import InferenceOptions, score_frames
+from e2espot.inference.options import InferenceOptions
+from e2espot.inference.predict import score_frames
 from e2espot.models import Spotter, SpotterSpec
-from e2espot.models.displacement import made_finer, moved
+from e2espot.models.displacement import apply_displacement, upsample_scores
 
 
-def test_all_frames_around_an_event_point_at_it() -> None:
+def test_apply_displacement_gathers_frames_at_their_event() -> None:
     offset_BT = torch.zeros(1, 20)
     scores_BTK = torch.zeros(1, 20, 2)
     for t in range(8, 13):
         scores_BTK[0, t, 1] = 0.5 + 0.01 * t
         offset_BT[0, t] = t - 10
-    told = moved(scores_BTK, offset_BT)[0, :, 1]
-    assert told.nonzero().flatten().tolist() == [10]
-    assert told[10] == pytest.approx(0.62)
+    out = apply_displacement(scores_BTK, offset_BT)[0, :, 1]
+    assert out.nonzero().flatten().tolist() == [10]
+    assert out[10] == pytest.approx(0.62)
+
+
+def test_apply_displacement_follows_its_documented_example() -> None:
+    scores, offsets = torch.tensor([0.1, 0.8, 0.7, 0.2]), torch.tensor([0.0, -1.0, 0.0, 2.0])
+    assert apply_displacement(scores.view(1, 4, 1), offsets.view(1, 4)).flatten().tolist() == pytest.approx(
+        [0.1, 0.2, 0.8, 0.0]
+    )
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(-30, 30)), min_size=1, max_size=30), st.sampled_from([1, 2]))
-def test_nothing_gets_lost_or_higher(frames: list[tuple[float, float]], factor: int) -> None:
+def test_apply_displacement_keeps_the_highest_score(frames: list[tuple[float, float]], factor: int) -> None:
     scores = torch.tensor([[[score] for score, _ in frames]])
-    told = moved(scores, torch.tensor([[offset for _, offset in frames]]), factor)
-    assert told.shape == (1, factor * len(frames), 1)
-    assert told.max() == scores.max()
+    out = apply_displacement(scores, torch.tensor([[offset for _, offset in frames]]), factor)
+    assert out.shape == (1, factor * len(frames), 1)
+    assert out.max() == scores.max()
 
 
-def test_a_finer_grid_keeps_the_time() -> None:
-    """The middle of frame 7 of 12.5 a second lies between frames 14 and 15 of 25."""
+def test_double_rate_grid_keeps_the_time_of_a_score() -> None:
+    """The middle of frame 7 at 12.5 fps lies between frames 14 and 15 at 25 fps."""
     scores = torch.zeros(1, 20, 1)
     scores[0, 7] = 1
-    for finer in (made_finer(scores, 2), moved(scores, torch.zeros(1, 20), 2)):
-        row = finer[0, :, 0].numpy()
+    for doubled in (upsample_scores(scores, 2), apply_displacement(scores, torch.zeros(1, 20), 2)):
+        row = doubled[0, :, 0].numpy()
         assert (row * np.arange(40)).sum() / row.sum() == pytest.approx(14.5)
-    half_a_frame_early = moved(scores, torch.full((1, 20), 0.25), 2)[0, :, 0]
-    assert half_a_frame_early.nonzero().flatten().tolist() == [14]
+    quarter_frame_earlier = apply_displacement(scores, torch.full((1, 20), 0.25), 2)[0, :, 0]
+    assert quarter_frame_earlier.nonzero().flatten().tolist() == [14]
 
 
-@pytest.mark.parametrize("full_grid", [False, True])
-def test_matches_go_through_heads_and_grid(full_grid: bool) -> None:
+@pytest.mark.parametrize("double_rate_output", [False, True])
+def test_scores_of_all_heads_average_with_the_mirror_image(double_rate_output: bool) -> None:
     torch.manual_seed(0)
     spec = SpotterSpec(
         feature_arch="small",
@@ -52,13 +60,13 @@ def test_matches_go_through_heads_and_grid(full_grid: bool) -> None:
         displacement=True,
         team=True,
         joint_classes=("C",),
-        full_grid=full_grid,
+        double_rate_output=double_rate_output,
     )
     spotter = Spotter(spec).eval()
     frames = torch.randint(0, 256, (21, 32, 32, 3), dtype=torch.uint8)
     options = InferenceOptions(precision="fp32")
-    one, other = (score_frames(spotter, [view], 21, options) for view in (frames, frames.flip(2)))
+    plain, mirrored = (score_frames(spotter, [view], 21, options) for view in (frames, frames.flip(2)))
     both = score_frames(spotter, [frames], 21, InferenceOptions(precision="fp32", flip=True))
-    assert one.shape == (42 if full_grid else 21, 3)
-    other[:, 2] = 1 - other[:, 2]  # sides change places in a mirror
-    np.testing.assert_allclose(both, (one + other) / 2, atol=1e-6)
+    assert plain.shape == (42 if double_rate_output else 21, 3)
+    mirrored[:, 2] = 1 - mirrored[:, 2]  # teams change sides in a mirror
+    np.testing.assert_allclose(both, (plain + mirrored) / 2, atol=1e-6)

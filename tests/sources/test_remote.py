@@ -1,4 +1,4 @@
-"""Videos in stores: copied whole, in bounded room, whatever breaks; and a data set known by its names."""
+"""Videos in object stores: whole copies of bounded total size, whatever breaks; datasets known by their names."""
 
 import functools
 import io
@@ -25,21 +25,21 @@ KB = 1000
 
 
 class Flaky(MemoryFileSystem):
-    """A store whose connections break after some bytes, and which counts what it gave."""
+    """A store whose connections break after some bytes, and which counts the bytes it sent."""
 
     protocol = "flaky"
     store: ClassVar[dict[str, Any]] = {}
     pseudo_dirs: ClassVar[list[str]] = [""]
     bytes_a_connection = 10**9
     broken = False
-    given = 0
+    sent = 0
 
     @classmethod
     def _strip_protocol(cls, path: str) -> str:
         return str(super()._strip_protocol(path.removeprefix("flaky://")))
 
-    def _open(self, path: str, mode: str = "rb", **more: Any) -> Any:
-        file = super()._open(path, mode, **more)
+    def _open(self, path: str, mode: str = "rb", **options: Any) -> Any:
+        file = super()._open(path, mode, **options)
         return _Breaking(file.getvalue()) if mode == "rb" else file
 
 
@@ -49,13 +49,13 @@ class _Breaking(io.BytesIO):
             raise ConnectionResetError("reset by peer")
         most = min(size or 0, Flaky.bytes_a_connection) if size and size > 0 else Flaky.bytes_a_connection
         block = super().read(most)
-        Flaky.given += len(block)
+        Flaky.sent += len(block)
         return block
 
     _first = 0
 
-    def seek(self, place: int, whence: int = 0) -> int:
-        self._first = super().seek(place, whence)
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self._first = super().seek(offset, whence)
         return self._first
 
 
@@ -66,7 +66,7 @@ fsspec.register_implementation("flaky", Flaky, clobber=True)
 def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Flaky]:
     monkeypatch.setattr("e2espot.sources.remote.cache._WAIT_S", 0.001)
     Flaky.store.clear()
-    Flaky.bytes_a_connection, Flaky.broken, Flaky.given = 10**9, False, 0
+    Flaky.bytes_a_connection, Flaky.broken, Flaky.sent = 10**9, False, 0
     yield fsspec.filesystem("flaky")
 
 
@@ -75,26 +75,26 @@ def put(store: Flaky, name: str, content: bytes) -> str:
     return f"flaky://{name}"
 
 
-def held(folder: Path) -> int:
+def size_of(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.iterdir())
 
 
-def test_a_copy_is_the_file_and_is_fetched_once(store: Flaky, tmp_path: Path) -> None:
+def test_local_copy_equals_file_and_is_fetched_once(store: Flaky, tmp_path: Path) -> None:
     copies, content = VideoCache(folder=tmp_path, limit_bytes=10 * KB), bytes(range(250)) * 8
     url = put(store, "a/match.mp4", content)
     for _ in range(3):
         with copies.local_copy(url) as path:
             assert path.read_bytes() == content
             assert path.suffix == ".mp4"
-    assert Flaky.given == len(content)
+    assert Flaky.sent == len(content)
     put(store, "a/match.mp4", content[::-1])
     with copies.local_copy(url) as path:
-        assert path.read_bytes() == content[::-1], "another file by the same name"
+        assert path.read_bytes() == content[::-1], "another file of the same name"
 
 
-def test_a_file_that_changes_on_a_server_is_fetched_again(tmp_path: Path) -> None:
-    """fsspec takes the files of HTTP servers to stay as they are."""
-    pytest.importorskip("aiohttp", reason="HTTP is not installed; pip install 'e2espot[stores]'")
+def test_local_copy_of_changed_http_file_is_fetched_again(tmp_path: Path) -> None:
+    """fsspec assumes that the files of HTTP servers do not change."""
+    pytest.importorskip("aiohttp", reason='HTTP is not installed; pip install "e2espot[stores]"')
     served = tmp_path / "served"
     served.mkdir()
     handler = functools.partial(QuietHandler, directory=str(served))
@@ -114,15 +114,15 @@ class QuietHandler(SimpleHTTPRequestHandler):
         pass
 
 
-def test_a_broken_connection_goes_on_where_it_broke(store: Flaky, tmp_path: Path) -> None:
+def test_local_copy_resumes_broken_connection_where_it_broke(store: Flaky, tmp_path: Path) -> None:
     content = bytes(range(250)) * 100
     Flaky.bytes_a_connection = 1000
     with VideoCache(folder=tmp_path, limit_bytes=50 * KB).local_copy(put(store, "m.mp4", content)) as path:
         assert path.read_bytes() == content
-    assert Flaky.given == len(content), "nothing was fetched twice"
+    assert Flaky.sent == len(content), "no byte was fetched twice"
 
 
-def test_a_store_that_fails_is_given_up_and_leaves_nothing(store: Flaky, tmp_path: Path) -> None:
+def test_local_copy_of_failing_store_raises_and_leaves_no_file(store: Flaky, tmp_path: Path) -> None:
     url = put(store, "m.mp4", b"x" * 100)
     Flaky.broken = True
     with (
@@ -130,30 +130,30 @@ def test_a_store_that_fails_is_given_up_and_leaves_nothing(store: Flaky, tmp_pat
         VideoCache(folder=tmp_path, limit_bytes=KB).local_copy(url),
     ):
         pass
-    assert held(tmp_path) == 0
+    assert size_of(tmp_path) == 0
 
 
 @settings(max_examples=60, deadline=None)
 @given(order=st.lists(st.integers(0, 5), max_size=20))
-def test_the_folder_keeps_to_its_size_and_drops_what_was_used_longest_ago(
+def test_cache_keeps_its_limit_and_evicts_least_recently_used(
     order: list[int], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder, store = tmp_path_factory.mktemp("copies"), fsspec.filesystem("flaky")
-    (folder / "holiday.mp4").write_bytes(b"mine")
+    (folder / "holiday.mp4").write_bytes(b"other")
     copies = VideoCache(folder=folder, limit_bytes=3 * KB)
     urls = [put(store, f"{number}.mp4", bytes([number]) * KB) for number in range(6)]
     used: list[int] = []
     for number in order:
-        before = Flaky.given
+        before = Flaky.sent
         with copies.local_copy(urls[number]) as path:
             assert path.read_bytes() == bytes([number]) * KB
-            assert held(folder) <= 3 * KB + 4
-        assert (Flaky.given == before) == (number in used[-3:]), "the three used last are at hand"
+            assert size_of(folder) <= 3 * KB + 4
+        assert (Flaky.sent == before) == (number in used[-3:]), "the three last used have copies"
         used = [other for other in used if other != number] + [number]
-    assert (folder / "holiday.mp4").read_bytes() == b"mine"
+    assert (folder / "holiday.mp4").read_bytes() == b"other"
 
 
-def test_a_copy_in_use_stays_and_others_wait(store: Flaky, tmp_path: Path) -> None:
+def test_cache_keeps_copy_in_use_while_others_wait(store: Flaky, tmp_path: Path) -> None:
     copies = VideoCache(folder=tmp_path, limit_bytes=KB)
     first, second = put(store, "1.mp4", b"1" * KB), put(store, "2.mp4", b"2" * KB)
     seen: list[bytes] = []
@@ -173,38 +173,40 @@ def test_a_copy_in_use_stays_and_others_wait(store: Flaky, tmp_path: Path) -> No
     assert not path.exists()
 
 
-def _take(root: str, folder: str, number: int, told: Any) -> None:
+def _copy_in_turn(root: str, folder: str, number: int, answers: Any) -> None:
     copies = VideoCache(folder=Path(folder), limit_bytes=2 * KB)
     for turn in range(10):
         name = (number + turn) % 5
         with copies.local_copy(f"file://{root}/{name}.mp4") as path:
-            told.put((name, path.read_bytes() == bytes([name]) * KB, held(Path(folder)) <= 2 * KB))
+            answers.put((name, path.read_bytes() == bytes([name]) * KB, size_of(Path(folder)) <= 2 * KB))
 
 
-def test_processes_share_a_folder(tmp_path: Path) -> None:
+def test_cache_is_shared_by_processes(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for number in range(5):
         (tmp_path / "in" / f"{number}.mp4").write_bytes(bytes([number]) * KB)
     context = multiprocessing.get_context("fork")
-    told = context.Queue()
+    queue = context.Queue()
     folder = str(tmp_path / "copies")
-    workers = [context.Process(target=_take, args=(str(tmp_path / "in"), folder, number, told)) for number in range(3)]
+    workers = [
+        context.Process(target=_copy_in_turn, args=(str(tmp_path / "in"), folder, number, queue)) for number in range(3)
+    ]
     for worker in workers:
         worker.start()
-    answers = [told.get(timeout=60) for _ in range(30)]
+    answers = [queue.get(timeout=60) for _ in range(30)]
     for worker in workers:
         worker.join(timeout=20)
     assert all(right and bounded for _, right, bounded in answers)
 
 
-def test_what_a_killed_process_left_makes_room(store: Flaky, tmp_path: Path) -> None:
+def test_cache_evicts_partial_file_of_killed_process(store: Flaky, tmp_path: Path) -> None:
     (tmp_path / ("0" * 32 + ".mp4.part")).write_bytes(b"half" * 200)
     with VideoCache(folder=tmp_path, limit_bytes=KB).local_copy(put(store, "1.mp4", b"1" * KB)) as path:
         assert [other.name for other in tmp_path.iterdir() if other.name != "lock"] == [path.name]
 
 
 @pytest.mark.parametrize(
-    ("url", "error", "told"),
+    ("url", "error", "message"),
     [
         ("flaky://none.mp4", VideoError, "no such file"),
         ("flaky://folder", VideoError, "a folder"),
@@ -217,15 +219,17 @@ def test_what_a_killed_process_left_makes_room(store: Flaky, tmp_path: Path) -> 
         ("dir://x/a.mp4", E2ESpotError, "dir"),
     ],
 )
-def test_one_clear_line(url: str, error: type[E2ESpotError], told: str, store: Flaky, tmp_path: Path) -> None:
+def test_local_copy_errors_are_one_line(
+    url: str, error: type[E2ESpotError], message: str, store: Flaky, tmp_path: Path
+) -> None:
     put(store, "large.mp4", b"x" * 2 * KB)
     put(store, "folder/x.mp4", b"x")
-    with pytest.raises(error, match=told) as caught, VideoCache(folder=tmp_path, limit_bytes=KB).local_copy(url):
+    with pytest.raises(error, match=message) as caught, VideoCache(folder=tmp_path, limit_bytes=KB).local_copy(url):
         pass
     assert "\n" not in str(caught.value)
 
 
-def test_secrets_of_an_address_are_not_shown() -> None:
+def test_redact_removes_secrets() -> None:
     assert redact("https://me:secret@host/a/m.mp4?signature=secret") == "https://host/a/m.mp4"
     assert result_name("https://me:secret@host/a/m%20n.mp4?signature=a/b.c") == "m n"
     assert is_url("s3://bucket/x") and not is_url("C:\\x") and not is_url("match.mp4") and not is_url("a/b://")
@@ -234,12 +238,12 @@ def test_secrets_of_an_address_are_not_shown() -> None:
 @pytest.mark.parametrize(
     "url", ["s3://", "s3://bucket", "s3://bucket/", "https://host/?x=y.mp4", "s3://b/..", "s3://b/a%00"]
 )
-def test_an_address_without_a_file(url: str) -> None:
+def test_result_name_refuses_url_without_file(url: str) -> None:
     with pytest.raises(ConfigurationError, match="no file name"):
         result_name(url)
 
 
-def test_games_are_known_by_the_names_of_their_files(store: Flaky) -> None:
+def test_find_remote_games_uses_names_of_files(store: Flaky) -> None:
     for game, files in {
         "l/a": ["224p.mp4", "Labels-ball.json"],
         "l/b": ["1_224p.mkv", "2_224p.mkv"],
@@ -255,8 +259,8 @@ def test_games_are_known_by_the_names_of_their_files(store: Flaky) -> None:
     ]
     assert find_remote_games("flaky://data/l/a/224p.mp4", split=None, resolution="224p") is None
     put(store, "data/splits.json", json.dumps({"test": ["l/b"], "train": ["l/c"], "valid": ["../x"]}).encode())
-    found = find_remote_games("flaky://data/", split="test", resolution="224p")
-    assert found is not None and [game.name for game in found] == ["l/b"]
-    for split, told in (("train", "no 224p.mp4"), ("valid", "below this folder"), ("other", "no split")):
-        with pytest.raises(E2ESpotError, match=told):
+    games = find_remote_games("flaky://data/", split="test", resolution="224p")
+    assert games is not None and [game.name for game in games] == ["l/b"]
+    for split, message in (("train", "no 224p.mp4"), ("valid", "below this folder"), ("other", "no split")):
+        with pytest.raises(E2ESpotError, match=message):
             find_remote_games("flaky://data", split=split, resolution="224p")

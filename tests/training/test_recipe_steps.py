@@ -12,10 +12,11 @@ from e2espot.clips.sampler import LabelledVideo
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.label_sets import LABEL_SETS
 from e2espot.formats.scores import read_scores, write_scores
-from e2espot.inference.predict import InferenceOptions, spot_video
+from e2espot.inference.options import InferenceOptions
+from e2espot.inference.predict import spot_video
 from e2espot.models import load_spotter
 from e2espot.training.cross_validation import cross_validate
-from e2espot.training.data import with_negatives
+from e2espot.training.data import add_hard_negatives
 from e2espot.training.fit import fit
 from e2espot.training.recipe import Recipe, merge, read_recipe, recipe_names
 from e2espot.training.setup import setup
@@ -120,6 +121,6 @@ def test_folds_score_every_game_unseen_and_give_hard_negatives(
     scores_TK[[10, 80, 90], [3, 3, 4]] = 0.9, 0.8, 0.1  # near a label, far from it, unsure; at 25 fps
     write_scores(scores[0], dataclasses.replace(stored, scores_TK=scores_TK))
     known = LabelledVideo(num_frames=50, event_frames=(8,), event_targets=(1,))  # at 12.5 fps
-    found = with_negatives(known, run.train[0], 1, tmp_path / "runs" / "oof")
+    found = add_hard_negatives(known, run.train[0], 1, tmp_path / "runs" / "oof")
     assert found.negative_frames == (40,)
     assert found.negative_weights == pytest.approx((0.8,))
