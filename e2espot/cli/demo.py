@@ -100,7 +100,7 @@ def _start_of(run: Path) -> str:
 
 
 def _draw(out: Path, matches: Path) -> list[Path]:
-    """The score curves of the test game, and its best hits, worst misses and false alarms."""
+    """The score curves of the test game, and its best hits, worst misses and false positives."""
     from e2espot.formats.filenames import RESULTS_FILE, scores_file
     from e2espot.formats.games import find_games
     from e2espot.formats.scores import read_scores
@@ -117,7 +117,7 @@ def _draw(out: Path, matches: Path) -> list[Path]:
     predictions = read_predictions(folder / RESULTS_FILE, fps=scores.fps)
     confident = [event for event in predictions if event.confidence >= MIN_CONFIDENCE]
     paired_events = pair_events(labels, confident, round(scores.fps / 2))
-    for kind, name in (("hit", "hits"), ("miss", "misses"), ("false alarm", "false_alarms")):
+    for kind, name in (("hit", "hits"), ("miss", "misses"), ("false positive", "false_alarms")):
         shown = [paired for paired in paired_events if paired.kind == kind][:6]
         draw_strips(game.videos[0].path, shown, float(scores.fps), out / "pictures" / f"{name}.png")
     return sorted((out / "pictures").glob("*.png"))

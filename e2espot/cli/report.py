@@ -1,4 +1,4 @@
-"""Draw what lies behind a score as one HTML file: e2espot report PREDICTIONS -l LABELS -o report.html."""
+"""Write a report on predictions as one HTML file: e2espot report PREDICTIONS -l LABELS -o report.html."""
 
 from __future__ import annotations
 
@@ -9,42 +9,46 @@ from typing import Annotated, Literal
 import tyro
 
 from e2espot.core.errors import ConfigurationError
+from e2espot.formats.filenames import BALL_LABEL_FILE
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReportOptions:
-    """Draw what lies behind a score as one HTML file that opens anywhere, offline."""
+    """Write a report on predictions as one HTML file that opens anywhere, offline.
+
+    Examples: e2espot report out/ -l DATA -v DATA -o report.html; e2espot report runA/ runB/ -l DATA
+    """
 
     predictions: tyro.conf.Positional[tuple[Path, ...]]
-    """Folders or zips of <game>/results_spotting.json; several runs stand side by side."""
+    """Folders or zips of <game>/results_spotting.json; several runs are shown side by side."""
     labels: Annotated[Path, tyro.conf.arg(aliases=["-l"])]
     """Folder or zip of <game>/<label file>."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("report.html")
     """The file to write."""
     videos: Annotated[Path | None, tyro.conf.arg(aliases=["-v"])] = None
-    """Dataset folder, or folder of <game>.mp4: adds pictures around misses and false alarms."""
+    """Dataset folder, or folder of <game>.mp4; adds pictures around misses and false positives."""
     split: Annotated[str | None, tyro.conf.arg(aliases=["-s"])] = None
-    """Split to score; every labelled game without it."""
-    label_file: str = "Labels-ball.json"
+    """Split to score; without it, every labelled game."""
+    label_file: str = BALL_LABEL_FILE
     """Name of the label files."""
     label_set: str | None = None
-    """ball-2, ball-12, soccernet-v2-17 or a class.txt; the classes in the label files without it."""
+    """ball-2, ball-12, soccernet-v2-17 or a class.txt; without it, the classes in the label files."""
     fps: int = 25
-    """Bins a second; ball results everywhere use 25."""
+    """Bins per second; published ball results use 25."""
     tolerance: Literal[1, 2, 3, 4, 5] = 1
-    """Seconds by which hits are args from misses, as in mAP@1; half of it counts to each side."""
+    """Tolerance in seconds that separates hits from misses, as in mAP@1; half of it to each side."""
     examples: int = 12
-    """Misses and false alarms listed a run."""
+    """Number of misses and of false positives listed per run."""
     resolution: Literal["224p", "720p"] = "224p"
-    """Which of a game's files the pictures come from."""
+    """Which video file of a game the pictures come from."""
     missing: Literal["error", "empty"] = "error"
-    """A labelled game without predictions: refuse, or score it as empty."""
+    """What to do about a labelled game without predictions: stop, or score it as empty."""
     title: str = "Match report"
     """Heading of the page."""
 
 
 def main(arguments: list[str]) -> None:
-    """Read, score, cut the strips, write."""
+    """Read, score, cut the strips of frames, write."""
     args = tyro.cli(ReportOptions, args=arguments, prog="e2espot report")
     if not args.predictions:
         raise ConfigurationError("no predictions given; name a folder or zip of <game>/results_spotting.json")
@@ -84,7 +88,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _named(paths: tuple[Path, ...]) -> dict[str, Path]:
-    """A name for each run: the end of its path, as much of it as tells the runs apart."""
+    """Name of each run: the shortest end of its path that distinguishes it from the others."""
     parts = [path.resolve().with_suffix("").parts for path in paths]
     if len(set(parts)) < len(parts):
         raise ConfigurationError("the same predictions are given twice; name each run once")
@@ -100,11 +104,11 @@ def _strips(args: ReportOptions, games: list[str], runs: list) -> dict:  # type:
     from e2espot.report.frame_strips import FrameKey, cut_strips, find_videos
 
     assert args.videos is not None
-    moments = {
+    keys = {
         FrameKey(game=games[example.game], half=example.half, frame=example.bin)
         for run in runs
         for example in (*run.misses, *run.false_positives)
     }
     videos = find_videos(args.videos, games, args.resolution)
-    with tqdm(total=len(moments), desc="pictures", unit="strip", disable=None) as bar:
-        return cut_strips(videos, moments, args.fps, bar.update)
+    with tqdm(total=len(keys), desc="pictures", unit="strip", disable=None) as bar:
+        return cut_strips(videos, keys, args.fps, bar.update)

@@ -22,7 +22,7 @@ _COLOURS = ((60, 90, 220), (200, 120, 30), (60, 150, 60), (150, 60, 150))
 """Blue, green, red of the classes in turn."""
 _WIDTH, _LANE, _MINUTE_S = 1500, 90, 60
 
-Kind = Literal["hit", "miss", "false alarm"]
+Kind = Literal["hit", "miss", "false positive"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class MatchedEvent:
 def pair_events(labels: Sequence[Event], predictions: Sequence[Event], within: int) -> list[MatchedEvent]:
     """Pair predictions, the most confident first, with labels of their class at most ``within`` frames away.
 
-    A label is paired once. Labels left over are misses, predictions left over are false alarms.
+    A label is paired once. Labels left over are misses, predictions left over are false positives.
     """
     free = list(labels)
     events = []
@@ -47,7 +47,7 @@ def pair_events(labels: Sequence[Event], predictions: Sequence[Event], within: i
         near = [label for label in near if abs(label.frame - event.frame) <= within]
         if near:
             free.remove(min(near, key=lambda label: abs(label.frame - event.frame)))
-        events.append(MatchedEvent(event=event, kind="hit" if near else "false alarm"))
+        events.append(MatchedEvent(event=event, kind="hit" if near else "false positive"))
     return events + [MatchedEvent(event=label, kind="miss") for label in free]
 
 

@@ -49,8 +49,8 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "224p.mp4"
 
 
-Row = tuple[int, int, str, float, str]
-"""Half, frame, label, confidence and team of an event."""
+Row = tuple[int, int, int, str, float, str]
+"""Half, frame, position in ms, label, confidence and team of an event."""
 
 
 def infer(run: Path, video: Path, out: Path, *flags: str) -> list[Row]:
@@ -62,6 +62,7 @@ def infer(run: Path, video: Path, out: Path, *flags: str) -> list[Row]:
         (
             int(row["half"]),
             frame_of_position_ms(int(row["position"]), fps),
+            int(row["position"]),
             row["label"],
             float(row["confidence"]),
             row["team"],
@@ -72,7 +73,9 @@ def infer(run: Path, video: Path, out: Path, *flags: str) -> list[Row]:
 
 def rows(events: list[Event]) -> list[Row]:
     """Events in the order of the file."""
-    return sorted((event.half, event.frame, event.label, event.confidence, event.team) for event in events)
+    return sorted(
+        (event.half, event.frame, event.position_ms, event.label, event.confidence, event.team) for event in events
+    )
 
 
 @pytest.mark.parametrize("flags", [(), ("--flip",)], ids=["plain", "flip"])

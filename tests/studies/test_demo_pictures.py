@@ -22,7 +22,13 @@ def test_pair_events_returns_every_label_and_prediction_once() -> None:
         Event(frame=500, label="PASS", confidence=0.7),
     ]
     paired_events = [(paired.kind, paired.event.frame) for paired in pair_events(labels, predictions, 12)]
-    assert paired_events == [("hit", 101), ("false alarm", 102), ("false alarm", 500), ("hit", 104), ("miss", 300)]
+    assert paired_events == [
+        ("hit", 101),
+        ("false positive", 102),
+        ("false positive", 500),
+        ("hit", 104),
+        ("miss", 300),
+    ]
 
 
 def test_timeline_draws_scores_and_labels_at_their_time(tmp_path: Path) -> None:
