@@ -16,7 +16,7 @@ _Format = Literal["soccernet", "opensportslab", "e2e-spot", "soccertrack-v2", "s
 
 @dataclass(frozen=True, kw_only=True)
 class Events:
-    """Files of events, and what they are to become."""
+    """Files of events to convert."""
 
     source: tyro.conf.Positional[Path]
     """File or folder to read."""
@@ -27,22 +27,28 @@ class Events:
     to_format: Annotated[_Format, tyro.conf.arg(name="to")]
     """Format to write."""
     label_file: str | None = None
-    """Name of SoccerNet's label files; Labels-ball.json or Labels-v2.json, whichever fits, without it."""
+    """Name of SoccerNet's label files; without it, Labels-ball.json or Labels-v2.json, whichever fits."""
     overwrite: bool = False
-    """Replace files that are there already."""
+    """Replace existing files."""
     periods: Path | None = None
-    """SoccerTrack's bas_periods.json: when each half was filmed; the nominal 0:00 and 45:00 without it."""
+    """SoccerTrack's bas_periods.json, which says when each half was filmed; without it, 0:00 and 45:00."""
 
 
 @app.command
 def labels(args: Annotated[Events, tyro.conf.arg(name="")]) -> None:
-    """Labels, with every field, from one format into another; says what has no place there."""
+    """Convert labels with all their fields from one format to another, and list what the other cannot hold.
+
+    Example: e2espot convert labels DATA out/osl --from soccernet --to opensportslab
+    """
     _convert_events(args, predictions=False)
 
 
 @app.command
 def predictions(args: Annotated[Events, tyro.conf.arg(name="")]) -> None:
-    """Predictions, with every field, from one format into another; says what has no place there."""
+    """Convert predictions with all their fields from one format to another, and list what the other cannot hold.
+
+    Example: e2espot convert predictions pred.json.gz out/ --from e2e-spot --to soccernet
+    """
     _convert_events(args, predictions=True)
 
 
@@ -66,14 +72,16 @@ def checkpoint(
     classes: Path | None = None,
     fps: str | None = None,
 ) -> None:
-    """Make a run of published weights: E2E-Spot's, OpenSportsLib's, or an ImageNet trunk to start from.
+    """Convert published weights to a run: E2E-Spot's, OpenSportsLib's, or an ImageNet backbone to start from.
+
+    Example: e2espot convert checkpoint OpenSportsLab/OSL-loc-snbas-2025-e2e RUN
 
     Args:
         source: E2E-Spot folder, OpenSportsLib folder or weights file, timm:NAME, or owner/name on huggingface.co.
-        destination: Folder to become a run for e2espot infer, or a .safetensors file.
-        epoch: Which checkpoint_NNN.pt of an E2E-Spot folder; its own best one without it.
-        classes: class.txt with the names in order, where it does not lie beside the weights.
-        fps: Rate of the frames that the network was trained on, where it is not the data set's own.
+        destination: Run folder for e2espot infer, or a .safetensors file.
+        epoch: Which checkpoint_NNN.pt of an E2E-Spot folder; without it, its best one.
+        classes: class.txt with the names in order, if it is not in the folder of the weights.
+        fps: Frame rate that the network was trained on, if it is not that of its dataset.
     """
     from e2espot.models.weights.import_checkpoint import ImportOptions, convert_checkpoint
 
@@ -81,5 +89,5 @@ def checkpoint(
 
 
 def main(arguments: list[str]) -> None:
-    """Hand over to the command that is named."""
+    """Run the subcommand."""
     app.cli(args=arguments, prog="e2espot convert", description="Convert other packages' files to ours and back.")

@@ -22,6 +22,8 @@ class Download:
     """Download SoccerNet's games; run it again to continue, or to add a split or a resolution.
 
     The NDA password is taken from SOCCERNET_PASSWORD, or asked for when a server or an archive needs it.
+
+    Example: e2espot download DATA --task ball-2024 --split train valid
     """
 
     root: tyro.conf.Positional[Path]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from e2espot.core.errors import ConfigurationError
+from e2espot.formats.filenames import BALL_LABEL_FILE
 
 if TYPE_CHECKING:
     from e2espot.core.label_sets import LabelSet
@@ -18,20 +19,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate:
-    """Score predictions as SoccerNet does."""
+    """Score predictions as SoccerNet does.
+
+    Example: e2espot evaluate out/ -l DATA -s test --label_set ball-12 --metric at1 --team
+    """
 
     predictions: tyro.conf.Positional[Path]
     """Folder or zip of <game>/results_spotting.json."""
     labels: Annotated[Path, tyro.conf.arg(aliases=["-l"])]
     """Folder or zip of <game>/<label file>."""
     split: Annotated[str | None, tyro.conf.arg(aliases=["-s"])] = None
-    """Split to score; every labelled game without it."""
-    label_file: str = "Labels-ball.json"
+    """Split to score; without it, every labelled game."""
+    label_file: str = BALL_LABEL_FILE
     """Name of the label files."""
     label_set: str | None = None
-    """ball-2, ball-12, soccernet-v2-17 or a class.txt; the classes in the label files without it."""
+    """ball-2, ball-12, soccernet-v2-17 or a class.txt; without it, the classes in the label files."""
     fps: int = 25
-    """Bins a second; ball results everywhere use 25."""
+    """Bins per second; published ball results use 25."""
     metric: tuple[Literal["at1", "at2", "at3", "at4", "at5", "tight", "loose"], ...] = (
         "at1",
         "at2",
@@ -43,7 +47,7 @@ class Evaluate:
     team: bool = False
     """Also score which side acts (left, right; SoccerNet's Team-mAP of 2025), at the first of the metrics."""
     missing: Literal["error", "empty"] = "error"
-    """A labelled game without predictions: refuse, or score it as empty."""
+    """What to do about a labelled game without predictions: stop, or score it as empty."""
     json: Path | None = None
     """Also write all numbers to this file."""
 

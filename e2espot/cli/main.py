@@ -1,4 +1,4 @@
-"""The ``e2espot`` command: one subcommand a module of this package, imported only when it is called."""
+"""The ``e2espot`` command: each subcommand is a module of this package, imported only when it is called."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "submit": "pack results for SoccerNet's servers",
     },
     "Measure": {
-        "bench": "time e2espot beside its peers",
+        "bench": "measure speed and memory next to other software",
         "controls": "train two control networks that must fail: no motion, no order",
         "ablations": "measure what each design choice is worth",
         "loop": "measure what corrections on the review page are worth",
     },
 }
-"""Commands by what one does with them, each with a line for ``e2espot --help``."""
+"""Heading -> command -> its line in ``e2espot --help``."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

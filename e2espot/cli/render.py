@@ -10,8 +10,11 @@ import tyro
 
 
 @dataclass(frozen=True, kw_only=True)
-class Arguments:
-    """Render soccer matches with exact PASS and DRIVE labels, in SoccerNet's ball layout."""
+class Render:
+    """Render soccer matches with exact PASS and DRIVE labels, in SoccerNet's ball layout.
+
+    Example: e2espot render out/matches --games 6 --minutes 2 --seed 0
+    """
 
     out: Annotated[Path, tyro.conf.Positional]
     """Folder for rendered/<season>/<game>/ and splits.json."""
@@ -22,22 +25,22 @@ class Arguments:
     seed: int = 0
     """The same seed gives the same games."""
     valid_minutes: float | None = None
-    """Length of the valid game; as the others when left out."""
+    """Length of the valid game; without it, that of the others."""
     test_minutes: float | None = None
-    """Length of the test game; as the others when left out."""
+    """Length of the test game; without it, that of the others."""
     density: float = 1.0
-    """Multiplies the pace of events; 1 is a real match's."""
+    """Multiplies the pace of events; 1 is the pace of real matches."""
     resolution: Literal["224p", "720p"] = "224p"
     """398x224 or 1280x720."""
     jobs: int = 2
-    """Processes."""
+    """Number of processes."""
     stats: bool = False
-    """Print the ball's size, contrast and speed and the events' statistics beside reference values."""
+    """Print statistics of the ball and of the events, next to those of real matches."""
 
 
 def main(arguments: list[str]) -> None:
     """Parse, render, report."""
-    args = tyro.cli(Arguments, args=arguments, prog="e2espot render", description=__doc__)
+    args = tyro.cli(Render, args=arguments, prog="e2espot render")
     from e2espot.synthetic.match import render_dataset
 
     splits = render_dataset(

@@ -13,7 +13,10 @@ from e2espot.core.errors import ConfigurationError
 
 @dataclass(frozen=True, kw_only=True)
 class Submit:
-    """Check results as SoccerNet's servers do, and pack them into the zip they take."""
+    """Check results as SoccerNet's servers do, and pack them into the zip they take.
+
+    Example: e2espot submit out/ -o results.zip
+    """
 
     predictions: tyro.conf.Positional[Path]
     """Folder or zip of <league>/<season>/<game>/results_spotting.json, as e2espot infer writes them."""

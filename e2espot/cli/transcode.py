@@ -1,4 +1,4 @@
-"""Write a video anew as plain H.264: e2espot transcode SRC DST."""
+"""Rewrite a video as plain H.264: e2espot transcode SRC DST."""
 
 from __future__ import annotations
 
@@ -10,32 +10,35 @@ import tyro
 
 @dataclass(frozen=True, kw_only=True)
 class Transcode:
-    """Write a video anew as plain H.264 that every reader takes; each picture keeps its time, sound is left out."""
+    """Rewrite a video as plain H.264 that every reader accepts. Each picture keeps its time; audio is dropped.
+
+    Example: e2espot transcode match.mpeg match.mp4
+    """
 
     source: tyro.conf.Positional[Path]
     """The video."""
     target: tyro.conf.Positional[Path]
     """The new file, .mp4 or .mkv."""
     decode_friendly: bool = False
-    """For training on clips at random: closed groups of 25 pictures, none out of order, sides multiples of 16."""
+    """Make random access cheap, for training: closed groups of 25 pictures in order, sides multiples of 16."""
     allow_truncated: bool = False
-    """Convert a file that breaks off, as far as it goes."""
+    """Accept a truncated file and convert what can be read."""
 
 
 def _effort(path: Path) -> str:
-    """What a training clip of 100 frames costs to decode, on average over all of them."""
+    """Mean cost of decoding a training clip of 100 frames."""
     from e2espot.core.errors import VideoError
     from e2espot.video import index_of
-    from e2espot.video.stream_copy import decoded_per_used
+    from e2espot.video.stream_copy import decode_overhead
 
     try:
-        return f"{path}: {decoded_per_used(index_of(path), 100):.2f} pictures decoded for each one used"
+        return f"{path}: {decode_overhead(index_of(path), 100):.2f} pictures decoded per picture used"
     except VideoError as error:
         return f"{path}: {error}"
 
 
 def main(arguments: list[str]) -> None:
-    """Convert, with a bar."""
+    """Convert, with a progress bar."""
     args = tyro.cli(Transcode, args=arguments, prog="e2espot transcode")
     from tqdm import tqdm
 

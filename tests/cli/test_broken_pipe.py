@@ -1,10 +1,10 @@
-"""A reader that has had enough, such as head, is no reason for a traceback."""
+"""Closed pipes, closed streams and full disks end a command without a traceback."""
 
 import subprocess
 import sys
 from pathlib import Path
 
-TOOL = """
+SCRIPT = """
 from e2espot.cli.errors import run_command
 def main():
     for number in range(100_000):
@@ -12,14 +12,14 @@ def main():
 run_command(main)
 """
 SHORT = (
-    TOOL.replace("100_000", "10")
+    SCRIPT.replace("100_000", "10")
     .replace("def main", "import time\ndef main")
     .replace("print(", "time.sleep(.05) or print(")
 )
 
 
-def test_head_ends_a_tool_quietly(tmp_path: Path) -> None:
-    for text in (TOOL, SHORT):
+def test_broken_pipe_exits_141_without_output(tmp_path: Path) -> None:
+    for text in (SCRIPT, SHORT):
         (tmp_path / "tool.py").write_text(text)
         with subprocess.Popen(
             [sys.executable, str(tmp_path / "tool.py")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -29,8 +29,8 @@ def test_head_ends_a_tool_quietly(tmp_path: Path) -> None:
             assert process.wait() == 141
 
 
-def test_a_full_disk_or_a_closed_stream_is_no_traceback(tmp_path: Path) -> None:
-    (tmp_path / "tool.py").write_text(TOOL)
+def test_full_disk_or_closed_stream_prints_at_most_one_line(tmp_path: Path) -> None:
+    (tmp_path / "tool.py").write_text(SCRIPT)
     for streams, code in ((">/dev/full", 2), (">&-", 0), (">/dev/full 2>&-", 2)):
         done = subprocess.run(
             ["sh", "-c", f"{sys.executable} {tmp_path / 'tool.py'} {streams}"],

@@ -1,11 +1,11 @@
-"""The newcomer's command, on matches of a few seconds."""
+"""The demo and its controls, on matches of a few seconds."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-pytest.importorskip("cv2", reason="rendering needs OpenCV: pip install -e '.[render]'")
+pytest.importorskip("cv2", reason='rendering needs OpenCV: pip install "e2espot[render]"')
 
 from e2espot.cli import demo as demo_command
 from e2espot.cli.main import dispatch, main
@@ -31,7 +31,7 @@ def run_demo(out: Path, command: str = "demo") -> None:
         dispatch([command, "--out", str(out), "--seed", "3"])
 
 
-def test_it_leaves_scores_a_run_and_pictures(demo: Path) -> None:
+def test_demo_writes_scores_a_run_and_pictures(demo: Path) -> None:
     scores = json.loads((demo / "scores.json").read_text())
     assert set(scores) == {"at1", "at2", "at3", "at4", "at5", "guesser"}
     for metric in ("at1", "at5"):
@@ -43,7 +43,7 @@ def test_it_leaves_scores_a_run_and_pictures(demo: Path) -> None:
     assert len(list(demo.glob("predictions/*/*/*/results_spotting.json"))) == 1
 
 
-def test_a_second_time_it_trains_nothing_again(demo: Path) -> None:
+def test_demo_run_again_keeps_the_trained_run(demo: Path) -> None:
     weights = (demo / "run" / "best.safetensors").stat().st_mtime_ns
     scores = json.loads((demo / "scores.json").read_text())
     run_demo(demo)
@@ -51,19 +51,19 @@ def test_a_second_time_it_trains_nothing_again(demo: Path) -> None:
     assert json.loads((demo / "scores.json").read_text()) == scores
 
 
-def test_controls_are_trained_and_scored_beside_it(demo: Path) -> None:
+def test_controls_train_and_score_two_networks(demo: Path) -> None:
     run_demo(demo, "controls")
     results = json.loads((demo / "controls" / "scores.json").read_text())
     assert set(results) == {"the demo's spotter", "single frames", "shuffled frames"}
     assert results["the demo's spotter"] == json.loads((demo / "scores.json").read_text())["at1"]["mAP"]
-    told = {name: load_config(demo / "controls" / name) for name in ("single_frames", "shuffled_frames")}
-    assert told["single_frames"]["single_frame"]
-    assert (told["single_frames"]["feature_arch"], told["single_frames"]["temporal_arch"]) == ("small", "")
-    assert told["shuffled_frames"]["shuffle_frames"]
-    assert told["shuffled_frames"]["feature_arch"] == "small_gsm"
+    configs = {name: load_config(demo / "controls" / name) for name in ("single_frames", "shuffled_frames")}
+    assert configs["single_frames"]["single_frame"]
+    assert (configs["single_frames"]["feature_arch"], configs["single_frames"]["temporal_arch"]) == ("small", "")
+    assert configs["shuffled_frames"]["shuffle_frames"]
+    assert configs["shuffled_frames"]["feature_arch"] == "small_gsm"
 
 
-def test_controls_want_the_demo_first(tmp_path: Path) -> None:
+def test_controls_refuse_a_folder_without_a_demo(tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(["controls", "--out", str(tmp_path)])
     assert stopped.value.code == 2

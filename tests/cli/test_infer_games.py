@@ -1,4 +1,4 @@
-"""Many games at once: finished ones are left out when asked, a bad one takes nobody with it."""
+"""Several games at once: finished ones are skipped on request, a bad one fails alone."""
 
 import json
 from fractions import Fraction
@@ -37,45 +37,45 @@ def infer(*arguments: object) -> int:
     return 0
 
 
-def test_a_bad_video_takes_one_game(
+def test_bad_video_fails_its_game_only(
     weights: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     video = data / "toy" / "b" / "224p.mp4"
     video.write_bytes(video.read_bytes()[:2000])
     assert infer(weights, data, "-o", tmp_path / "out") == 2
-    told = capsys.readouterr().err
-    assert told.splitlines()[-1].startswith("error: 1 of 3 games have no results: ")
-    assert "b/224p.mp4" in told.splitlines()[-1]
+    stderr = capsys.readouterr().err
+    assert stderr.splitlines()[-1].startswith("error: 1 of 3 games have no results: ")
+    assert "b/224p.mp4" in stderr.splitlines()[-1]
     results = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.json"))
     assert results == ["toy/a/results_spotting.json", "toy/c/results_spotting.json"]
 
 
-def test_what_was_read_of_a_damaged_video_is_said(
+def test_ranges_read_of_a_damaged_video_are_reported(
     weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     video = constant(Fraction(25), 300, options={"g": "50", "bf": "0"}, container_options={"movflags": "faststart"})
     path, out = write(tmp_path / "match", video), tmp_path / "out"
     with av.open(str(path)) as container:
-        places = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+        packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
     data = bytearray(path.read_bytes())
-    for place, size in places[100:150]:
-        data[place : place + size] = bytes(size)
-    path.write_bytes(data[: places[275][0]])
+    for position, size in packets[100:150]:
+        data[position : position + size] = bytes(size)
+    path.write_bytes(data[: packets[275][0]])
     assert infer(weights, path, "-o", out) == 2
     capsys.readouterr()
     assert infer(weights, path, "-o", out, "--allow_truncated", "--save_scores") == 0
-    told = json.loads((out / "match" / "results_spotting.json").read_text())
-    # The picture before the hole stays on show for a second.
+    results = json.loads((out / "match" / "results_spotting.json").read_text())
+    # The picture before the damage is shown for another second.
     stretches = [{"from": 0, "to": 4960}, {"from": 6000, "to": 10960}]
-    assert told["readable"] == [{"half": "1", "stretches": stretches, "promised_to": 12000}]
+    assert results["readable"] == [{"half": "1", "stretches": stretches, "promised_to": 12000}]
     assert "match (match.mp4): read only 0:00.0 to 0:04.9 and 0:06.0 to 0:10.9, of 0:12.0" in capsys.readouterr().out
     with np.load(out / "match" / "scores.npz") as stored:
         assert not stored["scores_TK"][~stored["valid_T"]].any()
         assert (~stored["valid_T"]).sum() == 13
-    assert all(int(row["position"]) // 80 not in range(62, 75) for row in told["predictions"])
+    assert all(int(row["position"]) // 80 not in range(62, 75) for row in results["predictions"])
 
 
-def test_results_of_an_earlier_run_never_count_as_new_ones(
+def test_resume_never_keeps_results_of_an_earlier_run(
     weights: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
@@ -100,7 +100,7 @@ def test_results_of_an_earlier_run_never_count_as_new_ones(
     assert {path.name for path in out.rglob("*") if path.is_file()} == {"results_spotting.json"}
 
 
-def test_a_file_named_of_dots_writes_nothing_outside(weights: Path, data: Path, tmp_path: Path) -> None:
+def test_video_named_of_dots_writes_nothing_outside(weights: Path, data: Path, tmp_path: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
     (data / "...mp4").symlink_to(data / "toy" / "a" / "224p.mp4")
     assert infer(weights, data / "...mp4", "-o", tmp_path / "deep" / "out") == 2
@@ -108,14 +108,14 @@ def test_a_file_named_of_dots_writes_nothing_outside(weights: Path, data: Path, 
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_linked_games_are_games(data: Path, tmp_path: Path) -> None:
+def test_find_games_follows_links(data: Path, tmp_path: Path) -> None:
     (tmp_path / "linked").mkdir()
     (tmp_path / "linked" / "toy").symlink_to(data / "toy")
     (data / "toy" / "a" / "round").symlink_to(data)
     assert [game.name for game in find_games(tmp_path / "linked", split=None)] == ["toy/a", "toy/b", "toy/c"]
 
 
-def test_finished_games_are_left_out_when_asked(
+def test_resume_skips_finished_games(
     weights: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"

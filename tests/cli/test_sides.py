@@ -1,4 +1,4 @@
-"""Which side acts: from a spotter's head into results_spotting.json and from there into Team-mAP."""
+"""The acting team: from the head of a spotter to results_spotting.json and to Team-mAP."""
 
 import json
 import subprocess
@@ -21,7 +21,7 @@ def tool(name: str, *arguments: object) -> str:
     return done.stdout
 
 
-def test_from_the_head_to_the_score(tmp_path: Path) -> None:
+def test_team_of_predictions_reaches_team_map(tmp_path: Path) -> None:
     torch.manual_seed(0)
     write_game(tmp_path / "data" / "a", 0, 60, layout=Layout(teams=("left", "right")))
     spec = SpotterSpec(
@@ -29,15 +29,15 @@ def test_from_the_head_to_the_score(tmp_path: Path) -> None:
     )
     save_spotter(tmp_path / "run.safetensors", Spotter(spec).state_dict(), spec)
     tool("infer", tmp_path / "run.safetensors", tmp_path / "data", "-o", tmp_path / "out")
-    told = json.loads((tmp_path / "out" / "a" / "results_spotting.json").read_text())["predictions"]
-    assert {row["team"] for row in told} <= {"left", "right"}
-    # The truth itself, with its sides, then with one side wrong.
+    predictions = json.loads((tmp_path / "out" / "a" / "results_spotting.json").read_text())["predictions"]
+    assert {row["team"] for row in predictions} <= {"left", "right"}
+    # Predictions equal to the labels, then with one wrong team.
     labels = json.loads((tmp_path / "data" / "a" / "Labels-ball.json").read_text())["annotations"]
     rows = [{**row, "half": "1", "confidence": "0.9"} for row in labels]
-    found = []
+    results = []
     for sides in (("left", "right"), ("left", "left")):
-        told = [{**row, "team": side} for row, side in zip(rows, sides, strict=True)]
-        (tmp_path / "out" / "a" / "results_spotting.json").write_text(json.dumps({"predictions": told}))
+        predictions = [{**row, "team": side} for row, side in zip(rows, sides, strict=True)]
+        (tmp_path / "out" / "a" / "results_spotting.json").write_text(json.dumps({"predictions": predictions}))
         arguments = (
             tmp_path / "out",
             "-l",
@@ -49,7 +49,7 @@ def test_from_the_head_to_the_score(tmp_path: Path) -> None:
             tmp_path / "s.json",
         )
         assert "Team-mAP at1" in tool("evaluate", *arguments)
-        found.append(json.loads((tmp_path / "s.json").read_text()))
-    assert [one["at1"]["mAP"] for one in found] == [1, 1]
-    assert found[0]["team"]["team_mAP"] == 1
-    assert found[1]["team"]["per_class"]["PASS"] < 1
+        results.append(json.loads((tmp_path / "s.json").read_text()))
+    assert [one["at1"]["mAP"] for one in results] == [1, 1]
+    assert results[0]["team"]["team_mAP"] == 1
+    assert results[1]["team"]["per_class"]["PASS"] < 1
