@@ -52,7 +52,7 @@ def spot_video(
 
     options = options or InferenceOptions()
     info = probe(Path(path), spotter.fps, allow_truncated=options.allow_truncated)
-    missing: list[range] = []
+    missing: list[range] = []  # filled while the chunks are consumed; complete only after score_frames
     chunks = _chunks(spotter, Path(path), options, missing)
     scores_TK = score_frames(spotter, chunks, info.num_frames, options, progress=progress)
     if not np.isfinite(scores_TK).all():
@@ -60,6 +60,7 @@ def spot_video(
             f"{path}: these weights give scores that are not finite; they are damaged, or their training diverged"
         )
     factor, count = spotter.grid_factor, len(spotter.label_set)
+    # Frames that were not decoded are black in the windows of their neighbours. Their own scores mean nothing.
     valid_T = np.ones(len(scores_TK), dtype=bool)
     for frames in missing:
         valid_T[frames.start * factor : frames.stop * factor] = False
@@ -174,6 +175,7 @@ def score_frames(
     Returns:
         float32; rows and columns as in ``Spotter.scores``.
     """
+    # The views share the decoded chunks but not the state: each has a backbone stream and a head of its own.
     views = [
         _View(spotter, num_frames, options, mirror=mirror) for mirror in ((False, True) if options.flip else (False,))
     ]
@@ -245,6 +247,8 @@ class _Features:
         """Push the next frames and yield the features that are ready."""
         chunk_THWC = centre_crop(chunk_THWC, self._crop_dim)
         if self._shape_HWC is None:
+            # The stream emits a frame once `halo` frames on both sides of it are in, so pad both ends:
+            # halo x padding, T frames, halo x padding -> T features
             self._shape_HWC = tuple(chunk_THWC.shape[1:])
             yield from self._push(self._padding())
         yield from self._push(chunk_THWC.to(self._device, non_blocking=True))
@@ -314,6 +318,7 @@ class _WindowedHead:
         """Append the next features and run every window they complete."""
         self._features = features_TD if self._features is None else torch.cat((self._features, features_TD))
         end = self._first + len(self._features)
+        # A piece may complete several short windows, or none.
         while self._starts and self._starts[0] + self._clip_len <= end:
             start = self._starts.pop(0)
             offset = start - self._first

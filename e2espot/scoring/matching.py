@@ -232,6 +232,7 @@ def confusion(matching: Matching, selected_P: np.ndarray) -> np.ndarray:
     none = len(matching.label_set)
     counts = np.zeros((none + 1, none + 1), dtype=np.int64)
     hit_P = matching.hits & selected_P
+    # A hit has the class of its label. add.at counts repeated indices, which counts[...] += 1 would not.
     np.add.at(counts, (predictions.class_N[hit_P], predictions.class_N[hit_P]), 1)
     free_L = matching.missed(selected_P)
     remaining = np.flatnonzero(selected_P & ~hit_P)
@@ -326,6 +327,7 @@ def worst_misses(matching: Matching, selected_P: np.ndarray, count: int) -> list
 def top_false_positives(matching: Matching, count: int) -> list[ErrorExample]:
     """Predictions that hit no label, the most confident first."""
     labels, predictions = matching.labels, matching.predictions
+    # All predictions, not only selected ones: the most confident come first anyway.
     wrong = np.flatnonzero(~matching.hits)
     neighbourhood = _NearbyEvents(labels, NEIGHBOUR_S * matching.framerate)
     has_hit_L = np.zeros(len(labels), dtype=bool)
