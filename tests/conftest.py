@@ -1,4 +1,4 @@
-"""What all tests share; this file's folder is importable, and ``numbered`` with it."""
+"""Environment and fixtures of all tests."""
 
 import os
 import shutil
@@ -9,12 +9,12 @@ import pytest
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 SHARED = Path(__file__).parents[2] / "shared"
-"""Footage that may lie beside the project."""
+"""Real footage next to the project, if there is any."""
 
 
-# Small networks gain nothing from threads, and lose much where other work runs beside them.
+# Small networks gain nothing from threads, and lose much while other work runs on the machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Tests keep their indexes to themselves, tools they start included.
+# Tests and the commands they start keep their video indexes in a folder of their own.
 os.environ["E2ESPOT_INDEX_CACHE"] = tempfile.mkdtemp(prefix="e2espot-indexes-")
 
 
@@ -24,19 +24,19 @@ def pytest_sessionfinish() -> None:
 
 @pytest.fixture(scope="session")
 def browser():
-    """One headless Chromium for all tests that look at a page; without one they skip, or fail under CI=true."""
+    """One headless Chromium for all tests of pages; without one they are skipped, or fail under CI=true."""
 
-    def give_up(reason: str) -> None:
+    def skip_or_fail(reason: str) -> None:
         if os.environ.get("CI") == "true":
             pytest.fail(f"CI=true and {reason}", pytrace=False)
         pytest.skip(reason)
 
     if not CHROMIUM.is_file():
-        give_up(f"no Chromium at {CHROMIUM}; apt-get install chromium, or name one in CHROMIUM")
+        skip_or_fail(f"no Chromium at {CHROMIUM}; apt-get install chromium, or name one in CHROMIUM")
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
-        give_up("playwright is not installed; pip install -e '.[dev]'")
+        skip_or_fail('playwright is not installed; pip install "e2espot[dev]"')
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
         yield opened

@@ -1,8 +1,7 @@
-"""The fast road and the plain one give the same scores, the same events and the same mAP.
+"""The streaming implementation and a reference implementation give the same scores, events and mAP.
 
-Fast: frames piece by piece, folded and fused layers, the number format of the machine. Plain: fp32, the whole
-match through ``Spotter.features`` at once, then one window after the other. On matches rendered here, spotted by
-the shipped start.
+Streaming: frames in chunks, folded and fused layers, the precision of the machine. Reference: fp32, the whole match
+through ``Spotter.features`` at once, then one window after the other. Both run the shipped spotter on rendered matches.
 """
 
 import dataclasses
@@ -18,17 +17,17 @@ from e2espot.formats.games import find_games
 from e2espot.formats.soccernet import read_labels
 from e2espot.inference.predict import spot_video, window_starts
 from e2espot.models import Spotter, load_spotter, normalise
+from e2espot.models.weights.checkpoint import shipped_spotter
 from e2espot.scoring import evaluate_events
 from e2espot.suppression.nms import suppress
 from e2espot.synthetic.match import render_dataset
-from e2espot.training.setup import SHIPPED_TRUNK
 from e2espot.video import stream_frames
 
 pytest.importorskip("cv2", reason="rendering needs OpenCV")
 
 
-def plain_scores(spotter: Spotter, video: Path) -> np.ndarray:
-    """What the definition says, with nothing done for speed."""
+def reference_scores(spotter: Spotter, video: Path) -> np.ndarray:
+    """Scores by definition, without any optimisation."""
     spec, halo = spotter.spec, spotter.halo
     frames = np.concatenate(
         [chunk.frames_THWC for chunk in stream_frames(video, fps=spotter.fps, size=(spec.width, spec.height))]
@@ -47,28 +46,28 @@ def plain_scores(spotter: Spotter, video: Path) -> np.ndarray:
 
 
 @pytest.mark.slow
-def test_fast_and_plain_road_agree(tmp_path: Path) -> None:
+def test_streaming_and_reference_inference_agree(tmp_path: Path) -> None:
     render_dataset(tmp_path, games=5, minutes=0.5, seed=70, density=2.0)
-    spotter = load_spotter(SHIPPED_TRUNK)
+    spotter = load_spotter(shipped_spotter())
     labels: dict[str, list[Event]] = {}
-    found: dict[str, dict[str, list[Event]]] = {"fast": {}, "plain": {}}
+    events: dict[str, dict[str, list[Event]]] = {"streaming": {}, "reference": {}}
     for game in find_games(tmp_path):
         assert game.labels_path is not None
         labels[game.name] = read_labels(game.labels_path, spotter.label_set, fps=Fraction(spotter.fps)).events
         video = game.videos[0].path
-        fast = spot_video(spotter, video)
-        plain = dataclasses.replace(fast, scores_TK=plain_scores(spotter, video))
-        assert fast.scores_TK.shape == plain.scores_TK.shape
-        assert np.abs(fast.scores_TK - plain.scores_TK).max() < 0.02
-        for road, scores in (("fast", fast), ("plain", plain)):
-            found[road][game.name] = suppress(scores)
-        for one, other in (("fast", "plain"), ("plain", "fast")):
-            assert_partners(found[one][game.name], found[other][game.name])
+        streaming = spot_video(spotter, video)
+        reference = dataclasses.replace(streaming, scores_TK=reference_scores(spotter, video))
+        assert streaming.scores_TK.shape == reference.scores_TK.shape
+        assert np.abs(streaming.scores_TK - reference.scores_TK).max() < 0.02
+        for name, scores in (("streaming", streaming), ("reference", reference)):
+            events[name][game.name] = suppress(scores)
+        for one, other in (("streaming", "reference"), ("reference", "streaming")):
+            assert_partners(events[one][game.name], events[other][game.name])
     maps = [
-        evaluate_events(labels, found[road], spotter.label_set, ("at1",), Fraction(spotter.fps)).mAP("at1")
-        for road in found
+        evaluate_events(labels, predictions, spotter.label_set, ("at1",), Fraction(spotter.fps)).mAP("at1")
+        for predictions in events.values()
     ]
-    assert maps[0] > 0.5, "a spotter that finds nothing agrees with everything"
+    assert maps[0] > 0.5, "two empty results would agree too"
     assert abs(maps[0] - maps[1]) <= 0.002
 
 

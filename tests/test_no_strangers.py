@@ -1,4 +1,4 @@
-"""Training, inference and scoring call nobody: not the SoccerNet package, which reports its use, nor the network."""
+"""Training, inference and scoring use neither the network nor the SoccerNet package, which reports its use."""
 
 import json
 import subprocess
@@ -61,7 +61,7 @@ with contextlib.suppress(OSError):
     assert any("connects to ('127.0.0.1', 9)" in line for line in seen)
 
 
-def test_train_infer_evaluate_and_convert_call_nobody(watched: Path, tmp_path: Path) -> None:
+def test_train_infer_evaluate_and_convert_use_no_network(watched: Path, tmp_path: Path) -> None:
     data, run, out = tmp_path / "data", tmp_path / "run", tmp_path / "out"
     write_game(data / "toy" / "a", 0)
     (data / "splits.json").write_text(json.dumps({split: ["toy/a"] for split in ("train", "valid", "test")}))
@@ -71,5 +71,5 @@ def test_train_infer_evaluate_and_convert_call_nobody(watched: Path, tmp_path: P
     assert called(watched, log, tools / "train.py", data, "-s", run, "--recipe", "laptop", *small) == []
     assert called(watched, log, tools / "infer.py", run, data, "-s", "test", "-o", out) == []
     assert called(watched, log, tools / "evaluate.py", out, "-l", data, "-s", "test") == []
-    told = ["--from", "soccernet", "--to", "opensportslab"]
-    assert called(watched, log, tools / "convert.py", "predictions", out, tmp_path / "c.json", *told) == []
+    formats = ["--from", "soccernet", "--to", "opensportslab"]
+    assert called(watched, log, tools / "convert.py", "predictions", out, tmp_path / "c.json", *formats) == []

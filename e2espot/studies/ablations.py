@@ -116,7 +116,7 @@ def _game(data: Path, split: str, fps: Any) -> LabelledGame:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """A change beside the baseline: one line of the table."""
+    """A change compared with the baseline: one line of the table."""
 
     name: str
     """What was changed."""
@@ -147,7 +147,7 @@ class Comparison:
 
 
 def compare_variants(plan: AblationPlan, data: Path, folders: Mapping[tuple[str, int], Path]) -> list[Comparison]:
-    """Every variant beside the defaults, seed by seed, with the calibration fitted on the valid match."""
+    """Every variant compared with the defaults, seed by seed, with the calibration fitted on the valid match."""
     values = {
         variant: tuple(
             _value(data, folders[variant, seed], _fitted(data, folders[variant, seed])) for seed in plan.seeds
@@ -160,7 +160,7 @@ def compare_variants(plan: AblationPlan, data: Path, folders: Mapping[tuple[str,
 def compare_post_processing(
     plan: AblationPlan, data: Path, folders: Mapping[tuple[str, int], Path]
 ) -> list[Comparison]:
-    """Every way of post-processing on the scores of the defaults, beside plain soft suppression."""
+    """Every way of post-processing on the scores of the defaults, compared with plain soft suppression."""
     runs = [folders[DEFAULTS, seed] for seed in plan.seeds]
     plain = Calibration()
 

@@ -27,12 +27,13 @@ from e2espot.formats.filenames import BALL_LABEL_FILE, SPLITS_FILE
 from e2espot.formats.games import Game, find_games
 from e2espot.formats.soccernet import read_labels
 from e2espot.formats.soccernet_json import parse_document
-from e2espot.review.active_learning import Answer, Question, uncertain
-from e2espot.review.export import with_pseudo_labels, write_dataset
+from e2espot.review.active_learning import Answer, Question, rank_by_uncertainty
+from e2espot.review.export import ExportedGame, with_pseudo_labels, write_dataset
 from e2espot.review.inputs import load_inputs
-from e2espot.review.label_rows import EventKey, event_of_row, event_of_verdict, verdict_key
+from e2espot.review.label_rows import EventKey, event_of_row
 from e2espot.review.label_store import LabelStore
-from e2espot.review.state import ACCEPTED
+from e2espot.review.state import ChangeOrigin
+from e2espot.review.verdicts import REJECTED, event_of_verdict, is_accepted, verdict_key
 from e2espot.studies.plans import ReviewPlan
 from e2espot.studies.review_plot import ALL_LABELS, CURVES, LABELLED_ALONE, NO_QUESTIONS, plot
 
@@ -75,13 +76,15 @@ def run_review_study(plan: ReviewPlan, train: Trainer) -> list[dict[str, Any]]:
     rng = np.random.default_rng(plan.seed)
 
     def shuffled(predictions: Mapping[int, Sequence[Event]], answers: Sequence[Answer]) -> list[Question]:
-        questions = uncertain(predictions, answers, most=10**6)
+        questions = rank_by_uncertainty(predictions, answers, max_questions=10**6)
         return [questions[index] for index in rng.permutation(len(questions))]
 
     start = _train_on(plan, train, _FIRST_RUN, {}, init_from=None)
     points = [_point(LABELLED_ALONE, 0, start, {})]
-    points.append(_point(NO_QUESTIONS, 0, *_review_round(plan, train, "none", _FIRST_RUN, 0, uncertain, "none")))
-    for name, order in (("uncertain", uncertain), ("random", shuffled)):
+    points.append(
+        _point(NO_QUESTIONS, 0, *_review_round(plan, train, "none", _FIRST_RUN, 0, rank_by_uncertainty, "none"))
+    )
+    for name, order in (("uncertain", rank_by_uncertainty), ("random", shuffled)):
         previous = _FIRST_RUN
         for number in range(1, plan.rounds + 1):
             run = f"{name}{number}"
@@ -161,8 +164,7 @@ def earlier_answers(video: int, store: LabelStore) -> list[Answer]:
     """Decisions of earlier rounds; they carry no score, which would be another run's."""
     judged = [(event_of_verdict(key), verdict) for key, verdict in store.verdicts().items()]
     return [
-        # The verdict on a prediction that became a label names it: "accepted 7".
-        Answer(video=video, frame=key.frame, label=key.label, score=None, right=verdict.startswith(ACCEPTED))
+        Answer(video=video, frame=key.frame, label=key.label, score=None, correct=is_accepted(verdict))
         for key, verdict in judged
         if key is not None
     ]
@@ -221,13 +223,13 @@ def _answer(
     for number, question in enumerate(questions):
         store = stores[question.video]
         predicted = EventKey(half=1, frame=question.frame, label=question.label)
-        event = true_event(question, 1, truths[question.video], set(store.places()))
-        request: dict[str, Any] = {"tab": "annotator", "op": f"{run}/{number}", "name": "", "seen": store.revision}
+        event = true_event(question, 1, truths[question.video], set(store.label_events().values()))
+        origin = ChangeOrigin(tab="annotator", op=f"{run}/{number}", name="", seen=store.revision)
         if event is None:
-            store.judge(verdict_key(predicted), "rejected", **request)
+            store.set_verdict(verdict_key(predicted), REJECTED, origin)
             counts["wrong"] += 1
         else:
-            store.accept(predicted, event, **request)
+            store.accept(predicted, event, origin)
             counts["right" if event == predicted else "moved or renamed"] += 1
     return counts
 
@@ -252,7 +254,11 @@ def _train_on(
     write_dataset(
         data,
         [
-            (game.name, game.videos, labels.get(game.name) or (game.folder / BALL_LABEL_FILE).read_bytes())
+            ExportedGame(
+                name=game.name,
+                videos=game.videos,
+                text=labels.get(game.name) or (game.folder / BALL_LABEL_FILE).read_bytes(),
+            )
             for game in used
         ],
     )

@@ -38,6 +38,17 @@ NAMES: dict[str, str] = {
 }
 """Word (or words) of an identifier -> the usual term. Words are those between underscores and capitals."""
 
+WHOLE_NAMES: dict[str, str] = {
+    "found": "what it is: events, result, files",
+    "here": "local, current",
+    "kept": "what it is: retained, stored",
+    "own": "what it is: local, default",
+    "place": "position, index, path, slot, location",
+    "places": "positions, indexes, paths, slots",
+    "where": "source, location, mask",
+}
+"""Identifiers that say nothing by themselves -> what to use instead; they may be words of longer ones."""
+
 PROSE: dict[str, tuple[str, str]] = {
     "anew": (r"anew", "again"),
     "beside": (r"beside", "next to, alongside, together with, compared with"),
@@ -63,7 +74,8 @@ _QUOTED = re.compile(r"``[^`]*``|`[^`]*`|https?://\S+")
 def names_in(identifier: str) -> list[str]:
     """Banned words of an identifier: ``ToldReader.tell_all`` -> ``told``, ``tell``."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", identifier).lower()
-    return [word for word in NAMES if f"_{word}_" in f"_{words}_"]
+    exact = [identifier.strip("_")] if identifier.strip("_") in WHOLE_NAMES else []
+    return exact + [word for word in NAMES if f"_{word}_" in f"_{words}_"]
 
 
 def prose_in(text: str) -> list[str]:
@@ -78,6 +90,6 @@ def prose_in(text: str) -> list[str]:
 
 def table() -> str:
     """Both lists as one Markdown table."""
-    rows = dict(NAMES) | {word: usual for word, (_, usual) in PROSE.items()}
+    rows = WHOLE_NAMES | NAMES | {word: usual for word, (_, usual) in PROSE.items()}
     lines = [f"| {word.replace('_', ' ')} | {usual.replace('_', ' ')} |" for word, usual in sorted(rows.items())]
     return "\n".join(["| not | but |", "|---|---|", *lines])
