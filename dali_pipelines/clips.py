@@ -1,10 +1,10 @@
-"""Training clips by DALI: which frames and what change comes from ``e2espot``; the pixels are DALI's.
+"""Training clips by DALI: ``e2espot`` chooses frames and augmentation, DALI makes the pixels.
 
-Workers copy each clip's packets, from where decoding can begin, into a container in memory
-(no decoding, a few milliseconds); one graph in the training process decodes, crops,
-scales, blurs, recolours, normalises and mirrors a batch of them.
+A worker copies the packets of each clip, from where decoding can begin, into a container in memory (no decoding, a few
+milliseconds). One graph in the training process decodes, crops, scales, blurs, recolours, normalises and mirrors a
+batch of them.
 
-Shapes: T frames of a clip, H x W as the network sees it.
+Shapes: T = frames of a clip, H x W = size that the network sees.
 """
 
 from __future__ import annotations
@@ -16,110 +16,130 @@ from typing import Any
 import numpy as np
 import torch
 
-from dali_pipelines.graph import Graph, GraphOptions, dali, decoded, from_host, new_pipeline
-from dali_pipelines.routes import Road, colour_correction, dali_index, road_of
-from e2espot.clips.augmentation_params import BLUR_TAPS, ClipChange
+from dali_pipelines.graph import Graph, GraphOptions, dali, host_frames_node, new_pipeline, video_node
+from dali_pipelines.routes import DecodeRoute, choose_route, colour_correction, dali_index
+from e2espot.clips.augmentation_params import BLUR_TAPS, AugmentationParams
 from e2espot.clips.dataset import ClipDataset
 from e2espot.clips.sampler import ClipSpec
 from e2espot.video import pictures_of_grid
 from e2espot.video.stream_copy import cut_pictures
 
+_OUTSIDE = -1
+"""Position of a frame outside the video, which DALI fills with black."""
+_MIN_BLUR_SIGMA = 0.05
+"""DALI wants a positive sigma; below a tenth of a pixel the middle tap of the kernel takes all."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Material:
-    """The pictures of one clip before DALI has seen them."""
+class EncodedClip:
+    """The pictures of one clip as DALI receives them."""
 
     path: Path
-    """The file, to be named when it fails."""
+    """The file, to be named in errors."""
     video: int
-    """Its place among the training videos."""
+    """Its index among the training videos."""
     start: int
     """First frame of the clip."""
-    road: Road
-    """How it is to be treated."""
+    route: DecodeRoute
+    """Which graph takes it."""
     data: np.ndarray
     """``decode``: uint8 bytes of a container; ``host``: uint8 RGB THWC at the network's size."""
-    places_T: np.ndarray
-    """int32; picture of the container for each frame, -1 outside the video."""
+    positions_T: np.ndarray
+    """int32; position in the container of each frame's picture, -1 outside the video."""
     matrix: str
-    """YUV matrix of the stream, ``bt601`` where the colours are right already."""
+    """YUV matrix of the stream; ``bt601``, which needs no correction, where PyAV has converted the colours."""
 
 
-class MaterialDataset(ClipDataset):
-    """The clips of a ``ClipDataset``, with ``Material`` where that has pixels."""
+class EncodedClipDataset(ClipDataset):
+    """The clips of a ``ClipDataset``, with an ``EncodedClip`` in place of pixels."""
 
     def __init__(self, other: ClipDataset, device_type: str) -> None:
         """Clips of ``other`` for a graph on ``device_type``."""
         super().__init__(
             other.videos,
             other.sampler,
-            fps=str(other.fps),
+            fps=other.fps,
             size=other.size,
-            dilate_len=other.dilate_len,
+            label_radius=other.label_radius,
             reader="auto",
         )
         self._device_type = device_type
 
-    def _frames(self, clip: ClipSpec, valid_T: np.ndarray) -> Any:
+    def _frames(self, clip: ClipSpec, inside_T: np.ndarray) -> tuple[Any, np.ndarray]:
         video = self.videos[clip.video]
-        presentation = dali_index(video.path)
-        inside = np.flatnonzero(valid_T)
-        road, _ = road_of(presentation, self._device_type)
-        if road == "host" or not len(inside):
-            return self.host_material(clip, valid_T)
-        pictures_T = pictures_of_grid(presentation, self.fps)[clip.start + inside]
-        cut = cut_pictures(presentation, int(pictures_T[0]), int(pictures_T[-1]))
-        places_T = np.full(clip.length, -1, dtype=np.int32)
-        places_T[inside] = cut.places(pictures_T)
-        data = np.frombuffer(cut.data, dtype=np.uint8)
-        return Material(
+        index = dali_index(video.path)
+        t_N = np.flatnonzero(inside_T)
+        route, _ = choose_route(index, self._device_type)
+        if route == "host" or not len(t_N):
+            return self.decode_on_host(clip, inside_T)
+        # start -2, 5 frames: inside_T = [F, F, T, T, T], t_N = [2, 3, 4], so frames 0, 1 and 2 are copied.
+        pictures_N = pictures_of_grid(index, self.fps)[clip.start + t_N]
+        cut = cut_pictures(index, int(pictures_N[0]), int(pictures_N[-1]))
+        positions_T = np.full(clip.length, _OUTSIDE, dtype=np.int32)
+        positions_T[t_N] = cut.positions_of(pictures_N)
+        encoded = EncodedClip(
             path=video.path,
             video=clip.video,
             start=clip.start,
-            road="decode",
-            data=data,
-            places_T=places_T,
-            matrix=presentation.matrix,
+            route="decode",
+            data=np.frombuffer(cut.data, dtype=np.uint8),
+            positions_T=positions_T,
+            matrix=index.matrix,
         )
+        return encoded, inside_T
 
-    def host_material(self, clip: ClipSpec, valid_T: np.ndarray) -> Material:
-        """The clip decoded here and now, by PyAV.
+    def decode_on_host(self, clip: ClipSpec, inside_T: np.ndarray) -> tuple[EncodedClip, np.ndarray]:
+        """Decode a clip by PyAV, in this process.
+
+        Returns:
+            The clip for the ``host`` graph, and which of its frames are valid.
 
         Raises:
             VideoError: PyAV cannot decode it either.
         """
-        return Material(
+        frames_THWC, valid_T = super()._frames(clip, inside_T)
+        encoded = EncodedClip(
             path=self.videos[clip.video].path,
             video=clip.video,
             start=clip.start,
-            road="host",
-            data=super()._frames(clip, valid_T),
-            places_T=np.full(clip.length, -1, dtype=np.int32),
+            route="host",
+            data=frames_THWC,
+            positions_T=np.full(clip.length, _OUTSIDE, dtype=np.int32),
             matrix="bt601",
         )
+        return encoded, valid_T
 
 
 class ClipGraph(Graph):
-    """From material and changes to normalised frames, ``THWC`` in memory."""
+    """From encoded clips and augmentation parameters to normalised frames, ``THWC`` in memory."""
 
     def __init__(
-        self, options: GraphOptions, road: Road, *, size: tuple[int, int], dtype: torch.dtype, crop: bool, blur: bool
+        self,
+        options: GraphOptions,
+        route: DecodeRoute,
+        *,
+        size: tuple[int, int],
+        dtype: torch.dtype,
+        crop: bool,
+        blur: bool,
     ) -> None:
-        """A graph for one road; ``crop`` and ``blur`` say whether any clip is ever cropped or blurred."""
-        self._road, self._size, self._crop, self._blur = road, size, crop, blur
-        self._half = dtype == torch.float16
+        """A graph for one route; ``crop`` and ``blur``: whether any clip is ever cropped or blurred."""
+        self._route, self._size, self._crop, self._blur = route, size, crop, blur
+        self._is_half = dtype == torch.float16
         super().__init__(options, self.define)
 
     def define(self) -> Any:
         """The pipeline, not yet built."""
         fn, types = dali().fn, dali().types
         with new_pipeline(self.options) as pipeline:
-            video = decoded(self.options) if self._road == "decode" else from_host(self.options)
-            corners = {}
+            video = video_node(self.options) if self._route == "decode" else host_frames_node(self.options)
+            window = {}
             if self._crop:
-                near, far = (fn.external_source(name=name, dtype=types.FLOAT, ndim=1) for name in ("near", "far"))
-                corners = {"roi_start": near, "roi_end": far, "roi_relative": True}
-            video = fn.resize(video, size=self._size[::-1], interp_type=types.INTERP_LINEAR, antialias=True, **corners)
+                start, end = (
+                    fn.external_source(name=name, dtype=types.FLOAT, ndim=1) for name in ("crop_start", "crop_end")
+                )
+                window = {"roi_start": start, "roi_end": end, "roi_relative": True}
+            video = fn.resize(video, size=self._size[::-1], interp_type=types.INTERP_LINEAR, antialias=True, **window)
             if self._blur:
                 sigma = fn.external_source(name="sigma", dtype=types.FLOAT, ndim=0)
                 video = fn.gaussian_blur(video, sigma=sigma, window_size=BLUR_TAPS)
@@ -127,31 +147,31 @@ class ClipGraph(Graph):
             offset = fn.external_source(name="offset", dtype=types.FLOAT, ndim=1)
             video = fn.coord_transform(video, M=matrix, T=offset, dtype=types.FLOAT)
             mirror = fn.external_source(name="mirror", dtype=types.INT32, ndim=0)
-            # FHWC is what channels-last convolutions read; the caller sees it as FCHW, without a copy.
-            dtype = types.FLOAT16 if self._half else types.FLOAT
+            # FHWC is what channels-last convolutions read; the caller views it as FCHW, without a copy.
+            dtype = types.FLOAT16 if self._is_half else types.FLOAT
             video = fn.crop_mirror_normalize(video, mirror=mirror, dtype=dtype, output_layout="FHWC")
             pipeline.set_outputs(video)
         return pipeline
 
-    def feed_clips(self, clips: list[Material], changes: list[ClipChange]) -> None:
-        """Start a run."""
-        samples: dict[str, list[np.ndarray]] = {
+    def submit_clips(self, clips: list[EncodedClip], params: list[AugmentationParams]) -> None:
+        """Start a batch; ``params`` are the augmentations of ``clips``."""
+        inputs: dict[str, list[np.ndarray]] = {
+            # The colours are corrected first, then augmented and normalised: one matrix does all.
             "matrix": [
-                (change.matrix_33 @ colour_correction(clip.matrix)).astype(np.float32)
-                for clip, change in zip(clips, changes, strict=True)
+                (param.matrix_33 @ colour_correction(clip.matrix)).astype(np.float32)
+                for clip, param in zip(clips, params, strict=True)
             ],
-            "offset": [change.offset_3 for change in changes],
-            "mirror": [np.array(change.flip, dtype=np.int32) for change in changes],
+            "offset": [param.offset_3 for param in params],
+            "mirror": [np.array(param.flip, dtype=np.int32) for param in params],
         }
-        if self._road == "decode":
-            samples |= {"encoded": [clip.data for clip in clips], "places": [clip.places_T for clip in clips]}
+        if self._route == "decode":
+            inputs |= {"encoded": [clip.data for clip in clips], "positions": [clip.positions_T for clip in clips]}
         else:
-            samples["frames"] = [clip.data for clip in clips]
+            inputs["frames"] = [clip.data for clip in clips]
         if self._crop:
-            # DALI's order is height, width.
-            samples["near"] = [np.array(change.window[1::-1], dtype=np.float32) for change in changes]
-            samples["far"] = [np.array(change.window[:1:-1], dtype=np.float32) for change in changes]
+            # window is (left, top, right, bottom); DALI's order is height, width.
+            inputs["crop_start"] = [np.array(param.window[1::-1], dtype=np.float32) for param in params]
+            inputs["crop_end"] = [np.array(param.window[:1:-1], dtype=np.float32) for param in params]
         if self._blur:
-            # Below a tenth of a pixel the middle tap takes all.
-            samples["sigma"] = [np.array(max(change.blur_sigma, 0.05), dtype=np.float32) for change in changes]
-        self.feed(samples)
+            inputs["sigma"] = [np.array(max(param.blur_sigma, _MIN_BLUR_SIGMA), dtype=np.float32) for param in params]
+        self.submit(inputs)

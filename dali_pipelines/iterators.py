@@ -1,43 +1,47 @@
-"""Batches for training, alike in everything to those the host's readers give."""
+"""Training batches by DALI, equal in everything to those of the host's backends, except for rounding of pixels."""
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dali_pipelines.clips import ClipGraph, Material, MaterialDataset
-from dali_pipelines.graph import GraphOptions, brief
-from dali_pipelines.routes import Road, dali_index, road_of
-from e2espot.clips.augmentation import move_points
-from e2espot.clips.augmentation_params import Augmentation, ClipChange
-from e2espot.clips.dataset import ClipDataset, load_batches
-from e2espot.clips.device_batch import ReadyBatch
+from dali_pipelines.clips import ClipGraph, EncodedClip, EncodedClipDataset
+from dali_pipelines.graph import GraphOptions, last_error_line
+from dali_pipelines.routes import DecodeRoute, is_decodable
+from e2espot.clips.augmentation import augment_targets
+from e2espot.clips.augmentation_params import Augmentation, AugmentationParams
+from e2espot.clips.dataset import ClipDataset, ClipSample, load_batches
+from e2espot.clips.device_batch import DeviceBatch
 from e2espot.clips.sampler import ClipSpec
+from e2espot.clips.targets import ClipTargets, TargetBatch
 from e2espot.core.errors import VideoError
 
 _LOG = logging.getLogger(__name__)
+_ROUTES: tuple[DecodeRoute, ...] = ("decode", "host")
 
-Changes = Callable[[int, tuple[int, ...]], list[ClipChange]]
-"""(epoch, indexes) to what happens to those clips."""
+SampleAugmentations = Callable[[int, tuple[int, ...]], list[AugmentationParams]]
+"""(epoch, indexes of clips) -> the augmentation of each clip."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Waiting:
-    """A batch under way."""
+class _PendingBatch:
+    """A batch in flight."""
 
-    clips: list[dict[str, Any]]
-    changes: list[ClipChange]
+    clips: list[ClipSample]
+    """The clips, each with an ``EncodedClip`` as its frames."""
+    params: list[AugmentationParams]
+    """Their augmentations."""
 
-    def of_road(self, road: Road) -> list[int]:
-        """Places of its clips that take ``road``."""
-        return [place for place, clip in enumerate(self.clips) if clip["frames"].road == road]
+    def on_route(self, route: DecodeRoute) -> list[int]:
+        """Indexes in the batch of the clips that take ``route``."""
+        return [b for b, clip in enumerate(self.clips) if clip.frames.route == route]
 
 
 class DaliClips:
@@ -46,7 +50,7 @@ class DaliClips:
     def __init__(
         self,
         dataset: ClipDataset,
-        changes: Changes,
+        sample_augmentations: SampleAugmentations,
         *,
         options: GraphOptions,
         dtype: torch.dtype,
@@ -55,28 +59,25 @@ class DaliClips:
         """Prepare to read ``dataset``.
 
         Args:
-            dataset: What is sampled from which videos.
-            changes: How each clip is changed.
+            dataset: Which clips are sampled from which videos.
+            sample_augmentations: Gives the augmentation of each clip.
             options: Device and bounds.
-            dtype: Of the frames.
-            augmentation: What the changes are drawn from; None for none.
+            dtype: Number format of the frames.
+            augmentation: Ranges of the augmentations; None for none.
 
         Raises:
             ConfigurationError: DALI is not installed, or cannot read one of the videos on this device.
         """
-        self._dataset = MaterialDataset(dataset, options.device.type)
-        self._changes, self._options, self._dtype = changes, options, dtype
+        self._dataset = EncodedClipDataset(dataset, options.device.type)
+        self._sample_augmentations, self._options, self._dtype = sample_augmentations, options, dtype
         for video in dataset.videos:
-            road, reason = road_of(dali_index(video.path), options.device.type)
-            if road == "host":
-                _LOG.info("%s: decoded by the CPU: %s", video.path, reason)
+            is_decodable(video.path, options.device.type)  # refuses what cannot be read, and logs what the CPU decodes
         crop = augmentation is not None and augmentation.crop < 1
         blur = augmentation is not None and augmentation.blur > 0
-        roads: tuple[Road, ...] = ("decode", "host")
         self._graphs = {
-            road: ClipGraph(options, road, size=dataset.size, dtype=dtype, crop=crop, blur=blur) for road in roads
+            route: ClipGraph(options, route, size=dataset.size, dtype=dtype, crop=crop, blur=blur) for route in _ROUTES
         }
-        self._waiting: deque[_Waiting] = deque()
+        self._in_flight: deque[_PendingBatch] = deque()
 
     def epoch(
         self,
@@ -86,9 +87,9 @@ class DaliClips:
         first_step: int = 0,
         num_workers: int = 1,
         slots: range | None = None,
-    ) -> Iterator[ReadyBatch]:
-        """Batches of one epoch in order, from ``first_step`` on; see ``clips.loader.load_clips``."""
-        self._drop()
+    ) -> Iterator[DeviceBatch]:
+        """Yield the batches of one epoch in order, from ``first_step`` on; see ``clips.dataset.load_clips``."""
+        self._drop_in_flight()
         loaded = load_batches(
             self._dataset,
             epoch=epoch,
@@ -99,92 +100,86 @@ class DaliClips:
             collate=list,
         )
         for clips in loaded:
-            changes = self._changes(epoch, tuple(clip["index"] for clip in clips))
-            waiting = _Waiting(clips=clips, changes=changes)
-            self._waiting.append(waiting)
-            self._feed(waiting)
-            if len(self._waiting) >= self._options.prefetch:
-                yield from self._take()
-        while self._waiting:
-            yield from self._take()
+            params = self._sample_augmentations(epoch, tuple(clip.index for clip in clips))
+            batch = _PendingBatch(clips=clips, params=params)
+            self._in_flight.append(batch)
+            self._submit(batch)
+            if len(self._in_flight) >= self._options.prefetch:
+                yield from self._next_batch()
+        while self._in_flight:
+            yield from self._next_batch()
 
-    def _drop(self) -> None:
-        """Forget what an epoch that was left early has under way."""
-        if self._waiting:
-            self._waiting.clear()
+    def _drop_in_flight(self) -> None:
+        """Drop the batches of an epoch that was abandoned."""
+        if self._in_flight:
+            self._in_flight.clear()
             for graph in self._graphs.values():
                 graph.reset()
 
-    def _feed(self, waiting: _Waiting) -> None:
-        for road, graph in self._graphs.items():
-            own = waiting.of_road(road)
-            if own:
-                graph.feed_clips(
-                    [waiting.clips[place]["frames"] for place in own], [waiting.changes[place] for place in own]
-                )
+    def _submit(self, batch: _PendingBatch) -> None:
+        """Start a batch: each clip in the graph of its route."""
+        for route, graph in self._graphs.items():
+            members = batch.on_route(route)
+            if members:
+                graph.submit_clips([batch.clips[b].frames for b in members], [batch.params[b] for b in members])
 
-    def _take(self) -> Iterator[ReadyBatch]:
-        waiting = self._waiting[0]
+    def _next_batch(self) -> Iterator[DeviceBatch]:
+        """The earliest batch in flight; after an error, all of them."""
+        batch = self._in_flight[0]
         frames: dict[int, Tensor] = {}
         try:
-            for road, graph in self._graphs.items():
-                own = waiting.of_road(road)
-                if own:
-                    frames |= dict(zip(own, graph.take(), strict=True))
+            for route, graph in self._graphs.items():
+                members = batch.on_route(route)
+                if members:
+                    frames |= dict(zip(members, graph.next_result(), strict=True))
         except RuntimeError as error:
             yield from self._recover(error)
             return
-        self._waiting.popleft()
-        yield self._batch(waiting, [frames[place] for place in range(len(waiting.clips))])
+        self._in_flight.popleft()
+        targets = [clip.targets for clip in batch.clips]
+        yield self._device_batch(batch, [frames[b] for b in range(len(batch.clips))], targets)
 
-    def _recover(self, error: RuntimeError) -> Iterator[ReadyBatch]:
-        """Give all batches under way, clip by clip in graphs built anew, and name those that fail."""
-        _LOG.warning("DALI stopped (%s); going on clip by clip", brief(error))
+    def _recover(self, error: RuntimeError) -> Iterator[DeviceBatch]:
+        """Make all batches in flight again, clip by clip in new graphs, and name the clips that fail."""
+        _LOG.warning("DALI stopped (%s); going on clip by clip", last_error_line(error))
         for graph in self._graphs.values():
             graph.reset()
-        while self._waiting:
-            waiting = self._waiting.popleft()
-            frames = [self._alone(clip, change) for clip, change in zip(waiting.clips, waiting.changes, strict=True)]
-            yield self._batch(waiting, frames)
+        while self._in_flight:
+            batch = self._in_flight.popleft()
+            clips = [self._decode_alone(clip, param) for clip, param in zip(batch.clips, batch.params, strict=True)]
+            yield self._device_batch(batch, [frames for frames, _ in clips], [targets for _, targets in clips])
 
-    def _alone(self, clip: dict[str, Any], change: ClipChange) -> Tensor:
-        """Frames of one clip by its own road, else decoded by PyAV, else marked invalid."""
-        material: Material = clip["frames"]
-        graph = self._graphs[material.road]
+    def _decode_alone(self, clip: ClipSample, params: AugmentationParams) -> tuple[Tensor, ClipTargets]:
+        """Frames and targets of one clip by its own route, else decoded by PyAV, else marked invalid."""
+        encoded: EncodedClip = clip.frames
+        graph = self._graphs[encoded.route]
         try:
-            graph.feed_clips([material], [change])
-            return graph.take()[0]
+            graph.submit_clips([encoded], [params])
+            return graph.next_result()[0], clip.targets
         except RuntimeError as error:
             graph.reset()
             _LOG.warning(
-                "%s: DALI cannot decode the clip at frame %d (%s)", material.path, material.start, brief(error)
+                "%s: DALI cannot decode the clip at frame %d (%s)", encoded.path, encoded.start, last_error_line(error)
             )
-        spec = ClipSpec(video=material.video, start=material.start, length=len(material.places_T))
+        spec = ClipSpec(video=encoded.video, start=encoded.start, length=len(encoded.positions_T))
         try:
-            decoded = self._dataset.host_material(spec, clip["valid"])
+            decoded, valid_T = self._dataset.decode_on_host(spec, clip.targets.valid_T)
         except VideoError as error:
             _LOG.warning("%s; the clip is left out", error)
-            clip["valid"] = np.zeros_like(clip["valid"])
             width, height = self._dataset.size
-            return torch.zeros(spec.length, height, width, 3, device=self._options.device)
-        self._graphs["host"].feed_clips([decoded], [change])
-        return self._graphs["host"].take()[0]
+            frames_THWC = torch.zeros(spec.length, height, width, 3, device=self._options.device)
+            return frames_THWC, dataclasses.replace(clip.targets, valid_T=np.zeros(spec.length, dtype=bool))
+        self._graphs["host"].submit_clips([decoded], [params])
+        return self._graphs["host"].next_result()[0], dataclasses.replace(clip.targets, valid_T=valid_T)
 
-    def _batch(self, waiting: _Waiting, frames: list[Tensor]) -> ReadyBatch:
-        clips, device = waiting.clips, self._options.device
-        valid_BT = torch.from_numpy(np.stack([clip["valid"] for clip in clips])).to(device)
+    def _device_batch(self, batch: _PendingBatch, frames: list[Tensor], targets: list[ClipTargets]) -> DeviceBatch:
+        augmented = augment_targets(TargetBatch.stack(targets), batch.params).to(self._options.device).without_invalid()
         frames_BTHWC = torch.stack([clip.to(self._dtype) for clip in frames])
-        if not bool(valid_BT.all()):
-            frames_BTHWC[~valid_BT] = 0
-        ball = [
-            move_points(torch.from_numpy(clip["ball"]), change)
-            for clip, change in zip(clips, waiting.changes, strict=True)
-        ]
-        return ReadyBatch(
-            frames_BTCHW=frames_BTHWC.movedim(-1, 2),
-            targets_BT=torch.from_numpy(np.stack([clip["targets"] for clip in clips])).to(device),
-            valid_BT=valid_BT,
-            ball_BT2=torch.stack(ball).to(device),
-            epoch=clips[0]["epoch"],
-            indexes=tuple(clip["index"] for clip in clips),
+        if not bool(augmented.valid_BT.all()):
+            frames_BTHWC[~augmented.valid_BT] = 0
+        return DeviceBatch(
+            frames_BTCHW=frames_BTHWC.movedim(-1, 2),  # a view: channels-last in memory
+            targets=augmented,
+            epoch=batch.clips[0].epoch,
+            indexes=tuple(clip.index for clip in batch.clips),
         )

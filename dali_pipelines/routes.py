@@ -1,25 +1,29 @@
-"""What DALI may be given: which files it decodes, which frames reach it decoded, by which colours.
+"""Decoding routes: which files DALI decodes, and by which matrix its colours are corrected.
 
 Pure decisions, made without DALI, so that they can be read and tested anywhere.
 """
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from e2espot.core.errors import ConfigurationError
-from e2espot.video import Presentation, index_of
-from e2espot.video.index import begun_cleanly
+from e2espot.core.pixels import YUV_RED_BLUE
+from e2espot.video import VideoIndex, index_of
+from e2espot.video.index import closed_gops_only
 
-Road = Literal["decode", "host"]
-"""``decode``: DALI decodes stream-copied cuts. ``host``: it is given pictures that PyAV has decoded."""
+_LOG = logging.getLogger(__name__)
+
+DecodeRoute = Literal["decode", "host"]
+"""``decode``: DALI decodes stream copies. ``host``: PyAV decodes on the CPU."""
 
 _CPU_CODECS = ("vp8", "vp9", "mjpeg")
 _GPU_CODECS = ("h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mjpeg")
-_FORMATS = {
+_PIXEL_FORMATS = {
     "h264": ("yuv420p", "yuvj420p"),
     "hevc": ("yuv420p", "yuvj420p", "yuv420p10le"),
     "vp8": ("yuv420p",),
@@ -28,69 +32,76 @@ _FORMATS = {
     "mpeg4": ("yuv420p",),
     "mjpeg": ("yuvj420p", "yuv420p"),
 }
-_LONGEST_SEGMENT = 1500
-"""Pictures between two places where decoding can begin; beyond, cutting clips out costs more than it saves."""
-
-# Weights of red and blue in luma, by FFmpeg's names of the matrices.
-_LUMA = {
-    "bt601": (0.299, 0.114),
-    "bt709": (0.2126, 0.0722),
-    "fcc": (0.30, 0.11),
-    "smpte240m": (0.212, 0.087),
-    "bt2020": (0.2627, 0.0593),
-}
+_MAX_SEGMENT = 1500
+"""Pictures between two positions where decoding can begin; beyond, cutting clips costs more than it saves."""
 
 
-def dali_index(path: Path, *, allow_truncated: bool = False) -> Presentation:
-    """The index of a file with the only starts that NVDEC takes: after any other key picture it gives nothing."""
-    return begun_cleanly(index_of(path, allow_truncated=allow_truncated))
+def dali_index(path: Path, *, allow_truncated: bool = False) -> VideoIndex:
+    """The index of a file with closed GOPs only: from any other keyframe NVDEC outputs nothing."""
+    return closed_gops_only(index_of(path, allow_truncated=allow_truncated))
 
 
-def road_of(presentation: Presentation, device_type: str) -> tuple[Road, str]:
-    """The road a file takes and the reason.
+def choose_route(index: VideoIndex, device_type: str) -> tuple[DecodeRoute, str]:
+    """The route that a file takes, and the reason.
 
     Args:
-        presentation: From ``dali_index``.
+        index: From ``dali_index``.
         device_type: ``cpu`` or ``cuda``.
 
     Raises:
-        ConfigurationError: DALI's CPU backend does not know the codec.
+        ConfigurationError: DALI's CPU backend does not support the codec.
     """
-    codec, layout = presentation.codec_name, presentation.pixel_format
+    codec, pixel_format = index.codec_name, index.pixel_format
     if device_type == "cpu" and codec not in _CPU_CODECS:
         raise ConfigurationError(
-            f"{presentation.path}: DALI's CPU backend does not decode {codec}, only {', '.join(_CPU_CODECS)}; "
-            "use --reader decord or auto, or a CUDA device"
+            f"{index.path}: DALI's CPU backend does not decode {codec}, only {', '.join(_CPU_CODECS)}; "
+            "choose decord or auto as the reader, or a CUDA device",
+            option="reader",
         )
-    if codec not in _GPU_CODECS or layout not in _FORMATS[codec]:
-        return "host", f"NVDEC does not decode {codec} in {layout}"
-    if presentation.rotation_degrees:
-        return "host", f"its pictures are shown turned by {presentation.rotation_degrees} degrees"
-    if presentation.order == "decoded":
-        return "host", "its time stamps do not tell its pictures apart"
-    if not presentation.clean_S[0]:
-        return "host", "its first picture needs others before it"
-    ends = np.append(presentation.start_picture_S[1:], presentation.num_pictures)
-    longest = int((ends - presentation.start_picture_S).max())
-    if longest > _LONGEST_SEGMENT:
-        return "host", f"{longest} pictures lie between two places where decoding can begin; tools/transcode.py helps"
-    return "decode", f"{codec} in {layout}"
+    if codec not in _GPU_CODECS or pixel_format not in _PIXEL_FORMATS[codec]:
+        return "host", f"NVDEC does not decode {codec} in {pixel_format}"
+    if index.rotation_degrees:
+        return "host", f"its pictures are rotated by {index.rotation_degrees} degrees for display"
+    if index.identified_by == "decode_order":
+        return "host", "its pictures cannot be identified by their time stamps"
+    if not index.is_closed_gop_S[0]:
+        return "host", "its first picture refers to packets before it"
+    longest = index.longest_segment
+    if longest > _MAX_SEGMENT:
+        return "host", (
+            f"{longest} pictures lie between two positions where decoding can begin; `e2espot transcode` helps"
+        )
+    return "decode", f"{codec} in {pixel_format}"
+
+
+def is_decodable(path: Path, device_type: str, *, allow_truncated: bool = False) -> bool:
+    """Whether DALI decodes a file on a device; the reason is logged if not.
+
+    Raises:
+        VideoError: see ``index_video``.
+        ConfigurationError: DALI's CPU backend does not support the codec.
+    """
+    route, reason = choose_route(dali_index(path, allow_truncated=allow_truncated), device_type)
+    if route == "host":
+        _LOG.info("%s: decoded by the CPU: %s", path, reason)
+    return route == "decode"
 
 
 def colour_correction(matrix: str) -> np.ndarray:
-    """float64 ``(3, 3)`` by which DALI's RGB becomes the RGB of a stream's own YUV matrix.
+    """Matrix by which DALI's RGB becomes the RGB of the stream's own YUV matrix; float64 ``(3, 3)``.
 
-    DALI converts by BT.601 whatever the stream says. Luma and range are common to all
-    matrices, so one product undoes it, but for values that were clipped.
+    DALI converts by BT.601 whatever the stream declares. Luma and range are common to all matrices, so going back to
+    YUV by BT.601 and forth by the right matrix undoes it, except for values that were clipped. The rows sum to 1:
+    grey stays grey.
     """
-    if matrix not in _LUMA:
+    if matrix not in YUV_RED_BLUE:
         return np.eye(3)
-    right, wrong = _rgb_of_yuv(*_LUMA[matrix]), _rgb_of_yuv(*_LUMA["bt601"])
-    return np.eye(3) if matrix == "bt601" else right @ np.linalg.inv(wrong)
+    declared, assumed = _rgb_from_yuv(*YUV_RED_BLUE[matrix]), _rgb_from_yuv(*YUV_RED_BLUE["bt601"])
+    return np.eye(3) if matrix == "bt601" else declared @ np.linalg.inv(assumed)
 
 
-def _rgb_of_yuv(red: float, blue: float) -> np.ndarray:
-    """Full-scale Y, Cb, Cr to RGB (ITU-R BT.601 and BT.709, section 3)."""
+def _rgb_from_yuv(red: float, blue: float) -> np.ndarray:
+    """Full-range Y, Cb, Cr to RGB (ITU-R BT.601 and BT.709, section 3), by the weights of red and blue in luma."""
     green = 1 - red - blue
     return np.array(
         [

@@ -1,10 +1,14 @@
 """A whole match by DALI, in order, every frame once.
 
-The file is cut where decoding can begin into runs of a few hundred frames; several runs are
-decoded side by side, so that all decoders of a GPU work on one match. Which frames a run
-holds is arithmetic on the index; what comes back is counted against it.
+The match is divided into runs of a few hundred frames, where decoding can begin. Several runs are decoded at the same
+time, so that all decoders of a GPU work on one match::
 
-Shapes: T frames, K frames of the grid, H x W as asked for.
+    segments   |         |         |         |            closed GOPs of the file
+    runs       [0 ......... 200) [200 ......... 400) ...  frames; planned by ``plan_runs``
+    batches     run 0 and run 1 | run 2 and run 3 | ...   one stream copy a run, decoded side by side
+    chunks     [0 .. 64) [64 .. 128) ...                  what the caller gets, by ``rechunk``
+
+Shapes: T = frames, K = frames of the grid, H x W = size asked for.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -22,122 +26,119 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dali_pipelines.graph import Graph, GraphOptions, brief, dali, decoded, new_pipeline
-from dali_pipelines.routes import colour_correction, dali_index, road_of
-from e2espot.core.errors import VideoError
+from dali_pipelines.graph import Graph, GraphOptions, dali, last_error_line, new_pipeline, video_node
+from dali_pipelines.routes import choose_route, colour_correction, dali_index
+from e2espot.core.errors import ConfigurationError
 from e2espot.core.timeline import DEFAULT_FPS
-from e2espot.video import Presentation, open_reader, pictures_of_grid, stream_frames
+from e2espot.video import VideoIndex, index_of, pictures_of_grid
 from e2espot.video.packets import PacketSource
+from e2espot.video.reader import reader_of
+from e2espot.video.stream import read_range
 from e2espot.video.stream_copy import cut_pictures
 
 _LOG = logging.getLogger(__name__)
 _RUN_BYTES = 256 << 20
-_LONGEST_RUN, _SHORTEST_RUN = 256, 16
+_MAX_RUN, _MIN_RUN = 256, 16
 
 
 @dataclass(frozen=True, kw_only=True)
 class MatchStream:
-    """What is read, and how."""
+    """A match to read by DALI, on the route ``decode``; ``e2espot.video.stream_frames`` reads the others."""
 
     path: Path
     """The file."""
     size: tuple[int, int]
     """Width and height of the frames."""
     options: GraphOptions
-    """Device and bounds; ``batch_size`` runs are decoded side by side."""
+    """Device and bounds; ``batch_size`` runs are decoded at the same time."""
     fps: Fraction = DEFAULT_FPS
     """Frames per second of the grid."""
     chunk_len: int = 64
     """Frames of a chunk; the last may be shorter."""
     allow_truncated: bool = False
-    """Take a file that breaks off as far as it goes."""
-    missing: list[range] = field(default_factory=list)
-    """Filled while reading: frames nobody could decode, given as zeros in their places."""
+    """Accept a file that ends early, as far as it goes."""
+    missing: list[range] | None = None
+    """Extended while reading by the frames that do not decode, which are zeros then; None to raise at the first."""
 
     def chunks(self) -> Iterator[Tensor]:
-        """Every frame of the match once, in order: uint8 RGB ``THWC`` on the device.
+        """Yield every frame of the match once, in order: uint8 RGB ``THWC`` on the device.
 
         Raises:
-            VideoError: see ``index_video``.
-            ConfigurationError: DALI is not installed, or cannot read the file on this device.
+            VideoError: see ``index_video``; or a range of frames cannot be decoded.
+            ConfigurationError: DALI is not installed, or cannot decode the file.
         """
-        presentation = dali_index(self.path, allow_truncated=self.allow_truncated)
-        road, reason = road_of(presentation, self.options.device.type)
-        if road == "host":
-            _LOG.info("%s: decoded by the CPU: %s", self.path, reason)
-            host = stream_frames(
-                self.path,
-                fps=self.fps,
-                size=self.size,
-                chunk_len=self.chunk_len,
-                allow_truncated=self.allow_truncated,
+        index = dali_index(self.path, allow_truncated=self.allow_truncated)
+        route, reason = choose_route(index, self.options.device.type)
+        if route == "host":
+            raise ConfigurationError(
+                f"{self.path}: DALI does not decode it: {reason}; choose auto as the reader", option="reader"
             )
-            for chunk in host:
-                yield torch.from_numpy(chunk.frames_THWC).to(self.options.device)
-            return
-        pictures_K = pictures_of_grid(presentation, self.fps)
-        runs = plan_runs(presentation.start_picture_S, pictures_K, longest_run(presentation))
-        yield from rechunked(_Runs(self, presentation, pictures_K).frames(runs), self.chunk_len, len(pictures_K))
+        pictures_K = pictures_of_grid(index, self.fps)
+        runs = plan_runs(index.start_picture_S, pictures_K, max_run_len(index))
+        yield from rechunk(_RunDecoder(self, index, pictures_K).frames(runs), self.chunk_len, len(pictures_K))
 
 
-def longest_run(presentation: Presentation) -> int:
-    """Frames of a run, bounded by what its pictures weigh."""
-    weight = presentation.width * presentation.height * 3
-    return max(_SHORTEST_RUN, min(_LONGEST_RUN, _RUN_BYTES // weight))
+def max_run_len(index: VideoIndex) -> int:
+    """Most frames of a run, bounded by the memory of its pictures."""
+    picture_bytes = index.width * index.height * 3
+    return max(_MIN_RUN, min(_MAX_RUN, _RUN_BYTES // picture_bytes))
 
 
-def plan_runs(start_picture_S: np.ndarray, pictures_K: np.ndarray, longest: int) -> list[range]:
-    """Runs of at most ``longest`` frames that together are all frames, broken where decoding can begin.
+def plan_runs(start_picture_S: np.ndarray, pictures_K: np.ndarray, max_len: int) -> list[range]:
+    """Divide all frames into runs of at most ``max_len`` that begin where decoding can begin.
 
-    A stretch without such a place that is longer is broken inside; what lies before the break is
-    then decoded again.
+    A segment that is longer is divided inside. What comes before the break is then decoded again. ::
+
+        segments at 0, 10, 20, ..., max_len 35  -> [0, 30) [30, 60) ...       whole segments
+        one segment of 100,         max_len 35  -> [0, 35) [35, 70) [70, 100) the second decodes from 0 as well
 
     Args:
         start_picture_S: First picture of each segment.
         pictures_K: Picture of each frame, not decreasing.
-        longest: Most frames of a run.
+        max_len: Most frames of a run.
     """
     num_frames = len(pictures_K)
+    # First frame of each segment; segments between two frames of the grid have none of their own.
     borders = [*np.unique(np.searchsorted(pictures_K, start_picture_S)).tolist(), num_frames]
     runs, first = [], 0
-    for here, after in pairwise(borders):
-        if after - first > longest and here > first:
-            runs.append(range(first, here))
-            first = here
-        while after - first > longest:
-            runs.append(range(first, first + longest))
-            first += longest
+    for border, next_border in pairwise(borders):
+        if next_border - first > max_len and border > first:
+            runs.append(range(first, border))
+            first = border
+        while next_border - first > max_len:
+            runs.append(range(first, first + max_len))
+            first += max_len
     if first < num_frames:
         runs.append(range(first, num_frames))
     return runs
 
 
-def rechunked(pieces: Iterator[Tensor], chunk_len: int, num_frames: int) -> Iterator[Tensor]:
-    """Pieces of any length as chunks of ``chunk_len``, the last shorter.
+def rechunk(tensors: Iterator[Tensor], chunk_len: int, num_frames: int) -> Iterator[Tensor]:
+    """Yield tensors of any length as chunks of ``chunk_len``, the last shorter.
 
     Raises:
         AssertionError: they do not add up to ``num_frames``.
     """
-    held: Tensor | None = None
-    given = 0
-    for piece in pieces:
-        held = piece if held is None else torch.cat((held, piece))
-        while len(held) >= chunk_len:
-            given += chunk_len
-            yield held[:chunk_len]
-            held = held[chunk_len:]
-    if held is not None and len(held):
-        given += len(held)
-        yield held
-    if given != num_frames:
-        raise AssertionError(f"{given} frames came for {num_frames}")
+    pending: Tensor | None = None
+    num_given = 0
+    for tensor in tensors:
+        pending = tensor if pending is None else torch.cat((pending, tensor))
+        while len(pending) >= chunk_len:
+            num_given += chunk_len
+            yield pending[:chunk_len]
+            pending = pending[chunk_len:]
+    if pending is not None and len(pending):
+        num_given += len(pending)
+        yield pending
+    if num_given != num_frames:
+        raise AssertionError(f"{num_given} frames were decoded, {num_frames} were planned")
 
 
 class RunGraph(Graph):
-    """From cuts to uint8 frames of the size asked for, in the stream's own colours."""
+    """From stream copies to uint8 frames of the size asked for, in the stream's own colours."""
 
     def __init__(self, options: GraphOptions, size: tuple[int, int], matrix: str) -> None:
-        """A graph for one file."""
+        """A graph for one file; ``matrix`` is its YUV matrix."""
         self._size, self._matrix = size, matrix
         super().__init__(options, self.define)
 
@@ -145,7 +146,7 @@ class RunGraph(Graph):
         """The pipeline, not yet built."""
         fn, types = dali().fn, dali().types
         with new_pipeline(self.options) as pipeline:
-            video = decoded(self.options)
+            video = video_node(self.options)
             video = fn.resize(video, size=self._size[::-1], interp_type=types.INTERP_LINEAR, antialias=True)
             correction = colour_correction(self._matrix)
             if not np.allclose(correction, np.eye(3)):
@@ -154,77 +155,88 @@ class RunGraph(Graph):
         return pipeline
 
 
-class _Runs:
-    """Decodes runs, a batch of them at a time, the next batches under way meanwhile."""
+class _RunDecoder:
+    """Decodes runs, a batch of them at a time, with the next batches in flight."""
 
-    def __init__(self, stream: MatchStream, presentation: Presentation, pictures_K: np.ndarray) -> None:
-        self._stream, self._index, self._pictures_K = stream, presentation, pictures_K
-        self._source = PacketSource(presentation)
-        self._graph = RunGraph(stream.options, stream.size, presentation.matrix)
-        self._waiting: deque[list[range]] = deque()
+    def __init__(self, stream: MatchStream, index: VideoIndex, pictures_K: np.ndarray) -> None:
+        self._stream, self._index, self._pictures_K = stream, index, pictures_K
+        self._source = PacketSource(index)
+        self._graph = RunGraph(stream.options, stream.size, index.matrix)
+        self._in_flight: deque[list[range]] = deque()
 
     def frames(self, runs: list[range]) -> Iterator[Tensor]:
-        """Frames of all runs in order, one tensor a run."""
-        side_by_side = self._stream.options.batch_size
+        """Yield the frames of all runs in order, one tensor a run."""
+        batch_size = self._stream.options.batch_size
         try:
-            for place in range(0, len(runs), side_by_side):
-                batch = runs[place : place + side_by_side]
-                self._waiting.append(batch)
-                self._feed(batch)
-                if len(self._waiting) >= self._stream.options.prefetch:
-                    yield from self._take()
-            while self._waiting:
-                yield from self._take()
+            for i in range(0, len(runs), batch_size):
+                batch = runs[i : i + batch_size]
+                self._in_flight.append(batch)
+                self._submit(batch)
+                if len(self._in_flight) >= self._stream.options.prefetch:
+                    yield from self._next_batch()
+            while self._in_flight:
+                yield from self._next_batch()
         finally:
             self._graph.reset()
             self._source.close()
 
-    def _feed(self, batch: list[range]) -> None:
-        cuts, places = [], []
+    def _submit(self, batch: list[range]) -> None:
+        containers, positions = [], []
         for run in batch:
             pictures_T = self._pictures_K[run.start : run.stop]
             cut = cut_pictures(self._index, int(pictures_T[0]), int(pictures_T[-1]), self._source)
-            cuts.append(np.frombuffer(cut.data, dtype=np.uint8))
-            places.append(cut.places(pictures_T).astype(np.int32))
-        self._graph.feed({"encoded": cuts, "places": places})
+            containers.append(np.frombuffer(cut.data, dtype=np.uint8))
+            positions.append(cut.positions_of(pictures_T).astype(np.int32))
+        self._graph.submit({"encoded": containers, "positions": positions})
 
-    def _take(self) -> Iterator[Tensor]:
+    def _next_batch(self) -> Iterator[Tensor]:
         try:
-            given = self._graph.take()
+            results = self._graph.next_result()
         except RuntimeError as error:
             yield from self._recover(error)
             return
-        for run, frames_THWC in zip(self._waiting.popleft(), given, strict=True):
-            yield self._counted(run, frames_THWC)
+        for run, frames_THWC in zip(self._in_flight.popleft(), results, strict=True):
+            yield self._checked(run, frames_THWC)
 
-    def _counted(self, run: range, frames_THWC: Tensor) -> Tensor:
+    def _checked(self, run: range, frames_THWC: Tensor) -> Tensor:
         if len(frames_THWC) != len(run):
-            raise AssertionError(f"{self._index.path}: {len(frames_THWC)} frames came for {run}")
+            raise AssertionError(f"{self._index.path}: {len(frames_THWC)} frames were decoded for {run}")
         return frames_THWC
 
     def _recover(self, error: RuntimeError) -> Iterator[Tensor]:
-        """Give all runs under way, one by one in a graph built anew."""
-        _LOG.warning("%s: DALI stopped (%s); going on run by run", self._index.path, brief(error))
+        """Decode all runs in flight again, one by one in a new graph, so that only the bad ones fail."""
+        _LOG.warning("%s: DALI stopped (%s); going on run by run", self._index.path, last_error_line(error))
         self._graph.reset()
-        while self._waiting:
-            for run in self._waiting.popleft():
-                yield self._counted(run, self._alone(run))
+        while self._in_flight:
+            for run in self._in_flight.popleft():
+                yield self._checked(run, self._decode_alone(run))
 
-    def _alone(self, run: range) -> Tensor:
-        """One run by DALI, else by PyAV, else as zeros that are reported as missing."""
-        stream, device = self._stream, self._stream.options.device
+    def _decode_alone(self, run: range) -> Tensor:
+        """One run by DALI, else by PyAV."""
         try:
-            self._feed([run])
-            return self._graph.take()[0]
+            self._submit([run])
+            return self._graph.next_result()[0]
         except RuntimeError as error:
             self._graph.reset()
-            _LOG.warning("%s: DALI cannot decode frames %d to %d (%s)", stream.path, run.start, run.stop, brief(error))
-        try:
-            reader = open_reader(stream.path, fps=stream.fps, size=stream.size, allow_truncated=stream.allow_truncated)
-            with reader:
-                return torch.from_numpy(reader.read(run)).to(device)
-        except VideoError as error:
-            _LOG.warning("%s; frames %d to %d count as missing", error, run.start, run.stop)
-        stream.missing.append(run)
-        width, height = stream.size
-        return torch.zeros(len(run), height, width, 3, dtype=torch.uint8, device=device)
+            _LOG.warning(
+                "%s: DALI cannot decode frames %d to %d (%s); PyAV decodes them",
+                self._stream.path,
+                run.start,
+                run.stop,
+                last_error_line(error),
+            )
+        return self._decode_by_pyav(run)
+
+    def _decode_by_pyav(self, run: range) -> Tensor:
+        """One run as ``stream_frames`` would give it, with frames that do not decode reported as missing.
+
+        Raises:
+            DamagedVideoError: a frame does not decode, and the caller does not ask for missing frames.
+        """
+        stream = self._stream
+        index = index_of(stream.path, allow_truncated=stream.allow_truncated)
+        with reader_of(index, fps=stream.fps, size=stream.size, reader="pyav") as reader:
+            frames_THWC, lost = read_range(reader, run, skip_damaged=stream.missing is not None)
+        if stream.missing is not None:
+            stream.missing.extend(lost)
+        return torch.from_numpy(frames_THWC).to(stream.options.device)

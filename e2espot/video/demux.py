@@ -191,8 +191,8 @@ def scan_video(path: Path) -> Scan:
         )
 
 
-def demux_errors() -> tuple[type[Exception], ...]:
-    """Exceptions that reading the next packet of a damaged file may raise.
+def demux_errors() -> Any:
+    """Exceptions that reading the next packet of a damaged file may raise; a tuple of types.
 
     IndexError among them: PyAV counts past its streams when a stream appears late.
     """

@@ -1,4 +1,4 @@
-"""Every container that DALI would be given, decoded by PyAV from those very bytes: the GPU's half, without a GPU."""
+"""Every container that DALI would be given, decoded by PyAV from the same bytes: a check of GPU input without a GPU."""
 
 from fractions import Fraction
 from io import BytesIO
@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from dali_pipelines.clips import ClipGraph, Material, MaterialDataset
+from dali_pipelines.clips import ClipGraph, EncodedClip, EncodedClipDataset
 from dali_pipelines.graph import GraphOptions
-from dali_pipelines.routes import colour_correction, dali_index, road_of
-from dali_pipelines.stream import RunGraph, longest_run, plan_runs
+from dali_pipelines.routes import choose_route, colour_correction, dali_index
+from dali_pipelines.stream import RunGraph, max_run_len, plan_runs
 from e2espot.video import open_reader, pictures_of_grid
-from e2espot.video.keyframes import Start, start_kind
+from e2espot.video.keyframes import KeyframeKind, keyframe_kind
 from e2espot.video.stream_copy import cut_pictures
 from tests.conftest import SHARED
 from tests.support import numbered_video as numbered
@@ -41,32 +41,34 @@ def pictures(data: np.ndarray) -> list[np.ndarray]:
         return [picture.to_ndarray(format="rgb24") for picture in container.decode(video=0)]
 
 
-def first_kind(data: np.ndarray) -> Start:
+def first_kind(data: np.ndarray) -> KeyframeKind:
     with av.open(BytesIO(data.tobytes())) as container:
         stream = container.streams.video[0]
         packet = next(container.demux(stream))
-        return start_kind(stream.codec_context.name, bytes(stream.codec_context.extradata or b""), memoryview(packet))
+        return keyframe_kind(
+            stream.codec_context.name, bytes(stream.codec_context.extradata or b""), memoryview(packet)
+        )
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 @pytest.mark.parametrize("name", H264)
-def test_every_chunk_of_an_epoch_is_exact_and_begins_with_an_idr(name: str, suffix: str, tmp_path: Path) -> None:
+def test_encoded_clips_begin_with_a_closed_gop_and_are_exact(name: str, suffix: str, tmp_path: Path) -> None:
     path = write(tmp_path, name, suffix)
-    data = MaterialDataset(dataset([path], clip_len=20, num_clips=16), "cuda")
+    data = EncodedClipDataset(dataset([path], clip_len=20, num_clips=16), "cuda")
     for index in range(16):
         clip = data.sampler.clip(0, index)
         item = data[0, index]
-        material: Material = item["frames"]
-        assert material.road == "decode"
-        assert first_kind(material.data) == Start.CLEAN
-        seen = pictures(material.data)
-        for t, place in enumerate(material.places_T):
-            assert (place >= 0) == item["valid"][t]
-            if place >= 0:
-                assert numbered.number_in(seen[place]) == clip.start + t
+        encoded: EncodedClip = item.frames
+        assert encoded.route == "decode"
+        assert first_kind(encoded.data) == KeyframeKind.CLOSED_GOP
+        seen = pictures(encoded.data)
+        for t, position in enumerate(encoded.positions_T):
+            assert (position >= 0) == item.targets.valid_T[t]
+            if position >= 0:
+                assert numbered.number_in(seen[position]) == clip.start + t
 
 
-def test_an_edit_list_shifts_no_chunk(tmp_path: Path) -> None:
+def test_encoded_clips_of_a_video_with_an_edit_list(tmp_path: Path) -> None:
     whole = write(tmp_path, "b-frames", ".mp4")
     ticks = -7 * 512  # seven pictures before the first one shown
     path = numbered.recopied(
@@ -74,42 +76,42 @@ def test_an_edit_list_shifts_no_chunk(tmp_path: Path) -> None:
     )
     hidden = COUNT - dali_index(path).num_pictures
     assert hidden == 7
-    data = MaterialDataset(dataset([path], clip_len=20, num_clips=8), "cuda")
+    data = EncodedClipDataset(dataset([path], clip_len=20, num_clips=8), "cuda")
     for index in range(8):
         clip, item = data.sampler.clip(0, index), data[0, index]
-        seen = pictures(item["frames"].data)
-        for t in np.flatnonzero(item["valid"]):
-            assert numbered.number_in(seen[item["frames"].places_T[t]]) == clip.start + t + hidden
+        seen = pictures(item.frames.data)
+        for t in np.flatnonzero(item.targets.valid_T):
+            assert numbered.number_in(seen[item.frames.positions_T[t]]) == clip.start + t + hidden
 
 
 @pytest.mark.parametrize("name", H264)
-def test_every_run_of_a_match_is_exact_and_begins_with_an_idr(name: str, tmp_path: Path) -> None:
+def test_copies_of_runs_begin_with_a_closed_gop_and_are_exact(name: str, tmp_path: Path) -> None:
     index = dali_index(write(tmp_path, name, ".mp4"))
     grid_K = pictures_of_grid(index, Fraction(25))
     for run in plan_runs(index.start_picture_S, grid_K, 30):
         cut = cut_pictures(index, int(grid_K[run.start]), int(grid_K[run.stop - 1]))
         data = np.frombuffer(cut.data, dtype=np.uint8)
-        assert first_kind(data) == Start.CLEAN
+        assert first_kind(data) == KeyframeKind.CLOSED_GOP
         seen = pictures(data)
-        assert [numbered.number_in(seen[p]) for p in cut.places(grid_K[run.start : run.stop])] == list(run)
+        assert [numbered.number_in(seen[p]) for p in cut.positions_of(grid_K[run.start : run.stop])] == list(run)
 
 
 FOOTAGE = sorted((SHARED / "clips").glob("*.mp4"))[:8] if (SHARED / "clips").is_dir() else []
 
 
-@pytest.mark.skipif(not FOOTAGE, reason="no real footage beside the project (../shared/clips)")
+@pytest.mark.skipif(not FOOTAGE, reason="no real footage next to the project (../shared/clips)")
 @pytest.mark.parametrize("path", FOOTAGE, ids=lambda path: path.stem)
-def test_runs_of_real_footage_are_the_hosts_pictures(path: Path) -> None:
+def test_copies_of_real_footage_equal_the_hosts_pictures(path: Path) -> None:
     index = dali_index(path, allow_truncated=True)
-    if road_of(index, "cuda")[0] == "host":
-        pytest.skip(f"takes the host's road: {road_of(index, 'cuda')[1]}")
+    if choose_route(index, "cuda")[0] == "host":
+        pytest.skip(f"takes the host route: {choose_route(index, 'cuda')[1]}")
     grid_K = pictures_of_grid(index, Fraction(25))
-    run = plan_runs(index.start_picture_S, grid_K, longest_run(index))[-1]
+    run = plan_runs(index.start_picture_S, grid_K, max_run_len(index))[-1]
     cut = cut_pictures(index, int(grid_K[run.start]), int(grid_K[run.stop - 1]))
     seen = pictures(np.frombuffer(cut.data, dtype=np.uint8))
     checked = [run.start, (run.start + run.stop) // 2, run.stop - 1]
     for frame, theirs in zip(checked, open_reader(path, allow_truncated=True).read(checked), strict=True):
-        assert np.abs(seen[int(cut.places(grid_K[[frame]])[0])].astype(int) - theirs).mean() < 1
+        assert np.abs(seen[int(cut.positions_of(grid_K[[frame]])[0])].astype(int) - theirs).mean() < 1
 
 
 GRAPHS = {
@@ -124,8 +126,8 @@ GRAPHS = {
 
 
 @pytest.mark.parametrize("name", GRAPHS)
-def test_the_gpu_graphs_are_well_formed(name: str) -> None:
-    """Names, types and layouts are checked when operators are called; only the device is asked for in building."""
+def test_graphs_are_well_formed_for_the_gpu(name: str) -> None:
+    """DALI checks names, types and layouts when operators are called; only building needs the device."""
     GRAPHS[name](GraphOptions(device=torch.device("cpu"), batch_size=4)).define().build()
     pipeline = GRAPHS[name](GraphOptions(device=torch.device("cuda", 0), batch_size=4)).define()
     if torch.cuda.is_available():
@@ -135,14 +137,14 @@ def test_the_gpu_graphs_are_well_formed(name: str) -> None:
         pipeline.build()
 
 
-def test_a_wrong_argument_would_have_been_seen() -> None:
+def test_pipeline_definition_refuses_unknown_arguments() -> None:
     from dali_pipelines import graph
 
     options = GraphOptions(device=torch.device("cuda", 0), batch_size=4)
     with pytest.raises(Exception, match="no_such_argument"), graph.new_pipeline(options):
-        graph.dali().fn.resize(graph.decoded(options), size=(8, 8), no_such_argument=1)
+        graph.dali().fn.resize(graph.video_node(options), size=(8, 8), no_such_argument=1)
 
 
 @pytest.mark.parametrize("matrix", ["bt601", "bt709", "bt2020"])
-def test_grey_stays_grey_under_any_matrix(matrix: str) -> None:
+def test_colour_correction_keeps_grey(matrix: str) -> None:
     np.testing.assert_allclose(colour_correction(matrix) @ np.ones(3), np.ones(3))

@@ -1,4 +1,4 @@
-"""Clips by DALI are the clips of the host's readers: same order, frames, labels and changes."""
+"""Clips by DALI equal those of the host's backends: same order, frames, labels and augmentations."""
 
 import json
 import logging
@@ -12,9 +12,9 @@ import torch
 
 from dali_pipelines.graph import GraphOptions
 from dali_pipelines.iterators import DaliClips
-from e2espot.clips.augmentation_params import Augmentation, ClipChange, draw_change
+from e2espot.clips.augmentation_params import Augmentation, AugmentationParams, sample_augmentation
 from e2espot.clips.dataset import ClipDataset, load_clips
-from e2espot.clips.device_batch import ReadyBatch, make_ready
+from e2espot.clips.device_batch import DeviceBatch, to_device
 from e2espot.core.errors import ConfigurationError, VideoError
 from e2espot.core.pixels import IMAGENET_MEAN, IMAGENET_STD
 from e2espot.video.stream_copy import Cut
@@ -24,28 +24,28 @@ from tests.support.dali_videos import FORMATS, VP, dataset
 CPU = torch.device("cpu")
 
 
-def plain(epoch: int, indexes: tuple[int, ...]) -> list[ClipChange]:
-    return [draw_change(np.random.default_rng(0), None) for _ in indexes]
+def plain(epoch: int, indexes: tuple[int, ...]) -> list[AugmentationParams]:
+    return [sample_augmentation(np.random.default_rng(0), None) for _ in indexes]
 
 
 def changed(how: Augmentation) -> Any:
-    return lambda epoch, indexes: [draw_change(np.random.default_rng((epoch, index)), how) for index in indexes]
+    return lambda epoch, indexes: [sample_augmentation(np.random.default_rng((epoch, index)), how) for index in indexes]
 
 
-def by_dali(data: ClipDataset, changes: Any = plain, how: Augmentation | None = None, **told: Any) -> list[ReadyBatch]:
+def by_dali(data: ClipDataset, changes: Any = plain, how: Augmentation | None = None, **more: Any) -> list[DeviceBatch]:
     clips = DaliClips(
         data,
         changes,
         options=GraphOptions(device=CPU, batch_size=4, num_threads=1),
-        dtype=told.pop("dtype", torch.float32),
+        dtype=more.pop("dtype", torch.float32),
         augmentation=how,
     )
-    return list(clips.epoch(told.pop("epoch", 0), batch_size=4, num_workers=0, **told))
+    return list(clips.epoch(more.pop("epoch", 0), batch_size=4, num_workers=0, **more))
 
 
-def by_host(data: ClipDataset, changes: Any = plain, epoch: int = 0) -> list[ReadyBatch]:
+def by_host(data: ClipDataset, changes: Any = plain, epoch: int = 0) -> list[DeviceBatch]:
     batches = load_clips(data, epoch=epoch, batch_size=4, num_workers=0)
-    return [make_ready(batch, slice(None), changes(epoch, batch.indexes), CPU) for batch in batches]
+    return [to_device(batch, slice(None), changes(epoch, batch.indexes), CPU) for batch in batches]
 
 
 def levels(frames_BTCHW: torch.Tensor) -> torch.Tensor:
@@ -56,7 +56,7 @@ def levels(frames_BTCHW: torch.Tensor) -> torch.Tensor:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("numbered files")  # with a blank: DALI's own file lists break on one
+    folder = tmp_path_factory.mktemp("numbered files")  # with a blank, on which DALI's own file lists break
     return {
         name: numbered.write(folder / name, numbered.constant(Fraction(25), 130, **more))
         for name, more in FORMATS.items()
@@ -65,26 +65,27 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("fps", ["25", "12.5"])
-def test_every_frame_of_an_epoch_is_the_hosts(files: dict[str, Path], name: str, fps: str) -> None:
+def test_epoch_equals_that_of_the_host(files: dict[str, Path], name: str, fps: str) -> None:
     data = dataset([files[name]], fps=fps)
     starts = {data.sampler.clip(0, index).start for index in range(24)}
     assert min(starts) < 0
-    assert max(starts) + 12 > data.videos[0].labelled.num_frames  # both ends are hung over
+    assert max(starts) + 12 > data.videos[0].labelled.num_frames  # clips reach over both ends of the video
     for ours, theirs in zip(by_dali(data), by_host(data), strict=True):
         assert ours.indexes == theirs.indexes
-        for field in ("targets_BT", "valid_BT", "ball_BT2"):
-            torch.testing.assert_close(getattr(ours, field), getattr(theirs, field), equal_nan=True)
+        for field in ("class_BT", "offset_BT", "team_BT", "ball_BT2", "joint_B", "valid_BT"):
+            one, other = getattr(ours.targets, field), getattr(theirs.targets, field)
+            torch.testing.assert_close(one, other, equal_nan=True)
         assert ours.frames_BTCHW.shape == theirs.frames_BTCHW.shape
         assert ours.frames_BTCHW.stride() == theirs.frames_BTCHW.stride()
-        assert (ours.frames_BTCHW[~ours.valid_BT] == 0).all()
+        assert (ours.frames_BTCHW[~ours.targets.valid_BT] == 0).all()
         mine, other = levels(ours.frames_BTCHW), levels(theirs.frames_BTCHW)
         for b, index in enumerate(ours.indexes):
             clip = data.sampler.clip(0, index)
-            for t in torch.nonzero(ours.valid_BT[b]).flatten().tolist():
+            for t in torch.nonzero(ours.targets.valid_BT[b]).flatten().tolist():
                 wanted = (clip.start + t) * round(25 / float(Fraction(fps))) + (fps == "12.5")
                 assert numbered.number_in(mine[b, t].numpy()) == wanted
                 assert numbered.number_in(other[b, t].numpy()) == wanted
-        assert (mine - other).abs()[ours.valid_BT].mean() <= 2
+        assert (mine - other).abs()[ours.targets.valid_BT].mean() <= 2
 
 
 @pytest.mark.parametrize(
@@ -96,19 +97,19 @@ def test_every_frame_of_an_epoch_is_the_hosts(files: dict[str, Path], name: str,
     ],
     ids=["colour", "crop", "blur"],
 )
-def test_changes_are_the_hosts(files: dict[str, Path], how: Augmentation) -> None:
+def test_augmentations_equal_those_of_the_host(files: dict[str, Path], how: Augmentation) -> None:
     data, changes = dataset([files["vp9"]]), changed(how)
     assert any(change.flip for change in changes(0, tuple(range(24)))) == (how.flip > 0)
     batches = zip(by_dali(data, changes, how), by_dali(data), by_host(data, changes), by_host(data), strict=True)
     for ours, ours_before, theirs, theirs_before in batches:
-        valid_BT = ours.valid_BT
+        valid_BT = ours.targets.valid_BT
         mine = (levels(ours.frames_BTCHW) - levels(ours_before.frames_BTCHW))[valid_BT]
         other = (levels(theirs.frames_BTCHW) - levels(theirs_before.frames_BTCHW))[valid_BT]
         assert other.abs().mean() > 0.5  # there is something to agree on
         assert (mine - other).abs().mean() < 0.3 * other.abs().mean()
 
 
-def test_an_epoch_taken_up_again_has_the_same_batches_left(files: dict[str, Path]) -> None:
+def test_resumed_epoch_equals_the_rest_of_a_whole_one(files: dict[str, Path]) -> None:
     data = dataset([files["vp9"], files["vp8"]])
     whole, rest = by_dali(data, epoch=1), by_dali(data, epoch=1, first_step=1)
     assert len(rest) == len(whole) - 1
@@ -117,7 +118,7 @@ def test_an_epoch_taken_up_again_has_the_same_batches_left(files: dict[str, Path
         assert torch.equal(one.frames_BTCHW, other.frames_BTCHW)
 
 
-def test_an_epoch_left_early_leaves_nothing_behind(files: dict[str, Path]) -> None:
+def test_epoch_after_an_abandoned_one_is_unaffected(files: dict[str, Path]) -> None:
     data = dataset([files["vp9"]])
     options = GraphOptions(device=CPU, batch_size=4, num_threads=1)
     clips = DaliClips(data, plain, options=options, dtype=torch.float32, augmentation=None)
@@ -126,21 +127,21 @@ def test_an_epoch_left_early_leaves_nothing_behind(files: dict[str, Path]) -> No
     assert torch.equal(after.frames_BTCHW, by_dali(data, epoch=1)[0].frames_BTCHW)
 
 
-def test_half_precision_is_handed_over_as_such(files: dict[str, Path]) -> None:
+def test_frames_have_the_number_format_asked_for(files: dict[str, Path]) -> None:
     for dtype in (torch.float16, torch.bfloat16):
         (first, *_), (exact, *_) = (by_dali(dataset([files["vp9"]]), dtype=kind) for kind in (dtype, torch.float32))
         assert first.frames_BTCHW.dtype == dtype
         assert (first.frames_BTCHW.float() - exact.frames_BTCHW).abs().max() < 0.02
 
 
-def test_a_turned_video_is_decoded_by_the_host(tmp_path: Path) -> None:
+def test_rotated_video_takes_the_host_route(tmp_path: Path) -> None:
     video = numbered.constant(Fraction(25), 60, codec="libvpx-vp9", suffix=".mp4", options=VP, turn_degrees=180)
     data = dataset([numbered.write(tmp_path / "turned", video)])
     for ours, theirs in zip(by_dali(data), by_host(data), strict=True):
         assert (levels(ours.frames_BTCHW) - levels(theirs.frames_BTCHW)).abs().max() < 0.01
 
 
-def test_a_clip_that_does_not_decode_is_named_and_the_others_stay(
+def test_clip_that_dali_refuses_is_named_and_decoded_by_pyav(
     files: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     clips = dataset([files["vp9"], files["vp8"]])
@@ -159,45 +160,46 @@ def test_a_clip_that_does_not_decode_is_named_and_the_others_stay(
 
         cut = module.cut_pictures
 
-        def bad(presentation: Any, first: int, last: int) -> Any:
-            good = cut(presentation, first, last)
-            if presentation.path.name == "copy.mkv":
+        def corrupted(index: Any, first: int, last: int) -> Any:
+            good = cut(index, first, last)
+            if index.path.name == "copy.mkv":
                 return type(good)(data=b"not a container" * 9, ranks_N=good.ranks_N)
             return good
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(module, "cut_pictures", bad)
+            patch.setattr(module, "cut_pictures", corrupted)
             given = list(made.epoch(0, batch_size=4, num_workers=0))
     assert len(given) == len(clean)
     assert any("copy.mkv" in record.message for record in caplog.records)
     for ours, theirs in zip(given, clean, strict=True):
-        assert torch.equal(ours.valid_BT, theirs.valid_BT)
+        assert torch.equal(ours.targets.valid_BT, theirs.targets.valid_BT)
         away = (levels(ours.frames_BTCHW) - levels(theirs.frames_BTCHW)).abs()
-        assert away[ours.valid_BT].mean() <= 2  # PyAV stood in, frame for frame
+        assert away[ours.targets.valid_BT].mean() <= 2  # PyAV decodes it instead, frame for frame
 
 
-def test_a_clip_that_nobody_can_decode_counts_for_nothing(
+def test_clip_that_no_backend_decodes_is_invalid(
     files: dict[str, Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     from dali_pipelines import clips as module
 
-    def unreadable(presentation: Any, first: int, last: int) -> Any:
+    def unreadable(index: Any, first: int, last: int) -> Any:
         return Cut(data=b"not a container" * 9, ranks_N=np.arange(first, last + 1))
 
     def refuse(*_: Any) -> Any:
         raise VideoError("the file is damaged there")
 
     monkeypatch.setattr(module, "cut_pictures", unreadable)
-    monkeypatch.setattr(module.MaterialDataset, "host_material", refuse)
+    monkeypatch.setattr(module.EncodedClipDataset, "decode_on_host", refuse)
     for batch in by_dali(dataset([files["vp9"]], num_clips=4)):
-        assert not batch.valid_BT.any()
+        assert not batch.targets.valid_BT.any()
         assert (batch.frames_BTCHW == 0).all()
     assert any("left out" in record.message for record in caplog.records)
 
 
-def test_h264_on_the_cpu_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_h264_on_the_cpu_backend_is_refused_in_one_line(tmp_path: Path) -> None:
     path = numbered.write(tmp_path / "plain", numbered.constant(Fraction(25), 60))
-    with pytest.raises(ConfigurationError, match=r"does not decode h264.*--reader decord") as caught:
+    with pytest.raises(ConfigurationError, match=r"does not decode h264.*choose decord or auto") as caught:
         by_dali(dataset([path]))
+    assert caught.value.option == "reader"
     assert "\n" not in str(caught.value)
     assert json.dumps(str(path))[1:-1] in str(caught.value)

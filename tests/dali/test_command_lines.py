@@ -1,4 +1,4 @@
-"""The main job through DALI's CPU backend, as a user types it."""
+"""Commands through DALI's CPU backend, as a user types them."""
 
 import json
 import subprocess
@@ -27,25 +27,26 @@ def write_data(root: Path, codec: str) -> Path:
 
 
 @pytest.mark.slow
-def test_train_and_infer(tmp_path: Path) -> None:
+def test_train_and_infer_with_reader_dali(tmp_path: Path) -> None:
     data, run = write_data(tmp_path / "data", "libvpx-vp9"), tmp_path / "run"
     done = tool("train", data, "-s", run, "--recipe", "laptop", "--reader", "dali", *SMALL)
     assert done.returncode == 0, done.stderr
     assert "reader dali: asked for" in done.stderr
     assert (run / "best.safetensors").is_file()
-    found = {}
+    predictions = {}
     for reader in ("dali", "auto"):
         done = tool("infer", run, data, "-s", "test", "-o", tmp_path / reader, "--reader", reader)
         assert done.returncode == 0, done.stderr
         file = tmp_path / reader / "toy" / "b" / "results_spotting.json"
-        found[reader] = json.loads(file.read_text())["predictions"]
+        predictions[reader] = json.loads(file.read_text())["predictions"]
     strong = [
-        {(row["label"], row["position"]) for row in rows if float(row["confidence"]) > 0.2} for rows in found.values()
+        {(row["label"], row["position"]) for row in rows if float(row["confidence"]) > 0.2}
+        for rows in predictions.values()
     ]
     assert len(strong[0] ^ strong[1]) <= max(2, len(strong[0] | strong[1]) // 5)
 
 
-def test_h264_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+def test_train_refuses_h264_on_the_cpu_before_writing_anything(tmp_path: Path) -> None:
     data = write_data(tmp_path / "data", "libx264")
     done = tool(
         "train", data, "-s", tmp_path / "run", "--recipe", "laptop", "--reader", "dali", "--device", "cpu", *SMALL

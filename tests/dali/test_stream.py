@@ -1,10 +1,12 @@
-"""A match by DALI is the match: every frame once, in order, whatever the file's places to begin."""
+"""Whole matches by DALI: every frame once and in order, wherever decoding can begin."""
 
 import logging
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -13,10 +15,15 @@ from hypothesis import strategies as st
 
 from dali_pipelines import stream as module
 from dali_pipelines.graph import GraphOptions
+from dali_pipelines.routes import choose_route, dali_index
 from dali_pipelines.stream import MatchStream, plan_runs
-from e2espot.inference.predict import InferenceOptions, spot_video
+from e2espot.core.errors import DamagedVideoError
+from e2espot.inference import predict
+from e2espot.inference.options import InferenceOptions
+from e2espot.inference.predict import spot_video
 from e2espot.models.spotter import Spotter, SpotterSpec
 from e2espot.video import index_of, open_reader
+from e2espot.video.reader import GridReader
 from tests.support import numbered_video as numbered
 from tests.support.dali_videos import FORMATS, VP
 
@@ -34,8 +41,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
 
 
-def stream(path: Path, **told: Any) -> MatchStream:
-    return MatchStream(path=path, size=SIZE, options=OPTIONS, chunk_len=told.pop("chunk_len", 20), **told)
+def stream(path: Path, **more: Any) -> MatchStream:
+    return MatchStream(path=path, size=SIZE, options=OPTIONS, chunk_len=20, **more)
 
 
 @given(
@@ -43,7 +50,7 @@ def stream(path: Path, **told: Any) -> MatchStream:
     st.integers(1, 50),
     st.lists(st.integers(0, 3), min_size=1, max_size=200),
 )
-def test_runs_are_all_frames_once(lengths: list[int], longest: int, steps: list[int]) -> None:
+def test_plan_runs_covers_all_frames_once(lengths: list[int], longest: int, steps: list[int]) -> None:
     starts = np.cumsum([0, *lengths[:-1]])
     pictures_K = np.minimum(np.cumsum([0, *steps]), sum(lengths) - 1)
     runs = plan_runs(starts, pictures_K, longest)
@@ -51,7 +58,7 @@ def test_runs_are_all_frames_once(lengths: list[int], longest: int, steps: list[
     assert all(0 < len(run) <= longest for run in runs)
 
 
-def test_runs_break_where_decoding_can_begin() -> None:
+def test_plan_runs_breaks_between_segments() -> None:
     assert plan_runs(np.arange(0, 100, 10), np.arange(100), 35) == [
         range(0, 30),
         range(30, 60),
@@ -61,8 +68,10 @@ def test_runs_break_where_decoding_can_begin() -> None:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_every_frame_once_and_in_order(files: dict[str, Path], name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_LONGEST_RUN", 45)
+def test_chunks_hold_every_frame_once_in_order(
+    files: dict[str, Path], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MAX_RUN", 45)
     chunks = list(stream(files[name]).chunks())
     assert [len(chunk) for chunk in chunks] == [20] * (COUNT // 20) + [COUNT % 20]
     frames = torch.cat(chunks).numpy()
@@ -71,7 +80,7 @@ def test_every_frame_once_and_in_order(files: dict[str, Path], name: str, monkey
     assert np.abs(frames.astype(int) - host.astype(int)).mean() <= 2
 
 
-def test_another_rate_and_uneven_pictures(tmp_path: Path) -> None:
+def test_chunks_at_another_rate_of_variable_rate_video(tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
     stamps = tuple(int(v) for v in np.cumsum(rng.integers(10, 90, 200)))
     video = numbered.Video(
@@ -83,68 +92,120 @@ def test_another_rate_and_uneven_pictures(tmp_path: Path) -> None:
     assert numbered.numbers_in(frames) == wanted
 
 
-def test_scores_are_those_of_the_host(files: dict[str, Path]) -> None:
+def test_spot_video_scores_agree_between_backends(files: dict[str, Path]) -> None:
     torch.manual_seed(0)
     spec = SpotterSpec(
         feature_arch="small_gsm", temporal_arch="gru", classes=("PASS", "DRIVE"), clip_len=32, width=160, height=96
     )
     spotter = Spotter(spec).eval()
-    found = {
+    scores = {
         reader: spot_video(spotter, files["vp9"], InferenceOptions(reader=reader, precision="fp32", chunk_len=24))
         for reader in ("pyav", "decord", "dali")
     }
-    assert len(found["dali"].scores_TK) == COUNT
+    assert len(scores["dali"].scores_TK) == COUNT
     for other in ("pyav", "decord"):
-        assert np.abs(found["dali"].scores_TK - found[other].scores_TK).max() < 0.01
+        assert np.abs(scores["dali"].scores_TK - scores[other].scores_TK).max() < 0.01
 
 
-def spoil(monkeypatch: pytest.MonkeyPatch, bad: range) -> None:
-    """Cuts that begin within ``bad`` pictures are no containers."""
+def corrupt_copies(monkeypatch: pytest.MonkeyPatch, first_pictures: range) -> None:
+    """Make the stream copies that begin with one of ``first_pictures`` no containers."""
     cut = module.cut_pictures
 
-    def spoilt(presentation: Any, first: int, last: int, source: Any) -> Any:
-        good = cut(presentation, first, last, source)
-        return type(good)(data=b"nothing" * 9, ranks_N=good.ranks_N) if first in bad else good
+    def corrupted(index: Any, first: int, last: int, source: Any) -> Any:
+        good = cut(index, first, last, source)
+        return type(good)(data=b"nothing" * 9, ranks_N=good.ranks_N) if first in first_pictures else good
 
-    monkeypatch.setattr(module, "cut_pictures", spoilt)
+    monkeypatch.setattr(module, "cut_pictures", corrupted)
 
 
-def test_a_run_that_fails_is_decoded_by_the_host(
+def test_chunks_of_a_run_that_dali_refuses_come_from_pyav(
     files: dict[str, Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(module, "_LONGEST_RUN", 30)
-    spoil(monkeypatch, range(25, 80))
+    monkeypatch.setattr(module, "_MAX_RUN", 30)
+    corrupt_copies(monkeypatch, range(25, 80))
     with caplog.at_level(logging.WARNING):
         frames = torch.cat(list(stream(files["vp9"]).chunks())).numpy()
     assert numbered.numbers_in(frames) == list(range(COUNT))
     assert any(str(files["vp9"]) in record.message for record in caplog.records)
 
 
-def test_what_nobody_can_decode_is_missing_and_shifts_nothing(
-    files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from e2espot.core.errors import VideoError
+@pytest.fixture
+def undecodable_run(monkeypatch: pytest.MonkeyPatch) -> range:
+    """Frames of a run that neither DALI nor PyAV decodes."""
+    monkeypatch.setattr(module, "_MAX_RUN", 30)
+    corrupt_copies(monkeypatch, range(30, 31))
+    run, read = range(30, 60), GridReader.read
 
-    monkeypatch.setattr(module, "_LONGEST_RUN", 30)
-    spoil(monkeypatch, range(30, 31))
+    def refuse(reader: GridReader, frames: Sequence[int]) -> np.ndarray:
+        if set(frames) & set(run):
+            raise DamagedVideoError(f"{reader.info.path}: the file is damaged there", option="allow_truncated")
+        return read(reader, frames)
 
-    def refuse(*_: Any, **__: Any) -> Any:
-        raise VideoError("the file is damaged there")
-
-    monkeypatch.setattr(module, "open_reader", refuse)
-    told = stream(files["vp9"])
-    frames = torch.cat(list(told.chunks())).numpy()
-    (lost,) = told.missing
-    assert lost.start == 30
-    assert (frames[lost.start : lost.stop] == 0).all()
-    kept = [frame for frame in range(COUNT) if frame not in lost]
-    assert numbered.numbers_in(frames[kept]) == kept
+    monkeypatch.setattr(GridReader, "read", refuse)
+    return run
 
 
-def test_dalis_own_reader_gives_the_same_pictures(files: dict[str, Path], tmp_path: Path) -> None:
+def test_chunks_are_zero_where_a_missing_run_is_reported(files: dict[str, Path], undecodable_run: range) -> None:
+    missing: list[range] = []
+    frames = torch.cat(list(stream(files["vp9"], missing=missing).chunks())).numpy()
+    assert missing == [undecodable_run]
+    assert not frames[undecodable_run.start : undecodable_run.stop].any()
+    others = [frame for frame in range(COUNT) if frame not in undecodable_run]
+    assert numbered.numbers_in(frames[others]) == others
+
+
+def test_chunks_raise_at_a_run_that_may_not_be_missing(files: dict[str, Path], undecodable_run: range) -> None:
+    with pytest.raises(DamagedVideoError, match="vp9") as caught:
+        list(stream(files["vp9"]).chunks())
+    assert caught.value.option == "allow_truncated"
+
+
+def zero_packets(path: Path, numbers: range) -> None:
+    """Overwrite the data of packets by zeros."""
+    with av.open(str(path)) as container:
+        extents = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    data = bytearray(path.read_bytes())
+    for offset, size in extents[numbers.start : numbers.stop]:
+        data[offset : offset + size] = bytes(size)
+    path.write_bytes(data)
+
+
+DAMAGED = {
+    "host route": {"codec": "mjpeg", "suffix": ".mov", "pixel_format": "yuvj422p"},
+    "decode route": {"codec": "mjpeg", "suffix": ".mov", "pixel_format": "yuvj420p"},
+}
+"""MJPEG, since every picture of it decodes alone: what is lost does not depend on the backend."""
+
+
+@pytest.mark.parametrize("route", DAMAGED)
+def test_damaged_video_gives_the_frames_and_missing_ranges_of_backend_auto(route: str, tmp_path: Path) -> None:
+    video = numbered.constant(Fraction(25), COUNT, size=SIZE, options={"qscale": "2"}, **DAMAGED[route])
+    path = numbered.write(tmp_path / "damaged", video)
+    zero_packets(path, range(40, 100))
+    assert choose_route(dali_index(path), "cpu")[0] == route.split()[0]
+    spec = SpotterSpec(
+        feature_arch="small_gsm", temporal_arch="gru", classes=("PASS",), clip_len=32, width=SIZE[0], height=SIZE[1]
+    )
+    spotter = Spotter(spec).eval()
+    frames, missing = {}, {}
+    for reader in ("auto", "dali"):
+        lost: list[range] = []
+        options = InferenceOptions(reader=reader, allow_truncated=True)
+        frames[reader] = torch.cat(list(predict._chunks(spotter, path, options, lost))).numpy()
+        missing[reader] = sorted({frame for gap in lost for frame in gap})
+    assert missing["dali"] == missing["auto"] == list(range(65, 100))  # picture 39 is held for a second
+    assert np.abs(frames["dali"].astype(int) - frames["auto"]).mean(axis=(1, 2, 3)).max() <= 2
+    if route == "host route":
+        assert np.array_equal(frames["dali"], frames["auto"])
+    for reader in ("auto", "dali"):
+        with pytest.raises(DamagedVideoError):
+            list(predict._chunks(spotter, path, InferenceOptions(reader=reader), []))
+
+
+def test_chunks_equal_those_of_dalis_own_reader(files: dict[str, Path], tmp_path: Path) -> None:
     from dali_pipelines.graph import dali, new_pipeline
 
-    path = tmp_path / "vp9.mkv"  # its file lists break on blanks
+    path = tmp_path / "vp9.mkv"  # without blanks, on which its file lists break
     path.write_bytes(files["vp9"].read_bytes())
     with new_pipeline(GraphOptions(device=torch.device("cpu"), batch_size=1, num_threads=1)) as pipeline:
         video, numbers = dali().fn.experimental.readers.video(
@@ -157,5 +218,5 @@ def test_dalis_own_reader_gives_the_same_pictures(files: dict[str, Path], tmp_pa
     assert (torch.cat(list(stream(path).chunks())).numpy() == theirs).all()
 
 
-def test_the_index_is_the_only_clock(files: dict[str, Path]) -> None:
+def test_index_counts_no_hidden_vp8_pictures(files: dict[str, Path]) -> None:
     assert index_of(files["vp8-hidden-pictures"]).num_pictures == COUNT

@@ -152,7 +152,7 @@ def test_gpu_memory_does_not_grow_with_clips(files: dict[str, Path], name: str) 
 
 
 @pytest.mark.parametrize("arch", ["rny002_gsm", "small_gsm"])
-def test_a_recorded_trunk_is_the_plain_one(arch: str) -> None:
+def test_cuda_graph_scores_equal_those_without(arch: str) -> None:
     from e2espot.inference.options import InferenceOptions
     from e2espot.inference.predict import score_frames
     from e2espot.models import Spotter, SpotterSpec
@@ -161,10 +161,10 @@ def test_a_recorded_trunk_is_the_plain_one(arch: str) -> None:
     spec = SpotterSpec(feature_arch=arch, temporal_arch="gru", classes=("PASS", "DRIVE"))
     spotter = Spotter(spec).eval().to(GPU)
     frames = torch.randint(0, 256, (700, 224, 398, 3), dtype=torch.uint8)
-    plain, recorded = (
+    eager, recorded = (
         score_frames(spotter, frames.split(64), 700, InferenceOptions(cuda_graphs=graphs)) for graphs in (False, True)
     )
-    np.testing.assert_allclose(plain, recorded, atol=2e-3)
+    np.testing.assert_allclose(eager, recorded, atol=2e-3)
 
 
 def test_train_and_infer_commands_with_reader_dali(tmp_path: Path) -> None:
