@@ -1,4 +1,4 @@
-"""Look at moments and correct them in the browser: e2espot review VIDEO_OR_GAME -p PREDICTIONS."""
+"""Watch and correct labels and predictions in the browser: e2espot review VIDEO_OR_GAME -p PREDICTIONS."""
 
 from __future__ import annotations
 
@@ -6,23 +6,28 @@ import json
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from e2espot.core.errors import ConfigurationError
+from e2espot.formats.filenames import SPLITS_FILE
 
 if TYPE_CHECKING:
+    from e2espot.review.export import ExportedGame
     from e2espot.review.inputs import ReviewInputs
     from e2espot.review.session import Review
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReviewOptions:
-    """Look at moments and correct them, on a page of this machine alone; every decision is saved at once."""
+    """Watch and correct labels and predictions, on a page that only this machine can open; every decision is saved.
+
+    Example: e2espot review DATA -p out/ --queue uncertain
+    """
 
     source: tyro.conf.Positional[Path]
-    """A video, a game's folder, or a dataset's."""
+    """A video, the folder of a game, or a dataset."""
     predictions: tyro.conf.UseAppendAction[Annotated[tuple[Path, ...], tyro.conf.arg(aliases=["-p"])]] = ()
     """Results of e2espot infer: folder, zip or file. The first -p is shown; --queue disagree compares it with more."""
     labels: Annotated[Path | None, tyro.conf.arg(aliases=["-l"])] = None
@@ -30,36 +35,36 @@ class ReviewOptions:
     out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
     """Folder for the corrected labels; without it they go to the label file, of which a copy is kept."""
     port: int = 8000
-    """Port on 127.0.0.1; 0 takes a free one."""
+    """Port on 127.0.0.1; 0 for a free one."""
     queue: Literal["uncertain", "disagree"] | None = None
-    """Order moments so that the next answers teach the most: by doubt, or by contradiction."""
+    """Order events so that the next answers give the most information: by uncertainty, or by contradiction."""
     label_set: str | None = None
-    """ball-2, ball-12, soccernet-v2-17 or a class.txt; else what the files speak of."""
+    """ball-2, ball-12, soccernet-v2-17 or a class.txt; by default the smallest set with all classes that occur."""
     split: Annotated[str | None, tyro.conf.arg(aliases=["-s"])] = None
     """Split of a dataset; all games without it."""
     resolution: Literal["224p", "720p"] = "224p"
     """Which of a game's files is shown."""
     allow_truncated: bool = False
-    """Take a video that breaks off as far as it goes."""
+    """Use a truncated video up to where it ends."""
     threshold: float = 0.2
     """Score below which predictions are hidden at first."""
     cache: Path | None = None
-    """Folder for videos copied into a container browsers take; ~/.cache/e2espot/videos without it."""
+    """Folder for videos copied to a container that browsers play; ~/.cache/e2espot/videos without it."""
     export_osl: Path | None = None
-    """Write the labels as OpenSportsLib JSON to this file and stop."""
+    """Write the labels as OpenSportsLab JSON to this file and stop."""
     export_dataset: Path | None = None
     """Write labels and links to the videos to this folder, for e2espot train, and stop."""
     assume: float | None = None
-    """With --export_dataset: take undecided predictions of at least this score for right."""
+    """With --export_dataset: add unreviewed predictions of at least this score as labels."""
 
 
 def main(arguments: list[str]) -> None:
-    """Gather, then export or serve."""
+    """Load the inputs, then export or serve."""
     args = tyro.cli(ReviewOptions, args=arguments, prog="e2espot review")
     _check(args)
     from e2espot.review.inputs import load_inputs
 
-    material = load_inputs(
+    inputs = load_inputs(
         args.source,
         predictions=args.predictions,
         labels=args.labels,
@@ -68,7 +73,7 @@ def main(arguments: list[str]) -> None:
         split=args.split,
         resolution=args.resolution,
     )
-    review = _review(args, material)
+    review = _review(args, inputs)
     try:
         if args.export_osl is not None or args.export_dataset is not None:
             _export(args, review)
@@ -87,13 +92,13 @@ def _check(args: ReviewOptions) -> None:
         raise ConfigurationError("--queue orders predictions; give some with -p")
 
 
-def _review(args: ReviewOptions, material: ReviewInputs) -> Review:
+def _review(args: ReviewOptions, inputs: ReviewInputs) -> Review:
     from e2espot.files.cache import cache_dir
     from e2espot.review.session import Review
 
     return Review(
-        material=material,
-        cache=args.cache or cache_dir("videos"),
+        inputs,
+        args.cache or cache_dir("videos"),
         queue_mode=args.queue,
         threshold=args.threshold,
         allow_truncated=args.allow_truncated,
@@ -106,18 +111,18 @@ def _serve(args: ReviewOptions, review: Review) -> None:
 
         from e2espot.review.server import application
     except ModuleNotFoundError as error:
-        raise ConfigurationError(f"the review page needs {error.name}; pip install -e '.[review]'") from None
+        raise ConfigurationError(f'the review page needs {error.name}; pip install "e2espot[review]"') from None
     from tqdm import tqdm
 
-    games = review.material.games
-    for game in range(len(games)):
-        review.store(game)
+    games = review.inputs.games
+    for number in range(len(games)):
+        review.store(number)  # damaged labels are reported now, not when the page asks for them
     with tqdm(desc="copied for the browser", unit="B", unit_scale=True, disable=None, delay=0.5) as bar:
-        review.playable(0, bar.update)
+        review.browser_video(0, bar.update)
     listening = _listen(args.port)
     port = listening.getsockname()[1]
     print(f"decisions go to {games[0].target}" + (f" and {len(games) - 1} more" if len(games) > 1 else ""))
-    print(f"open http://127.0.0.1:{port}/   (Ctrl-C ends; everything is saved already)", flush=True)
+    print(f"open http://127.0.0.1:{port}/   (Ctrl-C stops; everything is saved already)", flush=True)
     config = uvicorn.Config(
         application(review, port), log_level="warning", timeout_graceful_shutdown=1, server_header=False, ws="none"
     )
@@ -125,7 +130,7 @@ def _serve(args: ReviewOptions, review: Review) -> None:
 
 
 def _listen(port: int) -> socket.socket:
-    """A socket on the loopback device, taken before anybody is args of it."""
+    """A socket on the loopback interface; it listens before its address is printed."""
     listening = socket.socket()
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -139,26 +144,29 @@ def _listen(port: int) -> socket.socket:
 
 def _export(args: ReviewOptions, review: Review) -> None:
     from e2espot.files.atomic import write_atomically
-    from e2espot.review.export import osl_json, with_pseudo_labels, write_dataset
+    from e2espot.review.export import ExportedGame, export_opensportslab, with_pseudo_labels, write_dataset
 
-    games = review.material.games
+    games = review.inputs.games
     stores = [review.store(number) for number in range(len(games))]
     if args.export_osl is not None:
-        rows: list[Any] = [
-            (game.name, game.videos, store.places(), []) for game, store in zip(games, stores, strict=True)
+        exported = [
+            ExportedGame(name=game.name, videos=game.videos, text=store.text())
+            for game, store in zip(games, stores, strict=True)
         ]
-        content = json.dumps(osl_json(rows, review.material.label_set), indent=1)
-        write_atomically(args.export_osl, content.encode())
-        print(f"{sum(len(row[2]) for row in rows)} labels of {len(games)} games -> {args.export_osl}")
+        result = export_opensportslab(exported, review.inputs.label_set)
+        write_atomically(args.export_osl, json.dumps(result.document, indent=1).encode())
+        print(f"{result.num_labels} labels of {len(games)} games -> {args.export_osl}")
+        if result.dropped:
+            print(f"not exported: {'; '.join(result.dropped)}")
     if args.export_dataset is not None:
-        texts = []
+        datasets: list[ExportedGame] = []
         for game, store in zip(games, stores, strict=True):
             text = store.text()
             if args.assume is not None and game.predictions:
                 text = with_pseudo_labels(text, game.predictions[0], store.verdicts(), args.assume)
-            texts.append((game.name, game.videos, text))
-        write_dataset(args.export_dataset, texts)
-        splits = args.source / "splits.json"
+            datasets.append(ExportedGame(name=game.name, videos=game.videos, text=text))
+        write_dataset(args.export_dataset, datasets)
+        splits = args.source / SPLITS_FILE
         if splits.is_file():
-            write_atomically(args.export_dataset / "splits.json", splits.read_bytes())
+            write_atomically(args.export_dataset / SPLITS_FILE, splits.read_bytes())
         print(f"{len(games)} games -> {args.export_dataset}")

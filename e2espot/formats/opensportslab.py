@@ -230,6 +230,12 @@ def opensportslab_files(dataset: AnnotationSet, target: Path, dropped: DroppedFi
     return _files(_with_paths(dataset, dropped), target, _document)
 
 
+def opensportslab_document(dataset: AnnotationSet, dropped: DroppedFields) -> dict[str, Any]:
+    """Content of one file with every split; keeps every field."""
+    dataset = _with_paths(dataset, dropped)
+    return _document(replace(dataset, classes=dataset.class_names()))
+
+
 def _with_paths(dataset: AnnotationSet, dropped: DroppedFields) -> AnnotationSet:
     """Fill in unknown video paths from SoccerNet's layout, since every sample needs one."""
     two_part_games = {video.game for video in dataset.videos if video.half == 2}

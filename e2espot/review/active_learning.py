@@ -1,12 +1,13 @@
-"""Which moments to ask a person about first: pure ordering.
+"""Which events to ask the reviewer about first. All functions are pure.
 
-``uncertain`` asks where an answer tells the most: the predictions that are as likely right as wrong. How
-likely a score is right is learnt from the answers so far. ``disagree`` asks where predictions contradict
-the labels, or other predictions. Both avoid asking twice about one passage of play, and take rare classes
-before they would come up by themselves, since mAP counts every class alike.
+:func:`rank_by_uncertainty` asks where an answer gives the most information: about predictions that are as
+likely right as wrong. How likely a score is right is learnt from the answers so far.
+:func:`rank_by_disagreement` asks where predictions contradict the labels, or the predictions of other models.
+Both avoid asking twice about one passage of play, and ask about rare classes earlier than their number alone
+would, because mAP weights all classes equally.
 
-Source of the measure: uncertainty sampling by entropy (Settles, "Active Learning Literature Survey", 2009,
-section 3.1); of the disagreement of several predictors: query by committee, section 3.2.
+Sources: uncertainty sampling by entropy and query by committee (Settles, "Active Learning Literature Survey",
+2009, sections 3.1 and 3.2).
 """
 
 from __future__ import annotations
@@ -21,190 +22,235 @@ import numpy as np
 from e2espot.core.events import Event
 
 QueueMode = Literal["uncertain", "disagree"]
+"""How the review queue is ordered."""
+QuestionKind = Literal["prediction", "label"]
+"""What a question is about."""
 
-_CLOSE_FRAMES = 50
-_CLOSE_FACTOR = 0.35
-_SAME_FRAMES = 6
+_NEIGHBOUR_FRAMES = 50
+"""Questions this close to one that was asked are about the same passage of play."""
+_NEIGHBOUR_FACTOR = 0.35
+"""Their weight is multiplied by this."""
+_SAME_EVENT_FRAMES = 6
+"""A new prediction this close to an answered one of its class is the same event."""
 _PRIOR_ANSWERS = 6.0
+"""Weight of the score itself, in answers, when estimating how likely a score is right."""
 _SCORE_BINS = 10
-_WORTH_ASKING = 0.05
-_SAID = 0.5
+_MIN_DISAGREEMENT = 0.05
+"""Smaller contradictions are not asked about."""
+_AGREEMENT_SCORE = 0.5
 """A prediction of at least this score near a label agrees with it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """A moment a person is asked about."""
+    """An event the reviewer is asked about."""
 
     video: int
-    """Place of the video in the list of videos."""
+    """Index in the list of videos."""
     frame: int
+    """Frame of the event on the grid."""
     label: str
+    """Class of the event."""
     score: float
-    """Confidence of the prediction; of a label nothing hits, the best score near it."""
-    kind: Literal["prediction", "label"]
-    """What is asked about."""
+    """Confidence of the prediction; for a label without a matching prediction, the best score near it."""
+    kind: QuestionKind
+    """Whether the event is a prediction or a label."""
     weight: float
-    """How much the answer should teach, 0 to 1, before questions near it are counted."""
+    """How informative the answer is, 0 to 1, before neighbouring questions are taken into account."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """A prediction a person has decided on."""
+    """A prediction that the reviewer has decided on."""
 
     video: int
+    """Index in the list of videos."""
     frame: int
+    """Frame of the prediction on the grid."""
     label: str
+    """Class of the prediction."""
     score: float | None
-    """Its confidence, where known."""
-    right: bool
+    """Its confidence, if known."""
+    correct: bool
+    """Whether the reviewer accepted it."""
 
 
-def chance_right(scores_N: np.ndarray, answers: Sequence[Answer]) -> np.ndarray:
-    """How likely predictions of these scores are right: the score itself, corrected by the answers to its like."""
-    counts, right = np.zeros(_SCORE_BINS), np.zeros(_SCORE_BINS)
+def probability_correct(scores_N: np.ndarray, answers: Sequence[Answer]) -> np.ndarray:
+    """Probability that predictions of these scores are correct, float64 ``(N,)``.
+
+    It is the mean of the score, which counts as ``_PRIOR_ANSWERS`` answers, and the answers in its score bin.
+    """
+    # score 0.55, no answers -> 0.55; with 40 answers "wrong" at 0.5 to 0.6 -> (6 * 0.55 + 0) / (6 + 40) = 0.07
+    num_answers, num_correct = np.zeros(_SCORE_BINS), np.zeros(_SCORE_BINS)
     for answer in answers:
         if answer.score is not None:
-            place = min(_SCORE_BINS - 1, int(answer.score * _SCORE_BINS))
-            counts[place] += 1
-            right[place] += answer.right
-    place_N = np.clip((scores_N * _SCORE_BINS).astype(np.int64), 0, _SCORE_BINS - 1)
-    return np.asarray((_PRIOR_ANSWERS * scores_N + right[place_N]) / (_PRIOR_ANSWERS + counts[place_N]))
+            score_bin = min(_SCORE_BINS - 1, int(answer.score * _SCORE_BINS))
+            num_answers[score_bin] += 1
+            num_correct[score_bin] += answer.correct
+    bin_N = np.clip((scores_N * _SCORE_BINS).astype(np.int64), 0, _SCORE_BINS - 1)
+    return np.asarray((_PRIOR_ANSWERS * scores_N + num_correct[bin_N]) / (_PRIOR_ANSWERS + num_answers[bin_N]))
 
 
-def entropy(chance_N: np.ndarray) -> np.ndarray:
-    """Bits that an answer of two kinds holds, 0 to 1."""
-    chance_N = np.clip(chance_N, 1e-12, 1 - 1e-12)
-    return np.asarray(-(chance_N * np.log2(chance_N) + (1 - chance_N) * np.log2(1 - chance_N)))
+def entropy(probability_N: np.ndarray) -> np.ndarray:
+    """Entropy in bits of a yes/no answer with these probabilities, 0 to 1, float64 ``(N,)``."""
+    p_N = np.clip(probability_N, 1e-12, 1 - 1e-12)
+    return np.asarray(-(p_N * np.log2(p_N) + (1 - p_N) * np.log2(1 - p_N)))
 
 
-def uncertain(
-    predictions: Mapping[int, Sequence[Event]], answers: Sequence[Answer] = (), *, most: int = 500
+def rank_by_uncertainty(
+    predictions: Mapping[int, Sequence[Event]], answers: Sequence[Answer] = (), *, max_questions: int = 500
 ) -> list[Question]:
-    """Predictions nobody has decided on, the one whose answer tells the most first.
+    """Predictions without an answer, the most informative first.
 
     Args:
-        predictions: Video -> its predictions.
-        answers: Decisions so far, of these or of earlier predictions.
-        most: Length of the list.
+        predictions: Index of the video -> its predictions.
+        answers: Decisions so far, about these or earlier predictions.
+        max_questions: Maximum length of the result.
     """
-    flat = [(video, event) for video, events in predictions.items() for event in events]
-    flat = _unanswered(flat, answers)
-    weight_N = entropy(chance_right(np.array([event.confidence for _, event in flat]), answers))
+    events = [(video, event) for video, of_video in predictions.items() for event in of_video]
+    events = _without_answered(events, answers)
+    weight_N = entropy(probability_correct(np.array([event.confidence for _, event in events]), answers))
     questions = [
         _question(video, event, "prediction", event.confidence, weight)
-        for (video, event), weight in zip(flat, weight_N.tolist(), strict=True)
+        for (video, event), weight in zip(events, weight_N.tolist(), strict=True)
     ]
-    return _spread(questions, most)
+    return _order(questions, max_questions)
 
 
-def disagree(
+def rank_by_disagreement(
     predictions: Mapping[int, Sequence[Event]],
     labels: Mapping[int, Sequence[Event]],
     answers: Sequence[Answer] = (),
     *,
     others: Sequence[Mapping[int, Sequence[Event]]] = (),
-    reach: int = 12,
-    most: int = 500,
+    tolerance_frames: int = 12,
+    max_questions: int = 500,
 ) -> list[Question]:
-    """Where predictions contradict labels or each other, the surest contradiction first.
+    """Where predictions contradict labels or other predictions, the strongest contradiction first.
 
     Args:
-        predictions: Video -> its predictions.
-        labels: Video -> its labels; videos without any are compared with ``others`` only.
+        predictions: Index of the video -> its predictions.
+        labels: Index of the video -> its labels; a video without labels is compared with ``others`` only.
         answers: Decisions so far; predictions they are about are left out.
-        others: Predictions of other spotters.
-        reach: Frames within which a label and a prediction of one class agree.
-        most: Length of the list.
+        others: Predictions of other models.
+        tolerance_frames: Frames within which two events of one class agree.
+        max_questions: Maximum length of the result.
     """
     questions = []
     for video, events in predictions.items():
-        said = _ByClass(events)
-        open_events = [event for _, event in _unanswered([(video, event) for event in events], answers)]
-        if truth := labels.get(video, ()):
-            known = _ByClass(truth)
-            questions += [
-                _question(video, event, "prediction", event.confidence, event.confidence)
-                for event in open_events
-                if not known.near(event, reach)
-            ]
-            for label in truth:
-                score = max((event.confidence for event in said.near(label, reach)), default=0.0)
-                if score < _SAID:
-                    questions.append(_question(video, label, "label", score, 1 - score))
+        unanswered = [event for _, event in _without_answered([(video, event) for event in events], answers)]
+        questions += _label_contradictions(video, events, unanswered, labels.get(video, ()), tolerance_frames)
         for other in others:
-            theirs = other.get(video, ())
-            heard = _ByClass(theirs)
-            for event in open_events:
-                score = max((e.confidence for e in heard.near(event, reach)), default=0.0)
-                questions.append(_question(video, event, "prediction", event.confidence, abs(event.confidence - score)))
-            questions += [
-                _question(video, event, "prediction", event.confidence, event.confidence)
-                for _, event in _unanswered([(video, event) for event in theirs], answers)
-                if not said.near(event, reach)
-            ]
-    return _spread([question for question in questions if question.weight > _WORTH_ASKING], most)
+            other_events = other.get(video, ())
+            other_unanswered = [e for _, e in _without_answered([(video, e) for e in other_events], answers)]
+            questions += _model_contradictions(
+                video, (events, unanswered), (other_events, other_unanswered), tolerance_frames
+            )
+    return _order([question for question in questions if question.weight > _MIN_DISAGREEMENT], max_questions)
 
 
-class _ByClass:
-    """Events of one video, found by class and time."""
+def _label_contradictions(
+    video: int, events: Sequence[Event], unanswered: Sequence[Event], labels: Sequence[Event], tolerance_frames: int
+) -> list[Question]:
+    """Predictions without a label, and labels without a confident prediction."""
+    if not labels:
+        return []
+    labels_by_class, events_by_class = _EventsByClass(labels), _EventsByClass(events)
+    questions = [
+        _question(video, event, "prediction", event.confidence, event.confidence)
+        for event in unanswered
+        if not labels_by_class.near(event, tolerance_frames)
+    ]
+    for label in labels:
+        score = max((event.confidence for event in events_by_class.near(label, tolerance_frames)), default=0.0)
+        if score < _AGREEMENT_SCORE:
+            questions.append(_question(video, label, "label", score, 1 - score))
+    return questions
+
+
+def _model_contradictions(
+    video: int,
+    mine: tuple[Sequence[Event], Sequence[Event]],
+    other: tuple[Sequence[Event], Sequence[Event]],
+    tolerance_frames: int,
+) -> list[Question]:
+    """Differences in confidence of two models; each is given as (all predictions, those without an answer)."""
+    mine_by_class, other_by_class = _EventsByClass(mine[0]), _EventsByClass(other[0])
+    questions = []
+    for event in mine[1]:
+        score = max((near.confidence for near in other_by_class.near(event, tolerance_frames)), default=0.0)
+        questions.append(_question(video, event, "prediction", event.confidence, abs(event.confidence - score)))
+    questions += [
+        _question(video, event, "prediction", event.confidence, event.confidence)
+        for event in other[1]
+        if not mine_by_class.near(event, tolerance_frames)
+    ]
+    return questions
+
+
+class _EventsByClass:
+    """Events of one video, for lookup by class and time."""
 
     def __init__(self, events: Sequence[Event]) -> None:
         self._events: dict[str, list[Event]] = {}
         for event in sorted(events, key=lambda event: event.frame):
             self._events.setdefault(event.label, []).append(event)
 
-    def near(self, event: Event, reach: int) -> list[Event]:
-        """Events of its class at most ``reach`` frames away."""
-        mine = self._events.get(event.label, [])
-        first = bisect_left(mine, event.frame - reach, key=lambda other: other.frame)
-        end = bisect_right(mine, event.frame + reach, key=lambda other: other.frame)
-        return mine[first:end]
+    def near(self, event: Event, tolerance_frames: int) -> list[Event]:
+        """Events of the same class at most ``tolerance_frames`` away."""
+        candidates = self._events.get(event.label, [])
+        first = bisect_left(candidates, event.frame - tolerance_frames, key=lambda other: other.frame)
+        end = bisect_right(candidates, event.frame + tolerance_frames, key=lambda other: other.frame)
+        return candidates[first:end]
 
 
-def in_batches(questions: Sequence[Question], size: int = 20) -> list[Question]:
-    """The same questions, every ``size`` of them in order of video and time: jumping about costs more than it gains."""
+def sort_in_batches(questions: Sequence[Question], size: int = 20) -> list[Question]:
+    """Sort every ``size`` questions by video and time, because jumping around costs more than a perfect order gains."""
     batches = [questions[first : first + size] for first in range(0, len(questions), size)]
     return [q for batch in batches for q in sorted(batch, key=lambda q: (q.video, q.frame, q.label))]
 
 
-def _question(video: int, event: Event, kind: Literal["prediction", "label"], score: float, weight: float) -> Question:
+def _question(video: int, event: Event, kind: QuestionKind, score: float, weight: float) -> Question:
     return Question(video=video, frame=event.frame, label=event.label, score=score, kind=kind, weight=float(weight))
 
 
-def _unanswered(flat: list[tuple[int, Event]], answers: Sequence[Answer]) -> list[tuple[int, Event]]:
-    """Events that no answer is about; new predictions move by a few frames, so one close by counts."""
+def _without_answered(events: list[tuple[int, Event]], answers: Sequence[Answer]) -> list[tuple[int, Event]]:
+    """Events that no answer is about; predictions of a new run may move by a few frames."""
     answered: dict[tuple[int, str], np.ndarray] = {}
     for answer in answers:
         key = (answer.video, answer.label)
         answered[key] = np.append(answered.get(key, np.empty(0, dtype=np.int64)), answer.frame)
     return [
         (video, event)
-        for video, event in flat
+        for video, event in events
         if (video, event.label) not in answered
-        or np.abs(answered[video, event.label] - event.frame).min() > _SAME_FRAMES
+        or np.abs(answered[video, event.label] - event.frame).min() > _SAME_EVENT_FRAMES
     ]
 
 
-def _spread(questions: Sequence[Question], most: int) -> list[Question]:
-    """Order by weight, each question that is asked making those near it and those of its class less urgent."""
+def _order(questions: Sequence[Question], max_questions: int) -> list[Question]:
+    """Order by weight, greedily: each question reduces the weight of its neighbours in time and of its class.
+
+    A class with ``n`` questions so far has its weights divided by ``sqrt(1 + n)``.
+    """
     if not questions:
         return []
     names = sorted({question.label for question in questions})
     class_N = np.array([names.index(question.label) for question in questions])
-    place_N = np.array([question.video * 10**8 + question.frame for question in questions])
+    # Videos are far apart on one time line, so that neighbours are always of the same video.
+    time_N = np.array([question.video * 10**8 + question.frame for question in questions])
     weight_N = np.array([question.weight for question in questions], dtype=np.float64)
-    asked_C = np.zeros(len(names))
-    by_place = np.argsort(place_N, kind="stable")
-    sorted_places = place_N[by_place]
-    order = []
-    for _ in range(min(most, len(questions))):
-        best = int(np.argmax(weight_N / np.sqrt(1 + asked_C)[class_N]))
-        order.append(questions[best])
-        weight_N[best] = -1
-        asked_C[class_N[best]] += 1
-        first = np.searchsorted(sorted_places, place_N[best] - _CLOSE_FRAMES)
-        end = np.searchsorted(sorted_places, place_N[best] + _CLOSE_FRAMES, side="right")
-        near = by_place[first:end]
-        weight_N[near] = np.where(weight_N[near] > 0, weight_N[near] * _CLOSE_FACTOR, weight_N[near])
-    return order
+    num_asked_C = np.zeros(len(names))
+    by_time = np.argsort(time_N, kind="stable")
+    sorted_time_N = time_N[by_time]
+    ordered = []
+    for _ in range(min(max_questions, len(questions))):
+        best = int(np.argmax(weight_N / np.sqrt(1 + num_asked_C)[class_N]))
+        ordered.append(questions[best])
+        weight_N[best] = -1  # asked
+        num_asked_C[class_N[best]] += 1
+        first = np.searchsorted(sorted_time_N, time_N[best] - _NEIGHBOUR_FRAMES)
+        end = np.searchsorted(sorted_time_N, time_N[best] + _NEIGHBOUR_FRAMES, side="right")
+        near = by_time[first:end]
+        weight_N[near] = np.where(weight_N[near] > 0, weight_N[near] * _NEIGHBOUR_FACTOR, weight_N[near])
+    return ordered

@@ -1,114 +1,214 @@
-"""Reviewed labels for others: OpenSportsLib JSON 2.0, and datasets to train on. Pure but for ``write_dataset``."""
+"""Reviewed labels for other programs: OpenSportsLab's JSON, and datasets to train on."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from e2espot.core.errors import E2ESpotError
+from e2espot.core.errors import AnnotationError, E2ESpotError, VideoError
 from e2espot.core.events import Event
 from e2espot.core.label_sets import LabelSet
 from e2espot.core.timeline import DEFAULT_FPS, position_ms_of_frame
 from e2espot.files.atomic import write_atomically
 from e2espot.formats.filenames import BALL_LABEL_FILE
 from e2espot.formats.games import Video
-from e2espot.formats.opensportslab import HEAD
+from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
+from e2espot.formats.opensportslab import opensportslab_document
+from e2espot.formats.soccernet_interchange import read_annotation
 from e2espot.formats.soccernet_json import dump_document, parse_document
-from e2espot.review.label_rows import EventKey, event_of_row, event_of_verdict, new_row
+from e2espot.review.label_rows import EventKey, event_of_row, new_row
+from e2espot.review.verdicts import event_of_verdict
+from e2espot.video.indexing import index_of
 
-_SAME_FRAMES = 12
+_SAME_EVENT_FRAMES = 12
+"""A label or verdict this close to a prediction of its class is about the same event: half a second at 25 fps."""
+_HALVES = (1, 2)
 
 
 def unreviewed(
-    predictions: Sequence[Event], places: Sequence[EventKey], verdicts: Mapping[str, str], threshold: float
+    predictions: Sequence[Event], labels: Sequence[EventKey], verdicts: Mapping[str, str], threshold: float
 ) -> list[Event]:
-    """Predictions of at least ``threshold`` that no label and no verdict is about, by class and closeness in time."""
-    taken: dict[tuple[int, str], list[int]] = {}
-    for place in places:
-        taken.setdefault((place.half, place.label), []).append(place.frame)
-    for place in filter(None, map(event_of_verdict, verdicts)):
-        taken.setdefault((place.half, place.label), []).append(place.frame)
+    """Predictions that no label and no verdict is about.
+
+    Args:
+        predictions: Predictions of one game.
+        labels: Its labels.
+        verdicts: Its verdicts, by key.
+        threshold: Predictions with a lower score are left out.
+    """
+    reviewed: dict[tuple[int, str], list[int]] = {}
+    for event in [*labels, *filter(None, map(event_of_verdict, verdicts))]:
+        reviewed.setdefault((event.half, event.label), []).append(event.frame)
     return [
         event
         for event in predictions
         if event.confidence >= threshold
-        and all(abs(frame - event.frame) > _SAME_FRAMES for frame in taken.get((event.half, event.label), ()))
+        and all(abs(frame - event.frame) > _SAME_EVENT_FRAMES for frame in reviewed.get((event.half, event.label), ()))
     ]
 
 
-def osl_json(
-    games: Sequence[tuple[str, Sequence[Video], Sequence[EventKey], Sequence[Event]]], label_set: LabelSet
-) -> dict[str, Any]:
-    """OpenSportsLib JSON 2.0: one sample a video; predictions carry a ``confidence_score``, labels do not.
+@dataclass(frozen=True, kw_only=True)
+class ExportedGame:
+    """One game to export."""
+
+    name: str
+    """Name of the game."""
+    videos: Sequence[Video]
+    """Its videos."""
+    text: bytes
+    """Content of its label file."""
+    predictions: Sequence[Event] = ()
+    """Predictions to be confirmed in another program."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenSportsLabExport:
+    """Content of an export, and what it does not contain."""
+
+    document: dict[str, Any]
+    """The JSON document; the lines below are also in its metadata, under ``not_exported``."""
+    num_labels: int
+    """Number of labels exported."""
+    dropped: list[str]
+    """One line for each kind of thing that was dropped or changed; empty if nothing was."""
+
+
+def export_opensportslab(games: Sequence[ExportedGame], label_set: LabelSet) -> OpenSportsLabExport:
+    """Export labels as OpenSportsLab JSON 2.0, with one sample per video.
+
+    Labels keep their milliseconds, team, visibility and other fields. A half that has labels but no video in
+    the review is exported too. Predictions have a confidence, labels do not.
 
     Args:
-        games: Name, videos, labels, and predictions to be confirmed elsewhere.
-        label_set: Classes of the head.
+        games: The games.
+        label_set: Classes to list; other classes that occur are added.
     """
-    samples: list[dict[str, Any]] = []
-    for name, videos, places, predictions in games:
-        for video in videos:
-            rows: list[dict[str, Any]] = [
-                _osl_event(place.frame, place.label) for place in places if place.half == video.half
-            ]
-            rows += [
-                _osl_event(event.frame, event.label) | {"confidence_score": event.confidence}
-                for event in predictions
-                if event.half == video.half
-            ]
-            samples.append(
-                {
-                    "id": name if len(videos) == 1 else f"{name}/{video.half}",
-                    "inputs": [{"type": "video", "path": str(video.path.resolve()), "fps": float(DEFAULT_FPS)}],
-                    "events": sorted(rows, key=lambda row: int(row["position_ms"])),
-                    "metadata": {"game": name, "half": video.half},
-                }
+    dropped = DroppedFields()
+    labels = [_read_labels(game, dropped) for game in games]
+    dataset = AnnotationSet(
+        videos=tuple(
+            video
+            for game, labels_by_half in zip(games, labels, strict=True)
+            for video in _annotated_videos(game, labels_by_half)
+        ),
+        classes=label_set.names,
+        metadata={"dataset_name": "e2espot review", "description": ""},
+    )
+    document = opensportslab_document(dataset, dropped)
+    if dropped.lines():
+        document["metadata"]["not_exported"] = dropped.lines()
+    return OpenSportsLabExport(
+        document=document,
+        num_labels=sum(len(of_half) for labels_by_half in labels for of_half in labels_by_half.values()),
+        dropped=dropped.lines(),
+    )
+
+
+def _read_labels(game: ExportedGame, dropped: DroppedFields) -> dict[int, list[Annotation]]:
+    """Half -> labels with all their fields; rows that are not labels are counted as dropped."""
+    _, rows = parse_document(game.text, "label", game.name)
+    labels: dict[int, list[Annotation]] = {half: [] for half in _HALVES}
+    for number, row in enumerate(rows):
+        try:
+            half, annotation = read_annotation(row, f"annotations[{number}]", "label")
+        except AnnotationError:
+            dropped.add("row of a label file without a valid time and class")
+            continue
+        labels[half].append(annotation)
+    return labels
+
+
+def _annotated_videos(game: ExportedGame, labels: Mapping[int, Sequence[Annotation]]) -> list[AnnotatedVideo]:
+    """One video per half that has a file, labels or predictions."""
+    top, _ = parse_document(game.text, "label", game.name)
+    game_metadata = {name: value for name, value in top.items() if name not in ("annotations", "videos")}
+    paths = {video.half: video.path for video in game.videos}
+    videos = []
+    for half in _HALVES:
+        predictions = [_as_annotation(event) for event in game.predictions if event.half == half]
+        annotations = sorted([*labels[half], *predictions], key=lambda annotation: annotation.position_ms)
+        if half not in paths and not annotations:
+            continue
+        metadata = _video_fields(top, half)
+        if half in paths:
+            metadata |= _fps_of(paths[half])
+        if list(paths) == [half]:
+            metadata["id"] = game.name
+        videos.append(
+            AnnotatedVideo(
+                game=game.name,
+                half=half,
+                annotations=tuple(annotations),
+                video=str(paths[half].resolve()) if half in paths else "",
+                metadata=metadata,
+                game_metadata=game_metadata,
             )
-    return {
-        "version": "2.0",
-        "dataset_name": "e2espot review",
-        "description": "",
-        "modalities": ["video"],
-        "metadata": {},
-        "labels": {HEAD: {"type": "single_label", "labels": list(label_set.names)}},
-        "data": samples,
-    }
+        )
+    return videos
 
 
-def _osl_event(frame: int, label: str) -> dict[str, Any]:
-    return {"head": HEAD, "label": label, "position_ms": position_ms_of_frame(frame, DEFAULT_FPS)}
+def _video_fields(top: Mapping[str, Any], half: int) -> dict[str, Any]:
+    """Fields of a half's video that a converted label file has under ``videos``, without its path."""
+    videos = top.get("videos")
+    fields = videos.get(str(half)) if isinstance(videos, dict) else None
+    return {name: value for name, value in fields.items() if name != "path"} if isinstance(fields, dict) else {}
+
+
+def _as_annotation(event: Event) -> Annotation:
+    position_ms = position_ms_of_frame(event.frame, DEFAULT_FPS)
+    return Annotation(label=event.label, position_ms=position_ms, confidence=event.confidence, team=event.team)
+
+
+def _fps_of(path: Path) -> dict[str, float]:
+    """The video's own frame rate; nothing if it cannot be read."""
+    try:
+        return {"fps": round(index_of(path, allow_truncated=True).average_fps, 3)}
+    except VideoError:
+        return {}
 
 
 def with_pseudo_labels(
     text: bytes, predictions: Sequence[Event], verdicts: Mapping[str, str], threshold: float
 ) -> bytes:
-    """A label file with the unreviewed predictions of at least ``threshold`` in it, as if they were right."""
+    """A label file with unreviewed predictions added as labels.
+
+    Args:
+        text: Content of the label file.
+        predictions: Predictions of the game.
+        verdicts: Verdicts of the game, by key.
+        threshold: Predictions with a lower score are not added.
+    """
     top, rows = parse_document(text, "label", "labels")
-    places = [place for row in rows if (place := event_of_row(row)) is not None]
-    assumed = [
+    labels = [event for row in rows if (event := event_of_row(row)) is not None]
+    pseudo_labels = [
         new_row(EventKey(half=event.half, frame=event.frame, label=event.label))
-        for event in unreviewed(predictions, places, verdicts, threshold)
+        for event in unreviewed(predictions, labels, verdicts, threshold)
     ]
 
-    def time(row: Any) -> tuple[int, int]:
-        place = event_of_row(row)
-        return (9, 0) if place is None else (place.half, place.frame)
+    def time_of(row: Any) -> tuple[int, int]:
+        event = event_of_row(row)
+        return (9, 0) if event is None else (event.half, event.frame)  # rows without a time go to the end
 
-    return dump_document({**top, "annotations": sorted([*rows, *assumed], key=time)})
+    return dump_document({**top, "annotations": sorted([*rows, *pseudo_labels], key=time_of)})
 
 
-def write_dataset(root: Path, games: Sequence[tuple[str, Sequence[Video], bytes]]) -> None:
-    """A dataset folder for ``tools/train.py``: labels, and links to the videos.
+def write_dataset(root: Path, games: Sequence[ExportedGame]) -> None:
+    """Write a dataset folder to train on: label files, and links to the videos.
+
+    Args:
+        root: The folder; created if needed.
+        games: The games.
 
     Raises:
-        E2ESpotError: it cannot be written.
+        E2ESpotError: It cannot be written.
     """
-    for name, videos, text in games:
-        folder = root / name
-        write_atomically(folder / BALL_LABEL_FILE, text)
-        for video in videos:
+    for game in games:
+        folder = root / game.name
+        write_atomically(folder / BALL_LABEL_FILE, game.text)
+        for video in game.videos:
             link = folder / video.path.name
             try:
                 if link.is_symlink():

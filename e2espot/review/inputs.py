@@ -1,4 +1,4 @@
-"""What a review is about: games with their videos, predictions, scores and labels."""
+"""Loads what a review starts from: games with their videos, predictions, scores and labels."""
 
 from __future__ import annotations
 
@@ -22,25 +22,31 @@ class ReviewGame:
     """One game under review."""
 
     name: str
-    """As predictions and exports know it."""
+    """Name in predictions and exports."""
     videos: tuple[Video, ...]
-    """One file, or one a half."""
+    """One video, or one per half."""
     target: Path
-    """The label file that decisions go to."""
+    """Label file that decisions are written to."""
     source: Path | None
-    """Labels to begin with where ``target`` is not there yet."""
+    """Labels to start from if ``target`` does not exist yet."""
     predictions: tuple[tuple[Event, ...], ...]
-    """One set a spotter, the first is the one on show; each in order of time."""
+    """Predictions of each model in order of time; those of the first model are shown."""
     scores: dict[int, Path]
-    """Half -> scores of every frame."""
+    """Half -> file with the scores of every frame."""
+
+    def predictions_of(self, model: int, half: int) -> list[Event]:
+        """Predictions of one model for one half."""
+        return [event for event in self.predictions[model] if event.half == half]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReviewInputs:
-    """Everything a review is started with."""
+    """Everything a review starts from."""
 
     games: tuple[ReviewGame, ...]
+    """The games, in the order of the page."""
     label_set: LabelSet
+    """Classes that have keys and buttons."""
 
 
 def load_inputs(
@@ -53,109 +59,104 @@ def load_inputs(
     split: str | None = None,
     resolution: str = "224p",
 ) -> ReviewInputs:
-    """Find what belongs to a video, a game or a dataset.
+    """Find the videos, predictions and labels of a video, a game or a dataset.
 
     Args:
-        source: A video, a game's folder, or a dataset's.
-        predictions: Folders, zips or files of results; the first is shown, the others help to order questions.
-        labels: A label file (of one game), or a folder of ``<game>/Labels-ball.json``.
-        out: Folder for ``<game>/Labels-ball.json``; without it decisions go to the label files themselves.
-        label_set: Name of a set or a class.txt; else the smallest known set that holds all names found.
+        source: A video, the folder of a game, or a dataset.
+        predictions: Folders, zips or files with results, one per model. The first model is shown; the others
+            are compared with it to order the questions.
+        labels: A label file (of a single game), or a folder of ``<game>/Labels-ball.json``.
+        out: Folder to write ``<game>/Labels-ball.json`` to; without it decisions go to the label files themselves.
+        label_set: Name of a label set, or a class.txt; by default the smallest known set with all classes that occur.
         split: Split of a dataset.
-        resolution: Which of a game's files is shown.
+        resolution: Which of a game's videos is shown.
 
     Raises:
-        ConfigurationError: nothing to show, or something given that belongs to none of the games.
-        AnnotationError: broken labels or predictions.
+        ConfigurationError: There is nothing to show, or something given belongs to none of the games.
+        AnnotationError: Labels or predictions are damaged.
     """
-    found = _games(source, split, resolution)
-    results = [_Results(path) for path in predictions]
-    games = []
-    for game in found:
-        mine = [result.of(game, alone=len(found) == 1) for result in results]
-        target, begin = _label_files(game, labels, out, alone=len(found) == 1)
-        games.append(
+    games = _find_games(source, split, resolution)
+    single = len(games) == 1
+    models = [_ModelResults(path) for path in predictions]
+    review_games = []
+    for game in games:
+        results = [model.results_of(game, single=single) for model in models]
+        target, start = _label_files(game, labels, out, single=single)
+        review_games.append(
             ReviewGame(
                 name=game.name,
                 videos=game.videos,
                 target=target,
-                source=begin,
-                predictions=tuple(events for events, _ in mine),
-                scores=mine[0][1] if mine else {},
+                source=start,
+                predictions=tuple(events for events, _ in results),
+                scores=results[0][1] if results else {},
             )
         )
-    for result in results:
-        result.refuse_unused()
-    return ReviewInputs(games=tuple(games), label_set=_classes(games, label_set))
+    for model in models:
+        model.refuse_unused()
+    return ReviewInputs(games=tuple(review_games), label_set=_choose_label_set(review_games, label_set))
 
 
-def _games(source: Path, split: str | None, resolution: str) -> list[Game]:
+def _find_games(source: Path, split: str | None, resolution: str) -> list[Game]:
     if source.is_dir():
         games = find_games(source, split=split, resolution=resolution)
         if not games:
             raise ConfigurationError(
-                f"{source}: no game with a {resolution} video; check --resolution, or name a video"
+                f"{source}: no game with a {resolution} video; choose another resolution, or give a video",
+                option="resolution",
             )
         return games
     if not source.exists():
         raise ConfigurationError(f"{source}: no such video or folder")
+    # "2_224p.mkv" -> half 2 of the game its folder is named after; "match.mp4" -> a game of that name.
     half = {"1": 1, "2": 2}.get(source.stem.rpartition("_")[0], 1)
-    in_game = source.stem.rpartition("_")[2] in ("224p", "720p", "398p")
-    name = source.resolve().parent.name if in_game else source.stem
-    folder = source.parent if in_game else source.parent / source.stem
+    in_game_folder = source.stem.rpartition("_")[2] in ("224p", "720p", "398p")
+    name = source.resolve().parent.name if in_game_folder else source.stem
+    folder = source.parent if in_game_folder else source.parent / source.stem
     labels = folder / BALL_LABEL_FILE
     video = Video(game=name, half=half, path=source)
     return [Game(name=name, folder=folder, videos=(video,), labels_path=labels if labels.is_file() else None)]
 
 
-def _label_files(game: Game, labels: Path | None, out: Path | None, *, alone: bool) -> tuple[Path, Path | None]:
-    """Where decisions go, and what they begin with."""
-    own = game.folder / BALL_LABEL_FILE
+def _label_files(game: Game, labels: Path | None, out: Path | None, *, single: bool) -> tuple[Path, Path | None]:
+    """The label file to write, and the one to start from."""
+    existing = game.folder / BALL_LABEL_FILE
     if labels is not None:
         if labels.is_dir():
-            places = [labels / game.name / BALL_LABEL_FILE, *([labels / BALL_LABEL_FILE] if alone else [])]
-            own = next((place for place in places if place.is_file()), places[0])
-        elif not alone:
-            raise ConfigurationError(f"{labels}: is one file, and there are several games; give a folder of them")
+            candidates = [labels / game.name / BALL_LABEL_FILE]
+            candidates += [labels / BALL_LABEL_FILE] if single else []
+            existing = next((path for path in candidates if path.is_file()), candidates[0])
+        elif not single:
+            raise ConfigurationError(f"{labels} is one file, and there are several games; give a folder of label files")
         elif labels.suffix != ".json":
-            raise ConfigurationError(f"{labels}: is no .json file; name a label file or a folder of them")
+            raise ConfigurationError(f"{labels} is not a .json file; give a label file or a folder of them")
         else:
-            own = labels
+            existing = labels
     if out is None:
-        return own, None
-    target = out / game.name / BALL_LABEL_FILE
-    return target, own if own.is_file() else None
+        return existing, None
+    return out / game.name / BALL_LABEL_FILE, existing if existing.is_file() else None
 
 
-class _Results:
-    """Results of many games, found by as much of a game's path as both have."""
+class _ModelResults:
+    """Results of one model for many games, matched by the part of a game's path that both have."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._used = False
-        single = path.is_file() and path.suffix == ".json"
-        self._files = Bundle(path.parent if single else path)
-        self._names = [path.name] if single else [n for n in self._files.names if Path(n).name == RESULTS_FILE]
+        is_file = path.is_file() and path.suffix == ".json"
+        self._files = Bundle(path.parent if is_file else path)
+        self._names = [path.name] if is_file else [n for n in self._files.names if Path(n).name == RESULTS_FILE]
         if not self._names:
             raise ConfigurationError(f"{path}: no {RESULTS_FILE} in it")
 
-    def of(self, game: Game, *, alone: bool) -> tuple[tuple[Event, ...], dict[int, Path]]:
-        """Events in order of time, and score files by half; none where there are none of this game."""
-        wanted = (*game.folder.resolve().parts, *Path(game.name).parts[-1:])
-        best = [
-            name
-            for name in self._names
-            if (parts := Path(name).parent.parts) and (parts == wanted[-1 - len(parts) : -1] or parts == wanted[-1:])
-        ]
-        if not best and alone and len(self._names) == 1:
-            best = self._names
-        if not best:
+    def results_of(self, game: Game, *, single: bool) -> tuple[tuple[Event, ...], dict[int, Path]]:
+        """Events in order of time, and half -> scores file; both empty if there are no results of this game."""
+        name = self._name_of(game, single=single)
+        if name is None:
             return (), {}
         self._used = True
-        name = max(best, key=len)
-        where = f"{self._path}: {name}"
-        _, rows = parse_document(self._files.data(name), "prediction", where)
-        entries = read_rows(rows, where, kind="prediction", mode="official")
+        context = f"{self._path}: {name}"
+        _, rows = parse_document(self._files.data(name), "prediction", context)
         events = [
             Event(
                 frame=frame_of_position_ms(entry.position_ms, DEFAULT_FPS),
@@ -163,43 +164,59 @@ class _Results:
                 half=entry.half,
                 confidence=min(1.0, entry.value),
             )
-            for entry in entries
+            for entry in read_rows(rows, context, kind="prediction", mode="official")
             if entry.value >= 0 and entry.position_ms >= 0 and entry.half in (1, 2)
         ]
-        return tuple(sorted(events, key=lambda event: (event.half, event.frame, event.label))), self._scores(name, game)
+        events.sort(key=lambda event: (event.half, event.frame, event.label))
+        return tuple(events), self._score_files(name, game)
 
-    def _scores(self, name: str, game: Game) -> dict[int, Path]:
+    def _name_of(self, game: Game, *, single: bool) -> str | None:
+        """Name of the game's results in the bundle; with several candidates, the longest path that fits."""
+        # game folder /data/league/season/game: "season/game/results_spotting.json" fits, "other/game/..." does not
+        game_parts = (*game.folder.resolve().parts, *Path(game.name).parts[-1:])
+        candidates = [
+            name
+            for name in self._names
+            if (parts := Path(name).parent.parts)
+            and (parts == game_parts[-1 - len(parts) : -1] or parts == game_parts[-1:])
+        ]
+        if not candidates and single and len(self._names) == 1:
+            candidates = self._names
+        return max(candidates, key=len, default=None)
+
+    def _score_files(self, name: str, game: Game) -> dict[int, Path]:
         folder = self._files.path / Path(name).parent
-        found = {}
+        files = {}
         for video in game.videos:
             # Results of a game in two videos name the half even if only one of the videos is reviewed.
             counts = (2, 1) if len(game.videos) == 1 else (2,)
-            places = [folder / scores_file(video.half, count) for count in counts]
-            path = next((place for place in places if place.is_file()), None)
+            candidates = [folder / scores_file(video.half, count) for count in counts]
+            path = next((path for path in candidates if path.is_file()), None)
             if path is not None:
-                found[video.half] = path
-        return found
+                files[video.half] = path
+        return files
 
     def refuse_unused(self) -> None:
-        """Predictions that belong to nothing on show are a mistake."""
+        """Refuse predictions that belong to none of the games; they were given by mistake."""
         if not self._used:
             raise ConfigurationError(
                 f"{self._path}: holds results of {len(self._names)} games, the first is "
-                f"{str(Path(self._names[0]).parent)!r}, and of none that is shown"
+                f"{str(Path(self._names[0]).parent)!r}, but of none in this review"
             )
 
 
-def _classes(games: Sequence[ReviewGame], told: str | None) -> LabelSet:
-    if told is not None:
-        return label_set_named(told)
-    names = {event.label for game in games for events in game.predictions for event in events}
+def _choose_label_set(games: Sequence[ReviewGame], name: str | None) -> LabelSet:
+    """The label set of that name, else the smallest known one with all classes that occur, else a new one."""
+    if name is not None:
+        return label_set_named(name)
+    classes = {event.label for game in games for events in game.predictions for event in events}
     for game in games:
         path = game.target if game.target.is_file() else game.source
         if path is not None and path.is_file():
             _, rows = parse_document(path.read_bytes(), "label", str(path))
-            names |= {place.label for row in rows if (place := event_of_row(row)) is not None}
-    known = next((s for s in LABEL_SETS.values() if names <= set(s.names)), None)
-    if known is not None:
-        return known
-    nearest = max(LABEL_SETS.values(), key=lambda s: len(names & set(s.names)))
-    return LabelSet((*(name for name in nearest.names if name in names), *sorted(names - set(nearest.names))))
+            classes |= {event.label for row in rows if (event := event_of_row(row)) is not None}
+    complete = next((known for known in LABEL_SETS.values() if classes <= set(known.names)), None)
+    if complete is not None:
+        return complete
+    nearest = max(LABEL_SETS.values(), key=lambda known: len(classes & set(known.names)))
+    return LabelSet((*(name for name in nearest.names if name in classes), *sorted(classes - set(nearest.names))))

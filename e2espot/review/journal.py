@@ -10,131 +10,137 @@ from types import TracebackType
 from typing import Any, Self
 
 from e2espot.core.errors import AnnotationError, ConfigurationError, E2ESpotError
-from e2espot.review.label_rows import place_of
+
+_MAX_NUMBER = 10**9
 
 
 class Journal:
-    """One record a line; only whole lines count, and only one process writes."""
+    """One record per line. Only complete lines count, and only one process can write."""
 
     def __init__(self, path: Path) -> None:
-        """Open or begin the file, and keep others out of it.
+        """Open or create the file and lock it.
+
+        Args:
+            path: The file.
 
         Raises:
-            ConfigurationError: another process has it open.
-            E2ESpotError: it cannot be written.
+            ConfigurationError: Another process has locked it.
+            E2ESpotError: It cannot be written.
         """
         self.path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise E2ESpotError(
-                f"{path}: cannot be written ({error.strerror}); check permissions, or save elsewhere with -o"
+                f"{path}: cannot be written ({error.strerror}); check the permissions, or write to another folder",
+                option="out",
             ) from None
         try:
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            os.close(self._handle)
+            os.close(self._descriptor)
             raise ConfigurationError(
                 f"{path}: these labels are open in another review; close it first, or use its page"
             ) from None
 
     def read(self) -> list[dict[str, Any]]:
-        """All records; a line that was cut short by a crash is dropped, from the file too.
+        """Read all records; a last line that a crash cut short is removed from the file.
 
         Raises:
-            AnnotationError: a whole line in the middle is not a record.
+            AnnotationError: A complete line is not a record.
         """
         data = self.path.read_bytes()
-        whole = data.rfind(b"\n") + 1
-        if whole < len(data):
-            os.ftruncate(self._handle, whole)
+        size = data.rfind(b"\n") + 1  # of the complete lines
+        if size < len(data):
+            os.ftruncate(self._descriptor, size)
         records = []
-        for number, line in enumerate(data[:whole].splitlines(), 1):
+        for number, line in enumerate(data[:size].splitlines(), 1):
             try:
                 record = json.loads(line)
             except (ValueError, RecursionError):
                 record = None
             if not isinstance(record, dict):
                 raise AnnotationError(
-                    f"{self.path}: line {number} is damaged; move the file away to begin anew from the labels"
+                    f"{self.path}: line {number} is damaged; move the file away to start again from the labels"
                 )
             records.append(record)
-        os.lseek(self._handle, 0, os.SEEK_END)
+        os.lseek(self._descriptor, 0, os.SEEK_END)
         return records
 
     def append(self, record: dict[str, Any]) -> None:
-        """Add a record; it is on the disk when this returns.
+        """Add a record; it is on disk when this returns.
 
         Raises:
-            E2ESpotError: the disk is full; what was there before is kept.
+            E2ESpotError: It cannot be written, for example because the disk is full; the file is as before.
         """
         line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
-        end = os.lseek(self._handle, 0, os.SEEK_END)
+        end = os.lseek(self._descriptor, 0, os.SEEK_END)
         try:
-            written = os.write(self._handle, line)
+            written = os.write(self._descriptor, line)
             if written < len(line):
                 raise OSError(28, "no space left")
-            os.fsync(self._handle)
+            os.fsync(self._descriptor)
         except OSError as error:
-            os.ftruncate(self._handle, end)
+            os.ftruncate(self._descriptor, end)
             raise E2ESpotError(f"{self.path}: cannot be written ({error.strerror}); nothing was changed") from None
 
     def close(self) -> None:
-        """Let others in; a journal nothing was written to is removed."""
-        if os.fstat(self._handle).st_size == 0:
+        """Unlock the file; an empty one is deleted."""
+        if os.fstat(self._descriptor).st_size == 0:
             self.path.unlink(missing_ok=True)
-        os.close(self._handle)
+        os.close(self._descriptor)
 
     def __enter__(self) -> Self:
-        """Close at the end."""
+        """Close the journal at the end of the block."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close."""
+        """Close the journal."""
         self.close()
 
 
-_MOST = 10**9
-
-
 def check_record(record: dict[str, Any]) -> None:
-    """Refuse a line that the store would trip over, now or when somebody takes it back.
+    """Check the types of a record, so that neither replaying nor undoing it can fail.
+
+    A start record has ``revision``, ``sha``, ``start``, ``top`` and ``rows``; a change record has
+    ``revision``, ``sha``, ``tab``, ``op``, ``name``, ``changes`` and perhaps ``undoes``.
 
     Raises:
-        ValueError: a field of another type or an absurd number.
-        KeyError: a field is missing.
+        ValueError: A field has another type, or a number is out of range.
+        KeyError: A field is missing.
     """
-    _need(_is_number(record["revision"]), "revision")
-    _need(record["sha"] is None or isinstance(record["sha"], str), "sha")
+    _require(_is_number(record["revision"]), "revision")
+    _require(record["sha"] is None or isinstance(record["sha"], str), "sha")
     if "start" in record:
-        _need(_is_number(record["start"]), "start")
-        _need(isinstance(record["top"], dict), "top")
-        _need(isinstance(record["rows"], list), "rows")
+        _require(_is_number(record["start"]), "start")
+        _require(isinstance(record["top"], dict), "top")
+        _require(isinstance(record["rows"], list), "rows")
         return
-    _need(all(isinstance(record[name], str) for name in ("tab", "name", "op")), "tab, name, op")
-    _need(record.get("undoes") is None or _is_number(record["undoes"]), "undoes")
-    _need(isinstance(record["changes"], list), "changes")
+    _require(all(isinstance(record[name], str) for name in ("tab", "name", "op")), "tab, name, op")
+    _require(record.get("undoes") is None or _is_number(record["undoes"]), "undoes")
+    _require(isinstance(record["changes"], list), "changes")
     for change in record["changes"]:
         _check_change(change)
 
 
 def _check_change(change: Any) -> None:
-    _need(isinstance(change, dict) and change["kind"] in ("label", "verdict") and isinstance(change["key"], str), "key")
-    kept = [value for value in (change["before"], change["after"]) if value is not None]
+    key_is_text = isinstance(change, dict) and isinstance(change["key"], str)
+    _require(key_is_text and change["kind"] in ("label", "verdict"), "kind, key")
+    values = [value for value in (change["before"], change["after"]) if value is not None]
     if change["kind"] == "verdict":
-        _need(all(isinstance(value, str) for value in kept), "verdict")
+        _require(all(isinstance(value, str) for value in values), "verdict")
         return
-    _need(change["key"].isascii() and change["key"].isdecimal() and len(change["key"]) < 10, "number of a row")
-    _need(all(place_of(value) is not None for value in kept), "row")
+    _require(change["key"].isascii() and change["key"].isdecimal() and len(change["key"]) < 10, "key of a row")
+    _require(all(isinstance(value, dict) for value in values), "row")
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MAX_NUMBER
 
 
-def _need(fits: bool, what: str) -> None:
-    if not fits:
-        raise ValueError(f"{what} cannot be")
+def _require(condition: bool, field: str) -> None:
+    if not condition:
+        raise ValueError(f"invalid {field}")

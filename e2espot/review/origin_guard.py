@@ -1,8 +1,10 @@
-"""Who may speak to the review server: pages it served itself, on this machine, and nobody else.
+"""Restricts the review server to its own pages on this machine.
 
-Other pages open in the same browser can send requests to 127.0.0.1, under that name or under one of their
-own that they point there (DNS rebinding). So the Host header must be ours, and what changes something must
-come from a page of ours.
+Other sites open in the same browser can send requests to 127.0.0.1, under that name or under one of their
+own that they resolve to it (DNS rebinding). So the Host header must be the server's own, and requests that
+change something must come from a page of the server.
+
+Starlette's TrustedHostMiddleware checks neither the port nor the Origin header.
 """
 
 from __future__ import annotations
@@ -25,44 +27,49 @@ HEADERS = (
 )
 
 
-_LONGEST_PATH = 1000
-"""Characters; Python refuses to make a number of some thousands of digits, with an error."""
+_MAX_PATH_CHARACTERS = 1000
+"""Python refuses to parse a number of more than some thousand digits, with an exception."""
 
 
-class Guard:
-    """ASGI middleware: refuses foreign hosts and origins, and sets the headers that keep pages apart."""
+class OriginGuard:
+    """ASGI middleware that refuses foreign hosts and origins and adds security headers."""
 
     def __init__(self, app: ASGIApp, port: int) -> None:
-        """Guard ``app``, which is served on ``port`` of the loopback device."""
+        """Protect an application.
+
+        Args:
+            app: The application.
+            port: Port on the loopback interface that it is served on.
+        """
         self._app = app
         self._hosts = {f"{name}:{port}" for name in ("127.0.0.1", "localhost")}
         if port == 80:
             self._hosts |= {"127.0.0.1", "localhost"}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on what is ours."""
+        """Pass on requests of the server's own pages, and answer others with an error."""
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
             return
-        why, status = self._refusal(scope), 403
-        if why is None and len(scope["path"]) > _LONGEST_PATH:
-            why, status = "no address of this server is that long", 414
+        reason, status = self._refusal(scope), 403
+        if reason is None and len(scope["path"]) > _MAX_PATH_CHARACTERS:
+            reason, status = "the address is too long", 414
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", ()), *HEADERS]
             await send(message)
 
-        if why is None:
+        if reason is None:
             await self._app(scope, receive, send_with_headers)
             return
-        body = why.encode()
         start = {"type": "http.response.start", "status": status, "headers": [(b"content-type", b"text/plain")]}
         await send_with_headers(start)
-        await send({"type": "http.response.body", "body": body})
+        await send({"type": "http.response.body", "body": reason.encode()})
 
     def _refusal(self, scope: Scope) -> str | None:
+        """Why a request is refused; None if it is not."""
         headers: dict[bytes, list[bytes]] = {}
         for name, value in scope["headers"]:
             headers.setdefault(name, []).append(value)
@@ -72,9 +79,10 @@ class Guard:
         origins = [value.decode("latin-1").lower() for value in headers.get(b"origin", [])]
         if any(origin != f"http://{hosts[0]}" for origin in origins):
             return "this request comes from a page of another site"
-        clicked = scope["method"] == "GET" and headers.get(b"sec-fetch-dest") == [b"document"]  # a link to the page
-        if not clicked and headers.get(b"sec-fetch-site", [b"same-origin"])[0] not in (b"same-origin", b"none"):
+        # A link on another site may open the page itself: a GET whose destination is a document.
+        is_navigation = scope["method"] == "GET" and headers.get(b"sec-fetch-dest") == [b"document"]
+        if not is_navigation and headers.get(b"sec-fetch-site", [b"same-origin"])[0] not in (b"same-origin", b"none"):
             return "this request comes from a page of another site"
         if scope["method"] not in ("GET", "HEAD") and not origins:
-            return "changes are taken from the review page only"
+            return "changes are accepted from the review page only"
         return None

@@ -16,8 +16,8 @@ from e2espot.core.scores import Scores
 from e2espot.core.timeline import DEFAULT_FPS, position_ms_of_frame
 from e2espot.formats.scores import write_scores
 from e2espot.formats.soccernet import write_labels, write_predictions
-from e2espot.scoring import Entry
-from e2espot.scoring.matching import break_down
+from e2espot.scoring import ScoredEvent
+from e2espot.scoring.matching import match_events
 from tests.support.numbered_video import Video, constant, write
 from tests.support.review_process import Server, number, opened, press, until
 
@@ -144,7 +144,7 @@ def test_accept_reject_nudge_add_undo_reload(page, match: Match) -> None:
     assert (match.folder / "Labels-ball.json.before-review").read_bytes() == before
     assert counts(page) == [3, 1, 2]
 
-    press(page, "n", "n", "x")  # the false alarm at 80
+    press(page, "n", "n", "x")  # the false positive at 80
     until(page, "e2espotReview.decisions === 2")
     assert match.rows() == now
     assert counts(page) == [3, 1, 1]
@@ -418,7 +418,7 @@ def test_a_long_match_stays_fluid_and_counts_as_the_metric_does(long_match: Path
         labels, predictions = (
             {
                 "g": [
-                    Entry(
+                    ScoredEvent(
                         half=1,
                         position_ms=int(row["position"]),
                         label=row["label"],
@@ -436,7 +436,7 @@ def test_a_long_match_stays_fluid_and_counts_as_the_metric_does(long_match: Path
             page.select_option("#tolerance", str(tolerance))
             page.evaluate(f"e2espotReview.setThreshold({threshold})")
             kept = {"g": [entry for entry in predictions["g"] if entry.value >= threshold]}
-            matching = break_down(labels, kept, LABEL_SETS["ball-12"], [tolerance])[tolerance]
+            matching = match_events(labels, kept, LABEL_SETS["ball-12"], [tolerance])[tolerance]
             hits = int(matching.hits.sum())
             assert counts(page) == [hits, len(matching.labels) - hits, len(matching.predictions) - hits]
         assert page.complaints == []

@@ -1,4 +1,4 @@
-"""One key, one picture: verified by the numbers drawn into the pictures, in a real browser."""
+"""Each key press shows exactly the next picture: verified by numbers drawn into the pictures, in a browser."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FIRST = {"hidden": 10}
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory) -> Path:
-    """One game a kind of file; every twentieth grid frame is labelled."""
+    """One game per kind of file; every twentieth grid frame is labelled."""
     root = tmp_path_factory.mktemp("frames")
     for name, case in CASES.items():
         folder = root / name
@@ -65,7 +65,7 @@ def page(server: Server, browser):
 
 
 def show(page, videos: Path, name: str) -> Path:
-    """Choose a video; its path."""
+    """Choose a video in the page; returns its path."""
     choice = page.locator("#video-choice option").all_inner_texts().index(name)
     page.select_option("#video-choice", str(choice))
     until(page, f"!e2espotReview.loading && e2espotReview.video === {choice}")
@@ -75,7 +75,7 @@ def show(page, videos: Path, name: str) -> Path:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_one_key_is_one_picture(page, videos: Path, name: str) -> None:
+def test_arrow_keys_step_by_one_picture(page, videos: Path, name: str) -> None:
     path = show(page, videos, name)
     first = FIRST.get(name, 0)
     assert number(page) == first
@@ -98,7 +98,7 @@ def test_one_key_is_one_picture(page, videos: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_events_show_the_picture_of_the_grid(page, videos: Path, name: str) -> None:
+def test_selected_event_shows_the_picture_of_its_frame(page, videos: Path, name: str) -> None:
     path = show(page, videos, name)
     index = index_video(path)
     first = FIRST.get(name, 0)
@@ -112,7 +112,7 @@ def test_events_show_the_picture_of_the_grid(page, videos: Path, name: str) -> N
         assert number(page) == grid[frame]
 
 
-def test_seconds_are_seconds(page, videos: Path) -> None:
+def test_control_and_arrow_skips_a_second(page, videos: Path) -> None:
     for name, second in (("25", 25), ("50", 50), ("2997", 30), ("late_mkv", 50)):
         show(page, videos, name)
         press(page, "ArrowRight", "ArrowRight")
@@ -124,7 +124,7 @@ def test_seconds_are_seconds(page, videos: Path) -> None:
         assert number(page) == page.evaluate("e2espotReview.player.frames.length") - 1
 
 
-def test_pausing_stays_on_the_picture_on_show(page, videos: Path) -> None:
+def test_pause_keeps_the_picture_on_screen(page, videos: Path) -> None:
     show(page, videos, "50")
     press(page, " ")
     until(page, "e2espotReview.player.picture > 8")

@@ -1,4 +1,4 @@
-"""What belongs to a video, a game or a dataset is found, and nothing else is taken for it."""
+"""The files that belong to a video, a game or a dataset."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from e2espot.core.scores import Scores
 from e2espot.core.timeline import DEFAULT_FPS
 from e2espot.formats.scores import write_scores
 from e2espot.formats.soccernet import write_labels, write_predictions
-from e2espot.review.inputs import gather
-from e2espot.review.session import Asked, Review
+from e2espot.review.inputs import load_inputs
+from e2espot.review.session import ChangeRequest, Review
 from tests.support.numbered_video import constant, write
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
     """A game of two halves, a game in one file, a loose video, and results of all three."""
-    root = tmp_path_factory.mktemp("material")
+    root = tmp_path_factory.mktemp("inputs")
     video = write(root / "v", constant(Fraction(25), 30))
     halves, whole = root / "data" / "l" / "s" / "halves", root / "data" / "l" / "s" / "whole"
-    for place in (halves / "1_224p.mp4", halves / "2_224p.mp4", whole / "224p.mp4", root / "loose.mp4"):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(video.read_bytes())
+    for path in (halves / "1_224p.mp4", halves / "2_224p.mp4", whole / "224p.mp4", root / "loose.mp4"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(video.read_bytes())
     write_labels(halves / "Labels-ball.json", url_local="", events=[Event(frame=3, label="GOAL")], fps=DEFAULT_FPS)
     for name in ("l/s/halves", "l/s/whole", "loose"):
         events = [Event(frame=9, label="PASS", confidence=0.5), Event(frame=7, label="PASS", half=2, confidence=0.6)]
@@ -41,50 +41,52 @@ def root(tmp_path_factory) -> Path:
     return root
 
 
-def test_a_dataset(root: Path) -> None:
-    material = gather(root / "data", predictions=[root / "p"])
-    halves, whole = material.games
+def test_load_inputs_of_a_dataset(root: Path) -> None:
+    inputs = load_inputs(root / "data", predictions=[root / "p"])
+    halves, whole = inputs.games
     assert [video.half for video in halves.videos] == [1, 2]
     assert {half: path.name for half, path in halves.scores.items()} == {1: "scores_1.npz", 2: "scores_2.npz"}
     assert {half: path.name for half, path in whole.scores.items()} == {1: "scores.npz"}
     assert (whole.name, whole.target) == ("l/s/whole", root / "data" / "l" / "s" / "whole" / "Labels-ball.json")
-    assert len(material.label_set) == 12  # the smallest known set with PASS and GOAL
+    assert len(inputs.label_set) == 12  # the smallest known set with PASS and GOAL
 
 
-def test_a_game_and_a_loose_video(root: Path, tmp_path: Path) -> None:
-    game = gather(root / "data" / "l" / "s" / "halves", predictions=[root / "p"], out=tmp_path).games[0]
+def test_load_inputs_of_a_game_a_half_and_a_loose_video(root: Path, tmp_path: Path) -> None:
+    game = load_inputs(root / "data" / "l" / "s" / "halves", predictions=[root / "p"], out=tmp_path).games[0]
     assert len(game.predictions[0]) == 2
     assert (game.target, game.source) == (
         tmp_path / "halves" / "Labels-ball.json",
         root / "data" / "l" / "s" / "halves" / "Labels-ball.json",
     )
-    half = gather(root / "data" / "l" / "s" / "halves" / "2_224p.mp4", predictions=[root / "p"]).games[0]
+    half = load_inputs(root / "data" / "l" / "s" / "halves" / "2_224p.mp4", predictions=[root / "p"]).games[0]
     assert [video.half for video in half.videos] == [2]
     assert half.target == root / "data" / "l" / "s" / "halves" / "Labels-ball.json"
-    loose = gather(root / "loose.mp4", predictions=[root / "p"]).games[0]
+    loose = load_inputs(root / "loose.mp4", predictions=[root / "p"]).games[0]
     assert loose.target == root / "loose" / "Labels-ball.json"
     assert len(loose.predictions[0]) == 2
     results = root / "p" / "l" / "s" / "whole" / "results_spotting.json"
-    assert len(gather(root / "loose.mp4", predictions=[results]).games[0].predictions[0]) == 2
+    assert len(load_inputs(root / "loose.mp4", predictions=[results]).games[0].predictions[0]) == 2
     with zipfile.ZipFile(tmp_path / "r.zip", "w") as archive:
         archive.write(results, "l/s/whole/results_spotting.json")
-    whole = gather(root / "data" / "l" / "s" / "whole", predictions=[tmp_path / "r.zip"]).games[0]
+    whole = load_inputs(root / "data" / "l" / "s" / "whole", predictions=[tmp_path / "r.zip"]).games[0]
     assert (len(whole.predictions[0]), whole.scores) == (2, {})
 
 
-def test_results_of_other_games_are_refused(root: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"holds results of 3 games.*of none that is shown"):
-        gather(root / "v.mp4", predictions=[root / "p"])
+def test_load_inputs_refuses_results_of_other_games(root: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"holds results of 3 games.*but of none in this review"):
+        load_inputs(root / "v.mp4", predictions=[root / "p"])
     with pytest.raises(ConfigurationError, match="is one file, and there are several games"):
-        gather(root / "data", labels=root / "data" / "l" / "s" / "halves" / "Labels-ball.json")
+        load_inputs(root / "data", labels=root / "data" / "l" / "s" / "halves" / "Labels-ball.json")
 
 
-def test_decisions_know_their_half(root: Path, tmp_path: Path) -> None:
-    material = gather(root / "data" / "l" / "s" / "halves", predictions=[root / "p"], out=tmp_path)
-    review = Review(material=material, cache=tmp_path / "cache")
+def test_accepted_prediction_is_written_to_its_half(root: Path, tmp_path: Path) -> None:
+    inputs = load_inputs(root / "data" / "l" / "s" / "halves", predictions=[root / "p"], out=tmp_path)
+    review = Review(inputs, tmp_path / "cache")
     assert [event.frame for event in review.predictions(1)] == [7]
-    asked = Asked(kind="accept", tab="t", op="o", seen=9, half=2, frame=7, label="PASS", of_frame=7, of_label="PASS")
-    review.change(0, asked)
+    request = ChangeRequest(
+        kind="accept", tab="t", op="o", seen=9, half=2, frame=7, label="PASS", of_frame=7, of_label="PASS"
+    )
+    review.change(0, request)
     text = (tmp_path / "halves" / "Labels-ball.json").read_text()
     assert '"gameTime": "2 - 00:00"' in text
     assert {question.video for question in review.questions("uncertain")} == {0}

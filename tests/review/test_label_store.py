@@ -1,4 +1,4 @@
-"""Nothing that was confirmed is ever lost, and nothing of others is written over."""
+"""No confirmed decision is ever lost, and no change by another program is overwritten."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from e2espot.core.errors import AnnotationError, ConfigurationError, E2ESpotErro
 from e2espot.core.label_sets import LabelSet
 from e2espot.core.timeline import DEFAULT_FPS
 from e2espot.formats.soccernet import read_labels
-from e2espot.review.label_rows import Place, place_of, verdict_key
+from e2espot.review.label_rows import EventKey, event_of_row
 from e2espot.review.label_store import ConflictError, LabelStore
+from e2espot.review.state import ChangeOrigin
+from e2espot.review.verdicts import event_of_verdict, verdict_key
 
 SOURCE = {
     "UrlLocal": "a/b",
@@ -33,9 +35,9 @@ SOURCE = {
 _count = iter(range(10**9))
 
 
-def who(store: LabelStore, tab: str = "a", seen: int | None = None) -> dict:
+def origin(store: LabelStore, tab: str = "a", seen: int | None = None) -> ChangeOrigin:
     op = f"{tab}{next(_count)}"
-    return {"tab": tab, "op": op, "name": "test", "seen": store.revision if seen is None else seen}
+    return ChangeOrigin(tab=tab, op=op, name="test", seen=store.revision if seen is None else seen)
 
 
 @pytest.fixture
@@ -49,20 +51,20 @@ def rows(path: Path) -> list:
     return json.loads(path.read_text())["annotations"]
 
 
-def place(frame: int, label: str = "PASS", half: int = 1) -> Place:
-    return Place(half=half, frame=frame, label=label)
+def event(frame: int, label: str = "PASS", half: int = 1) -> EventKey:
+    return EventKey(half=half, frame=frame, label=label)
 
 
-def test_opening_changes_nothing(source: Path) -> None:
+def test_opening_writes_no_file(source: Path) -> None:
     before = source.read_bytes()
     LabelStore(source).close()
     assert source.read_bytes() == before
     assert not list(source.parent.glob("*.before-review*"))
 
 
-def test_added_labels_are_in_the_middle_of_their_frame_and_in_order_of_time(source: Path) -> None:
+def test_added_label_is_in_the_middle_of_its_frame_and_in_order_of_time(source: Path) -> None:
     store = LabelStore(source)
-    store.add(place(50), **who(store))
+    store.add(event(50), origin(store))
     after = rows(source)
     assert after[1] == {
         "gameTime": "1 - 00:02",
@@ -75,39 +77,39 @@ def test_added_labels_are_in_the_middle_of_their_frame_and_in_order_of_time(sour
     assert json.loads(source.read_text())["ours"] == SOURCE["ours"]
 
 
-def test_moving_keeps_unknown_fields_and_the_kind_of_number(source: Path) -> None:
+def test_change_label_keeps_unknown_fields_and_the_type_of_position(source: Path) -> None:
     store = LabelStore(source)
     ids = [label["id"] for label in store.snapshot()["labels"]]
-    store.change(ids[0], place(30), **who(store))
-    store.change(ids[1], place(75, "PASS"), **who(store))
+    store.change_label(ids[0], event(30), origin(store))
+    store.change_label(ids[1], event(75, "PASS"), origin(store))
     first, second = rows(source)[:2]
     assert first == SOURCE["annotations"][0] | {"gameTime": "1 - 00:01", "position": "1220"}
     assert second == {"gameTime": "1 - 00:03", "label": "PASS", "position": 3000}  # class alone: the time stays
-    store.change(ids[1], place(76), **who(store))
+    store.change_label(ids[1], event(76), origin(store))
     assert rows(source)[1]["position"] == 3060
 
 
-def test_the_source_is_kept_before_the_first_change(source: Path) -> None:
+def test_label_file_is_backed_up_before_the_first_change(source: Path) -> None:
     before = source.read_bytes()
     store = LabelStore(source)
-    store.add(place(50), **who(store))
-    store.add(place(60), **who(store))
+    store.add(event(50), origin(store))
+    store.add(event(60), origin(store))
     store.close()
-    kept = source.with_name("Labels-ball.json.before-review")
-    assert kept.read_bytes() == before
+    backup = source.with_name("Labels-ball.json.before-review")
+    assert backup.read_bytes() == before
     source.write_text(json.dumps({"annotations": []}))
     store = LabelStore(source)
     assert store.snapshot()["labels"] == []
-    store.add(place(70), **who(store))
-    assert kept.read_bytes() == before
+    store.add(event(70), origin(store))
+    assert backup.read_bytes() == before
     assert rows(source.with_name("Labels-ball.json.before-review-2")) == []
 
 
-def test_another_target_leaves_the_source_alone(source: Path, tmp_path: Path) -> None:
+def test_separate_target_leaves_the_source_unchanged(source: Path, tmp_path: Path) -> None:
     before = source.read_bytes()
     target = tmp_path / "out" / "game" / "Labels-ball.json"
     store = LabelStore(target, source)
-    store.add(place(50), **who(store))
+    store.add(event(50), origin(store))
     assert source.read_bytes() == before
     assert len(rows(target)) == 6
     assert [p.name for p in target.parent.iterdir()] == ["Labels-ball.review.jsonl", "Labels-ball.json"] or len(
@@ -115,25 +117,25 @@ def test_another_target_leaves_the_source_alone(source: Path, tmp_path: Path) ->
     ) == 2
 
 
-def test_what_is_written_is_ready_for_training(tmp_path: Path) -> None:
+def test_written_labels_are_read_by_read_labels(tmp_path: Path) -> None:
     target = tmp_path / "Labels-ball.json"
     store = LabelStore(target)
     for frame in (700, 3, 90_000):
-        store.add(place(frame, "DRIVE"), **who(store))
+        store.add(event(frame, "DRIVE"), origin(store))
     events = read_labels(target, LabelSet(("PASS", "DRIVE")), fps=DEFAULT_FPS).events
     assert [event.frame for event in events] == [3, 700, 90_000]
 
 
-def test_undo_and_redo_go_back_through_restarts(source: Path) -> None:
+def test_undo_and_redo_work_across_restarts(source: Path) -> None:
     store = LabelStore(source)
     texts = [store.text()]
-    prediction = place(40)
-    store.accept(prediction, place(41), **who(store))
+    prediction = event(40)
+    store.accept(prediction, event(41), origin(store))
     texts.append(store.text())
     number = store.snapshot()["labels"][0]["id"]
-    store.change(number, None, **who(store))
+    store.remove_label(number, origin(store))
     texts.append(store.text())
-    store.judge(verdict_key(place(99)), "rejected", **who(store))
+    store.set_verdict(verdict_key(event(99)), "rejected", origin(store))
     store.close()
     store = LabelStore(source)
     assert store.verdicts() == {"1/40/PASS": "accepted 5", "1/99/PASS": "rejected"}
@@ -141,7 +143,7 @@ def test_undo_and_redo_go_back_through_restarts(source: Path) -> None:
     assert store.verdicts() == {"1/40/PASS": "accepted 5"}
     store.undo("a", "u2")
     assert store.text() == texts[1]
-    assert store.undo("a", "u2").revision == store.revision  # sent twice, done once
+    assert store.undo("a", "u2").revision == store.revision  # sent twice, applied once
     store.undo("a", "u3")
     assert store.text() == texts[0]
     assert store.verdicts() == {}
@@ -151,60 +153,60 @@ def test_undo_and_redo_go_back_through_restarts(source: Path) -> None:
     store.undo("a", "r2", redo=True)
     assert store.text() == texts[2]
     assert source.read_bytes() == texts[2]
-    store.add(place(5), **who(store))
+    store.add(event(5), origin(store))
     with pytest.raises(ConflictError, match="nothing to redo"):
         store.undo("a", "r3", redo=True)
 
 
-def test_removing_what_was_accepted_rejects_it(source: Path) -> None:
+def test_removing_an_accepted_label_rejects_its_prediction(source: Path) -> None:
     store = LabelStore(source)
-    store.accept(place(40), place(41), **who(store))
+    store.accept(event(40), event(41), origin(store))
     number = next(label["id"] for label in store.snapshot()["labels"] if label["frame"] == 41)
-    store.change(number, place(43), **who(store))
-    store.change(number, None, **who(store))
+    store.change_label(number, event(43), origin(store))
+    store.remove_label(number, origin(store))
     assert store.verdicts() == {"1/40/PASS": "rejected"}
     store.undo("a", "u")
     assert store.verdicts() == {"1/40/PASS": f"accepted {number}"}
     assert 43 in [label["frame"] for label in store.snapshot()["labels"]]
 
 
-def test_two_tabs_do_not_write_over_each_other(source: Path) -> None:
+def test_conflicting_changes_of_two_tabs_are_refused(source: Path) -> None:
     store = LabelStore(source)
     number = store.snapshot()["labels"][0]["id"]
     seen = store.revision
-    store.change(number, place(31), **who(store, "a", seen))
+    store.change_label(number, event(31), origin(store, "a", seen))
     with pytest.raises(ConflictError, match="another tab"):
-        store.change(number, place(29), **who(store, "b", seen))
-    store.add(place(500), **who(store, "b", seen))  # something else: no conflict
+        store.change_label(number, event(29), origin(store, "b", seen))
+    store.add(event(500), origin(store, "b", seen))  # something else: no conflict
     assert [label["frame"] for label in store.snapshot()["labels"]][:2] == [31, 75]
-    store.change(number, place(32), **who(store, "b"))
+    store.change_label(number, event(32), origin(store, "b"))
     with pytest.raises(ConflictError, match="changed again"):
         store.undo("a", "u")
     with pytest.raises(ConflictError, match="nothing to undo"):
         store.undo("c", "u")
-    store.undo("c", "v", gone=lambda tab: tab == "b")  # the tab that did it is closed
+    store.undo("c", "v", is_closed=lambda tab: tab == "b")  # the tab that did it is closed
     assert store.snapshot()["labels"][0]["frame"] == 31
-    store.change(number, None, **who(store))
-    with pytest.raises(ConflictError, match="is gone"):
-        store.change(number, place(32), **who(store, "b", 10**9))
+    store.remove_label(number, origin(store))
+    with pytest.raises(ConflictError, match="was removed"):
+        store.change_label(number, event(32), origin(store, "b", 10**9))
 
 
-def test_a_change_sent_twice_counts_once(source: Path) -> None:
+def test_change_sent_twice_is_applied_once(source: Path) -> None:
     store = LabelStore(source)
-    told = who(store)
-    first = store.add(place(50), **told)
-    assert store.add(place(50), **told) is first
+    same = origin(store)
+    first = store.add(event(50), same)
+    assert store.add(event(50), same) is first
     store.close()
     store = LabelStore(source)
-    assert store.add(place(50), **told).revision == first.revision
+    assert store.add(event(50), same).revision == first.revision
     assert len(rows(source)) == 6
 
 
-def test_killed_between_journal_and_labels(source: Path) -> None:
+def test_kill_between_journal_and_label_file_is_repaired(source: Path) -> None:
     store = LabelStore(source)
-    store.add(place(50), **who(store))
+    store.add(event(50), origin(store))
     before = source.read_bytes()
-    store.add(place(60), **who(store))
+    store.add(event(60), origin(store))
     after = source.read_bytes()
     store.close()
     source.write_bytes(before)  # as if the last rename had not happened
@@ -212,16 +214,16 @@ def test_killed_between_journal_and_labels(source: Path) -> None:
     assert source.read_bytes() == after
 
 
-def test_killed_while_writing_the_journal(source: Path) -> None:
+def test_kill_while_writing_the_journal_drops_the_partial_line(source: Path) -> None:
     store = LabelStore(source)
-    store.add(place(50), **who(store))
+    store.add(event(50), origin(store))
     store.close()
     journal = source.with_name("Labels-ball.review.jsonl")
     whole = journal.read_bytes()
     journal.write_bytes(whole + b'{"revision":3,"sha":"')
     store = LabelStore(source)
     assert journal.read_bytes() == whole
-    store.add(place(60), **who(store))
+    store.add(event(60), origin(store))
     store.close()
     assert len(LabelStore(source).snapshot()["labels"]) == 5
 
@@ -229,17 +231,19 @@ def test_killed_while_writing_the_journal(source: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from e2espot.review.label_rows import Place
+from e2espot.review.label_rows import EventKey
 from e2espot.review.label_store import LabelStore
+from e2espot.review.state import ChangeOrigin
 store = LabelStore(Path(sys.argv[1]))
 for count in range(100_000):
     frame = int(sys.argv[2]) + count
-    store.add(Place(half=1, frame=frame, label="PASS"), tab="t", op=f"o{frame}", name="", seen=store.revision)
+    origin = ChangeOrigin(tab="t", op=f"o{frame}", name="", seen=store.revision)
+    store.add(EventKey(half=1, frame=frame, label="PASS"), origin)
     print(frame, flush=True)
 """
 
 
-def test_killed_at_any_instant(source: Path) -> None:
+def test_kill_at_any_instant_keeps_confirmed_labels(source: Path) -> None:
     confirmed: list[int] = []
     for start in (1000, 2000, 3000):
         writer = subprocess.Popen([sys.executable, "-c", WRITER, source, str(start)], stdout=subprocess.PIPE, text=True)
@@ -250,17 +254,17 @@ def test_killed_at_any_instant(source: Path) -> None:
         writer.wait()
         writer.stdout.close()
         store = LabelStore(source)
-        kept = {label["frame"] for label in store.snapshot()["labels"]}
-        assert set(confirmed) <= kept
-        assert len(kept - set(confirmed)) - 3 <= start // 1000  # the one on its way may be there or not
+        frames = {label["frame"] for label in store.snapshot()["labels"]}
+        assert set(confirmed) <= frames
+        assert len(frames - set(confirmed)) - 3 <= start // 1000  # the one being written may be there or not
         assert source.read_bytes() == store.text()
         store.close()
     assert len(confirmed) > 30
 
 
-def test_lost_labels_come_back_from_the_journal(source: Path) -> None:
+def test_missing_label_file_is_restored_from_the_journal(source: Path) -> None:
     store = LabelStore(source)
-    store.add(place(50), **who(store))
+    store.add(event(50), origin(store))
     text = source.read_bytes()
     store.close()
     source.unlink()
@@ -268,31 +272,31 @@ def test_lost_labels_come_back_from_the_journal(source: Path) -> None:
     assert source.read_bytes() == text
 
 
-def test_changes_by_other_programs_are_taken_over_not_written_over(source: Path) -> None:
+def test_change_by_another_program_is_loaded_and_not_overwritten(source: Path) -> None:
     store = LabelStore(source)
-    told = []
-    store.listeners.append(told.append)
-    store.add(place(50), **who(store))
+    notifications = []
+    store.listeners.append(notifications.append)
+    store.add(event(50), origin(store))
     theirs = SOURCE | {"annotations": SOURCE["annotations"][:1]}
     source.write_text(json.dumps(theirs))
     with pytest.raises(ConflictError, match="another program"):
-        store.add(place(60), **who(store))
-    assert told[-1] is None
+        store.add(event(60), origin(store))
+    assert notifications[-1] is None
     assert len(store.snapshot()["labels"]) == 1
-    store.add(place(60), **who(store))
+    store.add(event(60), origin(store))
     assert rows(source)[0] == SOURCE["annotations"][0]
     assert len(rows(source)) == 2
 
 
-def test_changes_by_others_before_the_first_decision(source: Path) -> None:
+def test_change_by_another_program_before_the_first_decision(source: Path) -> None:
     store = LabelStore(source)
     old = {label["id"] for label in store.snapshot()["labels"]}
     source.write_text(json.dumps(SOURCE | {"annotations": SOURCE["annotations"][:2]}))
     with pytest.raises(ConflictError, match="another program"):
-        store.add(place(60), **who(store))
+        store.add(event(60), origin(store))
     number = store.snapshot()["labels"][0]["id"]
     assert number not in old  # a page that has not heard of it must not change another row
-    store.change(number, place(30), **who(store))
+    store.change_label(number, event(30), origin(store))
     shown = store.snapshot()
     store.close()
     store = LabelStore(source)
@@ -301,7 +305,7 @@ def test_changes_by_others_before_the_first_decision(source: Path) -> None:
     assert rows(source) == SOURCE["annotations"][:2]
 
 
-def test_one_process_at_a_time(source: Path) -> None:
+def test_second_process_is_refused(source: Path) -> None:
     store = LabelStore(source)
     with pytest.raises(ConfigurationError, match="open in another review"):
         LabelStore(source)
@@ -309,21 +313,21 @@ def test_one_process_at_a_time(source: Path) -> None:
     LabelStore(source).close()
 
 
-def test_a_full_disk_changes_nothing(source: Path, monkeypatch) -> None:
+def test_full_disk_changes_nothing(source: Path, monkeypatch) -> None:
     store = LabelStore(source)
     before = store.text(), store.revision
     monkeypatch.setattr(os, "write", lambda handle, data: 3)
     with pytest.raises(E2ESpotError, match="nothing was changed"):
-        store.add(place(50), **who(store))
+        store.add(event(50), origin(store))
     monkeypatch.undo()
     assert (store.text(), store.revision) == before
-    store.add(place(50), **who(store))
+    store.add(event(50), origin(store))
     store.close()
     assert len(LabelStore(source).snapshot()["labels"]) == 4
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"annotations": {}}', "{" * 10_000])
-def test_a_broken_label_file_is_refused_and_left_alone(tmp_path: Path, text: str) -> None:
+def test_invalid_label_file_is_refused_and_unchanged(tmp_path: Path, text: str) -> None:
     path = tmp_path / "Labels-ball.json"
     path.write_text(text)
     with pytest.raises(AnnotationError, match=r"Labels-ball\.json"):
@@ -332,10 +336,44 @@ def test_a_broken_label_file_is_refused_and_left_alone(tmp_path: Path, text: str
 
 
 @pytest.mark.parametrize("line", ['{"revision"', "[]", "{}", '{"sha": 1, "revision": 1, "changes": [{"kind": "x"}]}'])
-def test_a_damaged_journal_is_refused(source: Path, line: str) -> None:
+def test_damaged_journal_is_refused(source: Path, line: str) -> None:
     source.with_name("Labels-ball.review.jsonl").write_text(f"{line}\n")
     with pytest.raises(AnnotationError, match="line 1 is damaged"):
         LabelStore(source)
+
+
+def test_journal_with_a_row_that_cannot_be_shown_any_more_still_loads(tmp_path: Path) -> None:
+    """Versions before 0.2 read positions with ``int``, which accepts more than the reader of labels does."""
+    path = tmp_path / "Labels-ball.json"
+    row = {"gameTime": "1 - 00:01", "label": "PASS", "position": "1_013"}
+    change = {"kind": "label", "key": "0", "before": None, "after": row}
+    records = [
+        {"revision": 1, "sha": None, "start": 0, "top": {}, "rows": []},
+        {"revision": 2, "sha": "x", "tab": "a", "op": "a1", "name": "add PASS", "changes": [change]},
+    ]
+    path.with_name("Labels-ball.review.jsonl").write_text("".join(f"{json.dumps(record)}\n" for record in records))
+    store = LabelStore(path)
+    assert rows(path) == [row]
+    assert store.snapshot()["hidden"] == 1
+    store.add(event(50), origin(store))
+    store.undo("a", "u1")
+    store.undo("a", "u2")
+    assert rows(path) == []
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("key", "prediction"),
+    [
+        ("1/40/PASS", EventKey(half=1, frame=40, label="PASS")),
+        ("2/0/a/b", EventKey(half=2, frame=0, label="a/b")),
+        ("label/3", None),
+        ("label/3/x", None),
+    ],
+)
+def test_event_of_verdict_inverts_verdict_key(key: str, prediction: EventKey | None) -> None:
+    assert event_of_verdict(key) == prediction
+    assert prediction is None or verdict_key(prediction) == key
 
 
 @pytest.mark.parametrize(
@@ -353,8 +391,8 @@ def test_a_damaged_journal_is_refused(source: Path, line: str) -> None:
         [],
     ],
 )
-def test_rows_that_cannot_be_shown(row) -> None:
-    assert place_of(row) is None
+def test_event_of_row_is_none_for_invalid_rows(row) -> None:
+    assert event_of_row(row) is None
 
 
 ACTIONS = st.lists(
@@ -365,7 +403,7 @@ ACTIONS = st.lists(
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ACTIONS)
-def test_the_file_is_always_what_the_page_shows(tmp_path_factory, actions) -> None:
+def test_label_file_always_equals_the_snapshot(tmp_path_factory, actions) -> None:
     path = tmp_path_factory.mktemp("store") / "Labels-ball.json"
     path.write_text(json.dumps(SOURCE))
     store = LabelStore(path)
@@ -374,13 +412,13 @@ def test_the_file_is_always_what_the_page_shows(tmp_path_factory, actions) -> No
         number = labels[value % len(labels)]["id"] if labels else None
         try:
             if kind == "add":
-                store.add(place(value), **who(store))
+                store.add(event(value), origin(store))
             elif kind == "move" and number is not None:
-                store.change(number, place(value, "DRIVE"), **who(store))
+                store.change_label(number, event(value, "DRIVE"), origin(store))
             elif kind == "remove" and number is not None:
-                store.change(number, None, **who(store))
+                store.remove_label(number, origin(store))
             elif kind == "reject":
-                store.judge(f"1/{value}/PASS", "rejected", **who(store))
+                store.set_verdict(f"1/{value}/PASS", "rejected", origin(store))
             elif kind in ("undo", "redo"):
                 store.undo("a", f"{kind}{next(_count)}", redo=kind == "redo")
             elif kind == "restart":
@@ -392,7 +430,7 @@ def test_the_file_is_always_what_the_page_shows(tmp_path_factory, actions) -> No
             pass
     assert store.text() == path.read_bytes() or store.revision == 1
     shown = [(label["half"], label["frame"], label["label"]) for label in store.snapshot()["labels"]]
-    kept = [found for row in rows(path) if (found := place_of(row)) is not None]
-    assert shown == [(found.half, found.frame, found.label) for found in kept]
-    assert [row for row in rows(path) if place_of(row) is None] == SOURCE["annotations"][2:4]
+    in_file = [key for row in rows(path) if (key := event_of_row(row)) is not None]
+    assert shown == [(key.half, key.frame, key.label) for key in in_file]
+    assert [row for row in rows(path) if event_of_row(row) is None] == SOURCE["annotations"][2:4]
     store.close()

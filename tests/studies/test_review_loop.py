@@ -11,6 +11,8 @@ from e2espot.review.active_learning import Question
 from e2espot.review.export import unreviewed, with_pseudo_labels
 from e2espot.review.label_rows import EventKey
 from e2espot.review.label_store import LabelStore
+from e2espot.review.state import ChangeOrigin
+from e2espot.review.verdicts import REJECTED
 from e2espot.studies.plans import ReviewPlan
 from e2espot.studies.review_loop import earlier_answers, label_quality, true_event
 from e2espot.studies.review_plot import plot
@@ -68,30 +70,13 @@ def test_plot_is_svg_with_curves_at_their_values() -> None:
     assert heights[1] < heights[3] < heights[0]  # 0.60 above 0.55 above 0.52
 
 
-def test_opensportslab_export_reads_back_the_same_events(tmp_path: Path) -> None:
-    import json
-
-    from e2espot.core.label_sets import LABEL_SETS
-    from e2espot.formats.games import Video
-    from e2espot.formats.opensportslab import read_opensportslab
-    from e2espot.review.export import osl_json
-
-    videos = [Video(game="l/s/g", half=half, path=tmp_path / f"{half}_224p.mkv") for half in (1, 2)]
-    events = [event(100), event(7, "DRIVE"), EventKey(half=2, frame=50, label="PASS")]
-    (tmp_path / "x.json").write_text(json.dumps(osl_json([("l/s/g", videos, events, [])], LABEL_SETS["ball-2"])))
-    annotations = read_opensportslab(tmp_path / "x.json", predictions=False)
-    assert annotations.classes == ("PASS", "DRIVE")
-    read = [(one.game, one.half, [(m.label, m.position_ms) for m in one.annotations]) for one in annotations.videos]
-    assert read == [("l/s/g", 1, [("DRIVE", 300), ("PASS", 4020)]), ("l/s/g", 2, [("PASS", 2020)])]
-
-
 def test_earlier_answers_count_accepted_predictions_as_right(tmp_path: Path) -> None:
     store = LabelStore(tmp_path / "Labels-ball.json")
-    store.accept(event(100), event(103), tab="t", op="1", name="", seen=store.revision)
-    store.judge("1/200/PASS", "rejected", tab="t", op="2", name="", seen=store.revision)
+    store.accept(event(100), event(103), ChangeOrigin(tab="t", op="1", name="", seen=store.revision))
+    store.set_verdict("1/200/PASS", REJECTED, ChangeOrigin(tab="t", op="2", name="", seen=store.revision))
     answers = earlier_answers(0, store)
     store.close()
-    assert [(answer.frame, answer.right) for answer in answers] == [(100, True), (200, False)]
+    assert [(answer.frame, answer.correct) for answer in answers] == [(100, True), (200, False)]
 
 
 @pytest.mark.parametrize("wrong", [{"rounds": -1}, {"decisions": -1}, {"seed": -1}, {"matches": 1}, {"assume": 1.5}])

@@ -1,4 +1,4 @@
-"""Readers of what tools leave for other tools: scores, states, weights, indexes, journals, notes, zips."""
+"""Readers of files that commands write for other commands: scores, states, weights, indexes, journals, zips."""
 
 import json
 from collections.abc import Callable
@@ -21,6 +21,7 @@ from e2espot.report.page import report_page
 from e2espot.review.inputs import load_inputs
 from e2espot.review.label_rows import EventKey
 from e2espot.review.label_store import LabelStore
+from e2espot.review.state import ChangeOrigin
 from e2espot.scoring.inputs import games_to_score, read_labels, read_predictions
 from e2espot.sources.soccernet.download import write_splits
 from e2espot.sources.soccernet.manifest import FOLDER, Manifest
@@ -28,14 +29,16 @@ from e2espot.sources.soccernet.submission import check
 from e2espot.suppression.calibration import Calibration, apply_calibration, read_calibration
 from e2espot.suppression.nms import Suppression
 from e2espot.synthetic.match import is_complete, plan_games
-from e2espot.training.recipe import Recipe
+from e2espot.training.config import resolve
+from e2espot.training.options import RunOptions
+from e2espot.training.recipe import Recipe, merge
 from e2espot.training.setup import setup
 from e2espot.training.state import Run
 from e2espot.video import index_cache, index_of
 from e2espot.video.indexing import clear_index_cache
 from tests.support.fuzz_targets_text import BALL, GAME, LABELS, PREDICTIONS, SCORES, Target
 from tests.support.numbered_video import constant, write
-from tests.support.sandbox import SMALL, theirs
+from tests.support.sandbox import SMALL, e2e_spot_name
 from tests.support.tiny_dataset import Layout, write_game
 
 BALL_2 = LABEL_SETS["ball-2"]
@@ -43,7 +46,7 @@ LABEL_FILE = "Labels-ball.json"
 
 
 def stored_targets(scratch: Path) -> dict[str, Target]:
-    """All of them; ``scratch`` gets the videos and folders they stand beside."""
+    """All of them; ``scratch`` gets the videos and folders that they need."""
     return {
         **_arrays(),
         **_weights(),
@@ -67,10 +70,10 @@ def _arrays() -> dict[str, Target]:
             name="scores.npz",
             valid={**scores, "right_T": np.full(100, 0.5, np.float32), "valid_T": np.ones(100, bool)},
             read=lambda at: apply_calibration(Calibration(), read_scores(at / "scores.npz")),
-            form="npz",
+            encoding="npz",
         ),
         "tracks.npz": Target(
-            name="tracks.npz", valid=tracks, read=lambda at: read_ball_track(at / "tracks.npz"), form="npz"
+            name="tracks.npz", valid=tracks, read=lambda at: read_ball_track(at / "tracks.npz"), encoding="npz"
         ),
         "calibration of classes": Target(
             name="calibration.json",
@@ -93,15 +96,15 @@ def _weights() -> dict[str, Target]:
         load_matching_weights(Spotter(SMALL), read_tensors(at / "start.safetensors")[1])
 
     return {
-        "weights": Target(name="best.safetensors", valid=valid, read=spot, form="tensors", cost=2),
-        "weights to start from": Target(name="start.safetensors", valid=valid, read=start, form="tensors", cost=2),
+        "weights": Target(name="best.safetensors", valid=valid, read=spot, encoding="tensors", cost=2),
+        "weights to start from": Target(name="start.safetensors", valid=valid, read=start, encoding="tensors", cost=2),
     }
 
 
 def _foreign(scratch: Path) -> dict[str, Target]:
-    """E2E-Spot's folder and OpenSportsLib's, through tools/convert.py checkpoint."""
+    """Folders of E2E-Spot and OpenSportsLib, through ``e2espot convert checkpoint``."""
     spec = SpotterSpec(feature_arch="rny002", temporal_arch="", classes=BALL_2.names)
-    state = {theirs(name): value for name, value in Spotter(spec).state_dict().items()}
+    state = {e2e_spot_name(name): value for name, value in Spotter(spec).state_dict().items()}
     config = {"feature_arch": "rny002", "temporal_arch": "", "dataset": "soccernet_ball", "clip_len": 100}
     config = {**config, "crop_dim": 224, "modality": "rgb"}
     rows = [{"epoch": epoch, "train": 1.0, "val": 1.0, "val_mAP": 0.1 * epoch} for epoch in (2, 3)]
@@ -110,8 +113,8 @@ def _foreign(scratch: Path) -> dict[str, Target]:
         "MODEL": {"head": {"type": ""}, "backbone": {"type": "rny002"}},
     }
 
-    def beside(at: Path, **files: Any) -> Path:
-        """The rest of the folder; unlike the attacked file it is always whole."""
+    def complete(at: Path, **files: Any) -> Path:
+        """Write the rest of the folder; unlike the attacked file it is always valid."""
         for number in ("002", "003"):
             file = at / f"checkpoint_{number}.pt"
             if "state" in files and not file.exists():
@@ -133,18 +136,18 @@ def _foreign(scratch: Path) -> dict[str, Target]:
         "checkpoint_003.pt": Target(
             name="checkpoint_003.pt",
             valid=state,
-            read=converted(lambda at: beside(at, config=config)),
-            form="torch",
+            read=converted(lambda at: complete(at, config=config)),
+            encoding="torch",
             cost=12,
         ),
         "config.json": Target(
-            name="config.json", valid=config, read=converted(lambda at: beside(at, state=state)), cost=12
+            name="config.json", valid=config, read=converted(lambda at: complete(at, state=state)), cost=12
         ),
         "loss.json": Target(
-            name="loss.json", valid=rows, read=converted(lambda at: beside(at, state=state, config=config)), cost=12
+            name="loss.json", valid=rows, read=converted(lambda at: complete(at, state=state, config=config)), cost=12
         ),
         "OpenSportsLib's config.yaml": Target(
-            name="config.yaml", valid=osl, read=converted(osl_folder), form="yaml", cost=12
+            name="config.yaml", valid=osl, read=converted(osl_folder), encoding="yaml", cost=12
         ),
     }
 
@@ -171,7 +174,7 @@ def _scored(scratch: Path) -> dict[str, Target]:
     def all_formats(at: Path) -> None:
         for to in ("opensportslab", "e2e-spot", "soccertrack-v2", "sn-gar"):
             target = at / "made" / (f"{to}.json" if to in ("opensportslab", "sn-gar") else to)
-            told = Conversion(
+            conversion = Conversion(
                 source=at / "labels",
                 target=target,
                 from_format="soccernet",
@@ -179,7 +182,7 @@ def _scored(scratch: Path) -> dict[str, Target]:
                 predictions=False,
                 overwrite=True,
             )
-            convert(told)
+            convert(conversion)
 
     return {
         "report": Target(name=results, valid=PREDICTIONS, read=report, cost=6),
@@ -187,19 +190,19 @@ def _scored(scratch: Path) -> dict[str, Target]:
             name="results.zip",
             valid=whole,
             read=lambda at: check(at / "results.zip", "ball-2023", "test"),
-            form="zip",
+            encoding="zip",
         ),
         "predictions.zip": Target(
             name="results.zip",
             valid=whole,
             read=lambda at: read_predictions(at / "results.zip", [GAME, second]),
-            form="zip",
+            encoding="zip",
         ),
         "labels.zip": Target(
             name="labels.zip",
             valid={f"{GAME}/{LABEL_FILE}": LABELS},
             read=lambda at: read_labels(at / "labels.zip", games_to_score(at / "labels.zip")),
-            form="zip",
+            encoding="zip",
         ),
         "demo scores": Target(name="scores.json", valid={"at1": {"mAP": 0.5}}, read=controls),
         "labels to all formats": Target(name=f"labels/{GAME}/{LABEL_FILE}", valid=LABELS, read=all_formats, cost=3),
@@ -210,14 +213,14 @@ def _reviewed(scratch: Path) -> dict[str, Target]:
     game = scratch / "reviewed" / "game"
     write_game(game, 0, 50, layout=Layout(classes=BALL_2.names))
     store = LabelStore(scratch / "kept" / LABEL_FILE, game / LABEL_FILE)
-    who: dict[str, Any] = {"tab": "t", "name": "n"}
-    place = EventKey(half=1, frame=3, label="PASS")
-    store.add(place, op="1", seen=store.revision, **who)
-    store.accept(
-        EventKey(half=1, frame=9, label="DRIVE"), EventKey(half=1, frame=8, label="DRIVE"), op="2", seen=9, **who
-    )
-    store.judge("1/30/PASS", "rejected", op="3", seen=9, **who)
-    store.change(2, None, op="4", seen=9, **who)
+
+    def origin(op: str) -> ChangeOrigin:
+        return ChangeOrigin(tab="t", op=op, name="n", seen=9)
+
+    store.add(EventKey(half=1, frame=3, label="PASS"), origin("1"))
+    store.accept(EventKey(half=1, frame=9, label="DRIVE"), EventKey(half=1, frame=8, label="DRIVE"), origin("2"))
+    store.set_verdict("1/30/PASS", "rejected", origin("3"))
+    store.remove_label(2, origin("4"))
     store.undo("t", "5")
     store.close()
     journal = (scratch / "kept" / "Labels-ball.review.jsonl").read_text().splitlines()
@@ -228,7 +231,8 @@ def _reviewed(scratch: Path) -> dict[str, Target]:
         opened = LabelStore(at / LABEL_FILE)
         try:
             opened.snapshot()
-            opened.add(EventKey(half=1, frame=4, label="PASS"), tab="t", op="new", name="n", seen=opened.revision)
+            new = ChangeOrigin(tab="t", op="new", name="n", seen=opened.revision)
+            opened.add(EventKey(half=1, frame=4, label="PASS"), new)
             opened.undo("t", "back")
             opened.text()
         finally:
@@ -242,7 +246,8 @@ def _reviewed(scratch: Path) -> dict[str, Target]:
             for number in list(opened._state.order)[:2]:
                 if opened.row_for_page(number) is not None:
                     moved = EventKey(half=1, frame=5, label="X")
-                    opened.change(number, moved, tab="t", op=f"{number}", name="n", seen=opened.revision)
+                    origin = ChangeOrigin(tab="t", op=f"{number}", name="n", seen=opened.revision)
+                    opened.change_label(number, moved, origin)
             opened.snapshot()
         finally:
             opened.close()
@@ -253,7 +258,10 @@ def _reviewed(scratch: Path) -> dict[str, Target]:
 
     return {
         "review journal": Target(
-            name="Labels-ball.review.jsonl", valid=[json.loads(line) for line in journal], read=take_up, form="jsonl"
+            name="Labels-ball.review.jsonl",
+            valid=[json.loads(line) for line in journal],
+            read=take_up,
+            encoding="jsonl",
         ),
         "reviewed labels": Target(name=LABEL_FILE, valid=LABELS, read=begin, cost=3),
         "reviewed predictions": Target(name="results.json", valid=PREDICTIONS, read=shown),
@@ -289,17 +297,16 @@ def _downloaded() -> dict[str, Target]:
 
 
 def _state(scratch: Path) -> Target:
-    """What --resume goes on from, up to and with the next step."""
+    """The state that training resumes from, including the next step."""
     data = scratch / "learnt"
     for seed, split in enumerate(("train", "valid")):
         write_game(data / split, seed, 50, layout=Layout(classes=BALL_2.names))
     (data / "splits.json").write_text(json.dumps({"train": ["train"], "valid": ["valid"]}))
-    recipe = Recipe(
-        feature_arch="small", clip_len=8, size="64x32", batch_size=1, epoch_clips=4, num_workers=0, init_from="none"
-    )
+    tiny = {"feature_arch": "small", "init_from": "none", "clip_len": 8, "size": "64x32", "batch_size": 1}
+    recipe = merge(Recipe(), {**tiny, "clips_per_epoch": 4, "num_workers": 0})
 
     def begun(run: Path, *, resume: bool) -> Run:
-        return setup(data, run, recipe, device="cpu", resume=resume)
+        return setup(resolve(recipe, data, run, RunOptions(device="cpu", resume=resume)))
 
     def step(run: Run) -> None:
         for weight in run.spotter.parameters():
@@ -312,16 +319,18 @@ def _state(scratch: Path) -> Target:
     step(first)
     valid = {
         "spotter": first.spotter.state_dict(),
-        "averaged": first.averaged,
+        "averaged": first.ema,
         "optimizer": first.optimizer.state_dict(),
         "scaler": first.scaler.state_dict(),
         "progress": {**vars(first.progress), "rows": [{"epoch": 0, "loss": 1.0}]},
     }
-    return Target(name="last/state.pt", valid=valid, read=lambda at: step(begun(at, resume=True)), form="torch", cost=4)
+    return Target(
+        name="last/state.pt", valid=valid, read=lambda at: step(begun(at, resume=True)), encoding="torch", cost=4
+    )
 
 
 def _index(scratch: Path) -> Target:
-    """A kept index: whatever was done to it, what comes out is the index."""
+    """An index on disk: whatever it holds, the index of the video is the same."""
     video = write(scratch / "indexed", constant(Fraction(25), 1100, size=(64, 48), options={"g": "50"}))
     fresh = index_of(video)
     place = index_cache.entry_path(fresh.path, fresh.byte_size, fresh.mtime_ns)
@@ -336,7 +345,7 @@ def _index(scratch: Path) -> Target:
         for name, value in vars(fresh).items():
             assert np.array_equal(value, getattr(found, name)), name
 
-    return Target(name="index.npz", valid=valid, read=read, form="npz", cost=3)
+    return Target(name="index.npz", valid=valid, read=read, encoding="npz", cost=3)
 
 
 def _render() -> Target:

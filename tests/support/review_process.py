@@ -27,38 +27,38 @@ NUMBER = """() => {
   }
   return number;
 }"""
-"""The number drawn into the picture on show, as tests/support/numbered_video.py draws it."""
+"""The number drawn into the picture on screen, as tests/support/numbered_video.py draws it."""
 
 RESTS = """!e2espotReview.loading && e2espotReview.pending === 0
   && e2espotReview.player.wanted === null && e2espotReview.player.sought === null"""
-"""Every decision is answered, and the picture wanted is on show."""
+"""Every decision is answered, and the requested picture is on screen."""
 
 
 class Server:
-    """``tools/review.py`` in a process of its own."""
+    """``e2espot review`` in a process of its own."""
 
     def __init__(self, *arguments: object, port: int = 0) -> None:
-        command = [sys.executable, str(ROOT / "tools" / "review.py"), *map(str, arguments), "--port", str(port)]
+        command = [sys.executable, "-m", "e2espot", "review", *map(str, arguments), "--port", str(port)]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
-        said = ""
-        while "open http" not in said:
+        output = ""
+        while "open http" not in output:
             line = self.process.stdout.readline()
             if not line:
                 assert self.process.stderr is not None
-                raise AssertionError(f"the server did not start: {said}{self.process.stderr.read()}")
-            said += line
-        self.url = re.findall(r"http://\S+/", said)[0]
+                raise AssertionError(f"the server did not start: {output}{self.process.stderr.read()}")
+            output += line
+        self.url = re.findall(r"http://\S+/", output)[0]
         self.port = int(self.url.split(":")[2].strip("/"))
 
     def kill(self) -> None:
-        """As a power cut would."""
+        """Kill it, as a power cut would."""
         os.kill(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self._close()
 
     def stop(self) -> None:
-        """As Ctrl-C does."""
+        """Stop it, as Ctrl-C does."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
             self.process.wait(10)
@@ -77,7 +77,7 @@ class Server:
 
 
 def until(page: Any, expression: str, seconds: float = 10) -> None:
-    """Wait until an expression holds; the page's own policy forbids what playwright would do."""
+    """Wait until an expression is true; the page's content security policy forbids playwright's own way."""
     end = time.monotonic() + seconds
     while not page.evaluate(expression):
         assert time.monotonic() < end, f"never true: {expression}"
@@ -85,7 +85,7 @@ def until(page: Any, expression: str, seconds: float = 10) -> None:
 
 
 def opened(context: Any, url: str) -> Any:
-    """A page that is ready; its complaints are kept as ``page.complaints``."""
+    """A page that is ready; its console messages and errors are collected in ``page.complaints``."""
     page = context.new_page()
     page.complaints = []
     page.on("console", lambda message: page.complaints.append(message.text))
@@ -103,5 +103,5 @@ def press(page: Any, *keys: str) -> None:
 
 
 def number(page: Any) -> int:
-    """Number in the picture on show."""
+    """Number in the picture on screen."""
     return int(page.evaluate(NUMBER))

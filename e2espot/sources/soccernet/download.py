@@ -11,6 +11,7 @@ from typing import Any
 
 from e2espot.core.errors import AnnotationError, ConfigurationError
 from e2espot.files.atomic import write_atomically
+from e2espot.formats.filenames import SPLITS_FILE
 from e2espot.formats.splits import BALL_SPLITS
 from e2espot.sources.soccernet.catalog import Source, list_remote_paths
 from e2espot.sources.soccernet.fetch import UNPACKING, Fetcher, ProgressCallbacks
@@ -149,7 +150,7 @@ def write_splits(root: Path, splits: dict[str, Sequence[str]]) -> None:
     Raises:
         AnnotationError: The existing file cannot be read.
     """
-    path = root / "splits.json"
+    path = root / SPLITS_FILE
     try:
         lists: Any = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     except (OSError, ValueError, RecursionError) as error:

@@ -19,6 +19,7 @@ from e2espot.core.events import ScoredEvent
 from e2espot.core.label_sets import LABEL_SETS
 from e2espot.files.atomic import write_atomically
 from e2espot.files.bundle import Bundle
+from e2espot.files.json_fields import decode_text
 from e2espot.formats.filenames import RESULTS_FILE
 from e2espot.formats.soccernet_json import parse_document, read_rows
 from e2espot.formats.splits import BALL_SPLITS
@@ -72,7 +73,7 @@ def check(path: Path, task_name: str | None = None, split: str | None = None) ->
         if game not in games:
             submission.errors.append(f"missing: {game}/{RESULTS_FILE}")
         else:
-            submission.files[f"{game}/{RESULTS_FILE}"] = bundle.data(games[game])
+            submission.files[f"{game}/{RESULTS_FILE}"] = _as_plain_utf8(bundle.data(games[game]))
             _check_game(submission, rows[game], f"{path}: {games[game]}", game)
     num_others = len(games) - len(submission.files)
     if num_others:
@@ -85,6 +86,14 @@ def _read_rows(bundle: Bundle, name: str) -> list[Any] | AnnotationError:
         return parse_document(bundle.data(name), "prediction", f"{bundle.path}: {name}")[1]
     except AnnotationError as error:
         return error
+
+
+def _as_plain_utf8(data: bytes) -> bytes:
+    """The file in UTF-8 without a byte order mark: the server decodes no other encoding and refuses the mark."""
+    try:
+        return decode_text(data, "").encode()
+    except (AnnotationError, UnicodeEncodeError):  # reported as an error of the game
+        return data
 
 
 def _infer_task(rows: dict[str, list[Any] | AnnotationError]) -> Task:
@@ -109,14 +118,14 @@ def _infer_split(path: Path, task: Task, games: set[str]) -> str:
     )
 
 
-def _check_game(submission: Submission, rows: list[Any] | AnnotationError, where: str, game: str) -> None:
+def _check_game(submission: Submission, rows: list[Any] | AnnotationError, context: str, game: str) -> None:
     """Read one game as the server does; add its errors and warnings to the submission."""
     try:
         if isinstance(rows, AnnotationError):
             raise rows
-        entries = read_rows(rows, where, kind="prediction", mode="official")
+        entries = read_rows(rows, context, kind="prediction", mode="official")
         if submission.task.teams:
-            _check_teams(submission.task, rows, where)
+            _check_teams(submission.task, rows, context)
     except AnnotationError as error:
         submission.errors.append(str(error))
         return
@@ -126,16 +135,16 @@ def _check_game(submission: Submission, rows: list[Any] | AnnotationError, where
     submission.warnings += [f"{game}: {line}" for line in _ignored(submission.task, entries)]
 
 
-def _check_teams(task: Task, rows: Sequence[Any], where: str) -> None:
+def _check_teams(task: Task, rows: Sequence[Any], context: str) -> None:
     """The server of 2025 looks up every class and team and crashes on unknown ones."""
     for number, row in enumerate(rows):
         if row.get("team") not in ("left", "right"):
             raise AnnotationError(
-                f"{where}: predictions[{number}]: field 'team' is {row.get('team')!r}; expected 'left' or 'right'"
+                f"{context}: predictions[{number}]: field 'team' is {row.get('team')!r}; expected 'left' or 'right'"
             )
         if row["label"] not in LABEL_SETS[task.label_set]:
             raise AnnotationError(
-                f"{where}: predictions[{number}]: field 'label' is {row['label']!r}, not a class of {task.label_set}"
+                f"{context}: predictions[{number}]: field 'label' is {row['label']!r}, not a class of {task.label_set}"
             )
 
 

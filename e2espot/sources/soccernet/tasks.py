@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from e2espot.core.errors import ConfigurationError
+from e2espot.formats.filenames import BALL_LABEL_FILE, V2_LABEL_FILE
 from e2espot.formats.splits import BALL_SPLITS
 
 TaskName = Literal["ball-2023", "ball-2024", "ball-2025", "v2"]
@@ -40,7 +41,7 @@ TASKS: dict[str, Task] = {
         Task(
             name="ball-2023",
             package_name="spotting-ball-2023",
-            label_file="Labels-ball.json",
+            label_file=BALL_LABEL_FILE,
             video_files=("1_{}.mkv", "2_{}.mkv"),
             label_set="ball-2",
             server="EvalAI challenge 1950",
@@ -48,7 +49,7 @@ TASKS: dict[str, Task] = {
         Task(
             name="ball-2024",
             package_name="spotting-ball-2024",
-            label_file="Labels-ball.json",
+            label_file=BALL_LABEL_FILE,
             video_files=("{}.mp4",),
             label_set="ball-12",
             server="EvalAI challenge 2200",
@@ -56,7 +57,7 @@ TASKS: dict[str, Task] = {
         Task(
             name="ball-2025",
             package_name="spotting-ball-2025",
-            label_file="Labels-ball.json",
+            label_file=BALL_LABEL_FILE,
             video_files=("{}.mp4",),
             label_set="ball-12",
             server="Codabench 4418 for test, 4417 for challenge",
@@ -65,7 +66,7 @@ TASKS: dict[str, Task] = {
         Task(
             name="v2",
             package_name="spotting",
-            label_file="Labels-v2.json",
+            label_file=V2_LABEL_FILE,
             video_files=("1_{}.mkv", "2_{}.mkv"),
             label_set="soccernet-v2-17",
             server="EvalAI challenge 1949",
