@@ -12,11 +12,10 @@ import av
 from e2espot.benchmarks.infer import e2espot_pipeline
 from e2espot.benchmarks.results import BenchResults, FactTable, Row, Target
 from e2espot.benchmarks.timing import Subprocess, Work, interleaved
-from e2espot.core.device import keep_freed_memory
+from e2espot.core.device import reuse_freed_memory
 from e2espot.inference.predict import spot_video
-from e2espot.models.weights.checkpoint import load_spotter
+from e2espot.models.weights.checkpoint import load_spotter, shipped_spotter
 from e2espot.suppression.nms import suppress
-from e2espot.training.setup import SHIPPED_TRUNK
 
 LENGTHS = (5, 15, 45, 90)
 CLASSES = (1, 2, 6, 12)
@@ -42,8 +41,8 @@ def repeat_video(source: Path, target: Path, times: int) -> Path:
 
 def match_to_events(path: Path) -> Work:
     """Run the shipped network over a file and suppress its scores to events."""
-    keep_freed_memory()
-    spotter = load_spotter(SHIPPED_TRUNK)
+    reuse_freed_memory()
+    spotter = load_spotter(shipped_spotter())
 
     def work() -> int:
         suppress(spot_video(spotter, path))

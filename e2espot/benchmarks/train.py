@@ -5,7 +5,6 @@ Each runs in its own process, for the reason given in ``benchmarks.infer``.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import tempfile
 from collections.abc import Callable
@@ -23,7 +22,7 @@ from e2espot.benchmarks.results import BenchResults, FactTable, Target
 from e2espot.benchmarks.timing import Subprocess, Work, interleaved
 from e2espot.clips.augmentation import augment_frames
 from e2espot.clips.augmentation_params import Augmentation, sample_augmentation
-from e2espot.core.device import compute_dtype, keep_freed_memory
+from e2espot.core.device import compute_dtype, reuse_freed_memory
 from e2espot.models.spotter import Spotter, normalise, to_channels_last
 from e2espot.training.losses import spotting_loss
 
@@ -69,7 +68,7 @@ def baseline_step(feature_arch: str, clip_len: int) -> Work:
 
 def e2espot_step(feature_arch: str, clip_len: int) -> Work:
     """Augmentation, forward, backward and AdamW as in training."""
-    keep_freed_memory()
+    reuse_freed_memory()
     spotter = build_spotter(feature_arch)
     to_channels_last(spotter)
     frames_BTHWC, dtype = _pixels(spotter, clip_len), compute_dtype(torch.device("cpu"))
@@ -110,6 +109,7 @@ def bench_train(settings: TrainSettings) -> BenchResults:
 def _waiting(steps: int) -> BenchResults:
     """Share of the time that a training with the laptop recipe waits for clips, on rendered matches."""
     from e2espot.synthetic.match import render_dataset
+    from e2espot.training.config import resolve
     from e2espot.training.fit import fit
     from e2espot.training.recipe import Recipe, merge, read_recipe
     from e2espot.training.setup import setup
@@ -118,7 +118,8 @@ def _waiting(steps: int) -> BenchResults:
         data, run = Path(folder) / "data", Path(folder) / "run"
         render_dataset(data, games=3, minutes=0.5, jobs=1)
         recipe = merge(Recipe(), {**read_recipe("laptop"), "num_epochs": 2})
-        fit(setup(data, run, dataclasses.replace(recipe, epoch_clips=steps * recipe.batch_size // 2)))
+        num_clips = steps * recipe.optimisation.batch_size // 2
+        fit(setup(resolve(merge(recipe, {"clips_per_epoch": num_clips}), data, run)))
         rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     waits = [100 * row["waiting"] for row in rows]
     facts = FactTable(

@@ -55,7 +55,7 @@ def main(arguments: list[str]) -> None:
     import torch
 
     from e2espot.benchmarks.results import machine, targets_text
-    from e2espot.core.device import keep_freed_memory
+    from e2espot.core.device import reuse_freed_memory
     from e2espot.files.atomic import write_atomically
 
     torch.set_num_threads(1)
@@ -66,7 +66,7 @@ def main(arguments: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for topic in topics:
             if topic not in _IN_SUBPROCESSES:
-                keep_freed_memory()
+                reuse_freed_memory()
             results = _BENCHMARKS[topic](args, Path(folder) / topic)
             tables += results.tables
             targets += results.targets
@@ -85,7 +85,7 @@ def main(arguments: list[str]) -> None:
 
 def _check(args: Bench) -> None:
     """Fail before minutes are spent."""
-    from e2espot.core.device import device_named
+    from e2espot.core.device import parse_device
     from e2espot.models.backbones.registry import FEATURE_ARCHS
 
     for name in ("clip_len", "num_clips", "repeats"):
@@ -93,7 +93,7 @@ def _check(args: Bench) -> None:
             raise ConfigurationError(f"--{name} is {getattr(args, name)}; give 1 to 100000")
     if args.feature_arch not in FEATURE_ARCHS:
         raise ConfigurationError(f"--feature_arch is {args.feature_arch!r}; choose from {', '.join(FEATURE_ARCHS)}")
-    device_named(args.device)
+    parse_device(args.device)
     for file in args.files:
         if not file.is_file():
             raise ConfigurationError(f"{file}: no such video")
@@ -101,10 +101,10 @@ def _check(args: Bench) -> None:
 
 def _decode(args: Bench, folder: Path) -> BenchResults:
     from e2espot.benchmarks.decode import DecodeSettings, bench_decode
-    from e2espot.core.device import device_named
+    from e2espot.core.device import parse_device
 
     settings = DecodeSettings(
-        clip_len=args.clip_len, num_clips=args.num_clips, repeats=args.repeats, device=device_named(args.device)
+        clip_len=args.clip_len, num_clips=args.num_clips, repeats=args.repeats, device=parse_device(args.device)
     )
     return bench_decode(list(args.files) or _rendered(folder), settings)
 

@@ -31,7 +31,10 @@ SHIPPED_NOTE = (
 
 @dataclass(frozen=True, kw_only=True)
 class Infer:
-    """Spot the ball actions of videos or of a dataset's games."""
+    """Spot the ball actions of videos or of a dataset's games.
+
+    Examples: e2espot infer RUN match.mp4 -o out/; e2espot infer RUN DATA -s test -o out/ --flip
+    """
 
     run_and_sources: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[RUN] VIDEO_OR_DATA...")]
     """Run folder of e2espot train or a .safetensors file, then videos, dataset folders or URLs such as
@@ -73,7 +76,7 @@ class Infer:
 
 
 def main(arguments: list[str]) -> None:
-    """Plan all outputs before any work, then write one game after another as it is done."""
+    """Plan all outputs before any work, then write the results of each game as soon as it is done."""
     args = tyro.cli(Infer, args=arguments, prog="e2espot infer")
     _check(args)
     run, sources = split_run(args.run_and_sources)
@@ -91,7 +94,7 @@ def main(arguments: list[str]) -> None:
 
 
 def split_run(words: Sequence[str]) -> tuple[Path | None, tuple[str, ...]]:
-    """Tell the run from the sources: ``RUN match.mp4`` or ``match.mp4`` alone.
+    """Separate the run from the sources: ``RUN match.mp4`` or ``match.mp4`` alone.
 
     The first word is a run when it is a weights file, a folder that holds one, or does not exist while
     others follow, so that a misspelt run is not taken for a video.
@@ -196,13 +199,13 @@ def _run_engine(args: Infer, job: Job, videos: list[Video]) -> Iterator[VideoRes
 
 
 def _job(args: Infer, run: Path | None) -> Job:
-    from e2espot.core.device import keep_freed_memory
+    from e2espot.core.device import reuse_freed_memory
     from e2espot.inference.job import load_job
     from e2espot.inference.options import InferenceOptions
     from e2espot.models.weights.checkpoint import shipped_spotter
     from e2espot.sources.remote import VideoCache, default_cache_dir
 
-    keep_freed_memory()
+    reuse_freed_memory()
     return load_job(
         [run or shipped_spotter(), *args.ensemble],
         device="cpu" if args.engine == "ray" else args.device,  # on Ray each task moves them to its own device

@@ -1,1 +1,1 @@
-"""Values that everything else speaks of: events, label sets, scores, the timeline, devices, errors."""
+"""Values that every other package uses: events, label sets, scores, the timeline, devices, errors."""

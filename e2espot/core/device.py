@@ -1,4 +1,4 @@
-"""Which number format a device computes in, and how its memory is kept."""
+"""The device to compute on, its number format, and how its memory is managed."""
 
 from __future__ import annotations
 
@@ -16,39 +16,47 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+"""Number format of convolutions; auto is the fastest that the device supports."""
 
 
-def device_named(name: str) -> torch.device:
-    """The device of a ``--device``: cpu, cuda, cuda:1, or auto for CUDA where there is one.
+def parse_device(name: str) -> torch.device:
+    """The device with a name: ``cpu``, ``cuda``, ``cuda:1``, or ``auto`` for CUDA if it is available.
 
     Raises:
-        ConfigurationError: no such device here.
+        ConfigurationError: this machine has no such device.
     """
     import torch
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
         return torch.device("cuda" if count else "cpu")
-    known = ("cpu", *(("cuda", *(f"cuda:{number}" for number in range(count))) if count else ()))
-    if name not in known:
-        raise ConfigurationError(f"--device is {name!r}; this machine has {', '.join(known)}; or take auto")
+    available = ("cpu", *(("cuda", *(f"cuda:{number}" for number in range(count))) if count else ()))
+    if name not in available:
+        raise ConfigurationError(
+            f"device is {name!r}; this machine has {', '.join(available)}; auto chooses one", option="device"
+        )
     return torch.device(name)
 
 
 @cache
 def compute_dtype(device: torch.device, precision: Precision = "auto") -> torch.dtype:
-    """Format for convolutions: bf16 where the chip has it, fp16 on older CUDA, fp32 elsewhere; logged once."""
+    """The number format of convolutions on a device.
+
+    For ``auto`` it is bf16 if the hardware computes in it, else fp16 on CUDA and fp32 on a CPU. The choice
+    is logged once for each device.
+    """
     import torch
 
     if precision != "auto":
         return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
     if device.type == "cuda":
+        # Without this argument torch reports bf16 on chips that only emulate it, slower than fp32.
         dtype = torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
         reason = torch.cuda.get_device_name(device)
     else:
-        fast = _cpu_has_bf16()
-        dtype = torch.bfloat16 if fast else torch.float32
-        reason = "this CPU computes in bf16" if fast else "this CPU has neither AMX nor avx512_bf16"
+        has_bf16 = _cpu_has_bf16()
+        dtype = torch.bfloat16 if has_bf16 else torch.float32
+        reason = "this CPU computes in bf16" if has_bf16 else "this CPU has neither AMX nor avx512_bf16"
     _LOG.info("computing in %s: %s", str(dtype).removeprefix("torch."), reason)
     return dtype
 
@@ -56,22 +64,23 @@ def compute_dtype(device: torch.device, precision: Precision = "auto") -> torch.
 def _cpu_has_bf16() -> bool:
     import torch
 
+    # Both checks are private in torch; a version without them counts as a CPU without bf16.
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(bool(getattr(torch.cpu, name, bool)()) for name in checks)
 
 
-def keep_freed_memory() -> None:
-    """Let glibc reuse big blocks instead of returning them to the system after every layer.
+def reuse_freed_memory() -> None:
+    """Let glibc reuse large freed blocks instead of returning them to the system. No effect except on Linux.
 
-    By default each activation of more than 32 MiB is mapped and unmapped anew, and faulting its
-    pages in again took a third of a training step's CPU time. No effect off Linux.
+    By default glibc maps and unmaps each activation of more than 32 MiB, and the page faults of mapping it
+    again take a third of the CPU time of a training step.
     """
     if not sys.platform.startswith("linux"):
         return
-    m_trim_threshold, m_mmap_max = -1, -4
+    m_trim_threshold, m_mmap_max = -1, -4  # parameter numbers of mallopt(3)
     try:
         libc = ctypes.CDLL(None)
         libc.mallopt(m_mmap_max, 0)
         libc.mallopt(m_trim_threshold, 2**31 - 1)
     except (OSError, AttributeError):
-        _LOG.debug("no mallopt in this C library")
+        _LOG.debug("the C library has no mallopt")

@@ -1,12 +1,11 @@
-"""What a spotter speaks of: events, the classes they belong to, and a match full of scores."""
+"""Events on the frame grid, and the form in which files and the evaluator state them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from fractions import Fraction
 
-if TYPE_CHECKING:
-    pass
+from e2espot.core.timeline import DEFAULT_FPS, position_ms_of_frame
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,13 +17,24 @@ class Event:
     label: str
     """Class name, spelt as in the label set."""
     half: int = 1
-    """1 or 2; a game kept in one video file is all half 1."""
+    """1 or 2; a game in one video is half 1."""
     confidence: float = 1.0
     """Score of a prediction in [0, 1]; 1 for a label."""
     visible: bool = True
     """False for a label marked ``not shown``."""
     team: str = ""
     """``left``, ``right``, ``home``, ``away`` or empty."""
+    fps: Fraction = DEFAULT_FPS
+    """Rate of the grid, in frames per second."""
+
+    @property
+    def position_ms(self) -> int:
+        """Time of the event in its half's video: the middle of the frame, in whole milliseconds."""
+        return position_ms_of_frame(self.frame, self.fps)
+
+    def __hash__(self) -> int:
+        """Hash of the fields that tell events apart; the generated one would spend its time on hashing a Fraction."""
+        return hash((self.frame, self.label, self.half))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Label sets: class names in order, known by name or read from a file."""
+"""Label sets: class names in order, built in or read from a file."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ class LabelSet:
     """Class names in order; class ``i`` of the list is ``i + 1`` in a target, 0 being background."""
 
     names: tuple[str, ...]
+    """Class names, each once."""
 
     def __post_init__(self) -> None:
-        """Refuse an empty set and a name given twice."""
+        """Refuse an empty set, an empty name and a repeated name."""
         if not self.names or len(set(self.names)) != len(self.names) or not all(self.names):
             raise ConfigurationError(
                 f"label set {list(self.names)} is empty, or holds an empty name or one twice; name each class once"
@@ -58,14 +59,14 @@ LABEL_SETS: dict[str, LabelSet] = {
         )
     ),
 }
-"""The sets known by name; their order is SoccerNet's."""
+"""The built-in label sets, in SoccerNet's order."""
 
 
 def label_set_named(name_or_path: str) -> LabelSet:
-    """``ball-2``, ``ball-12``, ``soccernet-v2-17``, or the path of a ``class.txt`` with one name a line.
+    """The label set ``ball-2``, ``ball-12`` or ``soccernet-v2-17``, or that of a ``class.txt`` with one name per line.
 
     Raises:
-        ConfigurationError: neither.
+        ConfigurationError: no such label set, or a file that cannot be read.
     """
     if name_or_path in LABEL_SETS:
         return LABEL_SETS[name_or_path]
@@ -75,14 +76,14 @@ def label_set_named(name_or_path: str) -> LabelSet:
             f"no label set {name_or_path!r}; choose from {', '.join(LABEL_SETS)}, or give the path of a class.txt"
         )
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: cannot be read ({error})") from None
     return LabelSet(tuple(line.strip() for line in lines if line.strip()))
 
 
 def label_set_of(labels: Iterable[str]) -> LabelSet:
-    """Set of the names that occur: a known set's order where they all belong to it, else alphabetical."""
+    """The set of the labels that occur, in the order of a built-in set that has them all, else sorted."""
     names = set(labels)
     for known in LABEL_SETS.values():
         if names <= set(known.names):

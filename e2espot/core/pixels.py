@@ -22,3 +22,13 @@ YUV_RED_BLUE = {
     "bt2020": (0.2627, 0.0593),
 }
 """Weights of red and blue in luma for each YUV matrix, by FFmpeg's names; green has the rest."""
+
+
+def centre_crop_offset(extent: int, side: int) -> int:
+    """First row or column of the centre crop of ``side`` pixels, the same in training and inference.
+
+    ::
+
+        398 columns, side 224 -> 87
+    """
+    return round((extent - side) / 2)

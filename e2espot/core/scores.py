@@ -1,4 +1,4 @@
-"""Dense per-frame class scores of one video."""
+"""Class scores of every frame of one video."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Scores:
-    """Dense per-frame class probabilities of one video."""
+    """Class probabilities of every frame of one video."""
 
     scores_TK: np.ndarray
-    """float32 in [0, 1]; row = frame, column = class of ``label_set``, background left out."""
+    """float32 (frames, classes) in [0, 1]; columns in the order of ``label_set``, without background."""
     label_set: LabelSet
-    """What the columns mean."""
+    """Classes of the columns."""
     fps: Fraction = DEFAULT_FPS
-    """Rate of the frame grid."""
+    """Rate of the frame grid, in frames per second."""
     path: Path | None = None
-    """The video they were computed from."""
+    """The video, if it is known."""
     right_T: np.ndarray | None = None
-    """float32 in [0, 1]; that the right side acts, where the spotter tells sides."""
+    """float32 (frames,) in [0, 1]; probability that the right team acts, if the spotter predicts teams."""
     coverage: ReadCoverage | None = None
-    """What of the video could be read; None for all of it. Elsewhere scores are zero and there are no events."""
+    """What could be read; None for the whole video. Scores of other frames are zero, and they get no events."""
 
     def __post_init__(self) -> None:
         """Refuse an array that does not fit the label set."""

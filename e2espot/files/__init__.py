@@ -1,1 +1,1 @@
-"""Files of any kind: written whole or not at all, npz arrays, zip archives, checked JSON fields."""
+"""Files of any kind: atomic writes, npz arrays, zip archives, checked JSON fields, the cache folder."""

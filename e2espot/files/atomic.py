@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Atomic writes: a file appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -10,26 +10,31 @@ from pathlib import Path
 from e2espot.core.errors import E2ESpotError
 
 
-def _usual_mode() -> int:
-    """Mode of a new file under this process's umask, which can only be read by setting it."""
+def _default_mode() -> int:
+    """Permissions of a new file under this process's umask, which can only be read by setting it."""
     mask = os.umask(0o077)
     os.umask(mask)
     return 0o666 & ~mask
 
 
-_MODE = _usual_mode()
-"""Read once, before there are threads."""
+_MODE = _default_mode()
+"""Read at import, before there are threads that a changed umask could affect."""
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write ``data`` under a temporary name beside ``path``, then rename it into place; both reach the disk.
+    """Write ``data`` under a temporary name in the folder of ``path``, then rename it; both reach the disk.
+
+    ::
+
+        out/.a.json.x3k9.part   write, fsync
+        out/a.json              rename, fsync of the folder
 
     Raises:
-        E2ESpotError: the folder cannot be written or the disk is full; what was there before is kept.
+        E2ESpotError: the folder cannot be written or the disk is full; an existing file is unchanged.
     """
     temporary = None
     try:
-        if path.exists() and not path.is_file() and not path.is_dir():  # a device would be gone, a pipe as well
+        if path.exists() and not path.is_file() and not path.is_dir():  # a rename would replace a device or pipe
             raise E2ESpotError(f"{path}: is no ordinary file and stays as it is; give the name of a file")
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
@@ -47,13 +52,13 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def sweep(folder: Path, name: str = "*") -> None:
-    """Remove what writers of ``folder / name`` that were killed have left; nobody may be writing there now."""
-    for left in folder.glob(f".{name}.*.part"):
-        left.unlink(missing_ok=True)
+    """Remove the temporary files that killed writers of ``folder / name`` left; no process may be writing them now."""
+    for temporary in folder.glob(f".{name}.*.part"):
+        temporary.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:
-    """Let a rename outlive a power cut, where the system can say so of folders."""
+    """Make a rename survive a power failure, on systems that can sync folders."""
     if os.name != "posix":
         return
     with suppress(OSError):

@@ -7,6 +7,6 @@ from pathlib import Path
 
 
 def cache_dir(name: str) -> Path:
-    """Folder ``name`` of this package's cache: below ``$XDG_CACHE_HOME/e2espot``, or ``~/.cache/e2espot`` without it."""
+    """A folder of this package's cache: ``$XDG_CACHE_HOME/e2espot/name``, or ``~/.cache/e2espot/name``."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "e2espot" / name

@@ -1,4 +1,4 @@
-"""Named arrays of an npz file that may be anybody's, or damaged."""
+"""Reads npz files that are untrusted or damaged."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ import numpy as np
 
 from e2espot.core.errors import one_line
 
-_LONGEST = 1 << 31
+_MAX_UNPACKED_BYTES = 1 << 31
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """All arrays by name; nothing in the file is executed.
+    """All arrays of a file by name; nothing in the file is executed.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is no npz file, a damaged one, or one that unpacks to more than 2 GiB.
+        ValueError: no npz file, a damaged one, or one that unpacks to more than 2 GiB.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(info.file_size for info in archive.infolist())
-        if size > _LONGEST:
+        if size > _MAX_UNPACKED_BYTES:
             raise ValueError(f"unpacks to {size} bytes")
         with np.load(path, allow_pickle=False) as stored:
             return {name: np.asarray(stored[name]) for name in stored.files}
     except OSError:
         raise
-    except Exception as error:  # over bytes of a stranger zipfile and NumPy may raise nearly anything
+    except Exception as error:  # on damaged bytes zipfile and NumPy raise almost anything
         raise ValueError(f"not a readable npz file: {one_line(error)[:200]}") from None

@@ -1,4 +1,4 @@
-"""Folders below a folder, linked ones too."""
+"""Walks a folder tree, through links as well."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ _LOG = logging.getLogger(__name__)
 
 
 def folders_below(root: Path) -> Iterator[tuple[Path, list[str]]]:
-    """``root`` and every folder below it once, each with the names of its files; who cannot be read is named."""
+    """``root`` and every folder below it, each once, with the names of its files.
 
-    def warn(error: OSError) -> None:  # a disk's own lost+found is no reason to stop
+    Follows links, also those that lead back. A folder that cannot be read is logged and left out.
+    """
+
+    def warn(error: OSError) -> None:  # such as lost+found at the root of a disk
         _LOG.warning("%s: cannot be read (%s); left out", error.filename, error.strerror)
 
     seen: set[Path] = set()
     for name, folders, files in os.walk(root, onerror=warn, followlinks=True):
         folders.sort()
-        place = Path(name).resolve()
-        if place in seen:  # a link back to where we have been
+        folder = Path(name).resolve()
+        if folder in seen:  # a link to a folder that was visited before
             folders.clear()
             continue
-        seen.add(place)
+        seen.add(folder)
         yield Path(name), files

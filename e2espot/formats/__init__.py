@@ -1,1 +1,1 @@
-"""File formats, one a module."""
+"""File formats, one in each module, and the layout of a dataset."""

@@ -1,4 +1,4 @@
-"""A dataset folder -> its games, their videos and labels, and which split they belong to."""
+"""Finds the games of a dataset folder, with their videos and labels."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from e2espot.core.errors import ConfigurationError
 from e2espot.files.walk import folders_below
+from e2espot.formats.filenames import BALL_LABEL_FILE
 from e2espot.formats.splits import names_of_split
 
 _SUFFIXES = (".mp4", ".mkv", ".webm")
@@ -15,30 +16,30 @@ _SUFFIXES = (".mp4", ".mkv", ".webm")
 
 @dataclass(frozen=True, kw_only=True)
 class Video:
-    """One video file of a game."""
+    """One video file of a game: the whole game, or one half."""
 
     game: str
-    """Name of the game."""
+    """Name of the game, as in :class:`Game`."""
     half: int
     """1 or 2; a game in one file is half 1."""
     path: Path
-    """The file; of one in an object store its name."""
+    """Path of the file; for a video in an object store only its name."""
     url: str | None = None
-    """Where an object store has it."""
+    """Address in an object store; None for a local file."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Game:
-    """A folder with a game's videos and labels."""
+    """One game: a folder with its videos and labels."""
 
     name: str
     """Path of the folder relative to the dataset, with forward slashes: league/season/game."""
     folder: Path
-    """The folder."""
+    """Path of the folder."""
     videos: tuple[Video, ...]
-    """One file, or one a half."""
+    """One file for the game, or one for each half; empty if there is none."""
     labels_path: Path | None
-    """Its label file, if there is one."""
+    """The label file; None if there is none."""
 
 
 def find_games(
@@ -46,12 +47,19 @@ def find_games(
     *,
     split: str | None = None,
     resolution: str = "224p",
-    label_file: str = "Labels-ball.json",
+    label_file: str = BALL_LABEL_FILE,
     need_videos: bool = True,
 ) -> list[Game]:
-    """Games of a split, or all games under ``root``.
+    """Find the games of a split, or all games under ``root``.
 
-    ``splits.json`` decides where there is one; else SoccerNet's own lists, for its games.
+    A split is defined by ``splits.json``; without that file, by SoccerNet's own lists.
+
+    Args:
+        root: Folder of the dataset.
+        split: Name of the split; None for every game, in or out of splits.
+        resolution: Which of a game's files is its video, such as ``224p``.
+        label_file: Name of the label files.
+        need_videos: Whether a game without a video is an error (of a split) or left out (without one).
 
     Raises:
         ConfigurationError: no such folder or split, or a game without its video.
@@ -62,37 +70,40 @@ def find_games(
     if not root.is_dir():
         raise ConfigurationError(f"{root}: no such dataset folder")
     if split is None:
-        found = [_game(root, folder, resolution, label_file) for folder in _game_folders(root, label_file)]
-        return [game for game in found if game.videos or not need_videos]
+        all_games = [_game(root, folder, resolution, label_file) for folder in _game_folders(root, label_file)]
+        return [game for game in all_games if game.videos or not need_videos]
     games = [_game(root, root / name, resolution, label_file) for name in names_of_split(root, split)]
     for game in games:
         if need_videos and not game.videos:
             raise ConfigurationError(
                 f"{game.folder}: no {resolution}.mp4 (or 1_{resolution}.mkv, 2_{resolution}.mkv); "
-                "check --resolution and that the game is complete"
+                "check the resolution, and that the game is complete",
+                option="resolution",
             )
     return games
 
 
 def check_label_file(name: str) -> None:
-    """Refuse what is not the plain name of a file.
+    """Refuse anything but the plain name of a file.
 
     Raises:
         ConfigurationError: a path, a pattern or nothing.
     """
     if not name or name in (".", "..") or any(sign in name for sign in "/\\*?[\0"):
-        raise ConfigurationError(f"--label_file is {name!r}; give the plain name of a file, such as Labels-ball.json")
+        raise ConfigurationError(
+            f"label_file is {name!r}; give the plain name of a file, such as {BALL_LABEL_FILE}", option="label_file"
+        )
 
 
 def _game_folders(root: Path, label_file: str) -> list[Path]:
-    """Folders that hold a label file or a game's video."""
+    """Folders with a label file or a game's video."""
     return sorted(
         folder for folder, files in folders_below(root) if label_file in files or any(map(is_game_video, files))
     )
 
 
 def is_game_video(name: str) -> bool:
-    """Whether a file's name is that of a game's video, of any resolution and half."""
+    """Whether a file has the name of a game's video, of any resolution and half: ``224p.mp4``, ``1_720p.mkv``."""
     head, _, tail = PurePosixPath(name).stem.rpartition("_")
     digits = tail.removesuffix("p")
     return name.endswith(_SUFFIXES) and tail.endswith("p") and digits.isdecimal() and head in ("", "1", "2")
@@ -110,10 +121,13 @@ def _game(root: Path, folder: Path, resolution: str, label_file: str) -> Game:
 
 
 def videos_among(names: Collection[str], resolution: str) -> dict[int, str]:
-    """Half -> file, of the names of a game's files: one for the whole game (half 1), or one a half."""
-    found: dict[int, str] = {}
+    """Half -> name of its video, among the names of a game's files.
+
+    One video for the whole game is half 1, and takes precedence over a video of half 1.
+    """
+    videos: dict[int, str] = {}
     for half, stem in ((1, resolution), (1, f"1_{resolution}"), (2, f"2_{resolution}")):
         name = next((f"{stem}{suffix}" for suffix in _SUFFIXES if f"{stem}{suffix}" in names), None)
         if name is not None:
-            found.setdefault(half, name)
-    return found
+            videos.setdefault(half, name)
+    return videos

@@ -73,10 +73,12 @@ def _read_label(
     if entry.label not in label_set:
         raise AnnotationError(f"{context}: unknown label {entry.label!r}; known: {', '.join(label_set.names)}")
     event = _on_grid(entry, fps, visible=entry.value > 0)
-    if num_frames is not None and event.frame >= num_frames.get(event.half, 0):
+    if num_frames is not None and event.half not in num_frames:
+        raise AnnotationError(f"{context}: gameTime {row['gameTime']!r} names half {event.half}, which has no video")
+    if num_frames is not None and event.frame >= num_frames[event.half]:
         raise AnnotationError(
-            f"{context}: position {entry.position_ms} lies past the last picture of half {event.half} "
-            f"({num_frames.get(event.half, 0)} frames)"
+            f"{context}: position {entry.position_ms} is past the last picture of half {event.half} "
+            f"({num_frames[event.half]} frames)"
         )
     return event
 
@@ -104,6 +106,7 @@ def _on_grid(entry: ScoredEvent, fps: Fraction, *, confidence: float = 1.0, visi
         confidence=confidence,
         visible=visible,
         team=entry.team,
+        fps=fps,
     )
 
 

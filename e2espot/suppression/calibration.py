@@ -1,15 +1,17 @@
-"""How a run's scores become events: settings fitted on games it has not learnt from, and stored with it.
+"""How a run's scores become events: parameters fitted on games that the run was not trained on, stored with it.
 
-Three things are fitted, each only where it helps: the suppression and a shift in time of every class that has
-labels enough, and one monotone map of confidences. The map is there because SoccerNet's metric ranks by 200
-fixed thresholds: confidences squeezed together lose at equal ranking.
+Three things are fitted, each only where it helps: the suppression and a shift in time for every class with enough
+labels, and one monotone map of confidences. SoccerNet's metric ranks events by 200 fixed thresholds, so confidences
+squeezed together lose at equal ranking; the map spreads them.
+
+    scores_TK -> suppression of each class -> shift in time -> team -> map of confidences -> events
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,11 +20,10 @@ import numpy as np
 
 from e2espot.core.errors import CheckpointError, ConfigurationError, one_line
 from e2espot.core.events import Event
-from e2espot.core.label_sets import LabelSet
 from e2espot.core.scores import Scores
-from e2espot.suppression.nms import Suppression, suppress
+from e2espot.suppression.nms import Suppression, suppress_column
 
-_FARTHEST_SHIFT_S = 60
+_MAX_SHIFT_S = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,20 +31,24 @@ class Calibration:
     """From scores to events; the default is plain soft suppression."""
 
     suppression: Suppression = field(default_factory=Suppression)
-    """Kind and reach of the suppression, for classes without one of their own."""
+    """Suppression of classes without one of their own."""
     by_class: Mapping[str, Suppression] = field(default_factory=dict)
     """Suppression of some classes."""
     shift_s: Mapping[str, float] = field(default_factory=dict)
-    """Seconds that events of a class are moved by, later for more than zero."""
+    """Seconds by which events of a class are moved, positive for later."""
     map_from: tuple[float, ...] = ()
-    """Confidences that grow; empty for no map."""
+    """Ascending confidences in [0, 1]; empty for no map."""
     map_to: tuple[float, ...] = ()
-    """What these become; between them it is straight, outside it ends."""
+    """What these are mapped to, in [0, 1], never falling. In between the map is linear, outside it is constant."""
 
     def __post_init__(self) -> None:
-        """Refuse a map that is not monotone."""
-        if not all(abs(shift) < _FARTHEST_SHIFT_S for shift in self.shift_s.values()):
-            raise ConfigurationError(f"shift_s must be less than {_FARTHEST_SHIFT_S} s")
+        """Check shifts and map.
+
+        Raises:
+            ConfigurationError: a shift is too large, or the map is not monotone.
+        """
+        if not all(abs(shift) < _MAX_SHIFT_S for shift in self.shift_s.values()):
+            raise ConfigurationError(f"shift_s must be less than {_MAX_SHIFT_S} s")
         for knots in (self.map_from, self.map_to):
             if len(self.map_from) != len(self.map_to) or any(not a <= b for a, b in pairwise(knots)):
                 raise ConfigurationError("map_from and map_to must be of one length and never fall")
@@ -54,7 +59,7 @@ class Calibration:
         """Plain values for ``calibration.json``."""
         return {
             "suppression": asdict(self.suppression),
-            "by_class": {name: asdict(how) for name, how in self.by_class.items()},
+            "by_class": {name: asdict(suppression) for name, suppression in self.by_class.items()},
             "shift_s": dict(self.shift_s),
             "map_from": list(self.map_from),
             "map_to": list(self.map_to),
@@ -62,38 +67,40 @@ class Calibration:
 
     @staticmethod
     def from_json(content: Any) -> Calibration:
-        """Read what :meth:`to_json` wrote.
+        """Parse what :meth:`to_json` wrote.
 
         Raises:
-            CheckpointError: something else.
+            CheckpointError: ``content`` is something else.
         """
         try:
             return Calibration(
                 suppression=Suppression(**content["suppression"]),
-                by_class={str(name): Suppression(**how) for name, how in content.get("by_class", {}).items()},
+                by_class={str(name): Suppression(**fields) for name, fields in content.get("by_class", {}).items()},
                 shift_s={str(name): float(value) for name, value in content.get("shift_s", {}).items()},
                 map_from=tuple(float(value) for value in content.get("map_from", ())),
                 map_to=tuple(float(value) for value in content.get("map_to", ())),
             )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError, ConfigurationError) as error:
-            problem = one_line(error)
-            raise CheckpointError(f"calibration.json is not one of this package's ({problem}); remove it") from None
+            raise CheckpointError(
+                f"calibration.json is not one of this package's ({one_line(error)}); remove it"
+            ) from None
 
-    def mapped(self, confidences: np.ndarray) -> np.ndarray:
+    def map_confidences(self, confidences: np.ndarray) -> np.ndarray:
         """Confidences under the map."""
+        # map_from (.2, .6), map_to (.5, .9): [.1, .2, .4, 1] -> [.5, .5, .7, .9]
         return np.interp(confidences, self.map_from, self.map_to) if self.map_from else confidences
 
-    def table(self) -> str:
-        """One line on what is done."""
-        words = [f"{self.suppression.method} suppression over {self.suppression.window_s:g} s"]
+    def describe(self) -> str:
+        """One line on all parameters."""
+        parts = [f"{self.suppression.method} suppression over {self.suppression.window_s:g} s"]
         for name in sorted({*self.by_class, *self.shift_s}):
-            how = self.by_class.get(name, self.suppression)
-            words.append(f"{name}: {how.method} {how.window_s:g} s, moved {1000 * self.shift_s.get(name, 0):+.0f} ms")
-        return "; ".join(words + (["confidences mapped"] if self.map_from else []))
+            suppression, shift_ms = self.by_class.get(name, self.suppression), 1000 * self.shift_s.get(name, 0)
+            parts.append(f"{name}: {suppression.method} {suppression.window_s:g} s, moved {shift_ms:+.0f} ms")
+        return "; ".join(parts + (["confidences mapped"] if self.map_from else []))
 
 
 def read_calibration(run: Path) -> Calibration:
-    """What a run folder's ``calibration.json`` says; the default without one.
+    """Calibration in a run folder's ``calibration.json``; the default if there is no such file.
 
     Raises:
         CheckpointError: the file is damaged or something else.
@@ -109,39 +116,37 @@ def read_calibration(run: Path) -> Calibration:
 
 
 def apply_calibration(calibration: Calibration, scores: Scores, *, half: int = 1) -> list[Event]:
-    """Events of one half.
+    """Events of one half, in order of frame and label.
 
-    Where the spotter tells sides, each event gets the likelier one, and its confidence is that of class and side.
+    With scores of teams, each event gets the likelier team, and its confidence is the product of both probabilities.
     """
-    events = []
-    for name in scores.label_set.names:
-        how = calibration.by_class.get(name, calibration.suppression)
-        found = suppress(scores_of_class(scores, name), how, half=half)
-        moved = [_moved(event, calibration.shift_s.get(name, 0.0), scores) for event in found]
-        events += [_with_side(event, scores) for event in moved]
-    mapped = calibration.mapped(np.array([event.confidence for event in events]))
-    events = [replace(event, confidence=float(value)) for event, value in zip(events, mapped, strict=True)]
+    columns = range(len(scores.label_set.names))
+    events = [event for column in columns for event in apply_to_class(calibration, scores, column, half=half)]
     return sorted(events, key=lambda event: (event.frame, event.label))
 
 
-def scores_of_class(scores: Scores, name: str) -> Scores:
-    """The column of one class as scores of their own."""
-    column = scores.label_set.names.index(name)
-    return replace(scores, scores_TK=scores.scores_TK[:, column : column + 1], label_set=LabelSet((name,)))
+def apply_to_class(calibration: Calibration, scores: Scores, column: int, *, half: int = 1) -> list[Event]:
+    """Events of the class in one column of the scores."""
+    label = scores.label_set.names[column]
+    suppression = calibration.by_class.get(label, calibration.suppression)
+    frames_E, confidences_E = suppress_column(scores, column, suppression)
+    shift_frames = round(calibration.shift_s.get(label, 0.0) * float(scores.fps))
+    if shift_frames:
+        frames_E = np.array([_shifted(frame, shift_frames, scores) for frame in frames_E.tolist()], dtype=np.int64)
+    teams = [""] * len(frames_E)
+    if scores.right_T is not None:
+        right_E = scores.right_T[frames_E].astype(np.float64)
+        teams = ["right" if right > 0.5 else "left" for right in right_E]
+        confidences_E = confidences_E * np.where(right_E > 0.5, right_E, 1 - right_E)
+    confidences_E = calibration.map_confidences(confidences_E)
+    return [
+        Event(frame=frame, label=label, half=half, team=team, confidence=confidence, fps=scores.fps)
+        for frame, team, confidence in zip(frames_E.tolist(), teams, confidences_E.tolist(), strict=True)
+    ]
 
 
-def _moved(event: Event, shift_s: float, scores: Scores) -> Event:
-    if not shift_s:
-        return event
-    frame = event.frame + round(shift_s * float(scores.fps))
+def _shifted(frame: int, shift_frames: int, scores: Scores) -> int:
+    """Frame of an event after the shift, within the frames that were read around it."""
     if scores.coverage is not None:
-        return replace(event, frame=scores.coverage.clamp(frame, event.frame))
-    return replace(event, frame=min(max(frame, 0), len(scores.scores_TK) - 1))
-
-
-def _with_side(event: Event, scores: Scores) -> Event:
-    if scores.right_T is None:
-        return event
-    right = float(scores.right_T[event.frame])
-    side, sure = ("right", right) if right > 0.5 else ("left", 1 - right)
-    return replace(event, team=side, confidence=event.confidence * sure)
+        return scores.coverage.clamp(frame + shift_frames, frame)
+    return min(max(frame + shift_frames, 0), len(scores.scores_TK) - 1)

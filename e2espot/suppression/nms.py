@@ -9,7 +9,7 @@ The methods on the scores of one class, with window 25:
     score                   .9   .8   .7   .7   .8   .5   .5
     hard (greedy)           .9    -   .7    -   .8   .5    -      an emitted peak removes its neighbours
     pairwise (E2E-Spot)     .9    -    -    -   .8   .5   .5      every higher neighbour removes a peak
-    soft                    .9  .51  .28  .37   .8   .5  .08      an emitted peak decays its neighbours
+    soft                    .9  .33   .7  .29   .8   .5  .08      an emitted peak decays its neighbours
 
 Under ``hard`` frame 40 survives, because frame 20 is removed before it could remove frame 40. Under ``pairwise``
 frame 20 removes it all the same, and of two equal peaks both survive.
@@ -77,7 +77,7 @@ def suppress(scores: Scores, suppression: Suppression | None = None, *, half: in
     for column, label in enumerate(scores.label_set.names):
         frames_E, confidences_E = suppress_column(scores, column, suppression or Suppression())
         events += [
-            Event(frame=frame, label=label, half=half, confidence=confidence)
+            Event(frame=frame, label=label, half=half, confidence=confidence, fps=scores.fps)
             for frame, confidence in zip(frames_E.tolist(), confidences_E.tolist(), strict=True)
         ]
     return sorted(events, key=lambda event: (event.frame, event.label))
@@ -163,9 +163,8 @@ def soft_nms(
     3. Two such frames p are more than 2 W apart, so no x is changed by two of them in one round. Within a round
        their order does not matter.
 
-    Each score therefore goes through the same products in the same order, ``(s * d1) * d2``, and floating-point
-    rounding is the same. This would not hold for ``s * (d1 * d2)``, nor with scores set aside below the floor at the
-    end of a round only.
+    So each score goes through the same products in the same order, ``(s * d1) * d2``, with the same floating-point
+    rounding. It would not be the same with the factors collected first, as ``s * (d1 * d2)``.
 
     Args:
         score_T: Scores of one class.
@@ -199,7 +198,7 @@ def soft_nms(
             break
         emitted.append(peaks)
         confidences.append(current[peaks + reach])
-        # One multiplication per score and round, and the floor at once, as in the definition (see 3 above).
+        # A score is multiplied at most once a round (3), so this is also where the definition applies the floor.
         rows = near[peaks] * factors
         rows *= rows >= floor
         near[peaks] = rows

@@ -166,7 +166,7 @@ _MIN_CONFIDENCE, _MIN_DISTANCE_S = 0.2, 1.0
 
 
 def add_hard_negatives(labelled: LabelledVideo, game: LabelledGame, half: int, scores_folder: Path) -> LabelledVideo:
-    """The half with its hard negatives: confident predictions, far from all labels, of a run that did not learn from it.
+    """The half with its hard negatives: confident predictions far from all labels, by a run that has not seen it.
 
     Raises:
         AnnotationError: no scores of this half.

@@ -24,6 +24,7 @@ from e2espot.clips.augmentation_params import Augmentation
 from e2espot.core.device import Precision
 from e2espot.core.errors import ConfigurationError, first_line
 from e2espot.core.timeline import parse_fps
+from e2espot.formats.filenames import V2_LABEL_FILE
 
 MAX_SIDE = 100_000
 """More pixels per side, and more frames per clip, than any network has."""
@@ -76,7 +77,7 @@ class DataSettings(_Settings):
     validation and all others are for training, whatever the splits say."""
     joint_label_set: str = ""
     """Classes of a second dataset that is learnt alongside, with an output layer of its own; empty for none."""
-    joint_label_file: str = "Labels-v2.json"
+    joint_label_file: str = V2_LABEL_FILE
     """Name of the label file in the second dataset."""
     num_workers: Annotated[int, tyro.conf.arg(aliases=["-j"])] = 1
     """Decoding processes."""
@@ -119,8 +120,8 @@ class NetworkSettings(_Settings):
     init_from: str = "auto"
     """Initial weights: auto (ImageNet for RegNets, the shipped ones for small), none, or a run or file."""
     displacement: int = 0
-    """Radius, in frames around an event, in which a head learns the distance to the event, so that inference can move
-    scores there; 0 for no such head, else it also replaces dilate_len."""
+    """Frames to each side of an event from which a head learns the distance to it, to move scores there in inference;
+    replaces dilate_len. 0 for no such head."""
     team: bool = False
     """Learn which team acts, left or right, from the labels' team."""
     double_rate_output: Annotated[bool, tyro.conf.arg(aliases=["--full-grid"])] = False
@@ -209,8 +210,8 @@ class SamplingSettings(_Settings):
     blur: float = 0.0
     """Probability of a Gaussian blur."""
     crop_dim: int = 0
-    """Side of a square cut out of the frames, anywhere in training and in the middle otherwise, at most as large as
-    the frame; 0 for whole frames."""
+    """Side of a square that is cut out of the frames, anywhere in training and in the middle otherwise; 0 for whole
+    frames. At most the frame's height and width."""
     shuffle_frames: bool = False
     """Shuffle the frames within each clip (a control that must not learn)."""
     seed: int = 0

@@ -1,10 +1,15 @@
-"""What a training run is made of, and how it is set up or picked up again."""
+"""Builds a training run from its config, or picks up an interrupted one.
+
+TrainingConfig -> games -> ClipDataset
+               -> Spotter with initial weights, AdamW
+               -> Run (-> resume.restore)
+"""
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import secrets
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,237 +20,224 @@ from torch import Tensor
 
 from e2espot.clips.dataset import ClipDataset, TrainingVideo
 from e2espot.clips.sampler import ClipSampler, JointSampler, Sampler
-from e2espot.core.device import compute_dtype, device_named, keep_freed_memory
-from e2espot.core.errors import CheckpointError, ConfigurationError
-from e2espot.core.label_sets import LabelSet, label_set_named
-from e2espot.core.timeline import parse_fps
-from e2espot.models.spotter import Spotter, SpotterSpec, lay_out_for_training
-from e2espot.models.weights.checkpoint import adopt_weights, read_tensors
+from e2espot.core.device import reuse_freed_memory
+from e2espot.core.errors import ConfigurationError
+from e2espot.core.label_sets import LabelSet
+from e2espot.models.spotter import Spotter, SpotterSpec, to_channels_last
+from e2espot.models.weights.checkpoint import load_matching_weights, read_tensors, shipped_spotter
 from e2espot.training import checkpoints
-from e2espot.training.data import BadLabels, LabelledGame, load_fold, load_games
-from e2espot.training.distributed import Ranks, join_ranks
+from e2espot.training.config import TrainingConfig
+from e2espot.training.data import LabelledGame, load_fold, load_games
+from e2espot.training.distributed import ProcessGroup
 from e2espot.training.losses import class_weights
 from e2espot.training.recipe import Recipe
+from e2espot.training.resume import restore
 from e2espot.training.state import Progress, Run
-from e2espot.training.sync_batch_norm import share_batch_norms, unshared
-from e2espot.video import COLOUR_RULE, ReaderChoice, choose_reader
+from e2espot.training.sync_batch_norm import convert_sync_batchnorm, count_unsynced
 
 _LOG = logging.getLogger(__name__)
 
-SHIPPED_TRUNK = Path(__file__).parents[1] / "models" / "weights" / "small_gsm.safetensors"
-"""Small trunk trained on rendered matches, the start of the small network where it exists."""
 
-
-def setup(
-    root: Path,
-    folder: Path,
-    recipe: Recipe,
-    *,
-    resolution: str = "224p",
-    label_file: str = "Labels-ball.json",
-    bad_labels: BadLabels = "stop",
-    reader: ReaderChoice = "auto",
-    device: str = "auto",
-    resume: bool = False,
-    joint_root: Path | None = None,
-) -> Run:
-    """Read the data, build the network, pick up an interrupted run.
-
-    ``joint_root`` is the second data set of a recipe that has a ``joint_label_set``.
+def setup(config: TrainingConfig) -> Run:
+    """Read the data, build the network, restore an interrupted run, and write ``config.yaml``.
 
     Raises:
-        E2ESpotError: anything about the data, the recipe or the run folder that cannot work.
+        E2ESpotError: anything about the data, the settings or the run folder that cannot work.
     """
-    keep_freed_memory()
-    where, ranks = _place(device)
-    _check_shares(recipe, ranks)
-    if ranks.is_first and not resume and (folder / "config.yaml").exists():
-        raise ConfigurationError(f"{folder} already holds a run; add --resume to go on with it, or choose another -s")
-    _check_shared(folder, ranks, where)
-    state = checkpoints.load_state(folder) if resume else None
-    fps = parse_fps(recipe.fps)
-    label_set = label_set_named(recipe.label_set)
-    load: dict[str, Any] = {"resolution": resolution, "label_file": label_file, "bad_labels": bad_labels}
-    if recipe.fold:
-        train, valid = load_fold(root, recipe.fold, label_set, fps, **load)
-    else:
-        train, valid = (load_games(root, split, label_set, fps, **load) for split in ("train", "valid"))
-    joint = _load_joint(recipe, joint_root, {**load, "label_file": recipe.joint_label_file})
-    chosen = choose_reader(reader, where.type)
-    torch.manual_seed(recipe.seed)
-    spotter, start = _build(recipe, label_set)
-    lay_out_for_training(spotter)
-    dtype = compute_dtype(where, recipe.precision)
+    reuse_freed_memory()
+    _check_folder(config)
+    state = checkpoints.load_state(config.folder) if config.resume else None
+    train, valid = _load_split(config)
+    joint = _load_joint(config)
+    torch.manual_seed(config.recipe.sampling.seed)
+    spotter, start = _build(config)
+    to_channels_last(spotter)
     run = Run(
-        folder=folder,
-        recipe=recipe,
-        label_set=label_set,
-        spotter=spotter.to(where),
-        averaged={},
-        optimizer=_optimizer(spotter, recipe),
-        dataset=_dataset(train, joint, recipe, label_set, chosen),
-        train=train,
-        valid=valid,
-        device=where,
-        dtype=dtype,
-        scaler=torch.amp.GradScaler(where.type, enabled=dtype == torch.float16),
-        progress=Progress(),
+        config=config,
+        spotter=spotter.to(config.device),
+        ema={},
+        optimizer=_optimizer(spotter, config.recipe),
+        scaler=torch.amp.GradScaler(config.device.type, enabled=config.dtype == torch.float16),
+        dataset=_dataset(config, train, joint),
+        train_games=train,
+        valid_games=valid,
+        class_weights=_class_weights(config, train, config.label_set),
+        joint_weights=_class_weights(config, joint, config.joint_label_set) if joint else torch.empty(0),
         start=start,
-        reader=chosen,
-        class_weights=_weights(train, label_set, recipe),
-        joint_weights=_weights(joint, label_set_named(recipe.joint_label_set), recipe) if joint else torch.empty(0),
-        ranks=ranks,
+        progress=Progress(),
     )
-    if chosen == "dali":
+    if config.backend == "dali":
         run.dali_clips = _dali_clips(run)
-    _share(run.spotter, ranks)
-    run.averaged = {name: value.detach().clone() for name, value in spotter.state_dict().items()}
+    _synchronise(run.spotter, config.group)
+    run.ema = {name: value.detach().clone() for name, value in spotter.state_dict().items()}
     if state is not None:
-        _restore(run, state)
-    ranks.wait()  # whoever resumes has read what is about to be written anew
-    if ranks.is_first:
-        checkpoints.sweep_run(folder)
-        told: dict[str, Any] = {"start": start, "reader": chosen, "colour_rule": COLOUR_RULE}
-        told |= {**load, "joint_data": None if joint_root is None else str(joint_root)}
-        checkpoints.save_config(folder, {**dataclasses.asdict(recipe), **told})
+        restore(run, state)
+    config.group.barrier()  # all processes have read the state that rank 0 is about to overwrite
+    if config.group.is_main:
+        checkpoints.sweep_run(config.folder)
+        checkpoints.save_config(config.folder, config.to_fields(start))
     return run
 
 
-def _place(device: str) -> tuple[torch.device, Ranks]:
-    """Where this process computes, and which of how many it is."""
-    where = device_named(device)
-    ranks = join_ranks(where.type)
-    return (torch.device("cuda", ranks.local_rank) if where.type == "cuda" and ranks.count > 1 else where), ranks
+def _check_folder(config: TrainingConfig) -> None:
+    """Refuse a folder that holds another run, or that not all processes see."""
+    if config.group.is_main and not config.resume and (config.folder / "config.yaml").exists():
+        raise ConfigurationError(
+            f"{config.folder} already holds a run; resume it, or choose another folder", option="resume"
+        )
+    _check_shared_filesystem(config.folder, config.group, config.device)
 
 
-def _check_shared(folder: Path, ranks: Ranks, device: torch.device) -> None:
-    """All processes must see one run folder, from whose state they go on; those of other machines may not."""
-    if ranks.count == 1:
+def _check_shared_filesystem(folder: Path, group: ProcessGroup, device: torch.device) -> None:
+    """Refuse a run folder that is not the same on all processes, because each of them resumes from it."""
+    if group.world_size == 1:
         return
+    # Rank 0 creates a file under a random name; every process must see it.
     token = torch.tensor(secrets.randbits(62), device=device)
-    ranks.copy_first([token])
-    sign = folder / f".seen.{int(token)}.part"
-    if ranks.is_first:
+    group.broadcast([token])
+    probe = folder / f".seen.{int(token)}.part"
+    if group.is_main:
         folder.mkdir(parents=True, exist_ok=True)
-        sign.touch()
-    ranks.wait()
-    unseen = ranks.any(not sign.exists(), device)
-    if ranks.is_first:
-        sign.unlink()
+        probe.touch()
+    group.barrier()
+    unseen = group.any(not probe.exists(), device)
+    if group.is_main:
+        probe.unlink()
         if unseen:
             with suppress(OSError):  # only if it is empty
                 folder.rmdir()
     if unseen:
         raise ConfigurationError(
-            f"-s {folder}: not all processes see the first one's folder; put it where all machines can read it"
+            f"{folder}: not all processes see the folder of the first one; put the run where all machines can read it",
+            option="save_dir",
         )
 
 
-def _share(spotter: Spotter, ranks: Ranks) -> None:
-    """All ranks begin with the first one's network, and their batch norms see everybody's clips."""
-    if ranks.count > 1:
-        share_batch_norms(spotter)
-        if unshared(spotter) and ranks.is_first:
-            _LOG.warning("%d batch norms see their own process's clips only", unshared(spotter))
-    ranks.copy_first(spotter.state_dict().values())
+def _load_split(config: TrainingConfig) -> tuple[list[LabelledGame], list[LabelledGame]]:
+    """Train and valid games."""
+    options: dict[str, Any] = {
+        "resolution": config.resolution,
+        "label_file": config.label_file,
+        "bad_labels": config.bad_labels,
+    }
+    if config.fold is not None:
+        return load_fold(config.data, config.fold, config.label_set, config.fps, **options)
+    train, valid = (
+        load_games(config.data, split, config.label_set, config.fps, **options) for split in ("train", "valid")
+    )
+    return train, valid
 
 
-def _dataset(
-    train: list[LabelledGame], joint: list[LabelledGame], recipe: Recipe, label_set: LabelSet, chosen: str
-) -> ClipDataset:
-    """Clips of the training games, of both data sets where there are two."""
-    negatives = Path(recipe.hard_negatives) if recipe.hard_negatives else None
-    videos = [video for game in train for video in game.training_videos(label_set, negatives=negatives)]
-    sampler: Sampler = _sampler(videos, recipe, label_set)
-    if joint:
-        other = label_set_named(recipe.joint_label_set)
-        more = [video for game in joint for video in game.training_videos(other, joint=True)]
+def _load_joint(config: TrainingConfig) -> list[LabelledGame]:
+    """Training games of the second dataset; none without one."""
+    if config.joint_data is None or config.joint_label_set is None:
+        return []
+    return load_games(
+        config.joint_data,
+        "train",
+        config.joint_label_set,
+        config.fps,
+        resolution=config.resolution,
+        label_file=config.recipe.data.joint_label_file,
+        bad_labels=config.bad_labels,
+    )
+
+
+def _dataset(config: TrainingConfig, train: Sequence[LabelledGame], joint: Sequence[LabelledGame]) -> ClipDataset:
+    """Clips of the training games, of both datasets where there are two."""
+    videos = [
+        video for game in train for video in game.training_videos(config.label_set, negatives=config.hard_negatives)
+    ]
+    first = _sampler(config.recipe, videos, config.label_set)
+    sampler: Sampler = first
+    if joint and config.joint_label_set is not None:
+        more = [video for game in joint for video in game.training_videos(config.joint_label_set, joint=True)]
         sampler = JointSampler(
-            first=_sampler(videos, recipe, label_set),
-            second=_sampler(more, recipe, other),
-            second_fraction=recipe.joint_fraction,
+            first=first,
+            second=_sampler(config.recipe, more, config.joint_label_set),
+            second_fraction=config.recipe.sampling.joint_fraction,
         )
         videos = videos + more
     return ClipDataset(
         videos,
         sampler,
-        fps=recipe.fps,
-        size=recipe.frame_size(),
-        dilate_len=recipe.reach,
-        reader="decord" if chosen == "decord" else "auto",
+        fps=config.fps,
+        size=config.frame_size,
+        label_radius=config.label_radius,
+        reader="decord" if config.backend == "decord" else "auto",
     )
 
 
-def _load_joint(recipe: Recipe, root: Path | None, load: dict[str, Any]) -> list[LabelledGame]:
-    """Training games of the second data set, if the recipe has one."""
-    if bool(recipe.joint_label_set) != (root is not None):
-        raise ConfigurationError(
-            "a second data set needs both --joint_data FOLDER and a recipe with joint_label_set; "
-            f"given: {root or 'no folder'}, {recipe.joint_label_set or 'no label set'}"
-        )
-    if root is None:
-        return []
-    return load_games(root, "train", label_set_named(recipe.joint_label_set), parse_fps(recipe.fps), **load)
-
-
-def _sampler(videos: list[TrainingVideo], recipe: Recipe, label_set: LabelSet) -> ClipSampler:
+def _sampler(recipe: Recipe, videos: Sequence[TrainingVideo], label_set: LabelSet) -> ClipSampler:
+    settings = recipe.sampling
     counts = np.bincount([c for v in videos for c in v.labelled.event_targets], minlength=len(label_set) + 1)[1:]
-    shares = tuple(float(count ** (1 - recipe.event_balance)) if count else 0.0 for count in counts)
+    # counts (100, 25): event_balance 0 samples classes 4 : 1, 0.5 samples them 2 : 1, 1 samples them 1 : 1
+    shares = tuple(float(count ** (1 - settings.event_balance)) if count else 0.0 for count in counts)
     return ClipSampler(
         videos=[video.labelled for video in videos],
-        clip_len=recipe.clip_len,
-        num_clips=recipe.epoch_clips,
-        seed=recipe.seed,
-        event_fraction=recipe.event_fraction,
-        class_shares=shares if recipe.event_balance and any(shares) else None,
-        negative_fraction=recipe.negative_fraction,
+        clip_len=settings.clip_len,
+        num_clips=settings.clips_per_epoch,
+        seed=settings.seed,
+        event_fraction=settings.event_fraction,
+        class_shares=shares if settings.event_balance and any(shares) else None,
+        negative_fraction=settings.negative_fraction,
     )
 
 
-def _weights(games: list[LabelledGame], label_set: LabelSet, recipe: Recipe) -> Tensor:
-    counts = [sum(event.label == name for game in games for event in game.events) for name in label_set.names]
-    return class_weights(counts, recipe.fg_weight, recipe.class_balance)
+def _class_weights(config: TrainingConfig, games: Sequence[LabelledGame], label_set: LabelSet | None) -> Tensor:
+    names = label_set.names if label_set is not None else ()
+    counts = [sum(event.label == name for game in games for event in game.events) for name in names]
+    return class_weights(counts, config.recipe.loss.fg_weight, config.recipe.loss.class_balance)
 
 
-def _check_shares(recipe: Recipe, ranks: Ranks) -> None:
-    own = len(ranks.slots(recipe.batch_size))
-    if own % recipe.acc_grad_iter:
-        raise ConfigurationError(
-            f"each of {ranks.count} processes has {own} clips of a batch, which --acc_grad_iter "
-            f"{recipe.acc_grad_iter} does not divide"
-        )
-
-
-def _build(recipe: Recipe, label_set: LabelSet) -> tuple[Spotter, str]:
-    """Network with its starting weights, and a word on where these come from."""
-    width, height = recipe.frame_size()
+def _build(config: TrainingConfig) -> tuple[Spotter, str]:
+    """Network with its initial weights, and a description of these."""
+    network = config.recipe.network
     spec = SpotterSpec(
-        feature_arch=recipe.feature_arch,
-        temporal_arch=recipe.temporal_arch,
-        classes=label_set.names,
-        clip_len=recipe.clip_len,
-        fps=recipe.fps,
-        width=width,
-        height=height,
-        crop_dim=recipe.crop_side,
-        modality=recipe.modality,
-        displacement=recipe.displacement > 0,
-        team=recipe.team,
-        joint_classes=label_set_named(recipe.joint_label_set).names if recipe.joint_label_set else (),
-        full_grid=recipe.full_grid,
-        single_frame=recipe.single_frame,
+        feature_arch=network.feature_arch,
+        temporal_arch=network.temporal_arch,
+        classes=config.label_set.names,
+        clip_len=config.recipe.sampling.clip_len,
+        fps=config.recipe.data.fps,
+        width=config.frame_size[0],
+        height=config.frame_size[1],
+        crop_dim=config.crop_side,
+        modality=network.modality,
+        displacement=network.displacement > 0,
+        team=network.team,
+        joint_classes=config.joint_label_set.names if config.joint_label_set is not None else (),
+        double_rate_output=network.double_rate_output,
+        single_frame=network.single_frame,
     )
-    small = recipe.feature_arch.startswith("small")
-    spotter = Spotter(spec, pretrained=recipe.init_from == "auto" and not small)
-    source = recipe.init_from
-    if source == "auto" and small and SHIPPED_TRUNK.is_file():
-        source = str(SHIPPED_TRUNK)
+    small = network.feature_arch.startswith("small")
+    spotter = Spotter(spec, pretrained=network.init_from == "auto" and not small)
+    source = network.init_from
+    if source == "auto" and small and shipped_spotter().is_file():
+        source = str(shipped_spotter())
     if source in ("auto", "none"):
-        return spotter, "ImageNet weights if they could be had" if source == "auto" and not small else "random weights"
+        pretrained = source == "auto" and not small
+        return spotter, "ImageNet weights if they could be had" if pretrained else "random weights"
     path = Path(source)
-    copied, fresh = adopt_weights(spotter, read_tensors(path)[1])
+    copied, fresh = load_matching_weights(spotter, read_tensors(path)[1])
     _LOG.info("start from %s: %d tensors taken, %d fresh", source, copied, fresh)
-    return spotter, "the shipped trunk" if path == SHIPPED_TRUNK else source
+    return spotter, "the shipped weights" if path == shipped_spotter() else source
+
+
+def _optimizer(spotter: Spotter, recipe: Recipe) -> torch.optim.Optimizer:
+    decayed = [p for p in spotter.parameters() if p.ndim > 1]
+    plain = [p for p in spotter.parameters() if p.ndim <= 1]
+    settings = recipe.optimisation
+    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=settings.learning_rate)
+
+
+def _synchronise(spotter: Spotter, group: ProcessGroup) -> None:
+    """Give all processes the network of rank 0, and batch norms over the clips of all of them."""
+    if group.world_size > 1:
+        convert_sync_batchnorm(spotter)
+        if count_unsynced(spotter) and group.is_main:
+            _LOG.warning("%d batch norms use their own process's clips only", count_unsynced(spotter))
+    group.broadcast(spotter.state_dict().values())
 
 
 def _dali_clips(run: Run) -> Any:
@@ -254,59 +246,8 @@ def _dali_clips(run: Run) -> Any:
 
     return DaliClips(
         run.dataset,
-        run.changes,
-        options=GraphOptions(device=run.device, batch_size=len(run.ranks.slots(run.recipe.batch_size))),
-        dtype=run.dtype,
-        augmentation=run.recipe.augmentation(),
+        run.augmentation_params,
+        options=GraphOptions(device=run.device, batch_size=len(run.config.local_slots)),
+        dtype=run.config.dtype,
+        augmentation=run.config.augmentation,
     )
-
-
-def _optimizer(spotter: Spotter, recipe: Recipe) -> torch.optim.Optimizer:
-    decayed = [p for p in spotter.parameters() if p.ndim > 1]
-    plain = [p for p in spotter.parameters() if p.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate)
-
-
-def _restore(run: Run, state: dict[str, Any]) -> None:
-    try:
-        run.spotter.load_state_dict(state["averaged"])  # tells whether they fit
-        run.averaged = {name: value.detach().clone() for name, value in run.spotter.state_dict().items()}
-        run.spotter.load_state_dict(state["spotter"])
-        settings = run.optimizer.state_dict()["param_groups"]  # those of the recipe, but for where the schedule is
-        for group, kept in zip(settings, state["optimizer"]["param_groups"], strict=True):
-            if not isinstance(kept["lr"], float) or not 0 <= kept["lr"] < 1e6:
-                raise ValueError(f"the learning rate is {kept['lr']!r:.80}")
-            group["lr"] = kept["lr"]
-        run.optimizer.load_state_dict({"state": state["optimizer"]["state"], "param_groups": settings})
-        _check_moments(run.optimizer)
-        run.scaler.load_state_dict(state["scaler"])
-        run.progress = Progress(**state["progress"])
-    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, OverflowError, IndexError) as error:
-        problem = (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
-        raise CheckpointError(
-            f"{run.folder}: what it holds does not fit these settings ({problem}); resume "
-            "with the network and classes it was started with, or choose another -s"
-        ) from None
-    _LOG.info("resuming in epoch %d at step %d", run.progress.epoch, run.progress.step)
-
-
-def _check_moments(optimizer: torch.optim.Optimizer) -> None:
-    """Refuse a state that the next step would trip over.
-
-    Raises:
-        ValueError: moments that do not fit their weights, or a number of steps that cannot be.
-    """
-    for group in optimizer.param_groups:
-        for weight in group["params"]:
-            found = optimizer.state.get(weight, {})
-            if found == {}:
-                continue
-            if not isinstance(found, dict):
-                raise ValueError("the optimizer holds no moments")
-            for moment in (found.get("exp_avg"), found.get("exp_avg_sq")):
-                if not isinstance(moment, Tensor) or (moment.shape, moment.dtype) != (weight.shape, weight.dtype):
-                    raise ValueError("the optimizer's moments do not fit the weights")
-            steps = found.get("step")
-            if not isinstance(steps, Tensor) or steps.numel() != 1 or not 0 <= float(steps) < 1e12:
-                raise ValueError(f"the optimizer made {steps!r:.80} steps")

@@ -1,4 +1,7 @@
-"""How good a spotter is on labelled games, found by the very road that inference takes."""
+"""Scores of labelled games under a spotter, computed by the pipeline that inference uses.
+
+Spotter -> spot_video -> Scores -> fit_calibration -> Calibration -> events -> Report
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,8 @@ from e2espot.core.label_sets import LabelSet
 from e2espot.core.scores import Scores
 from e2espot.core.timeline import frame_of_position_ms, position_ms_of_frame
 from e2espot.files.atomic import write_atomically
-from e2espot.inference.predict import InferenceOptions, spot_video
+from e2espot.inference.options import InferenceOptions
+from e2espot.inference.predict import spot_video
 from e2espot.models.spotter import Spotter
 from e2espot.models.weights.checkpoint import load_spotter
 from e2espot.scoring import Report, evaluate_events
@@ -24,21 +28,21 @@ from e2espot.video import Backend, BackendOption
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """A finished run on its valid games."""
+class ValidationResult:
+    """A finished run on its valid games, which also chose its epoch and calibration."""
 
     spotter: Report
-    """With the calibration that was fitted on these games."""
+    """mAP of the best epoch under ``calibration``."""
     baseline: Report
-    """Even spacing, fitted on the train games."""
+    """mAP of evenly spaced events, fitted on the train games."""
     calibration: Calibration
-    """What was stored with the run."""
+    """The calibration that was stored with the run."""
 
 
 def score_games(
     spotter: Spotter, games: list[LabelledGame], reader: BackendOption | Backend = "auto"
 ) -> dict[str, dict[int, Scores]]:
-    """Scores of each half of each game."""
+    """Scores by game and half."""
     options = InferenceOptions(reader=reader)
     return {
         game.game.name: {video.half: spot_video(spotter, video.path, options) for video in game.game.videos}
@@ -47,50 +51,62 @@ def score_games(
 
 
 def labels_of(games: list[LabelledGame], fps: Fraction | None = None) -> dict[str, list[Event]]:
-    """Labels by game, on a grid of ``fps`` or on the games' own."""
+    """Labels by game, on a grid of ``fps``, by default that of each game."""
     return {game.game.name: [_on_grid(event, game.fps, fps or game.fps) for event in game.events] for game in games}
 
 
 def _on_grid(event: Event, old: Fraction, new: Fraction) -> Event:
     if old == new:
         return event
-    return replace(event, frame=frame_of_position_ms(position_ms_of_frame(event.frame, old), new))
+    return replace(event, frame=frame_of_position_ms(position_ms_of_frame(event.frame, old), new), fps=new)
 
 
-def report_on(
+def score_predictions(
     scores: dict[str, dict[int, Scores]], games: list[LabelledGame], calibration: Calibration, label_set: LabelSet
 ) -> Report:
-    """mAP@1..5 of scores under a calibration."""
+    """mAP@1 to mAP@5 of scores under a calibration, on the grid of the scores."""
     predictions = {
-        name: [event for half, found in halves.items() for event in apply_calibration(calibration, found, half=half)]
+        name: [
+            event
+            for half, half_scores in halves.items()
+            for event in apply_calibration(calibration, half_scores, half=half)
+        ]
         for name, halves in scores.items()
     }
-    fps = next(found.fps for halves in scores.values() for found in halves.values())
+    fps = next(half_scores.fps for halves in scores.values() for half_scores in halves.values())
     return evaluate_events(labels_of(games, fps), predictions, label_set, fps=fps)
 
 
 def baseline_report(train: list[LabelledGame], games: list[LabelledGame], label_set: LabelSet, fps: Fraction) -> Report:
-    """mAP@1..5 on ``games`` of the periodic baseline fitted on ``train``."""
+    """mAP@1 to mAP@5 on ``games`` of the periodic baseline fitted on ``train``."""
     lengths = {game.game.name: game.num_frames for game in train}
     baseline = fit_periodic_baseline(labels_of(train), lengths, label_set, fps)
-    guesses = {game.game.name: baseline.predict(game.num_frames, fps) for game in games}
-    return evaluate_events(labels_of(games), guesses, label_set, fps=fps)
+    predictions = {game.game.name: baseline.predict(game.num_frames, fps) for game in games}
+    return evaluate_events(labels_of(games), predictions, label_set, fps=fps)
 
 
-def conclude(
+def finish_run(
     folder: Path,
     train: list[LabelledGame],
     valid: list[LabelledGame],
     device: str,
     reader: BackendOption | Backend = "auto",
-) -> Verdict:
-    """Fit the best epoch's calibration on the valid games, store it with the run, and judge both."""
+) -> ValidationResult:
+    """Fit the calibration of the best epoch on the valid games, store it with the run, and score both.
+
+    Args:
+        folder: The run.
+        train: Games that the periodic baseline is fitted on.
+        valid: Games that the calibration is fitted on, and that are scored.
+        device: cpu or cuda.
+        reader: What decodes the videos.
+    """
     spotter = load_spotter(folder, device)
     scores = score_games(spotter, valid, reader)
     calibration = fit_calibration(scores, labels_of(valid, spotter.grid_fps), spotter.label_set)
     write_atomically(folder / "calibration.json", (json.dumps(calibration.to_json(), indent=1) + "\n").encode())
-    return Verdict(
-        spotter=report_on(scores, valid, calibration, spotter.label_set),
+    return ValidationResult(
+        spotter=score_predictions(scores, valid, calibration, spotter.label_set),
         baseline=baseline_report(train, valid, spotter.label_set, spotter.fps),
         calibration=calibration,
     )

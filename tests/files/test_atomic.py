@@ -1,4 +1,4 @@
-"""Files appear whole or not at all, also where the disk is full or refuses."""
+"""Files appear whole or not at all, even if the disk is full or read-only."""
 
 import os
 import subprocess
@@ -24,7 +24,7 @@ run_command(lambda: write_predictions(Path(sys.argv[1]), url_local="game", event
 """
 
 
-def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
+def test_write_atomically_keeps_the_old_file_on_a_full_disk(tmp_path: Path) -> None:
     target = tmp_path / "results_spotting.json"
     target.write_bytes(b"earlier")
     done = subprocess.run([sys.executable, "-c", FULL_DISK, str(target)], capture_output=True, text=True, check=False)
@@ -35,14 +35,14 @@ def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_a_place_that_refuses_is_named(tmp_path: Path) -> None:
+def test_write_atomically_names_the_path_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(E2ESpotError, match=r"file/result\.json: cannot be written"):
         write_atomically(tmp_path / "file" / "result.json", b"{}")
 
 
-def test_what_is_no_ordinary_file_stays(tmp_path: Path) -> None:
-    """As /dev/null would be gone otherwise, for all who run as root."""
+def test_write_atomically_refuses_to_replace_a_pipe(tmp_path: Path) -> None:
+    """A rename by root would replace /dev/null for every process."""
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(E2ESpotError, match="no ordinary file"):
         write_atomically(tmp_path / "pipe", b"x")
@@ -51,7 +51,7 @@ def test_what_is_no_ordinary_file_stays(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("mask", "mode"), [("022", 0o644), ("077", 0o600)])
-def test_files_are_as_private_as_the_user_wants_them(mask: str, mode: int, tmp_path: Path) -> None:
+def test_write_atomically_respects_the_umask(mask: str, mode: int, tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from e2espot.files.atomic import write_atomically; "
         "write_atomically(Path(sys.argv[1]), b'x')"

@@ -1,4 +1,4 @@
-"""A folder and a zip read alike, and a bad zip is one line."""
+"""A folder and a zip have the same content, and a bad zip is refused in one line."""
 
 import zipfile
 from pathlib import Path
@@ -9,7 +9,7 @@ from e2espot.core.errors import AnnotationError, ConfigurationError, E2ESpotErro
 from e2espot.files.bundle import Bundle
 
 
-def test_a_folder_and_its_zip_are_alike(tmp_path: Path) -> None:
+def test_bundle_reads_a_folder_and_its_zip_alike(tmp_path: Path) -> None:
     (tmp_path / "f" / "a").mkdir(parents=True)
     (tmp_path / "f" / "a" / "x.json").write_text("\N{SNOWMAN}", encoding="utf-8")
     (tmp_path / "f" / "a" / "x.txt").write_text("no")
@@ -35,7 +35,7 @@ def test_text_decodes_every_encoding_of_json(tmp_path: Path, encoding: str) -> N
     assert Bundle(tmp_path).text("x.json") == '{"name": "\N{SNOWMAN}"}'
 
 
-def test_an_encrypted_zip(tmp_path: Path) -> None:
+def test_data_refuses_an_encrypted_member(tmp_path: Path) -> None:
     pyzipper = pytest.importorskip("pyzipper")
     with pyzipper.AESZipFile(tmp_path / "f.zip", "w", encryption=pyzipper.WZ_AES) as archive:
         archive.setpassword(b"x")
@@ -45,7 +45,7 @@ def test_an_encrypted_zip(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_a_name_given_twice(tmp_path: Path) -> None:
+def test_bundle_refuses_a_zip_with_a_repeated_name(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "f.zip", "w") as archive:
         archive.writestr("x.json", "1")
         archive.writestr("x.json", "2")
@@ -53,7 +53,7 @@ def test_a_name_given_twice(tmp_path: Path) -> None:
         Bundle(tmp_path / "f.zip")
 
 
-def test_any_flipped_byte_is_read_or_one_line(tmp_path: Path) -> None:
+def test_bundle_reads_or_refuses_in_one_line_any_flipped_byte(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "f.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("x.json", '{"predictions": []}' * 5)
     good = (tmp_path / "f.zip").read_bytes()

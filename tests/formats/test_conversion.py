@@ -1,4 +1,4 @@
-"""There and back again: what every format can hold comes back, and what it cannot is said."""
+"""Conversions there and back: what both formats can hold survives, and the rest is reported."""
 
 import copy
 import gzip
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from e2espot.core.label_sets import LABEL_SETS
 from e2espot.core.timeline import frame_of_position_ms, game_time, position_ms_of_frame
 from e2espot.formats.soccernet import read_labels
-from tests.support.conversions import GAME, got, put, run
+from tests.support.conversions import GAME, read_json, run_conversion, write_json
 from tests.support.tiny_dataset import write_game
 
 GUESSED = "path of a video unknown: written as in SoccerNet's layout"
@@ -66,29 +66,29 @@ def by_half(rows: list[dict[str, Any]], half) -> list[dict[str, Any]]:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(label_rows(), max_size=6), extras, st.sampled_from(["opensportslab", "soccernet"]))
-def test_soccernet_labels_come_back_from_json_2(rows, about, way) -> None:
+def test_soccernet_labels_survive_conversion_there_and_back(rows, about, way) -> None:
     content = {"UrlLocal": GAME, "UrlYoutube": "", "halftime": "1 - 46:04", **about}
     content["annotations"] = by_half(rows, lambda row: row["gameTime"][0])
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        put(root / "a" / GAME / "Labels-ball.json", content)
-        assert all(GUESSED in line for line in run(root / "a", root / "b", "soccernet", way).dropped)
-        run(root / "b", root / "c", way, "soccernet", label_file="Labels-ball.json")
-        assert got(root / "c" / GAME / "Labels-ball.json") == content
+        write_json(root / "a" / GAME / "Labels-ball.json", content)
+        assert all(GUESSED in line for line in run_conversion(root / "a", root / "b", "soccernet", way).dropped)
+        run_conversion(root / "b", root / "c", way, "soccernet", label_file="Labels-ball.json")
+        assert read_json(root / "c" / GAME / "Labels-ball.json") == content
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(prediction_rows(), max_size=6))
-def test_soccernet_predictions_come_back_from_json_2(rows) -> None:
+def test_soccernet_predictions_survive_conversion_to_opensportslab_and_back(rows) -> None:
     content = {"UrlLocal": GAME, "predictions": by_half(rows, lambda row: row["half"])}
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        put(root / "a" / GAME / "results_spotting.json", content)
-        run(root / "a", root / "b.json", "soccernet", "opensportslab", predictions=True)
-        for sample in got(root / "b.json")["data"]:
+        write_json(root / "a" / GAME / "results_spotting.json", content)
+        run_conversion(root / "a", root / "b.json", "soccernet", "opensportslab", predictions=True)
+        for sample in read_json(root / "b.json")["data"]:
             assert all(event["confidence"] == event["confidence_score"] for event in sample["events"])
-        run(root / "b.json", root / "c", "opensportslab", "soccernet", predictions=True)
-        assert got(root / "c" / GAME / "results_spotting.json") == content
+        run_conversion(root / "b.json", root / "c", "opensportslab", "soccernet", predictions=True)
+        assert read_json(root / "c" / GAME / "results_spotting.json") == content
 
 
 # E2E-Spot's.
@@ -121,56 +121,56 @@ def e2e_videos(draw):
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(e2e_videos(), min_size=1, max_size=3), st.sampled_from(["soccernet", "opensportslab"]))
-def test_e2e_spot_comes_back(videos, way) -> None:
+def test_e2e_spot_survives_conversion_there_and_back(videos, way) -> None:
     for number, video in enumerate(videos):
         video["video"] = f"league/season/game {number // 2}/{number % 2 + 1}"
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        put(root / "a" / "val.json", videos)
-        put(root / "a" / "class.txt", "\n".join(BALL))
-        run(root / "a", root / "b", "e2e-spot", way)
-        assert run(root / "b", root / "c", way, "e2e-spot").dropped == []
+        write_json(root / "a" / "val.json", videos)
+        write_json(root / "a" / "class.txt", "\n".join(BALL))
+        run_conversion(root / "a", root / "b", "e2e-spot", way)
+        assert run_conversion(root / "b", root / "c", way, "e2e-spot").dropped == []
         expected = copy.deepcopy(videos)
         for event in (event for video in expected for event in video["events"]):
             event["comment"] = event["comment"] or "; "
             if way == "soccernet" and event["comment"] == "; ":
                 event["comment"] = "; visible"  # what SoccerNet's field says where nothing is said
-        assert got(root / "c" / "val.json") == expected
+        assert read_json(root / "c" / "val.json") == expected
         if way == "opensportslab":
             assert (root / "c" / "class.txt").read_text().splitlines() == list(BALL)
 
 
-def test_frames_are_those_that_training_sees(tmp_path: Path) -> None:
+def test_e2e_spot_frames_equal_the_frames_of_read_labels(tmp_path: Path) -> None:
     rows = [
         {"gameTime": "1 - 00:00", "label": "PASS", "position": str(ms), "team": "left", "visibility": "visible"}
         for ms in range(1000, 9000, 37)
     ]
-    path = put(tmp_path / "a" / GAME / "Labels-ball.json", {"annotations": rows})
-    done = run(tmp_path / "a", tmp_path / "b", "soccernet", "e2e-spot")
+    path = write_json(tmp_path / "a" / GAME / "Labels-ball.json", {"annotations": rows})
+    done = run_conversion(tmp_path / "a", tmp_path / "b", "soccernet", "e2e-spot")
     moved = sum(
         position_ms_of_frame(frame_of_position_ms(int(row["position"]))) != int(row["position"]) for row in rows
     )
     assert f"{moved} x time rounded to its frame" in done.dropped
-    (video,) = got(tmp_path / "b" / "test.json")
+    (video,) = read_json(tmp_path / "b" / "test.json")
     expected = read_labels(path, LABEL_SETS["ball-2"], fps=Fraction(25)).events
     assert [event["frame"] for event in video["events"]] == [event.frame for event in expected]
     assert video["video"] == f"{GAME}/1"
     assert (tmp_path / "b" / "class.txt").read_text() == "PASS"
 
 
-def test_length_and_size_come_from_the_video(tmp_path: Path) -> None:
+def test_e2e_spot_length_and_size_are_those_of_the_video(tmp_path: Path) -> None:
     write_game(tmp_path / "a" / "league" / "season" / "game", seed=0, num_frames=60)
-    done = run(tmp_path / "a", tmp_path / "b", "soccernet", "e2e-spot")
-    (video,) = got(tmp_path / "b" / "all.json")
+    done = run_conversion(tmp_path / "a", tmp_path / "b", "soccernet", "e2e-spot")
+    (video,) = read_json(tmp_path / "b" / "all.json")
     assert (video["num_frames"], video["width"], video["height"]) == (60, 96, 64)
     assert not any("num_frames" in line for line in done.dropped)
 
 
-def test_what_is_dropped_is_counted_by_name(tmp_path: Path) -> None:
+def test_convert_counts_dropped_fields_by_name(tmp_path: Path) -> None:
     row = {"gameTime": "1 - 00:01", "label": "PASS", "position": "1020", "player": 7, "note": "", "foot": "left"}
     content = {"UrlLocal": GAME, "UrlYoutube": "", "halftime": "1 - 46:04", "annotations": [row, row]}
-    put(tmp_path / "a" / GAME / "Labels-ball.json", content)
-    assert run(tmp_path / "a", tmp_path / "b", "soccernet", "e2e-spot").dropped == [
+    write_json(tmp_path / "a" / GAME / "Labels-ball.json", content)
+    assert run_conversion(tmp_path / "a", tmp_path / "b", "soccernet", "e2e-spot").dropped == [
         "2 x event field 'foot'",
         "2 x event field 'player'",
         "1 x game field 'halftime'",
@@ -178,11 +178,11 @@ def test_what_is_dropped_is_counted_by_name(tmp_path: Path) -> None:
     ]
 
 
-def test_gzipped_predictions_of_e2e_spot(tmp_path: Path) -> None:
+def test_convert_reads_gzipped_predictions_of_e2e_spot(tmp_path: Path) -> None:
     videos = [{"video": f"{GAME}/1", "fps": 25, "events": [{"label": "PASS", "frame": 29, "score": 0.25}]}]
     (tmp_path / "pred-test.9.recall.json.gz").write_bytes(gzip.compress(json.dumps(videos).encode()))
-    run(tmp_path / "pred-test.9.recall.json.gz", tmp_path / "b", "e2e-spot", "soccernet", predictions=True)
-    (row,) = got(tmp_path / "b" / GAME / "results_spotting.json")["predictions"]
+    run_conversion(tmp_path / "pred-test.9.recall.json.gz", tmp_path / "b", "e2e-spot", "soccernet", predictions=True)
+    (row,) = read_json(tmp_path / "b" / GAME / "results_spotting.json")["predictions"]
     assert row == {
         "gameTime": "1 - 00:01",
         "label": "PASS",
@@ -202,7 +202,7 @@ def soccertrack_row(position: int, half: int, label: str = "PASS", **more: Any) 
 
 
 @pytest.mark.parametrize("way", ["soccernet", "opensportslab"])
-def test_soccertrack_comes_back(tmp_path: Path, way: str) -> None:
+def test_soccertrack_survives_conversion_there_and_back(tmp_path: Path, way: str) -> None:
     rows = [
         soccertrack_row(12_345, 1, player_id="117093_L_9"),
         soccertrack_row(2_880_000, 1, "HIGH PASS", player_id=None),
@@ -210,11 +210,11 @@ def test_soccertrack_comes_back(tmp_path: Path, way: str) -> None:
         soccertrack_row(2_700_760, 2, "SHOT", gameTime="2 - 45:01"),
     ]
     content = {"UrlLocal": "117093", "UrlYoutube": None, "actions": rows}
-    put(tmp_path / "a" / "bas" / "117093" / "117093_12_class_events.json", content)
-    (line,) = run(tmp_path / "a", tmp_path / "b", "soccertrack-v2", way).dropped
+    write_json(tmp_path / "a" / "bas" / "117093" / "117093_12_class_events.json", content)
+    (line,) = run_conversion(tmp_path / "a", tmp_path / "b", "soccertrack-v2", way).dropped
     assert ("order of the classes" if way == "soccernet" else GUESSED) in line
-    run(tmp_path / "b", tmp_path / "c", way, "soccertrack-v2")
-    back = got(tmp_path / "c" / "bas" / "117093" / "117093_12_class_events.json")
+    run_conversion(tmp_path / "b", tmp_path / "c", way, "soccertrack-v2")
+    back = read_json(tmp_path / "c" / "bas" / "117093" / "117093_12_class_events.json")
     if way == "soccernet":  # its readers stumble over an entry without a visibility
         for row in back["actions"]:
             if row["visibility"] == "visible":
@@ -222,26 +222,26 @@ def test_soccertrack_comes_back(tmp_path: Path, way: str) -> None:
     assert back == content
 
 
-def test_soccertrack_halves_begin_where_their_videos_do(tmp_path: Path) -> None:
+def test_soccertrack_times_count_from_the_start_of_the_half_in_the_periods_file(tmp_path: Path) -> None:
     rows = [soccertrack_row(2_000, 1), soccertrack_row(500, 1), soccertrack_row(2_702_000, 2, "High Pass")]
     rows += [
         soccertrack_row(2_000 + 40 * 70_000, 1),
         {**soccertrack_row(8_127_120, 1), "gameTime": "135:27"},
         soccertrack_row(8_127_120, 1),
     ]
-    put(tmp_path / "a" / "132831_12_class_events.json", {"annotations": rows})
+    write_json(tmp_path / "a" / "132831_12_class_events.json", {"annotations": rows})
     period = {"n_frames": 67_775}
     periods = {"1": {"t0_ms": 1040.0, **period}, "2": {"t0_ms": 2701000.0, **period}, "3": {"t0_ms": None}}
-    table = put(tmp_path / "bas_periods.json", {"matches": {"132831": {"periods": periods}}})
-    done = run(tmp_path / "a", tmp_path / "b", "soccertrack-v2", "soccernet", periods=table)
-    read = got(tmp_path / "b" / "132831" / "Labels-ball.json")["annotations"]
+    table = write_json(tmp_path / "bas_periods.json", {"matches": {"132831": {"periods": periods}}})
+    done = run_conversion(tmp_path / "a", tmp_path / "b", "soccertrack-v2", "soccernet", periods=table)
+    read = read_json(tmp_path / "b" / "132831" / "Labels-ball.json")["annotations"]
     assert [(row["gameTime"], row["position"], row["label"]) for row in read] == [
         ("1 - 00:00", "960", "PASS"),
         ("2 - 00:01", "1000", "HIGH PASS"),
     ]
     assert "3 x event outside the filmed part of half 1" in done.dropped
     assert "1 x event of a period that was not filmed (its time names no half)" in done.dropped
-    nominal = run(tmp_path / "a", tmp_path / "c", "soccertrack-v2", "soccernet")
+    nominal = run_conversion(tmp_path / "a", tmp_path / "c", "soccertrack-v2", "soccernet")
     assert nominal.num_annotations == 4
 
 
@@ -275,31 +275,31 @@ SN_GAR = {
 
 
 @pytest.mark.parametrize("way", ["soccernet", "opensportslab"])
-def test_sn_gar_comes_back(tmp_path: Path, way: str) -> None:
-    put(tmp_path / "annotations_train.json", SN_GAR)
-    done = run(tmp_path / "annotations_train.json", tmp_path / "b", "sn-gar", way)
-    run(tmp_path / "b", tmp_path / "c", way, "sn-gar")
-    back = got(tmp_path / "c" / "annotations_train.json")
+def test_sn_gar_survives_conversion_there_and_back(tmp_path: Path, way: str) -> None:
+    write_json(tmp_path / "annotations_train.json", SN_GAR)
+    done = run_conversion(tmp_path / "annotations_train.json", tmp_path / "b", "sn-gar", way)
+    run_conversion(tmp_path / "b", tmp_path / "c", way, "sn-gar")
+    back = read_json(tmp_path / "c" / "annotations_train.json")
     assert back["data"] == SN_GAR["data"]
     if way == "soccernet":
-        (row,) = got(tmp_path / "b" / "3812" / "Labels-ball.json")["annotations"]
+        (row,) = read_json(tmp_path / "b" / "3812" / "Labels-ball.json")["annotations"]
         assert row["gameTime"] == "1 - 66:44"  # one video, so one half: the evaluators go by this
         assert "1 x dataset field 'dataset_name'" in done.dropped
-        assert got(tmp_path / "b" / "splits.json") == {"train": ["3812"]}
+        assert read_json(tmp_path / "b" / "splits.json") == {"train": ["3812"]}
     else:
         assert done.dropped == []
         assert {**back, "labels": SN_GAR["labels"]} == SN_GAR
 
 
-def test_sn_gar_has_ten_classes(tmp_path: Path) -> None:
+def test_sn_gar_drops_classes_other_than_its_ten(tmp_path: Path) -> None:
     rows = [{"gameTime": "1 - 00:01", "label": label, "position": "1000"} for label in ("DRIVE", "PASS")]
-    put(tmp_path / "a" / GAME / "Labels-ball.json", {"annotations": rows})
-    done = run(tmp_path / "a", tmp_path / "b.json", "soccernet", "sn-gar")
+    write_json(tmp_path / "a" / GAME / "Labels-ball.json", {"annotations": rows})
+    done = run_conversion(tmp_path / "a", tmp_path / "b.json", "soccernet", "sn-gar")
     assert "1 x event of class 'DRIVE' (SN-GAR has ten others)" in done.dropped
-    assert [event["label"] for event in got(tmp_path / "b.json")["data"][0]["events"]] == ["PASS"]
+    assert [event["label"] for event in read_json(tmp_path / "b.json")["data"][0]["events"]] == ["PASS"]
 
 
-def test_any_json_2_comes_back(tmp_path: Path) -> None:
+def test_opensportslab_keeps_every_field(tmp_path: Path) -> None:
     content = {
         "version": "2.0",
         "date": "2026-05-19",
@@ -320,9 +320,9 @@ def test_any_json_2_comes_back(tmp_path: Path) -> None:
             }
         ],
     }
-    put(tmp_path / "a.json", content)
-    assert run(tmp_path / "a.json", tmp_path / "b.json", "opensportslab", "opensportslab").dropped == []
-    back = got(tmp_path / "b.json")
+    write_json(tmp_path / "a.json", content)
+    assert run_conversion(tmp_path / "a.json", tmp_path / "b.json", "opensportslab", "opensportslab").dropped == []
+    back = read_json(tmp_path / "b.json")
     assert back["labels"]["foot"] == content["labels"]["foot"]
     (sample,), (before,) = back["data"], content["data"]
     assert {name: sample[name] for name in ("id", "inputs", "events")} == {
@@ -334,9 +334,9 @@ def test_any_json_2_comes_back(tmp_path: Path) -> None:
     }
 
 
-def test_results_of_the_older_library(tmp_path: Path) -> None:
+def test_opensportslab_reads_results_of_the_older_library(tmp_path: Path) -> None:
     rows = [{"frame": 73, "label": "PASS", "confidence": 0.5, "position": 36500, "gameTime": "00:36"}]
-    put(tmp_path / "results.json", {"Url": f"{GAME}/1", "predictions": rows, "fps": 2})
-    run(tmp_path / "results.json", tmp_path / "b", "opensportslab", "soccernet", predictions=True)
-    (row,) = got(tmp_path / "b" / GAME / "results_spotting.json")["predictions"]
+    write_json(tmp_path / "results.json", {"Url": f"{GAME}/1", "predictions": rows, "fps": 2})
+    run_conversion(tmp_path / "results.json", tmp_path / "b", "opensportslab", "soccernet", predictions=True)
+    (row,) = read_json(tmp_path / "b" / GAME / "results_spotting.json")["predictions"]
     assert (row["position"], row["half"], row["confidence"]) == ("36500", "1", "0.5")

@@ -1,4 +1,4 @@
-"""What strangers' files hold is taken or refused in one line, and nothing of one's own is lost."""
+"""Strange files are converted or refused in one line, and no existing file is lost."""
 
 import copy
 import json
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from e2espot.core.errors import AnnotationError, ConfigurationError, E2ESpotError
-from tests.support.conversions import GAME, ROOT, put, run
+from tests.support.conversions import GAME, ROOT, run_conversion, write_json
 
 EVENT = {"label": "PASS", "position": "1000", "team": "left", "visibility": "visible"}
 FACTS = {"fps": 25, "num_frames": 9, "width": 8, "height": 8}
@@ -78,13 +78,13 @@ STRANGE = [
 
 @pytest.mark.parametrize("name", GOOD)
 @pytest.mark.parametrize("strange", STRANGE, ids=repr)
-def test_a_strange_value_anywhere_is_taken_or_one_line(tmp_path: Path, name: str, strange: Any) -> None:
+def test_convert_accepts_or_refuses_in_one_line_any_strange_value(tmp_path: Path, name: str, strange: Any) -> None:
     for number, path in enumerate(paths_of(GOOD[name])):
         root = tmp_path / str(number)
-        file = put(root / "a" / NAMES[name], changed(GOOD[name], path, strange))
+        file = write_json(root / "a" / NAMES[name], changed(GOOD[name], path, strange))
         for way in ("soccernet", "e2e-spot", "opensportslab", "soccertrack-v2", "sn-gar"):
             try:
-                run(root / "a", root / f"b {way}", name, way)
+                run_conversion(root / "a", root / f"b {way}", name, way)
             except E2ESpotError as error:
                 assert "\n" not in str(error)
                 assert len(str(error)) < 400
@@ -97,10 +97,10 @@ def test_a_strange_value_anywhere_is_taken_or_one_line(tmp_path: Path, name: str
 
 @pytest.mark.parametrize("name", GOOD)
 @pytest.mark.parametrize("text", ["", "{", "[[[", "\ufeff{}", "[" * 100_000, '"text"', "7"])
-def test_a_file_of_another_kind_is_one_line(tmp_path: Path, name: str, text: str) -> None:
-    file = put(tmp_path / "a" / NAMES[name], text)
+def test_convert_refuses_a_file_of_another_kind_in_one_line(tmp_path: Path, name: str, text: str) -> None:
+    file = write_json(tmp_path / "a" / NAMES[name], text)
     with pytest.raises(AnnotationError) as caught:
-        run(tmp_path / "a", tmp_path / "b", name, "soccernet")
+        run_conversion(tmp_path / "a", tmp_path / "b", name, "soccernet")
     assert str(caught.value).startswith(str(file))
     assert "\n" not in str(caught.value)
 
@@ -109,54 +109,54 @@ def test_a_file_of_another_kind_is_one_line(tmp_path: Path, name: str, text: str
     "text", ['"\\ud800"', "[" * 900 + "]" * 900, "NaN", '"\\u009b31m"'], ids=["half", "deep", "NaN", "C1"]
 )
 @pytest.mark.parametrize("place", ["label", "note", "UrlLocal"])
-def test_odd_text_travels_or_is_one_line(tmp_path: Path, place: str, text: str) -> None:
+def test_convert_keeps_or_refuses_odd_text_in_one_line(tmp_path: Path, place: str, text: str) -> None:
     row = '{"gameTime": "1 - 00:01", "position": "1000", "label": "PASS"}'
     row = row.replace('"PASS"', text) if place == "label" else row.replace("{", f'{{"{place}": {text}, ')
     top = f'"UrlLocal": {text}, ' if place == "UrlLocal" else ""
-    put(tmp_path / "a" / NAMES["soccernet"], f'{{{top}"annotations": [{row}]}}')
+    write_json(tmp_path / "a" / NAMES["soccernet"], f'{{{top}"annotations": [{row}]}}')
     for way in ("soccernet", "e2e-spot", "opensportslab", "soccertrack-v2", "sn-gar"):
         try:
-            done = run(tmp_path / "a", tmp_path / way, "soccernet", way)
+            done = run_conversion(tmp_path / "a", tmp_path / way, "soccernet", way)
         except E2ESpotError as error:
             assert "\n" not in str(error)
         else:
             assert all(json.loads(path.read_bytes()) is not None for path in done.paths if path.suffix == ".json")
 
 
-def test_two_kinds_of_labels_need_a_word(tmp_path: Path) -> None:
+def test_convert_refuses_two_kinds_of_label_files_without_a_name(tmp_path: Path) -> None:
     for name in ("Labels-ball.json", "Labels-v2.json"):
-        put(tmp_path / "a" / GAME / name, GOOD["soccernet"])
+        write_json(tmp_path / "a" / GAME / name, GOOD["soccernet"])
     with pytest.raises(ConfigurationError, match="name one of them as label_file"):
-        run(tmp_path / "a", tmp_path / "b", "soccernet", "opensportslab")
-    run(tmp_path / "a", tmp_path / "b", "soccernet", "opensportslab", label_file="Labels-v2.json")
+        run_conversion(tmp_path / "a", tmp_path / "b", "soccernet", "opensportslab")
+    run_conversion(tmp_path / "a", tmp_path / "b", "soccernet", "opensportslab", label_file="Labels-v2.json")
 
 
-def test_the_entry_and_field_are_named(tmp_path: Path) -> None:
+def test_convert_error_names_entry_and_field(tmp_path: Path) -> None:
     bad = changed(GOOD["e2e-spot"], (0, "events", 0, "frame"), "3")
-    put(tmp_path / "test.json", bad)
+    write_json(tmp_path / "test.json", bad)
     with pytest.raises(AnnotationError, match=r"test\.json: videos\[0\]: events\[0\]: field 'frame' is '3'"):
-        run(tmp_path, tmp_path / "b", "e2e-spot", "soccernet")
+        run_conversion(tmp_path, tmp_path / "b", "e2e-spot", "soccernet")
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_an_empty_folder_is_one_line(tmp_path: Path, name: str) -> None:
+def test_convert_refuses_an_empty_folder_in_one_line(tmp_path: Path, name: str) -> None:
     (tmp_path / "a").mkdir()
     with pytest.raises(ConfigurationError, match="a: no "):
-        run(tmp_path / "a", tmp_path / "b", name, "soccernet")
+        run_conversion(tmp_path / "a", tmp_path / "b", name, "soccernet")
 
 
-def test_nothing_is_overwritten_unasked_and_nothing_written_by_halves(tmp_path: Path) -> None:
-    put(tmp_path / "a" / NAMES["soccernet"], GOOD["soccernet"])
-    put(tmp_path / "b" / "test.json", "mine")
+def test_convert_without_overwrite_writes_nothing_if_one_file_exists(tmp_path: Path) -> None:
+    write_json(tmp_path / "a" / NAMES["soccernet"], GOOD["soccernet"])
+    write_json(tmp_path / "b" / "test.json", "mine")
     with pytest.raises(ConfigurationError, match=r"test\.json exists with other content"):
-        run(tmp_path / "a", tmp_path / "b", "soccernet", "e2e-spot")
+        run_conversion(tmp_path / "a", tmp_path / "b", "soccernet", "e2e-spot")
     assert [path.name for path in (tmp_path / "b").iterdir()] == ["test.json"]
-    run(tmp_path / "a", tmp_path / "b", "soccernet", "e2e-spot", overwrite=True)
-    run(tmp_path / "a", tmp_path / "b", "soccernet", "e2e-spot")  # the same again is no loss
+    run_conversion(tmp_path / "a", tmp_path / "b", "soccernet", "e2e-spot", overwrite=True)
+    run_conversion(tmp_path / "a", tmp_path / "b", "soccernet", "e2e-spot")  # the same again is no loss
 
 
-def test_the_command_line(tmp_path: Path) -> None:
-    put(tmp_path / "a" / NAMES["soccernet"], GOOD["soccernet"])
+def test_convert_command_reports_dropped_fields_and_errors(tmp_path: Path) -> None:
+    write_json(tmp_path / "a" / NAMES["soccernet"], GOOD["soccernet"])
 
     def tool(*arguments: object) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, str(ROOT / "tools" / "convert.py"), *map(str, arguments)]
@@ -174,14 +174,14 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert "results_spotting.json" in refused.stderr
 
 
-def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+def test_convert_refuses_a_pipe_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "periods.json")
-    put(tmp_path / "a" / NAMES["soccernet"], GOOD["soccernet"])
+    write_json(tmp_path / "a" / NAMES["soccernet"], GOOD["soccernet"])
     with pytest.raises(AnnotationError, match="no ordinary file"):
-        run(tmp_path / "a", tmp_path / "b", "soccernet", "e2e-spot", periods=tmp_path / "periods.json")
+        run_conversion(tmp_path / "a", tmp_path / "b", "soccernet", "e2e-spot", periods=tmp_path / "periods.json")
 
 
-def test_a_path_no_file_system_takes_is_a_video_not_known(tmp_path: Path) -> None:
+def test_convert_treats_an_impossible_video_path_as_unknown(tmp_path: Path) -> None:
     content = json.loads(json.dumps(GOOD["opensportslab"]).replace("a.mp4", "a" * 300 + ".mp4"))
-    put(tmp_path / "a.json", content)
-    assert run(tmp_path / "a.json", tmp_path / "b", "opensportslab", "e2e-spot").num_videos == 1
+    write_json(tmp_path / "a.json", content)
+    assert run_conversion(tmp_path / "a.json", tmp_path / "b", "opensportslab", "e2e-spot").num_videos == 1

@@ -1,4 +1,4 @@
-"""Conversions as tests ask for them, and what they put in and get out."""
+"""Runs conversions, and writes and reads their JSON files."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 GAME = "england_efl/2019-2020/2019-10-01 - Reading - Fulham"
 
 
-def run(
+def run_conversion(
     source: Path, target: Path, from_format: str, to_format: str, *, predictions: bool = False, **more
 ) -> Converted:
     return convert(
@@ -25,11 +25,11 @@ def run(
     )
 
 
-def put(path: Path, content: Any) -> Path:
+def write_json(path: Path, content: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(content if isinstance(content, str) else json.dumps(content))
     return path
 
 
-def got(path: Path) -> Any:
+def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
