@@ -1,12 +1,21 @@
-"""The spotter: a trunk over pictures, a head over time, and all that is needed to use it again."""
+"""The spotter: a backbone over frames, a head over time, and the specification needed to build and feed it again.
+
+    frames_BTCHW -- backbone --> features_BTD -- temporal head --> encoded_BTH --+--> class logits
+                                                                                 +--> offset to the event
+                                                                                 +--> team
+                                                                                 +--> classes of a second dataset
+
+Shapes: B clips, T frames, C channels, H height, W width, D features, K classes with background.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import torch
+from msgspec import Meta
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -14,66 +23,73 @@ from e2espot.core.label_sets import LabelSet
 from e2espot.core.pixels import IMAGENET_MEAN, IMAGENET_STD
 from e2espot.core.timeline import parse_fps
 from e2espot.models.backbones.registry import FrameFeatures, build_backbone
-from e2espot.models.displacement import made_finer, moved
+from e2espot.models.displacement import apply_displacement, upsample_scores
 from e2espot.models.heads import build_head
 
 if TYPE_CHECKING:
     from fractions import Fraction
 
 
+_Count = Annotated[int, Meta(ge=1, le=100_000)]
+_CountOrZero = Annotated[int, Meta(ge=0, le=100_000)]
+
+
 @dataclass(frozen=True, kw_only=True)
 class SpotterSpec:
-    """What a spotter is: enough to build it empty and to feed it rightly."""
+    """Everything needed to build a spotter without its weights and to feed it as in training.
+
+    The ranges are checked when a file is read; no network has more pixels a side or frames a clip.
+    """
 
     feature_arch: str
-    """Trunk, for example ``rny002_gsm``."""
+    """Backbone, for example ``rny002_gsm``."""
     temporal_arch: str
-    """Head, for example ``gru``."""
+    """Temporal head, for example ``gru``; the empty string for a linear layer."""
     classes: tuple[str, ...]
-    """Class names in order, background not named."""
-    clip_len: int = 100
-    """Frames the head was trained on at a time."""
+    """Class names in order, without background."""
+    clip_len: _Count = 100
+    """Frames of a training clip, and of a window of the temporal head at inference."""
     fps: str = "25"
-    """Rate of the frame grid it was trained at."""
-    width: int = 398
-    """Width of the frames the network sees, in pixels."""
-    height: int = 224
-    """Height of the frames the network sees, in pixels."""
-    crop_dim: int = 0
-    """Side of the square in the middle of the frame that the network sees, in pixels; 0 for the whole frame."""
+    """Rate of the frame grid, for example ``25`` or ``30000/1001``."""
+    width: _Count = 398
+    """Width of the frames, in pixels."""
+    height: _Count = 224
+    """Height of the frames, in pixels."""
+    crop_dim: _CountOrZero = 0
+    """Side of the centre square of the frame that the network sees, in pixels; 0 for the whole frame."""
     modality: str = "rgb"
-    """What the network sees of it: rgb or gray."""
+    """What the network sees: ``rgb`` or ``gray``."""
     displacement: bool = False
-    """Whether each frame also tells how far its event is, and its scores are moved there."""
+    """Whether a head predicts each frame's distance to its event, and scores are moved by it."""
     team: bool = False
-    """Whether each frame also tells which side acts, left or right."""
+    """Whether a head predicts which team acts, left or right."""
     joint_classes: tuple[str, ...] = ()
-    """Classes of a second data set that was learnt beside; not used by inference."""
-    full_grid: bool = False
-    """Whether scores are written at twice the rate that the network sees."""
+    """Classes of a second dataset that was trained on together with the first; not used at inference."""
+    double_rate_output: bool = False
+    """Whether scores are written at twice the frame rate that the network sees."""
     single_frame: bool = False
-    """Whether the small trunk is blind to motion (a control)."""
+    """Whether the small backbone cannot see motion (a control experiment)."""
 
 
-class Told(NamedTuple):
-    """All that the heads say of a batch of clips; what a spotter has no head for is None."""
+class HeadOutputs(NamedTuple):
+    """Outputs of all heads for a batch of clips; None where the spotter has no such head."""
 
     logits_BTK: Tensor
-    """Classes, background first."""
+    """Class logits, background first."""
     joint_BTK: Tensor | None
-    """Classes of the second data set, background first."""
+    """Class logits of the second dataset, background first."""
     offset_BT: Tensor | None
     """Frames since the event, negative before it."""
     team_BT: Tensor | None
-    """Logit of the right side against the left one."""
+    """Logit of the right team against the left one."""
 
 
 class Spotter(nn.Module):
-    """Trunk and head; class 0 of the logits is background.
+    """Backbone and heads; class 0 of the logits is background.
 
     Args:
         spec: What to build.
-        pretrained: Ask timm for ImageNet weights of the trunk (RegNets only).
+        pretrained: Whether to load ImageNet weights into the backbone (not for the small one).
     """
 
     def __init__(self, spec: SpotterSpec, *, pretrained: bool = False) -> None:
@@ -88,81 +104,82 @@ class Spotter(nn.Module):
         hidden = self.head.hidden_dim
         self.displacement = nn.Linear(hidden, 1) if spec.displacement else None
         self.team = nn.Linear(hidden, 1) if spec.team else None
+        # Built in any case, so that the random numbers drawn afterwards do not depend on it.
         joint = nn.Sequential(nn.Dropout(0.5), nn.Linear(hidden, len(spec.joint_classes) + 1))
         self.joint = joint if spec.joint_classes else None
 
     @property
     def halo(self) -> int:
-        """Frames to each side that the trunk needs around a frame."""
+        """Frames on each side of a frame that its features depend on."""
         return self.backbone.halo
-
-    def features(self, frames_BTCHW: Tensor) -> FrameFeatures:
-        """Trunk alone."""
-        return self.backbone(frames_BTCHW)  # type: ignore[no-any-return]
-
-    def logits(self, features_BTD: Tensor) -> Tensor:
-        """Head alone, in fp32 whatever the trunk ran in: it is cheap and decides the scores."""
-        return self.tell(features_BTD).logits_BTK
 
     @property
     def grid_factor(self) -> int:
-        """Frames of the written grid in one frame of the network's."""
-        return 2 if self.spec.full_grid else 1
+        """Frames of the output grid per frame that the network sees."""
+        return 2 if self.spec.double_rate_output else 1
 
     @property
     def grid_fps(self) -> Fraction:
-        """Rate of the written grid."""
+        """Rate of the output grid."""
         return self.fps * self.grid_factor
 
-    def tell(self, features_BTD: Tensor) -> Told:
-        """All heads, in fp32."""
+    def features(self, frames_BTCHW: Tensor) -> FrameFeatures:
+        """Backbone alone, on normalised frames."""
+        return self.backbone(frames_BTCHW)  # type: ignore[no-any-return]
+
+    def logits(self, features_BTD: Tensor) -> Tensor:
+        """Class logits ``(B, T, K)`` of features, in fp32."""
+        return self.forward_heads(features_BTD).logits_BTK
+
+    def forward_heads(self, features_BTD: Tensor) -> HeadOutputs:
+        """Outputs of all heads, in fp32 whatever the backbone ran in: heads are cheap and decide the scores."""
         with torch.autocast(features_BTD.device.type, enabled=False):
-            read_BTH = self.head.read(features_BTD.float())
-            return Told(
-                logits_BTK=self.head.classes(read_BTH),
-                joint_BTK=self.joint(read_BTH) if self.joint is not None else None,
-                offset_BT=self.displacement(read_BTH)[..., 0] if self.displacement is not None else None,
-                team_BT=self.team(read_BTH)[..., 0] if self.team is not None else None,
+            encoded_BTH = self.head.encode(features_BTD.float())
+            return HeadOutputs(
+                logits_BTK=self.head.classify(encoded_BTH),
+                joint_BTK=self.joint(encoded_BTH) if self.joint is not None else None,
+                offset_BT=self.displacement(encoded_BTH)[..., 0] if self.displacement is not None else None,
+                team_BT=self.team(encoded_BTH)[..., 0] if self.team is not None else None,
             )
 
     def scores(self, features_BTD: Tensor) -> Tensor:
-        """Probabilities on the written grid, ``(B, grid_factor * T, K)``, background left out.
+        """Probabilities on the output grid, ``(B, grid_factor * T, K - 1)``, without background.
 
-        A spotter with a team head has one column more: the probability of the right side.
+        A spotter with a team head adds one column: the probability that the right team acts.
         """
-        told = self.tell(features_BTD)
-        scores_BTK = told.logits_BTK.softmax(-1)[..., 1:]
-        if told.offset_BT is not None:
-            scores_BTK = moved(scores_BTK, told.offset_BT, self.grid_factor)
+        outputs = self.forward_heads(features_BTD)
+        scores_BTK = outputs.logits_BTK.softmax(-1)[..., 1:]
+        if outputs.offset_BT is not None:
+            scores_BTK = apply_displacement(scores_BTK, outputs.offset_BT, self.grid_factor)
         else:
-            scores_BTK = made_finer(scores_BTK, self.grid_factor)
-        if told.team_BT is None:
+            scores_BTK = upsample_scores(scores_BTK, self.grid_factor)
+        if outputs.team_BT is None:
             return scores_BTK
-        right_BT1 = told.team_BT.sigmoid().repeat_interleave(self.grid_factor, dim=1)[..., None]
+        right_BT1 = outputs.team_BT.sigmoid().repeat_interleave(self.grid_factor, dim=1)[..., None]
         return torch.cat((scores_BTK, right_BT1), dim=-1)
 
     def forward(self, frames_BTCHW: Tensor) -> Tensor:
         """Normalised float frames -> ``logits_BTK``, K = 1 + classes.
 
-        A clip shorter than ``clip_len`` is followed by empty frames where E2E-Spot does so: a shift
-        tells them from the end of a clip. Those beyond the halo could change nothing.
+        A clip shorter than ``clip_len`` is padded with zero frames where E2E-Spot does so, because a shift tells
+        them from the end of a clip. Padding beyond the halo would change nothing and is left out.
         """
         num_frames = frames_BTCHW.shape[1]
         if self.backbone.pads_short_clips:
-            empty = max(0, min(self.halo, self.spec.clip_len - num_frames))
-            frames_BTCHW = functional.pad(frames_BTCHW, (0,) * 7 + (empty,))
+            padding = max(0, min(self.halo, self.spec.clip_len - num_frames))
+            frames_BTCHW = functional.pad(frames_BTCHW, (0,) * 7 + (padding,))
         return self.logits(self.features(frames_BTCHW).features_BTD[:, :num_frames])
 
 
-def lay_out_for_training(spotter: Spotter) -> None:
-    """Put the weights of convolutions into channels-last memory, as the frames are."""
+def to_channels_last(spotter: Spotter) -> None:
+    """Put the weights of all convolutions into channels-last memory, in which training has its frames."""
     for layer in spotter.modules():
         if isinstance(layer, nn.Conv2d):
             layer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def mean_level(device: torch.device) -> Tensor:
-    """The colour that ``normalise`` makes zero, of 0 to 255."""
+def mean_pixel(device: torch.device) -> Tensor:
+    """RGB of 0 to 255, ``(3,)``, that ``normalise`` maps to zero."""
     return torch.tensor(IMAGENET_MEAN, device=device) * 255
 
 
@@ -172,13 +189,14 @@ def normalise(frames: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     if dtype.itemsize >= 4 or frames.is_floating_point():
         exact = torch.promote_types(dtype, torch.float32)
         return ((frames.to(exact) - mean) / std).to(dtype).movedim(-1, -3)
-    # One fused product, as in training; three channels at a time are slow to add and divide.
+    # uint8 to bf16 or fp16: x * scale + shift as one matrix product with a diagonal 3x3 matrix, as in training.
+    # Elementwise operations on a last axis of three are slow.
     return torch.addmm(shift, frames.reshape(-1, 3).to(dtype), scale).view(frames.shape).movedim(-1, -3)
 
 
 @cache
 def _constants(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Mean, deviation, and what takes their place in a product; kept, for a CUDA graph may not fetch them."""
+    """Mean, deviation, and scale matrix and shift of ``normalise``; cached, as a CUDA graph cannot upload them."""
     with torch.inference_mode(False):
-        mean, std = mean_level(device), 255 * torch.tensor(IMAGENET_STD, device=device)
+        mean, std = mean_pixel(device), 255 * torch.tensor(IMAGENET_STD, device=device)
         return mean, std, torch.diag(1 / std).to(dtype), (-mean / std).to(dtype)

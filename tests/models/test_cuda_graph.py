@@ -1,4 +1,4 @@
-"""A recorded piece goes on where the last one stopped. On the CPU a recording is the work itself, done again."""
+"""A backbone replayed from a recording continues after the last chunk; on the CPU a replay runs the work again."""
 
 from collections.abc import Callable
 
@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from e2espot.models.backbones.registry import build_backbone
-from e2espot.models.streaming.cuda_graph import GraphedTrunk
-from e2espot.models.streaming.trunk_stream import TrunkStream
+from e2espot.models.streaming.backbone_stream import BackboneStream
+from e2espot.models.streaming.cuda_graph import CudaGraphBackbone
 from e2espot.models.temporal_shift import GateShift
 
 
-class Again:
-    """Work on fixed memory, done anew at each replay."""
+class FakeGraph:
+    """Work on fixed memory, run again at each replay."""
 
     def __init__(self, work: Callable[[], None]) -> None:
         self.work, self.replays = work, 0
@@ -24,27 +24,26 @@ class Again:
 
 
 @pytest.mark.parametrize("arch", ["rny002_gsm", "rny002", "small_gsm", "small_tsm"])
-def test_replayed_pieces_equal_plain_ones(arch: str) -> None:
+def test_cuda_graph_backbone_equals_backbone_stream(arch: str) -> None:
     torch.manual_seed(0)
     backbone = build_backbone(arch).eval()
     for layer in backbone.modules():
         if isinstance(layer, GateShift):
             torch.nn.init.normal_(layer.conv3D.weight)
     frames = torch.randint(0, 256, (140, 32, 48, 3), dtype=torch.uint8)
-    recorded: list[Again] = []
+    graphs: list[FakeGraph] = []
 
-    def record(work: Callable[[], None], _device: torch.device) -> Again:
-        recorded.append(Again(work))
-        return recorded[-1]
+    def record(work: Callable[[], None], _device: torch.device) -> FakeGraph:
+        graphs.append(FakeGraph(work))
+        return graphs[-1]
 
-    # Odd pieces at the start, in the middle and at the end.
-    pieces = frames.split([3, *[10] * 10, 4, *[10] * 3, 3])
+    # Chunks of other lengths at the start, in the middle and at the end.
+    chunks = frames.split([3, *[10] * 10, 4, *[10] * 3, 3])
     with torch.inference_mode():
-        plain, graphed = (
-            TrunkStream(backbone, torch.float32),
-            GraphedTrunk(TrunkStream(backbone, torch.float32), record),
-        )
-        for piece in pieces:
-            torch.testing.assert_close(graphed.push(piece), plain.push(piece), rtol=1e-5, atol=1e-5)
-    assert len(recorded) == 1
-    assert recorded[0].replays >= 3
+        plain = BackboneStream(backbone, torch.float32)
+        replayed = CudaGraphBackbone(BackboneStream(backbone, torch.float32), record)
+        for chunk in chunks:
+            expected = plain.forward_chunk(chunk)
+            torch.testing.assert_close(replayed.forward_chunk(chunk), expected, rtol=1e-5, atol=1e-5)
+    assert len(graphs) == 1
+    assert graphs[0].replays >= 3

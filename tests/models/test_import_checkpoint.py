@@ -1,4 +1,4 @@
-"""Other people's folders and files: which one is taken, what is made of it, what is refused and how."""
+"""Weights of other packages: which file is chosen, what it is converted to, what is refused and how."""
 
 import json
 import os
@@ -17,12 +17,11 @@ from safetensors.torch import save_file
 from e2espot.core.errors import CheckpointError, E2ESpotError
 from e2espot.models import load_spotter
 from e2espot.models.spotter import Spotter, SpotterSpec
-from e2espot.models.weights.checkpoint import adopt_weights, read_tensors
-from e2espot.models.weights.import_checkpoint import Wishes, convert_checkpoint
+from e2espot.models.weights.checkpoint import load_matching_weights, read_tensors
+from e2espot.models.weights.import_checkpoint import ImportOptions, convert_checkpoint
 from tests.support import e2e_spot_reference as e2e_spot
 
-ROOT = Path(__file__).parents[2]
-TOLD = {"feature_arch": "rny002_gsm", "temporal_arch": "gru"}
+ARCHS = {"feature_arch": "rny002_gsm", "temporal_arch": "gru"}
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +29,9 @@ def state() -> e2e_spot.State:
     return e2e_spot.random_state("rny002_gsm", "gru", 3)
 
 
-def test_what_config_json_says_is_kept(state: e2e_spot.State, tmp_path: Path) -> None:
+def test_spec_comes_from_config_json(state: e2e_spot.State, tmp_path: Path) -> None:
     convert_checkpoint(
-        str(e2e_spot.write_run(tmp_path / "src", state, **TOLD, dataset="soccernet_ball", clip_len=64)),
+        str(e2e_spot.write_run(tmp_path / "src", state, **ARCHS, dataset="soccernet_ball", clip_len=64)),
         tmp_path / "dst",
     )
     spec = load_spotter(tmp_path / "dst").spec
@@ -40,12 +39,14 @@ def test_what_config_json_says_is_kept(state: e2e_spot.State, tmp_path: Path) ->
     assert (spec.clip_len, spec.fps, spec.width, spec.height, spec.crop_dim) == (64, "25", 398, 224, 224)
 
 
-def test_the_command_line_makes_a_run(state: e2e_spot.State, tmp_path: Path) -> None:
-    source = e2e_spot.write_run(tmp_path / "src", state, **TOLD, dataset="soccernetv2")
-    done = subprocess.run(
+def test_convert_command_makes_a_run(state: e2e_spot.State, tmp_path: Path) -> None:
+    source = e2e_spot.write_run(tmp_path / "src", state, **ARCHS, dataset="soccernetv2")
+    result = subprocess.run(
         [
             sys.executable,
-            str(ROOT / "tools" / "convert.py"),
+            "-m",
+            "e2espot",
+            "convert",
             "checkpoint",
             str(source),
             str(tmp_path / "dst"),
@@ -56,27 +57,27 @@ def test_the_command_line_makes_a_run(state: e2e_spot.State, tmp_path: Path) -> 
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    assert "rny002_gsm + gru, 2 classes" in done.stdout
+    assert result.returncode == 0, result.stderr
+    assert "rny002_gsm + gru, 2 classes" in result.stdout
     assert load_spotter(tmp_path / "dst").spec.fps == "25"
 
 
-def test_names_come_from_class_txt_beside_data_or_given(state: e2e_spot.State, tmp_path: Path) -> None:
-    source = e2e_spot.write_run(tmp_path / "exp" / "src", state, **TOLD, crop_dim=None)
+def test_class_names_come_from_class_txt_in_run_data_folder_or_options(state: e2e_spot.State, tmp_path: Path) -> None:
+    source = e2e_spot.write_run(tmp_path / "exp" / "src", state, **ARCHS, crop_dim=None)
     assert "class 1, class 2" in convert_checkpoint(str(source), tmp_path / "a")
     assert load_spotter(tmp_path / "a").spec.crop_dim == 0
     (tmp_path / "data" / "tennis").mkdir(parents=True)
     (tmp_path / "data" / "tennis" / "class.txt").write_text("near\nfar\n")
     assert "near, far" in convert_checkpoint(str(source), tmp_path / "b")
     (tmp_path / "mine.txt").write_text("one\ntwo\n")
-    assert "one, two" in convert_checkpoint(str(source), tmp_path / "c", Wishes(classes=tmp_path / "mine.txt"))
+    assert "one, two" in convert_checkpoint(str(source), tmp_path / "c", ImportOptions(classes=tmp_path / "mine.txt"))
     (source / "class.txt").write_text("only\n")
-    with pytest.raises(CheckpointError, match="names 1 classes, but the weights tell 2 apart"):
+    with pytest.raises(CheckpointError, match="names 1 classes, but the weights have 2"):
         convert_checkpoint(str(source), tmp_path / "d")
 
 
 @pytest.mark.parametrize(
-    ("rows", "wish", "epoch"),
+    ("rows", "requested", "epoch"),
     [
         (None, None, 9),
         ([(3, 1.0, 0.2), (5, 0.5, 0.4), (9, 0.9, 0.1)], None, 5),
@@ -85,33 +86,40 @@ def test_names_come_from_class_txt_beside_data_or_given(state: e2e_spot.State, t
         ([(3, 1.0, 0.2), (5, 0.5, 0.4)], 9, 9),
     ],
 )
-def test_the_epoch_is_e2e_spots_choice(rows, wish, epoch, state: e2e_spot.State, tmp_path: Path) -> None:
-    source = e2e_spot.write_run(tmp_path / "src", state, **TOLD)
+def test_epoch_is_e2e_spots_choice_unless_requested(
+    rows, requested, epoch, state: e2e_spot.State, tmp_path: Path
+) -> None:
+    source = e2e_spot.write_run(tmp_path / "src", state, **ARCHS)
     for number in (3, 5, 9):
         (source / f"checkpoint_{number:03d}.pt").symlink_to(source / "checkpoint_007.pt")
     if rows is not None:
         losses = [{"epoch": e, "train": 1, "val": v, "val_mAP": m} for e, v, m in rows]
         (source / "loss.json").write_text(json.dumps(losses))
-    assert f"checkpoint_{epoch:03d}.pt" in convert_checkpoint(str(source), tmp_path / "dst", Wishes(epoch=wish))
+    assert f"checkpoint_{epoch:03d}.pt" in convert_checkpoint(
+        str(source), tmp_path / "dst", ImportOptions(epoch=requested)
+    )
 
 
-def test_an_epoch_that_is_not_kept_is_named(state: e2e_spot.State, tmp_path: Path) -> None:
-    source = e2e_spot.write_run(tmp_path / "src", state, **TOLD)
-    with pytest.raises(CheckpointError, match=r"no checkpoint of epoch 4; there are 7, choose one with --epoch"):
-        convert_checkpoint(str(source), tmp_path / "dst", Wishes(epoch=4))
+def test_missing_epoch_is_refused_with_those_there_are(state: e2e_spot.State, tmp_path: Path) -> None:
+    source = e2e_spot.write_run(tmp_path / "src", state, **ARCHS)
+    with pytest.raises(CheckpointError, match=r"no checkpoint of epoch 4; choose from 7") as caught:
+        convert_checkpoint(str(source), tmp_path / "dst", ImportOptions(epoch=4))
+    assert caught.value.option == "epoch"
 
 
 @pytest.mark.parametrize("key", ["temporal_arch", "feature_arch", "modality"])
 @pytest.mark.parametrize("value", ["mstcn", "asformer", "convnextt_gsm", "flow"])
-def test_what_is_not_proven_is_refused_in_one_line(key, value, state: e2e_spot.State, tmp_path: Path) -> None:
-    source = e2e_spot.write_run(tmp_path / "src", {}, **{**TOLD, key: value})
+def test_unsupported_architecture_or_modality_is_refused_in_one_line(
+    key, value, state: e2e_spot.State, tmp_path: Path
+) -> None:
+    source = e2e_spot.write_run(tmp_path / "src", {}, **{**ARCHS, key: value})
     with pytest.raises(E2ESpotError) as caught:
         convert_checkpoint(str(source), tmp_path / "dst")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "dst").exists()
 
 
-def test_config_and_weights_must_agree(state: e2e_spot.State, tmp_path: Path) -> None:
+def test_config_that_contradicts_the_weights_is_refused(state: e2e_spot.State, tmp_path: Path) -> None:
     source = e2e_spot.write_run(tmp_path / "src", state, feature_arch="rny008_gsm", temporal_arch="gru")
     with pytest.raises(
         CheckpointError, match=r"feature_arch is 'rny008_gsm', but checkpoint_007.pt holds 'rny002_gsm'"
@@ -119,7 +127,7 @@ def test_config_and_weights_must_agree(state: e2e_spot.State, tmp_path: Path) ->
         convert_checkpoint(str(source), tmp_path / "dst")
 
 
-class _Evil:
+class _Malicious:
     def __init__(self, proof: Path) -> None:
         self.proof = proof
 
@@ -128,28 +136,28 @@ class _Evil:
 
 
 @pytest.mark.parametrize("kind", ["torch", "legacy", "plain"])
-def test_a_malicious_pickle_runs_nothing(kind: str, tmp_path: Path) -> None:
-    source = e2e_spot.write_run(tmp_path / "src", {}, **TOLD)
-    bad = {"_features.stem.conv.weight": _Evil(tmp_path / "proof")}
+def test_malicious_pickle_is_refused_without_running(kind: str, tmp_path: Path) -> None:
+    source = e2e_spot.write_run(tmp_path / "src", {}, **ARCHS)
+    bad = {"_features.stem.conv.weight": _Malicious(tmp_path / "proof")}
     if kind == "plain":
         (source / "checkpoint_007.pt").write_bytes(pickle.dumps(bad))
     else:
         torch.save(bad, source / "checkpoint_007.pt", _use_new_zipfile_serialization=kind == "torch")
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "tools" / "convert.py"), "checkpoint", str(source), str(tmp_path / "dst")],
+    result = subprocess.run(
+        [sys.executable, "-m", "e2espot", "convert", "checkpoint", str(source), str(tmp_path / "dst")],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 2
-    assert len(done.stderr.splitlines()) == 1
-    assert "nothing in it was executed" in done.stderr
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) == 1
+    assert "nothing in it was executed" in result.stderr
     assert not (tmp_path / "proof").exists()
     assert not (tmp_path / "dst").exists()
 
 
 @pytest.mark.parametrize("damage", ["shape", "missing", "nan", "truncated", "empty", "list"])
-def test_damage_is_refused_in_one_line(damage: str, state: e2e_spot.State, tmp_path: Path) -> None:
+def test_damaged_weights_are_refused_in_one_line(damage: str, state: e2e_spot.State, tmp_path: Path) -> None:
     broken: object = dict(state)
     key = "_features.s2.b1.conv2.conv.weight"
     if damage == "shape":
@@ -160,7 +168,7 @@ def test_damage_is_refused_in_one_line(damage: str, state: e2e_spot.State, tmp_p
         broken[key] = state[key] * float("nan")
     elif damage == "list":
         broken = [1, 2]
-    source = e2e_spot.write_run(tmp_path / "src", broken, **TOLD)
+    source = e2e_spot.write_run(tmp_path / "src", broken, **ARCHS)
     file = source / "checkpoint_007.pt"
     if damage in ("truncated", "empty"):
         file.write_bytes(file.read_bytes()[: 5000 if damage == "truncated" else 0])
@@ -171,8 +179,8 @@ def test_damage_is_refused_in_one_line(damage: str, state: e2e_spot.State, tmp_p
     assert not (tmp_path / "dst").exists()
 
 
-def test_opensportslib_weights_are_the_same_network(state: e2e_spot.State, tmp_path: Path) -> None:
-    """Behind ``backbone.`` and ``head.``, wrapped, with a numpy number beside them and the classes in a config."""
+def test_opensportslib_weights_give_the_same_network(state: e2e_spot.State, tmp_path: Path) -> None:
+    """Names behind ``backbone.`` and ``head.``, wrapped, next to a numpy number, and the classes in a config."""
     renamed = {("backbone." if n.startswith("_features") else "head.") + n: v for n, v in state.items()}
     renamed = {f"module.{name}": value for name, value in renamed.items()}
     (tmp_path / "osl").mkdir()
@@ -196,35 +204,35 @@ def test_opensportslib_weights_are_the_same_network(state: e2e_spot.State, tmp_p
 
 
 @pytest.mark.parametrize("ending", ["safetensors", "pth"])
-def test_an_imagenet_trunk_is_a_start_for_training_only(ending: str, tmp_path: Path) -> None:
+def test_imagenet_backbone_is_a_start_for_training_only(ending: str, tmp_path: Path) -> None:
     network = timm.create_model("regnety_002")
     file = tmp_path / f"model.{ending}"
     save_file(network.state_dict(), file) if ending == "safetensors" else torch.save(network.state_dict(), file)
-    assert "--init_from" in convert_checkpoint(str(file), tmp_path / "start.safetensors")
-    with pytest.raises(CheckpointError, match="--init_from"):
+    assert "(init_from)" in convert_checkpoint(str(file), tmp_path / "start.safetensors")
+    with pytest.raises(CheckpointError, match="init_from"):
         load_spotter(tmp_path / "start.safetensors")
     spotter = Spotter(SpotterSpec(feature_arch="rny002_gsm", temporal_arch="gru", classes=("PASS",)))
-    adopt_weights(spotter, read_tensors(tmp_path / "start.safetensors")[1])
+    load_matching_weights(spotter, read_tensors(tmp_path / "start.safetensors")[1])
     weights = spotter.state_dict()
     for name in ("s1.b1.conv1.conv.weight", "s4.b7.conv3.bn.weight", "stem.conv.weight"):
         ours = name.replace("conv1.", "conv1.net.")
         assert torch.equal(weights[f"backbone._features.{ours}"], network.state_dict()[name]), name
 
 
-def test_a_stem_for_brightness_starts_from_colours(tmp_path: Path) -> None:
+def test_gray_stem_takes_the_sum_of_a_colour_stem(tmp_path: Path) -> None:
     network = torchvision.models.resnet18()
     torch.save(network.state_dict(), tmp_path / "resnet18.pth")
     convert_checkpoint(str(tmp_path / "resnet18.pth"), tmp_path / "start.safetensors")
     spec = SpotterSpec(feature_arch="rn18_tsm", temporal_arch="", classes=("PASS",), modality="gray")
     spotter = Spotter(spec)
-    _, fresh = adopt_weights(spotter, read_tensors(tmp_path / "start.safetensors")[1])
+    _, fresh = load_matching_weights(spotter, read_tensors(tmp_path / "start.safetensors")[1])
     assert fresh == 2  # the output layer
-    taken = spotter.state_dict()["backbone._features.conv1.weight"]
-    torch.testing.assert_close(taken, network.conv1.weight.sum(1, keepdim=True))
+    stem = spotter.state_dict()["backbone._features.conv1.weight"]
+    torch.testing.assert_close(stem, network.conv1.weight.sum(1, keepdim=True))
 
 
-def test_foreign_folders_are_told_how_to_convert(state: e2e_spot.State, tmp_path: Path) -> None:
-    source = e2e_spot.write_run(tmp_path / "src", state, **TOLD)
+def test_loading_foreign_weights_names_the_convert_command(state: e2e_spot.State, tmp_path: Path) -> None:
+    source = e2e_spot.write_run(tmp_path / "src", state, **ARCHS)
     for path in (source, source / "checkpoint_007.pt"):
-        with pytest.raises(CheckpointError, match=r"tools/convert.py checkpoint"):
+        with pytest.raises(CheckpointError, match="e2espot convert checkpoint"):
             load_spotter(path)

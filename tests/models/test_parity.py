@@ -1,4 +1,4 @@
-"""Converted weights speak as E2E-Spot does: every trunk, every head, short clips and odd sizes."""
+"""Converted weights give E2E-Spot's logits: every backbone, every head, short clips and odd sizes."""
 
 from pathlib import Path
 
@@ -11,13 +11,16 @@ from e2espot.models.weights.import_checkpoint import convert_checkpoint
 from tests.support import e2e_spot_reference as e2e_spot
 
 HEADS = ("", "gru", "deeper_gru")
-TRUNKS = tuple(f"{name}{shift}" for name in ("rny002", "rny008", "rn18", "rn50") for shift in ("", "_tsm", "_gsm"))
-PAIRS = [(trunk, HEADS[number % 3] if not trunk.startswith("rn50") else "") for number, trunk in enumerate(TRUNKS)]
+BACKBONES = tuple(f"{name}{shift}" for name in ("rny002", "rny008", "rn18", "rn50") for shift in ("", "_tsm", "_gsm"))
+PAIRS = [
+    (backbone, HEADS[number % 3] if not backbone.startswith("rn50") else "")
+    for number, backbone in enumerate(BACKBONES)
+]
 PAIRS += [("rny002_gsm", "gru"), ("rn18_tsm", ""), ("rn18", "gru")]
 
 
 @pytest.mark.parametrize(("feature_arch", "temporal_arch"), PAIRS)
-def test_logits_are_e2e_spots(feature_arch: str, temporal_arch: str, tmp_path: Path) -> None:
+def test_converted_weights_give_e2e_spots_logits(feature_arch: str, temporal_arch: str, tmp_path: Path) -> None:
     state = e2e_spot.random_state(feature_arch, temporal_arch, 4)
     config = {"feature_arch": feature_arch, "temporal_arch": temporal_arch, "clip_len": 5, "num_classes": 3}
     source = e2e_spot.write_run(tmp_path / "src", state, **config)
@@ -33,7 +36,7 @@ def test_logits_are_e2e_spots(feature_arch: str, temporal_arch: str, tmp_path: P
             torch.testing.assert_close(spotter(frames), expected, rtol=1e-4, atol=1e-4)
 
 
-def test_a_short_clip_is_followed_by_empty_frames_as_far_as_they_matter(tmp_path: Path) -> None:
+def test_short_clips_are_padded_with_zero_frames_up_to_the_halo(tmp_path: Path) -> None:
     state = e2e_spot.random_state("rny002_gsm", "", 3)
     convert_checkpoint(
         str(e2e_spot.write_run(tmp_path / "src", state, feature_arch="rny002_gsm", temporal_arch="", clip_len=40)),
@@ -43,11 +46,11 @@ def test_a_short_clip_is_followed_by_empty_frames_as_far_as_they_matter(tmp_path
     frames = torch.randn(1, 2, 3, 32, 32)
     with torch.inference_mode():
         torch.testing.assert_close(spotter(frames), e2e_spot.logits(state, 40, frames), rtol=1e-4, atol=1e-4)
-        alone = spotter.logits(spotter.features(frames).features_BTD)
-        assert (alone - spotter(frames)).abs().max() > 1e-3
+        unpadded = spotter.logits(spotter.features(frames).features_BTD)
+        assert (unpadded - spotter(frames)).abs().max() > 1e-3
 
 
-def test_brightness_models_take_one_channel_or_colours(tmp_path: Path) -> None:
+def test_gray_spotter_takes_luma_or_colours(tmp_path: Path) -> None:
     state = e2e_spot.random_state("rny002", "gru", 3, channels=1)
     source = e2e_spot.write_run(tmp_path / "src", state, feature_arch="rny002", temporal_arch="gru", modality="bw")
     convert_checkpoint(str(source), tmp_path / "dst")
@@ -61,8 +64,8 @@ def test_brightness_models_take_one_channel_or_colours(tmp_path: Path) -> None:
         torch.testing.assert_close(spotter((colours - mean) / std), expected, rtol=1e-4, atol=1e-4)
 
 
-def test_a_stem_for_brightness_takes_what_colours_taught() -> None:
-    """On three equal channels a colour stem says what the sum of its weights says on one."""
+def test_gray_stem_starts_as_the_sum_of_a_colour_stem() -> None:
+    """On three equal channels a colour stem gives what the sum of its weights gives on one."""
     weights = []
     for modality in ("rgb", "gray"):
         torch.manual_seed(0)

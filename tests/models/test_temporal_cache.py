@@ -1,4 +1,4 @@
-"""Layers that go through a match piece by piece answer as if they had seen it at once."""
+"""Layers that go through a match chunk by chunk give what they give on the whole match at once."""
 
 import pytest
 import torch
@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from e2espot.models.streaming import fused_conv as fused
+from e2espot.models.streaming import fused_conv
 from e2espot.models.streaming.fused_conv import FusedConv, can_fuse
-from e2espot.models.streaming.temporal_cache import Carried, CarriedGate, Delay
+from e2espot.models.streaming.temporal_cache import FrameCache, FrameDelay, StreamingGateShift
 from e2espot.models.temporal_shift import ShiftedConv
 
 lengths = st.lists(st.integers(1, 9), min_size=1, max_size=8)
@@ -22,48 +22,48 @@ def channels_last(x: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("plain", [False, True])
 @pytest.mark.parametrize("act", ["none", "relu", "tanh"])
 @pytest.mark.parametrize("groups", [1, 4])
-def test_fused_convolution_is_the_plain_one(plain: bool, act: str, groups: int) -> None:
+def test_fused_conv_equals_conv_then_activation(plain: bool, act: str, groups: int) -> None:
     if not plain and not can_fuse(torch.zeros(1)):
         pytest.skip("this torch has no fused convolutions")
     torch.manual_seed(0)
     conv = nn.Conv2d(8, 12, 3, stride=2, padding=1, groups=groups)
     x, other = channels_last(torch.randn(3, 8, 11, 7)), channels_last(torch.randn(3, 12, 6, 4))
-    then = {"none": lambda y: y, "relu": torch.relu, "tanh": torch.tanh}[act]
+    activate = {"none": lambda y: y, "relu": torch.relu, "tanh": torch.tanh}[act]
     with torch.inference_mode():
         layer = FusedConv(conv, act, fused=not plain)  # type: ignore[arg-type]
-        torch.testing.assert_close(layer(x), then(conv(x)), rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(layer(x), activate(conv(x)), rtol=1e-5, atol=1e-6)
         if act != "tanh":
-            expected = then(conv(x) + other)
-            written = layer.add_to(other, x)
-            assert written.data_ptr() == other.data_ptr(), "the sum goes where the other stood"
+            expected = activate(conv(x) + other)
+            out = layer.add_to(other, x)
+            assert out.data_ptr() == other.data_ptr(), "the sum must overwrite the other operand"
             torch.testing.assert_close(other, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_a_torch_without_the_fused_operations_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fused.torch.backends.mkldnn, "is_available", lambda: False)
+def test_can_fuse_is_false_without_the_fused_operations(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fused_conv.torch.backends.mkldnn, "is_available", lambda: False)
     assert not can_fuse(torch.zeros(1))
 
 
 @settings(deadline=None, max_examples=60)
 @given(lengths=lengths, halo=st.integers(0, 3))
-def test_what_can_be_told_is_everything_with_its_neighbours_once(lengths: list[int], halo: int) -> None:
+def test_frame_cache_emits_every_frame_with_all_neighbours_once(lengths: list[int], halo: int) -> None:
     frames = torch.arange(sum(lengths), dtype=torch.float32)[:, None, None, None]
-    carried, told, seen = Carried(halo), [], 0
-    for piece in frames.split(lengths):
-        full = carried.with_before(piece)
-        seen += len(piece)
+    cache, emitted, seen = FrameCache(halo), [], 0
+    for chunk in frames.split(lengths):
+        full = cache.prepend(chunk)
+        seen += len(chunk)
         assert full[-1] == seen - 1
-        assert len(full) <= len(piece) + 2 * halo
-        told += [int(frame) for part in carried.told(piece) for frame in part]
-        carried.keep(piece)
-    assert told == list(range(halo, sum(lengths) - halo))
+        assert len(full) <= len(chunk) + 2 * halo
+        emitted += [int(frame) for part in cache.ready(chunk) for frame in part]
+        cache.update(chunk)
+    assert emitted == list(range(halo, sum(lengths) - halo))
 
 
-def test_delay_gives_back_in_order_after_what_is_dropped() -> None:
-    delay, frames = Delay(), torch.arange(10.0)[:, None, None, None]
-    assert len(delay.exchange(frames[:4], 0, 2)) == 0
-    assert delay.exchange(frames[4:8], 3, 2).flatten().tolist() == [2, 3, 4]
-    assert delay.exchange(frames[8:], 5, 2).flatten().tolist() == [5, 6, 7, 8, 9]
+def test_frame_delay_pops_in_order_after_the_skipped_frames() -> None:
+    delay, frames = FrameDelay(), torch.arange(10.0)[:, None, None, None]
+    assert len(delay.push_pop(frames[:4], 0, 2)) == 0
+    assert delay.push_pop(frames[4:8], 3, 2).flatten().tolist() == [2, 3, 4]
+    assert delay.push_pop(frames[8:], 5, 2).flatten().tolist() == [5, 6, 7, 8, 9]
 
 
 @pytest.mark.parametrize("plain", [False, True])
@@ -75,10 +75,10 @@ def test_delay_gives_back_in_order_after_what_is_dropped() -> None:
     width=st.integers(1, 7),
     seed=st.integers(0, 99),
 )
-def test_gate_by_pieces_is_the_gate_at_once(
+def test_streaming_gate_shift_equals_gate_shift_of_all_frames(
     plain: bool, lengths: list[int], channels: int, height: int, width: int, seed: int
 ) -> None:
-    """Wide and narrow folds, even and odd pictures, pieces shorter than what the gate looks across."""
+    """Wide and narrow folds, even and odd widths, chunks shorter than the halo."""
     torch.manual_seed(seed)
     net = nn.Sequential(nn.Conv2d(channels, 13, 1, bias=False), nn.Identity(), nn.ReLU())
     layer = ShiftedConv(net, channels, "gsm").eval()
@@ -92,15 +92,15 @@ def test_gate_by_pieces_is_the_gate_at_once(
         if plain:
             patch.setattr("e2espot.models.streaming.fused_conv.can_fuse", lambda weight: False)
         expected = layer(frames)[2:-2]
-        by_pieces = CarriedGate(layer)
-        outs, tolds = [], []
-        for piece in frames.split(lengths):
-            out, told = by_pieces(piece.clone(memory_format=torch.preserve_format))
-            tolds += told
-            assert (out is None) == (not told)
-            outs += [] if out is None else [out]
+        streaming = StreamingGateShift(layer)
+        outputs, inputs = [], []
+        for chunk in frames.split(lengths):
+            out, ready = streaming(chunk.clone(memory_format=torch.preserve_format))
+            inputs += ready
+            assert (out is None) == (not ready)
+            outputs += [] if out is None else [out]
     if len(frames) <= 4:
-        assert not outs
+        assert not outputs
         return
-    torch.testing.assert_close(torch.cat(outs), expected, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(torch.cat(tolds), frames[2:-2])
+    torch.testing.assert_close(torch.cat(outputs), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(torch.cat(inputs), frames[2:-2])

@@ -1,4 +1,4 @@
-"""The fast gate shift equals its definition, written frame by frame."""
+"""The fast gate shift equals its definition, written frame by frame; weights files keep what they are given."""
 
 import copy
 
@@ -20,13 +20,13 @@ def gate_shift_by_definition(layer: GateShift, x_BTCHW: torch.Tensor) -> torch.T
     out = x_BTCHW.clone()
     for t in range(num_frames):
         for c in range(fold):
-            group, place = divmod(c, fold // 2)
+            group, position = divmod(c, fold // 2)
             source = t + 1 if group == 0 else t - 1
             value = x_BTCHW[:, t, c] * (1 - gates[:, t, group])
             if 0 <= source < num_frames:
                 value = value + x_BTCHW[:, source, c] * gates[:, source, group]
             # Interleave within the group: channels of the two quarters alternate.
-            quarter, rank = divmod(place, fold // 4)
+            quarter, rank = divmod(position, fold // 4)
             out[:, t, group * (fold // 2) + 2 * rank + quarter] = value
     assert out.shape[2] == channels
     return out
@@ -34,7 +34,7 @@ def gate_shift_by_definition(layer: GateShift, x_BTCHW: torch.Tensor) -> torch.T
 
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize(("fold", "channels"), [(8, 32), (16, 16), (4, 10)])
-def test_equals_definition(fold: int, channels: int, training: bool) -> None:
+def test_gate_shift_equals_its_definition(fold: int, channels: int, training: bool) -> None:
     torch.manual_seed(0)
     layer = GateShift(fold)
     torch.nn.init.normal_(layer.conv3D.weight)
@@ -50,7 +50,7 @@ def test_equals_definition(fold: int, channels: int, training: bool) -> None:
     torch.testing.assert_close(layer.bn.running_mean, twin.bn.running_mean)
 
 
-def test_gradients_equal_definition() -> None:
+def test_gate_shift_gradients_equal_those_of_its_definition() -> None:
     torch.manual_seed(0)
     layer = GateShift(8)
     torch.nn.init.normal_(layer.conv3D.weight)
@@ -62,7 +62,7 @@ def test_gradients_equal_definition() -> None:
     torch.testing.assert_close(layer.conv3D.weight.grad, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_temporal_shift_moves_an_eighth_each_way() -> None:
+def test_temporal_shift_moves_an_eighth_of_channels_each_way() -> None:
     x = torch.randn(6, 16, 2, 2)
     y = TemporalShift(16)(x, 3)
     torch.testing.assert_close(y[0, :2], x[1, :2])
@@ -74,18 +74,18 @@ def test_temporal_shift_moves_an_eighth_each_way() -> None:
 @pytest.mark.parametrize(
     ("arch", "halo", "dim"), [("rny002_gsm", 26, 368), ("rny008_gsm", 28, 768), ("rny002", 0, 368)]
 )
-def test_halo_comes_from_the_blocks(arch: str, halo: int, dim: int) -> None:
+def test_halo_is_the_sum_over_blocks(arch: str, halo: int, dim: int) -> None:
     backbone = build_backbone(arch)
     assert (backbone.halo, backbone.feature_dim) == (halo, dim)
 
 
-def test_network_is_e2e_spots_in_size() -> None:
+def test_rny002_gsm_gru_has_as_many_parameters_as_e2e_spots() -> None:
     spec = SpotterSpec(feature_arch="rny002_gsm", temporal_arch="gru", classes=("PASS", "DRIVE"))
     assert sum(p.numel() for p in Spotter(spec).parameters()) == 4_447_313
 
 
 @pytest.mark.parametrize("arch", [a for a in FEATURE_ARCHS if not a.startswith("rny008")])
-def test_a_frame_sees_its_halo_and_no_further(arch: str) -> None:
+def test_features_depend_on_frames_within_halo_only(arch: str) -> None:
     torch.manual_seed(0)
     backbone = build_backbone(arch).eval()
     for layer in backbone.modules():
@@ -96,13 +96,13 @@ def test_a_frame_sees_its_halo_and_no_further(arch: str) -> None:
     changed = frames.clone()
     changed[:, reach] += 1
     with torch.inference_mode():
-        moved = (backbone(changed).features_BTD - backbone(frames).features_BTD).abs().amax((0, 2)) > 0
-    assert moved[reach]
-    outside = torch.arange(len(moved)).sub(reach).abs() > backbone.halo
-    assert not moved[outside].any()
+        affected = (backbone(changed).features_BTD - backbone(frames).features_BTD).abs().amax((0, 2)) > 0
+    assert affected[reach]
+    outside = torch.arange(len(affected)).sub(reach).abs() > backbone.halo
+    assert not affected[outside].any()
 
 
-def test_weights_survive_the_disk(tmp_path) -> None:
+def test_load_spotter_returns_what_save_spotter_wrote(tmp_path) -> None:
     spec = SpotterSpec(feature_arch="small_gsm", temporal_arch="gru", classes=("PASS", "DRIVE"), fps="12.5")
     spotter = Spotter(spec).eval()
     save_spotter(tmp_path / "best.safetensors", spotter.state_dict(), spec)
@@ -113,7 +113,7 @@ def test_weights_survive_the_disk(tmp_path) -> None:
         assert torch.equal(spotter(frames), again(frames))
 
 
-def test_a_layer_taken_apart_is_the_shift_and_then_the_convolution() -> None:
+def test_shifted_conv_in_training_equals_shift_then_convolution() -> None:
     """Outputs, all gradients and the running statistics, in training."""
     torch.manual_seed(0)
     layer = build_backbone("small_gsm").block1.conv1.double().train()  # type: ignore[union-attr,operator]
@@ -122,13 +122,13 @@ def test_a_layer_taken_apart_is_the_shift_and_then_the_convolution() -> None:
     twin = copy.deepcopy(layer)
     one = torch.randn(10, 48, 6, 7, dtype=torch.float64, requires_grad=True)
     other = one.detach().clone().requires_grad_()
-    ours, theirs = layer(one), twin.net(twin.gsm(other, 5))
-    torch.testing.assert_close(ours, theirs)
-    weights = torch.randn_like(ours)
-    (ours * weights).sum().backward()
-    (theirs * weights).sum().backward()
+    actual, expected = layer(one), twin.net(twin.gsm(other, 5))
+    torch.testing.assert_close(actual, expected)
+    weights = torch.randn_like(actual)
+    (actual * weights).sum().backward()
+    (expected * weights).sum().backward()
     torch.testing.assert_close(one.grad, other.grad)
-    for (name, mine), his in zip(layer.named_parameters(), twin.parameters(), strict=True):
-        torch.testing.assert_close(mine.grad, his.grad, msg=name)
-    for mine, his in zip(layer.buffers(), twin.buffers(), strict=True):
-        torch.testing.assert_close(mine, his)
+    for (name, tensor), other_tensor in zip(layer.named_parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(tensor.grad, other_tensor.grad, msg=name)
+    for tensor, other_tensor in zip(layer.buffers(), twin.buffers(), strict=True):
+        torch.testing.assert_close(tensor, other_tensor)

@@ -1,4 +1,4 @@
-"""What is fitted on one match must hold on another; what nothing is gained by stays as it is."""
+"""A calibration fitted on one match holds on another; parameters that gain nothing keep their defaults."""
 
 from fractions import Fraction
 
@@ -21,7 +21,7 @@ FPS = Fraction(25)
 
 
 def match(seed: int, *, late: int = 0, sharp: float = 1.0, count: int = 400) -> tuple[Scores, list[Event]]:
-    """Peaks at events of both classes, false alarms between; PASS peaks come ``late`` frames too late."""
+    """Peaks at events of both classes, false positives between; PASS peaks come ``late`` frames too late."""
     rng = np.random.default_rng(seed)
     frames = np.cumsum(rng.integers(20, 60, 2 * count))
     scores_TK = np.zeros((int(frames[-1]) + 100, 2), dtype=np.float32)
@@ -32,18 +32,18 @@ def match(seed: int, *, late: int = 0, sharp: float = 1.0, count: int = 400) -> 
         if true:
             events.append(Event(frame=int(frame), label=LABELS.names[column]))
         logit = rng.normal(1.0 if true else -1.0, 1.2) * sharp
-        where = int(frame) + (late if column == 0 else 0) + round(rng.normal(0, 2))
-        for away in range(-4, 5):
-            scores_TK[where + away, column] = (1 - abs(away) / 5) / (1 + np.exp(-logit))
+        peak = int(frame) + (late if column == 0 else 0) + round(rng.normal(0, 2))
+        for distance in range(-4, 5):
+            scores_TK[peak + distance, column] = (1 - abs(distance) / 5) / (1 + np.exp(-logit))
     return Scores(scores_TK=scores_TK, label_set=LABELS, fps=FPS), events
 
 
 def value(calibration: Calibration, scores: Scores, events: list[Event]) -> float:
-    found = apply_calibration(calibration, scores)
-    return evaluate_events({"g": events}, {"g": found}, LABELS, ["at1"], FPS).mAP("at1")
+    predictions = apply_calibration(calibration, scores)
+    return evaluate_events({"g": events}, {"g": predictions}, LABELS, ["at1"], FPS).mAP("at1")
 
 
-def test_a_shift_is_recovered_on_another_match() -> None:
+def test_fitted_shift_helps_on_another_match() -> None:
     scores, events = match(1, late=12)
     fitted = fit_calibration({"g": {1: scores}}, {"g": events}, LABELS)
     assert fitted.shift_s["PASS"] < -0.2
@@ -54,7 +54,7 @@ def test_a_shift_is_recovered_on_another_match() -> None:
     assert value(fitted, other, known) > value(Calibration(), straight, truth) - 0.005
 
 
-def test_squeezed_scores_are_spread_on_another_match() -> None:
+def test_fitted_map_helps_with_squeezed_scores_on_another_match() -> None:
     scores, events = match(3, sharp=9.0)
     fitted = fit_calibration({"g": {1: scores}}, {"g": events}, LABELS)
     assert fitted.map_from
@@ -62,14 +62,14 @@ def test_squeezed_scores_are_spread_on_another_match() -> None:
     assert value(fitted, other, known) > value(Calibration(), other, known) + 0.01
 
 
-def test_what_is_good_stays_and_few_labels_decide_nothing() -> None:
+def test_classes_with_few_labels_get_no_parameters_of_their_own() -> None:
     scores, events = match(5, late=9, count=30)
     fitted = fit_calibration({"g": {1: scores}}, {"g": events}, LABELS)
     assert not fitted.shift_s
     assert not fitted.by_class
 
 
-def test_one_class_may_have_a_suppression_of_its_own() -> None:
+def test_suppression_by_class_applies_to_that_class_only() -> None:
     scores, _ = match(6)
     hard = Suppression(method="hard", window_s=3.0)
     one, both = (
@@ -86,7 +86,7 @@ def test_one_class_may_have_a_suppression_of_its_own() -> None:
     assert of(one, "PASS") == of(both, "PASS")
 
 
-def test_the_side_comes_from_the_events_frame() -> None:
+def test_team_comes_from_the_frame_of_the_event() -> None:
     scores_TK = np.zeros((100, 2), dtype=np.float32)
     scores_TK[[20, 70], 0] = 0.8
     right_T = np.linspace(0, 1, 100, dtype=np.float32)
@@ -96,29 +96,29 @@ def test_the_side_comes_from_the_events_frame() -> None:
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=50), st.lists(st.floats(0, 1), min_size=2, max_size=9))
-def test_the_map_never_turns_two_confidences_round(confidences: list[float], knots: list[float]) -> None:
+def test_map_of_confidences_is_monotone(confidences: list[float], knots: list[float]) -> None:
     knots = sorted(set(knots))
-    how = Calibration(map_from=tuple(knots), map_to=tuple(np.linspace(0, 1, len(knots)).tolist()))
-    mapped = how.mapped(np.sort(confidences))
+    calibration = Calibration(map_from=tuple(knots), map_to=tuple(np.linspace(0, 1, len(knots)).tolist()))
+    mapped = calibration.map_confidences(np.sort(confidences))
     assert (np.diff(mapped) >= 0).all()
     assert 0 <= mapped.min() <= mapped.max() <= 1
 
 
-def test_the_file_keeps_all_and_refuses_what_is_none() -> None:
-    how = Calibration(
+def test_calibration_json_round_trip_and_refusals() -> None:
+    calibration = Calibration(
         suppression=Suppression(method="hard"),
         by_class={"PASS": Suppression(window_s=0.4)},
         shift_s={"DRIVE": 0.08},
         map_from=(0.1, 0.9),
         map_to=(0.0, 1.0),
     )
-    assert Calibration.from_json(how.to_json()) == how
+    assert Calibration.from_json(calibration.to_json()) == calibration
     assert Calibration.from_json({"suppression": {"method": "soft"}}) == Calibration()
     for wrong in (
         {},
         {"suppression": 3},
-        {**how.to_json(), "map_to": [1.0, 0.0]},
-        {**how.to_json(), "map_from": [0.5]},
+        {**calibration.to_json(), "map_to": [1.0, 0.0]},
+        {**calibration.to_json(), "map_from": [0.5]},
     ):
         with pytest.raises(CheckpointError, match=r"calibration.json"):
             Calibration.from_json(wrong)

@@ -1,6 +1,7 @@
-"""Suppression is its definition: the highest first, its neighbours decayed, one event after the other."""
+"""Every suppression equals its definition, written one event after the other."""
 
 from fractions import Fraction
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -9,29 +10,31 @@ from hypothesis import strategies as st
 
 from e2espot.core.label_sets import LabelSet
 from e2espot.core.scores import Scores
-from e2espot.suppression import nms as module
-from e2espot.suppression.nms import Suppression, soft_nms, suppress
+from e2espot.suppression import nms
+from e2espot.suppression.nms import Suppression, pairwise_nms, soft_nms, suppress
+
+METHODS = get_args(nms.Method)
 
 
 def one_after_the_other(
     score_T: np.ndarray, window: int, floor: float, decay: np.ndarray
 ) -> tuple[list[int], list[float]]:
     """What is emitted, in order."""
-    left = {t: float(score) for t, score in enumerate(score_T) if score >= floor}
+    remaining = {t: float(score) for t, score in enumerate(score_T) if score >= floor}
     frames, confidences = [], []
-    while left:
-        best = max(left, key=lambda t: (left[t], -t))
+    while remaining:
+        best = max(remaining, key=lambda t: (remaining[t], -t))
         frames.append(best)
-        confidences.append(left.pop(best))
-        for t in [t for t in left if abs(t - best) <= window]:
-            left[t] *= decay[abs(t - best)]
-            if left[t] < floor:
-                del left[t]
+        confidences.append(remaining.pop(best))
+        for t in [t for t in remaining if abs(t - best) <= window]:
+            remaining[t] *= decay[abs(t - best)]
+            if remaining[t] < floor:
+                del remaining[t]
     return frames, confidences
 
 
 def in_order(frames: np.ndarray, confidences: np.ndarray) -> tuple[list[int], list[float]]:
-    """As the definition emits them, equal scores by frame: then everything must be the same to the last bit."""
+    """In the order of the definition, equal scores by frame; then everything must be bit-equal."""
     order = np.lexsort((frames, -confidences))
     return frames[order].tolist(), confidences[order].tolist()
 
@@ -46,15 +49,15 @@ scores = st.one_of(
 @pytest.mark.parametrize("rounds", [64, 2, 0])
 @settings(max_examples=200, deadline=None)
 @given(score=scores, window=st.integers(1, 12), power=st.sampled_from([0, 1, 2]))
-def test_equals_the_definition(rounds: int, score: list[float], window: int, power: int) -> None:
+def test_soft_nms_equals_its_definition(rounds: int, score: list[float], window: int, power: int) -> None:
     decay = (np.arange(window + 1) / window) ** power if power else np.zeros(window + 1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_MOST_ROUNDS", rounds)
+        patch.setattr(nms, "_MOST_ROUNDS", rounds)
         frames, confidences = soft_nms(np.array(score), window=window, floor=1e-3, decay=decay)
     assert in_order(frames, confidences) == one_after_the_other(np.array(score), window, 1e-3, decay)
 
 
-def test_a_match_with_a_candidate_everywhere() -> None:
+def test_soft_nms_equals_its_definition_with_candidates_everywhere() -> None:
     rng = np.random.default_rng(0)
     score_T = rng.uniform(0.001, 1, 3000)
     decay = (np.arange(21) / 20) ** 2
@@ -62,17 +65,50 @@ def test_a_match_with_a_candidate_everywhere() -> None:
     assert in_order(frames, confidences) == one_after_the_other(score_T, 20, 1e-3, decay)
 
 
-@pytest.mark.parametrize("method", ["soft", "gaussian", "hard", "peaks"])
-def test_every_method_keeps_a_lone_peak_where_it_is(method: module.Method) -> None:
+@pytest.mark.parametrize("method", METHODS)
+def test_suppress_keeps_a_lone_peak_where_it_is(method: nms.Method) -> None:
     scores_TK = np.zeros((200, 2), dtype=np.float32)
     scores_TK[[50, 150], [0, 1]] = 0.9
-    found = suppress(
+    events = suppress(
         Scores(scores_TK=scores_TK, label_set=LabelSet(("PASS", "DRIVE")), fps=Fraction(25)), Suppression(method=method)
     )
-    strongest = {event.label: event.frame for event in sorted(found, key=lambda event: event.confidence)}
+    strongest = {event.label: event.frame for event in sorted(events, key=lambda event: event.confidence)}
     assert strongest == {"PASS": 50, "DRIVE": 150}
 
 
-def test_nothing_gives_nothing() -> None:
-    frames, confidences = soft_nms(np.empty(0), window=5)
-    assert len(frames) == len(confidences) == 0
+@pytest.mark.parametrize("method", METHODS)
+def test_suppress_of_no_frames_gives_no_events(method: nms.Method) -> None:
+    scores = Scores(scores_TK=np.empty((0, 1), dtype=np.float32), label_set=LabelSet(("PASS",)))
+    assert suppress(scores, Suppression(method=method)) == []
+
+
+def frames_kept(method: nms.Method) -> list[int]:
+    """Frames that survive window 25 in the example of the module's docstring."""
+    scores_TK = np.zeros((220, 1), dtype=np.float32)
+    for frame, score in {0: 0.9, 20: 0.8, 40: 0.7, 60: 0.7, 80: 0.8, 200: 0.5, 210: 0.5}.items():
+        scores_TK[frame] = score
+    scores = Scores(scores_TK=scores_TK, label_set=LabelSet(("PASS",)), fps=Fraction(25))
+    return [event.frame for event in suppress(scores, Suppression(method=method, window_s=1.0))]
+
+
+def test_pairwise_suppression_is_e2e_spots_rule() -> None:
+    """A removed peak still removes lower ones near it, and of two equal peaks both survive."""
+    assert frames_kept("pairwise") == [0, 80, 200, 210]
+
+
+def test_hard_suppression_is_greedy() -> None:
+    """A removed peak removes nothing, and of two equal peaks the earlier one survives."""
+    assert frames_kept("hard") == [0, 40, 80, 200]
+
+
+@settings(max_examples=200, deadline=None)
+@given(score=scores, window=st.integers(1, 12))
+def test_pairwise_nms_equals_its_definition(score: list[float], window: int) -> None:
+    frames, confidences = pairwise_nms(np.array(score), window=window, floor=1e-3)
+    expected = [
+        t
+        for t, value in enumerate(score)
+        if value >= 1e-3 and all(other <= value for other in score[max(0, t - window) : t + window + 1])
+    ]
+    assert frames.tolist() == expected
+    assert confidences.tolist() == [score[t] for t in expected]

@@ -1,1 +1,1 @@
-"""Backbones: frames to one feature vector a frame."""
+"""Backbones: frames to one feature vector per frame."""

@@ -1,4 +1,4 @@
-"""What every trunk is: a network from pictures to one feature vector a frame.
+"""Base of all backbones: a network from frames to one feature vector per frame.
 
 Shapes: B clips, T frames, C channels, H height, W width, D features, N = B * T.
 """
@@ -16,51 +16,55 @@ from e2espot.models.temporal_shift import ShiftedConv
 
 
 class FrameFeatures(NamedTuple):
-    """What a backbone makes of a batch of clips."""
+    """Output of a backbone for a batch of clips."""
 
     features_BTD: Tensor
-    """One vector a frame."""
+    """One vector per frame."""
     heat_BTHW: Tensor | None
-    """Logits over places of where the ball is, at an eighth of the picture; None where the trunk has no such map."""
+    """Logits of the ball being at each cell, at an eighth of the frame size; None for backbones without this map."""
 
 
 class Backbone(nn.Module):
-    """Base of the trunks: knows its feature width and how far it looks to each side in time."""
+    """Base of the backbones: knows the width of its features and how far it looks to each side in time."""
 
     feature_dim: int
+    """D, the width of the features."""
     gray = False
+    """Whether it sees luma instead of colour."""
     pads_short_clips = False
-    """Whether a clip shorter than those it learnt from is followed by empty pictures, as E2E-Spot does it."""
+    """Whether clips shorter than those of training are padded with zero frames, as E2E-Spot does."""
 
     @property
     def halo(self) -> int:
-        """Frames to each side that can influence a frame's feature, from the layers themselves."""
+        """Frames on each side that can influence a frame's features, summed over the layers."""
         return sum(layer.halo for layer in self.modules() if isinstance(layer, ShiftedConv))
 
-    def _tell_num_frames(self, num_frames: int) -> None:
+    def set_num_frames(self, num_frames: int) -> None:
+        """Tell every temporal shift how many frames a clip has, before a pass over whole clips."""
         for layer in self.modules():
             if isinstance(layer, ShiftedConv):
                 layer.num_frames = num_frames
 
 
-class Brightness(nn.Module):
-    """ImageNet-normalised RGB -> one channel of luma (ITU-R BT.601) with 0..1 brought to -1..1, E2E-Spot's ``bw``."""
+class ToLuma(nn.Module):
+    """ImageNet-normalised RGB -> luma (ITU-R BT.601), with 0 to 1 mapped to -1 to 1: E2E-Spot's ``bw``."""
 
     weight: Tensor
 
     def __init__(self) -> None:
         super().__init__()
         luma, mean, std = (torch.tensor(row, dtype=torch.float64) for row in (LUMA, IMAGENET_MEAN, IMAGENET_STD))
+        # x is (rgb - mean) / std, so 2 * luma . rgb - 1 = (2 * luma * std) . x + (2 * luma . mean - 1)
         self.register_buffer("weight", (2 * luma * std).float().view(1, 3, 1, 1), persistent=False)
         self._bias = 2 * float(luma @ mean) - 1
 
     def forward(self, frames_NCHW: Tensor) -> Tensor:
-        """``(N, 3, H, W)`` -> ``(N, 1, H, W)``; what has one channel is left alone."""
+        """``(N, 3, H, W)`` -> ``(N, 1, H, W)``; one-channel input is returned unchanged."""
         if frames_NCHW.shape[1] == 1:
             return frames_NCHW
         return functional.conv2d(frames_NCHW, self.weight.to(frames_NCHW.dtype)) + self._bias
 
 
-def at_least_fp32(x: Tensor) -> Tensor:
-    """Half formats as fp32, others as they are."""
+def upcast_to_fp32(x: Tensor) -> Tensor:
+    """bf16 and fp16 as fp32, other formats unchanged."""
     return x.float() if x.dtype.itemsize < 4 else x

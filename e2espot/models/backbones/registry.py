@@ -1,32 +1,35 @@
-"""From pictures to one feature vector a frame: trunks by name, and a small one for laptops.
-
-Shapes: B clips, T frames, C channels, H height, W width, D features, N = B * T.
-"""
+"""Backbones by name: image networks with temporal shifts, and a small one for laptops."""
 
 from __future__ import annotations
 
 from e2espot.core.errors import ConfigurationError
 from e2espot.models.backbones.base import Backbone, FrameFeatures
 from e2espot.models.backbones.imagenet import TIMM_NAMES, TORCHVISION_NAMES, RegNet, ResNet
-from e2espot.models.backbones.small import SmallTrunk
+from e2espot.models.backbones.small import SmallBackbone
 
-__all__ = ["FEATURE_ARCHS", "Backbone", "FrameFeatures", "RegNet", "ResNet", "SmallTrunk", "build_backbone"]
+__all__ = ["FEATURE_ARCHS", "Backbone", "FrameFeatures", "RegNet", "ResNet", "SmallBackbone", "build_backbone"]
 
 _SHIFTS = ("", "_tsm", "_gsm")
 FEATURE_ARCHS = tuple(f"{name}{shift}" for name in (*TIMM_NAMES, *TORCHVISION_NAMES, "small") for shift in _SHIFTS)
-"""What ``-m`` accepts."""
+"""Names of all backbones, each with a suffix for its temporal shift."""
 _CHOICES = f"choose from {', '.join(FEATURE_ARCHS)}"
 MODALITIES = ("rgb", "gray")
-"""What a trunk may see: colour or brightness."""
+"""What a backbone can see: colour or luma."""
 
 
 def build_backbone(
     feature_arch: str, *, pretrained: bool = False, single_frame: bool = False, modality: str = "rgb"
 ) -> Backbone:
-    """Trunk by E2E-Spot's name, ``rny002_gsm`` and its kin, or ``small_gsm``.
+    """Backbone by its name in E2E-Spot, such as ``rny002_gsm``, or our ``small_gsm``.
+
+    Args:
+        feature_arch: One of ``FEATURE_ARCHS``.
+        pretrained: Whether to load ImageNet weights (not for the small backbone).
+        single_frame: Whether the small backbone is to see no motion.
+        modality: One of ``MODALITIES``.
 
     Raises:
-        ConfigurationError: unknown name or modality.
+        ConfigurationError: unknown name or modality, or ``single_frame`` for another backbone.
     """
     if modality not in MODALITIES:
         raise ConfigurationError(f"unknown modality {modality!r}; choose from {', '.join(MODALITIES)}")
@@ -37,8 +40,10 @@ def build_backbone(
         raise ConfigurationError(f"unknown feature_arch {feature_arch!r}; {_CHOICES}")
     name, _, shift = feature_arch.partition("_")
     if name == "small":
-        return SmallTrunk(shift, single_frame=single_frame, gray=gray)
+        return SmallBackbone(shift, single_frame=single_frame, gray=gray)
     if single_frame:
-        raise ConfigurationError(f"single_frame belongs to the small trunk; for {name} leave out the shift suffix")
-    trunk = RegNet if name in TIMM_NAMES else ResNet
-    return trunk(feature_arch, pretrained=pretrained, gray=gray)
+        raise ConfigurationError(
+            f"single_frame is for the small backbone only; choose {name} without a shift suffix instead"
+        )
+    kind = RegNet if name in TIMM_NAMES else ResNet
+    return kind(feature_arch, pretrained=pretrained, gray=gray)

@@ -1,4 +1,4 @@
-"""A thin backbone for laptops that keeps the ball.
+"""A thin backbone for laptops that does not lose the ball.
 
 Shapes: B clips, T frames, C channels, H height, W width, D features, N = B * T.
 """
@@ -10,23 +10,23 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from e2espot.core.pixels import LUMA
-from e2espot.models.backbones.base import Backbone, FrameFeatures, at_least_fp32
+from e2espot.models.backbones.base import Backbone, FrameFeatures, upcast_to_fp32
 from e2espot.models.temporal_shift import ShiftedConv
 
 
 class _ConvNorm(nn.Sequential):
-    """Convolution, batch norm and, unless told otherwise, ReLU."""
+    """Convolution, batch norm and, with ``act``, ReLU."""
 
-    def __init__(self, inside: int, outside: int, kernel: int, stride: int = 1, *, act: bool = True) -> None:
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, *, act: bool = True) -> None:
         layers: list[nn.Module] = [
-            nn.Conv2d(inside, outside, kernel, stride, kernel // 2, bias=False),
-            nn.BatchNorm2d(outside),
+            nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
+            nn.BatchNorm2d(outputs),
         ]
         super().__init__(*layers, *([nn.ReLU(inplace=True)] if act else []))
 
 
 class _Block(nn.Module):
-    """Residual block: (shift), 1x1, 3x3. Dense kernels: on CPUs they beat grouped ones of equal cost."""
+    """Residual block: (shift), 1x1, 3x3. The kernels are dense: on CPUs they beat grouped ones of equal cost."""
 
     def __init__(self, width: int, shift: str) -> None:
         super().__init__()
@@ -38,23 +38,32 @@ class _Block(nn.Module):
         return functional.relu(x_NCHW + self.conv2(self.conv1(x_NCHW)))
 
 
-class SmallTrunk(Backbone):
-    """A thin trunk that keeps the ball: motion at the input, early stride, pooling where the ball is.
+class SmallBackbone(Backbone):
+    """A thin network that does not lose the ball: motion at the input, early stride, pooling where the ball is.
 
-    The ball is 2 to 4 pixels wide and gone after global pooling. So the first convolution sees
-    the picture and its grey differences to both neighbours; the features of an eighth of the size
-    are pooled by learned attention maps as well as on average; the first of these maps is
-    trained as a ball heat-map wherever the ball's place is known. Each map also
-    gives its centre of mass, so the temporal head sees where the ball is and how it moves.
+    The ball is 2 to 4 pixels wide and disappears under global pooling. So the first convolution sees the frame and
+    its grey differences to both neighbours. The features at an eighth of the frame size are pooled under learned
+    attention maps as well as on average. The first of these maps is trained as a heat map of the ball wherever its
+    position is known. Each map also gives its centre of mass, so the temporal head sees where the ball is and how it
+    moves.
+
+        size  1/4     1/8               1/16
+        stem -> down1 -> block1 -+-> down2 -> block2 -> block3 -+-> mean ------------+
+                                 |                              v                    +-> project -> features
+                                 +------------ + <----------- lateral                |
+                                               v                                     |
+                                             merge -> attention maps -> pooling -----+
 
     Args:
         shift: ``gsm``, ``tsm`` or empty.
-        single_frame: Leave the motion channels at zero (a control that must see no motion).
-        gray: See brightness where the colours would be.
+        single_frame: Leave the motion channels at zero (a control experiment that must see no motion).
+        gray: See luma in place of the colours.
     """
 
     WIDTHS = (24, 48, 96)
+    """Channels at a quarter, an eighth and a sixteenth of the frame size."""
     NUM_MAPS = 4
+    """Attention maps."""
 
     def __init__(self, shift: str, *, single_frame: bool = False, gray: bool = False) -> None:
         super().__init__()
@@ -82,37 +91,37 @@ class SmallTrunk(Backbone):
         return super().halo + (0 if self.single_frame else 1)
 
     def forward(self, frames_BTCHW: Tensor) -> FrameFeatures:
-        """Normalised float frames -> features and the ball's heat map at an eighth of the size."""
+        """Normalised float frames -> features, and the heat map of the ball at an eighth of the frame size."""
         clips, num_frames = frames_BTCHW.shape[:2]
-        self._tell_num_frames(num_frames)
-        x = self.with_motion(frames_BTCHW)
+        self.set_num_frames(num_frames)
+        x = self.add_motion(frames_BTCHW)
         fine = self.block1(self.down1(self.stem(x)))
         coarse = self.block3(self.block2(self.down2(fine)))
         fine = self.merge(fine + functional.interpolate(self.lateral(coarse), size=fine.shape[-2:], mode="nearest"))
         maps = self.attention(fine)
-        pooled = torch.cat((pool_by_attention(fine, maps), at_least_fp32(coarse).mean((2, 3))), dim=1)
+        pooled = torch.cat((pool_by_attention(fine, maps), upcast_to_fp32(coarse).mean((2, 3))), dim=1)
         with torch.autocast(x.device.type, enabled=False):
             features = self.project(pooled)
         return FrameFeatures(
             features.unflatten(0, (clips, num_frames)), maps[:, 0].float().unflatten(0, (clips, num_frames))
         )
 
-    def with_motion(self, frames_BTCHW: Tensor) -> Tensor:
+    def add_motion(self, frames_BTCHW: Tensor) -> Tensor:
         """Three colours and the grey differences to the previous and the next frame, ``(N, 5, H, W)``.
 
-        Beyond the ends of a clip the difference is zero. Written straight into channels-last
-        memory of the compute dtype: at full picture size every copy counts.
+        # grey levels 1, 4, 6 of three frames -> to the previous [0, 3, 2], to the next [3, 2, 0]
         """
         clips, num_frames, _, height, width = frames_BTCHW.shape
         device = frames_BTCHW.device
         dtype = torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else frames_BTCHW.dtype
+        # Write straight into channels-last memory of the compute dtype: at full frame size every copy counts.
         out = torch.zeros(clips, num_frames, height, width, 5, dtype=dtype, device=device)
         pixels = frames_BTCHW.detach().movedim(2, -1)
         if self.gray:
             pixels = functional.linear(pixels, torch.tensor([LUMA] * 3, dtype=pixels.dtype, device=device))
         out[..., :3] = pixels
         if not self.single_frame:
-            # A product with thirds: a mean over a last axis of three is several times slower.
+            # A matrix product with thirds, because a mean over a last axis of three is several times slower.
             grey = functional.linear(pixels, torch.full((1, 3), 1 / 3, dtype=pixels.dtype, device=device))[..., 0]
             step = grey[:, 1:] - grey[:, :-1]
             out[:, 1:, ..., 3] = step
@@ -121,18 +130,19 @@ class SmallTrunk(Backbone):
 
 
 def pool_by_attention(x_NCHW: Tensor, maps_NMHW: Tensor) -> Tensor:
-    """Mean features, centres of mass and peak weights under M softmax maps, ``(N, M * (C + 3))``, fp32."""
+    """Mean features, centre of mass and peak weight under each of M softmax maps: ``(N, M * (C + 3))``, fp32."""
     height, width = x_NCHW.shape[-2:]
     with torch.autocast(x_NCHW.device.type, enabled=False):
-        logits = at_least_fp32(maps_NMHW).flatten(2)
+        logits = upcast_to_fp32(maps_NMHW).flatten(2)
         weights = logits.softmax(2)
-        pooled = torch.einsum("nmp,ncp->nmc", weights, at_least_fp32(x_NCHW).flatten(2))
-        places = torch.stack(
+        pooled = torch.einsum("nmp,ncp->nmc", weights, upcast_to_fp32(x_NCHW).flatten(2))
+        # Coordinates of the pixels, -1 to 1: width 3, height 2 -> x [-1, 0, 1, -1, 0, 1], y [-1, -1, -1, 1, 1, 1]
+        positions_2P = torch.stack(
             (
                 torch.linspace(-1, 1, width, device=logits.device).repeat(height),
                 torch.linspace(-1, 1, height, device=logits.device).repeat_interleave(width),
             )
         ).to(logits.dtype)
-        centres = 4 * torch.einsum("nmp,dp->nmd", weights, places)
+        centres = 4 * torch.einsum("nmp,dp->nmd", weights, positions_2P)
         sharpness = weights.amax(2, keepdim=True)
         return torch.cat((pooled, centres, sharpness), dim=2).flatten(1)

@@ -1,11 +1,15 @@
-"""A trunk's steady state as one CUDA graph.
+"""The steady state of a streaming backbone as one CUDA graph.
 
-A piece of a match is some three hundred small kernels, and at 224p a fast GPU is done with one before the CPU
-has asked for the next. Once every place keeps as many frames as it ever will, a piece is always the same
-kernels on the same shapes: they are recorded once and asked for together from then on.
+A chunk is some three hundred small kernels, and at 224p a fast GPU finishes one before the CPU has launched the
+next. Once every cache is full, each chunk runs the same kernels on the same shapes: they are recorded once and
+launched together from then on.
 
-A graph reads and writes fixed memory. So what is kept from piece to piece lies in memory of its own, and the
-graph's last act is to copy what it kept there.
+A graph reads and writes fixed memory, while a cache replaces its buffer with every chunk. So each cache gets a fixed
+buffer, and the graph ends by copying the new contents into it:
+
+    chunk k        fixed input ----+                        +--> fixed output
+                                   +--> kernels of a chunk -+
+                   fixed buffers --+                        +--> new buffers --copy--> fixed buffers
 """
 
 from __future__ import annotations
@@ -16,22 +20,22 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from e2espot.models.streaming.trunk_stream import TrunkStream
+from e2espot.models.streaming.backbone_stream import BackboneStream
 
 
-class Replay(Protocol):
+class Recording(Protocol):
     """Recorded work."""
 
     def replay(self) -> None:
-        """Do it again, on the same memory."""
+        """Run it again on the same memory."""
 
 
-Record = Callable[[Callable[[], None], torch.device], Replay]
-"""Runs a function once, recording what it does on a device."""
+Record = Callable[[Callable[[], None], torch.device], Recording]
+"""Runs a function once and records what it does on a device."""
 
 
-def record_on_cuda(work: Callable[[], None], device: torch.device) -> Replay:
-    """A CUDA graph of ``work``, which has run before with the same shapes; other threads may go on meanwhile."""
+def record_on_cuda(work: Callable[[], None], device: torch.device) -> Recording:
+    """A CUDA graph of ``work``, which must have run before with the same shapes; other threads may go on meanwhile."""
     torch.cuda.synchronize(device)
     graph = torch.cuda.CUDAGraph()
     with (
@@ -39,66 +43,66 @@ def record_on_cuda(work: Callable[[], None], device: torch.device) -> Replay:
         torch.cuda.graph(graph, stream=torch.cuda.Stream(device), capture_error_mode="thread_local"),
     ):
         work()
-    recorded: Any = graph
-    return recorded  # type: ignore[no-any-return]
+    recording: Any = graph
+    return recording  # type: ignore[no-any-return]
 
 
-class GraphedTrunk:
-    """A ``TrunkStream`` that replays its steady state; pieces of another length take the plain road.
+class CudaGraphBackbone:
+    """A ``BackboneStream`` that replays its steady state; chunks of another length run without the graph.
 
     Args:
         stream: Fresh or in use.
         record: How work is recorded.
     """
 
-    def __init__(self, stream: TrunkStream, record: Record = record_on_cuda) -> None:
+    def __init__(self, stream: BackboneStream, record: Record = record_on_cuda) -> None:
         self._stream, self._record = stream, record
-        self._replay: Replay | None = None
-        self._steady = 0
-        self._own: list[Tensor] = []
+        self._recording: Recording | None = None
+        self._steady_chunks = 0
+        self._fixed_buffers: list[Tensor] = []
 
-    def push(self, levels_THWC: Tensor) -> Tensor:
-        """See ``TrunkStream.push``."""
-        if self._replay is not None and _is_like(levels_THWC, self._input):
-            self._at_home()
+    def forward_chunk(self, levels_THWC: Tensor) -> Tensor:
+        """See ``BackboneStream.forward_chunk``."""
+        if self._recording is not None and _same_layout(levels_THWC, self._input):
+            self._rebind_buffers()
             self._input.copy_(levels_THWC)
-            self._replay.replay()
+            self._recording.replay()
             return self._output.clone()
-        features_TD = self._stream.push(levels_THWC)
-        # As many out as in, twice: nothing grows any more, and the library has chosen its kernels.
-        self._steady = self._steady + 1 if len(features_TD) == len(levels_THWC) else 0
-        if self._replay is None and self._steady >= 2:
-            self._learn(levels_THWC)
+        features_TD = self._stream.forward_chunk(levels_THWC)
+        # As many frames out as in, twice in a row: no cache grows any more, and the kernels have been chosen.
+        self._steady_chunks = self._steady_chunks + 1 if len(features_TD) == len(levels_THWC) else 0
+        if self._recording is None and self._steady_chunks >= 2:
+            self._capture(levels_THWC)
         return features_TD
 
-    def _learn(self, levels_THWC: Tensor) -> None:
-        """Record a push; what is kept afterwards is what was kept before."""
+    def _capture(self, levels_THWC: Tensor) -> None:
+        """Record one chunk, then restore the caches, because recording may run the chunk a second time."""
         self._input = levels_THWC.clone()
-        places = [place for place in self._stream.places if place.kept is not None]
-        before = [place.kept.clone() for place in places if place.kept is not None]
-        self._own = [kept.clone() for kept in before]
-        for place, own in zip(places, self._own, strict=True):
-            place.kept = own
+        caches = [cache for cache in self._stream.caches if cache.buffer is not None]
+        before = [cache.buffer.clone() for cache in caches if cache.buffer is not None]
+        self._fixed_buffers = [buffer.clone() for buffer in before]
+        for cache, fixed in zip(caches, self._fixed_buffers, strict=True):
+            cache.buffer = fixed
 
-        def piece() -> None:
-            self._output = self._stream.push(self._input)
-            for place, own in zip(places, self._own, strict=True):
-                assert place.kept is not None
-                own.copy_(place.kept)
-                place.kept = own
+        def forward_fixed() -> None:
+            self._output = self._stream.forward_chunk(self._input)
+            for cache, fixed in zip(caches, self._fixed_buffers, strict=True):
+                assert cache.buffer is not None
+                fixed.copy_(cache.buffer)
+                cache.buffer = fixed
 
-        self._places = places
-        self._replay = self._record(piece, levels_THWC.device)
-        for own, kept in zip(self._own, before, strict=True):
-            own.copy_(kept)
+        self._caches = caches
+        self._recording = self._record(forward_fixed, levels_THWC.device)
+        for fixed, buffer in zip(self._fixed_buffers, before, strict=True):
+            fixed.copy_(buffer)
 
-    def _at_home(self) -> None:
-        """A plain push has left what it kept elsewhere: bring it to where the graph reads it."""
-        for place, own in zip(self._places, self._own, strict=True):
-            if place.kept is not own and place.kept is not None:
-                own.copy_(place.kept)
-                place.kept = own
+    def _rebind_buffers(self) -> None:
+        """Move what a chunk without the graph left in other memory into the buffers that the graph reads."""
+        for cache, fixed in zip(self._caches, self._fixed_buffers, strict=True):
+            if cache.buffer is not fixed and cache.buffer is not None:
+                fixed.copy_(cache.buffer)
+                cache.buffer = fixed
 
 
-def _is_like(piece: Tensor, other: Tensor) -> bool:
-    return piece.shape == other.shape and piece.dtype == other.dtype
+def _same_layout(chunk: Tensor, other: Tensor) -> bool:
+    return chunk.shape == other.shape and chunk.dtype == other.dtype

@@ -1,8 +1,8 @@
-"""A convolution and what follows it in one pass over memory, where the CPU's library can do that.
+"""A convolution with its bias, addition and activation in one pass over memory, where the CPU's library can do that.
 
-At inference half of a trunk's convolutions are bound by memory: every ReLU or addition behind
-one reads and writes the same activations again. oneDNN, which torch brings along for CPUs, does both
-while the results are still in registers. Elsewhere the plain operations do the same.
+At inference half of a backbone's convolutions are bound by memory: every ReLU or addition behind one reads and
+writes the same activations again. oneDNN, which comes with torch for CPUs, does both while the results are still in
+registers. On other devices plain operations give the same results.
 
 Shapes: N frames, C channels, H height, W width.
 """
@@ -19,13 +19,13 @@ Act = Literal["none", "relu", "tanh"]
 
 
 class FusedConv:
-    """``act(conv(x))`` or ``act(conv(x) + other)`` for inference, the weights laid out beforehand.
+    """``act(conv(x))`` or ``act(conv(x) + other)`` for inference, with the weights packed beforehand.
 
     Args:
-        conv: With batch norms already folded in; its device is that of the input to come.
-        act: What follows.
-        dtype: That of the input to come; None for the convolution's own.
-        fused: False for plain operations, as on devices other than a CPU.
+        conv: With batch norms already folded in, on the device of the input.
+        act: Activation behind it.
+        dtype: Dtype of the input; None for that of the convolution.
+        fused: False for plain operations, True for fused ones; None for fused ones if they are available.
     """
 
     def __init__(
@@ -45,51 +45,57 @@ class FusedConv:
         self._packed: dict[torch.Size, Tensor] = {}
 
     def __call__(self, x_NCHW: Tensor) -> Tensor:
-        """New memory, channels-last."""
+        """``act(conv(x))`` in new channels-last memory."""
         if not self._fused:
-            return self._followed(self._plain(x_NCHW))
-        out: Tensor = torch.ops.mkldnn._convolution_pointwise(x_NCHW, *self._told(x_NCHW), self._act, [], "")
+            return self._activate_(self._convolve(x_NCHW))
+        out: Tensor = torch.ops.mkldnn._convolution_pointwise(x_NCHW, *self._fused_args(x_NCHW), self._act, [], "")
         return out
 
     def add_to(self, other_NCHW: Tensor, x_NCHW: Tensor) -> Tensor:
-        """``other`` after ``act(conv(x) + other)`` has been written over it; not for tanh."""
+        """Overwrite ``other`` with ``act(conv(x) + other)`` and return it; not for tanh."""
         if not self._fused:
-            other_NCHW += self._plain(x_NCHW)
-            return self._followed(other_NCHW)
+            other_NCHW += self._convolve(x_NCHW)
+            return self._activate_(other_NCHW)
         act = None if self._act == "none" else self._act
-        told = self._told(x_NCHW)
         out: Tensor = torch.ops.mkldnn._convolution_pointwise_.binary(
-            other_NCHW, x_NCHW, *told, "add", 1.0, act, [], None
+            other_NCHW, x_NCHW, *self._fused_args(x_NCHW), "add", 1.0, act, [], None
         )
         return out
 
-    def _told(self, x_NCHW: Tensor) -> tuple[Any, ...]:
+    def _fused_args(self, x_NCHW: Tensor) -> tuple[Any, ...]:
         shape = x_NCHW.shape
         if shape not in self._packed:
-            # The library chooses how weights lie by the shape of the input; a match knows two or three shapes.
+            # The library chooses the layout of the weights by the shape of the input. A match has two or three
+            # shapes: full chunks, a shorter last one, and the padding at its ends.
             self._packed[shape] = torch.ops.mkldnn._reorder_convolution_weight(
                 self._weight, self._padding, self._stride, self._dilation, self._groups, list(shape)
             )
         return self._packed[shape], self._bias, self._padding, self._stride, self._dilation, self._groups
 
-    def _plain(self, x_NCHW: Tensor) -> Tensor:
+    def _convolve(self, x_NCHW: Tensor) -> Tensor:
         return functional.conv2d(
             x_NCHW, self._weight, self._bias, self._stride, self._padding, self._dilation, self._groups
         )
 
-    def _followed(self, out: Tensor) -> Tensor:
+    def _activate_(self, out: Tensor) -> Tensor:
         if self._act == "relu":
             return out.relu_()
         return out.tanh_() if self._act == "tanh" else out
 
 
+def activation_of(module: nn.Module) -> Act:
+    """Activation inside what follows a convolution."""
+    return "relu" if any(isinstance(part, nn.ReLU) for part in module.modules()) else "none"
+
+
 def can_fuse(weight: Tensor) -> bool:
-    """Whether this torch has the fused operations for such weights, which live on a CPU."""
+    """Whether this torch has the fused operations for weights of this device and dtype."""
     if weight.device.type != "cpu" or weight.dtype not in (torch.float32, torch.bfloat16, torch.float16):
         return False
     names = ("_convolution_pointwise", "_convolution_pointwise_", "_reorder_convolution_weight")
     if not torch.backends.mkldnn.is_available() or not all(hasattr(torch.ops.mkldnn, name) for name in names):
         return False
+    # The operations are private to torch and not built for every CPU and dtype, so try them once.
     try:
         probe = FusedConv(nn.Conv2d(1, 1, 1).to(weight.dtype), "relu", fused=True)
         x = torch.ones(1, 1, 2, 2, dtype=weight.dtype)

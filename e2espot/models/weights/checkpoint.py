@@ -1,35 +1,57 @@
-"""Weights files: a spotter or a backbone as safetensors, its specification in the metadata."""
+"""Weights files: a spotter or a backbone as safetensors.
+
+The metadata of the file hold the specification, as JSON under ``e2espot`` (a spotter) or as the name of the backbone
+under ``e2espot_trunk`` (a backbone without heads), and under ``e2espot_version`` the version of this package that
+wrote it; older files have no version.
+"""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, fields
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 from torch import Tensor
 
 from e2espot.core.errors import CheckpointError, ConfigurationError
 from e2espot.core.label_sets import LabelSet
 from e2espot.core.timeline import parse_fps
+from e2espot.core.version import VERSION_FIELD, __version__
 from e2espot.models.spotter import Spotter, SpotterSpec
 
-_MOST = 100_000
-"""Pixels a side and frames a clip that no network has."""
+SPOTTER_FIELD = "e2espot"
+"""Metadata field with the specification of a spotter."""
+BACKBONE_FIELD = "e2espot_trunk"
+"""Metadata field with the name of a backbone without heads."""
 
-TRUNK_ONLY = "e2espot_trunk"
-"""Key of the metadata of a weights file that holds a trunk without a head."""
+FOREIGN_ENDINGS = (".pt", ".pth", ".tar", ".bin", ".ckpt")
+"""Endings of weights files of other packages."""
+
+_OLD_FIELDS = {"full_grid": "double_rate_output"}
+"""Fields of the specification under the names that older files have."""
+
+
+def shipped_spotter() -> Path:
+    """Weights file of the spotter that ships with the package: trained on rendered matches only.
+
+    A small network (``small_gsm`` with a GRU) that finds passes and drives at 12.5 fps. It has never seen a filmed
+    match; training on filmed matches starts from its backbone.
+    """
+    return Path(str(resources.files("e2espot.models.weights") / "small_gsm.safetensors"))
 
 
 def save_spotter(path: Path, state: dict[str, Tensor], spec: SpotterSpec) -> None:
-    """Write weights and spec to one safetensors file, whole or not at all."""
-    _save(path, state, {"e2espot": json.dumps(asdict(spec))})
+    """Write a spotter's weights, specification and version to one safetensors file, whole or not at all."""
+    _save(path, state, {SPOTTER_FIELD: json.dumps(asdict(spec))})
 
 
-def save_trunk(path: Path, state: dict[str, Tensor], feature_arch: str) -> None:
-    """Write a trunk without a head, to start training from; whole or not at all."""
-    _save(path, state, {TRUNK_ONLY: feature_arch})
+def save_backbone(path: Path, state: dict[str, Tensor], feature_arch: str) -> None:
+    """Write the weights of a backbone without heads, to start training from; whole or not at all."""
+    _save(path, state, {BACKBONE_FIELD: feature_arch})
 
 
 def _save(path: Path, state: dict[str, Tensor], metadata: dict[str, str]) -> None:
@@ -38,14 +60,14 @@ def _save(path: Path, state: dict[str, Tensor], metadata: dict[str, str]) -> Non
     from e2espot.files.atomic import write_atomically
 
     tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
-    write_atomically(path, save(tensors, metadata=metadata))
+    write_atomically(path, save(tensors, metadata={**metadata, VERSION_FIELD: __version__}))
 
 
 def load_spotter(path: str | Path, device: str | torch.device = "cpu") -> Spotter:
     """Spotter of a run folder (its best epoch) or of a ``.safetensors`` file, in evaluation mode.
 
     Raises:
-        CheckpointError: nothing there, damaged, or not written by this package.
+        CheckpointError: the file is missing, damaged, or not written by this package.
     """
     file = weights_file(path)
     spec, state = read_weights(file)
@@ -63,56 +85,58 @@ def load_spotter(path: str | Path, device: str | torch.device = "cpu") -> Spotte
 
 
 def weights_file(path: str | Path) -> Path:
-    """The weights of a run folder, or the file itself.
+    """Path of the weights of a run folder, or of the weights file given.
 
     Raises:
-        CheckpointError: neither, or another package's.
+        CheckpointError: the file is missing, or belongs to another package.
     """
     path = Path(path)
     file = path / "best.safetensors" if path.is_dir() else path
     foreign = path.is_dir() and not file.is_file() and ((path / "config.json").is_file() or any(path.glob("*.pt")))
-    if foreign or file.suffix in (".pt", ".pth", ".tar", ".bin", ".ckpt"):
-        raise CheckpointError(
-            f"{path}: weights of another package; first run: python tools/convert.py checkpoint SRC DST"
-        )
+    if foreign or file.suffix in FOREIGN_ENDINGS:
+        raise CheckpointError(f"{path}: weights of another package; convert them first: e2espot convert checkpoint")
     if not file.is_file():
-        raise CheckpointError(
-            f"{file}: no such weights file; give a run folder made by tools/train.py or a .safetensors file"
-        )
+        raise CheckpointError(f"{file}: no such weights file; give the folder of a trained run or a .safetensors file")
     return file
 
 
 def read_weights(file: Path) -> tuple[SpotterSpec, dict[str, Tensor]]:
-    """Spec and tensors of a weights file; nothing in it is executed.
+    """Specification and tensors of a spotter's weights file; nothing in it is executed.
 
     Raises:
         CheckpointError: as :func:`load_spotter`.
     """
     metadata, state = read_tensors(file)
-    if TRUNK_ONLY in metadata:
+    if BACKBONE_FIELD in metadata:
         raise CheckpointError(
-            f"{file}: holds the trunk {metadata[TRUNK_ONLY]} without a head; start training from it with --init_from"
+            f"{file}: holds the backbone {metadata[BACKBONE_FIELD]} without heads; "
+            "it is no spotter, but training can start from it (init_from)"
         )
     try:
-        told = json.loads(metadata["e2espot"])
-        lists = {name: tuple(told[name]) for name in ("classes", "joint_classes") if name in told}
-        return _checked(SpotterSpec(**{**told, **lists})), state
-    except (KeyError, ValueError, TypeError, RecursionError) as error:
+        return _parse_spec(metadata[SPOTTER_FIELD]), state
+    except (KeyError, ValueError, RecursionError, ConfigurationError) as error:
         raise CheckpointError(f"{file}: carries no e2espot description ({error!r}); convert it first") from None
 
 
-def _checked(spec: SpotterSpec) -> SpotterSpec:
-    """The same, if each field is of its type and no number is absurd."""
-    values: dict[str, Any] = vars(spec)
-    for place in fields(SpotterSpec):
-        value = values[place.name]
-        kind = {"str": str, "int": int, "bool": bool}.get(str(place.type), tuple)
-        least = 0 if place.name == "crop_dim" else 1
-        fits = isinstance(value, kind) and isinstance(value, bool) == (kind is bool)
-        if not fits or (kind is int and not least <= int(value) <= _MOST):
-            raise ValueError(f"{place.name} is {value!r:.80}")
-        if kind is tuple and not all(isinstance(name, str) for name in tuple(value)):
-            raise ValueError(f"{place.name} holds something that is no name")
+def read_version(file: Path) -> str | None:
+    """Version of the package that wrote a weights file; None for files that do not record one.
+
+    Raises:
+        CheckpointError: as :func:`read_tensors`.
+    """
+    metadata, _ = read_tensors(file)
+    return metadata.get(VERSION_FIELD)
+
+
+def _parse_spec(text: str) -> SpotterSpec:
+    """Specification from its JSON; raises ``ValueError`` if a field is unknown, of another type or out of range."""
+    content = msgspec.json.decode(text)
+    if isinstance(content, dict):
+        content = {_OLD_FIELDS.get(name, name): value for name, value in content.items()}
+        unknown = sorted(content.keys() - {field.name for field in fields(SpotterSpec)})
+        if unknown:  # msgspec passes over unknown fields of a dataclass
+            raise ValueError(f"unknown fields {unknown!r:.80}")
+    spec = msgspec.convert(content, SpotterSpec, strict=True)
     parse_fps(spec.fps)
     LabelSet(spec.classes)
     return spec
@@ -122,7 +146,7 @@ def read_tensors(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Metadata and tensors of a safetensors file.
 
     Raises:
-        CheckpointError: missing or damaged.
+        CheckpointError: the file is missing or damaged.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -134,25 +158,28 @@ def read_tensors(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise CheckpointError(f"{file}: not a readable safetensors file ({error})") from None
 
 
-def adopt_weights(spotter: Spotter, state: dict[str, Tensor]) -> tuple[int, int]:
-    """Copy every tensor of ``state`` that fits by name and shape; return (copied, left fresh).
+def load_matching_weights(spotter: Spotter, state: dict[str, Tensor]) -> tuple[int, int]:
+    """Copy every tensor of ``state`` that matches by name and shape; return (number copied, number left as it was).
 
-    A trunk with shifts takes the weights of one without: the shifts alone are left as they are. A stem that sees
-    brightness takes the sum of one that saw colours.
+    A backbone with shifts takes the weights of one without; the shifts alone keep their initial weights. A first
+    convolution for luma takes the sum over the colours of one for RGB.
+
+        # "s1.b1.conv1.net.conv.weight" (with a shift) matches "s1.b1.conv1.conv.weight" (without)
 
     Raises:
-        ConfigurationError: nothing fits.
+        ConfigurationError: no weight of the backbone matches.
     """
-    own = spotter.state_dict()
+    current = spotter.state_dict()
     given = {name.replace(".net.", "."): value for name, value in state.items()}
-    fitting = {}
-    for name, value in own.items():
-        taken = given.get(name.replace(".net.", "."))
-        if taken is not None and taken.ndim == 4 and (taken.shape[1], *value.shape[1:2]) == (3, 1):
-            taken = taken.sum(1, keepdim=True)
-        if taken is not None and taken.shape == value.shape:
-            fitting[name] = taken
-    if not any(name.startswith("backbone.") and value.ndim > 1 for name, value in fitting.items()):
+    matching = {}
+    for name, value in current.items():
+        candidate = given.get(name.replace(".net.", "."))
+        if candidate is not None and candidate.ndim == 4 and (candidate.shape[1], *value.shape[1:2]) == (3, 1):
+            candidate = candidate.sum(1, keepdim=True)
+        if candidate is not None and candidate.shape == value.shape:
+            matching[name] = candidate
+    # A bias or a norm may match by chance; only a weight of more than one dimension proves the same backbone.
+    if not any(name.startswith("backbone.") and value.ndim > 1 for name, value in matching.items()):
         raise ConfigurationError("none of the given weights fits this network; choose the same feature_arch")
-    spotter.load_state_dict({**own, **fitting})
-    return len(fitting), len(own) - len(fitting)
+    spotter.load_state_dict({**current, **matching})
+    return len(matching), len(current) - len(matching)

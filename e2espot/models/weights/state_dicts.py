@@ -1,7 +1,7 @@
-"""Tensors of other people's weights files: read without running anything, and told apart by their names.
+"""State dicts of other packages: read without executing anything, and recognised by the names of their tensors.
 
-Names and shapes are facts of E2E-Spot (jhong93/spot), of OpenSportsLib, which keeps E2E-Spot's
-names behind ``backbone.`` and ``head.``, and of timm's and torchvision's image networks.
+Names and shapes are facts of E2E-Spot (jhong93/spot), of OpenSportsLib, which keeps E2E-Spot's names behind
+``backbone.`` and ``head.``, and of timm's and torchvision's image networks.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from e2espot.models.backbones.registry import FEATURE_ARCHS
 
 _WRAPPERS = ("model_state_dict", "state_dict", "model")
 _PREFIXES = ("module.", "_model.", "model.")
-_UNPROVEN = {"_pred_fine._tcn.": "mstcn", "_pred_fine._net.": "asformer", "_features.stages.": "convnextt"}
+_UNSUPPORTED = {"_pred_fine._tcn.": "mstcn", "_pred_fine._net.": "asformer", "_features.stages.": "convnextt"}
 
 
-def read_state(file: Path) -> dict[str, Tensor]:
+def read_state_dict(file: Path) -> dict[str, Tensor]:
     """Tensors by E2E-Spot's names from a ``.safetensors`` file or a pickle of ``torch.save``.
 
-    Of a pickle only tensors and plain values are taken; a file that asks for more is refused
-    before anything in it has run.
+    Only tensors and plain values are read from pickles. A file that asks for more is refused before anything in it
+    has run.
 
     Raises:
-        CheckpointError: missing, unreadable, or without tensors.
+        CheckpointError: the file is missing, unreadable, or holds no tensors.
     """
     if not file.is_file():
         raise CheckpointError(f"{file}: no such weights file")
@@ -38,14 +38,15 @@ def read_state(file: Path) -> dict[str, Tensor]:
             content = content[wrapper]
             break
     tensors = {str(name): value for name, value in content.items()} if isinstance(content, dict) else {}
-    tensors = {_plain(name): value for name, value in tensors.items() if isinstance(value, Tensor)}
+    tensors = {_strip_prefixes(name): value for name, value in tensors.items() if isinstance(value, Tensor)}
     if not tensors:
         raise CheckpointError(f"{file}: holds no named tensors; give a state dict such as checkpoint_049.pt")
     return tensors
 
 
-def _plain(name: str) -> str:
-    """E2E-Spot's name of a tensor, whatever was wrapped around the network."""
+def _strip_prefixes(name: str) -> str:
+    """E2E-Spot's name of a tensor, without the names of what was wrapped around the network."""
+    # "module.backbone._features.stem.conv.weight" -> "_features.stem.conv.weight"
     while name.startswith(_PREFIXES):
         name = name.partition(".")[2]
     return re.sub(r"^(backbone\.(?=_features)|head\.(?=_pred_fine))", "", name)
@@ -58,24 +59,25 @@ def _read_safetensors(file: Path) -> dict[str, Tensor]:
     try:
         return dict(load_file(file))
     except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{file}: not a readable safetensors file ({_first_line(error)})") from None
+        raise CheckpointError(f"{file}: not a readable safetensors file ({_reason(error)})") from None
 
 
 def _read_pickle(file: Path) -> Any:
     import torch
 
     try:
-        with warnings.catch_warnings(), torch.serialization.safe_globals(_harmless()):
-            warnings.simplefilter("ignore")  # the error below says it in one line
+        with warnings.catch_warnings(), torch.serialization.safe_globals(_safe_globals()):
+            warnings.simplefilter("ignore")  # the error below reports the same in one line
             return torch.load(file, map_location="cpu", weights_only=True)
+    # Damaged pickles raise errors of every kind, from EOFError to IndexError.
     except Exception as error:
         raise CheckpointError(
-            f"{file}: refused, for it is damaged or holds more than tensors and plain values ({_first_line(error)}); "
+            f"{file}: refused, for it is damaged or holds more than tensors and plain values ({_reason(error)}); "
             "nothing in it was executed. Save the state dict alone with torch.save"
         ) from None
 
 
-def _harmless() -> list[Any]:
+def _safe_globals() -> list[Any]:
     """What numpy needs to rebuild a single number: OpenSportsLib stores its best mAP as one."""
     import numpy as np
     from numpy._core.multiarray import scalar  # type: ignore[attr-defined]
@@ -84,38 +86,43 @@ def _harmless() -> list[Any]:
     return [np.dtype, *kinds, (scalar, "numpy.core.multiarray.scalar"), (scalar, "numpy._core.multiarray.scalar")]
 
 
-def _first_line(error: Exception) -> str:
+def _reason(error: Exception) -> str:
+    """One short line of an error: what a pickle asked for if the text shows it, else its first line."""
     text = re.sub(r"^Weights only load failed\.?.*?:\s*", "", str(error).strip(), count=1)
-    found = re.search(r"Unsupported (?:global|operand|class)[^\n]*|GLOBAL [\w.]+[^\n.]*", str(error))
-    return (found.group(0) if found else (text.splitlines() or [type(error).__name__])[0])[:160]
+    asked_for = re.search(r"Unsupported (?:global|operand|class)[^\n]*|GLOBAL [\w.]+[^\n.]*", str(error))
+    return (asked_for.group(0) if asked_for else (text.splitlines() or [type(error).__name__])[0])[:160]
 
 
-def feature_arch_of(state: dict[str, Tensor], where: str) -> str:
-    """E2E-Spot's name of the trunk that has these tensors below ``_features``.
+def detect_feature_arch(state: dict[str, Tensor], source: str) -> str:
+    """E2E-Spot's name of the backbone that has these tensors below ``_features``.
+
+    Args:
+        state: Tensors by E2E-Spot's names.
+        source: Where they come from, for the error.
 
     Raises:
         CheckpointError: a network that this package does not have.
     """
-    for start, name in _UNPROVEN.items():
+    for start, name in _UNSUPPORTED.items():
         if any(key.startswith(start) for key in state):
-            raise CheckpointError(f"{where}: {name} is not supported: it has no proof of parity yet")
+            raise CheckpointError(f"{source}: {name} is not supported: it has no proof of parity yet")
     names = [key.removeprefix("_features.") for key in state if key.startswith("_features.")]
     base = "?"
-    if any(name.startswith("s1.b1.") for name in names):
+    if any(name.startswith("s1.b1.") for name in names):  # a RegNetY, by the width of its last stage
         last = state.get("_features.s4.b1.conv3.conv.weight")
         base = {368: "rny002", 768: "rny008"}.get(len(last) if last is not None and last.ndim else 0, "?")
-    elif any(name.startswith("layer1.0.") for name in names):
-        count = len({name.split(".")[1] for name in names if name.startswith("layer3.")})
-        deep = any(name.startswith("layer1.0.conv3.") for name in names)
-        base = {(2, False): "rn18", (6, True): "rn50"}.get((count, deep), "?")
+    elif any(name.startswith("layer1.0.") for name in names):  # a ResNet, by the number and kind of its blocks
+        blocks = len({name.split(".")[1] for name in names if name.startswith("layer3.")})
+        bottleneck = any(name.startswith("layer1.0.conv3.") for name in names)
+        base = {(2, False): "rn18", (6, True): "rn50"}.get((blocks, bottleneck), "?")
     shift = "_gsm" if any(".gsm." in name for name in names) else "_tsm" if any(".net." in n for n in names) else ""
     if base + shift not in FEATURE_ARCHS:
         known = ", ".join(name for name in FEATURE_ARCHS if not name.startswith("small"))
-        raise CheckpointError(f"{where}: not the weights of a known trunk; known are {known}")
+        raise CheckpointError(f"{source}: not the weights of a known backbone; known are {known}")
     return base + shift
 
 
-def temporal_arch_of(state: dict[str, Tensor], where: str) -> str:
+def detect_temporal_arch(state: dict[str, Tensor], source: str) -> str:
     """E2E-Spot's name of the head that has these tensors below ``_pred_fine``.
 
     Raises:
@@ -125,14 +132,17 @@ def temporal_arch_of(state: dict[str, Tensor], where: str) -> str:
         return "deeper_gru" if "_pred_fine._gru.weight_ih_l2" in state else "gru"
     if "_pred_fine._fc_out.weight" in state:
         return ""
-    raise CheckpointError(f"{where}: no head of E2E-Spot's in these weights; known are '', 'gru', 'deeper_gru'")
+    raise CheckpointError(f"{source}: no head of E2E-Spot's in these weights; known are '', 'gru', 'deeper_gru'")
 
 
-def own_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
+def remap_keys(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """The same tensors by the names of :class:`e2espot.models.Spotter`."""
-    renamed = {}
+    # "_features.stem.conv.weight" -> "backbone._features.stem.conv.weight"
+    # "_pred_fine._gru.bias_hh_l0" -> "head._gru.bias_hh_l0"
+    # "_pred_fine._fc_out._fc_out.bias" -> "head._fc_out.1.bias"
+    remapped = {}
     for name, value in state.items():
         name = re.sub(r"^_features\.", "backbone._features.", name)
         name = re.sub(r"^_pred_fine\._fc_out\.(_fc_out\.)?", "head._fc_out.1.", name)
-        renamed[re.sub(r"^_pred_fine\.", "head.", name)] = value
-    return renamed
+        remapped[re.sub(r"^_pred_fine\.", "head.", name)] = value
+    return remapped

@@ -1,0 +1,338 @@
+"""A backbone that takes a match chunk by chunk and computes every frame once.
+
+A block with a gate shift needs two frames on each side of a frame. It keeps its last input frames from chunk to
+chunk and lags two frames behind, and so does its shortcut (see ``temporal_cache``). Nothing is computed twice and
+nothing is cut off: the features are those of the whole match at once, ``halo`` frames late. With two such blocks and
+chunks of 4 frames:
+
+    chunk                     1           2           3           4
+    input                  0 1 2 3     4 5 6 7     8 9 . .     . . . .
+    block 1 (halo 2)          -        2 3 4 5     6 7 8 9     . . . .
+    block 2 (halo 2)          -           -        4 5 6 7     8 9 . .
+    features (halo 4)         -           -        4 5 6 7     8 9 . .
+
+The first and the last ``halo`` frames never come out, so the caller feeds that many padding frames at each end.
+
+For speed the stream works on a copy of the backbone: batch norms are folded into their convolutions, and all weights
+have the compute dtype.
+
+Shapes: T = frames of a chunk, t = frames emitted, C channels, H height, W width, D features.
+"""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from e2espot.models.backbones.base import upcast_to_fp32
+from e2espot.models.backbones.registry import Backbone, RegNet, ResNet
+from e2espot.models.backbones.small import SmallBackbone, pool_by_attention
+from e2espot.models.spotter import normalise
+from e2espot.models.streaming.fused_conv import Act, FusedConv, activation_of
+from e2espot.models.streaming.temporal_cache import FrameCache, FrameDelay, StreamingGateShift, StreamingMotion
+from e2espot.models.temporal_shift import GateShift, ShiftedConv, split_conv
+
+
+class BackboneStream:
+    """Takes a match chunk by chunk, emits features ``halo`` frames late.
+
+    Args:
+        backbone: Is copied and stays as it is.
+        dtype: Compute dtype.
+    """
+
+    def __init__(self, backbone: Backbone, dtype: torch.dtype) -> None:
+        folded = fold_batch_norms(backbone)
+        self._network: _StreamingNetwork
+        if isinstance(folded, SmallBackbone):
+            self._network = _StreamingSmall(folded, dtype)
+        elif isinstance(folded, ResNet):
+            self._network = _StreamingResNet(folded, dtype)
+        else:
+            self._network = _StreamingRegNet(folded, dtype)
+
+    def forward_chunk(self, levels_THWC: Tensor) -> Tensor:
+        """Take the next frames and return the features that are ready, ``(t, D)``, fp32 or wider; t may be 0.
+
+        Args:
+            levels_THWC: RGB of 0 to 255, uint8 or float. Pass uint8 as decoded: it loses least to rounding.
+        """
+        return upcast_to_fp32(self._network(levels_THWC))
+
+    @property
+    def caches(self) -> list[FrameCache | FrameDelay]:
+        """Everything that is kept from chunk to chunk."""
+        return self._network.caches
+
+
+class _StreamingNetwork(ABC):
+    """A backbone over chunks of frames. Call it with ``levels_THWC`` for features ``(t, D)`` in the compute dtype."""
+
+    caches: list[FrameCache | FrameDelay]
+
+    @abstractmethod
+    def __call__(self, levels_THWC: Tensor) -> Tensor: ...
+
+
+class _ShiftedLayer:
+    """The first layer of a residual block, with its temporal shift if it has one."""
+
+    def __init__(self, layer: nn.Module, dtype: torch.dtype) -> None:
+        gated = isinstance(layer, ShiftedConv) and isinstance(layer.gsm, GateShift)
+        self._gate = StreamingGateShift(layer, dtype) if gated else None  # type: ignore[arg-type]
+        self._plain_shift = layer if isinstance(layer, ShiftedConv) and not gated else None
+        if self._gate is None:
+            self._conv = FusedConv(*_conv_and_act(layer.net if isinstance(layer, ShiftedConv) else layer), dtype)
+        halo = layer.halo if isinstance(layer, ShiftedConv) else 0
+        self.cache = FrameCache(halo) if self._gate is None else self._gate.cache
+
+    def __call__(self, x_TCHW: Tensor) -> tuple[Tensor | None, list[Tensor]]:
+        """Output of the frames ready to emit, None if there are none; and the block's input of these frames."""
+        if self._gate is not None:
+            return self._gate(x_TCHW)
+        ready, out = self.cache.ready(x_TCHW), None
+        if self._plain_shift is None:
+            out = self._conv(x_TCHW)
+        elif ready:
+            full = self.cache.prepend(x_TCHW)
+            # The shift puts zeros beyond both ends of what it is given; they reach ``halo`` frames, which are cut off.
+            mixed = self._plain_shift.gsm(full, len(full))[self.cache.halo : len(full) - self.cache.halo]
+            out = self._conv(mixed.contiguous(memory_format=torch.channels_last))
+            ready = [mixed] if self._plain_shift.shifts_block_input else ready
+        self.cache.update(x_TCHW)
+        return out, ready
+
+
+class _StreamingBlock(ABC):
+    """A residual block over chunks of frames: ``relu(shortcut(x) + last(residual(first(x))))``.
+
+    Args:
+        first: First layer, perhaps with a shift. What it emits, and the shortcut with it, may lag.
+        last: Last convolution.
+        downsample: Convolution of the shortcut, None for the identity.
+        dtype: Compute dtype.
+    """
+
+    def __init__(self, first: nn.Module, last: nn.Conv2d, downsample: nn.Conv2d | None, dtype: torch.dtype) -> None:
+        self._first = _ShiftedLayer(first, dtype)
+        self._last = FusedConv(last, "relu", dtype)
+        self._downsample = None if downsample is None else FusedConv(downsample, dtype=dtype)
+
+    @property
+    def cache(self) -> FrameCache:
+        """Input frames kept for the next chunk."""
+        return self._first.cache
+
+    def __call__(self, x_TCHW: Tensor) -> Tensor | None:
+        """Output of the frames ready to emit, None if there are none."""
+        mixed, ready = self._first(x_TCHW)
+        if mixed is None:
+            return None
+        mixed = self._residual(mixed)
+        if self._downsample is not None:
+            ready = [self._downsample(part) for part in ready]
+        # Nothing else reads the ready frames any more, so the sum may overwrite them.
+        return self._last.add_to(torch.cat(ready) if len(ready) > 1 else ready[0], mixed)
+
+    @abstractmethod
+    def _residual(self, x_TCHW: Tensor) -> Tensor:
+        """Layers between the first and the last one."""
+
+
+class _BlockwiseNetwork(_StreamingNetwork):
+    """An image network over chunks: stem, residual blocks, pooling.
+
+    Args:
+        backbone: Gives the width of the features and the conversion of colours.
+        stem: Normalised frames to the input of the first block.
+        blocks: In order.
+        pool: Output of the last block to features ``(t, D)``.
+        dtype: Compute dtype.
+    """
+
+    def __init__(
+        self,
+        backbone: RegNet | ResNet,
+        stem: Callable[[Tensor], Tensor],
+        blocks: Sequence[_StreamingBlock],
+        pool: Callable[[Tensor], Tensor],
+        dtype: torch.dtype,
+    ) -> None:
+        self._feature_dim, self._as_input, self._dtype = backbone.feature_dim, backbone.as_input, dtype
+        self._stem, self._blocks, self._pool = stem, blocks, pool
+        self.caches = [block.cache for block in blocks]
+
+    def __call__(self, levels_THWC: Tensor) -> Tensor:
+        x = self._stem(self._as_input(normalise(levels_THWC, self._dtype)))
+        for block in self._blocks:
+            out = block(x)
+            # At the start of a match the frames may stop here: the blocks behind get nothing before there is output.
+            if out is None:
+                return x.new_empty(0, self._feature_dim)
+            x = out
+        return self._pool(x)
+
+
+class _StreamingRegNet(_BlockwiseNetwork):
+    """A RegNetY."""
+
+    def __init__(self, backbone: Backbone, dtype: torch.dtype) -> None:
+        assert isinstance(backbone, RegNet)
+        network: Any = backbone.network
+        blocks = [_RegNetBlock(block, dtype) for stage in backbone.stages() for block in stage.children()]
+        pool = nn.Sequential(network.final_conv, network.head).to(dtype)
+        super().__init__(backbone, FusedConv(*_conv_and_act(network.stem), dtype), blocks, pool, dtype)
+
+
+class _RegNetBlock(_StreamingBlock):
+    """(Shift), 1x1, grouped 3x3, squeeze and excitation, 1x1."""
+
+    def __init__(self, block: Any, dtype: torch.dtype) -> None:
+        super().__init__(block.conv1, block.conv3.conv, getattr(block.downsample, "conv", None), dtype)
+        self._conv2 = FusedConv(*_conv_and_act(block.conv2), dtype)
+        self._squeeze, self._excite = _as_linear(block.se.fc1, dtype), _as_linear(block.se.fc2, dtype)
+
+    def _residual(self, x_TCHW: Tensor) -> Tensor:
+        out = self._conv2(x_TCHW)
+        out *= self._channel_gains(out)
+        return out
+
+    def _channel_gains(self, x_TCHW: Tensor) -> Tensor:
+        """Squeeze and excitation: one factor per frame and channel, ``(T, C, 1, 1)``."""
+        squeezed = functional.linear(x_TCHW.mean((2, 3)), *self._squeeze).relu_()
+        return functional.linear(squeezed, *self._excite).sigmoid_()[:, :, None, None]
+
+
+class _StreamingResNet(_BlockwiseNetwork):
+    """A ResNet."""
+
+    def __init__(self, backbone: ResNet, dtype: torch.dtype) -> None:
+        network: Any = backbone.network
+        conv1, max_pool = FusedConv(*_conv_and_act(network.conv1), dtype), network.maxpool
+        blocks = [_ResNetBlock(block, dtype) for stage in backbone.stages() for block in stage.children()]
+        super().__init__(backbone, lambda x: max_pool(conv1(x)), blocks, lambda x: x.mean((2, 3)), dtype)
+
+
+class _ResNetBlock(_StreamingBlock):
+    """(Shift), then two 3x3 convolutions, or 1x1, 3x3, 1x1."""
+
+    def __init__(self, block: Any, dtype: torch.dtype) -> None:
+        bottleneck = hasattr(block, "conv3")
+        last, _ = split_conv(block.conv3 if bottleneck else block.conv2)
+        super().__init__(block.conv1, last, None if block.downsample is None else block.downsample[0], dtype)
+        self._conv2 = FusedConv(*_conv_and_act(block.conv2), dtype) if bottleneck else None
+
+    def _residual(self, x_TCHW: Tensor) -> Tensor:
+        return x_TCHW if self._conv2 is None else self._conv2(x_TCHW)
+
+
+class _StreamingSmall(_StreamingNetwork):
+    """The small backbone, whose fine path waits for the coarse one.
+
+    motion - stem - down1 - block1 -+-------------- delay --------------+- merge - pool by attention -+- project
+                                    +- down2 - block2 - block3 -+- lateral                            |
+                                                                +------------ mean -------------------+
+    """
+
+    def __init__(self, backbone: SmallBackbone, dtype: torch.dtype) -> None:
+        self._motion = StreamingMotion(backbone, dtype)
+        stem, act = _conv_and_act(backbone.stem)
+        self._stem = FusedConv(self._motion.adapt_stem(stem), act, dtype)
+        self._down1, self._down2, self._merge = (
+            FusedConv(*_conv_and_act(layer), dtype) for layer in (backbone.down1, backbone.down2, backbone.merge)
+        )
+        self._block1, self._block2, self._block3 = (
+            _SmallBlock(block, dtype) for block in (backbone.block1, backbone.block2, backbone.block3)
+        )
+        # The attention maps stay in fp32: rounding these few logits would shift all that is pooled under them.
+        self._lateral, self._attention = FusedConv(backbone.lateral, dtype=dtype), backbone.attention
+        self._project, self._feature_dim = backbone.project, backbone.feature_dim
+        self._delay = FrameDelay()
+        # The coarse path never emits its first frames; the fine path drops as many, so that both go in step.
+        self._coarse_halo = self._block2.cache.halo + self._block3.cache.halo
+        blocks = (self._block1, self._block2, self._block3)
+        self.caches = [self._motion.cache, *(block.cache for block in blocks), self._delay]
+
+    def __call__(self, levels_THWC: Tensor) -> Tensor:
+        empty = levels_THWC.new_empty(0, self._feature_dim, dtype=torch.float32)
+        motion = self._motion(levels_THWC)
+        fine = None if motion is None else self._block1(self._down1(self._stem(motion)))
+        if fine is None:
+            return empty
+        coarse = self._block2(self._down2(fine))
+        coarse = None if coarse is None else self._block3(coarse)
+        fine = self._delay.push_pop(fine, 0 if coarse is None else len(coarse), self._coarse_halo)
+        if coarse is None:
+            return empty
+        upsampled = functional.interpolate(self._lateral(coarse), size=fine.shape[-2:], mode="nearest")
+        fine = self._merge(fine + upsampled)
+        maps = self._attention(upcast_to_fp32(fine))
+        pooled = torch.cat((pool_by_attention(fine, maps), upcast_to_fp32(coarse).mean((2, 3))), dim=1)
+        features: Tensor = self._project(pooled)
+        return features
+
+
+class _SmallBlock(_StreamingBlock):
+    """(Shift), 1x1, 3x3."""
+
+    def __init__(self, block: Any, dtype: torch.dtype) -> None:
+        super().__init__(block.conv1, block.conv2[0], None, dtype)
+
+    def _residual(self, x_TCHW: Tensor) -> Tensor:
+        return x_TCHW
+
+
+def _conv_and_act(layer: nn.Module) -> tuple[nn.Conv2d, Act]:
+    """The convolution of a layer whose norm has been folded away, and the activation behind it."""
+    conv, rest = split_conv(layer)
+    return conv, activation_of(rest)
+
+
+def _as_linear(conv: nn.Conv2d, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
+    """Weight and bias of a 1x1 convolution of a single pixel as those of a linear layer."""
+    bias = None if conv.bias is None else conv.bias.detach().to(dtype)
+    return conv.weight.detach()[:, :, 0, 0].to(dtype), bias
+
+
+def fold_batch_norms(backbone: Backbone) -> Backbone:
+    """A copy with each batch norm folded into the convolution before it; to take layers from, not to be called."""
+    # y = scale * (W x + b) + shift -> W' = scale * W, b' = scale * b + shift
+    from timm.layers import ConvNormAct
+    from torchvision.models.resnet import BasicBlock, Bottleneck
+    from torchvision.models.resnet import ResNet as TorchvisionResNet
+
+    folded = copy.deepcopy(backbone).eval()
+    for layer in folded.modules():
+        if isinstance(layer, ConvNormAct) and isinstance(layer.bn, nn.BatchNorm2d):
+            layer.conv = fuse_conv_bn_eval(layer.conv, layer.bn)  # type: ignore[type-var]
+            layer.bn = layer.bn.act
+        if isinstance(layer, nn.Sequential) and len(layer) > 1 and isinstance(layer[1], nn.BatchNorm2d):
+            layer[0] = fuse_conv_bn_eval(layer[0], layer[1])  # type: ignore[type-var]
+            layer[1] = nn.Identity()
+        if isinstance(layer, TorchvisionResNet | BasicBlock | Bottleneck):
+            _fold_resnet(layer)
+    return folded
+
+
+def _fold_resnet(layer: Any) -> None:
+    """Move norm and ReLU of a ResNet's stem or block into the convolution before them."""
+    for number in range(1, 4):
+        conv, bn = getattr(layer, f"conv{number}", None), getattr(layer, f"bn{number}", None)
+        if conv is None or bn is None:
+            continue
+        shifted = isinstance(conv, ShiftedConv)
+        # The streaming blocks read the activation of a layer from here. They apply that of a block's last
+        # convolution after the sum with the shortcut.
+        fused = nn.Sequential(fuse_conv_bn_eval(conv.net if shifted else conv, bn), nn.ReLU())
+        if shifted:
+            conv.net = fused
+        else:
+            setattr(layer, f"conv{number}", fused)
+        setattr(layer, f"bn{number}", nn.Identity())
