@@ -161,8 +161,8 @@ class Spotter(nn.Module):
     def forward(self, frames_BTCHW: Tensor) -> Tensor:
         """Normalised float frames -> ``logits_BTK``, K = 1 + classes.
 
-        A clip shorter than ``clip_len`` is padded with zero frames where E2E-Spot does so, because a shift tells
-        them from the end of a clip. Padding beyond the halo would change nothing and is left out.
+        A clip shorter than ``clip_len`` is padded with zero frames where E2E-Spot does so, because a shift treats
+        them unlike the end of a clip. Padding beyond the halo would change nothing and is left out.
         """
         num_frames = frames_BTCHW.shape[1]
         if self.backbone.pads_short_clips:

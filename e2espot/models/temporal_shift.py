@@ -65,6 +65,7 @@ class GateShift(nn.Module):
         if self.training:
             mixed = part + self.net_exchange(part, num_frames)
         else:
+            # The 3-D convolution wants (B, f, T, H, W): T = 3 and two clips, N = 6 -> (2, f, 3, H, W)
             mixed = self._shift_in_paper_order(part.unflatten(0, (-1, num_frames)).transpose(1, 2).contiguous())
         return torch.cat((mixed[:, self.interleave_order], rest), dim=1)
 
@@ -75,6 +76,7 @@ class GateShift(nn.Module):
         """
         half = self.fold // 2
         gates = torch.tanh(self.conv3D(functional.relu(self.bn(part_BCTHW))))
+        # One gate per half; x = [a, b] with gates [g, h] gives [g a, h b], of which a moves back and b forth in time.
         gated = part_BCTHW * gates.repeat_interleave(half, dim=1)
         first, second = gated.split(half, dim=1)
         later = functional.pad(first[:, :, 1:], (0, 0, 0, 0, 0, 1))

@@ -183,7 +183,7 @@ def compare_post_processing(
     test = _game(data, "test", together.fps)
     ensemble = score_predictions({test.game.name: {1: together}}, [test], plain, together.label_set).mAP("at1")
     rows = [
-        row("hard suppression over 1 s (E2E-Spot's)", fixed("hard", 1.0)),
+        row("hard suppression over 1 s", fixed("hard", 1.0)),
         row("hard suppression over 0.6 s", fixed("hard", 0.6)),
         row("smoothed peaks over 0.6 s", fixed("peaks", 0.6)),
         row("soft suppression over 0.4 s", fixed("soft", 0.4)),

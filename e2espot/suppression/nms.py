@@ -129,6 +129,7 @@ def pairwise_nms(score_T: np.ndarray, *, window: int, floor: float = 1e-3) -> tu
         Frames and confidences, in order of frame.
     """
     padded = np.pad(score_T, window)
+    # highest[t] is the maximum over frames t - window to t + window.
     highest = _sliding_max(padded, 2 * window + 1, np.empty((2, len(padded))))
     frames_E = np.flatnonzero((score_T >= floor) & (score_T >= highest[: len(score_T)]))
     return frames_E, score_T[frames_E]
@@ -147,24 +148,8 @@ def soft_nms(
     within ``window`` frames is multiplied by ``decay[distance]``, which is at most 1. Scores that start or fall below
     ``floor`` are never emitted. No event is moved and no score raised.
 
-    This takes rounds of array operations, some twenty for a match, instead of one step per event. It is bit-equal to
-    the definition above, by the following lemma. W is the window.
-
-                x is changed by p
-                    |<-- W -->|
-        |<------- 2 W ------->p<------- 2 W ------->|        no score here is higher than that of p
-               |<-- W -->|
-               q, which changes x too, is at most 2 W from p
-
-    1. If p is the highest score within 2 W, no frame within W of p is emitted before p: it would have to be higher,
-       and scores never grow. So p is emitted with the score that it has now.
-    2. Every frame q that also changes x is within 2 W of p and lower, so q is emitted after p. So the definition
-       multiplies x by the decay of p first, and doing it now keeps the order of the multiplications.
-    3. Two such frames p are more than 2 W apart, so no x is changed by two of them in one round. Within a round
-       their order does not matter.
-
-    So each score goes through the same products in the same order, ``(s * d1) * d2``, with the same floating-point
-    rounding. It would not be the same with the factors collected first, as ``s * (d1 * d2)``.
+    The work is done in rounds of array operations, some twenty for a match, instead of one step per event. The result
+    is bit-equal to the definition above; the comment in the body proves it.
 
     Args:
         score_T: Scores of one class.
@@ -189,9 +174,24 @@ def soft_nms(
     # decay [0, .25, 1] -> factors [1, .25, 0, .25, 1]; the zero discards the emitted frame itself
     factors = np.concatenate((decay[:0:-1], [0.0], decay[1:]))
     scratch = np.empty((2, len(current)))
+    # Why rounds give the same result. Let W be the window and p a frame with the highest score within 2 W.
+    #
+    #      |<--- 2 W --->p<--- 2 W --->|      no score in here is higher than that of p
+    #             |<- W->p<- W->|             p changes the scores x in here
+    #         q<- W->|                        q changes some of these x too, so it is within 2 W of p
+    #
+    # 1. No frame within W of p is emitted before p: it would have to be higher, and scores never grow. So p will be
+    #    emitted with the score that it has now.
+    # 2. Every q that changes an x of p is within 2 W of p, so it is lower and will be emitted after p. So the next
+    #    multiplication of x is that by the decay of p, and doing it now keeps the order of multiplications.
+    # 3. Two such frames p are more than 2 W apart, so one round changes no x twice. All of them can go at once.
+    #
+    # So each score goes through the same products in the same order, (s * d1) * d2, with the same rounding. With the
+    # factors collected first, as s * (d1 * d2), the last bit could differ.
     emitted: list[np.ndarray] = []
     confidences: list[np.ndarray] = []
     for _ in range(_MOST_ROUNDS):
+        # Late rounds have few candidates left: windows around those alone are cheaper than maxima over the match.
         few = bool(emitted) and len(emitted[-1]) * _FEW < len(score_T)
         peaks = _highest_of_few(current, reach) if few else _highest_within(current, reach, scratch)
         if not len(peaks):

@@ -99,12 +99,15 @@ class _ShiftedLayer:
             return self._gate(x_TCHW)
         ready, out = self.cache.ready(x_TCHW), None
         if self._plain_shift is None:
+            # Without a shift the halo is 0: every frame of the chunk is ready, and nothing is kept.
             out = self._conv(x_TCHW)
         elif ready:
             full = self.cache.prepend(x_TCHW)
-            # The shift puts zeros beyond both ends of what it is given; they reach ``halo`` frames, which are cut off.
+            # The shift puts zeros beyond both ends of what it is given. They reach ``halo`` frames, which are cut off:
+            # kept [0, 1], chunk [2, 3, 4], halo 1 -> shift of [0, 1, 2, 3, 4] -> frames [1, 2, 3]
             mixed = self._plain_shift.gsm(full, len(full))[self.cache.halo : len(full) - self.cache.halo]
             out = self._conv(mixed.contiguous(memory_format=torch.channels_last))
+            # E2E-Spot shifts in place, so the shortcut carries the shifted channels too.
             ready = [mixed] if self._plain_shift.shifts_block_input else ready
         self.cache.update(x_TCHW)
         return out, ready
@@ -136,9 +139,11 @@ class _StreamingBlock(ABC):
         if mixed is None:
             return None
         mixed = self._residual(mixed)
+        # The shortcut has as many frames as the residual, so both lag alike.
         if self._downsample is not None:
             ready = [self._downsample(part) for part in ready]
-        # Nothing else reads the ready frames any more, so the sum may overwrite them.
+        # Nothing else reads the ready frames any more, so the sum may overwrite them: views into the cache among them
+        # are frames that ``update`` has copied or dropped.
         return self._last.add_to(torch.cat(ready) if len(ready) > 1 else ready[0], mixed)
 
     @abstractmethod
@@ -206,6 +211,7 @@ class _RegNetBlock(_StreamingBlock):
 
     def _channel_gains(self, x_TCHW: Tensor) -> Tensor:
         """Squeeze and excitation: one factor per frame and channel, ``(T, C, 1, 1)``."""
+        # After the mean a frame is one pixel, on which a 1x1 convolution is a matrix product.
         squeezed = functional.linear(x_TCHW.mean((2, 3)), *self._squeeze).relu_()
         return functional.linear(squeezed, *self._excite).sigmoid_()[:, :, None, None]
 
@@ -266,6 +272,7 @@ class _StreamingSmall(_StreamingNetwork):
         fine = None if motion is None else self._block1(self._down1(self._stem(motion)))
         if fine is None:
             return empty
+        # ``fine`` goes two ways: on into the coarse blocks, and into the queue until these have emitted its frames.
         coarse = self._block2(self._down2(fine))
         coarse = None if coarse is None else self._block3(coarse)
         fine = self._delay.push_pop(fine, 0 if coarse is None else len(coarse), self._coarse_halo)
@@ -310,12 +317,15 @@ def fold_batch_norms(backbone: Backbone) -> Backbone:
 
     folded = copy.deepcopy(backbone).eval()
     for layer in folded.modules():
+        # timm: conv and bn (norm with activation) -> conv and activation
         if isinstance(layer, ConvNormAct) and isinstance(layer.bn, nn.BatchNorm2d):
             layer.conv = fuse_conv_bn_eval(layer.conv, layer.bn)  # type: ignore[type-var]
             layer.bn = layer.bn.act
+        # The small backbone, and the shortcuts of ResNets: [conv, norm, ...] -> [conv, identity, ...]
         if isinstance(layer, nn.Sequential) and len(layer) > 1 and isinstance(layer[1], nn.BatchNorm2d):
             layer[0] = fuse_conv_bn_eval(layer[0], layer[1])  # type: ignore[type-var]
             layer[1] = nn.Identity()
+        # ResNets keep conv1, bn1, conv2, bn2, ... side by side in a block.
         if isinstance(layer, TorchvisionResNet | BasicBlock | Bottleneck):
             _fold_resnet(layer)
     return folded

@@ -52,10 +52,12 @@ class FrameCache:
     def ready(self, x_TCHW: Tensor) -> list[Tensor]:
         """Views of the frames ready to emit, first of the kept ones, then of the chunk; may be empty."""
         # halo = 2, kept [0, 1, 2, 3], chunk [4, 5, 6, 7] -> [2, 3] of the kept frames and [4, 5] of the chunk
-        kept = 0 if self.buffer is None else len(self.buffer)
-        end = kept + len(x_TCHW) - self.halo
-        parts = [] if self.buffer is None else [self.buffer[self.halo : end if end < kept else kept]]
-        parts.append(x_TCHW[max(0, self.halo - kept) : max(0, end - kept)])
+        num_old = 0 if self.buffer is None else len(self.buffer)
+        # Frames [halo, end) of both together have all their neighbours. While the buffer is still filling, the first
+        # frames of the match at its start have none before them and are passed over.
+        end = num_old + len(x_TCHW) - self.halo
+        parts = [] if self.buffer is None else [self.buffer[self.halo : end if end < num_old else num_old]]
+        parts.append(x_TCHW[max(0, self.halo - num_old) : max(0, end - num_old)])
         return [part for part in parts if len(part)]
 
     def update(self, x_TCHW: Tensor) -> None:
@@ -83,6 +85,7 @@ class FrameDelay:
             # skip = 2: chunk [0, 1, 2, 3], count 0 -> []; chunk [4, 5, 6, 7], count 3 -> [2, 3, 4]
         """
         waiting = x_TCHW if self.buffer is None else torch.cat((self.buffer, x_TCHW))
+        # The frames to skip are the oldest ones, so they are dropped just before the first frame leaves.
         drop = min(skip - self._dropped, len(waiting)) if count else 0
         self._dropped += drop
         self.buffer = waiting[drop + count :]
@@ -142,6 +145,7 @@ class StreamingGateShift:
     def _gates(self, fold_TCHW: Tensor) -> Tensor:
         """Share of each channel that is given away, in all frames but the first and last: ``(T - 2, f, H, W)``."""
         height, width = fold_TCHW.shape[2:]
+        # Two neighbouring pixels make a pair. A row of odd or even width ends in half a pair, which is cut off below.
         maps = self._maps(self._norm(fold_TCHW))  # (T, 12, H, pairs)
         sums = self._sums(_frames_as_rows(maps))  # (1, 2 f, T - 2, H * pairs)
         rows = sums[0].permute(1, 2, 0).reshape(sums.shape[2], height, -1, self.fold)
@@ -153,6 +157,7 @@ class StreamingGateShift:
         """``conv''(net exchange) + conv'(x)``, without building the shifted frames."""
         assert self._exchange is not None
         out = _rows_as_frames(self._exchange(_frames_as_rows(taken_TCHW)), taken_TCHW.shape[2:])
+        # The frames of ``ready`` lie in the buffer and in the chunk. Convolving each part where it is saves a copy.
         first = 0
         for part in ready:
             self._main.add_to(out[first : first + len(part)], part)
@@ -163,6 +168,7 @@ class StreamingGateShift:
         """``conv(x + net exchange)``."""
         half = self.fold // 2
         exchange = torch.cat((taken_TCHW[2:, :half], taken_TCHW[:-2, half:]), dim=1) - taken_TCHW[1:-1]
+        # ``torch.cat`` makes a copy, so writing into it leaves the input for the shortcut.
         shifted = torch.cat(ready)
         shifted[:, : self.fold] += exchange
         out: Tensor = self._main(shifted)
