@@ -25,7 +25,6 @@ FLAG = re.compile(r"(?<![\w-])--[a-z][a-z_-]+")
 COMMAND = re.compile(r"(?<![\w/])tools/|(?<![\w-])python (?=[\w-])")
 NOT_CLEAN = frozenset(
     {
-        "dali_pipelines",
         "e2espot/cli",
         "e2espot/clips",
         "e2espot/core",
@@ -41,12 +40,9 @@ NOT_CLEAN = frozenset(
         "e2espot/suppression",
         "e2espot/synthetic",
         "e2espot/training",
-        "e2espot/video",
         "tests",
         "tests/cli",
         "tests/core",
-        "tests/dali",
-        "tests/gpu",
         "tests/inference",
         "tests/models",
         "tests/report",
@@ -57,7 +53,6 @@ NOT_CLEAN = frozenset(
         "tests/support",
         "tests/synthetic",
         "tests/training",
-        "tests/video",
     }
 )
 """Rooms with findings left."""

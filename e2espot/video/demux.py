@@ -129,8 +129,8 @@ def video_stream(container: Any, path: Path, index: int | None = None) -> Any:
     if not streams:
         # Any video stream that is left is a cover picture.
         kinds = {"cover picture" if stream.type == "video" else stream.type for stream in container.streams}
-        found = ", ".join(sorted(kinds)) or "no stream at all"
-        raise VideoError(f"{path}: holds no video stream (only {found}); name a file with pictures")
+        content = ", ".join(sorted(kinds)) or "no stream at all"
+        raise VideoError(f"{path}: holds no video stream (only {content}); name a file with pictures")
     if streams[0].codec_context is None:
         raise VideoError(f"{path}: its codec is unknown here; convert it to H.264 with `e2espot transcode`")
     return streams[0]
@@ -230,7 +230,7 @@ def _packet_rows(container: Any, stream: Any) -> tuple[list[tuple[int, int, int,
 
 
 def _probe_first_picture(container: Any, stream: Any, path: Path) -> dict[str, Any]:
-    """What the first picture that decodes tells about the stream; fields of ``Scan``."""
+    """Properties of the stream that only a decoded picture gives: fields of ``Scan``."""
     import av
 
     codec = stream.codec_context

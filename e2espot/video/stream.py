@@ -70,9 +70,13 @@ class _Request:
     """What the child decodes, and where it writes it. Sent once, pickled."""
 
     index: VideoIndex
+    """The video."""
     fps: Fraction
+    """Frames per second of the grid."""
     size: tuple[int, int] | None
+    """(width, height) to scale to; None for the size as shown."""
     reader: HostBackend
+    """Backend that decodes."""
     slots: tuple[range, ...]
     """Frames of each slot, in order. The parent alone decides them: with two opinions on where a slot ends, every
     later frame would be another one."""

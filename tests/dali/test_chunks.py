@@ -71,7 +71,7 @@ def test_encoded_clips_begin_with_a_closed_gop_and_are_exact(name: str, suffix: 
 def test_encoded_clips_of_a_video_with_an_edit_list(tmp_path: Path) -> None:
     whole = write(tmp_path, "b-frames", ".mp4")
     ticks = -7 * 512  # seven pictures before the first one shown
-    path = numbered.recopied(
+    path = numbered.remux(
         whole, tmp_path / "hidden.mp4", shift=ticks, options={"avoid_negative_ts": "disabled", "use_editlist": "1"}
     )
     hidden = COUNT - dali_index(path).num_pictures

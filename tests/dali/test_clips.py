@@ -135,7 +135,7 @@ def test_frames_have_the_number_format_asked_for(files: dict[str, Path]) -> None
 
 
 def test_rotated_video_takes_the_host_route(tmp_path: Path) -> None:
-    video = numbered.constant(Fraction(25), 60, codec="libvpx-vp9", suffix=".mp4", options=VP, turn_degrees=180)
+    video = numbered.constant(Fraction(25), 60, codec="libvpx-vp9", suffix=".mp4", options=VP, rotation_degrees=180)
     data = dataset([numbered.write(tmp_path / "turned", video)])
     for ours, theirs in zip(by_dali(data), by_host(data), strict=True):
         assert (levels(ours.frames_BTCHW) - levels(theirs.frames_BTCHW)).abs().max() < 0.01

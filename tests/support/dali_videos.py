@@ -1,4 +1,4 @@
-"""Videos that DALI's CPU backend decodes, in all the ways they come, and clips of them."""
+"""Videos in the forms that DALI's CPU backend decodes, and clips of them."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -38,4 +38,4 @@ def dataset(paths: list[Path], *, clip_len: int = 12, num_clips: int = 24, fps: 
         labelled = LabelledVideo(num_frames=count, event_frames=(2, count // 2, count - 2), event_targets=(1, 2, 1))
         videos.append(TrainingVideo(path=path, labelled=labelled))
     sampler = ClipSampler(videos=[v.labelled for v in videos], clip_len=clip_len, num_clips=num_clips, seed=3)
-    return ClipDataset(videos, sampler, fps=fps, size=SIZE, dilate_len=1)
+    return ClipDataset(videos, sampler, fps=Fraction(fps), size=SIZE, label_radius=1)

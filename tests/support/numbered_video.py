@@ -1,4 +1,4 @@
-"""Synthetic videos whose every picture shows its own number, and the timeline rule restated."""
+"""Synthetic videos whose every picture shows its own number, and the definition of the grid restated."""
 
 from __future__ import annotations
 
@@ -21,14 +21,17 @@ class Video:
     """What to write."""
 
     stamps: tuple[int, ...]
+    """Ticks; when each picture begins."""
     time_base: Fraction
+    """Seconds of one tick."""
     codec: str = "libx264"
     suffix: str = ".mp4"
     pixel_format: str = "yuv420p"
     options: dict[str, str] = field(default_factory=dict)
     container_options: dict[str, str] = field(default_factory=dict)
-    turn_degrees: int = 0
+    rotation_degrees: int = 0
     colour: tuple[int, int] | None = None
+    """FFmpeg's numbers of YUV matrix and range, as tagged and as used; None for untagged grey pictures."""
     size: tuple[int, int] = (WIDTH, HEIGHT)
 
 
@@ -39,7 +42,10 @@ def constant(rate: Fraction, count: int, **more: Any) -> Video:
 
 
 def picture(number: int, size: tuple[int, int] = (WIDTH, HEIGHT), *, tint: bool = False) -> np.ndarray:
-    """RGB picture with ``number`` as black and white blocks, on which compression cannot go wrong."""
+    """RGB picture with the bits of ``number`` as dark and bright blocks, which survive any compression.
+
+    4 x 3 blocks, lowest bit first, row by row: 5 = bright, dark, bright, dark, ...
+    """
     width, height = size
     bits = [number >> bit & 1 for bit in range(_COLUMNS * _ROWS)]
     small = np.array(bits, dtype=np.uint8).reshape(_ROWS, _COLUMNS) * 190 + 30
@@ -77,8 +83,8 @@ def write(path: Path, video: Video) -> Path:
         stream.options = {"preset": "veryfast", **video.options} if video.codec != "libvpx-vp9" else video.options
         if video.colour is not None:
             stream.codec_context.colorspace, stream.codec_context.color_range = video.colour
-        if video.turn_degrees:
-            stream.set_display_rotation(video.turn_degrees)
+        if video.rotation_degrees:
+            stream.set_display_rotation(video.rotation_degrees)
         for number, stamp in enumerate(video.stamps):
             frame = av.VideoFrame.from_ndarray(picture(number, video.size, tint=video.colour is not None), "rgb24")
             if video.colour is not None:
@@ -91,7 +97,7 @@ def write(path: Path, video: Video) -> Path:
     return path
 
 
-def recopied(source: Path, target: Path, *, shift: int = 0, options: dict[str, str] | None = None) -> Path:
+def remux(source: Path, target: Path, *, shift: int = 0, options: dict[str, str] | None = None) -> Path:
     """Copy the packets of ``source``, their stamps moved by ``shift`` ticks of its time base."""
     with av.open(str(source)) as old, av.open(str(target), "w", options=options or {}) as new:
         stream = old.streams.video[0]
@@ -106,15 +112,15 @@ def recopied(source: Path, target: Path, *, shift: int = 0, options: dict[str, s
 
 
 def expected(times_s: list[Fraction], numbers: list[int], fps: Fraction) -> list[int]:
-    """The number on show in each grid frame: contract 1, in as many words."""
-    since = [time_s - times_s[0] for time_s in times_s]
-    lengths = sorted(after - before for before, after in pairwise(since))
-    middle = len(lengths) // 2
-    median = lengths[middle] if len(lengths) % 2 else (lengths[middle - 1] + lengths[middle]) / 2
-    end = since[-1] + median
+    """Number shown in each grid frame, by the definition: the picture on show at (k + 1/2) / fps."""
+    starts_s = [time_s - times_s[0] for time_s in times_s]
+    lengths_s = sorted(after - before for before, after in pairwise(starts_s))
+    middle = len(lengths_s) // 2
+    median_s = lengths_s[middle] if len(lengths_s) % 2 else (lengths_s[middle - 1] + lengths_s[middle]) / 2
+    end_s = starts_s[-1] + median_s
     shown = []
-    for k in range(math.ceil(end * fps) + 2):
-        at = (k + Fraction(1, 2)) / fps
-        if at < end:
-            shown.append(max(i for i, time_s in enumerate(since) if time_s <= at))
+    for k in range(math.ceil(end_s * fps) + 2):
+        middle_s = (k + Fraction(1, 2)) / fps
+        if middle_s < end_s:
+            shown.append(max(i for i, start_s in enumerate(starts_s) if start_s <= middle_s))
     return [numbers[i] for i in shown]

@@ -11,7 +11,7 @@ import pytest
 from e2espot.core.errors import VideoError
 from e2espot.video import index_cache, index_of, index_video
 from e2espot.video.indexing import clear_index_cache
-from tests.support.numbered_video import constant, recopied, write
+from tests.support.numbered_video import constant, remux, write
 
 
 @pytest.fixture
@@ -28,12 +28,12 @@ def forbid_reading(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_index_of_loads_from_disk_without_reading_the_video(long_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = index_of(long_file)
+    fresh = index_of(long_file)
     clear_index_cache()
     forbid_reading(monkeypatch)
-    kept = index_of(long_file)
-    for field in dataclasses.fields(made):
-        one, other = getattr(made, field.name), getattr(kept, field.name)
+    cached = index_of(long_file)
+    for field in dataclasses.fields(fresh):
+        one, other = getattr(fresh, field.name), getattr(cached, field.name)
         assert type(one) is type(other)
         assert np.array_equal(one, other) if isinstance(one, np.ndarray) else one == other
         if isinstance(one, np.ndarray):
@@ -42,7 +42,7 @@ def test_index_of_loads_from_disk_without_reading_the_video(long_file: Path, mon
 
 def test_index_of_reads_a_replaced_video_again(long_file: Path) -> None:
     assert index_of(long_file).first_picture_s == 0
-    moved = recopied(long_file, long_file.with_name("moved.mp4"), shift=512 * 10)
+    moved = remux(long_file, long_file.with_name("moved.mp4"), shift=512 * 10)
     moved.replace(long_file)
     assert index_of(long_file) is not None
     fresh = index_video(long_file)
@@ -52,12 +52,12 @@ def test_index_of_reads_a_replaced_video_again(long_file: Path) -> None:
 @pytest.mark.parametrize("corrupt", [b"", b"PK\x03\x04 not an archive", b"\x93NUMPY"])
 def test_index_of_ignores_a_corrupt_entry(long_file: Path, tmp_path: Path, corrupt: bytes) -> None:
     index_of(long_file)
-    (kept,) = (tmp_path / "cache").glob("*.npz")
-    kept.write_bytes(corrupt)
+    (entry,) = (tmp_path / "cache").glob("*.npz")
+    entry.write_bytes(corrupt)
     clear_index_cache()
     assert index_of(long_file).num_pictures == 1200
     clear_index_cache()
-    assert kept.stat().st_size > 100
+    assert entry.stat().st_size > 100
 
 
 def test_index_of_works_without_a_writable_cache(
@@ -70,7 +70,7 @@ def test_index_of_works_without_a_writable_cache(
 
 def test_index_of_refuses_a_truncated_video_that_is_cached(long_file: Path, tmp_path: Path) -> None:
     cut = tmp_path / "cut.mkv"
-    whole = recopied(long_file, tmp_path / "whole.mkv")
+    whole = remux(long_file, tmp_path / "whole.mkv")
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 9 // 10])
     assert index_of(cut, allow_truncated=True).truncated
     clear_index_cache()
@@ -92,10 +92,10 @@ def test_store_removes_the_oldest_entries(tmp_path: Path, monkeypatch: pytest.Mo
 def test_index_of_ignores_an_altered_entry(long_file: Path, tmp_path: Path) -> None:
     """One wrong time stamp would show wrong pictures without any error."""
     fresh = index_of(long_file)
-    (kept,) = (tmp_path / "cache").glob("*.npz")
-    with np.load(kept) as stored:
+    (entry,) = (tmp_path / "cache").glob("*.npz")
+    with np.load(entry) as stored:
         arrays = dict(stored)
     arrays["pts_P"] = arrays["pts_P"] + 512
-    np.savez_compressed(kept, **arrays)
+    np.savez_compressed(entry, **arrays)
     clear_index_cache()
     assert np.array_equal(index_of(long_file).pts_P, fresh.pts_P)

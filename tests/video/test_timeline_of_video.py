@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from e2espot.video import index_video, open_reader, probe, stream_frames
-from tests.support.numbered_video import Video, constant, expected, number_in, numbers_in, recopied, write
+from tests.support.numbered_video import Video, constant, expected, number_in, numbers_in, remux, write
 
 FAST_VP9 = {"deadline": "realtime", "cpu-used": "8", "g": "30"}
 X264_OPEN = {"g": "25", "bf": "3", "x264-params": "open-gop=1:b-pyramid=normal:scenecut=0:ref=4"}
@@ -101,7 +101,7 @@ def test_reader_at_25_fps_of_25_and_50_fps_videos(files: dict[str, Path]) -> Non
 @pytest.mark.parametrize("reader", ["auto", "decord"])
 @pytest.mark.parametrize("ticks", [-10 * 512, -10 * 512 + 200, -40 * 512])
 def test_reader_obeys_edit_lists(ticks: int, reader: str, files: dict[str, Path], tmp_path: Path) -> None:
-    path = recopied(
+    path = remux(
         files["25"], tmp_path / "cut.mp4", shift=ticks, options={"avoid_negative_ts": "disabled", "use_editlist": "1"}
     )
     index = index_video(path)
@@ -120,7 +120,7 @@ def test_probe_reports_a_late_start_that_shifts_no_frame(files: dict[str, Path])
 @pytest.mark.parametrize("reader", ["auto", "decord"])
 @pytest.mark.parametrize("degrees", [90, 180, 270])
 def test_reader_applies_the_rotation(degrees: int, reader: str, files: dict[str, Path], tmp_path: Path) -> None:
-    path = write(tmp_path / "turned", constant(Fraction(25), 8, turn_degrees=degrees))
+    path = write(tmp_path / "turned", constant(Fraction(25), 8, rotation_degrees=degrees))
     upright = write(tmp_path / "upright", constant(Fraction(25), 8))
     info = probe(path)
     assert (info.width, info.height) == ((96, 160) if degrees != 180 else (160, 96))

@@ -35,7 +35,7 @@ def pixels(path: Path) -> np.ndarray:
         return np.asarray(reader.read(range(reader.info.num_frames)))
 
 
-@pytest.mark.parametrize("more", [{"turn_degrees": 90}, {"turn_degrees": 180}, {"colour": FULL_709}])
+@pytest.mark.parametrize("more", [{"rotation_degrees": 90}, {"rotation_degrees": 180}, {"colour": FULL_709}])
 def test_transcode_keeps_size_rotation_and_colours(more: dict[str, Any], tmp_path: Path) -> None:
     source = write(tmp_path / "source", replace(constant(Fraction(25), 12), **more))
     transcode(source, tmp_path / "new.mp4")
