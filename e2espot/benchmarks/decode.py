@@ -114,13 +114,14 @@ def _in_order(path: Path, settings: DecodeSettings) -> list[InProcess]:
 
 
 def _if_dali(path: Path, settings: DecodeSettings, work: Callable[[], int]) -> list[InProcess]:
-    from dali_pipelines.routes import choose_route, dali_index
+    from dali_pipelines.routes import is_decodable
     from e2espot.core.errors import ConfigurationError
 
     if not has_dali():
         return []
     try:
-        choose_route(dali_index(path), settings.device.type)
+        if not is_decodable(path, settings.device.type):
+            return []  # PyAV would decode it, which has rows of its own
     except ConfigurationError:
         return []  # DALI's CPU backend does not know the codec
     return [InProcess(name=f"e2espot, DALI on {settings.device.type}", work=work)]

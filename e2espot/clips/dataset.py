@@ -1,37 +1,48 @@
-"""Clips with their targets, decoded by workers ahead of the training step; uint8 all the way."""
+"""Clips with their targets, decoded by worker processes ahead of the training step.
+
+    sampler.clip(epoch, index) -> ClipSpec -> ClipDataset (worker) -> ClipSample
+        -> collate (worker) -> ClipBatch -> shared memory -> load_clips (training process)
+
+Pixels stay uint8 up to the training device. A problem in a worker arrives in the training process as one
+error that names the video.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import multiprocessing
 import os
 import signal
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from e2espot.clips.sampler import ClipSpec, LabelledVideo, Sampler
-from e2espot.clips.targets import frame_targets
-from e2espot.core.errors import AnnotationError, E2ESpotError, VideoError
-from e2espot.core.timeline import frame_of_position_ms, parse_fps, position_ms_of_frame
+from e2espot.clips.targets import ClipTargets, TargetBatch, clip_targets
+from e2espot.core.errors import AnnotationError, E2ESpotError, VideoError, first_line
+from e2espot.core.timeline import frame_of_position_ms, position_ms_of_frame
 from e2espot.files.npz import read_arrays
 
 if TYPE_CHECKING:
-    from e2espot.video import FrameReader, ReaderName
+    from multiprocessing.process import BaseProcess
+
+    from e2espot.video import FrameReader, HostBackend
 
 _LOG = logging.getLogger(__name__)
-_LOOK_S, _MOST_LOOKS = 5, 120
-"""No batch takes ten minutes: whoever decodes it hangs."""
-_OPEN_READERS = 4
-"""Readers a worker keeps open; each holds one decoder and a stretch of compressed video."""
+_POLL_S, _MAX_POLLS = 5, 120
+"""A worker that has delivered nothing for ten minutes hangs."""
+_MAX_OPEN_READERS = 4
+"""Readers that a worker keeps open; each holds a decoder and a chunk of compressed video."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,87 +54,105 @@ class TrainingVideo:
     labelled: LabelledVideo
     """Its length and events."""
     tracks_path: Path | None = None
-    """``tracks.npz`` beside it when the match was rendered: where the ball is, at 25 fps."""
+    """``tracks.npz`` of a rendered match: the ball's position at 25 fps."""
     joint: bool = False
-    """Whether it belongs to the second of two data sets, with classes of its own."""
+    """Whether it belongs to the second of two datasets, which has classes of its own."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ClipSample:
+    """One clip as a worker delivers it."""
+
+    frames: Any
+    """uint8 RGB THWC; where DALI decodes, a ``dali_pipelines.clips.EncodedClip``."""
+    targets: ClipTargets
+    """What the network should answer."""
+    epoch: int
+    """Epoch of the clip."""
+    index: int
+    """Index of the clip in the epoch."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ClipBatch:
-    """What one training step eats."""
+    """Input of one training step, still on the host."""
 
     frames_BTHWC: Tensor
-    """uint8 RGB; padding is zero and marked invalid."""
-    targets_BT: Tensor
-    """int64 class of each frame, 0 = background."""
-    valid_BT: Tensor
-    """bool, False outside the video and where it is damaged."""
-    ball_BT2: Tensor
-    """float32 place of the ball as shares of width and height; NaN where unknown."""
+    """uint8 RGB; invalid frames are zero."""
+    targets: TargetBatch
+    """What the network should answer, before augmentation."""
     epoch: int
-    """Epoch the clips belong to."""
+    """Epoch of the clips."""
     indexes: tuple[int, ...]
-    """Index of each clip in the epoch; with (seed, epoch) it rebuilds the clip."""
+    """Index of each clip in the epoch; with (seed, epoch) it determines the clip."""
 
 
-class ClipDataset(Dataset[dict[str, Any]]):
-    """Decodes one clip by its (epoch, index)."""
+class ClipDataset(Dataset[ClipSample]):
+    """Decodes a clip by its (epoch, index).
+
+    Args:
+        videos: The videos in the sampler's order.
+        sampler: Which clips an epoch consists of.
+        fps: Rate of the frame grid.
+        size: Width and height of the frames, in pixels.
+        label_radius: Frames to each side of an event that carry its class.
+        reader: What decodes the videos.
+    """
 
     def __init__(
         self,
         videos: list[TrainingVideo],
         sampler: Sampler,
         *,
-        fps: str,
+        fps: Fraction,
         size: tuple[int, int],
-        dilate_len: int,
-        reader: ReaderName = "auto",
+        label_radius: int,
+        reader: HostBackend = "auto",
     ) -> None:
-        self.videos, self.sampler, self.size, self.dilate_len = videos, sampler, size, dilate_len
-        self.fps, self.reader = parse_fps(fps), reader
+        self.videos, self.sampler, self.fps, self.size = videos, sampler, fps, size
+        self.label_radius, self.reader = label_radius, reader
         self._readers: OrderedDict[int, FrameReader] = OrderedDict()
         self._damaged: set[int] = set()
 
     def __len__(self) -> int:
-        """Clips of an epoch."""
+        """Clips per epoch."""
         return self.sampler.num_clips
 
-    def __getitem__(self, key: tuple[int, int]) -> dict[str, Any]:  # type: ignore[override]
-        """Clip of (epoch, index) as arrays."""
+    def __getitem__(self, key: tuple[int, int]) -> ClipSample:  # type: ignore[override]
+        """Clip of (epoch, index)."""
         epoch, index = key
         clip = self.sampler.clip(epoch, index)
         video = self.videos[clip.video]
-        targets_T, valid_T = frame_targets(clip, video.labelled, dilate_len=self.dilate_len)
-        frames = self._frames(clip, valid_T)  # which may find that fewer are valid
-        return {
-            "frames": frames,
-            "targets": targets_T,
-            "valid": valid_T,
-            "ball": self._ball(clip, video, valid_T),
-            "epoch": epoch,
-            "index": index,
-        }
+        targets = clip_targets(clip, video.labelled, label_radius=self.label_radius, joint=video.joint)
+        frames, valid_T = self._frames(clip, targets.valid_T)
+        targets = dataclasses.replace(targets, valid_T=valid_T, ball_T2=self._ball(clip, video, valid_T))
+        return ClipSample(frames=frames, targets=targets, epoch=epoch, index=index)
 
-    def _frames(self, clip: ClipSpec, valid_T: np.ndarray) -> Any:
-        """Frames of a clip; those a decoder has made up, after damage, are not learnt from and leave ``valid_T``."""
+    def _frames(self, clip: ClipSpec, inside_T: np.ndarray) -> tuple[Any, np.ndarray]:
+        """Frames of a clip, and which of them are valid.
+
+        ``inside_T`` marks the frames inside the video. The decoder invents pixels after damage; such frames
+        become zero and invalid.
+        """
         width, height = self.size
-        frames_THWC = np.zeros((clip.length, height, width, 3), dtype=np.uint8)
-        inside = np.flatnonzero(valid_T)
-        if len(inside):
-            reader, frames = self._reader(clip.video), [int(i) for i in clip.start + inside]
-            frames_THWC[inside] = reader.read(frames)
-            made_up = inside[~reader.sound(frames)]
-            frames_THWC[made_up], valid_T[made_up] = 0, False
-            if len(made_up) and clip.video not in self._damaged:
+        frames_THWC, valid_T = np.zeros((clip.length, height, width, 3), dtype=np.uint8), inside_T.copy()
+        # start -2, 5 frames, video of 100: inside_T = [F, F, T, T, T], t_N = [2, 3, 4], frames [0, 1, 2] are read.
+        t_N = np.flatnonzero(inside_T)
+        if len(t_N):
+            reader, frames = self._reader(clip.video), [int(frame) for frame in clip.start + t_N]
+            frames_THWC[t_N] = reader.read(frames)
+            invented = t_N[~reader.is_reliable(frames)]
+            frames_THWC[invented], valid_T[invented] = 0, False
+            if len(invented) and clip.video not in self._damaged:
                 self._damaged.add(clip.video)
                 _LOG.warning("%s: damaged in places; clips leave those out", self.videos[clip.video].path)
-        return frames_THWC
+        return frames_THWC, valid_T
 
     def _reader(self, video: int) -> FrameReader:
         from e2espot.video import open_reader
 
         if video not in self._readers:
-            while len(self._readers) >= _OPEN_READERS:
+            while len(self._readers) >= _MAX_OPEN_READERS:  # close the one that was used longest ago
                 self._readers.popitem(last=False)[1].close()
             self._readers[video] = open_reader(
                 self.videos[video].path, fps=self.fps, size=self.size, reader=self.reader
@@ -132,46 +161,51 @@ class ClipDataset(Dataset[dict[str, Any]]):
         return self._readers[video]
 
     def _ball(self, clip: ClipSpec, video: TrainingVideo, valid_T: np.ndarray) -> np.ndarray:
+        """Ball position of each valid frame, NaN elsewhere; from the track's 25 fps to the clip's rate."""
         ball_T2 = np.full((clip.length, 2), np.nan, dtype=np.float32)
         if video.tracks_path is None:
             return ball_T2
-        known, seen = read_ball(video.tracks_path)
+        position_N2, visible_N = read_ball_track(video.tracks_path)
         for t in np.flatnonzero(valid_T):
-            source = frame_of_position_ms(position_ms_of_frame(int(clip.start + t), self.fps))
-            if source < len(known) and seen[source]:
-                ball_T2[t] = known[source]
+            # Grid of 12.5 fps: frame 3 has its middle at 280 ms, which is in frame 7 of the track.
+            track_frame = frame_of_position_ms(position_ms_of_frame(int(clip.start + t), self.fps))
+            if track_frame < len(position_N2) and visible_N[track_frame]:
+                ball_T2[t] = position_N2[track_frame]
         return ball_T2
 
 
-def read_ball(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Where the ball is in each frame, as shares of width and height, and whether it is seen, of a ``tracks.npz``.
+def read_ball_track(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Ball positions of a ``tracks.npz``.
+
+    Returns:
+        ``(N, 2)`` fractions of width and height, and bool ``(N,)`` whether the ball is visible, for frames at 25 fps.
 
     Raises:
-        AnnotationError: something else, or damaged.
+        AnnotationError: not such a file, or a damaged one.
     """
     try:
         tracks = read_arrays(path)
-        known, seen = tracks["ball_xy"], tracks["ball_visible"]
-        if known.dtype.kind != "f" or seen.dtype.kind != "b" or known.shape != (len(seen), 2) or seen.ndim != 1:
-            raise ValueError("ball_xy must be two numbers a frame, ball_visible yes or no")
+        position_N2, visible_N = tracks["ball_xy"], tracks["ball_visible"]
+        if (
+            position_N2.dtype.kind != "f"
+            or visible_N.dtype.kind != "b"
+            or position_N2.shape != (len(visible_N), 2)
+            or visible_N.ndim != 1
+        ):
+            raise ValueError("ball_xy must hold two floats per frame, ball_visible one bool per frame")
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise AnnotationError(
-            f"{path}: not the tracks of a rendered match ({' '.join(str(error).split())}); render it anew or remove it"
+            f"{path}: not the tracks of a rendered match ({' '.join(str(error).split())}); render it again or remove it"
         ) from None
-    return known, seen
+    return position_N2, visible_N
 
 
-def _collate(clips: list[dict[str, Any]]) -> ClipBatch:
-    def stack(name: str) -> Tensor:
-        return torch.from_numpy(np.stack([clip[name] for clip in clips]))
-
+def _collate(clips: list[ClipSample]) -> ClipBatch:
     return ClipBatch(
-        frames_BTHWC=stack("frames"),
-        targets_BT=stack("targets"),
-        valid_BT=stack("valid"),
-        ball_BT2=stack("ball"),
-        epoch=clips[0]["epoch"],
-        indexes=tuple(clip["index"] for clip in clips),
+        frames_BTHWC=torch.from_numpy(np.stack([clip.frames for clip in clips])),
+        targets=TargetBatch.stack([clip.targets for clip in clips]),
+        epoch=clips[0].epoch,
+        indexes=tuple(clip.index for clip in clips),
     )
 
 
@@ -186,7 +220,17 @@ def load_clips(
 ) -> Iterator[ClipBatch]:
     """Batches of one epoch in order, from ``first_step`` on: skipping is arithmetic, nothing is decoded for it.
 
-    ``slots`` are the places in each batch to be read; None for all.
+    Args:
+        dataset: The clips.
+        epoch: Which epoch.
+        batch_size: Clips per batch, over all processes of the run.
+        first_step: Batches to skip.
+        num_workers: Decoding processes; 0 decodes in this process.
+        slots: Positions in each batch that this process reads; None for all.
+
+    Raises:
+        E2ESpotError: what a worker raised.
+        VideoError: a worker failed, died or hangs.
     """
     return load_batches(
         dataset,
@@ -207,63 +251,122 @@ def load_batches(
     first_step: int,
     num_workers: int,
     slots: range | None,
-    collate: Callable[[list[dict[str, Any]]], Any],
+    collate: Callable[[list[ClipSample]], Any],
 ) -> Iterator[Any]:
-    """What ``collate`` makes of the clips of each batch; see ``load_clips``."""
-    steps = len(dataset) // batch_size
-    own = range(batch_size) if slots is None else slots
-    batches = [[(epoch, step * batch_size + slot) for slot in own] for step in range(first_step, steps)]
+    """What ``collate`` returns for the clips of each batch; see :func:`load_clips`."""
+    num_steps = len(dataset) // batch_size
+    # batch_size 4, slots (1, 3): step 0 reads clips (1, 3), step 1 reads clips (5, 7).
+    local_slots = range(batch_size) if slots is None else slots
+    batches = [[(epoch, step * batch_size + slot) for slot in local_slots] for step in range(first_step, num_steps)]
     loader: DataLoader[Any] = DataLoader(
-        dataset,
+        _ErrorsAsValues(dataset),
         batch_sampler=batches,  # type: ignore[arg-type]
-        collate_fn=collate,
+        collate_fn=_CollateOrFail(collate),
         num_workers=num_workers,
         prefetch_factor=2 if num_workers else None,
         multiprocessing_context="forkserver" if num_workers else None,
-        worker_init_fn=_end_with_parent,
-        timeout=_LOOK_S if num_workers else 0,
+        worker_init_fn=_exit_with_parent,
+        timeout=_POLL_S if num_workers else 0,
     )
-    return _in_words(iter(loader), dataset, batches)
+    others = set(multiprocessing.active_children())
+    loaded = iter(loader)  # starts the workers
+    workers = [process for process in multiprocessing.active_children() if process not in others]
+    return _checked(loaded, workers, dataset, batches)
 
 
-def _in_words(loaded: Iterator[Any], dataset: ClipDataset, batches: list[list[tuple[int, int]]]) -> Iterator[Any]:
-    """Batches as they come; what goes wrong in a worker in one line, with the videos it was reading."""
+@dataclass(frozen=True)
+class _Failure:
+    """An exception that travels from a worker to the training process as a value."""
+
+    error: Exception
+    """What was raised for a clip."""
+
+
+class _ErrorsAsValues(Dataset[ClipSample | _Failure]):
+    """A dataset that returns exceptions.
+
+    torch would raise them again with the worker's traceback in the message, and a ``RuntimeError`` of a worker
+    could not be told from torch's own about a worker.
+    """
+
+    def __init__(self, dataset: ClipDataset) -> None:
+        self._dataset = dataset
+
+    def __getitem__(self, key: tuple[int, int]) -> ClipSample | _Failure:  # type: ignore[override]
+        try:
+            return self._dataset[key]
+        except E2ESpotError as error:
+            return _Failure(error)
+        except RuntimeError as error:
+            if get_worker_info() is None:
+                raise
+            return _Failure(RuntimeError(str(error)))  # which certainly can be pickled
+
+
+class _CollateOrFail:
+    """Collates a batch, or returns the first failure in it."""
+
+    def __init__(self, collate: Callable[[list[ClipSample]], Any]) -> None:
+        self._collate = collate
+
+    def __call__(self, clips: list[ClipSample | _Failure]) -> Any:
+        failure = next((clip for clip in clips if isinstance(clip, _Failure)), None)
+        return self._collate(clips) if failure is None else failure  # type: ignore[arg-type]
+
+
+def _checked(
+    loaded: Iterator[Any], workers: Sequence[BaseProcess], dataset: ClipDataset, batches: list[list[tuple[int, int]]]
+) -> Iterator[Any]:
+    """The loaded batches; any problem becomes one line that names the videos of the batch."""
     for batch in batches:
         try:
-            yield _next(loaded)
-        except E2ESpotError as error:  # torch puts the worker's traceback in front of it
-            last = str(error).strip().splitlines()[-1]
-            raise type(error)(last.removeprefix(f"{type(error).__module__}.{type(error).__name__}: ")) from None
-        except RuntimeError as error:
-            if "DataLoader" not in str(error):
+            result = _next_batch(loaded, workers)
+        except RuntimeError as error:  # torch's own, about a worker
+            if not workers:
                 raise
-            paths = sorted({str(dataset.videos[dataset.sampler.clip(*key).video].path) for key in batch})
-            raise VideoError(
-                f"{', '.join(paths)}: a process that decodes them died or hung ({str(error).splitlines()[0]}); try "
-                "each with tools/infer.py, leave the bad one out or convert it with tools/transcode.py, and go on with "
-                "--resume"
-            ) from None
+            raise _broken_batch(dataset, batch, "died or hung", error) from None
+        if isinstance(result, _Failure):
+            if isinstance(result.error, E2ESpotError):
+                raise result.error
+            raise _broken_batch(dataset, batch, "failed", result.error) from None
+        yield result
 
 
-def _next(loaded: Iterator[Any]) -> Any:
-    """The next batch; torch looks whether its workers live each time it has waited in vain."""
-    for _ in range(_MOST_LOOKS - 1):
+def _next_batch(loaded: Iterator[Any], workers: Sequence[BaseProcess]) -> Any:
+    """The next batch, polling torch's loader while all workers live.
+
+    The loader raises a ``RuntimeError`` both when nothing arrives in time and when a worker has died. Errors of
+    the clips are values, so the state of the processes alone tells the two apart.
+
+    Raises:
+        RuntimeError: a worker died, or nothing arrived for ten minutes.
+    """
+    for _ in range(_MAX_POLLS - 1):
         try:
             return next(loaded)
-        except RuntimeError as error:
-            if "timed out" not in str(error):
+        except RuntimeError:
+            if not workers or not all(worker.is_alive() for worker in workers):
                 raise
     return next(loaded)
 
 
-def _end_with_parent(_worker: int) -> None:
-    """Let a worker end when the run is killed; torch's own watchdog sees the fork server alive and waits for ever."""
+def _broken_batch(dataset: ClipDataset, batch: list[tuple[int, int]], what: str, error: Exception) -> VideoError:
+    paths = sorted({str(dataset.videos[dataset.sampler.clip(*key).video].path) for key in batch})
+    return VideoError(
+        f"{', '.join(paths)}: a process that decodes them {what} ({first_line(error)}); try each with e2espot infer, "
+        "leave the bad one out or convert it with e2espot transcode, then resume the run",
+        option="resume",
+    )
+
+
+def _exit_with_parent(_worker: int) -> None:
+    """Let a worker exit when the run is killed; torch's own watchdog waits for the fork server, which lives on."""
 
     def watch(parent: Any) -> None:
         parent.join()
         os._exit(1)
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the parent decides
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=watch, args=(parent,), daemon=True).start()

@@ -1,4 +1,8 @@
-"""What the network eats: clips normalised, changed and on its device, whichever reader they come from."""
+"""Clips on the device of the network: normalised, augmented, whichever backend decoded them.
+
+ClipBatch (uint8, host) -> to_device -> DeviceBatch (float, device)
+DALI's graphs                        -> DeviceBatch
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from e2espot.clips.augmentation import augment_clips
-from e2espot.clips.augmentation_params import ClipChange
+from e2espot.clips.augmentation import augment_frames, augment_targets
+from e2espot.clips.augmentation_params import AugmentationParams
+from e2espot.clips.targets import TargetBatch
 
 if TYPE_CHECKING:
     import torch
@@ -17,39 +22,33 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ReadyBatch:
-    """A batch of clips for one training step."""
+class DeviceBatch:
+    """A batch of clips as the network reads it."""
 
     frames_BTCHW: Tensor
     """Float, normalised, channels-last memory; exact zeros where invalid."""
-    targets_BT: Tensor
-    """int64 class of each frame, 0 = background."""
-    valid_BT: Tensor
-    """bool, False outside the video."""
-    ball_BT2: Tensor
-    """float32 place of the ball as shares of width and height; NaN where unknown."""
+    targets: TargetBatch
+    """Targets of the augmented clips."""
     epoch: int
-    """Epoch the clips belong to."""
+    """Epoch of the clips."""
     indexes: tuple[int, ...]
     """Index of each clip in the epoch."""
 
 
-def make_ready(
-    batch: ClipBatch | ReadyBatch, own: slice, changes: list[ClipChange], device: torch.device
-) -> ReadyBatch:
-    """The clips ``own`` of a batch, changed by ``changes`` unless they have been already."""
-    targets_BT, valid_BT = batch.targets_BT[own].to(device), batch.valid_BT[own].to(device)
-    ball_BT2 = batch.ball_BT2[own].to(device)
-    if isinstance(batch, ReadyBatch):
-        frames_BTCHW = batch.frames_BTCHW[own].to(device)
+def to_device(
+    batch: ClipBatch | DeviceBatch, clips: slice, params: list[AugmentationParams], device: torch.device
+) -> DeviceBatch:
+    """Some clips of a batch on ``device``, augmented by ``params`` unless the backend has done so."""
+    targets = batch.targets.clips(clips).to(device)
+    if isinstance(batch, DeviceBatch):
+        frames_BTCHW = batch.frames_BTCHW[clips].to(device)
     else:
-        frames_BTHWC = batch.frames_BTHWC[own].to(device, non_blocking=True)
-        frames_BTCHW, ball_BT2 = augment_clips(frames_BTHWC, valid_BT, ball_BT2, changes)
-    return ReadyBatch(
+        frames_BTHWC = batch.frames_BTHWC[clips].to(device, non_blocking=True)
+        frames_BTCHW = augment_frames(frames_BTHWC, targets.valid_BT, params)
+        targets = augment_targets(targets, params)
+    return DeviceBatch(
         frames_BTCHW=frames_BTCHW,
-        targets_BT=targets_BT,
-        valid_BT=valid_BT,
-        ball_BT2=ball_BT2,
+        targets=targets.without_invalid(),
         epoch=batch.epoch,
-        indexes=batch.indexes[own],
+        indexes=batch.indexes[clips],
     )

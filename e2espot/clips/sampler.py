@@ -1,4 +1,11 @@
-"""Which clips an epoch is made of: pure index arithmetic from (seed, epoch, index), no video touched."""
+"""Which clips an epoch consists of.
+
+Pure index arithmetic on (seed, epoch, index); no video is opened::
+
+    LabelledVideo ... -> ClipSampler(seed) -> clip(epoch, index) -> ClipSpec(video, start, length)
+
+The reader turns a ``ClipSpec`` into frames, ``clips.targets`` turns it into targets.
+"""
 
 from __future__ import annotations
 
@@ -13,70 +20,75 @@ from e2espot.core.errors import ConfigurationError
 
 @dataclass(frozen=True, kw_only=True)
 class ClipSpec:
-    """One clip: frames ``[start, start + length)`` of the grid of one video; parts outside it are padding."""
+    """One clip: frames ``[start, start + length)`` on the grid of one video; frames outside the video are padding."""
 
     video: int
-    """Position of the video in the list the sampler was given."""
+    """Index of the video in the sampler's list."""
     start: int
-    """First frame; negative where the clip hangs over the beginning."""
+    """First frame; negative where the clip begins before the video does."""
     length: int
-    """Frames."""
+    """Number of frames."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledVideo:
-    """What the sampler must know of a video."""
+    """What the sampler and the targets need to know about a video."""
 
     num_frames: int
-    """Length of the grid."""
+    """Length of the video on the grid."""
     event_frames: tuple[int, ...]
-    """Frame of each event, any order."""
+    """Frame of each event, in any order."""
     event_targets: tuple[int, ...]
-    """Class of each event, 1 for the first of the label set."""
+    """Class of each event, 1 for the first class of the label set."""
     event_teams: tuple[str, ...] = ()
-    """Side of each event where it is known: left, right, or anything else."""
+    """Team of each event: left, right, or anything else for unknown; empty where no team is known."""
     negative_frames: tuple[int, ...] = ()
-    """Frames where another spotter was sure of an event that is none."""
+    """Frames of hard negatives: confident predictions of another spotter that are no events."""
     negative_weights: tuple[float, ...] = ()
-    """How often each of them is to be drawn, in relation to the others."""
+    """Relative sampling weight of each hard negative."""
+
+
+_Anchors = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Frames to sample clips around, as columns: video, frame, probability."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClipSampler:
-    """A share of the clips around events with jitter, the rest spread over all frames.
+    """Samples a fraction of the clips around events, with jitter, and the rest uniformly over all frames.
 
-    Any clip of any epoch can be rebuilt alone: its random numbers come from a counter-based
-    generator keyed by (seed, epoch, index), never from the rank, the worker or the clock.
+    Any clip of any epoch can be computed alone: its random numbers come from a generator seeded with
+    (seed, epoch, index), never from the rank, the worker or the clock.
     """
 
     videos: Sequence[LabelledVideo]
     """The training videos."""
     clip_len: int
-    """Frames of a clip."""
+    """Frames per clip."""
     num_clips: int
-    """Clips of one epoch."""
+    """Clips per epoch."""
     seed: int = 0
-    """Start of all randomness."""
+    """Seed of all randomness."""
     event_fraction: float = 0.5
-    """Share of clips placed around an event, 0 to 1."""
+    """Fraction of clips around an event, 0 to 1."""
     class_shares: tuple[float, ...] | None = None
-    """Wanted share of each class among event clips; None takes every event alike."""
+    """Wanted share of each class among those clips; None samples every event equally often."""
     negative_fraction: float = 0.0
-    """Share of clips placed around hard negatives, where there are any."""
+    """Fraction of clips around hard negatives, where there are any."""
     overhang: int = 5
-    """Frames that a clip may reach beyond either end of a video."""
-    _events: tuple[np.ndarray, np.ndarray, np.ndarray] = field(init=False, repr=False, compare=False)
-    _negatives: tuple[np.ndarray, np.ndarray, np.ndarray] = field(init=False, repr=False, compare=False)
+    """Frames by which a clip may extend beyond either end of a video."""
+    _events: _Anchors = field(init=False, repr=False, compare=False)
+    _negatives: _Anchors = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Check the settings and lay out all events as (video, frame, probability)."""
-        shares = (self.event_fraction, self.negative_fraction, self.event_fraction + self.negative_fraction)
-        if not self.videos or self.clip_len <= 0 or self.num_clips <= 0 or min(shares) < 0 or max(shares) > 1:
+        """Check the parameters and collect events and hard negatives of all videos in columns."""
+        fractions = (self.event_fraction, self.negative_fraction, self.event_fraction + self.negative_fraction)
+        if not self.videos or self.clip_len <= 0 or self.num_clips <= 0 or min(fractions) < 0 or max(fractions) > 1:
             raise ConfigurationError(
                 f"cannot sample {self.num_clips} clips of {self.clip_len} frames from {len(self.videos)} videos with "
                 f"event_fraction {self.event_fraction} and negative_fraction {self.negative_fraction}; give at least "
-                "one video, positive counts, shares in [0, 1] with a sum of at most 1"
+                "one video, positive counts, and fractions in [0, 1] with a sum of at most 1"
             )
+        # Two videos with events (5, 9) and (7,): video = (0, 0, 1), frame = (5, 9, 7).
         video = np.repeat(np.arange(len(self.videos)), [len(v.event_frames) for v in self.videos])
         frame = np.array([f for v in self.videos for f in v.event_frames], dtype=np.int64)
         target = np.array([c for v in self.videos for c in v.event_targets], dtype=np.int64)
@@ -92,42 +104,61 @@ class ClipSampler:
         shares = np.asarray((0.0, *self.class_shares))
         if target.max() >= len(shares) or shares.min() < 0 or shares[target].sum() == 0:
             raise ConfigurationError(
-                f"class_shares {self.class_shares} must give each class a share of at least 0, and one that occurs more"
+                f"class_shares {self.class_shares} must give each class a share of at least 0, and more than 0 to a "
+                "class that occurs"
             )
+        # A class shares its probability among its events: targets (1, 1, 2), shares (0.5, 0.5) -> (1/4, 1/4, 1/2).
         weight = shares[target] / np.bincount(target, minlength=len(shares))[target]
         return np.asarray(weight / weight.sum())
 
     def clip(self, epoch: int, index: int) -> ClipSpec:
-        """Clip ``index`` of ``epoch``; the same three numbers always give the same clip."""
+        """Clip ``index`` of ``epoch``; the same (seed, epoch, index) always gives the same clip."""
         rng = np.random.default_rng((self.seed, epoch, index, 0))
-        drawn = rng.random() if len(self._events[1]) or self.negative_fraction else 1.0
-        around = self._events if drawn < self.event_fraction else self._negatives
-        if drawn < self.event_fraction + self.negative_fraction and len(around[1]):
-            videos, frames, probabilities = around
-            event = int(rng.choice(len(frames), p=probabilities))
-            video = int(videos[event])
-            # The event may stand anywhere in the clip, so its place says nothing about it.
-            start = int(frames[event]) - int(rng.integers(self.clip_len))
+        # One number decides what the clip is sampled around:
+        # 0 ... event_fraction ... event_fraction + negative_fraction ... 1
+        #    an event            a hard negative                    any frame
+        kind = rng.random() if len(self._events[1]) or self.negative_fraction else 1.0
+        anchors = self._events if kind < self.event_fraction else self._negatives
+        if kind < self.event_fraction + self.negative_fraction and len(anchors[1]):
+            video, start = self._start_around(anchors, rng)
         else:
-            lengths = np.array([v.num_frames for v in self.videos], dtype=np.float64)
-            video = int(rng.choice(len(lengths), p=lengths / lengths.sum()))
-            first, last = self._limits(video)
-            start = int(rng.integers(first, last + 1))
-        first, last = self._limits(video)
-        return ClipSpec(video=video, start=min(max(start, first), last), length=self.clip_len)
+            video, start = self._start_anywhere(rng)
+        smallest, largest = self._start_range(video)
+        return ClipSpec(video=video, start=min(max(start, smallest), largest), length=self.clip_len)
 
-    def _limits(self, video: int) -> tuple[int, int]:
-        """Smallest and largest start of a clip in ``video``."""
-        first = -self.overhang
-        return first, max(first, self.videos[video].num_frames + self.overhang - self.clip_len)
+    def _start_around(self, anchors: _Anchors, rng: np.random.Generator) -> tuple[int, int]:
+        """(video, start) of a clip around one of ``anchors``."""
+        videos, frames, probabilities = anchors
+        anchor = int(rng.choice(len(frames), p=probabilities))
+        # The anchor may be any frame of the clip, so that its position in the clip gives nothing away.
+        # Anchor 100, clips of 50 frames -> starts 51 .. 100.
+        return int(videos[anchor]), int(frames[anchor]) - int(rng.integers(self.clip_len))
+
+    def _start_anywhere(self, rng: np.random.Generator) -> tuple[int, int]:
+        """(video, start) of a clip anywhere, each video in proportion to its length."""
+        lengths = np.array([v.num_frames for v in self.videos], dtype=np.float64)
+        video = int(rng.choice(len(lengths), p=lengths / lengths.sum()))
+        smallest, largest = self._start_range(video)
+        return video, int(rng.integers(smallest, largest + 1))
+
+    def _start_range(self, video: int) -> tuple[int, int]:
+        """Smallest and largest start of a clip in ``video``.
+
+        # overhang 2, video of 10 frames (#), clips of 6: starts -2 .. 6
+        #   ..##########..
+        #   [----]
+        #           [----]
+        """
+        smallest = -self.overhang
+        return smallest, max(smallest, self.videos[video].num_frames + self.overhang - self.clip_len)
 
 
 class Sampler(Protocol):
-    """Whatever says which clips an epoch is made of."""
+    """Decides which clips an epoch consists of."""
 
     @property
     def num_clips(self) -> int:
-        """Clips of one epoch."""
+        """Clips per epoch."""
 
     def clip(self, epoch: int, index: int) -> ClipSpec:
         """Clip ``index`` of ``epoch``; the same two numbers always give the same clip."""
@@ -135,18 +166,18 @@ class Sampler(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class JointSampler:
-    """Two data sets in one epoch; the videos of the second come behind those of the first."""
+    """Two datasets in one epoch; the videos of the second follow those of the first in the list."""
 
     first: ClipSampler
-    """Clips of the data set that is judged."""
+    """Clips of the dataset that is validated."""
     second: ClipSampler
-    """Clips of the one beside it."""
+    """Clips of the dataset that is learnt alongside."""
     second_fraction: float
-    """Share of clips from the second, 0 to 1."""
+    """Fraction of clips from the second dataset, 0 to 1."""
 
     @property
     def num_clips(self) -> int:
-        """Clips of one epoch, of both together."""
+        """Clips per epoch, of both datasets together."""
         return self.first.num_clips
 
     def clip(self, epoch: int, index: int) -> ClipSpec:

@@ -1,60 +1,171 @@
-"""What the spotter should say at each frame of a clip: pure index arithmetic."""
+"""What the network should answer for each frame of a clip.
+
+``clip_targets`` derives the targets of one clip from the labels of its video: pure index arithmetic, done
+once, in the worker that decodes the clip. The targets then travel with the pixels::
+
+    LabelledVideo, ClipSpec -> ClipTargets (numpy, one clip, in the worker)
+                            -> TargetBatch (tensors, B clips) -> augmentation -> loss
+
+Shapes: B clips, T frames.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
 import numpy as np
+import torch
+from torch import Tensor
 
 from e2espot.clips.sampler import ClipSpec, LabelledVideo
 
+_TEAM_TARGETS = {"left": 0.0, "right": 1.0}
+"""Target of each team that a label may name; any other word is unknown."""
 
-def frame_targets(clip: ClipSpec, video: LabelledVideo, *, dilate_len: int) -> tuple[np.ndarray, np.ndarray]:
-    """Class of each frame of a clip, and which frames count.
 
-    An event marks its own frame and ``dilate_len`` frames to each side. Where two events reach
-    a frame the nearer one has it; at equal distance the earlier one.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ClipTargets:
+    """Targets of one clip."""
 
-    Returns:
-        ``targets_T`` int64 (0 = background) and ``valid_T`` bool, False outside the video.
+    class_T: np.ndarray
+    """int64; class of each frame, 0 = background."""
+    offset_T: np.ndarray
+    """float32; frames since the event that a frame belongs to, negative before it; NaN where it belongs to none."""
+    team_T: np.ndarray
+    """float32; team of that event in the unmirrored video: 0 left, 1 right; NaN where unknown."""
+    ball_T2: np.ndarray
+    """float32; ball position as fractions of width and height; NaN where unknown."""
+    joint: bool
+    """Whether the clip is from the second of two datasets, which has classes of its own."""
+    valid_T: np.ndarray
+    """bool; False for frames outside the video, and for frames that a decoder made up after damage."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TargetBatch:
+    """Targets of B clips."""
+
+    class_BT: Tensor
+    """int64; class of each frame, 0 = background."""
+    offset_BT: Tensor
+    """float32; frames since the event that a frame belongs to, negative before it; NaN where it belongs to none."""
+    team_BT: Tensor
+    """float32; team of that event as the network sees it: 0 left, 1 right; NaN where unknown."""
+    ball_BT2: Tensor
+    """float32; ball position as fractions of width and height; NaN where unknown."""
+    joint_B: Tensor
+    """bool; whether a clip is from the second of two datasets."""
+    valid_BT: Tensor
+    """bool; False for frames that neither teach nor count."""
+
+    @classmethod
+    def stack(cls, clips: Sequence[ClipTargets]) -> TargetBatch:
+        """Targets of several clips of one length as a batch."""
+
+        def stacked(arrays: list[np.ndarray]) -> Tensor:
+            return torch.from_numpy(np.stack(arrays))
+
+        return cls(
+            class_BT=stacked([clip.class_T for clip in clips]),
+            offset_BT=stacked([clip.offset_T for clip in clips]),
+            team_BT=stacked([clip.team_T for clip in clips]),
+            ball_BT2=stacked([clip.ball_T2 for clip in clips]),
+            joint_B=torch.tensor([clip.joint for clip in clips]),
+            valid_BT=stacked([clip.valid_T for clip in clips]),
+        )
+
+    def clips(self, clips: slice) -> TargetBatch:
+        """The targets of some of the clips."""
+        return dataclasses.replace(self._map(lambda tensor: tensor[clips]), joint_B=self.joint_B[clips])
+
+    def to(self, device: torch.device) -> TargetBatch:
+        """The targets on ``device``."""
+        return dataclasses.replace(self._map(lambda tensor: tensor.to(device)), joint_B=self.joint_B.to(device))
+
+    def reorder_frames(self, order_T: Tensor) -> TargetBatch:
+        """The targets of clips whose frames were reordered: frame ``t`` becomes frame ``order_T[t]`` of this batch."""
+        return self._map(lambda tensor: tensor[:, order_T])
+
+    def permute_clips(self, permute: Callable[[Tensor], Tensor]) -> TargetBatch:
+        """The targets of other clips, which ``permute`` moves along axis 0; clips keep to their dataset."""
+        return self._map(permute)
+
+    def without_invalid(self) -> TargetBatch:
+        """Offset and team unknown where frames are invalid: a damaged frame shows neither."""
+        nan = torch.full_like(self.offset_BT, float("nan"))
+        return dataclasses.replace(
+            self,
+            offset_BT=torch.where(self.valid_BT, self.offset_BT, nan),
+            team_BT=torch.where(self.valid_BT, self.team_BT, nan),
+        )
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> TargetBatch:
+        """Apply ``change`` to every tensor that has a time axis."""
+        return dataclasses.replace(
+            self,
+            class_BT=change(self.class_BT),
+            offset_BT=change(self.offset_BT),
+            team_BT=change(self.team_BT),
+            ball_BT2=change(self.ball_BT2),
+            valid_BT=change(self.valid_BT),
+        )
+
+
+def clip_targets(clip: ClipSpec, video: LabelledVideo, *, label_radius: int, joint: bool = False) -> ClipTargets:
+    """Targets of a clip, the ball's position and damage to the video not yet known.
+
+    An event labels its own frame and ``label_radius`` frames to each side. Where two events reach a frame,
+    the nearer one labels it; at equal distance the earlier one::
+
+        # label_radius 2, events at 10 (class 1) and 13 (class 2)
+        # frame   7  8  9 10 11 12 13 14 15 16
+        # class   0  1  1  1  1  2  2  2  2  0
+        # offset  - -2 -1  0  1 -1  0  1  2  -
+
+    Args:
+        clip: Which frames of the video's grid.
+        video: Length and events of the video.
+        label_radius: Frames to each side of an event that carry its class.
+        joint: Whether the video is from the second of two datasets.
     """
-    frames = np.arange(clip.start, clip.start + clip.length)
-    valid_T = (frames >= 0) & (frames < video.num_frames)
-    targets_T = np.zeros(clip.length, dtype=np.int64)
-    nearest_T, offset_T = _nearest_events(clip, video)
-    reached = valid_T & (np.abs(offset_T) <= dilate_len)
-    targets_T[reached] = np.asarray(video.event_targets, dtype=np.int64)[nearest_T[reached]]
-    return targets_T, valid_T
+    frame_T = np.arange(clip.start, clip.start + clip.length)
+    # This line alone decides what is padding; a decoder may only take further frames away from it.
+    valid_T = (frame_T >= 0) & (frame_T < video.num_frames)
+    class_T = np.zeros(clip.length, dtype=np.int64)
+    offset_T, team_T = (np.full(clip.length, np.nan, dtype=np.float32) for _ in range(2))
+    if video.event_frames:
+        event_T, distance_T = _nearest_events(frame_T, video.event_frames)
+        labelled_T = valid_T & (np.abs(distance_T) <= label_radius)
+        event_N = event_T[labelled_T]
+        class_T[labelled_T] = np.asarray(video.event_targets, dtype=np.int64)[event_N]
+        offset_T[labelled_T] = distance_T[labelled_T]
+        if len(video.event_teams) == len(video.event_frames):
+            teams = np.array([_TEAM_TARGETS.get(team, np.nan) for team in video.event_teams], dtype=np.float32)
+            team_T[labelled_T] = teams[event_N]
+    return ClipTargets(
+        class_T=class_T,
+        offset_T=offset_T,
+        team_T=team_T,
+        ball_T2=np.full((clip.length, 2), np.nan, dtype=np.float32),
+        joint=joint,
+        valid_T=valid_T,
+    )
 
 
-def event_offsets(clip: ClipSpec, video: LabelledVideo, *, reach: int) -> np.ndarray:
-    """Frames since the event that a frame belongs to, as in :func:`frame_targets`; NaN where it belongs to none."""
-    _, offset_T = _nearest_events(clip, video)
-    frames = np.arange(clip.start, clip.start + clip.length)
-    inside = (frames >= 0) & (frames < video.num_frames)
-    return np.where(inside & (np.abs(offset_T) <= reach), offset_T, np.nan).astype(np.float32)
-
-
-def event_sides(clip: ClipSpec, video: LabelledVideo, *, reach: int, flip: bool) -> np.ndarray:
-    """Side of the event that a frame belongs to: 0 left, 1 right, the other way in a mirror image; NaN if unknown."""
-    nearest_T, _ = _nearest_events(clip, video)
-    known_T = np.isfinite(event_offsets(clip, video, reach=reach))
-    sides = {"left": 0.0, "right": 1.0}
-    of_event = np.array([sides.get(team, np.nan) for team in video.event_teams] or [np.nan])
-    if len(video.event_teams) != len(video.event_frames):
-        return np.full(clip.length, np.nan, dtype=np.float32)
-    side_T = np.where(known_T, of_event[nearest_T], np.nan)
-    return (1 - side_T if flip else side_T).astype(np.float32)
-
-
-def _nearest_events(clip: ClipSpec, video: LabelledVideo) -> tuple[np.ndarray, np.ndarray]:
-    """Place in the video's list of the event nearest to each frame, and the frames since it; infinite without any."""
-    frames = np.arange(clip.start, clip.start + clip.length)
-    if not len(video.event_frames):
-        return np.zeros(clip.length, dtype=np.int64), np.full(clip.length, np.inf)
-    order = np.argsort(video.event_frames, kind="stable")
-    events = np.asarray(video.event_frames)[order]
-    after = np.searchsorted(events, frames, side="left")
-    before = np.clip(after - 1, 0, len(events) - 1)
-    after = np.clip(after, 0, len(events) - 1)
-    nearer_before = np.abs(frames - events[before]) <= np.abs(events[after] - frames)
-    nearest = np.where(nearer_before, before, after)
-    return order[nearest], (frames - events[nearest]).astype(np.float64)
+def _nearest_events(frame_T: np.ndarray, event_frames: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Index in ``event_frames`` of the event nearest to each frame, and the frames since that event."""
+    order = np.argsort(event_frames, kind="stable")
+    sorted_events = np.asarray(event_frames)[order]
+    # Events (10, 13), frames (9, 10, 12, 15): next (0, 0, 1, 2 -> 1), previous (-1 -> 0, -1 -> 0, 0, 1).
+    # A frame on an event has it as its next one, at distance 0, so the previous one cannot win there.
+    next_T = np.searchsorted(sorted_events, frame_T, side="left")
+    previous_T = np.clip(next_T - 1, 0, len(sorted_events) - 1)
+    next_T = np.clip(next_T, 0, len(sorted_events) - 1)
+    since_previous_T, until_next_T = (
+        np.abs(frame_T - sorted_events[previous_T]),
+        np.abs(sorted_events[next_T] - frame_T),
+    )
+    nearest_T = np.where(since_previous_T <= until_next_T, previous_T, next_T)
+    return order[nearest_T], frame_T - sorted_events[nearest_T]

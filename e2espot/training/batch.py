@@ -1,14 +1,14 @@
-"""What one training step learns from: a batch on the device, with every target that its heads need.
+"""From a batch of clips to what the loss reads: augmented, cropped, perhaps shuffled and blended.
 
-Targets beyond the class of a frame follow from the sampler's arithmetic, so no reader has to carry them.
+    ClipBatch | DeviceBatch -> to_device (augmentation) -> crop -> shuffle -> mixup -> TrainingBatch
 
-Shapes: B clips, T frames, C channels, H height, W width, K classes with background.
+Shapes: B clips of this process, G clips of all processes, T frames, C channels, H x W pixels.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,139 +16,106 @@ import torch
 from torch import Tensor
 
 from e2espot.clips.dataset import ClipBatch
-from e2espot.clips.device_batch import ReadyBatch, make_ready
-from e2espot.clips.targets import event_offsets, event_sides
+from e2espot.clips.device_batch import DeviceBatch, to_device
+from e2espot.clips.targets import TargetBatch
+from e2espot.core.pixels import centre_crop_offset
 from e2espot.training.state import Run
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Lesson:
-    """A batch as the loss sees it."""
+class TrainingBatch:
+    """A batch as the loss reads it."""
 
     frames_BTCHW: Tensor
-    """Normalised, changed, perhaps blended."""
-    targets_BT: Tensor
-    """Class of each frame, by the label set of its data set."""
-    valid_BT: Tensor
-    """False outside the video, and where it is damaged."""
-    ball_BT2: Tensor
-    """Place of the ball; NaN where unknown."""
-    joint_B: Tensor
-    """Whether a clip is of the second data set."""
-    offset_BT: Tensor
-    """Frames since the event; NaN where there is none."""
-    side_BT: Tensor
-    """0 for left, 1 for right; NaN where unknown."""
-    share_B: Tensor
-    """Share of the clip itself in the blend; the rest is its partner's, which without mixup is nothing."""
-    other_targets_BT: Tensor
-    """Its partner's classes."""
-    other_offset_BT: Tensor
-    """Its partner's offsets."""
-    other_side_BT: Tensor
-    """Its partner's sides."""
+    """Normalised, augmented and, with mixup, blended."""
+    targets: TargetBatch
+    """What the network should answer; with mixup, valid where both clips of a pair are."""
+    partner_targets: TargetBatch | None
+    """Targets of the clips that were blended in; None without mixup."""
+    weight_B: Tensor
+    """Proportion of the clip itself in the blend, 1 without mixup; the rest is its partner's."""
 
 
-def lesson_of(run: Run, batch: ClipBatch | ReadyBatch, own: slice) -> Lesson:
-    """The clips ``own`` of a batch with all targets; the same (seed, epoch, clips) give the same."""
-    recipe = run.recipe
-    clips = make_ready(batch, own, run.changes(batch.epoch, batch.indexes[own]), run.device)
-    if recipe.crop_side:
-        frames_BTCHW, ball_BT2 = _cropped(run, clips)
-        clips = dataclasses.replace(clips, frames_BTCHW=frames_BTCHW, ball_BT2=ball_BT2)
-    offset_BT, side_BT, joint_B = _more_targets(run, clips)
-    lesson = Lesson(
-        frames_BTCHW=clips.frames_BTCHW,
-        targets_BT=clips.targets_BT,
-        valid_BT=clips.valid_BT,
-        ball_BT2=clips.ball_BT2,
-        joint_B=joint_B,
-        offset_BT=offset_BT,
-        side_BT=side_BT,
-        share_B=torch.ones(len(clips.indexes), device=run.device),
-        other_targets_BT=clips.targets_BT,
-        other_offset_BT=offset_BT,
-        other_side_BT=side_BT,
+def build_batch(run: Run, batch: ClipBatch | DeviceBatch, clips: slice) -> TrainingBatch:
+    """Some clips of a batch for the loss; the same (seed, epoch, indexes) always gives the same."""
+    sampling = run.recipe.sampling
+    indexes = batch.indexes[clips]
+    ready = to_device(batch, clips, run.augmentation_params(batch.epoch, indexes), run.device)
+    if run.config.crop_side:
+        ready = _crop(run, ready)
+    frames_BTCHW, targets = ready.frames_BTCHW, ready.targets
+    global_indexes = run.group.global_indexes(indexes)
+    rng = np.random.default_rng((sampling.seed, batch.epoch, global_indexes[0], 2))
+    if sampling.shuffle_frames:
+        order_T = torch.from_numpy(rng.permutation(frames_BTCHW.shape[1]))
+        frames_BTCHW, targets = frames_BTCHW[:, order_T], targets.reorder_frames(order_T)
+    single = TrainingBatch(
+        frames_BTCHW=frames_BTCHW,
+        targets=targets,
+        partner_targets=None,
+        weight_B=torch.ones(len(indexes), device=run.device),
     )
-    together = run.ranks.indexes(clips.indexes)
-    rng = np.random.default_rng((recipe.seed, batch.epoch, together[0], 2))
-    if recipe.shuffle_frames:
-        lesson = _shuffled(lesson, torch.from_numpy(rng.permutation(clips.targets_BT.shape[1])))
-    return _mixed(run, lesson, batch.epoch, together, rng) if recipe.mixup else lesson
+    return _mixup(run, single, len(global_indexes), rng) if sampling.mixup else single
 
 
-def _more_targets(run: Run, clips: ReadyBatch) -> tuple[Tensor, Tensor, Tensor]:
-    offsets, sides = [], []
-    changes = run.changes(clips.epoch, clips.indexes)
-    for index, change in zip(clips.indexes, changes, strict=True):
-        clip = run.dataset.sampler.clip(clips.epoch, index)
-        video = run.dataset.videos[clip.video]
-        reach = run.recipe.reach
-        offsets.append(event_offsets(clip, video.labelled, reach=reach))
-        sides.append(event_sides(clip, video.labelled, reach=reach, flip=change.flip))
-    offset_BT, side_BT = (torch.from_numpy(np.stack(rows)).to(run.device) for rows in (offsets, sides))
-    for known_BT in (offset_BT, side_BT):
-        known_BT[~clips.valid_BT] = float("nan")
-    return offset_BT, side_BT, torch.tensor(_joint(run, clips.epoch, clips.indexes), device=run.device)
-
-
-def _joint(run: Run, epoch: int, indexes: Iterable[int]) -> list[bool]:
-    """Which clips are of the second data set."""
-    return [run.dataset.videos[run.dataset.sampler.clip(epoch, index).video].joint for index in indexes]
-
-
-def _cropped(run: Run, clips: ReadyBatch) -> tuple[Tensor, Tensor]:
-    """A square of each clip, anywhere in training with changes, in the middle without; E2E-Spot's ``crop_dim``."""
-    side, (height, width) = run.recipe.crop_side, clips.frames_BTCHW.shape[-2:]
-    pieces, balls = [], []
-    for b, index in enumerate(clips.indexes):
-        rng = np.random.default_rng((run.recipe.seed, clips.epoch, index, 4))
+def _crop(run: Run, batch: DeviceBatch) -> DeviceBatch:
+    """A square of each clip: anywhere with augmentation, in the middle without; E2E-Spot's ``crop_dim``."""
+    side, (height, width) = run.config.crop_side, batch.frames_BTCHW.shape[-2:]
+    frames, balls = [], []
+    for b, index in enumerate(batch.indexes):
+        rng = np.random.default_rng((run.recipe.sampling.seed, batch.epoch, index, 4))
         top, left = (int(rng.integers(extent - side + 1)) for extent in (height, width))
-        if not run.recipe.augment:
-            top, left = (round((extent - side) / 2) for extent in (height, width))
-        pieces.append(clips.frames_BTCHW[b, :, :, top : top + side, left : left + side])
-        extent, corner = clips.ball_BT2.new_tensor((width, height)), clips.ball_BT2.new_tensor((left, top))
-        ball_T2 = (clips.ball_BT2[b] * extent - corner) / side
+        if not run.recipe.sampling.augment:
+            top, left = (centre_crop_offset(extent, side) for extent in (height, width))
+        frames.append(batch.frames_BTCHW[b, :, :, top : top + side, left : left + side])
+        # 96 x 64 pixels, side 48, left 24, top 8: ball (0.5, 0.5) is pixel (48, 32) -> (24, 24) -> (0.5, 0.5).
+        ball_BT2 = batch.targets.ball_BT2
+        extent, corner = ball_BT2.new_tensor((width, height)), ball_BT2.new_tensor((left, top))
+        ball_T2 = (ball_BT2[b] * extent - corner) / side
         ball_T2[((ball_T2 < 0) | (ball_T2 >= 1)).any(-1)] = float("nan")
         balls.append(ball_T2)
-    return torch.stack(pieces), torch.stack(balls)
+    targets = dataclasses.replace(batch.targets, ball_BT2=torch.stack(balls))
+    return dataclasses.replace(batch, frames_BTCHW=torch.stack(frames), targets=targets)
 
 
-def _shuffled(lesson: Lesson, order: Tensor) -> Lesson:
-    names = [field.name for field in dataclasses.fields(lesson) if "_BT" in field.name]
-    return dataclasses.replace(lesson, **{name: getattr(lesson, name)[:, order] for name in names})
+def mixup_partners(joint_G: Sequence[bool]) -> np.ndarray:
+    """Slot of the clip that each clip of a batch is blended with: the previous one of its dataset, in a ring.
 
-
-def partners(joint_G: Sequence[bool]) -> np.ndarray:
-    """Slot of the clip that each clip of a batch is blended with: the one before it in its data set, in a ring."""
+    # datasets     A B A A B
+    # slots        0 1 2 3 4
+    # partners     3 4 0 2 1
+    """
     joint, partner_G = np.asarray(joint_G, dtype=bool), np.arange(len(joint_G))
-    for rows in (np.flatnonzero(~joint), np.flatnonzero(joint)):
-        partner_G[rows] = np.roll(rows, 1)
+    for slots in (np.flatnonzero(~joint), np.flatnonzero(joint)):
+        partner_G[slots] = np.roll(slots, 1)
     return partner_G
 
 
-def _mixed(run: Run, lesson: Lesson, epoch: int, together: range, rng: np.random.Generator) -> Lesson:
-    """Blend each clip with its partner (Zhang et al., "mixup", ICLR 2018), whichever process holds that.
+def _mixup(run: Run, batch: TrainingBatch, num_clips: int, rng: np.random.Generator) -> TrainingBatch:
+    """Blend each clip with its partner (Zhang et al., "mixup", ICLR 2018), whichever process holds it.
 
-    Partners and shares are drawn over the clips of all processes, so they do not depend on how many there are.
+    Partners and proportions are drawn for the ``num_clips`` clips of all processes, so they do not depend on the
+    number of processes.
     """
-    partner_G, share_G = partners(_joint(run, epoch, together)), rng.beta(0.2, 0.2, len(together))
-    own = run.ranks.slots(len(together))
-    share_B = torch.tensor(share_G[list(own)], dtype=torch.float32, device=run.device)
+    targets = batch.targets
+    partner_G = mixup_partners(run.group.gather(targets.joint_B.byte()).tolist())
+    weight_G = rng.beta(0.2, 0.2, num_clips)
+    weight_B = torch.tensor(weight_G[list(run.group.local_slots(num_clips))], dtype=torch.float32, device=run.device)
 
-    def of_partner(own_B: Tensor) -> Tensor:
-        return run.ranks.fetch(own_B, partner_G)
+    def of_partner(local_B: Tensor) -> Tensor:
+        return run.group.permute(local_B, partner_G)
 
-    pixels = share_B.to(lesson.frames_BTCHW.dtype)[:, None, None, None, None]
-    # Moved as they lie in memory, channels last, and so that they come to lie like that again.
-    other_BTCHW = of_partner(lesson.frames_BTCHW.movedim(2, -1)).movedim(-1, 2)
-    return dataclasses.replace(
-        lesson,
-        frames_BTCHW=pixels * lesson.frames_BTCHW + (1 - pixels) * other_BTCHW,
-        valid_BT=lesson.valid_BT & of_partner(lesson.valid_BT),
-        ball_BT2=torch.full_like(lesson.ball_BT2, float("nan")),
-        share_B=share_B,
-        other_targets_BT=of_partner(lesson.targets_BT),
-        other_offset_BT=of_partner(lesson.offset_BT),
-        other_side_BT=of_partner(lesson.side_BT),
+    weight_B1111 = weight_B.to(batch.frames_BTCHW.dtype)[:, None, None, None, None]
+    # Exchanged as they are in memory, channels last, and so that the result is channels last again.
+    partner_BTCHW = of_partner(batch.frames_BTCHW.movedim(2, -1)).movedim(-1, 2)
+    partner_targets = targets.permute_clips(of_partner)
+    return TrainingBatch(
+        frames_BTCHW=weight_B1111 * batch.frames_BTCHW + (1 - weight_B1111) * partner_BTCHW,
+        targets=dataclasses.replace(
+            targets,
+            valid_BT=targets.valid_BT & partner_targets.valid_BT,
+            ball_BT2=torch.full_like(targets.ball_BT2, float("nan")),  # a blend shows two balls
+        ),
+        partner_targets=partner_targets,
+        weight_B=weight_B,
     )

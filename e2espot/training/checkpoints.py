@@ -11,6 +11,7 @@ import io
 import json
 import logging
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +62,11 @@ def load_state(run: Path) -> dict[str, Any] | None:
     for file in files:
         try:
             state = dict(torch.load(file, map_location="cpu", weights_only=True))
+        except pickle.UnpicklingError:  # whose text advises to run the code in the file
+            problems.append(f"{file}: cannot be read (no state of a run)")
+            continue
         except Exception as error:
-            problems.append(f"{file}: cannot be read ({_reason(error)})")
+            problems.append(f"{file}: cannot be read ({first_line(error)})")
             continue
         for problem in problems:
             _LOG.warning("%s; continuing from %s", problem, file)
@@ -70,12 +74,6 @@ def load_state(run: Path) -> dict[str, Any] | None:
     if problems:
         raise CheckpointError(f"{'; '.join(problems)}; remove {run / 'last'} to start again")
     return None
-
-
-def _reason(error: Exception) -> str:
-    """First line of an error, without torch's advice to let the file run code."""
-    line = first_line(error)
-    return "no state of a run" if "weights_only" in line else line
 
 
 def sweep_run(run: Path) -> None:

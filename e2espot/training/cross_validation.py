@@ -1,7 +1,8 @@
 """Cross-validation: every labelled game is scored by a run that has not learnt from it.
 
-What comes out serves three ends: an honest figure over all games, a calibration fitted on all of them, and hard
-negatives for a second round (``--hard_negatives RUN/oof``).
+    recipe -> fold_1 .. fold_N (runs) -> oof (scores of every game, out of fold) -> one calibration for all runs
+
+The scores also provide hard negatives for a second round: ``hard_negatives="RUNS/oof"``.
 """
 
 from __future__ import annotations
@@ -9,109 +10,119 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.scores import Scores
 from e2espot.files.atomic import write_atomically
+from e2espot.formats.filenames import scores_file
 from e2espot.formats.games import find_games
 from e2espot.formats.scores import read_scores, write_scores
 from e2espot.models.weights.checkpoint import load_spotter
 from e2espot.scoring import Report
 from e2espot.suppression.calibration import Calibration
+from e2espot.training.config import TrainingConfig, resolve
 from e2espot.training.data import LabelledGame
 from e2espot.training.fit import fit
 from e2espot.training.fit_calibration import fit_calibration
-from e2espot.training.recipe import Recipe
+from e2espot.training.options import RunOptions
+from e2espot.training.recipe import Recipe, current_names, merge
 from e2espot.training.setup import setup
-from e2espot.training.validation import labels_of, report_on, score_games
+from e2espot.training.validation import labels_of, score_games, score_predictions
 
 _LOG = logging.getLogger(__name__)
 
 
 def cross_validate(
-    root: Path, folder: Path, recipe: Recipe, folds: int, options: Mapping[str, Any]
+    data: Path, folder: Path, recipe: Recipe, folds: int, options: RunOptions
 ) -> tuple[Report, Calibration]:
     """Train ``folds`` runs under ``folder``, score every game out of fold, fit one calibration for all of them.
 
-    What is finished is not done again, so it can be stopped at any time and called again.
+    Finished work is not repeated, so this can be stopped at any time and called again.
 
     Args:
-        root: Dataset folder.
+        data: Dataset folder.
         folder: Gets ``fold_1`` .. and ``oof`` with the scores of every game.
         recipe: What to train; its ``fold`` is set here.
-        folds: Number of parts.
-        options: More arguments of :func:`e2espot.training.setup.setup`.
+        folds: Number of folds.
+        options: Options of each run; ``resume`` is set here.
 
     Returns:
-        mAP@1..5 over all games out of fold, under the calibration fitted on them; and that calibration.
+        mAP@1 to mAP@5 over all games out of fold, under the calibration fitted on them; and that calibration.
 
     Raises:
-        ConfigurationError: ``folder`` was begun with other games, parts or settings, whose runs would be mixed in.
+        ConfigurationError: ``folder`` was started with other games, folds or settings, whose runs would be mixed in.
     """
-    _begin(root, folder, recipe, folds, options)
+    configs = [_fold_config(data, folder, recipe, (number, folds), options) for number in range(1, folds + 1)]
+    _check_folder(folder, configs[0], recipe, folds)
     games: list[LabelledGame] = []
     scores: dict[str, dict[int, Scores]] = {}
-    for number in range(1, folds + 1):
-        part = folder / f"fold_{number}"
-        run = setup(
-            root,
-            part,
-            dataclasses.replace(recipe, fold=f"{number}/{folds}"),
-            resume=(part / "config.yaml").exists(),
-            **options,
-        )
-        _LOG.info("fold %d of %d: %s", number, folds, ", ".join(game.game.name for game in run.valid))
+    for number, config in enumerate(configs, start=1):
+        run = setup(config)
+        _LOG.info("fold %d of %d: %s", number, folds, ", ".join(game.game.name for game in run.valid_games))
         fit(run)
-        games += run.valid
-        for game in run.valid:
-            scores[game.game.name] = _out_of_fold(game, part, folder / "oof", run.device.type, run.reader)
-    label_set = next(iter(next(iter(scores.values())).values())).label_set
-    fps = next(iter(next(iter(scores.values())).values())).fps
+        games += run.valid_games
+        for game in run.valid_games:
+            scores[game.game.name] = _scores_out_of_fold(game, config, folder / "oof")
+    some_scores = next(scores for halves in scores.values() for scores in halves.values())
+    label_set, fps = some_scores.label_set, some_scores.fps
     calibration = fit_calibration(scores, labels_of(games, fps), label_set)
     content = (json.dumps(calibration.to_json(), indent=1) + "\n").encode()
-    for number in range(1, folds + 1):
-        write_atomically(folder / f"fold_{number}" / "calibration.json", content)
-    return report_on(scores, games, calibration, label_set), calibration
+    for config in configs:
+        write_atomically(config.folder / "calibration.json", content)
+    return score_predictions(scores, games, calibration, label_set), calibration
 
 
-def _begin(root: Path, folder: Path, recipe: Recipe, folds: int, options: Mapping[str, Any]) -> None:
-    """Note what is parted, or refuse a folder in which something else was: its runs know games they are asked about."""
-    where = {name: options[name] for name in ("resolution", "label_file") if name in options}
-    found = find_games(root, split=None, need_videos=True, **where)
-    told = {
+def _fold_config(
+    data: Path, folder: Path, recipe: Recipe, fold: tuple[int, int], options: RunOptions
+) -> TrainingConfig:
+    number, folds = fold
+    run = folder / f"fold_{number}"
+    return resolve(
+        merge(recipe, {"fold": f"{number}/{folds}"}),
+        data,
+        run,
+        dataclasses.replace(options, resume=(run / "config.yaml").exists()),
+    )
+
+
+def _check_folder(folder: Path, config: TrainingConfig, recipe: Recipe, folds: int) -> None:
+    """Record games, folds and settings in ``folds.json``, or refuse a folder that was started with others.
+
+    With another division into folds, runs would score games that they have learnt from.
+    """
+    games = find_games(config.data, split=None, resolution=config.resolution, label_file=config.label_file)
+    record: dict[str, Any] = {
         "folds": folds,
-        "games": [game.name for game in found if game.labels_path is not None],
-        **dataclasses.asdict(recipe),
+        "games": [game.name for game in games if game.labels_path is not None],
+        **recipe.to_fields(),
     }
-    note = folder / "folds.json"
+    file = folder / "folds.json"
     try:
-        before = json.loads(note.read_text(encoding="utf-8"))
+        recorded = current_names(json.loads(file.read_text(encoding="utf-8")))
     except FileNotFoundError:
-        before = told
-    except (OSError, ValueError, RecursionError):
-        before = None
-    others = [name for name in told if not isinstance(before, dict) or before.get(name) != told[name]]
-    if others:
+        recorded = record
+    except (OSError, ValueError, RecursionError, AttributeError):
+        recorded = {}
+    different = [name for name, value in record.items() if recorded.get(name) != value]
+    if different:
         raise ConfigurationError(
-            f"{folder}: was begun with other {', '.join(others[:5])} (see {note.name}); choose another -s, or go on "
-            "with what it was begun with"
+            f"{folder}: was started with other {', '.join(different[:5])} (see {file.name}); choose another folder, or "
+            "continue with what it was started with",
+            option="save_dir",
         )
-    write_atomically(note, (json.dumps(told, indent=1) + "\n").encode())
+    write_atomically(file, (json.dumps(record, indent=1) + "\n").encode())
 
 
-def _out_of_fold(game: LabelledGame, part: Path, oof: Path, device: str, reader: Any) -> dict[int, Scores]:
-    """Scores of a game by the run that has not learnt from it, from the disk if they are there."""
-    several = len(game.game.videos) > 1
+def _scores_out_of_fold(game: LabelledGame, config: TrainingConfig, oof: Path) -> dict[int, Scores]:
+    """Scores of a game by the run that has not learnt from it, from the disk if they are newer than the run."""
     files = {
-        video.half: oof / game.game.name / (f"scores_{video.half}.npz" if several else "scores.npz")
-        for video in game.game.videos
+        video.half: oof / game.game.name / scores_file(video.half, len(game.game.videos)) for video in game.game.videos
     }
-    newest = (part / "best.safetensors").stat().st_mtime
-    if not all(file.is_file() and file.stat().st_mtime >= newest for file in files.values()):
-        found = score_games(load_spotter(part, device), [game], reader)[game.game.name]
-        for half, scores in found.items():
+    trained_s = (config.folder / "best.safetensors").stat().st_mtime
+    if not all(file.is_file() and file.stat().st_mtime >= trained_s for file in files.values()):
+        spotter = load_spotter(config.folder, config.device.type)
+        for half, scores in score_games(spotter, [game], config.backend)[game.game.name].items():
             write_scores(files[half], scores)
     return {half: read_scores(file) for half, file in files.items()}

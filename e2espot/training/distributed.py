@@ -1,9 +1,14 @@
-"""One training run on several processes, as ``torchrun`` starts them, one a GPU.
+"""One training run on several processes, started by ``torchrun``, one per GPU.
 
-Every batch is the sampler's, shared out slot by slot: rank r of R learns from slots r, r + R, ...
-Losses are divided by totals over all ranks, gradients averaged and batch norms told the statistics of
-the whole batch, so all ranks hold the weights that one process would, but for dropout, which draws other masks
-on each. One process is a group of one.
+The sampler's batches are dealt out slot by slot: of R processes, rank r learns from slots r, r + R, ... ::
+
+    # batch of 6 clips, 2 processes
+    # slot   0 1 2 3 4 5
+    # rank   0 1 0 1 0 1
+
+Losses are divided by totals over all ranks, gradients are averaged, and batch norms use the statistics of the
+whole batch. So all ranks hold the weights that a single process would have, except for dropout, which draws other
+masks on each. A single process is a group of one.
 """
 
 from __future__ import annotations
@@ -25,184 +30,222 @@ from torch.distributed.rendezvous import rendezvous
 
 from e2espot.core.errors import ConfigurationError
 
-_LOOK_S = 0.1
-_LONGEST_WAIT = timedelta(hours=4)
-"""Rank 0 may judge valid games for long while the others wait."""
+_POLL_S = 0.1
+_TIMEOUT = timedelta(hours=4)
+"""Rank 0 may validate for a long time while the others wait."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ranks:
-    """This process among those of the run."""
+class ProcessGroup:
+    """The processes of a run, as one of them sees them. Collective methods must be called by all."""
 
     rank: int = 0
-    """Which one this is."""
-    count: int = 1
-    """How many there are."""
+    """Number of this process."""
+    world_size: int = 1
+    """Number of processes."""
     local_rank: int = 0
-    """Which one on this machine; its GPU."""
+    """Number of this process on its machine, and of its GPU."""
 
     @property
-    def is_first(self) -> bool:
-        """Whether this one writes, prints and judges."""
+    def is_main(self) -> bool:
+        """Whether this is rank 0, which writes, prints and validates."""
         return self.rank == 0
 
-    def slots(self, batch_size: int) -> range:
-        """Clips of each batch that are this process's.
+    def local_slots(self, batch_size: int) -> range:
+        """Slots of each batch that belong to this process.
 
         Raises:
-            ConfigurationError: the batch cannot be shared out evenly.
+            ConfigurationError: the batch cannot be divided evenly.
         """
-        if batch_size % self.count:
+        if batch_size % self.world_size:
             raise ConfigurationError(
-                f"--batch_size {batch_size} cannot be shared by {self.count} processes; make it a multiple"
+                f"batch_size {batch_size} cannot be divided among {self.world_size} processes; make it a multiple",
+                option="batch_size",
             )
-        return range(self.rank, batch_size, self.count)
+        return range(self.rank, batch_size, self.world_size)
 
-    def indexes(self, own: Sequence[int]) -> range:
-        """Indexes of all processes' clips in the (part of a) batch of which ``own`` are this one's."""
-        first = own[0] - self.rank
-        return range(first, first + self.count * len(own))
+    def global_indexes(self, local: Sequence[int]) -> range:
+        """Clip indexes of all processes in the (part of a) batch of which this process has ``local``.
 
-    def fetch(self, own_B: Tensor, source_G: np.ndarray) -> Tensor:
-        """What lies in slot ``source_G[s]``, for each own slot ``s`` of a batch; all must ask together.
+        # rank 1 of 2, local (5, 7) -> range(4, 8)
+        """
+        first = local[0] - self.rank
+        return range(first, first + self.world_size * len(local))
+
+    def gather(self, local_B: Tensor) -> Tensor:
+        """Values of all slots, from those of this process's slots; collective.
+
+        # 2 processes: rank 0 has (a, c), rank 1 has (b, d) -> (a, b, c, d) on both
+        """
+        if self.world_size == 1:
+            return local_B
+        parts = [torch.empty_like(local_B) for _ in range(self.world_size)]
+        dist.all_gather(parts, local_B.contiguous())
+        return torch.stack(parts, dim=1).flatten(0, 1)
+
+    def permute(self, local_B: Tensor, source_G: np.ndarray) -> Tensor:
+        """For each local slot ``s``, the row of slot ``source_G[s]``, whichever process holds it; collective.
 
         Each process sends and receives no more than it holds, however many there are.
 
         Args:
-            own_B: What lies in this process's slots.
+            local_B: Rows of this process's slots.
             source_G: A permutation of all slots, the same on all processes.
         """
-        if self.count == 1:
-            return own_B[torch.from_numpy(source_G).to(own_B.device)]
-        route = route_of(source_G, self.rank, self.count)
-        sent = _bytes(own_B[torch.from_numpy(route.sent).to(own_B.device)])
-        came = torch.empty_like(sent)
-        dist.all_to_all_single(came, sent, route.num_from.tolist(), route.num_to.tolist())
-        return came[torch.from_numpy(route.order).to(own_B.device)].view(own_B.dtype).view(own_B.shape)
+        if self.world_size == 1:
+            return local_B[torch.from_numpy(source_G).to(local_B.device)]
+        plan = plan_exchange(source_G, self.rank, self.world_size)
+        sent = _as_bytes(local_B[torch.from_numpy(plan.send_rows).to(local_B.device)])
+        received = torch.empty_like(sent)
+        dist.all_to_all_single(received, sent, plan.num_from.tolist(), plan.num_to.tolist())
+        return received[torch.from_numpy(plan.order).to(local_B.device)].view(local_B.dtype).view(local_B.shape)
 
     def average(self, tensors: Iterable[Tensor]) -> None:
-        """Replace each tensor by its mean over all processes."""
-        if self.count > 1:
+        """Replace each tensor by its mean over all processes; collective."""
+        if self.world_size > 1:
             for tensor in tensors:
                 dist.all_reduce(tensor)
-                tensor /= self.count
+                tensor /= self.world_size
 
-    def share(self, total: Tensor, least: float) -> Tensor:
-        """Total over all processes, at least ``least``, divided by their number: see ``losses.Share``."""
-        if self.count == 1:
-            return total.clamp_min(least)
+    def normalizer(self, total: Tensor, minimum: float) -> Tensor:
+        """The total over all processes, at least ``minimum``, divided by their number; collective.
+
+        A sum of losses divided by it is a share of the mean: see ``losses.Normalizer``.
+        """
+        if self.world_size == 1:
+            return total.clamp_min(minimum)
         total = total.detach().to(torch.float64, copy=True)
         dist.all_reduce(total)
-        return total.clamp_min(least) / self.count
+        return total.clamp_min(minimum) / self.world_size
 
     def any(self, flag: bool, device: torch.device) -> bool:
-        """Whether ``flag`` is set on any process; all must ask together."""
-        if self.count == 1:
+        """Whether ``flag`` is set on any process; collective."""
+        if self.world_size == 1:
             return flag
-        told = torch.tensor(float(flag), device=device)
-        dist.all_reduce(told)
-        return bool(told > 0)
+        count = torch.tensor(float(flag), device=device)
+        dist.all_reduce(count)
+        return bool(count > 0)
 
-    def copy_first(self, tensors: Iterable[Tensor]) -> None:
-        """Replace each tensor by rank 0's."""
-        if self.count > 1:
+    def broadcast(self, tensors: Iterable[Tensor]) -> None:
+        """Replace each tensor by rank 0's; collective."""
+        if self.world_size > 1:
             for tensor in tensors:
                 dist.broadcast(tensor, 0)
 
-    def wait(self) -> None:
-        """Go on when all have come here."""
-        if self.count > 1:
+    def barrier(self) -> None:
+        """Wait until all processes have called this."""
+        if self.world_size > 1:
             dist.barrier()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Route:
-    """How the slots of a batch change places, as one process sees it."""
+class ExchangePlan:
+    """How one process takes part in a permutation of the slots of a batch."""
 
-    sent: np.ndarray
-    """Own rows to send, those for rank 0 first."""
+    send_rows: np.ndarray
+    """Local rows to send, those for rank 0 first."""
     num_to: np.ndarray
     """How many of them each rank gets."""
     num_from: np.ndarray
-    """How many rows each rank sends here; they come in this order."""
+    """How many rows each rank sends here; they arrive in order of rank."""
     order: np.ndarray
-    """Which of the rows that come belongs in each own slot."""
+    """Which of the received rows belongs in each local slot."""
 
 
-def route_of(source_G: np.ndarray, rank: int, count: int) -> Route:
-    """Route of a permutation of all slots among ``count`` processes; see :meth:`Ranks.fetch`."""
-    slot_RB = source_G.reshape(-1, count).T  # what each process wants, in the order of its own slots
-    asked_RB = slot_RB % count == rank
-    holder_B = slot_RB[rank] % count
-    return Route(
-        sent=slot_RB[asked_RB] // count,
-        num_to=asked_RB.sum(1),
-        num_from=np.bincount(holder_B, minlength=count),
-        order=np.argsort(np.argsort(holder_B, kind="stable")),
+def plan_exchange(source_G: np.ndarray, rank: int, world_size: int) -> ExchangePlan:
+    """Plan of a permutation of all slots; see :meth:`ProcessGroup.permute`.
+
+    # 2 processes, source_G = (3, 0, 1, 2): slot 0 wants the row of slot 3, slot 1 that of slot 0, ...
+    #
+    #              local slots   wants slots   held by
+    #   rank 0     0  2          3  1          rank 1, rank 1
+    #   rank 1     1  3          0  2          rank 0, rank 0
+    #
+    # rank 0 sends its rows (0, 1), which are slots (0, 2), to rank 1, and receives slots (3, 1) in that order.
+    """
+    wanted_RB = source_G.reshape(-1, world_size).T  # by rank, in the order of its local slots
+    # A sender goes through the ranks and, for each, through its slots. So rows arrive by sender, then by local slot.
+    held_here_RB = wanted_RB % world_size == rank
+    sender_B = wanted_RB[rank] % world_size
+    return ExchangePlan(
+        send_rows=wanted_RB[held_here_RB] // world_size,
+        num_to=held_here_RB.sum(1),
+        num_from=np.bincount(sender_B, minlength=world_size),
+        # senders (1, 0, 1) of slots 0, 1, 2: rows arrive for slots (1, 0, 2), so slot 0 takes row 1: (1, 0, 2)
+        order=np.argsort(np.argsort(sender_B, kind="stable")),
     )
 
 
-def _bytes(rows: Tensor) -> Tensor:
-    """One row of bytes each: gloo does not know every kind of number."""
+def _as_bytes(rows: Tensor) -> Tensor:
+    """Each row as bytes, because gloo does not support every dtype."""
     return rows.contiguous().flatten(1).view(torch.uint8)
 
 
-def join_ranks(device_type: str) -> Ranks:
-    """Join the processes ``torchrun`` has started; a group of one without it.
+def init_process_group(device_type: str) -> ProcessGroup:
+    """Join the processes that ``torchrun`` has started; a group of one without it.
 
     Raises:
-        ConfigurationError: the environment speaks of several processes, but not of where they meet.
+        ConfigurationError: the environment names several processes, but not where they meet.
     """
-    count = int(os.environ.get("WORLD_SIZE", "1"))
-    if count == 1:
-        return Ranks()
+    world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    if world_size == 1:
+        return ProcessGroup()
     missing = [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
     if missing:
         raise ConfigurationError(
-            f"WORLD_SIZE is {count}, but {', '.join(missing)} is not set; start with torchrun, or unset WORLD_SIZE"
+            f"WORLD_SIZE is {world_size}, but {', '.join(missing)} is not set; start with torchrun, or unset WORLD_SIZE"
         )
-    ranks = Ranks(rank=int(os.environ["RANK"]), count=count, local_rank=int(os.environ.get("LOCAL_RANK", "0")))
+    group = ProcessGroup(
+        rank=int(os.environ["RANK"]), world_size=world_size, local_rank=int(os.environ.get("LOCAL_RANK", "0"))
+    )
     if not dist.is_initialized():
         if device_type == "cuda":
-            torch.cuda.set_device(ranks.local_rank)
-        _meet(ranks, "nccl" if device_type == "cuda" else "gloo")
-    return ranks
+            torch.cuda.set_device(group.local_rank)
+        _connect(group, "nccl" if device_type == "cuda" else "gloo")
+    return group
 
 
-def _meet(ranks: Ranks, backend: str) -> None:
-    """Join the group through the store that torchrun keeps, in a room of its own for each time it has started us.
+def _connect(group: ProcessGroup, backend: str) -> None:
+    """Initialise torch's group through torchrun's store, under a key prefix of its own for each restart.
 
-    torch 2.14 keeps one store over all restarts: without a room, those started again find the dead ones' addresses.
-    Its count of restarts does not name one: each machine counts its own.
+    torch 2.14 keeps one store over all restarts: without a prefix, restarted processes find the addresses of dead
+    ones. torchrun's restart count cannot serve as the prefix, because each machine counts its own.
     """
-    store = next(iter(rendezvous("env://", timeout=_LONGEST_WAIT)))[0]
-    store.set_timeout(_LONGEST_WAIT)
-    room = PrefixStore(common_room(store, ranks), store)
-    dist.init_process_group(backend, store=room, rank=ranks.rank, world_size=ranks.count, timeout=_LONGEST_WAIT)
+    store = next(iter(rendezvous("env://", timeout=_TIMEOUT)))[0]
+    store.set_timeout(_TIMEOUT)
+    prefixed = PrefixStore(rendezvous_prefix(store, group), store)
+    dist.init_process_group(backend, store=prefixed, rank=group.rank, world_size=group.world_size, timeout=_TIMEOUT)
 
 
-def common_room(store: Any, ranks: Ranks) -> str:
-    """A name that all processes of this start agree on, and none of an earlier one knows.
+def rendezvous_prefix(store: Any, group: ProcessGroup) -> str:
+    """A key prefix that all processes of this start agree on and that no earlier start has used.
 
-    Rank 0 opens a room and calls the roll of those who come. Who comes to a room of dead ones is not on its roll, and
-    waits for the next. All of an earlier start are dead by then: torchrun ends them before it starts others.
+    Rank 0 publishes a prefix, waits until every other rank has registered a token under it, and then publishes the
+    list of these tokens. A rank that finds the prefix of an earlier start is not on that list, and waits for the
+    next prefix. All processes of an earlier start are dead by then: torchrun ends them before it starts others.
+
+    ::
+
+        room                 the current prefix
+        <prefix>/<rank>      token of the process that registered as this rank
+        <prefix>/roll        tokens of all ranks that are in
     """
-    own = uuid4().hex
-    if ranks.is_first:
-        store.set("room", own)
-        came = [store.get(f"{own}/{rank}").decode() for rank in range(1, ranks.count)]
-        store.set(f"{own}/roll", " ".join(came))
-        return own
+    token = uuid4().hex
+    if group.is_main:
+        store.set("room", token)
+        registered = [store.get(f"{token}/{rank}").decode() for rank in range(1, group.world_size)]
+        store.set(f"{token}/roll", " ".join(registered))
+        return token
     while True:
-        room = store.get("room").decode()
-        store.set(f"{room}/{ranks.rank}", own)
-        while store.get("room").decode() == room:
-            if store.check([f"{room}/roll"]) and own in store.get(f"{room}/roll").decode().split():
-                return str(room)
-            time.sleep(_LOOK_S)
+        prefix = store.get("room").decode()
+        store.set(f"{prefix}/{group.rank}", token)
+        while store.get("room").decode() == prefix:
+            if store.check([f"{prefix}/roll"]) and token in store.get(f"{prefix}/roll").decode().split():
+                return str(prefix)
+            time.sleep(_POLL_S)
 
 
-def leave_ranks() -> None:
+def destroy_process_group() -> None:
     """Leave the group, if there is one."""
     if dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()

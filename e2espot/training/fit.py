@@ -1,8 +1,10 @@
-"""The training loop: ``fit`` learns, ``validate`` judges as a user would."""
+"""The training loop.
+
+Run -> epoch: batches -> take_step ... -> validate, keep the best weights -> save -> next epoch
+"""
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import signal
 import time
@@ -13,15 +15,16 @@ import numpy as np
 from tqdm import tqdm
 
 from e2espot.clips.dataset import ClipBatch
-from e2espot.clips.device_batch import ReadyBatch
+from e2espot.clips.device_batch import DeviceBatch
 from e2espot.core.errors import VideoError
 from e2espot.models.spotter import Spotter
 from e2espot.models.weights.checkpoint import save_spotter
 from e2espot.suppression.calibration import Calibration
 from e2espot.training import checkpoints
+from e2espot.training.resume import state_of
 from e2espot.training.state import Progress, Run
 from e2espot.training.step import take_step
-from e2espot.training.validation import report_on, score_games
+from e2espot.training.validation import score_games, score_predictions
 
 _LOG = logging.getLogger(__name__)
 
@@ -33,135 +36,132 @@ def fit(run: Run) -> Progress:
         TrainingError: the loss is not finite; nothing was changed by that step.
         KeyboardInterrupt: after an interrupted run was saved.
     """
-    recipe, progress = run.recipe, run.progress
-    with _stop_when_asked() as asked:
+    num_epochs, progress = run.recipe.optimisation.num_epochs, run.progress
+    with _deferred_signals() as signalled:
 
         def stopped() -> bool:
-            return run.ranks.any(asked(), run.device)
+            return run.group.any(signalled(), run.device)
 
-        to_do = progress.epoch < recipe.num_epochs
-        batches = run.batches(progress.epoch, progress.step) if to_do else iter(())
-        while progress.epoch < recipe.num_epochs:
+        batches = run.batches(progress.epoch, progress.step) if progress.epoch < num_epochs else iter(())
+        while progress.epoch < num_epochs:
             try:
                 _train_epoch(run, batches, stopped)
             except VideoError:
-                if not asked():
+                if not signalled():
                     raise
-                # A signal to the whole group has ended those that decode as well, and the videos are not to blame.
-                _save(run)
+                # A signal to the whole process group has ended the workers too; the videos are fine.
+                save(run)
                 raise KeyboardInterrupt from None
             if stopped():
-                _save(run)
+                save(run)
                 raise KeyboardInterrupt
-            if progress.epoch + 1 < recipe.num_epochs:
-                # The first clips of the next epoch are decoded while this one is judged.
+            if progress.epoch + 1 < num_epochs:
+                # Workers decode the first clips of the next epoch during validation.
                 batches = run.batches(progress.epoch + 1, 0)
             _end_epoch(run)
     return progress
 
 
-def _train_epoch(run: Run, batches: Iterator[ClipBatch | ReadyBatch], stopped: Callable[[], bool]) -> None:
-    recipe, progress = run.recipe, run.progress
-    first = progress.step
+def _train_epoch(run: Run, batches: Iterator[ClipBatch | DeviceBatch], stopped: Callable[[], bool]) -> None:
+    """Take the remaining steps of the current epoch, or those up to a signal."""
+    settings, progress, num_steps = run.recipe.optimisation, run.progress, run.config.steps_per_epoch
     bar = tqdm(
-        total=run.steps_per_epoch,
-        initial=first,
+        total=num_steps,
+        initial=progress.step,
         desc=f"epoch {progress.epoch}",
         unit="step",
-        disable=None if run.ranks.is_first else True,
+        disable=None if run.group.is_main else True,
     )
-    losses, here = progress.losses, 0
-    waited_s, spent_s, begun = progress.waited_s, progress.spent_s, time.perf_counter()
+    losses, steps_here = progress.losses, 0  # a resumed epoch has earlier losses, but no earlier steps to time
+    waited_before_s, spent_before_s, start_s = progress.waited_s, progress.spent_s, time.perf_counter()
     with bar:
-        while progress.step < run.steps_per_epoch and not stopped():
-            asked = time.perf_counter()
+        while progress.step < num_steps and not stopped():
+            asked_s = time.perf_counter()
             batch = next(batches)
-            progress.waited_s += time.perf_counter() - asked
+            progress.waited_s += time.perf_counter() - asked_s
             losses.append(take_step(run, batch))
-            progress.step, here = progress.step + 1, here + 1
-            progress.spent_s = spent_s + time.perf_counter() - begun
-            if progress.step % recipe.save_every == 0:
-                _save(run)
-            now_s = time.perf_counter() - begun
-            rate, share = here * recipe.batch_size / now_s, (progress.waited_s - waited_s) / now_s
+            progress.step, steps_here = progress.step + 1, steps_here + 1
+            progress.spent_s = spent_before_s + time.perf_counter() - start_s
+            if progress.step % settings.save_every == 0:
+                save(run)
+            elapsed_s = time.perf_counter() - start_s
+            clips_per_s = steps_here * settings.batch_size / elapsed_s
+            waiting = (progress.waited_s - waited_before_s) / elapsed_s
             bar.set_postfix_str(
-                f"loss {np.mean(losses[-50:]):.3f}, {rate:.2f} clips/s, {share:.0%} waiting", refresh=False
+                f"loss {np.mean(losses[-50:]):.3f}, {clips_per_s:.2f} clips/s, {waiting:.0%} waiting", refresh=False
             )
             bar.update()
 
 
 def _end_epoch(run: Run) -> None:
-    """Validate, keep the best, move on; what is judged and written is the first rank's alone."""
-    recipe, progress = run.recipe, run.progress
+    """Validate, keep the best weights, go on to the next epoch; rank 0 alone validates and writes."""
+    progress = run.progress
+    num_clips = run.config.steps_per_epoch * run.recipe.optimisation.batch_size
     progress.rows.append(
         {
             "epoch": progress.epoch,
             "loss": float(np.mean(progress.losses)),
-            "clips_per_s": run.steps_per_epoch * recipe.batch_size / max(progress.spent_s, 1e-9),
+            "clips_per_s": num_clips / max(progress.spent_s, 1e-9),
             "waiting": progress.waited_s / max(progress.spent_s, 1e-9),
         }
     )
-    if run.ranks.is_first:
-        _judge(run)
+    if run.group.is_main:
+        _validate_and_keep_best(run)
     progress.losses, progress.spent_s, progress.waited_s = [], 0.0, 0.0
     progress.epoch, progress.step = progress.epoch + 1, 0
-    if run.ranks.is_first:
-        checkpoints.write_metrics(run.folder, progress.rows)
-    _save(run)
-    run.ranks.wait()
+    if run.group.is_main:
+        checkpoints.write_metrics(run.config.folder, progress.rows)
+    save(run)
+    run.group.barrier()
 
 
-def _judge(run: Run) -> None:
-    recipe, progress = run.recipe, run.progress
-    last = progress.epoch == recipe.num_epochs - 1
-    if run.valid and (progress.epoch >= recipe.start_val_epoch or last):
+def _validate_and_keep_best(run: Run) -> None:
+    """Save the averaged weights if they are the best so far; without valid games the latest are."""
+    settings, progress = run.recipe.optimisation, run.progress
+    weights = run.config.folder / "best.safetensors"
+    is_last = progress.epoch == settings.num_epochs - 1
+    if run.valid_games and (progress.epoch >= settings.start_val_epoch or is_last):
         value = validate(run)
         progress.rows[-1]["valid_mAP@1"] = value
         _LOG.info("epoch %d: mAP@1 %.4f on the valid games", progress.epoch, value)
         if value > progress.best_mAP:
             progress.best_mAP, progress.best_epoch = value, progress.epoch
-            save_spotter(run.folder / "best.safetensors", run.averaged, run.spotter.spec)
-    elif not run.valid:
-        save_spotter(run.folder / "best.safetensors", run.averaged, run.spotter.spec)
+            save_spotter(weights, run.ema, run.spotter.spec)
+    elif not run.valid_games:
+        save_spotter(weights, run.ema, run.spotter.spec)
 
 
 def validate(run: Run) -> float:
-    """mAP@1 of the averaged weights on the valid games, through the road that inference takes."""
+    """mAP@1 of the averaged weights on the valid games, computed as inference does."""
     spotter = Spotter(run.spotter.spec).to(run.device)
-    spotter.load_state_dict(run.averaged)
-    scores = score_games(spotter.eval(), run.valid, run.reader)
-    return report_on(scores, run.valid, Calibration(), run.label_set).mAP("at1")
+    spotter.load_state_dict(run.ema)
+    scores = score_games(spotter.eval(), run.valid_games, run.config.backend)
+    return score_predictions(scores, run.valid_games, Calibration(), run.config.label_set).mAP("at1")
 
 
-def _save(run: Run) -> None:
-    if not run.ranks.is_first:
-        return
-    progress = run.progress
-    checkpoints.save_state(
-        run.folder,
-        {
-            "spotter": run.spotter.state_dict(),
-            "averaged": run.averaged,
-            "optimizer": run.optimizer.state_dict(),
-            "scaler": run.scaler.state_dict(),
-            "progress": dataclasses.asdict(progress),
-        },
-    )
+def save(run: Run) -> None:
+    """Save the state to resume from; rank 0 alone does."""
+    if run.group.is_main:
+        checkpoints.save_state(run.config.folder, state_of(run))
 
 
 @contextmanager
-def _stop_when_asked() -> Iterator[Callable[[], bool]]:
-    """Turn SIGINT and SIGTERM into a wish that is granted between two steps; a second one stops at once."""
-    asked: list[int] = []
+def _deferred_signals() -> Iterator[Callable[[], bool]]:
+    """Defer SIGINT and SIGTERM to the next step boundary; a second one interrupts at once.
 
-    def note(number: int, _frame: object) -> None:
-        if asked:
+    Yields:
+        Whether a signal has arrived.
+    """
+    received: list[int] = []
+
+    def receive(number: int, _frame: object) -> None:
+        if received:
             raise KeyboardInterrupt
-        asked.append(number)
+        received.append(number)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: bool(asked)
+        yield lambda: bool(received)
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)

@@ -9,99 +9,111 @@ from torch import Tensor
 from torch.nn import functional
 
 from e2espot.clips.dataset import ClipBatch
-from e2espot.clips.device_batch import ReadyBatch
+from e2espot.clips.device_batch import DeviceBatch
 from e2espot.core.errors import TrainingError
-from e2espot.training.batch import Lesson, lesson_of
+from e2espot.training.batch import TrainingBatch, build_batch
 from e2espot.training.losses import ball_loss, offset_loss, spotting_loss, team_loss
 from e2espot.training.state import Run
 
 
-def loss_of(run: Run, batch: ClipBatch | ReadyBatch, clips: slice) -> Tensor:
-    """Weighted sum of what every head of the spotter has to answer for."""
-    recipe = run.recipe
-    with torch.autocast(run.device.type, dtype=run.dtype, enabled=run.dtype != torch.float32):
-        lesson = lesson_of(run, batch, clips)
-        seen = run.spotter.features(lesson.frames_BTCHW)
-    told = run.spotter.tell(seen.features_BTD)
-    loss = _class_loss(run, lesson, told.logits_BTK, joint=False)
-    if told.joint_BTK is not None:
-        loss = loss + _class_loss(run, lesson, told.joint_BTK, joint=True)
-    own = (lesson.offset_BT, lesson.side_BT, lesson.share_B)
-    other = (lesson.other_offset_BT, lesson.other_side_BT, 1 - lesson.share_B)
-    for offset_BT, side_BT, weight_B in (own, other) if recipe.mixup else (own,):
-        if told.offset_BT is not None:
-            wanted = offset_loss(told.offset_BT, offset_BT, weight_B, run.ranks.share)
-            loss = loss + recipe.displacement_weight * wanted
-        if told.team_BT is not None:
-            loss = loss + recipe.team_weight * team_loss(told.team_BT, side_BT, weight_B, run.ranks.share)
-    if seen.heat_BTHW is not None and recipe.ball_weight:
-        loss = loss + recipe.ball_weight * ball_loss(seen.heat_BTHW, lesson.ball_BT2, run.ranks.share)
+def loss_of(run: Run, clip_batch: ClipBatch | DeviceBatch, clips: slice) -> Tensor:
+    """Weighted sum of the losses of all heads on some clips of a batch."""
+    weights, normalizer = run.recipe.loss, run.group.normalizer
+    with torch.autocast(run.device.type, dtype=run.config.dtype, enabled=run.config.dtype != torch.float32):
+        batch = build_batch(run, clip_batch, clips)
+        features = run.spotter.features(batch.frames_BTCHW)
+    outputs = run.spotter.forward_heads(features.features_BTD)
+    loss = _class_loss(run, batch, outputs.logits_BTK, joint=False)
+    if outputs.joint_BTK is not None:
+        loss = loss + _class_loss(run, batch, outputs.joint_BTK, joint=True)
+    # With mixup a clip answers for its own offsets and teams and for its partner's, each by its proportion.
+    pairs = [(batch.targets, batch.weight_B)]
+    if batch.partner_targets is not None:
+        pairs.append((batch.partner_targets, 1 - batch.weight_B))
+    for targets, weight_B in pairs:
+        if outputs.offset_BT is not None:
+            offset = offset_loss(outputs.offset_BT, targets.offset_BT, weight_B, normalizer)
+            loss = loss + weights.displacement_weight * offset
+        if outputs.team_BT is not None:
+            loss = loss + weights.team_weight * team_loss(outputs.team_BT, targets.team_BT, weight_B, normalizer)
+    if features.heat_BTHW is not None and weights.ball_weight:
+        loss = loss + weights.ball_weight * ball_loss(features.heat_BTHW, batch.targets.ball_BT2, normalizer)
     return loss
 
 
-def _class_loss(run: Run, lesson: Lesson, logits_BTK: Tensor, *, joint: bool) -> Tensor:
-    """Loss of one data set's clips under its own classes, by their share of the batch."""
-    rows = torch.nonzero(lesson.joint_B == joint).flatten()
+def _class_loss(run: Run, batch: TrainingBatch, logits_BTK: Tensor, *, joint: bool) -> Tensor:
+    """Loss of one dataset's clips under its own classes, weighted by their fraction of the batch."""
+    rows = torch.nonzero(batch.targets.joint_B == joint).flatten()
     weights_K = run.joint_weights if joint else run.class_weights
 
-    def one_hot(targets_BT: Tensor) -> Tensor:
-        return functional.one_hot(targets_BT[rows], len(weights_K)).float()
+    def one_hot(class_BT: Tensor) -> Tensor:
+        return functional.one_hot(class_BT[rows], len(weights_K)).float()
 
-    share_B11 = lesson.share_B[rows, None, None]
-    soft_BTK = share_B11 * one_hot(lesson.targets_BT) + (1 - share_B11) * one_hot(lesson.other_targets_BT)
-    valid_BT, gamma = lesson.valid_BT[rows], run.recipe.focal_gamma
-    loss = spotting_loss(logits_BTK[rows], soft_BTK, valid_BT, weights_K, gamma, run.ranks.share)
-    return loss * run.ranks.share(rows.new_tensor(len(rows), dtype=torch.float32), 0) / len(lesson.joint_B)
+    soft_BTK = one_hot(batch.targets.class_BT)
+    if batch.partner_targets is not None:
+        weight_B11 = batch.weight_B[rows, None, None]
+        soft_BTK = weight_B11 * soft_BTK + (1 - weight_B11) * one_hot(batch.partner_targets.class_BT)
+    valid_BT, gamma = batch.targets.valid_BT[rows], run.recipe.loss.focal_gamma
+    loss = spotting_loss(logits_BTK[rows], soft_BTK, valid_BT, weights_K, gamma, run.group.normalizer)
+    num_clips = run.group.normalizer(rows.new_tensor(len(rows), dtype=torch.float32), 0)
+    return loss * num_clips / len(batch.targets.joint_B)
 
 
-def learning_rate_share(step: int, warm_up_steps: float, total_steps: int) -> float:
-    """Share of the highest rate at ``step``: a line up, then a cosine that reaches zero at the very last step."""
+def lr_factor(step: int, warm_up_steps: float, total_steps: int) -> float:
+    """Learning rate at ``step``, 0 to 1: a linear rise, then a cosine that reaches zero after the very last step."""
     if step < warm_up_steps:
         return (step + 1) / (warm_up_steps + 1)
     return 0.5 * (1 + math.cos(math.pi * (step - warm_up_steps) / max(1, total_steps - warm_up_steps)))
 
 
-def take_step(run: Run, batch: ClipBatch | ReadyBatch) -> float:
-    """One optimizer step; the mean loss."""
-    recipe, progress = run.recipe, run.progress
-    number = progress.epoch * run.steps_per_epoch + progress.step
-    # Other clips are to be left out of other neurons, whichever process holds them.
-    torch.manual_seed((hash((recipe.seed, number)) + run.ranks.rank) % 2**63)
-    share = learning_rate_share(
-        number, recipe.warm_up_epochs * run.steps_per_epoch, recipe.num_epochs * run.steps_per_epoch
-    )
-    for group in run.optimizer.param_groups:
-        group["lr"] = recipe.learning_rate * share
+def take_step(run: Run, batch: ClipBatch | DeviceBatch) -> float:
+    """One optimizer step.
+
+    Returns:
+        The mean loss over the parts of the batch.
+
+    Raises:
+        TrainingError: the loss is not finite; nothing was changed by the step.
+    """
+    settings, progress, steps = run.recipe.optimisation, run.progress, run.config.steps_per_epoch
+    number = progress.epoch * steps + progress.step
+    # Dropout masks differ between steps and between processes, and do not depend on what ran before.
+    torch.manual_seed((hash((run.recipe.sampling.seed, number)) + run.group.rank) % 2**63)
+    factor = lr_factor(number, settings.warm_up_epochs * steps, settings.num_epochs * steps)
+    for param_group in run.optimizer.param_groups:
+        param_group["lr"] = settings.learning_rate * factor
     run.spotter.train()
     run.optimizer.zero_grad(set_to_none=True)
-    total, parts, clips = 0.0, recipe.acc_grad_iter, len(batch.indexes)
+    total, parts, num_clips = 0.0, settings.acc_grad_iter, len(batch.indexes)
     for part in range(parts):
-        own = slice(part * clips // parts, (part + 1) * clips // parts)
-        loss = loss_of(run, batch, own) / parts
+        # 8 clips in 2 parts: [0, 4), [4, 8)
+        clips = slice(part * num_clips // parts, (part + 1) * num_clips // parts)
+        loss = loss_of(run, batch, clips) / parts
         value = loss.detach().clone()
-        run.ranks.average([value])
+        run.group.average([value])
         if not bool(torch.isfinite(value)):
             raise TrainingError(
-                f"the loss is {float(value)} in epoch {batch.epoch}, clips {list(batch.indexes[own])}; nothing was "
-                "changed by this step. Lower --learning_rate or set --precision fp32, then go on with --resume"
+                f"the loss is {float(value)} in epoch {batch.epoch}, clips {list(batch.indexes[clips])}; nothing was "
+                "changed by this step. Lower learning_rate or set precision to fp32, then resume the run",
+                option="learning_rate",
             )
         run.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         total += float(value)
-    run.ranks.average(weight.grad for weight in run.spotter.parameters() if weight.grad is not None)
+    run.group.average(weight.grad for weight in run.spotter.parameters() if weight.grad is not None)
     run.scaler.unscale_(run.optimizer)
     torch.nn.utils.clip_grad_norm_(run.spotter.parameters(), 5.0)
     run.scaler.step(run.optimizer)
     run.scaler.update()
-    _average(run, number)
+    _update_ema(run, number)
     return total
 
 
-def _average(run: Run, number: int) -> None:
-    """Exponential mean of the weights, quick at first so that a short run is not held back by its start."""
-    decay = min(run.recipe.ema_decay, (1 + number) / (10 + number))
+def _update_ema(run: Run, number: int) -> None:
+    """Update the moving average; its decay is small at first, so that a short run is not held back by its start."""
+    decay = min(run.recipe.optimisation.ema_decay, (1 + number) / (10 + number))
     with torch.no_grad():
         for name, value in run.spotter.state_dict().items():
-            mean = run.averaged[name]
+            mean = run.ema[name]
             if mean.is_floating_point():
                 mean.lerp_(value, 1 - decay)
             else:

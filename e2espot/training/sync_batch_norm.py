@@ -1,7 +1,9 @@
 """Batch norm over the clips of all processes, on any device.
 
-torch's SyncBatchNorm runs on CUDA only. Here each process adds up its own values, the sums are
-shared, and gradients flow back through them: two exchanges of C numbers a layer each way.
+torch's SyncBatchNorm runs on CUDA only. Here each process sums its own values, the sums are all-reduced, and
+gradients flow back through the all-reduce: two exchanges of C numbers per layer in each direction.
+
+Shapes: C channels.
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
-class _Summed(torch.autograd.Function):
-    """Sum over all processes; so is its gradient."""
+class _AllReduceSum(torch.autograd.Function):
+    """Sum over all processes; its gradient is the sum of theirs."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:
@@ -30,64 +32,71 @@ class _Summed(torch.autograd.Function):
         return total
 
 
-def share_batch_norms(network: nn.Module) -> None:
-    """Let every batch norm of ``network`` see the batches of all processes: torch's own, and timm's with what follows.
+def convert_sync_batchnorm(network: nn.Module) -> None:
+    """Convert the batch norms of ``network`` in place: torch's own, and timm's with their activation.
 
-    Names and shapes of weights stay as they are. Other norms keep to their own share, and those are counted in the
-    answer of :func:`unshared`.
+    Names and shapes of weights stay as they are. Other kinds of batch norm keep to their process's clips;
+    :func:`count_unsynced` counts them.
     """
     from timm.layers import BatchNormAct2d
 
-    shared = {nn.BatchNorm2d: _Shared2d, nn.BatchNorm3d: _Shared3d, BatchNormAct2d: _SharedAct2d}
+    synced = {nn.BatchNorm2d: _SyncBatchNorm2d, nn.BatchNorm3d: _SyncBatchNorm3d, BatchNormAct2d: _SyncBatchNormAct2d}
     for layer in network.modules():
-        if type(layer) in shared:
-            layer.__class__ = shared[type(layer)]
+        if type(layer) in synced:
+            layer.__class__ = synced[type(layer)]
 
 
-def unshared(network: nn.Module) -> int:
-    """Batch norms that still see their own process's clips only."""
+def count_unsynced(network: nn.Module) -> int:
+    """Number of batch norms that use their own process's clips only."""
     norms = [layer for layer in network.modules() if isinstance(layer, _BatchNorm)]
-    return sum(not hasattr(norm, "over_all_processes") for norm in norms)
+    return sum(not hasattr(norm, "sync_normalise") for norm in norms)
 
 
-def normalised(layer: Any, values: Tensor) -> Tensor:
-    """``values``, channels second, by the mean and variance of all processes' values together."""
+def _normalise(layer: Any, values: Tensor) -> Tensor:
+    """``values``, channels on axis 1, normalised by mean and variance over all processes; updates running statistics.
+
+    With n values per channel over all processes::
+
+        mean = all_reduce(sum(x)) / n        variance = all_reduce(sum((x - mean)^2)) / n
+    """
     axes = [axis for axis in range(values.ndim) if axis != 1]
     wide = values if values.dtype == torch.float64 else values.float()
     channels, shape = wide.shape[1], [1, -1] + [1] * (wide.ndim - 2)
-    total: Any = _Summed.apply(torch.cat((wide.sum(axes), wide.new_tensor([wide.numel() / channels]))))
+    # The number of values travels in the same exchange, behind the C sums.
+    total: Any = _AllReduceSum.apply(torch.cat((wide.sum(axes), wide.new_tensor([wide.numel() / channels]))))
     count = total[-1].detach()
     mean_C = total[:-1] / count
-    apart = wide - mean_C.view(shape)  # sums of squares of what is far from zero would lose digits
-    spread: Any = _Summed.apply(apart.square().sum(axes))
-    variance_C = spread / count
+    # A second exchange, instead of sum(x^2) in the first one, which would lose digits where the mean is large.
+    centred = wide - mean_C.view(shape)
+    squares_C: Any = _AllReduceSum.apply(centred.square().sum(axes))
+    variance_C = squares_C / count
     with torch.no_grad():
         layer.num_batches_tracked += 1
         layer.running_mean.lerp_(mean_C, layer.momentum)
         layer.running_var.lerp_(variance_C * count / (count - 1), layer.momentum)
     scale_C = layer.weight * (variance_C + layer.eps).rsqrt()
-    out = apart * scale_C.view(shape) + layer.bias.view(shape)
-    normed: Tensor = out.to(values.dtype)
-    return normed
+    out = centred * scale_C.view(shape) + layer.bias.view(shape)
+    normalised: Tensor = out.to(values.dtype)
+    return normalised
 
 
-class _Shared2d(nn.BatchNorm2d):
-    over_all_processes = normalised
-
-    def forward(self, values: Tensor) -> Tensor:
-        return normalised(self, values) if self.training else super().forward(values)
-
-
-class _Shared3d(nn.BatchNorm3d):
-    over_all_processes = normalised
-    """For whoever lays the frames of clips side by side, as the gate shift does."""
+class _SyncBatchNorm2d(nn.BatchNorm2d):
+    sync_normalise = _normalise
+    """For layers that call the norm's arithmetic on values of another layout, as the gate shift does."""
 
     def forward(self, values: Tensor) -> Tensor:
-        return normalised(self, values) if self.training else super().forward(values)
+        return _normalise(self, values) if self.training else super().forward(values)
 
 
-class _SharedAct2d(_Shared2d):
-    """As timm's ``BatchNormAct2d``, which drops and activates behind the norm."""
+class _SyncBatchNorm3d(nn.BatchNorm3d):
+    sync_normalise = _normalise
+
+    def forward(self, values: Tensor) -> Tensor:
+        return _normalise(self, values) if self.training else super().forward(values)
+
+
+class _SyncBatchNormAct2d(_SyncBatchNorm2d):
+    """As timm's ``BatchNormAct2d``: drop and activation follow the norm."""
 
     drop: nn.Module
     act: nn.Module

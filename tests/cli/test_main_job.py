@@ -19,7 +19,9 @@ import yaml
 from e2espot.clips.dataset import ClipBatch, load_clips
 from e2espot.core.errors import VideoError
 from e2espot.training import checkpoints
-from e2espot.training.fit import _save, fit
+from e2espot.training.config import resolve
+from e2espot.training.fit import fit, save
+from e2espot.training.options import RunOptions
 from e2espot.training.recipe import Recipe, merge, read_recipe
 from e2espot.training.setup import setup
 from e2espot.training.state import Run
@@ -150,14 +152,14 @@ def test_resumed_equals_uninterrupted(data: Path, tmp_path: Path) -> None:
     """A run in one piece, and one stopped after a step and taken up again, end with the same bytes."""
     recipe = merge(
         merge(Recipe(), read_recipe("laptop")),
-        {"size": "96x64", "clip_len": 16, "epoch_clips": 8, "num_epochs": 2, "num_workers": 0},
+        {"size": "96x64", "clip_len": 16, "clips_per_epoch": 8, "num_epochs": 2, "num_workers": 0},
     )
-    fit(setup(data, tmp_path / "whole", recipe))
-    half = setup(data, tmp_path / "half", recipe)
-    take_step(half, next(load_clips(half.dataset, epoch=0, batch_size=recipe.batch_size, num_workers=0)))
+    fit(setup(resolve(recipe, data, tmp_path / "whole")))
+    half = setup(resolve(recipe, data, tmp_path / "half"))
+    take_step(half, next(load_clips(half.dataset, epoch=0, batch_size=recipe.optimisation.batch_size, num_workers=0)))
     half.progress.step = 1
-    _save(half)
-    resumed = setup(data, tmp_path / "half", recipe, resume=True)
+    save(half)
+    resumed = setup(resolve(recipe, data, tmp_path / "half", RunOptions(resume=True)))
     assert resumed.progress.step == 1
     fit(resumed)
     one, two = (checkpoints.load_state(tmp_path / name) for name in ("whole", "half"))
@@ -189,7 +191,7 @@ def test_who_decodes_dies_of_the_same_signal(
     data: Path, tmp_path: Path, end: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = merge(merge(Recipe(), read_recipe("laptop")), {"size": "96x64", "clip_len": 16, "num_workers": 0})
-    run = setup(data, tmp_path / "run", recipe)
+    run = setup(resolve(recipe, data, tmp_path / "run"))
 
     def dying(*_: int) -> Iterator[ClipBatch]:
         os.kill(os.getpid(), end)

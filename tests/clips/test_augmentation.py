@@ -1,4 +1,4 @@
-"""A change does to pixels what it says, and moves places along with them."""
+"""Augmentation does to pixels what its parameters say, and moves targets along with them."""
 
 import numpy as np
 import pytest
@@ -6,63 +6,87 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from e2espot.clips.augmentation import augment_clips, move_points
-from e2espot.clips.augmentation_params import Augmentation, ClipChange, draw_change
+from e2espot.clips.augmentation import augment_frames, augment_targets, transform_points
+from e2espot.clips.augmentation_params import Augmentation, AugmentationParams, sample_augmentation
+from e2espot.clips.targets import TargetBatch
 
-MUCH = Augmentation(colour=1.0, crop=0.5, blur=0.5)
+STRONG = Augmentation(colour=1.0, crop=0.5, blur=0.5)
 
 
 def dot(x: int, y: int, width: int = 80, height: int = 48) -> torch.Tensor:
-    """One black clip [1, 1, H, W, 3] with a white square around a place."""
+    """One black clip [1, 1, H, W, 3] with a white square around a pixel."""
     frames = torch.zeros(1, 1, height, width, 3, dtype=torch.uint8)
     frames[:, :, y - 2 : y + 3, x - 2 : x + 3] = 255
     return frames
 
 
+def targets_of(ball_BT2: torch.Tensor, team: float = float("nan")) -> TargetBatch:
+    """Valid frames that know the ball and perhaps the team."""
+    shape = ball_BT2.shape[:2]
+    return TargetBatch(
+        class_BT=torch.zeros(shape, dtype=torch.int64),
+        offset_BT=torch.zeros(shape),
+        team_BT=torch.full(shape, team),
+        ball_BT2=ball_BT2,
+        joint_B=torch.zeros(shape[0], dtype=torch.bool),
+        valid_BT=torch.ones(shape, dtype=torch.bool),
+    )
+
+
 @given(st.integers(0, 2**32), st.integers(8, 70), st.integers(8, 40))
-def test_the_ball_is_where_its_place_says(seed: int, x: int, y: int) -> None:
-    change = draw_change(np.random.default_rng(seed), Augmentation(crop=0.6))
-    place = torch.tensor([[[(x + 0.5) / 80, (y + 0.5) / 48]]])
-    frames, moved = augment_clips(dot(x, y), torch.ones(1, 1, dtype=torch.bool), place, [change])
+def test_ball_target_is_at_the_centre_of_its_pixels(seed: int, x: int, y: int) -> None:
+    params = sample_augmentation(np.random.default_rng(seed), Augmentation(crop=0.6))
+    targets = augment_targets(targets_of(torch.tensor([[[(x + 0.5) / 80, (y + 0.5) / 48]]])), [params])
+    frames, moved = augment_frames(dot(x, y), targets.valid_BT, [params]), targets.ball_BT2
     if torch.isnan(moved).any() or not ((moved > 0.1) & (moved < 0.9)).all():
         return  # cut off, or too near an edge for a centre of mass
-    light = (frames - frames.amin())[0, 0].sum(0)
-    light = light * (light > light.max() / 2)
+    bright = (frames - frames.amin())[0, 0].sum(0)
+    bright = bright * (bright > bright.max() / 2)
     rows, columns = torch.meshgrid(torch.arange(48) + 0.5, torch.arange(80) + 0.5, indexing="ij")
-    seen = torch.stack(((light * columns).sum() / light.sum() / 80, (light * rows).sum() / light.sum() / 48))
-    assert ((seen - moved[0, 0]).abs() < 0.02).all()
+    centre = torch.stack(((bright * columns).sum() / bright.sum() / 80, (bright * rows).sum() / bright.sum() / 48))
+    assert ((centre - moved[0, 0]).abs() < 0.02).all()
 
 
-def test_what_is_cut_off_has_no_place() -> None:
-    change = ClipChange(matrix_33=np.eye(3), offset_3=np.zeros(3), window=(0.5, 0.0, 1.0, 0.5))
-    moved = move_points(torch.tensor([[0.4, 0.2], [0.75, 0.25], [0.9, 0.6], [float("nan"), 0.1]]), change)
+def test_transform_points_gives_nan_for_points_that_are_cut_off() -> None:
+    params = AugmentationParams(matrix_33=np.eye(3), offset_3=np.zeros(3), window=(0.5, 0.0, 1.0, 0.5))
+    moved = transform_points(torch.tensor([[0.4, 0.2], [0.75, 0.25], [0.9, 0.6], [float("nan"), 0.1]]), params)
     assert torch.isnan(moved[[0, 2, 3]]).any(-1).all()
     assert moved[1].tolist() == [0.5, 0.5]
 
 
-def test_the_same_numbers_give_the_same_change_and_others_another() -> None:
-    def drawn(seed: int) -> ClipChange:
-        return draw_change(np.random.default_rng(seed), MUCH)
+def test_sample_augmentation_is_a_function_of_the_seed() -> None:
+    def sampled(seed: int) -> AugmentationParams:
+        return sample_augmentation(np.random.default_rng(seed), STRONG)
 
-    assert (drawn(1).matrix_33 == drawn(1).matrix_33).all()
-    assert drawn(1).window == drawn(1).window
-    assert drawn(1).window != drawn(2).window
+    assert (sampled(1).matrix_33 == sampled(1).matrix_33).all()
+    assert sampled(1).window == sampled(1).window
+    assert sampled(1).window != sampled(2).window
 
 
-def test_one_change_switched_on_leaves_the_others_alone() -> None:
+def test_enabling_one_augmentation_does_not_change_the_others() -> None:
     for seed in range(20):
-        without, much = (draw_change(np.random.default_rng(seed), how) for how in (Augmentation(colour=1.0), MUCH))
-        assert without.flip == much.flip
-        np.testing.assert_array_equal(without.matrix_33, much.matrix_33)
-        assert without.window == (0, 0, 1, 1)
-        assert without.blur_sigma == 0
+        weak, strong = (
+            sample_augmentation(np.random.default_rng(seed), how) for how in (Augmentation(colour=1.0), STRONG)
+        )
+        assert weak.flip == strong.flip
+        np.testing.assert_array_equal(weak.matrix_33, strong.matrix_33)
+        assert weak.window == (0, 0, 1, 1)
+        assert weak.blur_sigma == 0
 
 
-@pytest.mark.parametrize("how", [None, Augmentation(), MUCH])
-def test_padding_is_zero_whatever_happens(how: Augmentation | None) -> None:
+@pytest.mark.parametrize("how", [None, Augmentation(), STRONG])
+def test_padding_is_zero_under_any_augmentation(how: Augmentation | None) -> None:
     frames = torch.randint(0, 256, (2, 5, 48, 80, 3), dtype=torch.uint8)
     valid = torch.tensor([[True, True, False, True, False], [False] * 4 + [True]])
-    changes = [draw_change(np.random.default_rng(seed), how) for seed in range(2)]
-    changed, _ = augment_clips(frames, valid, torch.zeros(2, 5, 2), changes)
-    assert (changed[~valid] == 0).all()
-    assert (changed[valid].flatten(1).abs().sum(1) > 0).all()
+    params = [sample_augmentation(np.random.default_rng(seed), how) for seed in range(2)]
+    augmented = augment_frames(frames, valid, params)
+    assert (augmented[~valid] == 0).all()
+    assert (augmented[valid].flatten(1).abs().sum(1) > 0).all()
+
+
+@pytest.mark.parametrize(("flip", "expected"), [(0.0, 1.0), (1.0, 0.0)])
+def test_augment_targets_swaps_teams_in_a_mirror_image(flip: float, expected: float) -> None:
+    params = sample_augmentation(np.random.default_rng(0), Augmentation(flip=flip))
+    ball_BT2 = torch.full((1, 4, 2), 0.25)
+    assert (augment_targets(targets_of(ball_BT2, team=1.0), [params]).team_BT == expected).all()
+    assert augment_targets(targets_of(ball_BT2), [params]).team_BT.isnan().all()

@@ -1,33 +1,75 @@
-"""What goes wrong in a process that decodes clips reaches the user in one line."""
+"""A problem in a worker process reaches the caller as one error of one line that names the video."""
 
 import os
+import time
+from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from e2espot.clips.dataset import ClipDataset, TrainingVideo, load_clips
+from e2espot.clips import dataset as module
+from e2espot.clips.dataset import ClipDataset, ClipSample, TrainingVideo, load_clips
 from e2espot.clips.sampler import ClipSampler, LabelledVideo
+from e2espot.clips.targets import clip_targets
 from e2espot.core.errors import VideoError
 
 
-class Doomed(ClipDataset):
-    """Dies, as decoders may."""
+class Crashing(ClipDataset):
+    """Its process dies, as decoders may."""
 
-    def __getitem__(self, key: tuple[int, int]) -> dict:
+    def __getitem__(self, key: tuple[int, int]) -> ClipSample:
         os._exit(9)
+
+
+class Failing(ClipDataset):
+    """Raises an error of a library."""
+
+    def __getitem__(self, key: tuple[int, int]) -> ClipSample:
+        raise RuntimeError("DataLoader timed out")  # the words of torch's own errors
+
+
+class Slow(ClipDataset):
+    """Takes longer than the loader polls."""
+
+    def __getitem__(self, key: tuple[int, int]) -> ClipSample:
+        time.sleep(2.5)
+        targets = clip_targets(self.sampler.clip(*key), self.videos[0].labelled, label_radius=1)
+        return ClipSample(frames=np.zeros((8, 64, 96, 3), np.uint8), targets=targets, epoch=key[0], index=key[1])
 
 
 def dataset(kind: type[ClipDataset], path: Path) -> ClipDataset:
     labelled = LabelledVideo(num_frames=50, event_frames=(20,), event_targets=(1,))
     sampler = ClipSampler(videos=[labelled], clip_len=8, num_clips=2)
-    return kind([TrainingVideo(path=path, labelled=labelled)], sampler, fps="25", size=(96, 64), dilate_len=1)
+    return kind([TrainingVideo(path=path, labelled=labelled)], sampler, fps=Fraction(25), size=(96, 64), label_radius=1)
 
 
-@pytest.mark.parametrize(("kind", "words"), [(ClipDataset, "is empty"), (Doomed, "died or hung")])
-def test_one_line_names_the_file(kind: type[ClipDataset], words: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [(ClipDataset, "is empty"), (Crashing, "died or hung"), (Failing, r"failed \(DataLoader timed out\)")],
+)
+def test_worker_error_is_one_line_that_names_the_file(kind: type[ClipDataset], words: str, tmp_path: Path) -> None:
     path = tmp_path / "bad.mp4"
     path.touch()
     with pytest.raises(VideoError, match=words) as caught:
         next(load_clips(dataset(kind, path), epoch=0, batch_size=2, num_workers=1))
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
+
+
+def test_error_without_workers_keeps_its_type(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="timed out"):
+        next(load_clips(dataset(Failing, tmp_path / "bad.mp4"), epoch=0, batch_size=2, num_workers=0))
+
+
+def test_worker_slower_than_one_poll_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_POLL_S", 1)
+    batch = next(load_clips(dataset(Slow, tmp_path / "slow.mp4"), epoch=0, batch_size=2, num_workers=1))
+    assert batch.indexes == (0, 1)
+
+
+def test_worker_that_never_answers_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_POLL_S", 1)
+    monkeypatch.setattr(module, "_MAX_POLLS", 2)
+    with pytest.raises(VideoError, match=r"slow\.mp4: a process that decodes them died or hung"):
+        next(load_clips(dataset(Slow, tmp_path / "slow.mp4"), epoch=0, batch_size=2, num_workers=1))

@@ -18,8 +18,9 @@ from e2espot.video import open_reader, pictures_of_grid
 from e2espot.video.keyframes import KeyframeKind, keyframe_kind
 from e2espot.video.stream_copy import cut_pictures
 from tests.conftest import SHARED
-from tests.support import numbered_video as numbered
+from tests.support import numbered_video
 from tests.support.dali_videos import SIZE, dataset
+from tests.support.numbered_video import constant, number_in, remux
 
 OPEN = "open-gop=1:b-pyramid=normal:scenecut=0:ref=4"
 H264: dict[str, dict[str, Any]] = {
@@ -33,7 +34,7 @@ COUNT = 140
 
 
 def write(folder: Path, name: str, suffix: str) -> Path:
-    return numbered.write(folder / name, numbered.constant(Fraction(25), COUNT, suffix=suffix, **H264[name]))
+    return numbered_video.write(folder / name, constant(Fraction(25), COUNT, suffix=suffix, **H264[name]))
 
 
 def pictures(data: np.ndarray) -> list[np.ndarray]:
@@ -65,13 +66,13 @@ def test_encoded_clips_begin_with_a_closed_gop_and_are_exact(name: str, suffix: 
         for t, position in enumerate(encoded.positions_T):
             assert (position >= 0) == item.targets.valid_T[t]
             if position >= 0:
-                assert numbered.number_in(seen[position]) == clip.start + t
+                assert number_in(seen[position]) == clip.start + t
 
 
 def test_encoded_clips_of_a_video_with_an_edit_list(tmp_path: Path) -> None:
     whole = write(tmp_path, "b-frames", ".mp4")
     ticks = -7 * 512  # seven pictures before the first one shown
-    path = numbered.remux(
+    path = remux(
         whole, tmp_path / "hidden.mp4", shift=ticks, options={"avoid_negative_ts": "disabled", "use_editlist": "1"}
     )
     hidden = COUNT - dali_index(path).num_pictures
@@ -81,7 +82,7 @@ def test_encoded_clips_of_a_video_with_an_edit_list(tmp_path: Path) -> None:
         clip, item = data.sampler.clip(0, index), data[0, index]
         seen = pictures(item.frames.data)
         for t in np.flatnonzero(item.targets.valid_T):
-            assert numbered.number_in(seen[item.frames.positions_T[t]]) == clip.start + t + hidden
+            assert number_in(seen[item.frames.positions_T[t]]) == clip.start + t + hidden
 
 
 @pytest.mark.parametrize("name", H264)
@@ -93,7 +94,7 @@ def test_copies_of_runs_begin_with_a_closed_gop_and_are_exact(name: str, tmp_pat
         data = np.frombuffer(cut.data, dtype=np.uint8)
         assert first_kind(data) == KeyframeKind.CLOSED_GOP
         seen = pictures(data)
-        assert [numbered.number_in(seen[p]) for p in cut.positions_of(grid_K[run.start : run.stop])] == list(run)
+        assert [number_in(seen[p]) for p in cut.positions_of(grid_K[run.start : run.stop])] == list(run)
 
 
 FOOTAGE = sorted((SHARED / "clips").glob("*.mp4"))[:8] if (SHARED / "clips").is_dir() else []

@@ -18,8 +18,8 @@ from e2espot.clips.device_batch import DeviceBatch, to_device
 from e2espot.core.errors import ConfigurationError, VideoError
 from e2espot.core.pixels import IMAGENET_MEAN, IMAGENET_STD
 from e2espot.video.stream_copy import Cut
-from tests.support import numbered_video as numbered
 from tests.support.dali_videos import FORMATS, VP, dataset
+from tests.support.numbered_video import constant, number_in, write
 
 CPU = torch.device("cpu")
 
@@ -57,10 +57,7 @@ def levels(frames_BTCHW: torch.Tensor) -> torch.Tensor:
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("numbered files")  # with a blank, on which DALI's own file lists break
-    return {
-        name: numbered.write(folder / name, numbered.constant(Fraction(25), 130, **more))
-        for name, more in FORMATS.items()
-    }
+    return {name: write(folder / name, constant(Fraction(25), 130, **more)) for name, more in FORMATS.items()}
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -83,8 +80,8 @@ def test_epoch_equals_that_of_the_host(files: dict[str, Path], name: str, fps: s
             clip = data.sampler.clip(0, index)
             for t in torch.nonzero(ours.targets.valid_BT[b]).flatten().tolist():
                 wanted = (clip.start + t) * round(25 / float(Fraction(fps))) + (fps == "12.5")
-                assert numbered.number_in(mine[b, t].numpy()) == wanted
-                assert numbered.number_in(other[b, t].numpy()) == wanted
+                assert number_in(mine[b, t].numpy()) == wanted
+                assert number_in(other[b, t].numpy()) == wanted
         assert (mine - other).abs()[ours.targets.valid_BT].mean() <= 2
 
 
@@ -135,8 +132,8 @@ def test_frames_have_the_number_format_asked_for(files: dict[str, Path]) -> None
 
 
 def test_rotated_video_takes_the_host_route(tmp_path: Path) -> None:
-    video = numbered.constant(Fraction(25), 60, codec="libvpx-vp9", suffix=".mp4", options=VP, rotation_degrees=180)
-    data = dataset([numbered.write(tmp_path / "turned", video)])
+    video = constant(Fraction(25), 60, codec="libvpx-vp9", suffix=".mp4", options=VP, rotation_degrees=180)
+    data = dataset([write(tmp_path / "turned", video)])
     for ours, theirs in zip(by_dali(data), by_host(data), strict=True):
         assert (levels(ours.frames_BTCHW) - levels(theirs.frames_BTCHW)).abs().max() < 0.01
 
@@ -197,7 +194,7 @@ def test_clip_that_no_backend_decodes_is_invalid(
 
 
 def test_h264_on_the_cpu_backend_is_refused_in_one_line(tmp_path: Path) -> None:
-    path = numbered.write(tmp_path / "plain", numbered.constant(Fraction(25), 60))
+    path = write(tmp_path / "plain", constant(Fraction(25), 60))
     with pytest.raises(ConfigurationError, match=r"does not decode h264.*choose decord or auto") as caught:
         by_dali(dataset([path]))
     assert caught.value.option == "reader"

@@ -18,7 +18,7 @@ from e2espot.clips.dataset import ClipDataset, TrainingVideo, load_clips
 from e2espot.clips.device_batch import to_device
 from e2espot.clips.sampler import ClipSampler, LabelledVideo
 from e2espot.video import open_reader, probe
-from tests.support import numbered_video as numbered
+from tests.support import numbered_video
 from tests.support.tiny_dataset import write_game
 
 pytestmark = pytest.mark.gpu
@@ -47,7 +47,7 @@ COUNT = 400
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("gpu")
     return {
-        name: numbered.write(folder / name, numbered.constant(Fraction(25), COUNT, **kind))
+        name: numbered_video.write(folder / name, numbered_video.constant(Fraction(25), COUNT, **kind))
         for name, kind in KINDS.items()
     }
 
@@ -92,7 +92,7 @@ def test_clips_by_dali_are_exact_and_near_those_of_the_host(files: dict[str, Pat
         for b, index in enumerate(ours.indexes):
             clip = data.sampler.clip(0, index)
             for t in torch.nonzero(theirs.targets.valid_BT[b]).flatten().tolist():
-                assert numbered.number_in(frames[b, t].numpy()) == clip.start + t
+                assert numbered_video.number_in(frames[b, t].numpy()) == clip.start + t
         other = levels(to_device(theirs, slice(None), plain(0, ours.indexes), torch.device("cpu")).frames_BTCHW)
         assert (frames - other).abs()[theirs.targets.valid_BT].mean() <= 2
 
@@ -105,7 +105,7 @@ def test_match_stream_gives_every_frame_once(files: dict[str, Path], name: str) 
     stream = MatchStream(path=files[name], size=(398, 224), options=GraphOptions(device=GPU, batch_size=4))
     frames = torch.cat(list(stream.chunks()))
     assert frames.device.type == "cuda"
-    assert numbered.numbers_in(frames.cpu().numpy()) == list(range(COUNT))
+    assert numbered_video.numbers_in(frames.cpu().numpy()) == list(range(COUNT))
     host = open_reader(files[name], size=(398, 224)).read(range(0, COUNT, 40))
     assert np.abs(frames[::40].cpu().numpy().astype(int) - host).mean() <= 2
 

@@ -7,9 +7,9 @@ from typing import Any
 from e2espot.clips.dataset import ClipDataset, TrainingVideo
 from e2espot.clips.sampler import ClipSampler, LabelledVideo
 from e2espot.video import probe
-from tests.support import numbered_video as numbered
+from tests.support import numbered_video
 
-SIZE = (numbered.WIDTH, numbered.HEIGHT)
+SIZE = (numbered_video.WIDTH, numbered_video.HEIGHT)
 VP = {"deadline": "realtime", "cpu-used": "8"}
 FORMATS: dict[str, dict[str, Any]] = {
     "vp9": {"codec": "libvpx-vp9", "suffix": ".mkv", "options": {**VP, "g": "30"}},

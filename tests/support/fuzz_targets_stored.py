@@ -163,8 +163,8 @@ def _scored(scratch: Path) -> dict[str, Target]:
     def report(at: Path) -> None:
         games = games_to_score(labels)
         truth = read_labels(labels, games)
-        found = analyse_run("run", truth, read_predictions(at, games), BALL)
-        report_page("report", games, [found])
+        analysis = analyse_run("run", truth, read_predictions(at, games), BALL)
+        report_page("report", games, [analysis])
 
     def controls(at: Path) -> None:
         from tests.support.command_lines import load
@@ -333,17 +333,17 @@ def _index(scratch: Path) -> Target:
     """An index on disk: whatever it holds, the index of the video is the same."""
     video = write(scratch / "indexed", constant(Fraction(25), 1100, size=(64, 48), options={"g": "50"}))
     fresh = index_of(video)
-    place = index_cache.entry_path(fresh.path, fresh.byte_size, fresh.mtime_ns)
-    assert place is not None
-    with np.load(place) as stored:
+    entry = index_cache.entry_path(fresh.path, fresh.byte_size, fresh.mtime_ns)
+    assert entry is not None
+    with np.load(entry) as stored:
         valid = dict(stored)
 
     def read(at: Path) -> None:
-        place.write_bytes((at / "index.npz").read_bytes())
+        entry.write_bytes((at / "index.npz").read_bytes())
         clear_index_cache()
-        found = index_of(video)
+        index = index_of(video)
         for name, value in vars(fresh).items():
-            assert np.array_equal(value, getattr(found, name)), name
+            assert np.array_equal(value, getattr(index, name)), name
 
     return Target(name="index.npz", valid=valid, read=read, encoding="npz", cost=3)
 

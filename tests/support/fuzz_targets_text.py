@@ -28,7 +28,7 @@ from e2espot.scoring.metric import evaluate
 from e2espot.sources.soccernet.submission import check
 from e2espot.suppression.calibration import Calibration, apply_calibration, read_calibration
 from e2espot.training.checkpoints import load_config
-from e2espot.training.recipe import Recipe, merge, read_recipe
+from e2espot.training.recipe import Recipe, merge, read_recipe, recipe_fields
 
 BALL = LABEL_SETS["ball-12"]
 SCORES = Scores(scores_TK=np.linspace(0, 1, 1200, dtype=np.float32).reshape(100, 12), label_set=BALL, fps=Fraction(25))
@@ -56,23 +56,23 @@ class Target:
     """One reader."""
 
     name: str
-    """Where its file lies below a folder."""
+    """Path of its file below a folder."""
     valid: Any
-    """What a good file holds."""
+    """Content of a valid file."""
     read: Callable[[Path], object]
-    """Given the folder: what a tool does with it."""
-    form: str = "json"
-    """How it becomes bytes; see ``forms.encoded``."""
+    """What a command does with the folder."""
+    encoding: str = "json"
+    """How its content becomes bytes; see ``encodings.encode``."""
     cost: int = 1
-    """How many times as long as others it takes; it is attacked so much less often."""
+    """Time relative to other readers; it is attacked less often by this factor."""
 
 
-def _written(form: str, folder: Path, target: Path, to: str) -> None:
-    predictions = form.endswith("predictions")
-    told = Conversion(
+def _convert(kind: str, folder: Path, target: Path, to: str) -> None:
+    predictions = kind.endswith("predictions")
+    conversion = Conversion(
         source=folder, target=target, from_format="soccernet", to_format=to, predictions=predictions, overwrite=True
     )
-    convert(told)
+    convert(conversion)
 
 
 def _foreign(to: str, *, predictions: bool, scratch: Path) -> tuple[str, Any]:
@@ -83,7 +83,7 @@ def _foreign(to: str, *, predictions: bool, scratch: Path) -> tuple[str, Any]:
     (source / GAME / name).write_text(json.dumps(PREDICTIONS if predictions else LABELS))
     if to in ("opensportslab", "sn-gar"):
         target = target / "all.json"
-    _written("predictions" if predictions else "labels", source, target, to)
+    _convert("predictions" if predictions else "labels", source, target, to)
     files = [target] if target.is_file() else sorted(target.rglob("*.json"))
     file = max(files, key=lambda path: path.stat().st_size)
     content = json.loads(file.read_text())
@@ -106,7 +106,7 @@ def _score_labels(folder: Path) -> None:
 
 def _settings(folder: Path) -> None:
     fields = load_config(folder)
-    merge(Recipe(), {name: value for name, value in fields.items() if name in vars(Recipe())})
+    merge(Recipe(), recipe_fields(fields))
 
 
 def _spec(folder: Path) -> None:
@@ -117,7 +117,7 @@ def all_targets(scratch: Path, spec: dict[str, Any]) -> dict[str, Target]:
     half = {1: 50_000, 2: 50_000}
     halves = "Labels-ball.json"
     recipe = yaml.safe_load((Path(__file__).parents[2] / "e2espot" / "recipes" / "laptop.yaml").read_text())
-    found = {
+    targets = {
         "labels": Target(
             name=halves,
             valid=LABELS,
@@ -133,19 +133,24 @@ def all_targets(scratch: Path, spec: dict[str, Any]) -> dict[str, Target]:
         "recipe": Target(
             name="recipe.yaml",
             valid=recipe,
-            read=lambda at: merge(Recipe(), read_recipe(str(at / "recipe.yaml"))).frame_size(),
-            form="yaml",
+            read=lambda at: merge(Recipe(), read_recipe(str(at / "recipe.yaml"))).data.frame_size(),
+            encoding="yaml",
         ),
-        "config.yaml": Target(name="config.yaml", valid={**vars(Recipe()), "start": "x"}, read=_settings, form="yaml"),
+        "config.yaml": Target(
+            name="config.yaml", valid={**Recipe().to_fields(), "start": "x"}, read=_settings, encoding="yaml"
+        ),
         "class.txt": Target(
-            name="class.txt", valid="PASS\nDRIVE\n", read=lambda at: label_set_named(str(at / "class.txt")), form="text"
+            name="class.txt",
+            valid="PASS\nDRIVE\n",
+            read=lambda at: label_set_named(str(at / "class.txt")),
+            encoding="text",
         ),
         "calibration.json": Target(
             name="calibration.json",
             valid={**Calibration(map_from=(0.0, 1.0), map_to=(0.1, 0.9), shift_s={"PASS": 0.1}).to_json()},
             read=lambda at: apply_calibration(read_calibration(at), SCORES),
         ),
-        "safetensors": Target(name="run.safetensors", valid=spec, read=_spec, form="header"),
+        "safetensors": Target(name="run.safetensors", valid=spec, read=_spec, encoding="header"),
         "submission": Target(name=f"{GAME}/results_spotting.json", valid=PREDICTIONS, read=check),
         "soccernet": Target(
             name=f"{GAME}/{halves}", valid=LABELS, read=lambda at: read_soccernet(at, predictions=False)
@@ -159,50 +164,50 @@ def all_targets(scratch: Path, spec: dict[str, Any]) -> dict[str, Target]:
     for predictions in (False, True):
         kind = "predictions" if predictions else "labels"
         name, content = _foreign("opensportslab", predictions=predictions, scratch=scratch)
-        found[f"opensportslab {kind}"] = Target(
+        targets[f"opensportslab {kind}"] = Target(
             name=name,
             valid=content,
             read=lambda at, name=name, p=predictions: read_opensportslab(at / name, predictions=p),
         )
         name, content = _foreign("sn-gar", predictions=predictions, scratch=scratch)
-        found[f"sn-gar {kind}"] = Target(
+        targets[f"sn-gar {kind}"] = Target(
             name=name,
             valid=content,
             read=lambda at, name=name, p=predictions: read_opensportslab(at / name, predictions=p),
         )
     name, content = _foreign("e2e-spot", predictions=True, scratch=scratch)
-    found["e2e-spot"] = Target(
+    targets["e2e-spot"] = Target(
         name="x.json", valid=content, read=lambda at: read_e2e_spot(at / "x.json", predictions=True)
     )
     name, content = _foreign("soccertrack-v2", predictions=False, scratch=scratch)
-    found["soccertrack-v2"] = Target(
+    targets["soccertrack-v2"] = Target(
         name="117092_12_class_events.json",
         valid=content,
         read=lambda at: read_soccertrack(at / "117092_12_class_events.json", DroppedFields(), {}, predictions=False),
     )
-    return found
+    return targets
 
 
-def altered(valid: Any, place: int, new: Any, how: str) -> Any:
-    """``valid`` with its field number ``place`` replaced, removed or doubled."""
+def alter_field(valid: Any, number: int, new: Any, edit: str) -> Any:
+    """``valid`` with one field replaced, removed, renamed or doubled."""
     content = copy.deepcopy(valid)
-    spots: list[tuple[Any, Any]] = []
+    fields: list[tuple[Any, Any]] = []
 
     def walk(node: Any) -> None:
         keys = list(node) if isinstance(node, dict) else range(len(node)) if isinstance(node, list) else []
         for key in keys:
-            spots.append((node, key))
+            fields.append((node, key))
             walk(node[key])
 
     walk(content)
-    if not spots:
+    if not fields:
         return new(content) if callable(new) else new
-    node, key = spots[place % len(spots)]
-    if how == "remove":
+    node, key = fields[number % len(fields)]
+    if edit == "remove":
         del node[key]
-    elif how == "rename" and isinstance(node, dict):
+    elif edit == "rename" and isinstance(node, dict):
         node[str(new)] = node.pop(key)
-    elif how == "double" and isinstance(node, list):
+    elif edit == "double" and isinstance(node, list):
         node.append(copy.deepcopy(node[key]))
     else:
         node[key] = new(node[key]) if callable(new) else new

@@ -1,4 +1,4 @@
-"""A folder with a small one of everything that a command line can name."""
+"""A folder with a small example of everything that a command line can name."""
 
 import json
 import os
@@ -30,8 +30,8 @@ SMALL = SpotterSpec(
 NUM_FRAMES = 50
 
 
-def build(root: Path) -> None:
-    """Games, predictions, scores, weights of ours and of others, and things that are none of these."""
+def build_sandbox(root: Path) -> None:
+    """Write games, predictions, scores, weights of this library and of others, and files that are none of these."""
     for seed, split in enumerate(("train", "valid", "test")):
         write_game(root / "data" / split / "game", seed, NUM_FRAMES, layout=Layout(classes=BALL.names))
     splits = {split: [f"{split}/game"] for split in ("train", "valid", "test")}
@@ -70,29 +70,29 @@ def _weights(root: Path) -> None:
     torch.manual_seed(0)
     run = root / "run"
     save_spotter(run / "best.safetensors", Spotter(SMALL).state_dict(), SMALL)
-    save_config(run, {**vars(merge(Recipe(), read_recipe("laptop"))), "start": "x"})
+    save_config(run, {**merge(Recipe(), read_recipe("laptop")).to_fields(), "start": "x"})
     content = Calibration(map_from=(0.0, 1.0), map_to=(0.1, 0.9), shift_s={"PASS": 0.1}).to_json()
     (run / "calibration.json").write_text(json.dumps(content))
 
 
 def _foreign(folder: Path) -> None:
-    """A folder as E2E-Spot leaves it."""
+    """A folder as E2E-Spot writes it."""
     folder.mkdir()
     spec = SpotterSpec(feature_arch="rny002", temporal_arch="", classes=BALL.names)
-    state = {theirs(name): value for name, value in Spotter(spec).state_dict().items()}
+    state = {e2e_spot_name(name): value for name, value in Spotter(spec).state_dict().items()}
     torch.save(state, folder / "checkpoint_003.pt")
     config = {"feature_arch": "rny002", "temporal_arch": "", "dataset": "soccernet_ball", "clip_len": 100}
     (folder / "config.json").write_text(json.dumps({**config, "crop_dim": 224, "modality": "rgb"}))
     (folder / "loss.json").write_text(json.dumps([{"epoch": 3, "train": 1.0, "val": 1.0, "val_mAP": 0.5}]))
 
 
-def theirs(name: str) -> str:
-    """E2E-Spot's name of a tensor of ours, with a linear head."""
+def e2e_spot_name(name: str) -> str:
+    """E2E-Spot's name for a tensor of a spotter with a linear head."""
     return re.sub(r"^head\._fc_out\.1\.", "_pred_fine._fc_out.", re.sub(r"^backbone\.", "", name))
 
 
 def _odd(folder: Path) -> None:
-    """What no tool has asked for."""
+    """Files and folders that no command expects."""
     (folder / "folder").mkdir(parents=True)
     (folder / "empty").touch()
     (folder / "bytes.json").write_bytes(bytes(range(256)))

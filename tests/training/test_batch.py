@@ -1,4 +1,4 @@
-"""Targets beyond the class: distances, sides, two data sets; and the losses that read them."""
+"""Targets of clips: offsets, teams, two datasets; and the losses that read them."""
 
 import dataclasses
 import json
@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 from e2espot.clips.dataset import load_clips
 from e2espot.clips.sampler import ClipSpec, LabelledVideo
-from e2espot.clips.targets import event_offsets, event_sides, frame_targets
+from e2espot.clips.targets import clip_targets
 from e2espot.core.errors import ConfigurationError
-from e2espot.training.batch import lesson_of, partners
+from e2espot.training.batch import build_batch, mixup_partners
+from e2espot.training.config import resolve
 from e2espot.training.losses import class_weights, offset_loss, spotting_loss, team_loss
+from e2espot.training.options import RunOptions
 from e2espot.training.recipe import Recipe, merge, read_recipe
 from e2espot.training.setup import setup
 from e2espot.training.state import Run
@@ -27,11 +29,10 @@ VIDEO = LabelledVideo(
 )
 
 
-def test_a_frame_knows_how_far_its_event_is() -> None:
-    clip = ClipSpec(video=0, start=-2, length=64)
-    offset_T = event_offsets(clip, VIDEO, reach=2)
-    targets_T, _ = frame_targets(clip, VIDEO, dilate_len=2)
-    assert (np.isfinite(offset_T) == (targets_T > 0)).all()
+def test_clip_targets_offset_is_known_where_a_class_is() -> None:
+    targets = clip_targets(ClipSpec(video=0, start=-2, length=64), VIDEO, label_radius=2)
+    offset_T = targets.offset_T
+    assert (np.isfinite(offset_T) == (targets.class_T > 0)).all()
     known = {int(t) - 2: offset for t, offset in enumerate(offset_T) if np.isfinite(offset)}
     assert known[10] == -2
     assert known[12] == 0
@@ -40,18 +41,17 @@ def test_a_frame_knows_how_far_its_event_is() -> None:
         assert frame - offset in VIDEO.event_frames
 
 
-def test_sides_change_places_in_a_mirror_and_other_words_are_none() -> None:
+def test_clip_targets_team_is_left_right_or_unknown() -> None:
     clip = ClipSpec(video=0, start=0, length=60)
-    side_T = event_sides(clip, VIDEO, reach=1, flip=False)
-    assert (side_T[12], side_T[30]) == (0, 1)
-    assert np.isnan(side_T[33])
-    mirrored_T = event_sides(clip, VIDEO, reach=1, flip=True)
-    assert (mirrored_T[12], mirrored_T[30]) == (1, 0)
-    nameless = dataclasses.replace(VIDEO, event_teams=())
-    assert np.isnan(event_sides(clip, nameless, reach=1, flip=False)).all()
+    team_T = clip_targets(clip, VIDEO, label_radius=1).team_T
+    assert (team_T[12], team_T[30]) == (0, 1)
+    assert np.isnan(team_T[33])
+    assert np.isnan(team_T[:11]).all()
+    without_teams = dataclasses.replace(VIDEO, event_teams=())
+    assert np.isnan(clip_targets(clip, without_teams, label_radius=1).team_T).all()
 
 
-def test_plain_loss_is_e2e_spots_weighted_mean() -> None:
+def test_spotting_loss_is_e2e_spots_weighted_mean() -> None:
     torch.manual_seed(0)
     logits, targets = torch.randn(2, 5, 4), torch.randint(0, 4, (2, 5))
     weights = class_weights([9, 1, 40], 5.0, 0.0)
@@ -62,7 +62,7 @@ def test_plain_loss_is_e2e_spots_weighted_mean() -> None:
     assert got == pytest.approx(float(expected), rel=1e-6)
 
 
-def test_balance_lifts_rare_classes_and_keeps_the_mean() -> None:
+def test_class_weights_lift_rare_classes_and_keep_the_mean() -> None:
     counts = [4955, 756, 13]
     weights = class_weights(counts, 5.0, 1.0)
     assert weights[0] == 1
@@ -74,7 +74,7 @@ def test_balance_lifts_rare_classes_and_keeps_the_mean() -> None:
     assert torch.isfinite(class_weights([5, 0], 5.0, 1.0)).all()
 
 
-def test_focal_loss_forgets_what_is_told_well() -> None:
+def test_focal_loss_down_weights_well_classified_frames() -> None:
     soft = torch.tensor([[[0.0, 1.0], [0.0, 1.0]]])
     logits = torch.tensor([[[0.0, 4.0], [0.0, -1.0]]], requires_grad=True)
     valid, weights = torch.ones(1, 2, dtype=torch.bool), torch.ones(2)
@@ -85,17 +85,17 @@ def test_focal_loss_forgets_what_is_told_well() -> None:
     assert pull[2.0] < 0.1 * pull[0.0]
 
 
-def test_unknown_distances_and_sides_cost_nothing() -> None:
-    told, nothing, one = torch.randn(2, 5), torch.full((2, 5), float("nan")), torch.ones(2)
+def test_unknown_offsets_and_teams_cost_nothing() -> None:
+    outputs, nothing, one = torch.randn(2, 5), torch.full((2, 5), float("nan")), torch.ones(2)
     for loss in (offset_loss, team_loss):
-        assert loss(told, nothing, one) == 0
+        assert loss(outputs, nothing, one) == 0
         wanted = nothing.clone()
         wanted[1, 3] = 1.0
-        assert loss(told, wanted, one) > 0
-        assert loss(told, wanted, torch.tensor((1.0, 0.0))) == 0
+        assert loss(outputs, wanted, one) > 0
+        assert loss(outputs, wanted, torch.tensor((1.0, 0.0))) == 0
 
 
-SMALL = {"size": "96x64", "clip_len": 16, "batch_size": 4, "epoch_clips": 8, "num_epochs": 1, "num_workers": 0}
+SMALL = {"size": "96x64", "clip_len": 16, "batch_size": 4, "clips_per_epoch": 8, "num_epochs": 1, "num_workers": 0}
 
 
 @pytest.fixture(scope="module")
@@ -109,72 +109,75 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run_of(data: Path, folder: Path, joint: Path | None = None, **fields: object) -> Run:
     recipe = merge(merge(Recipe(), read_recipe("laptop")), {**SMALL, **fields})
-    return setup(data, folder, recipe, joint_root=joint)
+    return setup(resolve(recipe, data, folder, RunOptions(joint_data=joint)))
 
 
-def test_two_data_sets_learn_their_own_outputs_only(data: Path, tmp_path: Path) -> None:
+def test_joint_dataset_learns_its_own_output_layer_only(data: Path, tmp_path: Path) -> None:
     (tmp_path / "class.txt").write_text("GOAL\nPASS\n")
     fields = {"joint_label_set": str(tmp_path / "class.txt"), "joint_label_file": "Labels-ball.json", "mixup": True}
-    run = run_of(data, tmp_path / "run", data, **fields, joint_fraction=0.5, batch_size=8, epoch_clips=8)
+    run = run_of(data, tmp_path / "run", data, **fields, joint_fraction=0.5, batch_size=8, clips_per_epoch=8)
     batch = next(load_clips(run.dataset, epoch=0, batch_size=8, num_workers=0))
-    lesson = lesson_of(run, batch, slice(0, 8))
-    assert 0 < int(lesson.joint_B.sum()) < 8
+    built = build_batch(run, batch, slice(0, 8))
+    joint_B, partner_targets = built.targets.joint_B, built.partner_targets
+    assert partner_targets is not None
+    assert 0 < int(joint_B.sum()) < 8
     for joint, classes in ((False, {0, 1, 2}), (True, {0, 2})):
-        assert set(lesson.other_targets_BT[lesson.joint_B == joint].unique().tolist()) <= classes
-    assert set(lesson.targets_BT[lesson.joint_B].unique().tolist()) <= {0, 2}
+        assert set(partner_targets.class_BT[joint_B == joint].unique().tolist()) <= classes
+    assert set(built.targets.class_BT[joint_B].unique().tolist()) <= {0, 2}
     loss_of(run, batch, slice(0, 8)).backward()
     assert run.spotter.joint is not None
     assert run.spotter.joint[1].weight.grad.abs().sum() > 0
-    only_first = [b for b in range(8) if not lesson.joint_B[b]][:1]
+    only_first = [b for b in range(8) if not joint_B[b]][:1]
     run.spotter.zero_grad()
     loss_of(run, batch, slice(only_first[0], only_first[0] + 1)).backward()
     assert run.spotter.joint[1].weight.grad.abs().sum() == 0
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=20))
-def test_partners_are_others_of_the_same_data_set(joint: list[bool]) -> None:
-    partner_G = partners(joint)
+def test_mixup_partners_are_a_ring_within_each_dataset(joint: list[bool]) -> None:
+    partner_G = mixup_partners(joint)
     assert sorted(partner_G) == list(range(len(joint)))
     assert [joint[partner] for partner in partner_G] == joint
     for slot, partner in enumerate(partner_G):
         assert partner != slot or joint.count(joint[slot]) == 1
 
 
-def test_a_second_data_set_needs_both_folder_and_classes(data: Path, tmp_path: Path) -> None:
+def test_resolve_refuses_a_second_dataset_without_folder_or_label_set(data: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="joint_data"):
         run_of(data, tmp_path / "a", data)
     with pytest.raises(ConfigurationError, match="joint_data"):
         run_of(data, tmp_path / "b", joint_label_set="ball-2")
 
 
-def test_folds_part_all_labelled_games(data: Path, tmp_path: Path) -> None:
+def test_folds_divide_all_labelled_games(data: Path, tmp_path: Path) -> None:
     seen = []
     for number in (1, 2, 3):
         run = run_of(data, tmp_path / str(number), fold=f"{number}/3")
-        seen.append([game.game.name for game in run.valid])
-        assert len(run.train) == 2
-        assert not {game.game.name for game in run.train} & set(seen[-1])
+        seen.append([game.game.name for game in run.valid_games])
+        assert len(run.train_games) == 2
+        assert not {game.game.name for game in run.train_games} & set(seen[-1])
     assert sorted(name for names in seen for name in names) == ["toy/a", "toy/b", "toy/c"]
     for wrong in ("0/3", "4/3", "1", "a/b", "1/9"):
         with pytest.raises(ConfigurationError, match=r"fold"):
             run_of(data, tmp_path / "wrong", fold=wrong)
 
 
-def test_frames_that_are_left_out_teach_no_distance(data: Path, tmp_path: Path) -> None:
+def test_invalid_frames_teach_no_offset(data: Path, tmp_path: Path) -> None:
     run = run_of(data, tmp_path / "run", displacement=2)
     batch = next(load_clips(run.dataset, epoch=0, batch_size=4, num_workers=0))
-    known_BT = torch.isfinite(lesson_of(run, batch, slice(0, 4)).offset_BT)
+    known_BT = torch.isfinite(build_batch(run, batch, slice(0, 4)).targets.offset_BT)
     assert known_BT.any()
-    blind = dataclasses.replace(batch, valid_BT=batch.valid_BT & ~known_BT)
-    lesson = lesson_of(run, blind, slice(0, 4))
-    assert not torch.isfinite(lesson.offset_BT).any()
-    assert not lesson.frames_BTCHW[known_BT].any()
+    targets = dataclasses.replace(batch.targets, valid_BT=batch.targets.valid_BT & ~known_BT)
+    blind = dataclasses.replace(batch, targets=targets)
+    built = build_batch(run, blind, slice(0, 4))
+    assert not torch.isfinite(built.targets.offset_BT).any()
+    assert not built.frames_BTCHW[known_BT].any()
 
 
-def test_a_square_is_cut_out_of_clips(data: Path, tmp_path: Path) -> None:
+def test_crop_dim_cuts_the_same_square_every_time(data: Path, tmp_path: Path) -> None:
     run = run_of(data, tmp_path / "run", crop_dim=48)
     batch = next(load_clips(run.dataset, epoch=0, batch_size=4, num_workers=0))
-    lesson = lesson_of(run, batch, slice(0, 4))
-    assert lesson.frames_BTCHW.shape == (4, 16, 3, 48, 48)
-    assert torch.equal(lesson.frames_BTCHW, lesson_of(run, batch, slice(0, 4)).frames_BTCHW)
+    built = build_batch(run, batch, slice(0, 4))
+    assert built.frames_BTCHW.shape == (4, 16, 3, 48, 48)
+    assert torch.equal(built.frames_BTCHW, build_batch(run, batch, slice(0, 4)).frames_BTCHW)
     assert run.spotter.spec.crop_dim == 48

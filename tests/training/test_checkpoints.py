@@ -1,4 +1,4 @@
-"""The last good state can always be loaded."""
+"""The latest readable state can always be loaded."""
 
 import logging
 from pathlib import Path
@@ -10,7 +10,7 @@ from e2espot.core.errors import CheckpointError
 from e2espot.training.checkpoints import load_state, save_state, sweep_run
 
 
-def test_a_damaged_state_gives_way_to_the_one_before(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_load_state_falls_back_to_the_previous_state(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert load_state(tmp_path) is None
     for step in range(3):
         save_state(tmp_path, {"step": step, "weight": torch.full((4,), float(step))})
@@ -20,13 +20,13 @@ def test_a_damaged_state_gives_way_to_the_one_before(tmp_path: Path, caplog: pyt
     with caplog.at_level(logging.WARNING):
         assert load_state(tmp_path)["step"] == 1
     assert "state.pt: cannot be read" in caplog.text
-    assert "going on from" in caplog.text
+    assert "continuing from" in caplog.text
     (tmp_path / "last" / "before.pt").write_bytes(b"")
-    with pytest.raises(CheckpointError, match=r"before\.pt.*to start anew"):
+    with pytest.raises(CheckpointError, match=r"before\.pt.*to start again"):
         load_state(tmp_path)
 
 
-def test_what_a_killed_writer_left_is_swept(tmp_path: Path) -> None:
+def test_sweep_run_removes_half_written_files_only(tmp_path: Path) -> None:
     save_state(tmp_path, {"step": 0})
     for left in (tmp_path / "last" / ".state.pt.abc.part", tmp_path / ".best.safetensors.abc.part"):
         left.write_bytes(b"half")

@@ -1,4 +1,4 @@
-"""Every recipe reads its data set's own layout and classes, builds its own network, learns two steps, and infers."""
+"""Every recipe reads the layout and classes of its dataset, builds its network, learns two steps, and infers."""
 
 import dataclasses
 import json
@@ -15,9 +15,11 @@ from e2espot.formats.scores import read_scores, write_scores
 from e2espot.inference.options import InferenceOptions
 from e2espot.inference.predict import spot_video
 from e2espot.models import load_spotter
+from e2espot.training.config import resolve
 from e2espot.training.cross_validation import cross_validate
 from e2espot.training.data import add_hard_negatives
 from e2espot.training.fit import fit
+from e2espot.training.options import RunOptions
 from e2espot.training.recipe import Recipe, merge, read_recipe, recipe_names
 from e2espot.training.setup import setup
 from e2espot.video import probe
@@ -32,14 +34,14 @@ LAYOUTS = {
     ),
 }
 SHRUNK = {
-    **{"size": "64x48", "clip_len": 8, "batch_size": 4, "epoch_clips": 8, "num_epochs": 1, "warm_up_epochs": 0},
+    **{"size": "64x48", "clip_len": 8, "batch_size": 4, "clips_per_epoch": 8, "num_epochs": 1, "warm_up_epochs": 0},
     **{"num_workers": 0, "init_from": "none", "start_val_epoch": 0, "save_every": 100},
 }
 
 
 @pytest.fixture(scope="module")
-def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Path]:
-    """A data set for every label set, and in 720p where a recipe asks for that."""
+def datasets(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Path]:
+    """A dataset for every label set, and in 720p where a recipe asks for that."""
     roots = {}
     for name, resolution in [*((name, "224p") for name in LAYOUTS), ("ball-2", "720p")]:
         root = tmp_path_factory.mktemp("data")
@@ -55,16 +57,20 @@ def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str],
 
 
 @pytest.mark.parametrize("name", recipe_names())
-def test_two_steps_on_a_stand_in(name: str, stand_ins: dict[tuple[str, str], Path], tmp_path: Path) -> None:
+def test_recipe_learns_two_steps_on_a_tiny_dataset(
+    name: str, datasets: dict[tuple[str, str], Path], tmp_path: Path
+) -> None:
     shipped = merge(Recipe(), read_recipe(name))
     recipe = merge(shipped, SHRUNK)
-    tall = "720p" if shipped.frame_size()[1] > 224 else "224p"
-    root = stand_ins[recipe.label_set, tall]
-    joint = stand_ins[recipe.joint_label_set, "224p"] if recipe.joint_label_set else None
-    run = setup(
-        root, tmp_path / "run", recipe, label_file=LAYOUTS[recipe.label_set].labels, resolution=tall, joint_root=joint
-    )
-    # Biases and norms have no weight decay: they move by what is learnt and nothing else.
+    resolution = "720p" if shipped.data.frame_size()[1] > 224 else "224p"
+    label_set, joint_label_set = recipe.data.label_set, recipe.data.joint_label_set
+    root = datasets[label_set, resolution]
+    joint = datasets[joint_label_set, "224p"] if joint_label_set else None
+    options = RunOptions(resolution=resolution, joint_data=joint)
+    config = resolve(recipe, root, tmp_path / "run", options)
+    assert config.label_file == LAYOUTS[label_set].labels
+    run = setup(config)
+    # Biases and norms have no weight decay: only gradients change them.
     plain = {key: value.clone() for key, value in run.spotter.named_parameters() if value.ndim == 1}
     fit(run)
     changed = {
@@ -75,21 +81,21 @@ def test_two_steps_on_a_stand_in(name: str, stand_ins: dict[tuple[str, str], Pat
         module = getattr(run.spotter, head.partition(".")[0])
         assert module is None or f"{head}.bias" in changed, f"the {head} head has not learnt"
     spotter = load_spotter(tmp_path / "run")
-    assert spotter.spec.classes == LABEL_SETS[recipe.label_set].names
-    video = next((root / "league" / "season" / "b").glob(f"*{tall}*"))
+    assert spotter.spec.classes == LABEL_SETS[label_set].names
+    video = next((root / "league" / "season" / "b").glob(f"*{resolution}*"))
     scores = spot_video(spotter, video, InferenceOptions(precision="fp32"))
     assert len(scores.scores_TK) == probe(video, spotter.grid_fps).num_frames
     assert np.isfinite(scores.scores_TK).all()
-    assert (scores.right_T is None) != recipe.team
+    assert (scores.right_T is None) != recipe.network.team
 
 
-def test_a_run_on_one_data_set_starts_one_on_another(stand_ins: dict[tuple[str, str], Path], tmp_path: Path) -> None:
-    root = stand_ins["soccernet-v2-17", "224p"]
+def test_run_on_one_dataset_initialises_a_run_on_another(datasets: dict[tuple[str, str], Path], tmp_path: Path) -> None:
+    root = datasets["soccernet-v2-17", "224p"]
     pretrain = merge(merge(Recipe(), read_recipe("v2-pretrain")), SHRUNK)
-    first = setup(root, tmp_path / "v2", pretrain, label_file="Labels-v2.json")
+    first = setup(resolve(pretrain, root, tmp_path / "v2"))
     fit(first)
     tune = merge(merge(Recipe(), read_recipe("ball-finetune")), {**SHRUNK, "init_from": str(tmp_path / "v2")})
-    second = setup(stand_ins["ball-2", "224p"], tmp_path / "ball", tune)
+    second = setup(resolve(tune, datasets["ball-2", "224p"], tmp_path / "ball"))
     given, taken = load_spotter(tmp_path / "v2").state_dict(), second.spotter.state_dict()
     same = {
         name for name, value in taken.items() if given[name].shape == value.shape and torch.equal(given[name], value)
@@ -97,16 +103,14 @@ def test_a_run_on_one_data_set_starts_one_on_another(stand_ins: dict[tuple[str, 
     assert set(taken) - same == {"head._fc_out.1.weight", "head._fc_out.1.bias"}
 
 
-def test_folds_score_every_game_unseen_and_give_hard_negatives(
-    stand_ins: dict[tuple[str, str], Path], tmp_path: Path
-) -> None:
-    root = stand_ins["ball-12", "224p"]
+def test_cross_validate_scores_every_game_out_of_fold(datasets: dict[tuple[str, str], Path], tmp_path: Path) -> None:
+    root = datasets["ball-12", "224p"]
     small = {"feature_arch": "small", "label_set": "ball-12", "size": "64x64"}
     recipe = merge(merge(Recipe(), read_recipe("ball-2023-folds")), {**SHRUNK, **small})
-    report, calibration = cross_validate(root, tmp_path / "runs", recipe, 3, {})
-    for other, folds in ((recipe, 2), (dataclasses.replace(recipe, learning_rate=0.1), 3)):
-        with pytest.raises(ConfigurationError, match=r"was begun with other (folds|learning_rate) "):
-            cross_validate(root, tmp_path / "runs", other, folds, {})
+    report, calibration = cross_validate(root, tmp_path / "runs", recipe, 3, RunOptions())
+    for other, folds in ((recipe, 2), (merge(recipe, {"learning_rate": 0.1}), 3)):
+        with pytest.raises(ConfigurationError, match=r"was started with other (folds|learning_rate) "):
+            cross_validate(root, tmp_path / "runs", other, folds, RunOptions())
     assert 0 <= report.mAP() <= 1
     for number in (1, 2, 3):
         assert (
@@ -115,12 +119,12 @@ def test_folds_score_every_game_unseen_and_give_hard_negatives(
     scores = sorted((tmp_path / "runs" / "oof").rglob("scores.npz"))
     assert [file.parent.name for file in scores] == ["a", "b", "c"]
     again = merge(recipe, {"hard_negatives": str(tmp_path / "runs" / "oof"), "negative_fraction": 0.5})
-    run = setup(root, tmp_path / "second", again)
+    run = setup(resolve(again, root, tmp_path / "second"))
     stored = read_scores(scores[0])
     scores_TK = np.zeros_like(stored.scores_TK)
     scores_TK[[10, 80, 90], [3, 3, 4]] = 0.9, 0.8, 0.1  # near a label, far from it, unsure; at 25 fps
     write_scores(scores[0], dataclasses.replace(stored, scores_TK=scores_TK))
     known = LabelledVideo(num_frames=50, event_frames=(8,), event_targets=(1,))  # at 12.5 fps
-    found = add_hard_negatives(known, run.train[0], 1, tmp_path / "runs" / "oof")
-    assert found.negative_frames == (40,)
-    assert found.negative_weights == pytest.approx((0.8,))
+    video = add_hard_negatives(known, run.train_games[0], 1, tmp_path / "runs" / "oof")
+    assert video.negative_frames == (40,)
+    assert video.negative_weights == pytest.approx((0.8,))

@@ -1,0 +1,84 @@
+"""Command lines whose defaults come from a recipe.
+
+The recipe's settings are flags, and their defaults depend on other flags::
+
+    dataclass defaults < --recipe < --config < flags
+    a resumed run:  the settings in its config.yaml < --config < flags
+
+So a small parser first reads the flags that name files, and skips all others; then the command's parser runs once
+with the defaults from those files. Both are tyro's, so they understand the same spellings.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import tyro
+
+from e2espot.core.errors import ConfigurationError
+from e2espot.training.options import RunOptions
+from e2espot.training.recipe import Recipe, merge, read_recipe, recipe_fields
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeArgs:
+    """The flags that decide where defaults come from."""
+
+    recipe: str | None = None
+    """Shipped recipe or a YAML file."""
+    config: str | None = None
+    """YAML file whose settings replace the recipe's."""
+    save_dir: Annotated[Path | None, tyro.conf.arg(aliases=["-s"])] = None
+    """Run folder."""
+    resume: bool = False
+    """Whether to go on with the run in ``save_dir``."""
+
+
+def parse_recipe_args(arguments: Sequence[str], prog: str) -> RecipeArgs:
+    """Those flags of a command line that decide where defaults come from; all others are ignored."""
+    args, _ = tyro.cli(RecipeArgs, args=arguments, prog=prog, return_unknown_args=True, add_help=False)
+    return args
+
+
+def recipe_of(args: RecipeArgs, default: str) -> Recipe:
+    """The recipe that a command line names, ``default`` if none, with the settings of ``--config``."""
+    return _with_config(merge(Recipe(), read_recipe(args.recipe or default)), args)
+
+
+def stored_run(args: RecipeArgs) -> tuple[Recipe, RunOptions] | None:
+    """Recipe and options that the run to be resumed was started with; None where no run is resumed.
+
+    Raises:
+        CheckpointError: the run's ``config.yaml`` cannot be read.
+        ConfigurationError: it holds a setting of the wrong type.
+    """
+    if not args.resume or args.save_dir is None or not (args.save_dir / "config.yaml").exists():
+        return None
+    from e2espot.training.checkpoints import load_config
+
+    fields = load_config(args.save_dir)
+    if args.recipe:
+        _LOG.warning("note: the run continues with the recipe it was started with; --recipe is ignored")
+    return _with_config(merge(Recipe(), recipe_fields(fields)), args), _stored_options(args.save_dir, fields)
+
+
+def _with_config(recipe: Recipe, args: RecipeArgs) -> Recipe:
+    return merge(recipe, read_recipe(args.config)) if args.config else recipe
+
+
+def _stored_options(run: Path, fields: Mapping[str, Any]) -> RunOptions:
+    names = ("resolution", "label_file", "bad_labels", "joint_data", "reader")
+    options = {name: fields[name] for name in names if fields.get(name) is not None}
+    if options.get("reader") == "pyav":  # no option: what auto resolves to on the CPU
+        del options["reader"]
+    try:
+        return msgspec.convert(options, RunOptions, dec_hook=lambda path_type, text: path_type(text))
+    except (msgspec.ValidationError, TypeError) as error:
+        raise ConfigurationError(f"{run / 'config.yaml'}: {error}") from None
