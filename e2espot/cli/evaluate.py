@@ -92,16 +92,16 @@ def _score_sides(
 
     from e2espot.scoring.team import evaluate_teams
 
-    found = evaluate_teams(labels, predictions, label_set, args.metric[0], args.fps)
+    scored = evaluate_teams(labels, predictions, label_set, args.metric[0], args.fps)
     print(
-        f"Team-mAP {args.metric[0]}: {100 * found.team_mAP:.2f}, "
-        f"without teams {100 * found.without_teams.mAP(args.metric[0]):.2f}"
+        f"Team-mAP {args.metric[0]}: {100 * scored.team_mAP:.2f}, "
+        f"without teams {100 * scored.without_teams.mAP(args.metric[0]):.2f}"
     )
-    for name, value in found.per_class.items():
+    for name, value in scored.per_class.items():
         print(f"  {name:<24}{100 * value:8.2f}")
-    plain = {name: None if math.isnan(value) else value for name, value in found.per_class.items()}
+    plain = {name: None if math.isnan(value) else value for name, value in scored.per_class.items()}
     return {
         "metric": args.metric[0],
-        "team_mAP": None if math.isnan(found.team_mAP) else found.team_mAP,
+        "team_mAP": None if math.isnan(scored.team_mAP) else scored.team_mAP,
         "per_class": plain,
     }

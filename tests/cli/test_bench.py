@@ -74,8 +74,8 @@ def test_baseline_spotter_gives_the_same_logits(arch: str) -> None:
 
 
 def test_bench_train_compares_with_the_baseline() -> None:
-    found = bench_train(TrainSettings(feature_arch="small_gsm", clip_len=4, repeats=1, wait_steps=0))
-    (table,), (target,) = found.tables, found.targets
+    results = bench_train(TrainSettings(feature_arch="small_gsm", clip_len=4, repeats=1, wait_steps=0))
+    (table,), (target,) = results.tables, results.targets
     assert [row.name.split(",")[0] for row in table.rows] == [
         "E2E-Spot's pipeline: fp32",
         "e2espot",

@@ -1,4 +1,4 @@
-"""No command line ends in a traceback, hangs, or writes where it was not told to."""
+"""No command line ends in a traceback, hangs, or writes to a file that it does not name."""
 
 import contextlib
 import io
@@ -24,15 +24,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from e2espot.cli.errors import run_command
-from tests.support.budget import LONG, sized, tell
-from tests.support.command_lines import COMMANDS, Command, ReachedError, cut_short, load, words_of
-from tests.support.sandbox import build
-from tests.support.write_guard import Guard, explained
+from tests.support.budget import LONG, print_figure, sized
+from tests.support.command_lines import COMMANDS, Command, LongWorkError, arguments_of, load, without_long_work
+from tests.support.sandbox import build_sandbox
+from tests.support.write_guard import WriteGuard, was_asked_for
 
 pytestmark = pytest.mark.timeout(sized(600, 7200))
-GUARD = Guard()
+GUARD = WriteGuard()
 LONGEST_S = 60
-"""A command line takes a hundredth of a second, and less than two even where a network is built."""
+"""A command line takes a hundredth of a second, and less than two seconds even if a network is built."""
 
 NUMBERS = (
     *("-1", "0", "1", "2", "3", "7", "0.5", "-0.0", "1e-9", "1e9", "1e308", "1e999", "nan", "inf", "-inf"),
@@ -65,10 +65,10 @@ VALUES = st.one_of(
     st.sampled_from(PATHS),
     st.integers().map(str),
     st.floats().map(str),
-    # The system hands over no NUL, and nothing that its own encoding could not have made.
+    # An argument holds no NUL and no lone surrogate, except those that stand for undecodable bytes.
     st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=8),
 )
-HOW = st.sampled_from(["replace"] * 5 + ["flag"] * 7 + ["remove", "double", "swap", "insert"])
+EDITS = st.sampled_from(["replace"] * 5 + ["flag"] * 7 + ["remove", "double", "swap", "insert"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,22 +76,23 @@ class Attack:
     """A command line with one thing altered."""
 
     words: list[str]
-    """What follows the tool's name."""
-    asked: list[str]
-    """Those of them that may have become the name of something to be written."""
+    """Arguments of the command."""
+    names: list[str]
+    """Those of them that may name a file to write."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Flag:
-    """A flag that the tool's help names."""
+    """A flag from the help of a command."""
 
     name: str
+    """With its dashes."""
     kind: str
-    """What the help says of its value: INT, FLOAT, STR, PATH, words in braces, or nothing."""
+    """Its value by the help: INT, FLOAT, STR, PATH, words in braces, or nothing."""
 
 
-def alike(kind: str) -> tuple[str, ...]:
-    """Values that get past the parser."""
+def values_of(kind: str) -> tuple[str, ...]:
+    """Values that the parser accepts."""
     if kind.startswith("{") and "None" not in kind:
         return tuple(kind.strip("{}").split(","))
     kind = kind.rpartition("|")[2]
@@ -100,15 +101,15 @@ def alike(kind: str) -> tuple[str, ...]:
 
 @st.composite
 def attacks(draw: st.DrawFn, command: Command, flags: tuple[Flag, ...], world: Path, out: Path) -> Attack:
-    words = words_of(draw(st.sampled_from(command.lines)), world, out)
-    how, at = draw(HOW), draw(st.integers(0, 60)) % len(words)
+    words = arguments_of(draw(st.sampled_from(command.lines)), world, out)
+    how, at = draw(EDITS), draw(st.integers(0, 60)) % len(words)
     before = words[at - 1].replace("_", "-") if at else ""
     flag = next((flag for flag in flags if flag.name == before), None)
     if how == "flag":
         flag = draw(st.sampled_from(flags))
     kind = flag.kind if flag is not None else "PATH" if "/" in words[at] else "STR"
-    value = draw(st.one_of(st.sampled_from(alike(kind)), st.sampled_from(alike(kind)), VALUES))
-    value = words_of(value, world, out)[0] if value in PATHS else value
+    value = draw(st.one_of(st.sampled_from(values_of(kind)), st.sampled_from(values_of(kind)), VALUES))
+    value = arguments_of(value, world, out)[0] if value in PATHS else value
     if how == "replace":
         words[at] = value
     elif how == "flag":
@@ -122,12 +123,12 @@ def attacks(draw: st.DrawFn, command: Command, flags: tuple[Flag, ...], world: P
         words[at - 1], words[at] = words[at], words[at - 1]
     else:
         words.insert(at, value)
-    alone = how in ("replace", "flag") and value != "None"  # which is the parser's word for no value at all
-    return Attack(words=words, asked=[value] if alone else words)
+    alone = how in ("replace", "flag") and value != "None"  # the parser's word for no value
+    return Attack(words=words, names=[value] if alone else words)
 
 
 class Terminal(io.TextIOWrapper):
-    """What a tool prints, kept; as strict about what can be written as a terminal is."""
+    """Records what a command prints; as strict about encodings as a terminal."""
 
     def __init__(self, errors: str) -> None:
         super().__init__(io.BytesIO(), encoding="utf-8", errors=errors, write_through=True)
@@ -140,7 +141,7 @@ class Terminal(io.TextIOWrapper):
 
 
 class TooLongError(BaseException):
-    """The tool did not come to an end."""
+    """The command did not end."""
 
 
 def _too_long(*_: object) -> None:
@@ -148,11 +149,11 @@ def _too_long(*_: object) -> None:
 
 
 def run(tool: str, words: list[str]) -> tuple[str, str]:
-    """How a tool ended in this process, and what it wrote to stderr."""
-    told = Terminal("backslashreplace")
+    """Run a command in this process: how it ended, and what it wrote to stderr."""
+    stderr = Terminal("backslashreplace")
     signal.signal(signal.SIGALRM, _too_long)
     signal.alarm(LONGEST_S)
-    streams = {"stdout": Terminal("strict"), "stderr": told, "stdin": io.StringIO()}
+    streams = {"stdout": Terminal("strict"), "stderr": stderr, "stdin": io.StringIO()}
     with patch.multiple(sys, **streams), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -160,103 +161,103 @@ def run(tool: str, words: list[str]) -> tuple[str, str]:
             ended = "0"
         except SystemExit as end:
             ended = str(end.code or 0)
-        except ReachedError:
+        except LongWorkError:
             ended = "reached"
         except BaseException as error:
             ended = fault_of(error)
         finally:
             signal.alarm(0)
-    return ended, told.text()
+    return ended, stderr.text()
 
 
 def fault_of(error: BaseException) -> str:
-    """What came through, and where it was born."""
+    """The exception, and where it was raised."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if "e2espot" in f.filename or "tools" in f.filename]
-    where = "; ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames[-3:])
-    return f"{type(error).__name__}: {str(error)[:200]} at {where}"
+    origin = "; ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames[-3:])
+    return f"{type(error).__name__}: {str(error)[:200]} at {origin}"
 
 
 _BOX = re.compile(r"[╭│╰]|^usage: ", re.MULTILINE)
-"""The parser's own words about a command line it cannot read."""
+"""Message of the parser about a command line it does not accept."""
 
 
-def judge(ended: str, told: str) -> str:
-    """Empty, or what is wrong with how a tool ended."""
+def fault_of_end(ended: str, stderr: str) -> str:
+    """What is wrong with how a command ended; empty if nothing."""
     if ended in ("0", "reached"):
         return ""
     if ended != "2":
         return ended
-    lines = told.splitlines()
+    lines = stderr.splitlines()
     if not lines:
-        return "exit 2 without a word"
-    if _BOX.search(told):
+        return "exit 2 without a message"
+    if _BOX.search(stderr):
         return ""
     return "" if lines[-1].startswith("error: ") and len(lines[-1]) > 12 else f"no clear last line: {lines[-1]!r}"
 
 
-def tree(world: Path) -> dict[str, tuple[int, int]]:
-    """Every file with its size and time: for what was written past Python."""
-    found = {}
+def snapshot(world: Path) -> dict[str, tuple[int, int]]:
+    """Size and time of every file, to detect writes that Python's audit events do not show."""
+    files = {}
     for folder, _, names in os.walk(world):
         for name in names:
-            about = os.lstat(f"{folder}/{name}")
-            found[f"{folder}/{name}"] = (about.st_size, about.st_mtime_ns)
-    return found
+            status = os.lstat(f"{folder}/{name}")
+            files[f"{folder}/{name}"] = (status.st_size, status.st_mtime_ns)
+    return files
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("made")
-    build(root / "world")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("root")
+    build_sandbox(root / "world")
     return root
 
 
 @pytest.fixture
-def world(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The small world, as it is when nobody has touched it, with a folder to write to beside it."""
-    out = made / "written"
+def world(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The sandbox, unchanged, with a folder to write to next to it."""
+    out = root / "written"
     out.mkdir(exist_ok=True)
     for name in ("TMPDIR", "XDG_CACHE_HOME", "E2ESPOT_INDEX_CACHE", "HF_HOME", "MPLCONFIGDIR"):
-        monkeypatch.setenv(name, str(made / "written" / name))
-    monkeypatch.setattr(tempfile, "tempdir", str(made / "written"))
+        monkeypatch.setenv(name, str(root / "written" / name))
+    monkeypatch.setattr(tempfile, "tempdir", str(root / "written"))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    monkeypatch.chdir(made / "world" / "here")
+    monkeypatch.chdir(root / "world" / "here")
     monkeypatch.setattr(logging.root, "handlers", [logging.NullHandler()])
     monkeypatch.setenv("COLUMNS", "120")
-    yield made / "world"
+    yield root / "world"
     shutil.rmtree(out)
 
 
 def flags_of(tool: str) -> tuple[Flag, ...]:
-    """Every flag that the tool's help names."""
-    told = io.StringIO()
+    """Every flag in the help of a command."""
+    help_text = io.StringIO()
     for words in ([], ["labels"], ["checkpoint"]) if tool == "convert" else ([],):
-        with contextlib.redirect_stdout(told), contextlib.suppress(SystemExit):
+        with contextlib.redirect_stdout(help_text), contextlib.suppress(SystemExit):
             load(tool).main([*words, "--help"])
     value = r"(?:\{[^}]*\}\|)?(?:[A-Z]{3,}|\{[^}]*\})"
-    named = re.findall(rf"(?<![\w-])(--?[a-zA-Z][\w-]*)(?: ({value}))?", told.getvalue())
-    found = {name: kind for name, kind in named if name not in ("-h", "--help")}
-    assert found
-    return tuple(Flag(name=name, kind=kind) for name, kind in sorted(found.items()))
+    named = re.findall(rf"(?<![\w-])(--?[a-zA-Z][\w-]*)(?: ({value}))?", help_text.getvalue())
+    kinds = {name: kind for name, kind in named if name not in ("-h", "--help")}
+    assert kinds
+    return tuple(Flag(name=name, kind=kind) for name, kind in sorted(kinds.items()))
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.tool)
-def test_a_command_line_is_taken_or_refused(command: Command, made: Path, world: Path) -> None:
-    out = made / "written"
-    before, counts, faults = tree(world), Counter[str](), {}
+def test_altered_command_line_is_accepted_or_refused(command: Command, root: Path, world: Path) -> None:
+    out = root / "written"
+    before, counts, faults = snapshot(world), Counter[str](), {}
 
     def check(attack: Attack) -> None:
         with GUARD.only(out):
-            ended, told = run(command.tool, attack.words)
-        fault = judge(ended, told)
-        strange = [path for path in GUARD.tried if not explained(path, attack.asked, world / "here")]
-        if strange and not fault:
-            fault = f"writes to {strange[0]}"
-        changed = {name for name, _ in tree(world).items() ^ before.items()}
+            ended, stderr = run(command.tool, attack.words)
+        fault = fault_of_end(ended, stderr)
+        unasked = [path for path in GUARD.attempts if not was_asked_for(path, attack.names, world / "here")]
+        if unasked and not fault:
+            fault = f"writes to {unasked[0]}"
+        changed = {name for name, _ in snapshot(world).items() ^ before.items()}
         for name in sorted(changed):
-            if not explained(Path(name), attack.asked, world / "here"):
-                fault = fault or f"writes {name} past the guard"
-            assert name not in before, f"{attack.words} spoilt {name}"
+            if not was_asked_for(Path(name), attack.names, world / "here"):
+                fault = fault or f"writes {name} unseen by the guard"
+            assert name not in before, f"{attack.words} changed {name}"
             Path(name).unlink()
         counts["taken" if ended in ("0", "reached") else "refused"] += 1
         if fault:
@@ -275,20 +276,20 @@ def test_a_command_line_is_taken_or_refused(command: Command, made: Path, world:
     def attack(altered: Attack) -> None:
         check(altered)
 
-    with cut_short():
+    with without_long_work():
         for line in command.lines:
-            words = words_of(line, world, out)
+            words = arguments_of(line, world, out)
             with GUARD.only(out):
-                ended, told = run(command.tool, words)
-            assert ended in ("0", "reached"), (line, ended, told)
+                ended, stderr = run(command.tool, words)
+            assert ended in ("0", "reached"), (line, ended, stderr)
             shutil.rmtree(out)
             out.mkdir()
         attack()
-    tell(f"{command.tool}: {dict(counts)}")
+    print_figure(f"{command.tool}: {dict(counts)}")
     assert not faults, "\n".join(f"{fault}\n    {json.dumps(words)[:600]}" for fault, words in faults.values())
 
 
-MET = {
+KNOWN_FAULTS = {
     "infer": ("--device tpu", "--device cuda:99", "--shard 9/2"),
     "train": (
         "--device tpu",
@@ -302,30 +303,30 @@ MET = {
     "folds": ("--folds 1", "--clip-len 99999999999"),
     "evaluate": ("--metric", "--fps 99999999999", "--label-file /etc/passwd", "--label-file *", "--json W/odd/pipe"),
     "report": ("--fps 99999999999", "--examples -1"),
-    "render_match": ("--seed -1", "--minutes inf", "--minutes nan", "--games 99999999999", "--test-minutes -inf"),
+    "render": ("--seed -1", "--minutes inf", "--minutes nan", "--games 99999999999", "--test-minutes -inf"),
     "bench": ("--device tpu", "--repeats 0", "--clip-len -1", "--feature-arch x"),
     "ablations": ("--seeds -1", "--games 1", "--seconds nan"),
     "loop": ('--train "\'"', "--seed -1", "--assume nan"),
     "controls": ("--out W/odd",),
     "convert": ("--label-file ../../x --from opensportslab --to soccernet", "--label-file /x"),
 }
-"""What once ended in a traceback, a hang or a file elsewhere, or nearly does."""
+"""Arguments that once ended in a traceback, a hang or a file elsewhere."""
 
 
-@pytest.mark.parametrize("tool", MET)
-def test_what_was_met_is_refused(tool: str, made: Path, world: Path) -> None:
+@pytest.mark.parametrize("tool", KNOWN_FAULTS)
+def test_known_faulty_command_lines_are_refused(tool: str, root: Path, world: Path) -> None:
     command = next(command for command in COMMANDS if command.tool == tool)
-    with cut_short(), GUARD.only(made / "written"):
-        for more in MET[tool]:
-            words = words_of(f"{command.lines[0]} {more}", world, made / "written")
-            ended, told = run(tool, words)
-            assert ended == "2", (more, ended, told)
-            assert judge(ended, told) == "", (more, told)
-    assert not GUARD.tried
+    with without_long_work(), GUARD.only(root / "written"):
+        for more in KNOWN_FAULTS[tool]:
+            words = arguments_of(f"{command.lines[0]} {more}", world, root / "written")
+            ended, stderr = run(tool, words)
+            assert ended == "2", (more, ended, stderr)
+            assert fault_of_end(ended, stderr) == "", (more, stderr)
+    assert not GUARD.attempts
 
 
 def process(tool: str, words: list[str]) -> subprocess.CompletedProcess[bytes]:
-    """A tool as a user starts it."""
+    """A command as a user starts it."""
     return subprocess.run(
         [sys.executable, "-m", "e2espot", tool, *map(os.fsencode, words)],
         capture_output=True,
@@ -336,17 +337,17 @@ def process(tool: str, words: list[str]) -> subprocess.CompletedProcess[bytes]:
 
 
 @pytest.mark.parametrize("command", COMMANDS if LONG else COMMANDS[2:6:3], ids=lambda command: command.tool)
-def test_a_process_ends_with_a_word(command: Command, made: Path, world: Path) -> None:
-    before = tree(world)
-    words = words_of(command.lines[0], world, made / "written")
+def test_process_ends_with_one_line_of_error(command: Command, root: Path, world: Path) -> None:
+    before = snapshot(world)
+    words = arguments_of(command.lines[0], world, root / "written")
     inside = [number for number, word in enumerate(words) if word.startswith(str(world))]
     attacks = [[*words, "--no-such-flag"], [*words, "\udcff\n"], [*words, "--seed", "x"]]
     for number in inside:
         attacks.append([*words[:number], f"{world}/none\n\udcff", *words[number + 1 :]])
     for attack in attacks if LONG else attacks[-1:]:
         done = process(command.tool, attack)
-        told = done.stderr.decode("utf-8", "replace")
-        assert (done.returncode, judge("2", told)) == (2, ""), (attack, told)
+        stderr = done.stderr.decode("utf-8", "replace")
+        assert (done.returncode, fault_of_end("2", stderr)) == (2, ""), (attack, stderr)
         assert b"Traceback" not in done.stderr
-    assert tree(world) == before
-    assert not list((made / "written").iterdir())
+    assert snapshot(world) == before
+    assert not list((root / "written").iterdir())

@@ -1,4 +1,4 @@
-"""Damaged videos are shown as PyAV decodes them or refused in one line; nothing hangs, nothing crashes."""
+"""A damaged video gives the frames that PyAV decodes or is refused in one line; nothing hangs or crashes."""
 
 import json
 import os
@@ -12,24 +12,27 @@ from typing import Any
 
 import pytest
 
-from tests.support.budget import LONG, sized, tell
-from tests.support.corrupted_videos import damage, write_sound
+from tests.support.budget import LONG, print_figure, sized
+from tests.support.corrupted_videos import damage, write_undamaged
 
 AWKWARD = Path(__file__).parents[2].parent / "shared" / "clips" / "awkward"
 LONGEST_S = 60
+ROOT = Path(__file__).parents[2]
 
-BROKEN = ", with --allow_truncated"
-"""Ends the verdict on a file that is refused without the flag, as breaking off."""
+BROKEN = ", with allow_truncated"
+"""Ends the verdict on a truncated file, which is refused without ``allow_truncated``."""
 RIGHT = ("same", "same, training is warned", "refused")
 RIGHT_IN_ORDER = "same in order only"
-"""A decoder that meets damage makes up pixels from what it saw last: others where reading began elsewhere. Most tell of
-it, and training leaves those out; some do not."""
+"""A decoder conceals damage with pixels of earlier pictures, so the result depends on where reading began.
+
+Most decoders report it, and training skips these frames; some do not.
+"""
 
 pytestmark = pytest.mark.timeout(sized(600, 7200))
 
 
-class Judge:
-    """The process of ``judge.py``, started anew where a file has killed or hung it."""
+class DifferentialWorker:
+    """The process of ``differential_worker.py``; started again when a file has killed or hung it."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
@@ -37,7 +40,8 @@ class Judge:
     def ask(self, path: Path, *, child: bool = False) -> dict[str, Any]:
         if self._process is None:
             self._process = subprocess.Popen(
-                [sys.executable, str(Path(__file__).with_name("judge.py"))],
+                [sys.executable, "-m", "tests.support.differential_worker"],
+                cwd=ROOT,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -64,7 +68,7 @@ class Judge:
             self._process = None
 
 
-def summed_up(answers: dict[str, dict[str, Any]]) -> str:
+def summary(answers: dict[str, dict[str, Any]]) -> str:
     counts = Counter(answer["verdict"] for answer in answers.values())
     slowest = max(answer.get("spent_s", 0) for answer in answers.values())
     peak = max(answer.get("peak_mb", 0) for answer in answers.values())
@@ -72,11 +76,11 @@ def summed_up(answers: dict[str, dict[str, Any]]) -> str:
 
 
 def check(answers: dict[str, dict[str, Any]]) -> None:
-    tell(summed_up(answers))
+    print_figure(summary(answers))
     bad = {}
     for name, answer in answers.items():
         if not is_right(answer):
-            tell(f"  {name}: {answer['verdict']}: {answer['why'][:230]}")
+            print_figure(f"  {name}: {answer['verdict']}: {answer['why'][:230]}")
             if answer["verdict"].removesuffix(BROKEN) != RIGHT_IN_ORDER:
                 bad[name] = answer
     in_order = sum(answer["verdict"].removesuffix(BROKEN) == RIGHT_IN_ORDER for answer in answers.values())
@@ -91,43 +95,43 @@ def is_right(answer: dict[str, Any]) -> bool:
 
 
 def check_refusals(answers: list[dict[str, Any]]) -> None:
-    """Count apart what is refused of the files that PyAV reads without an error, and keep it below 5 per cent."""
+    """At most 5 per cent of the files that PyAV reads without an error are refused; print the counts."""
     refused = Counter(answer["pyav"] for answer in answers if answer["verdict"] == "refused")
     broken = Counter(answer["pyav"] for answer in answers if answer["verdict"].endswith(BROKEN))
-    for words, counts in (("refused", refused), ("refused as broken off, taken with the flag", broken)):
-        tell(f"  {words}: {sum(counts.values())} of {len(answers)}; what PyAV says of them: {dict(counts)}")
+    for title, counts in (("refused", refused), ("refused as truncated, read with allow_truncated", broken)):
+        print_figure(f"  {title}: {sum(counts.values())} of {len(answers)}; by PyAV's result: {dict(counts)}")
     assert sum(refused.values()) - refused["error"] < 0.05 * len(answers)
-    # Of files that break off PyAV says nothing, either: what counts is whether all is there that the header promises.
+    # PyAV reports no error for a truncated file; what counts is whether it holds all that its header declares.
     complete = sum(counts["clean"] + counts["odd times"] for counts in (refused, broken))
     assert complete < 0.05 * len(answers)
 
 
-def test_sound_files(tmp_path: Path) -> None:
-    judge = Judge()
-    answers = {name: judge.ask(path) for name, path in write_sound(tmp_path).items()}
-    judge.close()
+def test_undamaged_videos_equal_pyav(tmp_path: Path) -> None:
+    worker = DifferentialWorker()
+    answers = {name: worker.ask(path) for name, path in write_undamaged(tmp_path).items()}
+    worker.close()
     assert {answer["verdict"] for answer in answers.values()} == {"same"}, answers
 
 
-def test_damaged_files(tmp_path: Path) -> None:
-    sound = {name: path.read_bytes() for name, path in write_sound(tmp_path / "sound").items()}
-    suffixes = {path.stem: path.suffix for path in (tmp_path / "sound").iterdir()}
-    rng, judge, answers = random.Random(0), Judge(), {}
+def test_damaged_videos_equal_pyav_or_are_refused(tmp_path: Path) -> None:
+    undamaged = {name: path.read_bytes() for name, path in write_undamaged(tmp_path / "undamaged").items()}
+    suffixes = {path.stem: path.suffix for path in (tmp_path / "undamaged").iterdir()}
+    rng, worker, answers = random.Random(0), DifferentialWorker(), {}
     for number in range(sized(48, 1200)):
-        name, other = list(sound)[number % len(sound)], rng.choice(list(sound))
-        how, data = damage(sound[name], sound[other], rng)
+        name, other = list(undamaged)[number % len(undamaged)], rng.choice(list(undamaged))
+        how, data = damage(undamaged[name], undamaged[other], rng)
         path = tmp_path / f"{number}_{name}_{how}{suffixes[name]}"
         path.write_bytes(data)
-        answers[path.name] = judge.ask(path, child=number % 40 == 0)
+        answers[path.name] = worker.ask(path, child=number % 40 == 0)
         if is_right(answers[path.name]):
             path.unlink()
-    judge.close()
+    worker.close()
     check(answers)
 
 
 @pytest.mark.skipif(not (LONG and AWKWARD.is_dir()), reason="needs the awkward clips, and time")
-def test_awkward_files() -> None:
-    judge = Judge()
-    answers = {path.name: judge.ask(path) for path in sorted(AWKWARD.iterdir()) if path.is_file()}
-    judge.close()
+def test_awkward_videos_equal_pyav_or_are_refused() -> None:
+    worker = DifferentialWorker()
+    answers = {path.name: worker.ask(path) for path in sorted(AWKWARD.iterdir()) if path.is_file()}
+    worker.close()
     check(answers)

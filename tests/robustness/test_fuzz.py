@@ -1,4 +1,4 @@
-"""No text a user can give ends in a traceback, or in a file outside the folder it was to go to."""
+"""Every reader reads a damaged file or refuses it in one line, and writes nothing outside its folder."""
 
 import contextlib
 import json
@@ -24,12 +24,12 @@ from e2espot.formats.conversion import Conversion, convert
 from e2espot.formats.games import find_games
 from e2espot.models.spotter import SpotterSpec
 from e2espot.training.checkpoints import load_state, save_state
-from tests.support.budget import sized, tell
-from tests.support.encodings import BENDS, encoded
+from tests.support.budget import print_figure, sized
+from tests.support.encodings import ARRAY_CHANGES, encode
 from tests.support.fuzz_targets_stored import stored_targets
-from tests.support.fuzz_targets_text import GAME, Target, all_targets, altered
+from tests.support.fuzz_targets_text import GAME, Target, all_targets, alter_field
 from tests.support.fuzz_targets_variants import variant_targets
-from tests.support.strategies import HOW, NASTY
+from tests.support.strategies import ANY_VALUE, FIELD_EDITS
 
 pytestmark = pytest.mark.timeout(sized(600, 7200))
 
@@ -43,10 +43,16 @@ NAMES = [
     *("reviewed predictions", "download record", "splits.json of a download", "transfer note", "state.pt", "index"),
     *("render.json", "e2e-spot gzip", "e2e-spot folder", "e2e-spot class.txt", "older results"),
     *("opensportslab folder", "opensportslab of others", "soccertrack folder", "labels, bad ones left out"),
-    *("labels with a video", "reviewed dataset", "OpenSportsLib's weights", "OpenSportsLib's safetensors", "a trunk"),
+    *(
+        "labels with a video",
+        "reviewed dataset",
+        "OpenSportsLib's weights",
+        "OpenSportsLib's safetensors",
+        "a backbone",
+    ),
 ]
 TOTAL = Counter[str]()
-"""Over all readers so far."""
+"""Counts over all readers so far."""
 
 
 def spec() -> dict[str, Any]:
@@ -55,22 +61,26 @@ def spec() -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class File:
-    """What is written in place of a valid file."""
+    """What replaces the valid file."""
 
     data: bytes
     """Its bytes."""
     valid_but_one: bool
-    """Whether one field alone was altered, and not the bytes."""
+    """Whether one field was altered, rather than the bytes."""
 
 
 @st.composite
-def files(draw: st.DrawFn, target: Target, sound: bytes) -> File:
+def files(draw: st.DrawFn, target: Target, valid: bytes) -> File:
     """A valid file with one field altered, three times out of four; else with damaged bytes."""
     if draw(st.integers(0, 3)):
-        nasty = st.one_of(NASTY, st.sampled_from(BENDS)) if target.form in ("npz", "torch", "tensors") else NASTY
-        content = altered(target.valid, draw(st.integers(0, 400)), draw(nasty), draw(HOW))
-        return File(data=encoded(target.form, content), valid_but_one=True)
-    data = bytearray(sound)
+        values = (
+            st.one_of(ANY_VALUE, st.sampled_from(ARRAY_CHANGES))
+            if target.encoding in ("npz", "torch", "tensors")
+            else ANY_VALUE
+        )
+        content = alter_field(target.valid, draw(st.integers(0, 400)), draw(values), draw(FIELD_EDITS))
+        return File(data=encode(target.encoding, content), valid_but_one=True)
+    data = bytearray(valid)
     how, at = draw(st.integers(0, 4)), draw(st.integers(0, max(0, len(data) - 1)))
     if how == 0:
         del data[at:]
@@ -97,7 +107,7 @@ def targets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Target]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_readers_read_or_refuse(
+def test_reader_reads_or_refuses_altered_files(
     name: str, targets: dict[str, Target], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert set(NAMES) == set(targets)
@@ -107,8 +117,8 @@ def test_readers_read_or_refuse(
         (tmp_path / folder).mkdir(parents=True)
     path = tmp_path / target.name
     path.parent.mkdir(parents=True, exist_ok=True)
-    sound = encoded(target.form, target.valid)
-    path.write_bytes(sound)
+    valid = encode(target.encoding, target.valid)
+    path.write_bytes(valid)
     target.read(tmp_path)
     many = sized(max(2, 16 // target.cost), 3000 // target.cost)
 
@@ -118,9 +128,9 @@ def test_readers_read_or_refuse(
         database=None,
         derandomize=True,
         suppress_health_check=list(HealthCheck),
-        phases=[Phase.generate],  # to make a failing file smaller takes longer than to look at it
+        phases=[Phase.generate],  # no shrinking: it takes longer than to look at the failing file
     )
-    @given(files(target, sound))
+    @given(files(target, valid))
     def attack(file: File) -> None:
         path.write_bytes(file.data)
         counts["one field altered" if file.valid_but_one else "bytes damaged"] += 1
@@ -136,7 +146,7 @@ def test_readers_read_or_refuse(
 
     attack()
     TOTAL.update(counts)
-    tell(f"{name}: {dict(counts)}; in all {dict(TOTAL)}")
+    print_figure(f"{name}: {dict(counts)}; total {dict(TOTAL)}")
 
 
 HOSTILE = (
@@ -154,7 +164,7 @@ HOSTILE = (
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_names_write_nothing_outside(name: str, targets: dict[str, Target], tmp_path: Path) -> None:
+def test_hostile_names_write_nothing_outside_the_folder(name: str, targets: dict[str, Target], tmp_path: Path) -> None:
     inside = tmp_path / "deep" / "inside"
     inside.mkdir(parents=True)
     (inside / "splits.json").write_text(json.dumps({"train": [name]}))
@@ -163,7 +173,7 @@ def test_hostile_names_write_nothing_outside(name: str, targets: dict[str, Targe
     for kind in ("opensportslab labels", "e2e-spot"):
         content = json.loads(json.dumps(targets[kind].valid).replace(json.dumps(GAME)[1:-1], json.dumps(name)[1:-1]))
         (inside / "x.json").write_text(json.dumps(content))
-        told = Conversion(
+        conversion = Conversion(
             source=inside / "x.json",
             target=inside / "out",
             from_format="opensportslab" if "open" in kind else "e2e-spot",
@@ -172,39 +182,39 @@ def test_hostile_names_write_nothing_outside(name: str, targets: dict[str, Targe
             overwrite=True,
         )
         with contextlib.suppress(E2ESpotError):
-            convert(told)
+            convert(conversion)
     assert {path.name for path in inside.iterdir()} <= {"splits.json", "x.json", "out"}
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["inside"]
     assert not Path("/etc/out").exists()
 
 
-def in_a_child(work: Callable[[], None]) -> str:
-    """What ``work`` raised in a process of its own: for limits and users that cannot be taken back."""
+def run_in_child(work: Callable[[], None]) -> str:
+    """What ``work`` raised in a forked process, for limits and users that cannot be reset."""
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
         try:
             work()
-            told = "nothing"
+            outcome = "nothing"
         except BaseException as error:
-            told = f"{type(error).__name__}: {error}"
-        os.write(write, told.encode()[:4000])
+            outcome = f"{type(error).__name__}: {error}"
+        os.write(write, outcome.encode()[:4000])
         os._exit(0)
     os.close(write)
     with os.fdopen(read) as file:
-        told = file.read()
+        outcome = file.read()
     os.waitpid(child, 0)
-    return told
+    return outcome
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
-def test_a_folder_that_refuses_an_ordinary_user() -> None:
-    folder = Path(tempfile.mkdtemp())  # tmp_path lies where only root may look
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can change the user")
+def test_save_state_names_a_file_it_may_not_write() -> None:
+    folder = Path(tempfile.mkdtemp())  # only root may enter tmp_path
     try:
         (folder / "last").mkdir()
         (folder / "last" / "state.pt").write_bytes(b"as it was")
-        for place in (folder, folder / "last"):
-            place.chmod(0o555)
+        for path in (folder, folder / "last"):
+            path.chmod(0o555)
 
         def work() -> None:
             os.setgroups([])
@@ -212,14 +222,14 @@ def test_a_folder_that_refuses_an_ordinary_user() -> None:
             os.setuid(65534)
             save_state(folder, {"step": 1})
 
-        assert in_a_child(work).startswith(f"E2ESpotError: {folder}/last/state.pt: cannot be written")
+        assert run_in_child(work).startswith(f"E2ESpotError: {folder}/last/state.pt: cannot be written")
         assert (folder / "last" / "state.pt").read_bytes() == b"as it was"
         assert len(list(folder.rglob("*"))) == 2
     finally:
         shutil.rmtree(folder)
 
 
-def test_a_full_disk_leaves_the_last_good_state(tmp_path: Path) -> None:
+def test_save_state_on_a_full_disk_keeps_the_previous_state(tmp_path: Path) -> None:
     save_state(tmp_path, {"step": 1})
 
     def work() -> None:
@@ -227,6 +237,6 @@ def test_a_full_disk_leaves_the_last_good_state(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
         save_state(tmp_path, {"step": 2, "weights": list(range(5000))})
 
-    assert "cannot be written" in in_a_child(work)
+    assert "cannot be written" in run_in_child(work)
     assert load_state(tmp_path) == {"step": 1}
     assert not list((tmp_path / "last").glob(".*"))

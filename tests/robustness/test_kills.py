@@ -1,4 +1,4 @@
-"""Killed at any instant and resumed is the same as never killed: same weights, same predictions, nothing left over."""
+"""A run killed at any time and resumed equals a run left alone: same weights, same predictions, no files left over."""
 
 import json
 import random
@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.support.budget import sized, tell
-from tests.support.kill_harness import Blow, Fate, draw_blow, run_until, tool
+from tests.support.budget import print_figure, sized
+from tests.support.kill_harness import KillTime, Outcome, draw_kill_time, run_until, tool
 from tests.support.tiny_dataset import write_game
 
 GAMES = sized(2, 4)
@@ -28,15 +28,15 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def train(data: Path, run: Path, blow: Blow | None = None, *, resume: bool = False) -> Fate:
+def train(data: Path, run: Path, kill_time: KillTime | None = None, *, resume: bool = False) -> Outcome:
     more = ["--resume"] if resume else ["--recipe", "laptop", *SMALL, "--num_workers", "1"]
-    return run_until(tool("train", data, "-s", run, "--device", "cpu", *more), [run, run / "last"], blow)
+    return run_until(tool("train", data, "-s", run, "--device", "cpu", *more), [run, run / "last"], kill_time)
 
 
-def infer(run: Path, data: Path, out: Path, blow: Blow | None = None) -> Fate:
+def infer(run: Path, data: Path, out: Path, kill_time: KillTime | None = None) -> Outcome:
     folders = [out / "toy" / letter for letter in "abcd"[:GAMES]]
     command = tool("infer", run, data, "-s", "test", "-o", out, "--save_scores", "--device", "cpu", "--resume")
-    return run_until(command, folders, blow)
+    return run_until(command, folders, kill_time)
 
 
 @pytest.fixture(scope="module")
@@ -68,58 +68,61 @@ def assert_same_run(run: Path, whole: Path) -> None:
     assert one.keys() == two.keys()
     for name in ("best.safetensors", "calibration.json", "config.yaml"):
         assert one[name] == two[name], name
-    rows = [[json.loads(line) for line in found["metrics.jsonl"].splitlines()] for found in (one, two)]
+    rows = [[json.loads(line) for line in files["metrics.jsonl"].splitlines()] for files in (one, two)]
     states = [torch.load(folder / "last" / "state.pt", weights_only=True) for folder in (run, whole)]
-    for row in [row for found in (*rows, *(state["progress"]["rows"] for state in states)) for row in found]:
+    for row in [row for records in (*rows, *(state["progress"]["rows"] for state in states)) for row in records]:
         assert row.pop("clips_per_s") > 0
         assert row.pop("waiting") >= 0
     assert rows[0] == rows[1]
     assert same_state(states[0], states[1])
 
 
-def report(what: str, fates: list[Fate]) -> None:
-    kills = [fate for fate in fates if fate.killed]
-    hit = [name for fate in kills for name in fate.hit]
+def report(what: str, outcomes: list[Outcome]) -> None:
+    kills = [outcome for outcome in outcomes if outcome.killed]
+    hit = [name for outcome in kills for name in outcome.hit]
     kinds = {name.split(".")[1] for name in hit}
-    tell(f"{what}: {len(kills)} kills, {len(hit)} inside a write ({', '.join(sorted(kinds))})")
-    for number, fate in enumerate(kills):
-        tell(f"  {number:3d}: after {fate.writes} writes, in {', '.join(fate.hit) or 'none'}")
+    print_figure(f"{what}: {len(kills)} kills, {len(hit)} inside a write ({', '.join(sorted(kinds))})")
+    for number, outcome in enumerate(kills):
+        print_figure(f"  {number:3d}: after {outcome.writes} writes, in {', '.join(outcome.hit) or 'none'}")
 
 
-def all_done(fates: list[Fate], kills: int, inside: int) -> bool:
-    return sum(fate.killed for fate in fates) >= kills and sum(bool(fate.hit) for fate in fates) >= inside
+def all_done(outcomes: list[Outcome], kills: int, inside: int) -> bool:
+    return (
+        sum(outcome.killed for outcome in outcomes) >= kills
+        and sum(bool(outcome.hit) for outcome in outcomes) >= inside
+    )
 
 
-def test_training_killed_and_resumed(data: Path, whole: Path, tmp_path: Path) -> None:
-    rng, fates, life = random.Random(0), [], 0
+def test_training_resumes_after_kills_with_equal_results(data: Path, whole: Path, tmp_path: Path) -> None:
+    rng, outcomes, attempt = random.Random(0), [], 0
     goal = sized(2, 36), sized(1, 12)
-    while not all_done(fates, *goal):
-        life += 1
-        run, resume = tmp_path / f"run{life}" / "run", False
+    while not all_done(outcomes, *goal):
+        attempt += 1
+        run, resume = tmp_path / f"run{attempt}" / "run", False
         while True:
-            fate = train(data, run, None if all_done(fates, *goal) else draw_blow(rng, 4), resume=resume)
-            fates.append(fate)
-            assert fate.killed or fate.code == 0, fate.stderr
-            if not fate.killed:
+            outcome = train(data, run, None if all_done(outcomes, *goal) else draw_kill_time(rng, 4), resume=resume)
+            outcomes.append(outcome)
+            assert outcome.killed or outcome.code == 0, outcome.stderr
+            if not outcome.killed:
                 break
             resume = (run / "config.yaml").exists()
         assert_same_run(run, whole / "run")
-    report("training", fates)
+    report("training", outcomes)
 
 
-def test_inference_killed_and_resumed(data: Path, whole: Path, tmp_path: Path) -> None:
-    rng, fates, life = random.Random(1), [], 0
+def test_inference_resumes_after_kills_with_equal_results(data: Path, whole: Path, tmp_path: Path) -> None:
+    rng, outcomes, attempt = random.Random(1), [], 0
     goal = sized(2, 20), sized(1, 6)
     expected = contents(whole / "out")
     assert len(expected) == 2 * GAMES
-    while not all_done(fates, *goal):
-        life += 1
-        out = tmp_path / f"out{life}"
+    while not all_done(outcomes, *goal):
+        attempt += 1
+        out = tmp_path / f"out{attempt}"
         while True:
-            fate = infer(whole / "run", data, out, None if all_done(fates, *goal) else draw_blow(rng, 2))
-            fates.append(fate)
-            assert fate.killed or fate.code == 0, fate.stderr
-            if not fate.killed:
+            outcome = infer(whole / "run", data, out, None if all_done(outcomes, *goal) else draw_kill_time(rng, 2))
+            outcomes.append(outcome)
+            assert outcome.killed or outcome.code == 0, outcome.stderr
+            if not outcome.killed:
                 break
         assert contents(out) == expected
-    report("inference", fates)
+    report("inference", outcomes)

@@ -1,4 +1,4 @@
-"""A season on Ray ends as one process would end it, whoever dies on the way."""
+"""Inference on Ray gives the results of one process, whatever process dies on the way."""
 
 import contextlib
 import os
@@ -55,7 +55,7 @@ def start(weights: Path, sources: list[Path], out: Path, *more: str) -> subproce
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        # A suite that runs in a shell's background ignores Ctrl-C, and so would what it starts.
+        # A suite started in the background of a shell ignores SIGINT, and its child processes would inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
 
@@ -65,7 +65,7 @@ def results(out: Path) -> dict[str, bytes]:
 
 
 def at_work() -> list[int]:
-    """Processes that spot a video at this moment, on a cluster that this process or its tool has started."""
+    """Processes that predict a video now, on a cluster of this process or of the command it started."""
     parents, busy = {}, []
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
@@ -81,10 +81,10 @@ def at_work() -> list[int]:
 
 
 def killed_at_work(worker: int) -> bool:
-    """Stop it, see that it has not come to the end of its video in the meantime, and kill it."""
+    """Stop it, check that it has not finished its video in the meantime, and kill it."""
     with contextlib.suppress(OSError):
         os.kill(worker, signal.SIGSTOP)
-        # Whose decoder runs has told that it has begun.
+        # A worker whose decoder runs has reported that it has begun.
         decoders = [path.read_text() for path in Path(f"/proc/{worker}/task").glob("*/children")]
         if worker in at_work() and any(map(str.strip, decoders)):
             os.kill(worker, signal.SIGKILL)
@@ -93,7 +93,9 @@ def killed_at_work(worker: int) -> bool:
     return False
 
 
-def test_a_killed_worker_costs_nothing(weights: Path, data: Path, address: str, tmp_path: Path) -> None:
+def test_results_equal_one_process_after_a_worker_is_killed(
+    weights: Path, data: Path, address: str, tmp_path: Path
+) -> None:
     alone = start(weights, [data], tmp_path / "alone")
     assert alone.communicate()[0] and alone.returncode == 0
     expected = results(tmp_path / "alone")
@@ -107,43 +109,43 @@ def test_a_killed_worker_costs_nothing(weights: Path, data: Path, address: str, 
         time.sleep(0.02)
     else:
         pytest.fail(f"it ended before it was half-way: {tool.communicate()[0]}")
-    told = tool.communicate()[0]
-    assert tool.returncode == 0, told
-    assert len(re.findall(r"its worker died; started again", told)) == 1, told
+    output = tool.communicate()[0]
+    assert tool.returncode == 0, output
+    assert len(re.findall(r"its worker died; started again", output)) == 1, output
     assert results(tmp_path / "ray") == expected
     print_figure(f"ray: {GAMES} videos, 1 worker of 2 killed half-way, 0 lost, 0 different")
 
 
-def test_what_is_done_is_left_out_and_a_bad_video_takes_its_own_game(
+def test_bad_video_fails_alone_and_resume_skips_finished_games(
     weights: Path, data: Path, address: str, tmp_path: Path
 ) -> None:
     bad = tmp_path / "bad.mp4"
     bad.write_bytes(b"no video")
     good = data / "toy" / "00" / "224p.mp4"
     tool = start(weights, [bad, good], tmp_path / "out", "--engine", "ray", "--ray_address", address)
-    told = tool.communicate()[0]
-    assert tool.returncode == 2, told
-    assert told.splitlines()[-1].startswith("error: 1 of 2 games have no results: "), told
+    output = tool.communicate()[0]
+    assert tool.returncode == 2, output
+    assert output.splitlines()[-1].startswith("error: 1 of 2 games have no results: "), output
     assert sorted(results(tmp_path / "out")) == ["224p/results_spotting.json", "224p/scores.npz"]
     tool = start(weights, [good], tmp_path / "out", "--engine", "ray", "--resume")
     assert "1 of 1 games have results" in tool.communicate()[0]
 
 
 @pytest.mark.parametrize("more", [("--ray_address", "127.0.0.1:1"), ("--task_cpus", "5000")])
-def test_a_cluster_that_will_not_do(
+def test_unusable_cluster_is_refused(
     more: tuple[str, str], weights: Path, data: Path, address: str, tmp_path: Path
 ) -> None:
     arguments = more if more[0] == "--ray_address" else (*more, "--ray_address", address)
     tool = start(weights, [data], tmp_path / "out", "--engine", "ray", *arguments)
-    told = tool.communicate()[0]
-    assert tool.returncode == 2, told
-    assert more[0] in told.splitlines()[-1]
+    output = tool.communicate()[0]
+    assert tool.returncode == 2, output
+    assert more[0] in output.splitlines()[-1]
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.skipif(not LONG, reason="takes half a minute; make stress runs it")
 @pytest.mark.parametrize(("end", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
-def test_its_own_cluster_ends_with_it(
+def test_own_cluster_ends_with_the_command(
     end: signal.Signals, code: int, weights: Path, data: Path, tmp_path: Path
 ) -> None:
     tool = start(weights, [data], tmp_path / "out", "--engine", "ray")

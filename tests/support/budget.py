@@ -1,17 +1,17 @@
-"""How long the attacks of this folder go on: a sample in ``make test``, all of it in ``make trust``."""
+"""Number of attacks: a sample in ``make test``, all of them in ``make stress``."""
 
 import os
 import sys
 
-LONG = os.environ.get("E2ESPOT_TRUST") == "long"
-"""Whether this is ``make trust``."""
+LONG = "long" in (os.environ.get("E2ESPOT_ROBUSTNESS"), os.environ.get("E2ESPOT_TRUST"))
+"""Whether this is ``make stress``; ``E2ESPOT_TRUST`` is the former name of the variable."""
 
 
 def sized(sample: int, whole: int) -> int:
-    """Number of attacks."""
+    """Number of attacks: ``whole`` in ``make stress``, else ``sample``."""
     return whole if LONG else sample
 
 
-def tell(line: str) -> None:
-    """Print a figure; ``make trust`` shows them."""
+def print_figure(line: str) -> None:
+    """Print a figure; ``make stress`` shows it."""
     sys.stdout.write(line + "\n")

@@ -1,4 +1,4 @@
-"""Valid command lines of every tool, and where the long work behind each begins."""
+"""Valid command lines of every command, with its long work replaced."""
 
 import importlib
 import shlex
@@ -17,18 +17,18 @@ import timm
 _CREATE, _URL_TO_FS = timm.create_model, fsspec.url_to_fs
 
 
-class ReachedError(BaseException):
-    """The long work would begin here: the command line was taken. Not an Exception, so that no tool catches it."""
+class LongWorkError(BaseException):
+    """The command line is accepted and the long work would begin; not an Exception, so that no command catches it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """One tool."""
+    """One command."""
 
     tool: str
-    """Name of its file without the ending."""
+    """Its name."""
     lines: tuple[str, ...]
-    """Valid command lines, given to ``shlex.split``; ``W`` stands for the world, ``OUT`` for a folder of the attack."""
+    """Valid command lines, for ``shlex.split``; ``W`` is the sandbox, ``OUT`` the folder that may be written."""
 
 
 COMMANDS = (
@@ -138,8 +138,8 @@ COMMANDS = (
 )
 
 
-def words_of(line: str, world: Path, out: Path) -> list[str]:
-    """The words of a command line, with real paths."""
+def arguments_of(line: str, world: Path, out: Path) -> list[str]:
+    """Arguments of a command line, with real paths."""
 
     def real(word: str) -> str:
         if word == "OUT" or word.startswith("OUT/"):
@@ -155,25 +155,25 @@ def load(command: str) -> ModuleType:
 
 
 def _reached(*_: Any, **__: Any) -> Any:
-    raise ReachedError
+    raise LongWorkError
 
 
 def _made(name: str, *more: Any, pretrained: bool = False, **options: Any) -> Any:
-    """In place of a network whose weights would be fetched."""
+    """Replaces creating a network: none whose weights would be downloaded."""
     if pretrained:
-        raise ReachedError
+        raise LongWorkError
     return _CREATE(name, *more, **options)
 
 
 def _store(url: str) -> Any:
-    """In place of a store behind a network; one of this machine is opened."""
+    """Replaces opening a remote store; stores of this machine are opened."""
     if url.partition("://")[0] in ("s3", "gs", "http", "https", "hf"):
-        raise ReachedError
+        raise LongWorkError
     return _URL_TO_FS(url)
 
 
 def _scored(spotter: Any, _chunks: Any, num_frames: int, options: Any, **_: Any) -> np.ndarray:
-    """In place of the network's pass over a video that was opened and measured already."""
+    """Replaces the network's pass over a video; the video has been opened already."""
     from e2espot.video import choose_backend
 
     choose_backend(options.reader, "cpu")
@@ -182,24 +182,24 @@ def _scored(spotter: Any, _chunks: Any, num_frames: int, options: Any, **_: Any)
 
 
 def _fitted(run: Any) -> Any:
-    """In place of the training: a clip is drawn, decoded and changed, unless it is large."""
-    width, height = run.recipe.frame_size()
-    if run.recipe.clip_len * width * height < 1_000_000:
+    """Replaces training: one clip is sampled, decoded and augmented, unless it is large."""
+    width, height = run.recipe.data.frame_size()
+    if run.recipe.sampling.clip_len * width * height < 1_000_000:
         run.dataset[0, 0]
-        run.changes(0, (0,))
-    raise ReachedError
+        run.augmentation_params(0, (0,))
+    raise LongWorkError
 
 
 def _rendered(spec: Any, out: Path, tick: Any = None) -> None:
-    """In place of the painting: the play is made up, if it is a short one."""
+    """Replaces painting: only play is simulated, up to 50 frames."""
     from e2espot.synthetic.match import simulate_game
 
     simulate_game(replace(spec, frames=min(spec.frames, 50)))
-    raise ReachedError
+    raise LongWorkError
 
 
 class _InProcessPool:
-    """In place of a pool of processes: the same work, here."""
+    """Replaces a pool of processes: the same work in this process."""
 
     def __init__(self, processes: int) -> None:
         assert processes >= 1
@@ -218,7 +218,7 @@ def _bench() -> Iterator[Any]:
     from e2espot.benchmarks import decode, infer, roofline, scaling, scoring, startup, train
     from e2espot.benchmarks.results import BenchResults
 
-    places = {
+    functions = {
         decode: ("bench_decode",),
         scaling: ("bench_scaling",),
         infer: ("bench_infer",),
@@ -227,13 +227,13 @@ def _bench() -> Iterator[Any]:
         startup: ("bench_startup",),
         train: ("bench_train",),
     }
-    for module, names in places.items():
+    for module, names in functions.items():
         for name in names:
             yield patch.object(module, name, lambda *_, **__: BenchResults())
 
 
-def _cuts() -> list[Any]:
-    """Where long work begins: everything before it is done for real."""
+def _patches() -> list[Any]:
+    """Patches where long work begins; everything before it is real."""
     import huggingface_hub
     import requests
     import uvicorn
@@ -243,13 +243,13 @@ def _cuts() -> list[Any]:
     from e2espot.synthetic import match
     from e2espot.training import cross_validation, fit
 
-    inside = SimpleNamespace(get_context=lambda _: SimpleNamespace(Pool=_InProcessPool))
+    in_process = SimpleNamespace(get_context=lambda _: SimpleNamespace(Pool=_InProcessPool))
     return [
         patch.object(predict, "score_frames", _scored),
         patch.object(fit, "fit", _fitted),
         patch.object(cross_validation, "fit", _fitted),
         patch.object(match, "render_game", _rendered),
-        patch.object(match, "multiprocessing", inside),
+        patch.object(match, "multiprocessing", in_process),
         patch.object(ray_cluster, "run_on_ray", _reached),
         patch.object(fsspec, "url_to_fs", _store),
         patch.object(requests.Session, "request", _reached),
@@ -266,9 +266,9 @@ def _cuts() -> list[Any]:
 
 
 @contextmanager
-def cut_short() -> Iterator[None]:
-    """Let every tool stop where its long work begins."""
+def without_long_work() -> Iterator[None]:
+    """Every command stops where its long work begins."""
     with ExitStack() as stack:
-        for cut in _cuts():
-            stack.enter_context(cut)
+        for replacement in _patches():
+            stack.enter_context(replacement)
         yield

@@ -1,4 +1,4 @@
-"""Videos that were damaged on purpose, from a fixed seed."""
+"""Videos with random damage from a fixed seed."""
 
 import random
 from fractions import Fraction
@@ -25,8 +25,8 @@ KINDS: dict[str, Video] = {
 }
 
 
-def write_sound(folder: Path) -> dict[str, Path]:
-    """One undamaged file of each kind."""
+def write_undamaged(folder: Path) -> dict[str, Path]:
+    """Write one undamaged file of each kind."""
     folder.mkdir(parents=True, exist_ok=True)
     return {name: write(folder / name, video) for name, video in KINDS.items()}
 
@@ -36,11 +36,11 @@ def damage(data: bytes, other: bytes, rng: random.Random) -> tuple[str, bytes]:
     how = rng.choice(("flips", "flips", "header", "cut", "hole", "splice", "swap"))
     out = bytearray(data)
     if how in ("flips", "header"):
-        # Headers lie at either end: an MP4's index, a Matroska file's cues.
+        # Headers are at either end: the index of an MP4, the cues of a Matroska file.
         ends = [*range(min(600, len(out))), *range(max(0, len(out) - 1500), len(out))]
-        places = ends if how == "header" else range(len(out))
+        positions = ends if how == "header" else range(len(out))
         for _ in range(rng.choice((1, 1, 2, 8, 64))):
-            out[rng.choice(places)] ^= 1 << rng.randrange(8)
+            out[rng.choice(positions)] ^= 1 << rng.randrange(8)
     elif how == "cut":
         del out[rng.randrange(1, len(out)) :]
     elif how == "hole":
@@ -50,7 +50,7 @@ def damage(data: bytes, other: bytes, rng: random.Random) -> tuple[str, bytes]:
     elif how == "splice":
         length = rng.randrange(1, min(len(out), len(other)))
         out[:length] = other[:length]
-    else:  # two stretches change places
+    else:  # two ranges swap
         a, b = sorted(rng.randrange(len(out)) for _ in range(2))
         length = min(rng.randrange(1, 400), b - a, len(out) - b)
         out[a : a + length], out[b : b + length] = out[b : b + length], out[a : a + length]

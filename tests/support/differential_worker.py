@@ -1,6 +1,6 @@
-"""Judges one file after another, in a process of its own: does the library show what PyAV decodes in order?
+"""Compares the frames of the library with those of PyAV, file by file, in a process of its own.
 
-Reads paths from standard input, answers each with one line of JSON.
+Reads requests from standard input, answers each with one line of JSON.
 """
 
 import json
@@ -21,7 +21,7 @@ import numpy as np
 from e2espot.benchmarks.memory import peak_mb
 from e2espot.core.errors import VideoError
 from e2espot.video import open_reader, probe, stream_frames
-from e2espot.video.indexing import forget_indexes
+from e2espot.video.indexing import clear_index_cache
 
 FPS, SIZE, MOST = Fraction(25), (48, 32), 400
 Picture = tuple[Fraction, np.ndarray]
@@ -29,20 +29,20 @@ Picture = tuple[Fraction, np.ndarray]
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What PyAV makes of a file, packet after packet, damaged ones passed over."""
+    """What PyAV decodes of a file, packet by packet; damaged packets are skipped."""
 
     pictures: list[Picture]
     """Time and thumbnail of each picture, by time."""
     error: str
-    """The first error it raises, or that there are no pictures."""
+    """The first error, or that there are no pictures."""
     oddity: str
-    """What is wrong with the times of the pictures; PyAV says nothing about it."""
+    """What is wrong with the times of the pictures; PyAV does not report it."""
     short: str
-    """What the header promises and the file does not hold, as far as PyAV tells both."""
+    """What the header declares and the file does not hold, as far as PyAV reports both."""
 
     @property
     def kind(self) -> str:
-        """The worst of it."""
+        """The worst of these."""
         return "error" if self.error else "short" if self.short else "odd times" if self.oddity else "clean"
 
     @property
@@ -80,11 +80,11 @@ def decode_all(container: Any, pictures: list[Picture], faults: dict[str, str]) 
         if packet.pts is not None:
             end_s = max(end_s, (packet.pts + (packet.duration or 0)) * packet.time_base)
         try:
-            found = packet.decode()
+            decoded = packet.decode()
         except av.error.FFmpegError as raised:
             faults["error"] = faults["error"] or f"decoding: {raised}"
             continue
-        for frame in found:
+        for frame in decoded:
             if frame.pts is None:
                 faults["oddity"] = faults["oddity"] or "a picture without a time"
                 continue
@@ -96,19 +96,19 @@ def decode_all(container: Any, pictures: list[Picture], faults: dict[str, str]) 
 
 
 def missing(container: Any, stream: Any, num_packets: int, end_s: Fraction) -> str:
-    """What of the header's promise the packets do not keep; FFmpeg guesses other containers' lengths from the size."""
+    """What the header declares and the packets lack; for other containers FFmpeg only guesses the duration."""
     if stream.frames > num_packets:
         return f"{num_packets} of {stream.frames} packets"
-    promised_s = Fraction(0)
+    declared_s = Fraction(0)
     if container.format.name.startswith("mov"):
-        promised_s = (stream.duration or 0) * stream.time_base
+        declared_s = (stream.duration or 0) * stream.time_base
     elif container.format.name.startswith(("matroska", "avi")):
-        promised_s = Fraction(container.duration or 0, 1_000_000)
-    return f"{float(end_s):.2f} of {float(promised_s):.2f} s" if promised_s - end_s > Fraction(1, 50) else ""
+        declared_s = Fraction(container.duration or 0, 1_000_000)
+    return f"{float(end_s):.2f} of {float(declared_s):.2f} s" if declared_s - end_s > Fraction(1, 50) else ""
 
 
 def shown_by(pictures: list[Picture], fps: Fraction) -> list[np.ndarray]:
-    """What stands in each grid frame: the rule of ``e2espot.core.timeline``, in as many words."""
+    """Picture of each grid frame, by the definition in ``e2espot.core.timeline``."""
     times = [at_s - pictures[0][0] for at_s, _ in pictures]
     steps = sorted(after - before for before, after in pairwise(times))
     middle = len(steps) // 2
@@ -123,63 +123,65 @@ def shown_by(pictures: list[Picture], fps: Fraction) -> list[np.ndarray]:
     return shown
 
 
-def ours(path: Path, *, child: bool, allow_truncated: bool) -> np.ndarray:
+def library_frames(path: Path, *, child: bool, allow_truncated: bool) -> np.ndarray:
     info = probe(path, FPS, allow_truncated=allow_truncated)
     size = SIZE[::-1] if info.rotation_degrees in (90, 270) else SIZE
-    stop, more = min(info.num_frames, MOST), {"allow_truncated": allow_truncated}
-    chunks = stream_frames(path, fps=FPS, size=size, in_process=not child, stop=stop, **more)
+    stop, options = min(info.num_frames, MOST), {"allow_truncated": allow_truncated}
+    chunks = stream_frames(path, fps=FPS, size=size, in_process=not child, stop=stop, **options)
     frames = np.concatenate([chunk.frames_THWC for chunk in chunks])
     return frames
 
 
 def random_reads(path: Path, frames: np.ndarray, *, allow_truncated: bool) -> tuple[str, bool]:
-    """As training reads: anywhere. A frame that looks another way then; whether training is told to leave it out."""
-    found = "", False
+    """Read at random, as training does: a frame that differs then, and whether training is warned about it."""
+    difference = "", False
     size = (frames.shape[2], frames.shape[1])
     with open_reader(path, fps=FPS, size=size, allow_truncated=allow_truncated) as reader:
-        for place in (len(frames) // 2, len(frames) - 1, 0):
-            same, told = np.array_equal(reader.read([place])[0], frames[place]), not reader.sound([place])[0]
-            if not same and (not told or not found[0]):
-                found = f"frame {place} of {len(frames)} differs when it is read at random", told
-                if not told:
+        for frame in (len(frames) // 2, len(frames) - 1, 0):
+            same = np.array_equal(reader.read([frame])[0], frames[frame])
+            warned = not reader.is_reliable([frame])[0]
+            if not same and (not warned or not difference[0]):
+                difference = f"frame {frame} of {len(frames)} differs when read at random", warned
+                if not warned:
                     break
-    return found
+    return difference
 
 
 def verdict(path: Path, *, child: bool) -> dict[str, Any]:
-    """What the library does with a file, and whether that is right."""
-    begun = time.monotonic()
-    told = _judged(path, child=child, allow_truncated=False)
-    spent_s = time.monotonic() - begun
-    if told["verdict"].startswith("refused") and "--allow_truncated" in told["why"]:
-        more = _judged(path, child=child, allow_truncated=True)
-        if not more["verdict"].startswith("refused"):
-            told = {**more, "verdict": f"{more['verdict']}, with --allow_truncated", "why": told["why"]}
-    return {**told, "spent_s": spent_s}
+    """What the library does with a file, and whether that is correct."""
+    start_s = time.monotonic()
+    result = _compare(path, child=child, allow_truncated=False)
+    spent_s = time.monotonic() - start_s
+    if result["verdict"].startswith("refused") and result.pop("option") == "allow_truncated":
+        truncated = _compare(path, child=child, allow_truncated=True)
+        if not truncated["verdict"].startswith("refused"):
+            result = {**truncated, "verdict": f"{truncated['verdict']}, with allow_truncated", "why": result["why"]}
+    return {**result, "spent_s": spent_s}
 
 
-def _judged(path: Path, *, child: bool, allow_truncated: bool) -> dict[str, Any]:
-    forget_indexes()
+def _compare(path: Path, *, child: bool, allow_truncated: bool) -> dict[str, Any]:
+    clear_index_cache()
     warned: list[str] = []
     handler = logging.Handler()
     handler.emit = lambda record: warned.append(record.getMessage())  # type: ignore[method-assign]
     logging.getLogger("e2espot").addHandler(handler)
-    refusal, otherwise = "", ("", False)
+    refusal, option, otherwise = "", None, ("", False)
     frames = np.empty(0)
     try:
-        frames = ours(path, child=child, allow_truncated=allow_truncated)
+        frames = library_frames(path, child=child, allow_truncated=allow_truncated)
         otherwise = random_reads(path, frames, allow_truncated=allow_truncated)
     except VideoError as error:
-        refusal = str(error)
+        refusal, option = str(error), error.option
     except Exception as error:
         return {"verdict": "wrong", "why": f"{type(error).__name__}: {error}"}
     finally:
         logging.getLogger("e2espot").removeHandler(handler)
     reading = in_order(path)
-    return {**_compared(path, frames, reading, refusal, otherwise, warned, allow_truncated), "pyav": reading.kind}
+    result = _verdict(path, frames, reading, refusal, otherwise, warned, allow_truncated)
+    return {**result, "pyav": reading.kind, "option": option}
 
 
-def _compared(
+def _verdict(
     path: Path,
     frames: np.ndarray,
     reading: Reading,
@@ -199,16 +201,16 @@ def _compared(
     far = [k for k in range(count) if np.abs(frames[k].astype(int) - shown[k]).mean() > 1]
     right = len(shown) == len(frames) and not far
     if allow_truncated:
-        # We stop before the packet that is cut through; PyAV shows it in part, and what was to come before it.
+        # The library stops before the incomplete packet; PyAV decodes a part of it, and pictures shown before it.
         right = len(frames) <= len(shown) + 1 and not [k for k in far if k < count - 4]
-    if len(pictures) == 1 and not far:  # whose length the header tells, and PyAV's pictures do not
+    if len(pictures) == 1 and not far:  # its duration is in the header only
         right = True
     if not right:
         why = f"{len(frames)} frames, {len(shown)} expected, {len(far)} differ, first {far[:1]}; {problem or 'reads'}"
         return {"verdict": f"different, {'warned' if warned else 'silent'}", "why": why}
-    what, told = otherwise
+    what, warned_of = otherwise
     if what:
-        kind = "same, training is warned" if told else "same in order only"
+        kind = "same, training is warned" if warned_of else "same in order only"
         return {"verdict": kind, "why": f"{what}; PyAV: {problem or 'reads'}"}
     return {"verdict": "same", "why": problem}
 
@@ -218,8 +220,8 @@ if __name__ == "__main__":
     logging.disable(logging.NOTSET)
     av.logging.set_level(None)
     for line in sys.stdin:
-        told = json.loads(line)
-        answer = verdict(Path(told["path"]), child=told["child"])
+        request = json.loads(line)
+        answer = verdict(Path(request["path"]), child=request["child"])
         answer["peak_mb"] = round(peak_mb())
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""E2E-Spot's network restated from its facts, one frame and one channel group at a time, on a plain state dict.
+"""E2E-Spot's network written out from its facts, one frame and one channel group at a time, on a plain state dict.
 
 Names and shapes are those of its checkpoints: ``_features`` is timm's RegNetY or torchvision's
 ResNet, ``conv1.net`` a convolution with a shift in front, ``conv1.gsm`` the gate, ``_pred_fine`` the head.
@@ -21,37 +21,37 @@ State = dict[str, Tensor]
 
 
 def write_run(folder: Path, state: State, **config: object) -> Path:
-    """A folder as E2E-Spot leaves it, with one checkpoint."""
+    """Write a folder as E2E-Spot does, with one checkpoint."""
     folder.mkdir(parents=True, exist_ok=True)
-    told = {"dataset": "tennis", "modality": "rgb", "clip_len": 100, "crop_dim": 224, "gpu_parallel": False, **config}
-    (folder / "config.json").write_text(json.dumps(told))
+    defaults = {"dataset": "tennis", "modality": "rgb", "clip_len": 100, "crop_dim": 224, "gpu_parallel": False}
+    (folder / "config.json").write_text(json.dumps({**defaults, **config}))
     torch.save(state, folder / "checkpoint_007.pt")
     return folder
 
 
 def random_state(feature_arch: str, temporal_arch: str, num_outputs: int, *, channels: int = 3, seed: int = 0) -> State:
-    """Random weights and statistics by E2E-Spot's names, tame enough for activations of order one."""
+    """Random weights and statistics by E2E-Spot's names, scaled so that activations are of order one."""
     generator = torch.Generator().manual_seed(seed)
     base, _, shift = feature_arch.partition("_")
     if base.startswith("rny"):
         network = timm.create_model(f"regnety_{base[3:]}", num_classes=0, in_chans=channels)
-        dim, inside = network.num_features, ".conv"
+        dim, conv = network.num_features, ".conv"
     else:
         network = torchvision.models.get_model(f"resnet{base[2:]}")
-        dim, inside = network.fc.in_features, ""
+        dim, conv = network.fc.in_features, ""
         network.fc = torch.nn.Identity()
         if channels != 3:
             network.conv1 = torch.nn.Conv2d(channels, 64, 7, 2, 3, bias=False)
     shapes = {}
     for name, value in network.state_dict().items():
-        found = re.fullmatch(r"(s\d\.b\d+|layer\d\.\d+)\.conv1\.?(.*)", name)
-        if not (found and shift):
+        match = re.fullmatch(r"(s\d\.b\d+|layer\d\.\d+)\.conv1\.?(.*)", name)
+        if not (match and shift):
             shapes[f"_features.{name}"] = value.shape
             continue
-        shapes[f"_features.{found[1]}.conv1.net.{found[2]}"] = value.shape
-        if shift == "gsm" and found[2] == f"{inside}.weight".lstrip("."):
+        shapes[f"_features.{match[1]}.conv1.net.{match[2]}"] = value.shape
+        if shift == "gsm" and match[2] == f"{conv}.weight".lstrip("."):
             fold = math.ceil(value.shape[1] // 4 / 4) * 4
-            gate = f"_features.{found[1]}.conv1.gsm"
+            gate = f"_features.{match[1]}.conv1.gsm"
             shapes[f"{gate}.conv3D.weight"] = torch.Size((2, fold // 2, 3, 3, 3))
             shapes[f"{gate}.conv3D.bias"] = torch.Size((2,))
             shapes |= {f"{gate}.bn.{part}": torch.Size((fold,)) for part in ("weight", "bias")}
@@ -85,7 +85,7 @@ def _draw(name: str, shape: torch.Size, generator: torch.Generator) -> Tensor:
         return torch.rand(shape, generator=generator) + 0.5
     noise = torch.randn(shape, generator=generator)
     if len(shape) == 1:
-        # The last norm of a residual branch is small, so that sixteen blocks do not blow up.
+        # The last norm of a residual branch is small, so that activations do not grow over sixteen blocks.
         small = 0.3 if re.search(r"(conv3\.bn|bn3|layer\d\.\d+\.bn2)\.weight$", name) else 1.0
         return small + 0.1 * noise if name.endswith("weight") else 0.1 * noise
     fan_in = math.prod(shape[1:])
@@ -93,15 +93,15 @@ def _draw(name: str, shape: torch.Size, generator: torch.Generator) -> Tensor:
 
 
 def logits(state: State, clip_len: int, frames_BTCHW: Tensor) -> Tensor:
-    """What E2E-Spot says: trunk a frame, head a clip; ``logits_BTK``."""
+    """E2E-Spot's ``logits_BTK``: backbone on each frame, head on each clip."""
     clips, num_frames = frames_BTCHW.shape[:2]
     shifts = any(".net." in name for name in state)
     if shifts and num_frames < clip_len:
-        empty = torch.zeros(clips, clip_len - num_frames, *frames_BTCHW.shape[2:])
-        frames_BTCHW = torch.cat((frames_BTCHW, empty), dim=1)
-    trunk = _regnet if "_features.stem.conv.weight" in state else _resnet
-    features_TD = [trunk(state, clip_TCHW)[:num_frames] for clip_TCHW in frames_BTCHW]
-    return torch.stack([_head(state, one) for one in features_TD])
+        padding = torch.zeros(clips, clip_len - num_frames, *frames_BTCHW.shape[2:])
+        frames_BTCHW = torch.cat((frames_BTCHW, padding), dim=1)
+    backbone = _regnet if "_features.stem.conv.weight" in state else _resnet
+    features = [backbone(state, clip_TCHW)[:num_frames] for clip_TCHW in frames_BTCHW]
+    return torch.stack([_head(state, clip_TD) for clip_TD in features])
 
 
 def _conv(state: State, name: str, x: Tensor, stride: int = 1) -> Tensor:
@@ -159,16 +159,16 @@ def _resnet(state: State, x: Tensor) -> Tensor:
 
 
 def _shifted(state: State, conv1: str, x_TCHW: Tensor) -> tuple[Tensor, Tensor]:
-    """What the first convolution of a block is fed, and what its shortcut is fed."""
+    """Input of the first convolution of a block, and of its shortcut."""
     if f"{conv1}.gsm.conv3D.weight" in state:
         return _gate_shift(state, f"{conv1}.gsm", x_TCHW), x_TCHW
     if any(name.startswith(f"{conv1}.net.") for name in state):
         fold = x_TCHW.shape[1] // 8
-        moved = x_TCHW.clone()
+        shifted = x_TCHW.clone()
         for t in range(len(x_TCHW)):
-            moved[t, :fold] = x_TCHW[t + 1, :fold] if t + 1 < len(x_TCHW) else 0
-            moved[t, fold : 2 * fold] = x_TCHW[t - 1, fold : 2 * fold] if t else 0
-        return moved, moved  # E2E-Spot overwrites its input, so the shortcut is shifted as well
+            shifted[t, :fold] = x_TCHW[t + 1, :fold] if t + 1 < len(x_TCHW) else 0
+            shifted[t, fold : 2 * fold] = x_TCHW[t - 1, fold : 2 * fold] if t else 0
+        return shifted, shifted  # E2E-Spot overwrites its input, so the shortcut is shifted as well
     return x_TCHW, x_TCHW
 
 
@@ -176,25 +176,25 @@ def _gate_shift(state: State, name: str, x_TCHW: Tensor) -> Tensor:
     kernel, bias = state[f"{name}.conv3D.weight"], state[f"{name}.conv3D.bias"]
     half, count = kernel.shape[1], len(x_TCHW)
     part = x_TCHW[:, : 2 * half]
-    seen = _norm(state, f"{name}.bn", part).relu()
-    seen = torch.cat((torch.zeros_like(seen[:1]), seen, torch.zeros_like(seen[:1])))
+    normed = _norm(state, f"{name}.bn", part).relu()
+    normed = torch.cat((torch.zeros_like(normed[:1]), normed, torch.zeros_like(normed[:1])))
     gates = []
     for group in (0, 1):
-        own = seen[:, group * half : (group + 1) * half]
+        channels = normed[:, group * half : (group + 1) * half]
         total = sum(
-            functional.conv2d(own[step : step + count], kernel[group : group + 1, :, step], padding=1)
+            functional.conv2d(channels[step : step + count], kernel[group : group + 1, :, step], padding=1)
             for step in range(3)
         )
         gates.append(torch.tanh(total + bias[group]))
     out = x_TCHW.clone()
     for group, step in ((0, 1), (1, -1)):
         for t in range(count):
-            there = t + step
+            source = t + step
             for c in range(half):
                 channel = group * half + c
                 value = part[t, channel] * (1 - gates[group][t, 0])
-                if 0 <= there < count:
-                    value = value + part[there, channel] * gates[group][there, 0]
+                if 0 <= source < count:
+                    value = value + part[source, channel] * gates[group][source, 0]
                 # The two quarters of a half alternate: a0 b0 a1 b1 ...
                 quarter, rank = divmod(c, half // 2)
                 out[t, group * half + 2 * rank + quarter] = value
@@ -213,13 +213,13 @@ def _head(state: State, features_TD: Tensor) -> Tensor:
 
 
 def _gru(state: State, end: str, x_TD: Tensor) -> Tensor:
-    """Cho et al. 2014, with the reset gate behind the recurrent product as cuDNN has it."""
+    """Cho et al. 2014, with the reset gate after the recurrent product, as cuDNN has it."""
     w_x, w_h, b_x, b_h = (
         state[f"_pred_fine._gru.{part}_{end}"] for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     )
     hidden, out = torch.zeros(w_h.shape[1]), []
-    for given in x_TD @ w_x.T + b_x:
-        reset_x, update_x, new_x = given.chunk(3)
+    for inputs in x_TD @ w_x.T + b_x:
+        reset_x, update_x, new_x = inputs.chunk(3)
         reset_h, update_h, new_h = (w_h @ hidden + b_h).chunk(3)
         update = torch.sigmoid(update_x + update_h)
         new = torch.tanh(new_x + torch.sigmoid(reset_x + reset_h) * new_h)

@@ -1,4 +1,4 @@
-"""How what a file holds becomes bytes, and what an array may be bent into."""
+"""Encode the content of a file as bytes, and change arrays in ways that a file could hold."""
 
 import gzip
 import io
@@ -14,20 +14,20 @@ import yaml
 from torch import Tensor
 
 
-def encoded(form: str, content: Any) -> bytes:
-    """The bytes of a file."""
+def encode(encoding: str, content: Any) -> bytes:
+    """Bytes of a file with this content."""
     return {
-        "gz": lambda told: gzip.compress(_json(told), mtime=0),
-        "text": lambda told: str(told).encode("utf-8", "surrogatepass"),
+        "gz": lambda value: gzip.compress(_json(value), mtime=0),
+        "text": lambda value: str(value).encode("utf-8", "surrogatepass"),
         "yaml": _yaml,
         "json": _json,
-        "jsonl": lambda told: b"".join(_json(line) + b"\n" for line in _list(told)),
-        "header": lambda told: _safetensors({"__metadata__": {"e2espot": json.dumps(told)}}),
+        "jsonl": lambda value: b"".join(_json(line) + b"\n" for line in _list(value)),
+        "header": lambda value: _safetensors({"__metadata__": {"e2espot": json.dumps(value)}}),
         "tensors": _tensors,
         "torch": _torch,
         "npz": _npz,
         "zip": _zip,
-    }[form](content)
+    }[encoding](content)
 
 
 def _json(content: Any) -> bytes:
@@ -51,13 +51,13 @@ def _safetensors(head: dict[str, Any], body: bytes = b"") -> bytes:
 
 
 def _tensors(content: Any) -> bytes:
-    """A weights file: ``{"spec": ..., "tensors": {...}}``; what is no tensor cannot be stored and is left out."""
+    """A weights file: ``{"spec": ..., "tensors": {...}}``; values other than tensors are left out."""
     from safetensors.torch import save
 
     content = content if isinstance(content, dict) else {}
     tensors = content.get("tensors") if isinstance(content.get("tensors"), dict) else {}
-    kept = {_text(name): value.contiguous() for name, value in tensors.items() if isinstance(value, Tensor)}
-    return bytes(save(kept, metadata={"e2espot": json.dumps(content.get("spec"))}))
+    by_name = {_text(name): value.contiguous() for name, value in tensors.items() if isinstance(value, Tensor)}
+    return bytes(save(by_name, metadata={"e2espot": json.dumps(content.get("spec"))}))
 
 
 def _torch(content: Any) -> bytes:
@@ -81,7 +81,7 @@ def _array(value: Any) -> np.ndarray:
     try:
         return np.array(value)
     except (ValueError, RuntimeError):
-        pickled = np.empty((), dtype=object)  # which nobody may open
+        pickled = np.empty((), dtype=object)  # which no reader may unpickle
         pickled[()] = value
         return pickled
 
@@ -98,15 +98,15 @@ def _text(name: Any) -> str:
     return str(name).encode("utf-8", "replace").decode().replace("\0", "0")[:200]
 
 
-def _bent(how: Callable[[np.ndarray], Any]) -> Callable[[Any], Any]:
-    """Does to arrays and tensors alike; what is neither becomes nothing."""
+def _for_arrays(change: Callable[[np.ndarray], Any]) -> Callable[[Any], Any]:
+    """Apply ``change`` to arrays and tensors alike; other values become None."""
 
-    def bend(value: Any) -> Any:
+    def apply(value: Any) -> Any:
         if isinstance(value, Tensor):
-            return torch.from_numpy(np.array(how(value.detach().numpy())))
-        return np.array(how(value)) if isinstance(value, np.ndarray) else None
+            return torch.from_numpy(np.array(change(value.detach().numpy())))
+        return np.array(change(value)) if isinstance(value, np.ndarray) else None
 
-    return bend
+    return apply
 
 
 def _filled(value: float) -> Callable[[np.ndarray], Any]:
@@ -118,9 +118,9 @@ def _filled(value: float) -> Callable[[np.ndarray], Any]:
     return fill
 
 
-BENDS = tuple(
+ARRAY_CHANGES = tuple(
     map(
-        _bent,
+        _for_arrays,
         (
             lambda a: a[None],
             lambda a: a.reshape(-1),

@@ -1,4 +1,4 @@
-"""The other ways into the same readers: folders, packed files, older libraries, networks of other shapes."""
+"""More inputs of the same readers: folders, packed files, files of older libraries, networks of other shapes."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from e2espot.formats.soccernet import read_labels
 from e2espot.models.backbones.registry import build_backbone
 from e2espot.models.spotter import Spotter, SpotterSpec
 from e2espot.models.weights.import_checkpoint import convert_checkpoint
-from e2espot.review.inputs import gather
+from e2espot.review.inputs import load_inputs
 from tests.support.fuzz_targets_text import BALL, GAME, LABELS, Target
 from tests.support.tiny_dataset import Layout, write_game
 
@@ -54,11 +54,11 @@ def variant_targets(scratch: Path) -> dict[str, Target]:
 def _converted(
     source: str, from_format: FormatName, *, predictions: bool = False, **more: str
 ) -> Callable[[Path], Any]:
-    """Convert what lies at ``source`` to every other format."""
+    """Convert ``source`` to every other format."""
 
     def work(at: Path) -> None:
         for to, name in (("soccernet", "soccernet"), ("opensportslab", "osl.json"), ("e2e-spot", "spot")):
-            told = Conversion(
+            conversion = Conversion(
                 source=at / source,
                 target=at / "made" / name,
                 from_format=from_format,
@@ -67,13 +67,13 @@ def _converted(
                 overwrite=True,
                 **{key: at / value for key, value in more.items()},  # type: ignore[arg-type]
             )
-            convert(told)
+            convert(conversion)
 
     return work
 
 
-def _beside(read: Callable[[Path], Any], name: str, content: Any) -> Callable[[Path], Any]:
-    """The same with a sound file beside the attacked one."""
+def _with_valid_file(read: Callable[[Path], Any], name: str, content: Any) -> Callable[[Path], Any]:
+    """Write a valid file next to the attacked one, then read."""
 
     def work(at: Path) -> Any:
         (at / name).write_text(json.dumps(content))
@@ -99,18 +99,18 @@ def _events(scratch: Path) -> dict[str, Target]:
             name="test.json.gz",
             valid=[SPOTTED],
             read=_converted("test.json.gz", "e2e-spot", predictions=True),
-            form="gz",
+            encoding="gz",
         ),
         "e2e-spot folder": Target(
             name="spot/train.json",
             valid=[VIDEO],
-            read=_beside(_converted("spot", "e2e-spot"), "spot/val.json", [{**VIDEO, "video": "b/1"}]),
+            read=_with_valid_file(_converted("spot", "e2e-spot"), "spot/val.json", [{**VIDEO, "video": "b/1"}]),
         ),
         "e2e-spot class.txt": Target(
             name="class.txt",
             valid="PASS\nDRIVE\n",
-            read=_beside(lambda at: read_e2e_spot(at / "test.json", predictions=False), "test.json", [VIDEO]),
-            form="text",
+            read=_with_valid_file(lambda at: read_e2e_spot(at / "test.json", predictions=False), "test.json", [VIDEO]),
+            encoding="text",
         ),
         "older results": Target(
             name="results.json",
@@ -120,7 +120,7 @@ def _events(scratch: Path) -> dict[str, Target]:
         "opensportslab folder": Target(
             name="osl/annotations_train.json",
             valid={**OTHER, "metadata": {"split": "train", "note": "x"}},
-            read=_beside(
+            read=_with_valid_file(
                 lambda at: read_opensportslab(at / "osl", predictions=False), "osl/annotations_test.json", MORE
             ),
         ),
@@ -130,7 +130,9 @@ def _events(scratch: Path) -> dict[str, Target]:
         "soccertrack folder": Target(
             name="track/117_12_class_events.json",
             valid={"UrlLocal": "117", "actions": [ACTION, LATER]},
-            read=_beside(_converted("track", "soccertrack-v2", periods="periods.json"), "periods.json", periods),
+            read=_with_valid_file(
+                _converted("track", "soccertrack-v2", periods="periods.json"), "periods.json", periods
+            ),
         ),
         "labels, bad ones left out": Target(
             name=LABEL_FILE,
@@ -141,7 +143,7 @@ def _events(scratch: Path) -> dict[str, Target]:
         "reviewed dataset": Target(
             name=f"given/a/game/{LABEL_FILE}",
             valid=LABELS,
-            read=lambda at: gather(data, labels=at / "given", out=at / "made", split="train"),
+            read=lambda at: load_inputs(data, labels=at / "given", out=at / "made", split="train"),
         ),
     }
 
@@ -149,11 +151,11 @@ def _events(scratch: Path) -> dict[str, Target]:
 def _opensportslib(spec: SpotterSpec) -> dict[str, Any]:
     """The tensors of a network by OpenSportsLib's names."""
 
-    def name(own: str) -> str:
-        own = re.sub(r"^head\._fc_out\.1\.", "head._pred_fine._fc_out._fc_out.", own)
-        return re.sub(r"^head\._gru", "head._pred_fine._gru", own)
+    def name(key: str) -> str:
+        key = re.sub(r"^head\._fc_out\.1\.", "head._pred_fine._fc_out._fc_out.", key)
+        return re.sub(r"^head\._gru", "head._pred_fine._gru", key)
 
-    return {name(own): value for own, value in Spotter(spec).state_dict().items()}
+    return {name(key): value for key, value in Spotter(spec).state_dict().items()}
 
 
 def _networks() -> dict[str, Target]:
@@ -161,7 +163,7 @@ def _networks() -> dict[str, Target]:
     torch.manual_seed(0)
     gated = _opensportslib(SpotterSpec(feature_arch="rny002_gsm", temporal_arch="gru", classes=classes))
     deep = _opensportslib(SpotterSpec(feature_arch="rny002_tsm", temporal_arch="deeper_gru", classes=classes))
-    trunk = {name.removeprefix("_features."): value for name, value in build_backbone("rny002").state_dict().items()}
+    backbone = {name.removeprefix("_features."): value for name, value in build_backbone("rny002").state_dict().items()}
 
     def converted(name: str) -> Callable[[Path], Any]:
         return lambda at: convert_checkpoint(str(at / name), at / "made" / "x.safetensors")
@@ -171,15 +173,15 @@ def _networks() -> dict[str, Target]:
             name="best.pt",
             valid={"model_state_dict": gated, "epoch": 3},
             read=converted("best.pt"),
-            form="torch",
+            encoding="torch",
             cost=20,
         ),
         "OpenSportsLib's safetensors": Target(
             name="w.safetensors",
             valid={"spec": None, "tensors": deep},
             read=converted("w.safetensors"),
-            form="tensors",
+            encoding="tensors",
             cost=20,
         ),
-        "a trunk": Target(name="trunk.pth", valid=trunk, read=converted("trunk.pth"), form="torch", cost=20),
+        "a backbone": Target(name="trunk.pth", valid=backbone, read=converted("trunk.pth"), encoding="torch", cost=20),
     }

@@ -1,7 +1,7 @@
-"""Commands that are killed at chosen instants: after so many writes, inside a write, or in between.
+"""Run commands and kill them at chosen times: after a number of writes, inside a write, or in between.
 
-A write is seen by inotify: the temporary file appears, is filled, flushed to the disk, renamed. A kill
-counts as inside a write only if the temporary file is still there when the process is dead.
+A write is observed with inotify: the temporary file appears, is filled, flushed to the disk, renamed. A kill
+counts as inside a write only if the temporary file still exists when the process is dead.
 """
 
 import ctypes
@@ -23,65 +23,65 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Blow:
+class KillTime:
     """When to kill."""
 
     after: int
-    """Finished writes to let pass first."""
+    """Number of finished writes to wait for."""
     inside: bool
-    """Kill as soon as the next temporary file appears; else ``delay_s`` after the last write let pass."""
+    """Kill as soon as the next temporary file appears; else ``delay_s`` after the last of these writes."""
     delay_s: float
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fate:
-    """What became of a command."""
+class Outcome:
+    """How a command ended."""
 
     killed: bool
-    """False where it ended by itself first."""
+    """False if it ended by itself first."""
     writes: int
-    """Files it finished."""
+    """Number of files it finished."""
     hit: tuple[str, ...]
-    """Temporary files it left: the writes it was killed in."""
+    """Temporary files it left behind: the writes it was killed in."""
     code: int
     stderr: str
 
 
-def draw_blow(rng: random.Random, most_writes: int) -> Blow:
-    return Blow(after=rng.randint(0, most_writes), inside=rng.random() < 0.6, delay_s=rng.uniform(0, 0.3))
+def draw_kill_time(rng: random.Random, most_writes: int) -> KillTime:
+    return KillTime(after=rng.randint(0, most_writes), inside=rng.random() < 0.6, delay_s=rng.uniform(0, 0.3))
 
 
-def run_until(command: list[str], watched: list[Path], blow: Blow | None, timeout_s: float = 300) -> Fate:
-    """Run ``command``; watch the folders it writes to, and strike."""
-    notes = _Notes(watched)
+def run_until(command: list[str], watched: list[Path], kill_time: KillTime | None, timeout_s: float = 300) -> Outcome:
+    """Run ``command``, watch the folders it writes to, and kill it at ``kill_time``."""
+    watch = _Watch(watched)
     before = set(_parts(watched))
-    with tempfile.TemporaryFile("w+") as told:
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=told, start_new_session=True)
-        writes, strike_at, killed, end = 0, None, False, time.monotonic() + timeout_s
-        if blow is not None and blow.after == 0 and not blow.inside:
-            strike_at = time.monotonic() + 4 * blow.delay_s
+    with tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors, start_new_session=True)
+        writes, kill_at, killed, end = 0, None, False, time.monotonic() + timeout_s
+        if kill_time is not None and kill_time.after == 0 and not kill_time.inside:
+            kill_at = time.monotonic() + 4 * kill_time.delay_s
         while process.poll() is None:
             now = time.monotonic()
             assert now < end, f"{command} hangs"
-            if strike_at is not None and now >= strike_at:
+            if kill_at is not None and now >= kill_at:
                 killed = _kill(process)
                 break
-            wait_s = 0.2 if strike_at is None else min(0.2, strike_at - now)
-            for kind in notes.read(wait_s):
+            wait_s = 0.2 if kill_at is None else min(0.2, kill_at - now)
+            for kind in watch.read(wait_s):
                 if kind == "written":
                     writes += 1
-                    if blow is not None and writes == blow.after and not blow.inside:
-                        strike_at = time.monotonic() + blow.delay_s
-                elif blow is not None and blow.inside and writes >= blow.after:
+                    if kill_time is not None and writes == kill_time.after and not kill_time.inside:
+                        kill_at = time.monotonic() + kill_time.delay_s
+                elif kill_time is not None and kill_time.inside and writes >= kill_time.after:
                     killed = _kill(process)
                     break
         process.wait()
-        _leave_nobody(process.pid)
-        told.seek(0)
-        stderr = told.read()
-    notes.close()
+        _wait_for_children(process.pid)
+        errors.seek(0)
+        stderr = errors.read()
+    watch.close()
     hit = tuple(path.name for path in _parts(watched) if path not in before) if killed else ()
-    return Fate(killed=killed, writes=writes, hit=hit, code=process.returncode, stderr=stderr)
+    return Outcome(killed=killed, writes=writes, hit=hit, code=process.returncode, stderr=stderr)
 
 
 def tool(name: str, *arguments: object) -> list[str]:
@@ -97,8 +97,8 @@ def _kill(process: subprocess.Popen[bytes]) -> bool:
     return process.wait() == -signal.SIGKILL
 
 
-def _leave_nobody(session: int) -> None:
-    """Wait until its children have noticed; none may outlive it for long."""
+def _wait_for_children(session: int) -> None:
+    """Wait until its children have ended too; none may outlive it for long."""
     end = time.monotonic() + 30
     while time.monotonic() < end:
         try:
@@ -107,11 +107,11 @@ def _leave_nobody(session: int) -> None:
             return
         time.sleep(0.05)
     os.killpg(session, signal.SIGKILL)
-    raise AssertionError("a killed run left a process behind")
+    raise AssertionError("a killed run left a process running")
 
 
-class _Notes:
-    """Files that appear in some folders: ``begun`` for temporary ones, ``written`` for renamed ones."""
+class _Watch:
+    """Reports files that appear in some folders: ``begun`` for temporary ones, ``written`` for renamed ones."""
 
     def __init__(self, folders: list[Path]) -> None:
         self._fd = _LIBC.inotify_init1(os.O_NONBLOCK)

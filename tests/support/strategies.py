@@ -1,10 +1,10 @@
-"""What is put where something else was expected."""
+"""Values of any kind, and edits of a field."""
 
 import json
 
 from hypothesis import strategies as st
 
-NASTY = st.one_of(
+ANY_VALUE = st.one_of(
     st.none(),
     st.booleans(),
     st.integers(),
@@ -46,5 +46,5 @@ NASTY = st.one_of(
     st.builds(lambda depth: json.loads("[" * depth + "]" * depth), st.integers(1, 90)),
 )
 """Values of any kind."""
-HOW = st.sampled_from(["replace", "replace", "replace", "remove", "rename", "double"])
-"""What is done with a field: see ``readers.altered``."""
+FIELD_EDITS = st.sampled_from(["replace", "replace", "replace", "remove", "rename", "double"])
+"""What is done with a field; see ``alter_field``."""

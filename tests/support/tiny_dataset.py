@@ -18,14 +18,14 @@ TOY_SPEC = SpotterSpec(
 
 
 def write_spotter(file: Path, spec: SpotterSpec = TOY_SPEC) -> Path:
-    """An untrained spotter for the toy's pictures."""
+    """Write an untrained spotter for the pictures of this dataset."""
     save_spotter(file, Spotter(spec).state_dict(), spec)
     return file
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """How a data set keeps its games."""
+    """Files of a game."""
 
     videos: tuple[str, ...] = ("224p.mp4",)
     labels: str = "Labels-ball.json"
@@ -36,13 +36,13 @@ class Layout:
 def write_game(
     folder: Path, seed: int, num_frames: int = 150, codec: str = "libx264", layout: Layout | None = None
 ) -> None:
-    """A bright dot that moves; where it turns is an event, of each class in turn."""
+    """Write a video of a bright dot that moves, and labels where it turns, of each class in turn."""
     layout = layout or Layout()
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True)
     events: list[Event] = []
     for half, name in enumerate(layout.videos, start=1):
-        place, speed = np.array([32.0, 32.0]), np.array([1.0, 0.5])
+        position, speed = np.array([32.0, 32.0]), np.array([1.0, 0.5])
         with av.open(str(folder / name), "w") as container:
             stream = container.add_stream(codec, rate=25)
             stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
@@ -51,9 +51,9 @@ def write_game(
                     label, team = (names[len(events) % len(names)] for names in (layout.classes, layout.teams))
                     events.append(Event(frame=k, label=label, half=half, team=team))
                     speed = rng.uniform(-1.5, 1.5, 2)
-                place = (place + speed) % (90, 60)
+                position = (position + speed) % (90, 60)
                 picture = np.full((64, 96, 3), 90, np.uint8)
-                x, y = place.astype(int)
+                x, y = position.astype(int)
                 picture[y : y + 4, x : x + 4] = 250
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
             container.mux(stream.encode())
