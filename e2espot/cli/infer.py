@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 RUN_FILES = ("best.safetensors", "config.yaml")
 """A folder that holds one of these is a run."""
 SHIPPED_NOTE = (
-    "no run is named: using the spotter that ships with e2espot (PASS and DRIVE), which was trained on rendered "
-    "matches only. On real footage expect about a third of its mAP@1 there; train on labels of your own for more"
+    "no run is named: using the spotter that ships with e2espot (PASS and DRIVE), trained on rendered matches only; "
+    "on real footage it reaches 26 mAP@1 (30 clips, 101 events). Train on labels of your own for more"
 )
 
 
