@@ -22,6 +22,7 @@ from torch import Tensor
 from e2espot.core.coverage import ReadCoverage, intersect_coverage, ranges_of_mask
 from e2espot.core.device import compute_dtype
 from e2espot.core.errors import CheckpointError, ConfigurationError
+from e2espot.core.pixels import centre_crop_offset
 from e2espot.core.scores import Scores
 from e2espot.inference.options import InferenceOptions
 from e2espot.models.spotter import Spotter, mean_pixel
@@ -274,7 +275,7 @@ def centre_crop(frames_THWC: Tensor, crop_dim: int) -> Tensor:
     """The centre square of ``crop_dim`` pixels a side; the whole frame for 0."""
     if not crop_dim:
         return frames_THWC
-    top, left = (round((extent - crop_dim) / 2) for extent in frames_THWC.shape[1:3])
+    top, left = (centre_crop_offset(extent, crop_dim) for extent in frames_THWC.shape[1:3])
     return frames_THWC[:, top : top + crop_dim, left : left + crop_dim]
 
 

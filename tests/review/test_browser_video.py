@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from e2espot.video import index_video
-from tests.support.numbered_video import Video, constant, expected, recopied, write
+from tests.support.numbered_video import Video, constant, expected, remux, write
 from tests.support.review_process import RESTS, Server, number, opened, press, until
 
 VP9 = {"codec": "libvpx-vp9", "suffix": ".webm", "options": {"deadline": "realtime", "cpu-used": "8"}}
@@ -38,7 +38,7 @@ def videos(tmp_path_factory) -> Path:
         if name in ("late", "late_mkv", "hidden"):
             base = index_video(path).time_base
             shift = round((Fraction(-10, 25) if name == "hidden" else Fraction(5, 2)) / base)
-            moved = recopied(path, folder / f"moved{'.mkv' if name == 'late_mkv' else '.mp4'}", shift=shift)
+            moved = remux(path, folder / f"moved{'.mkv' if name == 'late_mkv' else '.mp4'}", shift=shift)
             path.unlink()
             moved.rename(folder / f"224p{moved.suffix}")
         rows = [

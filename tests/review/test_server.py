@@ -17,7 +17,7 @@ import pytest
 from e2espot.core.events import Event
 from e2espot.core.timeline import DEFAULT_FPS, position_ms_of_frame
 from e2espot.formats.soccernet import write_labels, write_predictions
-from tests.support.numbered_video import constant, recopied, write
+from tests.support.numbered_video import constant, remux, write
 from tests.support.review_process import Server
 
 Answer = tuple[int, dict[str, str], bytes]
@@ -246,7 +246,7 @@ def test_matroska_is_remuxed_without_encoding(tmp_path: Path) -> None:
     from e2espot.video import index_of
 
     whole = write(tmp_path / "a", constant(Fraction(50), 60))
-    source = recopied(whole, tmp_path / "224p.mkv")
+    source = remux(whole, tmp_path / "224p.mkv")
     ready = prepare_browser_video(source, tmp_path / "cache")
     assert ready.path.parent == tmp_path / "cache"
     assert index_of(ready.path).num_packets == 60
