@@ -49,12 +49,12 @@ def help_of(command: str) -> str:
 
 def e2espot_lines() -> list[tuple[str, list[str]]]:
     """(page, words after ``e2espot``) of every command line in the README and docs, torchrun's included."""
-    found = []
+    lines = []
     for page in PAGES:
         for words in command_lines(page):
             if "e2espot" in words[:6] and words[0] in ("e2espot", "torchrun", "python"):
-                found.append((page.name, words[words.index("e2espot") + 1 :]))
-    return found
+                lines.append((page.name, words[words.index("e2espot") + 1 :]))
+    return lines
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

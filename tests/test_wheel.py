@@ -83,8 +83,8 @@ def test_installed_command_lists_and_explains_its_subcommands(scripts: Path, tmp
         for name, line in commands.items():
             assert f"  {name:<11}{line}" in listed
             assert "--help" in run([scripts / "e2espot", name, "--help"], tmp_path)
-    where = run([scripts / "python", "-c", "import e2espot; print(e2espot.__file__)"], tmp_path)
-    assert Path(where.strip()).is_relative_to(scripts.parent)
+    module = run([scripts / "python", "-c", "import e2espot; print(e2espot.__file__)"], tmp_path)
+    assert Path(module.strip()).is_relative_to(scripts.parent)
 
 
 def test_installed_command_infers_without_a_run_as_the_library_does(scripts: Path, tmp_path: Path) -> None:

@@ -57,9 +57,9 @@ def test_bundle_reads_or_refuses_in_one_line_any_flipped_byte(tmp_path: Path) ->
     with zipfile.ZipFile(tmp_path / "f.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("x.json", '{"predictions": []}' * 5)
     good = (tmp_path / "f.zip").read_bytes()
-    for place in range(len(good)):
+    for position in range(len(good)):
         data = bytearray(good)
-        data[place] ^= 0x55
+        data[position] ^= 0x55
         (tmp_path / "bad.zip").write_bytes(data)
         try:
             bundle = Bundle(tmp_path / "bad.zip")

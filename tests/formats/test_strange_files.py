@@ -40,10 +40,10 @@ NAMES = {
 }
 
 
-def paths_of(value: Any, here: tuple = ()) -> list[tuple]:
-    """Every place in a JSON value."""
+def paths_of(value: Any, prefix: tuple = ()) -> list[tuple]:
+    """Path of every value inside a JSON value."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [here, *(path for key, child in inner for path in paths_of(child, (*here, key)))]
+    return [prefix, *(path for key, child in inner for path in paths_of(child, (*prefix, key)))]
 
 
 def changed(value: Any, path: tuple, new: Any) -> Any:
@@ -108,11 +108,11 @@ def test_convert_refuses_a_file_of_another_kind_in_one_line(tmp_path: Path, name
 @pytest.mark.parametrize(
     "text", ['"\\ud800"', "[" * 900 + "]" * 900, "NaN", '"\\u009b31m"'], ids=["half", "deep", "NaN", "C1"]
 )
-@pytest.mark.parametrize("place", ["label", "note", "UrlLocal"])
-def test_convert_keeps_or_refuses_odd_text_in_one_line(tmp_path: Path, place: str, text: str) -> None:
+@pytest.mark.parametrize("field", ["label", "note", "UrlLocal"])
+def test_convert_keeps_or_refuses_odd_text_in_one_line(tmp_path: Path, field: str, text: str) -> None:
     row = '{"gameTime": "1 - 00:01", "position": "1000", "label": "PASS"}'
-    row = row.replace('"PASS"', text) if place == "label" else row.replace("{", f'{{"{place}": {text}, ')
-    top = f'"UrlLocal": {text}, ' if place == "UrlLocal" else ""
+    row = row.replace('"PASS"', text) if field == "label" else row.replace("{", f'{{"{field}": {text}, ')
+    top = f'"UrlLocal": {text}, ' if field == "UrlLocal" else ""
     write_json(tmp_path / "a" / NAMES["soccernet"], f'{{{top}"annotations": [{row}]}}')
     for way in ("soccernet", "e2e-spot", "opensportslab", "soccertrack-v2", "sn-gar"):
         try:

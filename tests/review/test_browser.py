@@ -1,4 +1,4 @@
-"""What a person does on the review page, in a real browser, and what is on the disk afterwards."""
+"""What a user does on the review page, in a real browser, and what is on disk afterwards."""
 
 from __future__ import annotations
 
@@ -93,11 +93,11 @@ def counts(page) -> list[int]:
     return [int(text.split()[0]) for text in page.locator("#counts span").all_inner_texts()]
 
 
-def test_a_first_look(page, match: Match) -> None:
+def test_page_shows_counts_and_names_as_text(page, match: Match) -> None:
     assert counts(page) == [2, 1, 3]
     assert page.evaluate("[document.documentElement.scrollWidth, document.documentElement.scrollHeight]") == [1280, 720]
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
-    assert HOSTILE in page.inner_text("#names")  # as text
+    assert HOSTILE in page.inner_text("#lane-names")  # as text
     assert page.locator("img").count() == 1
     assert "<b>game" in page.inner_text("#video-choice")
     assert match.rows() == rows(("PASS", 20), ("DRIVE", 60), ("PASS", 100))
@@ -112,7 +112,7 @@ def test_next_previous_and_filters(page) -> None:
     seen = []
     for _ in range(6):
         press(page, "n")
-        seen.append((number(page), page.inner_text("#card b")))
+        seen.append((number(page), page.inner_text("#event-card b")))
     assert seen == [(20, "PASS"), (40, "PASS"), (60, "DRIVE"), (80, "DRIVE"), (100, "PASS"), (120, HOSTILE)]
     press(page, "p")
     assert number(page) == 100
@@ -123,54 +123,54 @@ def test_next_previous_and_filters(page) -> None:
     press(page, "Shift+N", "Shift+N", "Shift+N", "Shift+N")
     assert number(page) == 120
     press(page, *["ArrowUp"] * 9)  # score at least 0.65
-    assert page.inner_text("#threshold-said") == "0.65"
+    assert page.inner_text("#threshold-value") == "0.65"
     assert counts(page) == [1, 2, 1]
-    page.locator("#names button", has_text="DRIVE").click()
+    page.locator("#lane-names button", has_text="DRIVE").click()
     assert counts(page) == [1, 1, 0]
     press(page, "Home", "n", "n")
     assert number(page) == 100
-    page.locator("#names button", has_text="DRIVE").click()
+    page.locator("#lane-names button", has_text="DRIVE").click()
     page.select_option("#tolerance", "5")
     press(page, *["ArrowDown"] * 9)
     assert counts(page) == [3, 0, 2]
 
 
-def test_accept_reject_nudge_add_undo_reload(page, match: Match) -> None:
+def test_accept_reject_nudge_add_undo_and_reload(page, match: Match) -> None:
     before = match.labels.read_bytes()
     press(page, "n", "n", "a")
-    until(page, "e2espotReview.decisions === 1")
+    until(page, "e2espotReview.decisions.numSaved === 1")
     now = rows(("PASS", 20), ("PASS", 40), ("DRIVE", 60), ("PASS", 100))
     assert match.rows() == now
     assert (match.folder / "Labels-ball.json.before-review").read_bytes() == before
     assert counts(page) == [3, 1, 2]
 
     press(page, "n", "n", "x")  # the false positive at 80
-    until(page, "e2espotReview.decisions === 2")
+    until(page, "e2espotReview.decisions.numSaved === 2")
     assert match.rows() == now
     assert counts(page) == [3, 1, 1]
-    assert "rejected" in page.inner_text("#card")
+    assert "rejected" in page.inner_text("#event-card")
 
     press(page, "n", ".")  # the missed label at 100
-    until(page, "e2espotReview.decisions === 3")
+    until(page, "e2espotReview.decisions.numSaved === 3")
     assert number(page) == 101
     press(page, ".")
-    until(page, "e2espotReview.decisions === 4")
+    until(page, "e2espotReview.decisions.numSaved === 4")
     press(page, ",", ",", ",")
-    until(page, "e2espotReview.decisions === 7")
+    until(page, "e2espotReview.decisions.numSaved === 7")
     assert number(page) == 99
     assert match.rows()[-1] == ("PASS", position(99))
 
     press(page, "ArrowRight", "ArrowRight", "ArrowRight", "2")
-    until(page, "e2espotReview.decisions === 8")
+    until(page, "e2espotReview.decisions.numSaved === 8")
     assert match.rows()[-2:] == rows(("PASS", 99), ("DRIVE", 102))
     press(page, "1")  # still at it: another class
-    until(page, "e2espotReview.decisions === 9")
+    until(page, "e2espotReview.decisions.numSaved === 9")
     assert match.rows()[-2:] == rows(("PASS", 99), ("PASS", 102))
     press(page, "ArrowRight", "m")
-    until(page, "e2espotReview.decisions === 10")
+    until(page, "e2espotReview.decisions.numSaved === 10")
     assert match.rows()[-1] == ("PASS", position(103))
     press(page, "x")
-    until(page, "e2espotReview.decisions === 11")
+    until(page, "e2espotReview.decisions.numSaved === 11")
     assert match.rows()[-1] == ("PASS", position(99))
 
     page.reload()
@@ -178,39 +178,39 @@ def test_accept_reject_nudge_add_undo_reload(page, match: Match) -> None:
     assert counts(page) == [3, 1, 1]
     for count in range(1, 12):
         press(page, "Control+z")
-        until(page, f"e2espotReview.decisions === {count}")
+        until(page, f"e2espotReview.decisions.numSaved === {count}")
     assert match.rows() == rows(("PASS", 20), ("DRIVE", 60), ("PASS", 100))
     assert counts(page) == [2, 1, 3]
     press(page, "Control+Shift+z")
-    until(page, "e2espotReview.decisions === 12")
+    until(page, "e2espotReview.decisions.numSaved === 12")
     assert match.rows() == now
     press(page, "Control+Shift+z", "Control+z", "Control+z")
-    until(page, "e2espotReview.decisions === 15")
+    until(page, "e2espotReview.decisions.numSaved === 15")
     press(page, "Control+z")
     until(page, "document.querySelector('#toast').textContent.includes('nothing to undo')")
 
 
-def test_nudging_and_naming_a_prediction_accepts_it(page, match: Match) -> None:
+def test_nudge_or_class_key_accepts_a_prediction(page, match: Match) -> None:
     press(page, "n", "n", ",")
-    until(page, "e2espotReview.decisions === 1")
+    until(page, "e2espotReview.decisions.numSaved === 1")
     assert match.rows()[1] == ("PASS", position(39))
     press(page, "n", "n", "1")
-    until(page, "e2espotReview.decisions === 2")
+    until(page, "e2espotReview.decisions.numSaved === 2")
     assert match.rows()[3] == ("PASS", position(80))
     assert counts(page)[2] == 1  # only the hostile one is left
 
 
-def test_two_tabs(page, server: Server, context, match: Match) -> None:
+def test_second_tab_follows_and_cannot_overwrite(page, server: Server, context, match: Match) -> None:
     other = opened(context, server.url)
     press(page, "n", "n", "a")
-    until(other, "e2espotReview.model.labels.size === 4")  # told, not asked
+    until(other, "e2espotReview.model.labels.size === 4")  # the server notifies it
     press(other, "n", ".")
     until(page, f"[...e2espotReview.model.labels.values()].some(label => label.frame === {21})")
-    # A tab that has not heard of it cannot write over it.
+    # A tab that missed a change cannot overwrite it.
     other.evaluate("e2espotReview.changes.onChange = () => {}")
     stale = other.evaluate("e2espotReview.model.revision")
     press(page, "p", ".")
-    until(page, "e2espotReview.decisions === 2")
+    until(page, "e2espotReview.decisions.numSaved === 2")
     label = "[...e2espotReview.model.labels.values()].find(label => label.frame < 30).id"
     status = other.evaluate(
         f"""async () => (await fetch("/api/games/0/change", {{method: "POST", body: JSON.stringify(
@@ -222,34 +222,34 @@ def test_two_tabs(page, server: Server, context, match: Match) -> None:
     assert other.complaints == []
 
 
-def test_killed_in_the_middle(context, match: Match) -> None:
+def test_decisions_during_a_server_restart_are_sent_again(context, match: Match) -> None:
     server = Server(match.folder, "-p", match.predictions)
     page = opened(context, server.url)
     press(page, "n", "n", "a")
-    until(page, "e2espotReview.decisions === 1")
+    until(page, "e2espotReview.decisions.numSaved === 1")
     server.kill()
-    for key in ("n", "n", "a"):  # nobody answers
+    for key in ("n", "n", "a"):  # no server answers
         page.keyboard.press(key)
-    until(page, "document.querySelector('#saved').classList.contains('bad')")
-    until(page, "document.querySelector('#saved').textContent.includes('not saved yet')")
+    until(page, "document.querySelector('#save-state').classList.contains('bad')")
+    until(page, "document.querySelector('#save-state').textContent.includes('not saved yet')")
     assert match.rows() == rows(("PASS", 20), ("PASS", 40), ("DRIVE", 60), ("PASS", 100))
     with Server(match.folder, "-p", match.predictions, port=server.port):
-        until(page, "e2espotReview.decisions === 2")  # sent again by the page itself
-        until(page, "document.querySelector('#saved').textContent.startsWith('saved')")
+        until(page, "e2espotReview.decisions.numSaved === 2")  # sent again by the page itself
+        until(page, "document.querySelector('#save-state').textContent.startsWith('saved')")
         press(page)
         assert match.rows() == rows(("PASS", 20), ("PASS", 40), ("DRIVE", 60), ("DRIVE", 80), ("PASS", 100))
         assert counts(page) == [4, 1, 1]
         press(page, "Control+z", "Control+z")
-        until(page, "e2espotReview.decisions === 4")
+        until(page, "e2espotReview.decisions.numSaved === 4")
     assert match.rows() == rows(("PASS", 20), ("DRIVE", 60), ("PASS", 100))
 
 
-def test_the_keyboard_alone_and_the_help(page, match: Match) -> None:
+def test_page_works_with_the_keyboard_alone(page, match: Match) -> None:
     press(page, "?")
     assert page.is_visible("#help")
     assert "one picture back" in page.inner_text("#help")
     press(page, "n")  # not while the help is open
-    assert page.inner_text("#card b") == "Nothing selected"
+    assert page.inner_text("#event-card b") == "Nothing selected"
     press(page, "Escape")
     assert not page.is_visible("#help")
     reached = set()
@@ -260,9 +260,9 @@ def test_the_keyboard_alone_and_the_help(page, match: Match) -> None:
     page.focus("#theme")
     page.keyboard.press("Enter")
     assert page.evaluate("document.documentElement.dataset.theme") == "light"
-    page.focus("#tabs [data-tab=wrong]")
+    page.focus("#tabs [data-tab=disagreements]")
     page.keyboard.press("Enter")
-    assert page.evaluate("document.activeElement.dataset.tab") == "wrong"
+    assert page.evaluate("document.activeElement.dataset.tab") == "disagreements"
     assert page.locator(".row").count() == 4
     page.keyboard.press("g")
     assert page.locator(".row").count() == 6
@@ -276,43 +276,43 @@ def test_the_keyboard_alone_and_the_help(page, match: Match) -> None:
     assert match.rows() == rows(("PASS", 20), ("DRIVE", 60), ("PASS", 100))
 
 
-def test_the_mouse(page, match: Match) -> None:
+def test_page_works_with_the_mouse(page, match: Match) -> None:
     box = page.locator("#lanes").bounding_box()
     shown = page.evaluate(
         "[e2espotReview.timeline.from, e2espotReview.timeline.span, e2espotReview.timeline.laneHeight()]"
     )
     x = box["x"] + (80.5 - shown[0]) / shown[1] * box["width"]
     page.mouse.click(x, box["y"] + 18 + shown[2] * 1.5)  # the second lane
-    until(page, "e2espotReview.player.sought === null && e2espotReview.player.wanted === null")
+    until(page, "e2espotReview.player.seeking === null && e2espotReview.player.requested === null")
     assert number(page) == 80
-    assert page.inner_text("#card b") == "DRIVE"
-    page.click("#card [data-act=accept]")
-    until(page, "e2espotReview.decisions === 1")
+    assert page.inner_text("#event-card b") == "DRIVE"
+    page.click("#event-card [data-action=accept]")
+    until(page, "e2espotReview.decisions.numSaved === 1")
     page.locator(".row", has_text="00:00.80").click()
-    until(page, "e2espotReview.player.sought === null && e2espotReview.player.wanted === null")
+    until(page, "e2espotReview.player.seeking === null && e2espotReview.player.requested === null")
     assert number(page) == 20
     page.click("#undo")
-    until(page, "e2espotReview.decisions === 2")
+    until(page, "e2espotReview.decisions.numSaved === 2")
     assert match.rows() == rows(("PASS", 20), ("DRIVE", 60), ("PASS", 100))
-    press(page, " ")  # the button has let go of the keyboard
+    press(page, " ")  # the button has lost the focus
     until(page, "e2espotReview.player.playing")
 
 
-def test_the_queue_goes_on_by_itself(match: Match, context) -> None:
+def test_queue_proceeds_after_each_answer(match: Match, context) -> None:
     with Server(match.folder, "-p", match.predictions, "--queue", "uncertain") as server:
         page = opened(context, server.url)
-        assert page.inner_text("#tabs").startswith("Queue 0 of 4")  # a label stands at two of the six already
+        assert page.inner_text("#tabs").startswith("Queue 0 of 4")  # two of the six match a label already
         assert number(page) == 40
         for key in "axx":  # faster than the server
             page.keyboard.press(key)
         press(page)
         assert number(page) == 130
-        assert page.evaluate("e2espotReview.decisions") == 3
+        assert page.evaluate("e2espotReview.decisions.numSaved") == 3
         press(page, "Control+z")  # back to the question it was about
-        assert [number(page), page.inner_text("#card b")] == [120, HOSTILE]
+        assert [number(page), page.inner_text("#event-card b")] == [120, HOSTILE]
         press(page, "Control+z")
         assert number(page) == 80
-        press(page, ".", "a")  # a nudge is an answer, A then goes on
+        press(page, ".", "a")  # a nudge is an answer, A then proceeds
         assert number(page) == 120
         assert match.rows() == rows(("PASS", 20), ("PASS", 40), ("DRIVE", 60), ("DRIVE", 81), ("PASS", 100))
         press(page, "Control+z", "x")
@@ -320,17 +320,17 @@ def test_the_queue_goes_on_by_itself(match: Match, context) -> None:
         assert page.complaints == []
     with Server(match.folder, "-p", match.predictions, "--queue", "disagree") as server:
         page = opened(context, server.url)
-        assert [number(page), page.inner_text("#card b")] == [60, "DRIVE"]  # nothing sure was said about it
+        assert [number(page), page.inner_text("#event-card b")] == [60, "DRIVE"]  # no confident prediction is near it
         press(page, "a")
-        assert [number(page), page.inner_text("#card b")] == [100, "PASS"]
+        assert [number(page), page.inner_text("#event-card b")] == [100, "PASS"]
         page.reload()
         until(page, "document.documentElement.dataset.ready === 'yes'")
         press(page)
-        assert number(page) == 100  # what is decided is not asked again
+        assert number(page) == 100  # decided questions are not asked again
     assert match.rows() == rows(("PASS", 20), ("PASS", 40), ("DRIVE", 60), ("PASS", 100))
 
 
-def test_labels_alone(match: Match, context) -> None:
+def test_page_without_predictions(match: Match, context) -> None:
     with Server(match.folder) as server:
         page = opened(context, server.url)
         assert page.inner_text("#counts") == "3 labels, no predictions"
@@ -340,7 +340,7 @@ def test_labels_alone(match: Match, context) -> None:
         assert page.complaints == []
 
 
-def test_undo_goes_back_to_the_match_it_was_in(tmp_path: Path, video: Path, context) -> None:
+def test_undo_goes_back_to_the_match_of_the_decision(tmp_path: Path, video: Path, context) -> None:
     """The queue jumps from one match to the next; undoing follows."""
     match = Match(tmp_path, video)
     other = tmp_path / "league" / "other"
@@ -356,9 +356,9 @@ def test_undo_goes_back_to_the_match_it_was_in(tmp_path: Path, video: Path, cont
             shown.append((page.locator("#video-choice option:checked").inner_text(), number(page)))
             press(page, "a")
         assert shown == [("<b>game", 40), ("<b>game", 80), ("<b>game", 120), ("<b>game", 130), ("other", 50)]
-        for place in reversed(shown):
+        for position in reversed(shown):
             press(page, "Control+z")
-            assert (page.locator("#video-choice option:checked").inner_text(), number(page)) == place
+            assert (page.locator("#video-choice option:checked").inner_text(), number(page)) == position
         assert page.complaints == []
     assert match.rows() == rows(("PASS", 20), ("DRIVE", 60), ("PASS", 100))
     assert json.loads((other / "Labels-ball.json").read_text())["annotations"] == []
@@ -392,11 +392,11 @@ def long_match(tmp_path_factory) -> Path:
     return root
 
 
-def test_a_long_match_stays_fluid_and_counts_as_the_metric_does(long_match: Path, context) -> None:
+def test_long_match_is_drawn_fast_and_counted_as_by_the_metric(long_match: Path, context) -> None:
     with Server(long_match / "data", "-p", long_match / "p") as server:
-        begun = time.perf_counter()
+        start = time.perf_counter()
         page = opened(context, server.url)
-        assert time.perf_counter() - begun < 10
+        assert time.perf_counter() - start < 10
         until(page, "e2espotReview.timeline.curves.length === 12")
         spent = page.evaluate(
             """async () => {
@@ -404,12 +404,12 @@ def test_a_long_match_stays_fluid_and_counts_as_the_metric_does(long_match: Path
               for (const span of [500, 3000, 30000, 135000]) {
                 timeline.view(span === 135000 ? 0 : 20000, span);
                 await new Promise((resolve) => setTimeout(resolve, 60));
-                timeline.spent.length = 0;
+                timeline.drawTimesMs.length = 0;
                 for (let turn = 0; turn < 21; turn++) {
                   if (span === 135000) timeline.zoom(turn % 2 ? 1.02 : 1 / 1.02); else timeline.pan(span / 50);
                   await new Promise(requestAnimationFrame);
                 }
-                spent[span] = timeline.spent.sort((a, b) => a - b)[10];
+                spent[span] = timeline.drawTimesMs.sort((a, b) => a - b)[10];
               }
               return spent;
             }"""
@@ -435,8 +435,8 @@ def test_a_long_match_stays_fluid_and_counts_as_the_metric_does(long_match: Path
         for tolerance, threshold in ((1, 0.2), (3, 0.45)):
             page.select_option("#tolerance", str(tolerance))
             page.evaluate(f"e2espotReview.setThreshold({threshold})")
-            kept = {"g": [entry for entry in predictions["g"] if entry.value >= threshold]}
-            matching = match_events(labels, kept, LABEL_SETS["ball-12"], [tolerance])[tolerance]
+            confident = {"g": [entry for entry in predictions["g"] if entry.value >= threshold]}
+            matching = match_events(labels, confident, LABEL_SETS["ball-12"], [tolerance])[tolerance]
             hits = int(matching.hits.sum())
             assert counts(page) == [hits, len(matching.labels) - hits, len(matching.predictions) - hits]
         assert page.complaints == []

@@ -43,11 +43,11 @@ def nearest(target):
     """Visibility of the nearest label, by the package's rule of borders at whole middles."""
     out = np.full(target.shape, -1.0)
     for c in range(target.shape[1]):
-        places = np.flatnonzero(target[:, c])
-        for i, place in enumerate(places):
-            start = 0 if i == 0 else (places[i - 1] + place) // 2
-            stop = len(target) if i == len(places) - 1 else (place + places[i + 1]) // 2
-            out[start:stop, c] = target[place, c]
+        bins = np.flatnonzero(target[:, c])
+        for i, center in enumerate(bins):
+            start = 0 if i == 0 else (bins[i - 1] + center) // 2
+            stop = len(target) if i == len(bins) - 1 else (center + bins[i + 1]) // 2
+            out[start:stop, c] = target[center, c]
     return out
 
 

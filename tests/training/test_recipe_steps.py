@@ -48,8 +48,8 @@ def datasets(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], 
         for seed, game in enumerate(("a", "b", "c")):
             layout = LAYOUTS[name]
             videos = tuple(video.format(resolution) for video in layout.videos)
-            own = Layout(videos=videos, labels=layout.labels, classes=layout.classes, teams=layout.teams)
-            write_game(root / "league" / "season" / game, seed, num_frames=100 if game == "a" else 31, layout=own)
+            formatted = Layout(videos=videos, labels=layout.labels, classes=layout.classes, teams=layout.teams)
+            write_game(root / "league" / "season" / game, seed, num_frames=100 if game == "a" else 31, layout=formatted)
         splits = {"train": ["league/season/a"], "valid": []}
         (root / "splits.json").write_text(json.dumps(splits))
         roots[name, resolution] = root
