@@ -145,7 +145,7 @@ class ClipDataset(Dataset[ClipSample]):
             frames_THWC[invented], valid_T[invented] = 0, False
             if len(invented) and clip.video not in self._damaged:
                 self._damaged.add(clip.video)
-                _LOG.warning("%s: damaged in places; clips leave those out", self.videos[clip.video].path)
+                _LOG.warning("%s: parts of it are damaged; clips leave those frames out", self.videos[clip.video].path)
         return frames_THWC, valid_T
 
     def _reader(self, video: int) -> FrameReader:
@@ -286,7 +286,7 @@ class _ErrorsAsValues(Dataset[ClipSample | _Failure]):
     """A dataset that returns exceptions.
 
     torch would raise them again with the worker's traceback in the message, and a ``RuntimeError`` of a worker
-    could not be told from torch's own about a worker.
+    could not be distinguished from torch's own.
     """
 
     def __init__(self, dataset: ClipDataset) -> None:
@@ -336,7 +336,7 @@ def _next_batch(loaded: Iterator[Any], workers: Sequence[BaseProcess]) -> Any:
     """The next batch, polling torch's loader while all workers live.
 
     The loader raises a ``RuntimeError`` both when nothing arrives in time and when a worker has died. Errors of
-    the clips are values, so the state of the processes alone tells the two apart.
+    the clips are values, so the state of the processes distinguishes the two.
 
     Raises:
         RuntimeError: a worker died, or nothing arrived for ten minutes.

@@ -77,7 +77,9 @@ class ClipSampler:
     overhang: int = 5
     """Frames by which a clip may extend beyond either end of a video."""
     _events: _Anchors = field(init=False, repr=False, compare=False)
+    """Events of all videos."""
     _negatives: _Anchors = field(init=False, repr=False, compare=False)
+    """Hard negatives of all videos."""
 
     def __post_init__(self) -> None:
         """Check the parameters and collect events and hard negatives of all videos in columns."""

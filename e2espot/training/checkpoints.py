@@ -45,7 +45,7 @@ def _link(file: Path, name: Path) -> None:
         link.replace(name)
         link.unlink(missing_ok=True)  # replace() does nothing where both are names of one file already
     except OSError as error:  # such as file systems without hard links
-        _LOG.debug("%s is not kept: %s", file, error)
+        _LOG.debug("no previous state is stored: %s", error)
 
 
 def load_state(run: Path) -> dict[str, Any] | None:

@@ -18,6 +18,7 @@ import yaml
 
 from e2espot.clips.dataset import ClipBatch, load_clips
 from e2espot.core.errors import VideoError
+from e2espot.core.version import __version__
 from e2espot.training import checkpoints
 from e2espot.training.config import resolve
 from e2espot.training.fit import fit, save
@@ -56,15 +57,16 @@ def run(data: Path, tmp_path_factory) -> Path:
     return folder
 
 
-def test_run_folder(run: Path) -> None:
+def test_train_writes_weights_config_and_metrics(run: Path) -> None:
     assert (run / "best.safetensors").is_file()
     assert (run / "config.yaml").is_file()
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [row["epoch"] for row in rows] == [0, 1]
     assert all(0 <= row["valid_mAP@1"] <= 1 for row in rows)
+    assert yaml.safe_load((run / "config.yaml").read_text())["e2espot_version"] == __version__
 
 
-def test_an_ensemble_of_a_run_and_itself_is_the_run(run: Path, data: Path, tmp_path: Path) -> None:
+def test_infer_with_an_ensemble_of_one_run_twice_equals_that_run(run: Path, data: Path, tmp_path: Path) -> None:
     results = []
     for name, more in (("one", []), ("two", ["--ensemble", run])):
         done = tool("infer", run, data, "-s", "test", "-o", tmp_path / name, *more)
@@ -73,16 +75,15 @@ def test_an_ensemble_of_a_run_and_itself_is_the_run(run: Path, data: Path, tmp_p
     assert results[0] == results[1]
 
 
-def test_an_ensemble_of_other_classes_is_refused(run: Path, data: Path, tmp_path: Path) -> None:
+def test_infer_refuses_an_ensemble_with_other_classes(run: Path, data: Path, tmp_path: Path) -> None:
     other = write_spotter(tmp_path / "other.safetensors", replace(TOY_SPEC, classes=("GOAL",)))
-    told = ["-s", "test", "-o", tmp_path / "out", "--ensemble", other]
-    done = tool("infer", run, data, *told)
+    done = tool("infer", run, data, "-s", "test", "-o", tmp_path / "out", "--ensemble", other)
     assert done.returncode == 2
     assert "same classes and rate" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
 
 
-def test_infer_and_evaluate(run: Path, data: Path, tmp_path: Path) -> None:
+def test_infer_and_evaluate_write_their_files(run: Path, data: Path, tmp_path: Path) -> None:
     done = tool("infer", run, data, "-s", "test", "-o", tmp_path / "out", "--save_scores")
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "out" / "toy" / "b" / "results_spotting.json").read_text())
@@ -95,7 +96,7 @@ def test_infer_and_evaluate(run: Path, data: Path, tmp_path: Path) -> None:
     assert set(json.loads((tmp_path / "scores.json").read_text())) == {"at1", "at2", "at3", "at4", "at5"}
 
 
-def test_loose_video_and_refusals(run: Path, data: Path, tmp_path: Path) -> None:
+def test_infer_accepts_a_loose_video_and_refuses_broken_ones(run: Path, data: Path, tmp_path: Path) -> None:
     video = data / "toy" / "b" / "224p.mp4"
     assert tool("infer", run, video, "-o", tmp_path).returncode == 0
     assert (tmp_path / "224p" / "results_spotting.json").is_file()
@@ -108,13 +109,13 @@ def test_loose_video_and_refusals(run: Path, data: Path, tmp_path: Path) -> None
         assert "Traceback" not in refused.stderr
         assert wrong.name in refused.stderr
     assert not (tmp_path / "bad").exists()
-    twins = tool("infer", run, video, data / "toy" / "a" / "224p.mp4", "-o", tmp_path / "twins")
-    assert twins.returncode == 2
-    assert "overwrite" in twins.stderr
+    same_stem = tool("infer", run, video, data / "toy" / "a" / "224p.mp4", "-o", tmp_path / "same_stem")
+    assert same_stem.returncode == 2
+    assert "overwrite" in same_stem.stderr
     assert tool("train", data, "-s", run, "--recipe", "laptop").returncode == 2
 
 
-def test_resuming_with_other_classes_is_refused(run: Path, data: Path) -> None:
+def test_train_refuses_to_resume_with_other_classes(run: Path, data: Path) -> None:
     before = (run / "config.yaml").read_bytes()
     refused = tool("train", data, "-s", run, "--resume", "--label_set", "ball-12")
     assert refused.returncode == 2
@@ -123,7 +124,7 @@ def test_resuming_with_other_classes_is_refused(run: Path, data: Path) -> None:
     assert (run / "config.yaml").read_bytes() == before
 
 
-def test_a_truncated_video_is_used_only_when_asked(run: Path, data: Path, tmp_path: Path) -> None:
+def test_infer_uses_a_truncated_video_only_with_allow_truncated(run: Path, data: Path, tmp_path: Path) -> None:
     whole = (data / "toy" / "b" / "224p.mp4").read_bytes()
     with av.open(str(tmp_path / "whole.mkv"), "w") as target, av.open(str(data / "toy" / "b" / "224p.mp4")) as source:
         stream = target.add_stream_from_template(source.streams.video[0])
@@ -136,20 +137,20 @@ def test_a_truncated_video_is_used_only_when_asked(run: Path, data: Path, tmp_pa
     refused = tool("infer", run, part, "-o", tmp_path / "out")
     assert refused.returncode == 2
     assert "--allow_truncated" in refused.stderr
-    taken = tool("infer", run, part, "-o", tmp_path / "out", "--allow_truncated")
-    assert taken.returncode == 0, taken.stderr
+    allowed = tool("infer", run, part, "-o", tmp_path / "out", "--allow_truncated")
+    assert allowed.returncode == 0, allowed.stderr
     assert (tmp_path / "out" / "part" / "results_spotting.json").is_file()
 
 
-def test_unknown_class_names_file_entry_and_field(data: Path, tmp_path: Path) -> None:
+def test_train_names_file_entry_and_field_of_an_unknown_class(data: Path, tmp_path: Path) -> None:
     (tmp_path / "class.txt").write_text("GOAL\n")
     done = tool("train", data, "-s", tmp_path / "run", "--label_set", tmp_path / "class.txt")
     assert done.returncode == 2
     assert "Labels-ball.json: annotations[0]: unknown label 'PASS'" in done.stderr
 
 
-def test_resumed_equals_uninterrupted(data: Path, tmp_path: Path) -> None:
-    """A run in one piece, and one stopped after a step and taken up again, end with the same bytes."""
+def test_resumed_run_equals_uninterrupted_run(data: Path, tmp_path: Path) -> None:
+    """An uninterrupted run, and one stopped after a step and resumed, end with the same bytes."""
     recipe = merge(
         merge(Recipe(), read_recipe("laptop")),
         {"size": "96x64", "clip_len": 16, "clips_per_epoch": 8, "num_epochs": 2, "num_workers": 0},
@@ -171,15 +172,15 @@ def test_resumed_equals_uninterrupted(data: Path, tmp_path: Path) -> None:
     assert (tmp_path / "whole" / best).read_bytes() == (tmp_path / "half" / best).read_bytes()
 
 
-def test_a_resumed_run_keeps_its_flags(data: Path, tmp_path: Path) -> None:
+def test_resumed_run_keeps_its_flags(data: Path, tmp_path: Path) -> None:
     for name in ("a", "b"):
         game = tmp_path / "data" / "toy" / name
         shutil.copytree(data / "toy" / name, game)
         (game / "Labels-ball.json").rename(game / "clean.json")
     shutil.copy(data / "splits.json", tmp_path / "data")
     flags = ["--label_file", "clean.json", "--bad_labels", "skip", "--num_epochs", "1"]
-    begun = tool("train", tmp_path / "data", "-s", tmp_path / "run", "--recipe", "laptop", *SMALL, *flags)
-    assert begun.returncode == 0, begun.stderr
+    started = tool("train", tmp_path / "data", "-s", tmp_path / "run", "--recipe", "laptop", *SMALL, *flags)
+    assert started.returncode == 0, started.stderr
     again = tool("train", tmp_path / "data", "-s", tmp_path / "run", "--resume", "--num_epochs", "2")
     assert again.returncode == 0, again.stderr
     config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
@@ -187,7 +188,7 @@ def test_a_resumed_run_keeps_its_flags(data: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
-def test_who_decodes_dies_of_the_same_signal(
+def test_worker_that_dies_of_the_signal_to_all_is_an_interruption(
     data: Path, tmp_path: Path, end: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = merge(merge(Recipe(), read_recipe("laptop")), {"size": "96x64", "clip_len": 16, "num_workers": 0})
@@ -204,19 +205,19 @@ def test_who_decodes_dies_of_the_same_signal(
     assert checkpoints.load_state(tmp_path / "run") is not None
 
 
-def test_a_signal_to_all_processes_stops_between_two_steps(data: Path, tmp_path: Path) -> None:
-    """As a terminal and a scheduler send it: those that decode hear it too."""
+def test_signal_to_all_processes_stops_the_run_at_a_step_boundary(data: Path, tmp_path: Path) -> None:
+    """A terminal or a scheduler signals the whole process group, workers included."""
     flags = ["--recipe", "laptop", *SMALL, "--num_workers", "1", "--epoch_clips", "4000", "--save_every", "4000"]
     command = [sys.executable, ROOT / "tools" / "train.py", data, "-s", tmp_path / "run", *flags]
-    with (tmp_path / "told").open("wb") as told:
-        process = subprocess.Popen([*map(str, command)], stderr=told, stdout=told, start_new_session=True)
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen([*map(str, command)], stderr=log, stdout=log, start_new_session=True)
         deadline = time.monotonic() + 120
-        while b"training videos" not in (tmp_path / "told").read_bytes():
+        while b"training videos" not in (tmp_path / "log").read_bytes():
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.05)
         time.sleep(4)
         os.killpg(process.pid, signal.SIGTERM)
         assert process.wait(60) == 130
-    words = (tmp_path / "told").read_text()
-    assert "go on with" in words and "died" not in words
+    log_text = (tmp_path / "log").read_text()
+    assert "go on with" in log_text and "died" not in log_text
     assert checkpoints.load_state(tmp_path / "run") is not None

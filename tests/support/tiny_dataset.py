@@ -28,9 +28,13 @@ class Layout:
     """Files of a game."""
 
     videos: tuple[str, ...] = ("224p.mp4",)
+    """Names of the videos, one per half."""
     labels: str = "Labels-ball.json"
+    """Name of the label file."""
     classes: tuple[str, ...] = ("PASS",)
+    """Classes of the events."""
     teams: tuple[str, ...] = ("",)
+    """Teams of the events."""
 
 
 def write_game(
@@ -42,7 +46,7 @@ def write_game(
     folder.mkdir(parents=True)
     events: list[Event] = []
     for half, name in enumerate(layout.videos, start=1):
-        position, speed = np.array([32.0, 32.0]), np.array([1.0, 0.5])
+        position, velocity = np.array([32.0, 32.0]), np.array([1.0, 0.5])
         with av.open(str(folder / name), "w") as container:
             stream = container.add_stream(codec, rate=25)
             stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
@@ -50,8 +54,8 @@ def write_game(
                 if k % 25 == 20:
                     label, team = (names[len(events) % len(names)] for names in (layout.classes, layout.teams))
                     events.append(Event(frame=k, label=label, half=half, team=team))
-                    speed = rng.uniform(-1.5, 1.5, 2)
-                position = (position + speed) % (90, 60)
+                    velocity = rng.uniform(-1.5, 1.5, 2)
+                position = (position + velocity) % (90, 60)
                 picture = np.full((64, 96, 3), 90, np.uint8)
                 x, y = position.astype(int)
                 picture[y : y + 4, x : x + 4] = 250
