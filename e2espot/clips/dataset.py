@@ -29,7 +29,7 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from e2espot.clips.sampler import ClipSpec, LabelledVideo, Sampler
 from e2espot.clips.targets import ClipTargets, TargetBatch, clip_targets
-from e2espot.core.errors import AnnotationError, E2ESpotError, VideoError, first_line
+from e2espot.core.errors import AnnotationError, E2ESpotError, VideoError, first_line, one_line
 from e2espot.core.timeline import frame_of_position_ms, position_ms_of_frame
 from e2espot.files.npz import read_arrays
 
@@ -195,7 +195,7 @@ def read_ball_track(path: Path) -> tuple[np.ndarray, np.ndarray]:
             raise ValueError("ball_xy must hold two floats per frame, ball_visible one bool per frame")
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise AnnotationError(
-            f"{path}: not the tracks of a rendered match ({' '.join(str(error).split())}); render it again or remove it"
+            f"{path}: not the tracks of a rendered match ({one_line(error)}); render it again or remove it"
         ) from None
     return position_N2, visible_N
 

@@ -164,12 +164,11 @@ def _read_plain_prediction(row: Any) -> ScoredEvent | None:
     try:
         label, value = row["label"], float(row["confidence"])
         half, position_ms = int(row["half"]), int(row["position"])
-        team = row.get("team", "")
-    except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
-    if type(label) is not str or type(team) is not str or value != value or abs(position_ms) > _EVALUATOR_LIMIT:
+    if type(label) is not str or value != value or abs(position_ms) > _EVALUATOR_LIMIT:
         return None
-    return ScoredEvent(half=half, position_ms=position_ms, label=label, value=value, team=team)
+    return ScoredEvent(half=half, position_ms=position_ms, label=label, value=value, team=_team(row))
 
 
 def _official_int(row: Any, name: str, context: str) -> int:
