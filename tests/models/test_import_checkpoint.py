@@ -19,19 +19,19 @@ from e2espot.models import load_spotter
 from e2espot.models.spotter import Spotter, SpotterSpec
 from e2espot.models.weights.checkpoint import load_matching_weights, read_tensors
 from e2espot.models.weights.import_checkpoint import ImportOptions, convert_checkpoint
-from tests.support import e2e_spot_reference as e2e_spot
+from tests.support.e2e_spot_reference import State, logits, random_state, write_run
 
 ARCHS = {"feature_arch": "rny002_gsm", "temporal_arch": "gru"}
 
 
 @pytest.fixture(scope="module")
-def state() -> e2e_spot.State:
-    return e2e_spot.random_state("rny002_gsm", "gru", 3)
+def state() -> State:
+    return random_state("rny002_gsm", "gru", 3)
 
 
-def test_spec_comes_from_config_json(state: e2e_spot.State, tmp_path: Path) -> None:
+def test_spec_comes_from_config_json(state: State, tmp_path: Path) -> None:
     convert_checkpoint(
-        str(e2e_spot.write_run(tmp_path / "src", state, **ARCHS, dataset="soccernet_ball", clip_len=64)),
+        str(write_run(tmp_path / "src", state, **ARCHS, dataset="soccernet_ball", clip_len=64)),
         tmp_path / "dst",
     )
     spec = load_spotter(tmp_path / "dst").spec
@@ -39,8 +39,8 @@ def test_spec_comes_from_config_json(state: e2e_spot.State, tmp_path: Path) -> N
     assert (spec.clip_len, spec.fps, spec.width, spec.height, spec.crop_dim) == (64, "25", 398, 224, 224)
 
 
-def test_convert_command_makes_a_run(state: e2e_spot.State, tmp_path: Path) -> None:
-    source = e2e_spot.write_run(tmp_path / "src", state, **ARCHS, dataset="soccernetv2")
+def test_convert_command_makes_a_run(state: State, tmp_path: Path) -> None:
+    source = write_run(tmp_path / "src", state, **ARCHS, dataset="soccernetv2")
     result = subprocess.run(
         [
             sys.executable,
@@ -62,8 +62,8 @@ def test_convert_command_makes_a_run(state: e2e_spot.State, tmp_path: Path) -> N
     assert load_spotter(tmp_path / "dst").spec.fps == "25"
 
 
-def test_class_names_come_from_class_txt_in_run_data_folder_or_options(state: e2e_spot.State, tmp_path: Path) -> None:
-    source = e2e_spot.write_run(tmp_path / "exp" / "src", state, **ARCHS, crop_dim=None)
+def test_class_names_come_from_class_txt_in_run_data_folder_or_options(state: State, tmp_path: Path) -> None:
+    source = write_run(tmp_path / "exp" / "src", state, **ARCHS, crop_dim=None)
     assert "class 1, class 2" in convert_checkpoint(str(source), tmp_path / "a")
     assert load_spotter(tmp_path / "a").spec.crop_dim == 0
     (tmp_path / "data" / "tennis").mkdir(parents=True)
@@ -86,10 +86,8 @@ def test_class_names_come_from_class_txt_in_run_data_folder_or_options(state: e2
         ([(3, 1.0, 0.2), (5, 0.5, 0.4)], 9, 9),
     ],
 )
-def test_epoch_is_e2e_spots_choice_unless_requested(
-    rows, requested, epoch, state: e2e_spot.State, tmp_path: Path
-) -> None:
-    source = e2e_spot.write_run(tmp_path / "src", state, **ARCHS)
+def test_epoch_is_e2e_spots_choice_unless_requested(rows, requested, epoch, state: State, tmp_path: Path) -> None:
+    source = write_run(tmp_path / "src", state, **ARCHS)
     for number in (3, 5, 9):
         (source / f"checkpoint_{number:03d}.pt").symlink_to(source / "checkpoint_007.pt")
     if rows is not None:
@@ -100,8 +98,8 @@ def test_epoch_is_e2e_spots_choice_unless_requested(
     )
 
 
-def test_missing_epoch_is_refused_with_those_there_are(state: e2e_spot.State, tmp_path: Path) -> None:
-    source = e2e_spot.write_run(tmp_path / "src", state, **ARCHS)
+def test_missing_epoch_is_refused_with_those_there_are(state: State, tmp_path: Path) -> None:
+    source = write_run(tmp_path / "src", state, **ARCHS)
     with pytest.raises(CheckpointError, match=r"no checkpoint of epoch 4; choose from 7") as caught:
         convert_checkpoint(str(source), tmp_path / "dst", ImportOptions(epoch=4))
     assert caught.value.option == "epoch"
@@ -109,18 +107,16 @@ def test_missing_epoch_is_refused_with_those_there_are(state: e2e_spot.State, tm
 
 @pytest.mark.parametrize("key", ["temporal_arch", "feature_arch", "modality"])
 @pytest.mark.parametrize("value", ["mstcn", "asformer", "convnextt_gsm", "flow"])
-def test_unsupported_architecture_or_modality_is_refused_in_one_line(
-    key, value, state: e2e_spot.State, tmp_path: Path
-) -> None:
-    source = e2e_spot.write_run(tmp_path / "src", {}, **{**ARCHS, key: value})
+def test_unsupported_architecture_or_modality_is_refused_in_one_line(key, value, state: State, tmp_path: Path) -> None:
+    source = write_run(tmp_path / "src", {}, **{**ARCHS, key: value})
     with pytest.raises(E2ESpotError) as caught:
         convert_checkpoint(str(source), tmp_path / "dst")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "dst").exists()
 
 
-def test_config_that_contradicts_the_weights_is_refused(state: e2e_spot.State, tmp_path: Path) -> None:
-    source = e2e_spot.write_run(tmp_path / "src", state, feature_arch="rny008_gsm", temporal_arch="gru")
+def test_config_that_contradicts_the_weights_is_refused(state: State, tmp_path: Path) -> None:
+    source = write_run(tmp_path / "src", state, feature_arch="rny008_gsm", temporal_arch="gru")
     with pytest.raises(
         CheckpointError, match=r"feature_arch is 'rny008_gsm', but checkpoint_007.pt holds 'rny002_gsm'"
     ):
@@ -137,7 +133,7 @@ class _Malicious:
 
 @pytest.mark.parametrize("kind", ["torch", "legacy", "plain"])
 def test_malicious_pickle_is_refused_without_running(kind: str, tmp_path: Path) -> None:
-    source = e2e_spot.write_run(tmp_path / "src", {}, **ARCHS)
+    source = write_run(tmp_path / "src", {}, **ARCHS)
     bad = {"_features.stem.conv.weight": _Malicious(tmp_path / "proof")}
     if kind == "plain":
         (source / "checkpoint_007.pt").write_bytes(pickle.dumps(bad))
@@ -157,7 +153,7 @@ def test_malicious_pickle_is_refused_without_running(kind: str, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("damage", ["shape", "missing", "nan", "truncated", "empty", "list"])
-def test_damaged_weights_are_refused_in_one_line(damage: str, state: e2e_spot.State, tmp_path: Path) -> None:
+def test_damaged_weights_are_refused_in_one_line(damage: str, state: State, tmp_path: Path) -> None:
     broken: object = dict(state)
     key = "_features.s2.b1.conv2.conv.weight"
     if damage == "shape":
@@ -168,7 +164,7 @@ def test_damaged_weights_are_refused_in_one_line(damage: str, state: e2e_spot.St
         broken[key] = state[key] * float("nan")
     elif damage == "list":
         broken = [1, 2]
-    source = e2e_spot.write_run(tmp_path / "src", broken, **ARCHS)
+    source = write_run(tmp_path / "src", broken, **ARCHS)
     file = source / "checkpoint_007.pt"
     if damage in ("truncated", "empty"):
         file.write_bytes(file.read_bytes()[: 5000 if damage == "truncated" else 0])
@@ -179,7 +175,7 @@ def test_damaged_weights_are_refused_in_one_line(damage: str, state: e2e_spot.St
     assert not (tmp_path / "dst").exists()
 
 
-def test_opensportslib_weights_give_the_same_network(state: e2e_spot.State, tmp_path: Path) -> None:
+def test_opensportslib_weights_give_the_same_network(state: State, tmp_path: Path) -> None:
     """Names behind ``backbone.`` and ``head.``, wrapped, next to a numpy number, and the classes in a config."""
     renamed = {("backbone." if n.startswith("_features") else "head.") + n: v for n, v in state.items()}
     renamed = {f"module.{name}": value for name, value in renamed.items()}
@@ -200,7 +196,7 @@ def test_opensportslib_weights_give_the_same_network(state: e2e_spot.State, tmp_
         assert (spotter.spec.clip_len, spotter.spec.fps, spotter.spec.crop_dim) == (50, "25/12", 0)
     frames = torch.randn(1, 4, 3, 32, 32)
     with torch.inference_mode():
-        torch.testing.assert_close(spotter(frames), e2e_spot.logits(state, 50, frames), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(spotter(frames), logits(state, 50, frames), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("ending", ["safetensors", "pth"])
@@ -231,8 +227,8 @@ def test_gray_stem_takes_the_sum_of_a_colour_stem(tmp_path: Path) -> None:
     torch.testing.assert_close(stem, network.conv1.weight.sum(1, keepdim=True))
 
 
-def test_loading_foreign_weights_names_the_convert_command(state: e2e_spot.State, tmp_path: Path) -> None:
-    source = e2e_spot.write_run(tmp_path / "src", state, **ARCHS)
+def test_loading_foreign_weights_names_the_convert_command(state: State, tmp_path: Path) -> None:
+    source = write_run(tmp_path / "src", state, **ARCHS)
     for path in (source, source / "checkpoint_007.pt"):
         with pytest.raises(CheckpointError, match="e2espot convert checkpoint"):
             load_spotter(path)

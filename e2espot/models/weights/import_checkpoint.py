@@ -1,8 +1,10 @@
 """Published weights -> weights of this package, equal in every logit.
 
-E2E-Spot folder        config.json, loss.json, checkpoint_NNN.pt   -> spotter
-OpenSportsLib folder   config.yaml, one weights file               -> spotter
-timm or torchvision    ImageNet weights of an image network        -> backbone to start training from
+Sources, and what they become:
+
+    E2E-Spot folder        config.json, loss.json, checkpoint_NNN.pt   -> spotter
+    OpenSportsLib folder   config.yaml, one weights file               -> spotter
+    timm or torchvision    ImageNet weights of an image network        -> backbone to start training from
 """
 
 from __future__ import annotations
@@ -155,6 +157,7 @@ def _read_json(file: Path) -> Any:
 
 
 def _convert_e2e_spot(folder: Path, file: Path, target: Path, options: ImportOptions) -> str:
+    """Convert one checkpoint of an E2E-Spot folder, whose ``config.json`` must agree with the weights."""
     config = _read_json(folder / "config.json")
     if not isinstance(config, dict):
         raise CheckpointError(f"{folder / 'config.json'}: it must be an object")
@@ -171,7 +174,7 @@ def _convert_e2e_spot(folder: Path, file: Path, target: Path, options: ImportOpt
             )
     classes, origin = _classes(folder, dataset, _num_classes(state), options)
     crop_dim = max(0, _check_int(config.get("crop_dim") or 0, "crop_dim", folder, -1))
-    # E2E-Spot crops from frames of 224 lines; a crop as large as that or larger was cut from larger frames.
+    # E2E-Spot extracts frames of height 224; a larger crop can only come from larger frames.
     height = max(_FRAME_HEIGHT, crop_dim)
     spec = SpotterSpec(
         feature_arch=feature_arch,
@@ -246,6 +249,7 @@ def _weights_in(folder: Path) -> Path:
 def _convert_osl(
     folder: Path, file: Path, target: Path, options: ImportOptions, state: dict[str, Tensor] | None = None
 ) -> str:
+    """Convert OpenSportsLib's weights, with what ``config.yaml`` has on them if there is one."""
     config = _osl_config(folder)
     data = config.get("DATA", config.get("dataset", {}))
     head = str(_dig(config, "type", "head") or "")
@@ -319,9 +323,8 @@ def _from_hub(name: str) -> Path:
     except ImportError:
         raise ConfigurationError("a hub id needs huggingface_hub: pip install huggingface_hub") from None
     except Exception as error:
-        text = (str(error).splitlines() or [""])[0][:160]
         raise CheckpointError(
-            f"{name}: no such file or folder, and not available from huggingface.co ({text})"
+            f"{name}: no such file or folder, and not available from huggingface.co ({first_line(error)[:160]})"
         ) from None
 
 
@@ -342,7 +345,7 @@ def _load(network: torch.nn.Module, state: Mapping[str, Tensor], source: str) ->
     Raises:
         CheckpointError: a tensor is missing, unexpected, of another shape, or not finite.
     """
-    # Counters of batches, which nothing reads, are missing from older checkpoints: keep our own for those.
+    # Counters of batches may be missing. Nothing reads them, so those of the new network do.
     counters = {name: value for name, value in network.state_dict().items() if name.endswith("num_batches_tracked")}
     try:
         network.load_state_dict({**counters, **state})
@@ -355,6 +358,7 @@ def _load(network: torch.nn.Module, state: Mapping[str, Tensor], source: str) ->
 
 
 def _convert_timm(name: str, target: Path) -> str:
+    """Download ImageNet weights with timm and convert them."""
     import timm
 
     known = {"regnety_002", "regnety_008", "resnet18", "resnet50"}
@@ -365,12 +369,14 @@ def _convert_timm(name: str, target: Path) -> str:
         with offline_if_unreachable():
             network = make(name, pretrained=True, num_classes=0)
     except Exception as error:
-        text = (str(error).splitlines() or [type(error).__name__])[0][:160]
-        raise CheckpointError(f"timm:{name}: not available ({text}); give the path of its weights file") from None
+        raise CheckpointError(
+            f"timm:{name}: not available ({first_line(error)[:160]}); give the path of its weights file"
+        ) from None
     return _convert_backbone(dict(network.state_dict()), f"timm:{name}", target)
 
 
 def _convert_backbone(state: dict[str, Tensor], source: str, target: Path) -> str:
+    """Convert the weights of an image network, without its classification layer."""
     tensors = {name if name.startswith("_features.") else f"_features.{name}": value for name, value in state.items()}
     tensors = {name: v for name, v in tensors.items() if not name.startswith(("_features.head.", "_features.fc."))}
     arch = detect_feature_arch(tensors, source)
