@@ -75,3 +75,14 @@ trust: stress
 
 clean:
 	rm -rf demo build dist *.egg-info
+
+# The JavaScript of the pages, checked by TypeScript; installing that takes some seconds. Skipped where it cannot run,
+# except under CI=true.
+test: lint-js
+.PHONY: lint-js
+lint-js:
+	@fail() { if [ "$$CI" = true ]; then echo "lint-js: $$1" >&2; exit 1; else echo "lint-js: skipped, $$1"; exit 0; fi; }; \
+	command -v npm >/dev/null 2>&1 || fail "npm is missing; install Node.js 18 or later"; \
+	[ tests/js/node_modules/.package-lock.json -nt tests/js/package-lock.json ] || \
+	  npm ci --prefix tests/js --no-audit --no-fund --silent || fail "npm cannot install TypeScript"; \
+	npm run --prefix tests/js --silent check

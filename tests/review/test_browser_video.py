@@ -69,7 +69,7 @@ def show(page, videos: Path, name: str) -> Path:
     choice = page.locator("#video-choice option").all_inner_texts().index(name)
     page.select_option("#video-choice", str(choice))
     until(page, f"!e2espotReview.loading && e2espotReview.video === {choice}")
-    assert page.is_hidden("#trouble"), page.inner_text("#trouble")
+    assert page.is_hidden("#video-error"), page.inner_text("#video-error")
     until(page, RESTS)
     return next(p for p in (videos / name).iterdir() if p.stem == "224p")
 
@@ -130,7 +130,7 @@ def test_pause_keeps_the_picture_on_screen(page, videos: Path) -> None:
     until(page, "e2espotReview.player.picture > 8")
     press(page, " ")
     until(page, "!e2espotReview.player.playing")
-    until(page, "e2espotReview.player.wanted === null && e2espotReview.player.sought === null")
+    until(page, "e2espotReview.player.requested === null && e2espotReview.player.seeking === null")
     # The browser reports the last picture it showed a moment after showing it.
     until(page, f"e2espotReview.player.picture === {number(page)}")
     shown = number(page)

@@ -29,8 +29,8 @@ NUMBER = """() => {
 }"""
 """The number drawn into the picture on screen, as tests/support/numbered_video.py draws it."""
 
-RESTS = """!e2espotReview.loading && e2espotReview.pending === 0
-  && e2espotReview.player.wanted === null && e2espotReview.player.sought === null"""
+RESTS = """!e2espotReview.loading && e2espotReview.decisions.numPending === 0
+  && e2espotReview.player.requested === null && e2espotReview.player.seeking === null"""
 """Every decision is answered, and the requested picture is on screen."""
 
 

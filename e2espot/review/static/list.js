@@ -1,75 +1,85 @@
-// The list of events: only the rows in view exist as elements, so that twenty thousand scroll as easily as ten.
-import { clock } from "/static/timeline.js";
+// The list of events. Only rows in view exist as elements, so that twenty thousand scroll as easily as ten.
+import { clock, closest, make } from "/static/dom.js";
 
-const TALL = 28;
+/** @typedef {import("./model.js").EventItem} EventItem */
 
-export function make(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (key in made && typeof value !== "string") made[key] = value; else made.setAttribute(key === "class" ? "class" : key, value);
-  }
-  made.append(...children);
-  return made;
-}
-
-/** New children for a box; a button that had the focus passes it on to the one in its place. */
-export function refill(box, ...children) {
-  const focused = [...box.querySelectorAll("button")].indexOf(document.activeElement);
-  box.replaceChildren(...children);
-  if (focused >= 0) box.querySelectorAll("button")[focused]?.focus();
-}
+const ROW_HEIGHT = 28; // pixels; also in review.css
+const ROWS_AROUND = 4; // rows drawn above and below the view
 
 export class List {
-  constructor(box, rows, onPick) {
-    this.box = box;
+  /**
+   * @param {HTMLElement} scroller
+   * @param {HTMLElement} rows
+   * @param {number} fps
+   * @param {(item: EventItem, index: number) => void} onPick
+   */
+  constructor(scroller, rows, fps, onPick) {
+    this.scroller = scroller;
     this.rows = rows;
-    this.onPick = onPick;
+    this.fps = fps;
+    /** @type {EventItem[]} */
     this.items = [];
     this.current = -1;
-    this.fps = 25;
-    box.addEventListener("scroll", () => this.draw());
+    this.emptyText = "";
+    scroller.addEventListener("scroll", () => this.draw());
     rows.addEventListener("click", (event) => {
-      const row = event.target.closest(".row");
-      if (row) onPick(this.items[Number(row.dataset.at)], Number(row.dataset.at));
+      const row = closest(event, ".row");
+      if (row) onPick(this.items[Number(row.dataset.index)], Number(row.dataset.index));
     });
-    new ResizeObserver(() => this.draw()).observe(box);
+    new ResizeObserver(() => this.draw()).observe(scroller);
   }
 
-  set(items, current, empty) {
+  /**
+   * Show other items.
+   * @param {EventItem[]} items
+   * @param {number} current index of the selected item, or -1
+   * @param {string} emptyText shown if there are no items
+   */
+  set(items, current, emptyText) {
     this.items = items;
-    this.empty = empty;
-    this.rows.style.height = `${items.length * TALL}px`;
-    this.mark(current);
+    this.emptyText = emptyText;
+    this.rows.style.height = `${items.length * ROW_HEIGHT}px`;
+    if (current !== this.current && current >= 0) this.#scrollTo(current);
+    this.current = current;
+    this.draw();
   }
 
-  mark(current) {
-    const moved = current !== this.current;
-    this.current = current;
-    if (moved && current >= 0) {
-      const top = current * TALL, room = this.box.clientHeight;
-      if (top < this.box.scrollTop || top + TALL > this.box.scrollTop + room) this.box.scrollTop = top - room / 2;
-    }
-    this.draw();
+  /** @param {number} index */
+  #scrollTo(index) {
+    const top = index * ROW_HEIGHT;
+    const { scrollTop, clientHeight } = this.scroller;
+    const inView = top >= scrollTop && top + ROW_HEIGHT <= scrollTop + clientHeight;
+    if (!inView) this.scroller.scrollTop = top - clientHeight / 2;
   }
 
   draw() {
     if (!this.items.length) {
-      this.rows.replaceChildren(make("p", { class: "empty" }, this.empty ?? ""));
+      this.rows.replaceChildren(make("p", { class: "empty" }, this.emptyText));
       return;
     }
-    const first = Math.max(0, Math.floor(this.box.scrollTop / TALL) - 4);
-    const last = Math.min(this.items.length, first + Math.ceil(this.box.clientHeight / TALL) + 9);
-    const rows = [];
-    for (let at = first; at < last; at++) rows.push(this.#row(this.items[at], at));
-    this.rows.replaceChildren(...rows);
+    const first = Math.max(0, Math.floor(this.scroller.scrollTop / ROW_HEIGHT) - ROWS_AROUND);
+    const count = Math.ceil(this.scroller.clientHeight / ROW_HEIGHT) + 2 * ROWS_AROUND + 1;
+    const shown = this.items.slice(first, first + count);
+    this.rows.replaceChildren(...shown.map((item, index) => this.#row(item, first + index)));
   }
 
-  #row(item, at) {
-    const row = make("div", { class: `row${item.decided ? " decided" : ""}`, role: "option", "data-at": String(at),
-      "aria-selected": String(at === this.current), "aria-label": `${item.label} ${clock(item.frame / this.fps)} ${item.said ?? item.status}` });
-    row.style.top = `${at * TALL}px`;
-    row.append(make("i", { class: `dot ${item.decided && item.status === "wrong" ? "done" : item.status}` }), make("span", {}, clock(item.frame / this.fps)),
-      make("span", { class: "name" }, item.label));
+  /**
+   * @param {EventItem} item
+   * @param {number} index
+   */
+  #row(item, index) {
+    const time = clock(item.frame / this.fps);
+    const row = make("div", {
+      class: item.decided ? "row decided" : "row",
+      role: "option",
+      "data-index": String(index),
+      "aria-selected": String(index === this.current),
+      "aria-label": `${item.label} ${time} ${item.status}`,
+    });
+    row.style.top = `${index * ROW_HEIGHT}px`;
+    const status = item.decided && item.status === "wrong" ? "done" : item.status;
+    row.append(make("i", { class: `dot ${status}` }), make("span", {}, time));
+    row.append(make("span", { class: "name" }, item.label));
     if (item.mark) row.append(make("span", { class: "score" }, item.mark));
     row.append(make("span", { class: "score" }, item.score === null ? "" : item.score.toFixed(2)));
     return row;

@@ -1,142 +1,279 @@
-// What is known of the video on show: predictions, labels, verdicts, and what follows from them.
+// The video that is shown: its predictions, labels and verdicts, and what follows from them.
 import { lowerBound, matchClass } from "/static/matching.js";
 
+/** @typedef {import("./server.js").LabelData} LabelData */
+/** @typedef {import("./server.js").Session} Session */
+/** @typedef {import("./server.js").Snapshot} Snapshot */
+/** @typedef {import("./server.js").Update} Update */
+/** @typedef {import("./server.js").VideoData} VideoData */
+/**
+ * @typedef {object} Predictions Predictions of one class as columns, in order of time.
+ * @property {Int32Array} frames
+ * @property {Float64Array} scores
+ * @property {Uint8Array} status HIDDEN, HIT, WRONG or DECIDED
+ * @property {Int32Array} partners index of the matching label, or -1
+ */
+/**
+ * @typedef {object} Lane One class: its labels and predictions.
+ * @property {string} name
+ * @property {number} classIndex
+ * @property {LabelData[]} labels in order of time
+ * @property {Int32Array} labelFrames
+ * @property {Int32Array} labelPartners index of the matching prediction, or -1
+ * @property {Predictions} predictions
+ */
+/**
+ * @typedef {object} EventItem An event as the lists show it.
+ * @property {"label" | "prediction"} kind
+ * @property {number} [id] id of a label
+ * @property {number} classIndex
+ * @property {string} label name of the class
+ * @property {number} frame
+ * @property {number | null} score of the prediction, or of the one that matches the label
+ * @property {number | null} [offset] frames from the label to the matching prediction
+ * @property {"hit" | "miss" | "wrong" | "done"} status
+ * @property {boolean} decided
+ * @property {string | null} [verdict]
+ * @property {number} [video] index of the video, for questions of the queue
+ * @property {string} [mark] name of the video, for questions of the queue
+ */
+/** @typedef {Pick<EventItem, "kind" | "id" | "frame" | "classIndex">} Selection */
+
+/** Status of a prediction: below the threshold, matches a label, matches none, matches none but has a verdict. */
 export const HIDDEN = 0, HIT = 1, WRONG = 2, DECIDED = 3;
 
 export class Model {
+  /** @param {Session} session */
   constructor(session) {
     this.classes = [...session.classes];
     this.fps = session.fps;
     this.threshold = session.threshold;
-    this.tolerance = 1;
-    this.off = new Set();
+    this.toleranceS = 1;
+    /** @type {Set<number>} */
+    this.hiddenClasses = new Set();
     this.revision = 0;
+    /** @type {Map<number, LabelData>} */
     this.labels = new Map();
+    /** @type {Map<string, string>} */
     this.verdicts = new Map();
-    this.hidden = 0;
+    this.numHiddenRows = 0;
     this.half = 1;
+    this.hasPredictions = false;
+    /** @type {Predictions[]} */
+    this.predictions = [];
+    /** @type {Lane[]} */
     this.lanes = [];
+    /** @type {EventItem[]} */
+    this.events = [];
+    /** @type {EventItem[]} */
+    this.disagreements = [];
+    this.counts = { hit: 0, miss: 0, wrong: 0 };
+    /** @type {(() => void)[]} */
     this.listeners = [];
-    this.setPredictions([], { frame: [], name: [], score: [] });
   }
 
-  changed() { this.#derive(); for (const listener of this.listeners) listener(); }
-
-  classAt(name) {
-    let place = this.classes.indexOf(name);
-    if (place < 0) { place = this.classes.length; this.classes.push(name); }
-    return place;
+  /** Lanes whose class is not hidden. */
+  get visibleLanes() {
+    return this.lanes.filter((lane) => !this.hiddenClasses.has(lane.classIndex));
   }
 
-  setPredictions(names, told) {
-    this.spoken = told.frame.length > 0; // without predictions a label is neither hit nor missed
-    const classes = names.map((name) => this.classAt(name));
+  /** Compute everything that follows from labels, predictions and settings, and call the listeners. */
+  changed() {
+    this.#derive();
+    for (const listener of this.listeners) listener();
+  }
+
+  /**
+   * Index of a class; a new name gets a new one.
+   * @param {string} name
+   */
+  classIndex(name) {
+    const index = this.classes.indexOf(name);
+    return index >= 0 ? index : this.classes.push(name) - 1;
+  }
+
+  /**
+   * @param {string[]} names
+   * @param {VideoData["predictions"]} columns
+   */
+  setPredictions(names, columns) {
+    this.hasPredictions = columns.frame.length > 0; // without predictions a label is neither hit nor missed
+    const classIndexes = names.map((name) => this.classIndex(name));
+    /** @type {number[][]} */
     const rows = this.classes.map(() => []);
-    for (let at = 0; at < told.frame.length; at++) rows[classes[told.name[at]]].push(at);
-    this.predictions = rows.map((mine) => ({
-      frames: Int32Array.from(mine, (at) => told.frame[at]),
-      scores: Float64Array.from(mine, (at) => told.score[at]),
-      status: new Uint8Array(mine.length),
-      partner: new Int32Array(mine.length).fill(-1),
+    for (let row = 0; row < columns.frame.length; row++) rows[classIndexes[columns.name[row]]].push(row);
+    this.predictions = rows.map((ofClass) => ({
+      frames: Int32Array.from(ofClass, (row) => columns.frame[row]),
+      scores: Float64Array.from(ofClass, (row) => columns.score[row]),
+      status: new Uint8Array(ofClass.length),
+      partners: new Int32Array(ofClass.length).fill(-1),
     }));
   }
 
+  /** @param {Snapshot} snapshot */
   setLabels(snapshot) {
     this.revision = snapshot.revision;
     this.labels = new Map(snapshot.labels.map((label) => [label.id, label]));
     this.verdicts = new Map(Object.entries(snapshot.verdicts));
-    this.hidden = snapshot.hidden;
+    this.numHiddenRows = snapshot.hidden;
   }
 
-  /** Take over a change told by the server; false if one before it was missed. */
-  apply(told) {
-    if (told.revision <= this.revision) return true;
-    if (told.reload || told.revision !== this.revision + 1) return false;
-    this.revision = told.revision;
-    for (const change of told.changes) {
-      const map = change.kind === "label" ? this.labels : this.verdicts;
-      const key = change.kind === "label" ? Number(change.key) : change.key;
-      if (change.after === null) map.delete(key); else map.set(key, change.after);
+  /**
+   * Apply an update of the server; false if one before it was missed, so that the labels must be read again.
+   * @param {Update & {reload?: boolean}} update
+   */
+  apply(update) {
+    if (update.revision <= this.revision) return true;
+    if (update.reload || update.revision !== this.revision + 1) return false;
+    this.revision = update.revision;
+    for (const change of update.changes) {
+      if (change.kind === "verdict") {
+        if (change.after === null) this.verdicts.delete(change.key);
+        else this.verdicts.set(change.key, change.after);
+      } else if (change.after === null) this.labels.delete(Number(change.key));
+      else this.labels.set(Number(change.key), change.after);
     }
     return true;
   }
 
-  key(label, frame) { return `${this.half}/${frame}/${this.classes[label]}`; }
+  /**
+   * Key of the verdict on a prediction.
+   * @param {number} classIndex
+   * @param {number} frame
+   */
+  verdictKey(classIndex, frame) {
+    return `${this.half}/${frame}/${this.classes[classIndex]}`;
+  }
 
   #derive() {
-    for (const label of this.labels.values()) this.classAt(label.label);
+    for (const label of this.labels.values()) this.classIndex(label.label);
     while (this.predictions.length < this.classes.length) {
-      this.predictions.push({ frames: new Int32Array(0), scores: new Float64Array(0), status: new Uint8Array(0), partner: new Int32Array(0) });
+      this.predictions.push({
+        frames: new Int32Array(0),
+        scores: new Float64Array(0),
+        status: new Uint8Array(0),
+        partners: new Int32Array(0),
+      });
     }
-    const rows = this.classes.map(() => []);
-    for (const label of this.labels.values()) if (label.half === this.half) rows[this.classes.indexOf(label.label)].push(label);
+    /** @type {LabelData[][]} */
+    const labels = this.classes.map(() => []);
+    for (const label of this.labels.values()) {
+      if (label.half === this.half) labels[this.classes.indexOf(label.label)].push(label);
+    }
     this.counts = { hit: 0, miss: 0, wrong: 0 };
-    this.lanes = this.classes.map((name, place) => this.#lane(name, place, rows[place].sort((a, b) => a.frame - b.frame)));
-    this.visible = this.lanes.filter((lane) => !this.off.has(lane.place));
-    this.#list();
+    this.lanes = this.classes.map((name, index) => {
+      const ofClass = labels[index].sort((a, b) => a.frame - b.frame);
+      return this.#deriveLane(name, index, ofClass);
+    });
+    this.#deriveLists();
   }
 
-  #lane(name, place, labels) {
-    const mine = this.predictions[place];
+  /**
+   * @param {string} name
+   * @param {number} classIndex
+   * @param {LabelData[]} labels
+   * @returns {Lane}
+   */
+  #deriveLane(name, classIndex, labels) {
+    const predictions = this.predictions[classIndex];
+    const { frames, scores, status, partners } = predictions;
     const labelFrames = Int32Array.from(labels, (label) => label.frame);
-    const partners = matchClass(labelFrames, mine.frames, mine.scores, this.threshold, this.tolerance * this.fps);
-    mine.partner.fill(-1);
-    partners.forEach((at, label) => { if (at >= 0) mine.partner[at] = label; });
-    const shown = !this.off.has(place);
-    for (let at = 0; at < mine.frames.length; at++) {
-      if (mine.scores[at] < this.threshold) { mine.status[at] = HIDDEN; continue; }
-      if (mine.partner[at] >= 0) { mine.status[at] = HIT; if (shown) this.counts.hit++; continue; }
-      const decided = this.verdicts.size > 0 && this.verdicts.has(this.key(place, mine.frames[at]));
-      mine.status[at] = decided ? DECIDED : WRONG;
-      if (shown && !decided) this.counts.wrong++;
+    const labelPartners = matchClass(labelFrames, frames, scores, this.threshold, this.toleranceS * this.fps);
+    partners.fill(-1);
+    labelPartners.forEach((prediction, label) => {
+      if (prediction >= 0) partners[prediction] = label;
+    });
+    const counts = { hit: 0, miss: 0, wrong: 0 };
+    for (let row = 0; row < frames.length; row++) {
+      if (scores[row] < this.threshold) status[row] = HIDDEN;
+      else if (partners[row] >= 0) status[row] = HIT;
+      else status[row] = this.verdicts.has(this.verdictKey(classIndex, frames[row])) ? DECIDED : WRONG;
+      counts.hit += Number(status[row] === HIT);
+      counts.wrong += Number(status[row] === WRONG);
     }
-    if (shown && this.spoken) this.counts.miss += partners.reduce((sum, at) => sum + (at < 0), 0);
-    return { name, place, labels, labelFrames, partners, ...mine };
+    if (this.hasPredictions) counts.miss = labels.length - counts.hit;
+    if (!this.hiddenClasses.has(classIndex)) {
+      this.counts.hit += counts.hit;
+      this.counts.miss += counts.miss;
+      this.counts.wrong += counts.wrong;
+    }
+    return { name, classIndex, labels, labelFrames, labelPartners, predictions };
   }
 
-  /** Rows of the list of events and of the list of disagreements, by time. */
-  #list() {
+  /** The list of events and the list of disagreements, in order of time. */
+  #deriveLists() {
     this.events = [];
-    for (const lane of this.visible) {
-      lane.labels.forEach((label, at) => this.events.push(this.#labelRow(lane, label, at)));
-      for (let at = 0; at < lane.frames.length; at++) {
-        if (lane.status[at] > HIT) this.events.push(this.#predictionRow(lane, at));
+    for (const lane of this.visibleLanes) {
+      lane.labels.forEach((_, row) => this.events.push(this.#labelItem(lane, row)));
+      for (let row = 0; row < lane.predictions.frames.length; row++) {
+        if (lane.predictions.status[row] > HIT) this.events.push(this.#predictionItem(lane, row));
       }
     }
-    this.events.sort((a, b) => a.frame - b.frame || a.lane - b.lane);
-    this.disagreements = this.events.filter((row) => !row.decided && row.status !== "hit");
+    this.events.sort((a, b) => a.frame - b.frame || a.classIndex - b.classIndex);
+    this.disagreements = this.events.filter((item) => !item.decided && item.status !== "hit");
   }
 
-  #labelRow(lane, label, at) {
-    const partner = lane.partners[at];
+  /**
+   * @param {Lane} lane
+   * @param {number} row
+   * @returns {EventItem}
+   */
+  #labelItem(lane, row) {
+    const label = lane.labels[row];
+    const partner = lane.labelPartners[row];
+    const matched = partner >= 0;
     return {
-      kind: "label", id: label.id, lane: lane.place, label: lane.name, frame: label.frame,
-      score: partner >= 0 ? lane.scores[partner] : null, late: partner >= 0 ? lane.frames[partner] - label.frame : null,
-      status: partner >= 0 || !this.spoken ? "hit" : "miss", decided: this.verdicts.has(`label/${label.id}`),
+      kind: "label",
+      id: label.id,
+      classIndex: lane.classIndex,
+      label: lane.name,
+      frame: label.frame,
+      score: matched ? lane.predictions.scores[partner] : null,
+      offset: matched ? lane.predictions.frames[partner] - label.frame : null,
+      status: matched || !this.hasPredictions ? "hit" : "miss",
+      decided: this.verdicts.has(`label/${label.id}`),
     };
   }
 
-  #predictionRow(lane, at) {
-    const verdict = this.verdicts.get(this.key(lane.place, lane.frames[at])) ?? null;
+  /**
+   * @param {Lane} lane
+   * @param {number} row
+   * @returns {EventItem}
+   */
+  #predictionItem(lane, row) {
+    const { frames, scores, status } = lane.predictions;
+    const decided = status[row] === DECIDED;
     return {
-      kind: "prediction", lane: lane.place, label: lane.name, frame: lane.frames[at], score: lane.scores[at],
-      status: lane.status[at] === DECIDED ? "done" : "wrong", decided: lane.status[at] === DECIDED, verdict,
+      kind: "prediction",
+      classIndex: lane.classIndex,
+      label: lane.name,
+      frame: frames[row],
+      score: scores[row],
+      status: decided ? "done" : "wrong",
+      decided,
+      verdict: this.verdicts.get(this.verdictKey(lane.classIndex, frames[row])) ?? null,
     };
   }
 
-  /** The row of something selected before, as it is now; null where it is gone. */
-  find(selected) {
-    if (selected === null) return null;
-    if (selected.kind === "label") {
-      const label = this.labels.get(selected.id);
+  /**
+   * The current item of an event that was selected before; null if it no longer exists. A prediction that a
+   * label matches now is shown as that label.
+   * @param {Selection | null} selection
+   * @returns {EventItem | null}
+   */
+  find(selection) {
+    if (selection === null) return null;
+    if (selection.kind === "label") {
+      const label = this.labels.get(selection.id ?? -1);
       if (label === undefined || label.half !== this.half) return null;
       const lane = this.lanes[this.classes.indexOf(label.label)];
-      return this.#labelRow(lane, label, lane.labels.indexOf(label));
+      return this.#labelItem(lane, lane.labels.indexOf(label));
     }
-    const lane = this.lanes[selected.lane];
-    const at = lane === undefined ? -1 : lowerBound(lane.frames, selected.frame);
-    if (at < 0 || lane.frames[at] !== selected.frame) return null;
-    if (lane.partner[at] >= 0) return this.#labelRow(lane, lane.labels[lane.partner[at]], lane.partner[at]);
-    return this.#predictionRow(lane, at);
+    const lane = this.lanes[selection.classIndex];
+    if (lane === undefined) return null;
+    const { frames, partners } = lane.predictions;
+    const row = lowerBound(frames, selection.frame);
+    if (frames[row] !== selection.frame) return null;
+    return partners[row] >= 0 ? this.#labelItem(lane, partners[row]) : this.#predictionItem(lane, row);
   }
 }

@@ -1,68 +1,131 @@
-// What stands beside the video: the selected event, the classes, the counts. Text goes in as text, never as markup.
+// The panels next to the video: the selected event, the classes, the counts and the tabs.
+import { byId, clock, make, refill } from "/static/dom.js";
 import { CLASS_KEYS } from "/static/keys.js";
-import { make, refill } from "/static/list.js";
-import { clock } from "/static/timeline.js";
 
-const $ = (id) => document.getElementById(id);
-const STATUS = { hit: "hit", miss: "missed: nothing said here", wrong: "false alarm: no label here", done: "decided" };
+/** @typedef {import("./page.js").Page} Page */
 
-/** Counts and the heads of the lists. */
-export function drawHeads(page) {
-  const { hit, miss, wrong } = page.model.counts;
-  const counts = page.model.spoken ? [["hit", `${hit} hits`], ["miss", `${miss} misses`], ["wrong", `${wrong} false alarms`]]
-    : [["hit", `${page.model.events.length} labels, no predictions`]];
-  refill($("counts"), ...counts.map(
-    ([status, text]) => make("span", {}, make("i", { class: `dot ${status}` }), text)));
-  const tabs = [["events", `Events ${page.model.events.length}`], ["wrong", `Disagreements ${page.model.disagreements.length}`]];
-  if (page.session.queue) tabs.unshift(["queue", `Queue ${page.queue.filter((one) => one.decided).length} of ${page.queue.length}`]);
-  refill($("tabs"), ...tabs.map(([name, text]) => make("button", {
-    type: "button", role: "tab", "aria-selected": String(page.tab === name), "data-tab": name,
-  }, text)));
+const STATUS = {
+  hit: "hit",
+  miss: "missed: no prediction here",
+  wrong: "false alarm: no label here",
+  done: "decided",
+};
+
+/**
+ * Counts, and the tabs of the lists.
+ * @param {Page} page
+ */
+export function drawCounts(page) {
+  const { counts, events, disagreements, hasPredictions } = page.model;
+  const texts = hasPredictions
+    ? [["hit", `${counts.hit} hits`], ["miss", `${counts.miss} misses`], ["wrong", `${counts.wrong} false alarms`]]
+    : [["hit", `${events.length} labels, no predictions`]];
+  const spans = texts.map(([status, text]) => make("span", {}, make("i", { class: `dot ${status}` }), text));
+  refill(byId("counts"), ...spans);
+
+  const tabs = [["events", `Events ${events.length}`], ["disagreements", `Disagreements ${disagreements.length}`]];
+  if (page.session.queue) {
+    const numDecided = page.queue.filter((item) => item.decided).length;
+    tabs.unshift(["queue", `Queue ${numDecided} of ${page.queue.length}`]);
+  }
+  const buttons = tabs.map(([name, text]) => {
+    const selected = String(page.tab === name);
+    return make("button", { type: "button", role: "tab", "aria-selected": selected, "data-tab": name }, text);
+  });
+  refill(byId("tabs"), ...buttons);
 }
 
-/** The class of each lane; pressing one hides it or shows it again. */
-export function drawNames(page) {
-  const tall = page.timeline.laneHeight();
-  refill($("names"), ...page.model.lanes.map((lane) => {
-    const row = make("button", { type: "button", title: `${lane.name}: show or hide`, "aria-pressed": String(!page.model.off.has(lane.place)),
-      "data-class": String(lane.place) }, make("span", {}, lane.name));
-    row.style.height = `${tall}px`;
+/**
+ * The class of each lane; pressing it hides or shows the class.
+ * @param {Page} page
+ */
+export function drawLaneNames(page) {
+  const height = page.timeline.laneHeight();
+  const rows = page.model.lanes.map((lane) => {
+    const row = make("button", {
+      type: "button",
+      title: `${lane.name}: show or hide`,
+      "aria-pressed": String(!page.model.hiddenClasses.has(lane.classIndex)),
+      "data-class": String(lane.classIndex),
+    }, make("span", {}, lane.name));
+    row.style.height = `${height}px`;
     return row;
-  }));
+  });
+  refill(byId("lane-names"), ...rows);
 }
 
-/** What is selected, and what can be done with it. */
-export function drawCard(page) {
-  const row = page.selected;
-  if (row === null) {
-    const many = page.model.hidden ? ` ${page.model.hidden} entries of the label file cannot be shown and are kept as they are.` : "";
-    refill($("card"), make("div", { class: "what" }, make("b", {}, "Nothing selected")),
-      make("p", { class: "why" }, `N goes to the next event; a class key adds one at the frame on show.${many}`));
+/**
+ * The selected event and what can be done with it.
+ * @param {Page} page
+ */
+export function drawEventCard(page) {
+  const card = byId("event-card");
+  const item = page.selected;
+  if (item === null) {
+    const numHidden = page.model.numHiddenRows;
+    const hidden = numHidden ? ` ${numHidden} entries of the label file cannot be shown and stay as they are.` : "";
+    const hint = "N goes to the next event; a class key adds one at the frame on screen.";
+    refill(card, make("div", { class: "title" }, make("b", {}, "Nothing selected")),
+      make("p", { class: "details" }, hint + hidden));
     return;
   }
-  const label = row.kind === "label";
-  const score = row.score === null ? "" : ` · score ${row.score.toFixed(3)}`;
-  const late = row.late ? ` · prediction ${row.late > 0 ? "+" : "−"}${(Math.abs(row.late) / page.model.fps).toFixed(2)} s` : "";
-  const verdict = row.verdict?.split(" ")[0] ?? (row.decided ? "confirmed" : null);
-  const why = `${label ? "label" : "prediction"} · ${verdict ?? (page.model.spoken ? STATUS[row.status] : "no predictions to compare with")}${score}${late}`;
-  const act = (name, key, text, style = "") => make("button", { type: "button", class: style, "data-act": name }, make("kbd", {}, key), ` ${text}`);
-  refill($("card"), 
-    make("div", { class: "what" }, make("i", { class: `dot ${row.status}` }), make("b", { title: row.label }, row.label),
-      make("span", { class: "when" }, clock(row.frame / page.model.fps))),
-    make("p", { class: "why" }, why),
-    make("div", { class: "acts" }, act("accept", "A", label ? "Confirm" : "Accept", "yes"), act("reject", "X", label ? "Remove" : "Reject"),
-      act("earlier", ",", "\u22121"), act("later", ".", "+1"), act("here", "M", "Here")));
+  const isLabel = item.kind === "label";
+  refill(card,
+    make("div", { class: "title" }, make("i", { class: `dot ${item.status}` }),
+      make("b", { title: item.label }, item.label),
+      make("span", { class: "time" }, clock(item.frame / page.model.fps))),
+    make("p", { class: "details" }, details(page, item)),
+    make("div", { class: "actions" },
+      actionButton("accept", "A", isLabel ? "Confirm" : "Accept", "primary"),
+      actionButton("reject", "X", isLabel ? "Remove" : "Reject"),
+      actionButton("earlier", ",", "\u22121"),
+      actionButton("later", ".", "+1"),
+      actionButton("moveHere", "M", "Here")));
 }
 
-/** A button a class; drawn again only when what it would do has changed. */
-export function drawClasses(page) {
-  const changes = page.changesSelected();
-  const told = `${changes} ${page.selected?.label} ${page.model.classes.length}`;
-  if (told === page.buttonsTold) return;
-  page.buttonsTold = told;
-  $("classes").classList.toggle("many", page.model.classes.length > 4);
-  refill($("classes"), ...page.model.classes.map((name, place) => make("button", {
-    type: "button", "data-add": String(place), class: changes && page.selected.label === name ? "now" : "",
-    title: changes ? `Make the selected event ${name}` : `Add ${name} at the frame on show`, "aria-label": name,
-  }, make("kbd", {}, (CLASS_KEYS[place] ?? " ").toUpperCase()), make("span", {}, name))));
+/**
+ * @param {Page} page
+ * @param {import("./model.js").EventItem} item
+ */
+function details(page, item) {
+  const { fps, hasPredictions } = page.model;
+  const verdict = item.verdict?.split(" ")[0] ?? (item.decided ? "confirmed" : null); // "accepted 7" -> "accepted"
+  const status = hasPredictions ? STATUS[item.status] : "no predictions to compare with";
+  const parts = [item.kind, verdict ?? status];
+  if (item.score !== null) parts.push(`score ${item.score.toFixed(3)}`);
+  if (item.offset) parts.push(`prediction ${item.offset > 0 ? "+" : "−"}${(Math.abs(item.offset) / fps).toFixed(2)} s`);
+  return parts.join(" · ");
+}
+
+/**
+ * @param {import("./controls.js").ActionName} action
+ * @param {string} key
+ * @param {string} text
+ * @param {string} style
+ */
+function actionButton(action, key, text, style = "") {
+  return make("button", { type: "button", class: style, "data-action": action }, make("kbd", {}, key), ` ${text}`);
+}
+
+/** What the class buttons do now; they are drawn again only when this changes. */
+let drawnButtons = "";
+
+/**
+ * One button per class.
+ * @param {Page} page
+ */
+export function drawClassButtons(page) {
+  const { classes } = page.model;
+  const selected = page.changesSelected() ? page.selected : null;
+  const buttons = `${selected?.label} ${classes.length}`;
+  if (buttons === drawnButtons) return;
+  drawnButtons = buttons;
+  byId("classes").classList.toggle("many", classes.length > 4);
+  refill(byId("classes"), ...classes.map((name, index) => make("button", {
+    type: "button",
+    "data-class": String(index),
+    class: selected?.label === name ? "current" : "",
+    title: selected ? `Change the selected event to ${name}` : `Add ${name} at the frame on screen`,
+    "aria-label": name,
+  }, make("kbd", {}, (CLASS_KEYS[index] ?? " ").toUpperCase()), make("span", {}, name))));
 }

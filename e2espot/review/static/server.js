@@ -1,79 +1,170 @@
-// Talk with the server: read, change, and hear of changes made in other tabs.
+// The connection to the server: reading, sending changes, and receiving the changes of all tabs.
 
-export async function read(path) {
-  const answer = await fetch(path);
-  if (!answer.ok) throw new Error(await said(answer));
-  return answer.json();
+/**
+ * @typedef {object} Session Games, videos, classes and settings of the review.
+ * @property {{name: string, target: string}[]} games
+ * @property {{game: number, half: number, name: string, scores: boolean}[]} videos
+ * @property {string[]} classes
+ * @property {number} fps frames per second of the grid
+ * @property {"uncertain" | "disagree" | null} queue
+ * @property {number} threshold
+ */
+/**
+ * @typedef {object} VideoData One video; predictions are columns, their classes indexes into `names`.
+ * @property {number} half
+ * @property {number} num_frames
+ * @property {string[]} names
+ * @property {{frame: number[], name: number[], score: number[]}} predictions
+ * @property {{classes: string[], fps: number} | null} scores
+ */
+/** @typedef {{id: number, half: number, frame: number, label: string}} LabelData */
+/**
+ * @typedef {object} Snapshot All labels and verdicts of a game.
+ * @property {number} revision
+ * @property {LabelData[]} labels
+ * @property {Record<string, string>} verdicts
+ * @property {number} hidden number of rows that cannot be shown
+ */
+/**
+ * @typedef {{kind: "label", key: string, after: LabelData | null}
+ *   | {kind: "verdict", key: string, after: string | null}} Change
+ */
+/**
+ * @typedef {object} Update Changes that were made together.
+ * @property {number} revision
+ * @property {Change[]} changes
+ * @property {string} name description for the user
+ * @property {string} tab
+ */
+/** @typedef {Update & {game: number, reload?: boolean}} GameUpdate */
+/**
+ * @typedef {object} ChangeRequest
+ * @property {string} kind
+ * @property {number} [id]
+ * @property {number} [frame]
+ * @property {string} [label]
+ * @property {number} [of_frame]
+ * @property {string} [of_label]
+ */
+/**
+ * @typedef {object} Question
+ * @property {number} video
+ * @property {number} frame
+ * @property {string} label
+ * @property {number} score
+ * @property {"prediction" | "label"} kind
+ */
+/** @typedef {"ready" | "saved" | "disconnected" | "retrying"} SaveState */
+
+const RETRY_MS = 700;
+
+/**
+ * @param {string} path
+ * @returns {Promise<any>}
+ */
+export async function fetchJson(path) {
+  const response = await fetch(path);
+  if (!response.ok) throw new Error(await errorText(response));
+  return response.json();
 }
 
-export async function readBytes(path) {
-  const answer = await fetch(path);
-  if (!answer.ok) throw new Error(await said(answer));
-  return answer.arrayBuffer();
+/** @param {string} path */
+export async function fetchBytes(path) {
+  const response = await fetch(path);
+  if (!response.ok) throw new Error(await errorText(response));
+  return response.arrayBuffer();
 }
 
-async function said(answer) {
-  const text = await answer.text();
-  try { return JSON.parse(text).error; } catch { return text || `the server answered ${answer.status}`; }
-}
-
-export class Refused extends Error {}
-
-/** A tab's name survives reloading, so that its own changes can still be undone. */
-function tabName() {
-  const make = () => crypto.randomUUID?.() ?? String(Math.random()).slice(2);
+/**
+ * @param {Response} response
+ * @returns {Promise<string>}
+ */
+async function errorText(response) {
+  const text = await response.text();
   try {
-    const kept = sessionStorage.getItem("e2espot-tab") ?? make();
-    sessionStorage.setItem("e2espot-tab", kept);
-    return kept;
-  } catch { return make(); }
+    return JSON.parse(text).error;
+  } catch {
+    return text || `the server answered ${response.status}`;
+  }
+}
+
+/** The server refused a change; nothing was changed. */
+export class RefusedError extends Error {}
+
+/** The id of this tab. It survives a reload, so that the tab's earlier changes can still be undone. */
+function tabId() {
+  const makeId = () => crypto.randomUUID?.() ?? String(Math.random()).slice(2);
+  try {
+    const id = sessionStorage.getItem("e2espot-tab") ?? makeId();
+    sessionStorage.setItem("e2espot-tab", id);
+    return id;
+  } catch {
+    return makeId(); // storage may be switched off
+  }
 }
 
 export class Changes {
-  constructor(onChange, onState) {
-    this.tab = tabName();
+  /**
+   * @param {(update: GameUpdate) => void} onChange called with every change, those of this tab included
+   * @param {() => void} onConnected called when the event stream is open: changes may have been missed
+   * @param {(state: SaveState) => void} onState
+   */
+  constructor(onChange, onConnected, onState) {
+    this.tab = tabId();
     this.onChange = onChange;
+    this.onConnected = onConnected;
     this.onState = onState;
-    this.away = false; // a decision is on its way and nobody answers
-    this.count = 0;
-    this.listen();
-    // A browser opens few connections to one server: tabs nobody looks at let go of theirs.
-    document.addEventListener("visibilitychange", () => this.listen());
+    this.offline = false; // a decision was sent and the server does not answer
+    this.numSent = 0;
+    /** @type {EventSource | null} */
+    this.source = null;
+    this.#listen();
+    // Browsers open few connections to one server, so hidden tabs close theirs.
+    document.addEventListener("visibilitychange", () => this.#listen());
   }
 
-  listen() {
-    if (document.hidden) { this.source?.close(); this.source = null; return; }
+  #listen() {
+    if (document.hidden) {
+      this.source?.close();
+      this.source = null;
+      return;
+    }
     if (this.source) return;
     this.source = new EventSource(`/api/changes/${this.tab}`);
     this.source.addEventListener("message", (event) => this.onChange(JSON.parse(event.data)));
-    this.source.addEventListener("open", () => this.onChange({ opened: true }));
-    this.source.addEventListener("error", () => this.onState("gone"));
+    this.source.addEventListener("open", () => this.onConnected());
+    this.source.addEventListener("error", () => this.onState("disconnected"));
   }
 
   /**
-   * Ask for a change and wait until it is on the disk. While the server is away the change is kept and
-   * sent again; its number makes sure that it counts once.
+   * Send a change and wait until it is on disk. While the server does not answer, the change is sent again and
+   * again; its operation id makes sure that it is applied once.
+   * @param {number} game
+   * @param {ChangeRequest & {seen: number, half: number}} request
+   * @returns {Promise<Update>}
    */
-  async ask(game, asked) {
-    const body = JSON.stringify({ tab: this.tab, op: `${this.tab}-${Date.now()}-${this.count++}`, ...asked });
+  async send(game, request) {
+    const op = `${this.tab}-${Date.now()}-${this.numSent++}`;
+    const body = JSON.stringify({ tab: this.tab, op, ...request });
+    const options = { method: "POST", body, headers: { "content-type": "application/json" } };
     try {
       for (;;) {
-        let answer;
+        let response;
         try {
-          answer = await fetch(`/api/games/${game}/change`, {
-            method: "POST", body, headers: { "content-type": "application/json" },
-          });
+          response = await fetch(`/api/games/${game}/change`, options);
         } catch {
-          this.away = true;
-          this.onState("waiting");
-          await new Promise((resolve) => setTimeout(resolve, 700));
+          this.offline = true;
+          this.onState("retrying");
+          await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
           continue;
         }
-        this.away = false;
-        if (!answer.ok) throw new Refused(await said(answer));
+        this.offline = false;
+        if (!response.ok) throw new RefusedError(await errorText(response));
         this.onState("saved");
-        return await answer.json();
+        return await response.json();
       }
-    } finally { this.away = false; }
+    } finally {
+      this.offline = false;
+    }
   }
 }
