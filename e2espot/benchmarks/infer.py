@@ -94,8 +94,8 @@ def overlapping_clips(spotter: Spotter, path: Path) -> Scores:
             pixels = torch.from_numpy(reader.get_batch(list(frames)).asnumpy())
             padded = torch.zeros(1, length, 3, spec.height, spec.width)
             padded[0, : len(frames)] = normalise(pixels).contiguous()
-            features = spotter.backbone.network(padded.flatten(0, 1))[None]  # type: ignore[operator]
-            scores = spotter.logits(features)[0].softmax(-1)[:, 1:].numpy()
+            features_BTD = spotter.features(padded).features_BTD
+            scores = spotter.logits(features_BTD)[0].softmax(-1)[:, 1:].numpy()
             sums[frames.start : frames.stop] += scores[: len(frames)]
             hits[frames.start : frames.stop] += 1
     return Scores(
@@ -130,7 +130,6 @@ def baseline_pipeline(feature_arch: str, path: Path, keep_memory: bool) -> Work:
     if keep_memory:
         reuse_freed_memory()
     spotter = baseline_spotter(build_spotter(feature_arch))
-    spotter.backbone.set_num_frames(spotter.spec.clip_len)
     folder = tempfile.mkdtemp()
     return lambda: _write_events(overlapping_clips(spotter, path), folder)
 

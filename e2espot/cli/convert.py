@@ -1,4 +1,4 @@
-"""Convert other packages' files to ours and back: e2espot convert checkpoint|labels|predictions SRC DST."""
+"""Convert files of other packages, and back: e2espot convert labels|predictions|checkpoint SRC DST."""
 
 from __future__ import annotations
 
@@ -90,4 +90,8 @@ def checkpoint(
 
 def main(arguments: list[str]) -> None:
     """Run the subcommand."""
-    app.cli(args=arguments, prog="e2espot convert", description="Convert other packages' files to ours and back.")
+    app.cli(
+        args=arguments,
+        prog="e2espot convert",
+        description="Convert labels and predictions between formats, and published weights to runs.",
+    )

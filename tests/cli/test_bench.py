@@ -5,17 +5,18 @@ import subprocess
 import sys
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from e2espot.benchmarks.infer import baseline_spotter
+from e2espot.benchmarks.infer import baseline_pipeline, baseline_spotter, e2espot_pipeline, network_alone
 from e2espot.benchmarks.results import Target, targets_text
 from e2espot.benchmarks.roofline import ConvolutionCounter, floor_s
 from e2espot.benchmarks.scaling import repeat_video
-from e2espot.benchmarks.timing import InProcess, Subprocess, interleaved
+from e2espot.benchmarks.timing import InProcess, Subprocess, Work, interleaved
 from e2espot.benchmarks.train import TrainSettings, bench_train
 from e2espot.models import Spotter, SpotterSpec
 from e2espot.models.temporal_shift import GateShift
@@ -71,6 +72,16 @@ def test_baseline_spotter_gives_the_same_logits(arch: str) -> None:
     with torch.inference_mode():
         ours, theirs = spotter(frames), baseline_spotter(spotter)(frames)
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [partial(baseline_pipeline, keep_memory=False), e2espot_pipeline, network_alone],
+    ids=["baseline", "e2espot", "network"],
+)
+def test_inference_pipelines_process_every_frame(build: Callable[[str, Path], Work], tmp_path: Path) -> None:
+    path = write(tmp_path / "short", constant(Fraction(25), 30))
+    assert build("small_gsm", path)() == 30
 
 
 def test_bench_train_compares_with_the_baseline() -> None:
