@@ -85,7 +85,7 @@ def _read_classes(folder: Path) -> tuple[str, ...]:
     if not path.is_file():
         return ()
     try:
-        names = [line.strip() for line in read_bytes(path).decode("utf-8").splitlines() if line.strip()]
+        names = [line.strip() for line in read_bytes(path).decode("utf-8-sig").splitlines() if line.strip()]
     except UnicodeDecodeError as error:
         raise AnnotationError(f"{path}: not UTF-8 text ({error})") from None
     if len(set(names)) < len(names):

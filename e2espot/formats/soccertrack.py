@@ -71,15 +71,16 @@ def read_periods(path: Path) -> Periods:
         by_match[str(match)] = {}
         for half in (1, 2):
             period = require(periods, str(half), dict, f"{context}.periods")
-            start = round(require_number(period, "t0_ms", f"{context}.periods.{half}"))
-            frames = require(period, "n_frames", int, f"{context}.periods.{half}")
-            by_match[str(match)][half] = Period(start_ms=start, end_ms=start + 40 * frames)
+            start_ms = round(require_number(period, "t0_ms", f"{context}.periods.{half}"))
+            num_frames = require(period, "n_frames", int, f"{context}.periods.{half}")  # at 25 fps
+            by_match[str(match)][half] = Period(start_ms=start_ms, end_ms=start_ms + 40 * num_frames)
     return by_match
 
 
 def _period(periods: Periods, match: str, half: int) -> Period:
-    start = _NOMINAL_MS[half]
-    return periods.get(match, {}).get(half, Period(start_ms=start, end_ms=start + _LONGEST_HALF_MS))
+    start_ms = _NOMINAL_MS[half]
+    nominal = Period(start_ms=start_ms, end_ms=start_ms + _LONGEST_HALF_MS)
+    return periods.get(match, {}).get(half, nominal)
 
 
 def read_soccertrack(source: Path, dropped: DroppedFields, periods: Periods, *, predictions: bool) -> AnnotationSet:

@@ -47,6 +47,16 @@ def test_pack_is_reproducible(tmp_path: Path) -> None:
             assert archive.read(name) == (tmp_path / "out" / name).read_bytes()
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_pack_writes_plain_utf_8_from_other_encodings(tmp_path: Path, encoding: str) -> None:
+    plain = check(write(tmp_path / "out"))
+    for path in (tmp_path / "out").rglob(RESULTS):
+        path.write_bytes(path.read_text().encode(encoding))
+    submission = check(tmp_path / "out")
+    assert submission.errors == []
+    assert submission.files == plain.files
+
+
 def test_official_evaluator_scores_zip_and_folder_alike(tmp_path: Path) -> None:
     official = pytest.importorskip("SoccerNet.Evaluation.ActionSpotting")
     rng = random.Random(0)
