@@ -138,9 +138,7 @@ class Review:
         """Games, videos, classes and settings, as plain values."""
         games = self.inputs.games
         return {
-            "games": [
-                {"name": game.name, "target": str(game.target), "spotters": len(game.predictions)} for game in games
-            ],
+            "games": [{"name": game.name, "target": str(game.target)} for game in games],
             "videos": [
                 {
                     "game": number,

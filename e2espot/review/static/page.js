@@ -4,7 +4,7 @@ import { Decisions } from "/static/decisions.js";
 import { List } from "/static/list.js";
 import { Model } from "/static/model.js";
 import { drawClassButtons, drawCounts, drawEventCard, drawLaneNames } from "/static/panels.js";
-import { Player } from "/static/player.js";
+import { PlaybackError, Player } from "/static/player.js";
 import { Changes, fetchBytes, fetchJson } from "/static/server.js";
 import { Timeline } from "/static/timeline.js";
 
@@ -76,10 +76,9 @@ export class Page {
       await this.#load(video);
     } catch (error) {
       const { message } = /** @type {Error} */ (error);
-      const fromServer = message.includes("/") || message.includes("convert");
-      byId("video-error").textContent = fromServer
-        ? message
-        : `The browser cannot play this video (${message}); convert it with e2espot transcode`;
+      byId("video-error").textContent = error instanceof PlaybackError
+        ? `The browser cannot play this video (${message}); convert it with e2espot transcode`
+        : message;
       byId("video-error").hidden = false;
     }
     this.loading = false;

@@ -4,6 +4,9 @@ import { lowerBound } from "/static/matching.js";
 
 const MEDIA_TIME_TOLERANCE_S = 2e-4; // browsers report media times in microseconds
 
+/** The browser cannot play a video. */
+export class PlaybackError extends Error {}
+
 export class Player {
   /** @param {HTMLVideoElement} video */
   constructor(video) {
@@ -49,7 +52,7 @@ export class Player {
       }, { signal });
       this.video.addEventListener("error", () => {
         settled.abort();
-        reject(new Error(this.video.error?.message ?? "unknown error"));
+        reject(new PlaybackError(this.video.error?.message ?? "unknown error"));
       }, { signal });
       this.video.src = url;
     });
