@@ -49,7 +49,7 @@ def called(watched: Path, log: Path, *command: object) -> list[str]:
     return log.read_text().splitlines() if log.exists() else []
 
 
-def test_the_watch_sees_what_it_should(watched: Path, tmp_path: Path) -> None:
+def test_audit_hook_reports_imports_and_connections(watched: Path, tmp_path: Path) -> None:
     attempt = """
 import contextlib, socket, SoccerNet
 with contextlib.suppress(OSError):

@@ -46,6 +46,7 @@ def test_interleaved_runs_variants_in_turn_and_compares_medians() -> None:
     assert table.text().splitlines()[2].endswith("1.00x |")
 
 
+@pytest.mark.slow
 def test_bench_decode_prints_and_writes_every_variant(tmp_path: Path) -> None:
     path = write(tmp_path / "short", constant(Fraction(25), 80, codec="libvpx-vp9", suffix=".webm"))
     options = ["--clip_len", "8", "--num_clips", "4", "--repeats", "1", "--json", str(tmp_path / "out.json")]
@@ -84,6 +85,7 @@ def test_inference_pipelines_process_every_frame(build: Callable[[str, Path], Wo
     assert build("small_gsm", path)() == 30
 
 
+@pytest.mark.slow
 def test_bench_train_compares_with_the_baseline() -> None:
     results = bench_train(TrainSettings(feature_arch="small_gsm", clip_len=4, repeats=1, wait_steps=0))
     (table,), (target,) = results.tables, results.targets

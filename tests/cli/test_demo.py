@@ -11,6 +11,7 @@ from e2espot.cli import demo as demo_command
 from e2espot.cli.main import dispatch, main
 from e2espot.training.checkpoints import load_config
 
+pytestmark = pytest.mark.slow
 TINY = ("--size", "96x64", "--clip_len", "16", "--epoch_clips", "4", "--num_epochs", "1")
 
 

@@ -13,7 +13,7 @@ from tests.support.tiny_dataset import write_game
 
 GAMES = sized(2, 4)
 
-pytestmark = pytest.mark.timeout(sized(600, 7200))
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(sized(600, 7200))]
 CLIPS = str(sized(8, 24))
 SMALL = ("--size", "96x64", "--clip_len", "16", "--epoch_clips", CLIPS, "--num_epochs", "2", "--save_every", "1")
 

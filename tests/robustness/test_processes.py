@@ -23,7 +23,7 @@ CASES: dict[str, dict[str, object]] = {
     "mixup": {"mixup": True, "acc_grad_iter": 2, "displacement": 2, "team": True, "shuffle_frames": True},
 }
 """Recipe fields; "frozen" also keeps its batch statistics fixed."""
-pytestmark = pytest.mark.timeout(sized(600, 7200))
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(sized(600, 7200))]
 
 SCRIPT = Path(__file__).parents[1] / "support" / "train_in_double.py"
 

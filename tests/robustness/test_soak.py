@@ -13,7 +13,7 @@ from e2espot.suppression.nms import suppress
 from tests.support.budget import print_figure, sized
 from tests.support.tiny_dataset import write_game
 
-pytestmark = pytest.mark.timeout(sized(600, 7200))
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(sized(600, 7200))]
 
 
 def resident_mb() -> float:
