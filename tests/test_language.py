@@ -20,6 +20,12 @@ from tests.support.words import NAMES, PROSE, WHOLE_NAMES, names_in, prose_in, t
 ROOT = Path(__file__).parents[1]
 CODE = ("e2espot", "dali_pipelines")
 """Packages whose documentation and messages are checked too."""
+PAGES = sorted(
+    path
+    for pattern in ("README.md", "CHANGELOG.md", "Makefile", "docs/*.md", "e2espot/recipes/*.yaml", "e2espot/*/*.html")
+    for path in ROOT.glob(pattern)
+)
+"""Texts other than Python; CONTRIBUTING.md holds the word list itself."""
 WORD_LISTS = ("tests/support/words.py", "tests/test_language.py")
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z_-]+")
 COMMAND = re.compile(r"(?<![\w/])tools/|(?<![\w-])python (?=[\w-])")
@@ -167,6 +173,13 @@ def findings(room: str) -> list[str]:
 def test_room_uses_the_words_of_the_field(room: str) -> None:
     lines = findings(room)
     assert not lines, f"{len(lines)} findings in {room}:\n" + "\n".join(lines)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_page_uses_the_words_of_the_field(page: Path) -> None:
+    lines = page.read_text(encoding="utf-8").splitlines()
+    wrong = [f"{page.name}:{number}: {words}" for number, line in enumerate(lines, 1) if (words := prose_in(line))]
+    assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.parametrize(
