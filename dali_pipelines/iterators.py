@@ -125,8 +125,8 @@ class DaliClips:
 
     def _next_batch(self) -> Iterator[DeviceBatch]:
         """The earliest batch in flight; after an error, all of them."""
-        batch = self._in_flight[0]
-        frames: dict[int, Tensor] = {}
+        batch = self._in_flight[0]  # stays in flight until all its results are there: ``_recover`` makes it again
+        frames: dict[int, Tensor] = {}  # index in the batch -> frames; two graphs may share a batch
         try:
             for route, graph in self._graphs.items():
                 members = batch.on_route(route)

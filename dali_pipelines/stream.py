@@ -102,10 +102,10 @@ def plan_runs(start_picture_S: np.ndarray, pictures_K: np.ndarray, max_len: int)
     borders = [*np.unique(np.searchsorted(pictures_K, start_picture_S)).tolist(), num_frames]
     runs, first = [], 0
     for border, next_border in pairwise(borders):
-        if next_border - first > max_len and border > first:
+        if next_border - first > max_len and border > first:  # the next segment does not fit any more
             runs.append(range(first, border))
             first = border
-        while next_border - first > max_len:
+        while next_border - first > max_len:  # a single segment is too long
             runs.append(range(first, first + max_len))
             first += max_len
     if first < num_frames:

@@ -54,7 +54,7 @@ class PacketSource:
 
     def _read_next(self) -> Any:
         try:
-            packet: Any = next(p for p in self._packets if p.size)
+            packet: Any = next(p for p in self._packets if p.size)  # empty packets are not in the index
         except (StopIteration, *demux_errors()) as error:
             raise VideoError(
                 f"{self._index.path}: packet {self._next} of {self._index.num_packets} cannot be read "
@@ -77,7 +77,7 @@ class PacketSource:
             try:
                 self._container.seek(int(self._index.pts_M[target]), stream=self.stream)
                 packets = self._container.demux(self.stream)
-                head = next(p for p in packets if p.size)
+                head = next(p for p in packets if p.size)  # where the seek really led to
             except (StopIteration, *demux_errors()):
                 continue
             number = self._identify(head, wanted)
@@ -90,6 +90,7 @@ class PacketSource:
         """Number of a packet, if its time stamps are unique in the file and it is not past ``wanted``."""
         if packet.pts is None or packet.dts is None:
             return None
+        # Both stamps, since one alone may repeat: pts [0, 0, 40], dts [-40, 0, 40] -> each packet is unique.
         matches = (self._index.pts_M == packet.pts) & (self._index.dts_M == packet.dts)
         numbers = matches.nonzero()[0]
         return int(numbers[0]) if len(numbers) == 1 and numbers[0] <= wanted else None

@@ -61,6 +61,7 @@ def transcode(
         raise VideoError(f"{source}: no such file")
     if target.exists() and target.samefile(source):
         raise VideoError(f"{target}: is the source itself; give the new file another name")
+    # Written next to the target and renamed at the end, so that the target is never half a file.
     part = target.with_name(f".{target.stem}.{os.getpid()}.part{target.suffix}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

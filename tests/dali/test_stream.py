@@ -24,10 +24,10 @@ from e2espot.inference.predict import spot_video
 from e2espot.models.spotter import Spotter, SpotterSpec
 from e2espot.video import index_of, open_reader
 from e2espot.video.reader import GridReader
-from tests.support import numbered_video as numbered
+from tests.support import numbered_video
 from tests.support.dali_videos import FORMATS, VP
 
-SIZE = (numbered.WIDTH, numbered.HEIGHT)
+SIZE = (numbered_video.WIDTH, numbered_video.HEIGHT)
 OPTIONS = GraphOptions(device=torch.device("cpu"), batch_size=2, num_threads=1)
 COUNT = 157
 
@@ -36,7 +36,7 @@ COUNT = 157
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("whole files")
     return {
-        name: numbered.write(folder / name, numbered.constant(Fraction(25), COUNT, **more))
+        name: numbered_video.write(folder / name, numbered_video.constant(Fraction(25), COUNT, **more))
         for name, more in FORMATS.items()
     }
 
@@ -75,7 +75,7 @@ def test_chunks_hold_every_frame_once_in_order(
     chunks = list(stream(files[name]).chunks())
     assert [len(chunk) for chunk in chunks] == [20] * (COUNT // 20) + [COUNT % 20]
     frames = torch.cat(chunks).numpy()
-    assert numbered.numbers_in(frames) == list(range(COUNT))
+    assert numbered_video.numbers_in(frames) == list(range(COUNT))
     host = open_reader(files[name]).read(range(COUNT))
     assert np.abs(frames.astype(int) - host.astype(int)).mean() <= 2
 
@@ -83,13 +83,13 @@ def test_chunks_hold_every_frame_once_in_order(
 def test_chunks_at_another_rate_of_variable_rate_video(tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
     stamps = tuple(int(v) for v in np.cumsum(rng.integers(10, 90, 200)))
-    video = numbered.Video(
+    video = numbered_video.Video(
         stamps=stamps, time_base=Fraction(1, 1000), codec="libvpx-vp9", suffix=".webm", options={**VP, "g": "20"}
     )
-    path = numbered.write(tmp_path / "uneven", video)
-    wanted = numbered.expected([Fraction(stamp, 1000) for stamp in stamps], list(range(200)), Fraction(25, 2))
+    path = numbered_video.write(tmp_path / "uneven", video)
+    wanted = numbered_video.expected([Fraction(stamp, 1000) for stamp in stamps], list(range(200)), Fraction(25, 2))
     frames = torch.cat(list(stream(path, fps=Fraction(25, 2)).chunks())).numpy()
-    assert numbered.numbers_in(frames) == wanted
+    assert numbered_video.numbers_in(frames) == wanted
 
 
 def test_spot_video_scores_agree_between_backends(files: dict[str, Path]) -> None:
@@ -125,7 +125,7 @@ def test_chunks_of_a_run_that_dali_refuses_come_from_pyav(
     corrupt_copies(monkeypatch, range(25, 80))
     with caplog.at_level(logging.WARNING):
         frames = torch.cat(list(stream(files["vp9"]).chunks())).numpy()
-    assert numbered.numbers_in(frames) == list(range(COUNT))
+    assert numbered_video.numbers_in(frames) == list(range(COUNT))
     assert any(str(files["vp9"]) in record.message for record in caplog.records)
 
 
@@ -151,7 +151,7 @@ def test_chunks_are_zero_where_a_missing_run_is_reported(files: dict[str, Path],
     assert missing == [undecodable_run]
     assert not frames[undecodable_run.start : undecodable_run.stop].any()
     others = [frame for frame in range(COUNT) if frame not in undecodable_run]
-    assert numbered.numbers_in(frames[others]) == others
+    assert numbered_video.numbers_in(frames[others]) == others
 
 
 def test_chunks_raise_at_a_run_that_may_not_be_missing(files: dict[str, Path], undecodable_run: range) -> None:
@@ -179,8 +179,8 @@ DAMAGED = {
 
 @pytest.mark.parametrize("route", DAMAGED)
 def test_damaged_video_gives_the_frames_and_missing_ranges_of_backend_auto(route: str, tmp_path: Path) -> None:
-    video = numbered.constant(Fraction(25), COUNT, size=SIZE, options={"qscale": "2"}, **DAMAGED[route])
-    path = numbered.write(tmp_path / "damaged", video)
+    video = numbered_video.constant(Fraction(25), COUNT, size=SIZE, options={"qscale": "2"}, **DAMAGED[route])
+    path = numbered_video.write(tmp_path / "damaged", video)
     zero_packets(path, range(40, 100))
     assert choose_route(dali_index(path), "cpu")[0] == route.split()[0]
     spec = SpotterSpec(
