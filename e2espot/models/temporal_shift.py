@@ -192,6 +192,7 @@ class _FirstChannels(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         (grad,) = grads
         whole = torch.empty(ctx.shape, dtype=grad.dtype, device=grad.device, memory_format=torch.channels_last)
+        # Written in two parts, each channel once: zeroing everything first would write the fold twice.
         whole[:, : grad.shape[1]] = grad
         whole[:, grad.shape[1] :] = 0
         return whole, None
@@ -214,6 +215,7 @@ class TemporalShift(nn.Module):
 
     def forward(self, x_NCHW: Tensor, num_frames: int) -> Tensor:
         """Same shapes as :meth:`GateShift.forward`."""
+        # 16 channels, divisor 8: channels 0, 1 from the next frame, 2, 3 from the previous one, the others unchanged.
         clips = x_NCHW.shape[0] // num_frames
         part = x_NCHW[:, : 2 * self.fold].unflatten(0, (clips, num_frames))
         return torch.cat((_shift(part, self.fold).flatten(0, 1), x_NCHW[:, 2 * self.fold :]), dim=1)

@@ -106,9 +106,12 @@ class _ShiftedLayer:
             # The shift puts zeros beyond both ends of what it is given. They reach ``halo`` frames, which are cut off:
             # kept [0, 1], chunk [2, 3, 4], halo 1 -> shift of [0, 1, 2, 3, 4] -> frames [1, 2, 3]
             mixed = self._plain_shift.gsm(full, len(full))[self.cache.halo : len(full) - self.cache.halo]
-            out = self._conv(mixed.contiguous(memory_format=torch.channels_last))
-            # E2E-Spot shifts in place, so the shortcut carries the shifted channels too.
-            ready = [mixed] if self._plain_shift.shifts_block_input else ready
+            mixed_last = mixed.contiguous(memory_format=torch.channels_last)
+            out = self._conv(mixed_last)
+            if self._plain_shift.shifts_block_input:
+                # E2E-Spot shifts in place, so the shortcut carries the shifted channels too. It needs the layout of the
+                # convolution in half formats, where torch cannot add across layouts; fp32 keeps its order of sums.
+                ready = [mixed_last if mixed.dtype.itemsize < 4 else mixed]
         self.cache.update(x_TCHW)
         return out, ready
 

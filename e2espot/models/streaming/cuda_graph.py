@@ -67,6 +67,7 @@ class CudaGraphBackbone:
             self._rebind_buffers()
             self._input.copy_(levels_THWC)
             self._recording.replay()
+            # The next replay overwrites the output, so the caller gets a copy.
             return self._output.clone()
         features_TD = self._stream.forward_chunk(levels_THWC)
         # As many frames out as in, twice in a row: no cache grows any more, and the kernels have been chosen.
@@ -78,6 +79,7 @@ class CudaGraphBackbone:
     def _capture(self, levels_THWC: Tensor) -> None:
         """Record one chunk, then restore the caches, because recording may run the chunk a second time."""
         self._input = levels_THWC.clone()
+        # A cache with halo 0 never has a buffer.
         caches = [cache for cache in self._stream.caches if cache.buffer is not None]
         before = [cache.buffer.clone() for cache in caches if cache.buffer is not None]
         self._fixed_buffers = [buffer.clone() for buffer in before]
@@ -86,6 +88,7 @@ class CudaGraphBackbone:
 
         def forward_fixed() -> None:
             self._output = self._stream.forward_chunk(self._input)
+            # The stream has put a new tensor into each cache. The next replay reads the fixed one, so copy it back.
             for cache, fixed in zip(caches, self._fixed_buffers, strict=True):
                 assert cache.buffer is not None
                 fixed.copy_(cache.buffer)

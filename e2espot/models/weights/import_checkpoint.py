@@ -107,6 +107,7 @@ def convert_checkpoint(source: str, destination: Path, options: ImportOptions | 
 
 def _target(destination: Path) -> Path:
     """The weights file to write."""
+    # "run" -> run/best.safetensors; "start.safetensors" -> start.safetensors
     if destination.suffix == ".safetensors":
         return destination
     if destination.suffix in FOREIGN_ENDINGS or destination.is_file():
@@ -143,6 +144,7 @@ def _best_epoch(losses: Path, last: int) -> int:
     rows = _read_json(losses)
     try:
         if any(row["val_mAP"] > 0 for row in rows):
+            # The first of equal epochs, as E2E-Spot takes it.
             return int(max(rows, key=lambda row: row["val_mAP"])["epoch"])
         return int(min(rows, key=lambda row: row["val"])["epoch"])  # trained with --criterion loss
     except (KeyError, TypeError, ValueError):
@@ -167,6 +169,7 @@ def _convert_e2e_spot(folder: Path, file: Path, target: Path, options: ImportOpt
     state = read_state_dict(file)
     dataset = str(config.get("dataset", ""))
     feature_arch, temporal_arch = detect_feature_arch(state, str(file)), detect_temporal_arch(state, str(file))
+    # The weights decide; a config that contradicts them belongs to other weights.
     for key, value in (("feature_arch", feature_arch), ("temporal_arch", temporal_arch)):
         if key in config and config[key] != value:
             raise CheckpointError(
