@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 NAMES = {name for commands in COMMANDS.values() for name in commands}
+PROGRAMS = ("e2espot ", "torchrun ", "python ", "make ", "pip ")
 LINK = re.compile(r"(?<!`)\[[^\]\n]+\]\(([^)\s]+)\)")
 SMALLER = {"train": ["--size", "96x64", "--clip_len", "16", "--epoch_clips", "4", "--num_epochs", "1"]}
 """Options that cut a long command down; the rest of the line stays as it is written."""
@@ -35,9 +36,10 @@ def code_blocks(page: Path, language: str = "") -> Iterator[str]:
 
 
 def command_lines(page: Path) -> list[list[str]]:
-    """Lines of the page's code blocks as words, comments left out, continued lines joined."""
+    """Command lines of the page's code blocks as words, comments left out, continued lines joined."""
     lines = [line for block in code_blocks(page) for line in block.replace("\\\n", " ").splitlines()]
-    return [words for line in lines if (words := shlex.split(line.partition(" #")[0]))]
+    commands = [line.partition(" #")[0] for line in lines if line.startswith(PROGRAMS)]
+    return [shlex.split(command) for command in commands]
 
 
 @cache
