@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -34,6 +34,9 @@ from e2espot.training.recipe import Recipe
 from e2espot.training.resume import restore
 from e2espot.training.state import Progress, Run
 from e2espot.training.sync_batch_norm import convert_sync_batchnorm, count_unsynced
+
+if TYPE_CHECKING:
+    from dali_pipelines.iterators import DaliClips
 
 _LOG = logging.getLogger(__name__)
 
@@ -240,7 +243,7 @@ def _synchronise(spotter: Spotter, group: ProcessGroup) -> None:
     group.broadcast(spotter.state_dict().values())
 
 
-def _dali_clips(run: Run) -> Any:
+def _dali_clips(run: Run) -> DaliClips:
     from dali_pipelines.graph import GraphOptions
     from dali_pipelines.iterators import DaliClips
 

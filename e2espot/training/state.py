@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import numpy as np
@@ -20,6 +20,9 @@ from e2espot.training.config import TrainingConfig
 from e2espot.training.data import LabelledGame
 from e2espot.training.distributed import ProcessGroup
 from e2espot.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from dali_pipelines.iterators import DaliClips
 
 
 @dataclass
@@ -72,8 +75,8 @@ class Run:
     """Description of the initial weights."""
     progress: Progress
     """How far the run is."""
-    dali_clips: Any = None
-    """``dali_pipelines.iterators.DaliClips`` where DALI decodes."""
+    dali_clips: DaliClips | None = None
+    """Clips decoded by DALI; None where the dataset's workers decode."""
 
     @property
     def recipe(self) -> Recipe:
