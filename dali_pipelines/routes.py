@@ -68,9 +68,7 @@ def choose_route(index: VideoIndex, device_type: str) -> tuple[DecodeRoute, str]
         return "host", "its first picture refers to packets before it"
     longest = index.longest_segment
     if longest > _MAX_SEGMENT:
-        return "host", (
-            f"{longest} pictures lie between two positions where decoding can begin; `e2espot transcode` helps"
-        )
+        return "host", (f"{longest} pictures follow one keyframe; `e2espot transcode` helps")
     return "decode", f"{codec} in {pixel_format}"
 
 

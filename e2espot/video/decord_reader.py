@@ -49,7 +49,7 @@ class DecordDecoder:
         longest = index.longest_segment
         if longest * size[0] * size[1] * 3 > _MAX_SEGMENT_BYTES:
             raise VideoError(
-                f"{index.path}: up to {longest} pictures lie between two positions where decoding can begin, "
+                f"{index.path}: up to {longest} pictures follow one keyframe, "
                 f"too many for decord at {size[0]}x{size[1]}; read it with another backend, such as auto, "
                 "or at a smaller size",
                 option="reader",

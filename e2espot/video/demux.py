@@ -132,7 +132,7 @@ def video_stream(container: Any, path: Path, index: int | None = None) -> Any:
         content = ", ".join(sorted(kinds)) or "no stream at all"
         raise VideoError(f"{path}: holds no video stream (only {content}); name a file with pictures")
     if streams[0].codec_context is None:
-        raise VideoError(f"{path}: its codec is unknown here; convert it to H.264 with `e2espot transcode`")
+        raise VideoError(f"{path}: FFmpeg has no decoder for its codec; convert it to H.264 with another program")
     return streams[0]
 
 
