@@ -56,17 +56,21 @@ def compute_dtype(device: torch.device, precision: Precision = "auto") -> torch.
     else:
         has_bf16 = _cpu_has_bf16()
         dtype = torch.bfloat16 if has_bf16 else torch.float32
-        reason = "this CPU computes in bf16" if has_bf16 else "this CPU has neither AMX nor avx512_bf16"
+        reason = "this CPU computes in bf16" if has_bf16 else "oneDNN may use neither AMX nor avx512_bf16 here"
     _LOG.info("computing in %s: %s", str(dtype).removeprefix("torch."), reason)
     return dtype
 
 
 def _cpu_has_bf16() -> bool:
+    """Whether the CPU has bf16 instructions that oneDNN uses: below AVX-512 (``ONEDNN_MAX_CPU_ISA``) it emulates."""
     import torch
 
-    # Both checks are private in torch; a version without them counts as a CPU without bf16.
+    # The checks are private in torch; a version without the first two counts as a CPU without bf16.
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(bool(getattr(torch.cpu, name, bool)()) for name in checks)
+    if not any(bool(getattr(torch.cpu, name, bool)()) for name in checks):
+        return False
+    onednn_check = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return onednn_check is None or bool(onednn_check())
 
 
 def reuse_freed_memory() -> None:
