@@ -43,6 +43,7 @@ class RecipeArgs:
 
 def parse_recipe_args(arguments: Sequence[str], prog: str) -> RecipeArgs:
     """Those flags of a command line that decide where defaults come from; all others are ignored."""
+    # Without help and with unknown flags allowed: the command's own parser answers for both.
     args, _ = tyro.cli(RecipeArgs, args=arguments, prog=prog, return_unknown_args=True, add_help=False)
     return args
 

@@ -263,11 +263,15 @@ def load_batches(
         batch_sampler=batches,  # type: ignore[arg-type]
         collate_fn=_CollateOrFail(collate),
         num_workers=num_workers,
+        # Bounds the memory: at most two batches per worker are decoded ahead.
         prefetch_factor=2 if num_workers else None,
+        # A forked child would inherit locks that threads of torch or of a decoder hold at that moment.
         multiprocessing_context="forkserver" if num_workers else None,
         worker_init_fn=_exit_with_parent,
+        # torch notices a dead worker only when a wait times out.
         timeout=_POLL_S if num_workers else 0,
     )
+    # The loader keeps its processes to itself, but they are children of this one.
     others = set(multiprocessing.active_children())
     loaded = iter(loader)  # starts the workers
     workers = [process for process in multiprocessing.active_children() if process not in others]

@@ -28,6 +28,7 @@ _STATE, _PREVIOUS_STATE = "state.pt", "before.pt"
 
 def save_state(run: Path, state: dict[str, Any]) -> None:
     """Replace the state to resume from; the previous one is kept next to it."""
+    # Serialised in memory first: an error while torch writes must not cost the previous state.
     buffer = io.BytesIO()
     torch.save(state, buffer)
     folder = run / "last"

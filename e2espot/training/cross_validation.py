@@ -120,6 +120,7 @@ def _scores_out_of_fold(game: LabelledGame, config: TrainingConfig, oof: Path) -
     files = {
         video.half: oof / game.game.name / scores_file(video.half, len(game.game.videos)) for video in game.game.videos
     }
+    # Scores from before the last change of the weights are of an earlier epoch, or of a run that was replaced.
     trained_s = (config.folder / "best.safetensors").stat().st_mtime
     if not all(file.is_file() and file.stat().st_mtime >= trained_s for file in files.values()):
         spotter = load_spotter(config.folder, config.device.type)

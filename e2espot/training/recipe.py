@@ -349,6 +349,7 @@ def merge(base: Recipe, fields: Mapping[str, Any]) -> Recipe:
 
 def _typed(name: str, value: Any, wanted: type) -> Any:
     """``value`` as it is, an ``fps`` as text: YAML reads ``25`` and ``12.5`` as numbers."""
+    # In Python True is an int: learning_rate: true must be refused.
     fits = isinstance(value, wanted) or (wanted is float and isinstance(value, int)) or name == "fps"
     if not fits or (wanted is not bool and isinstance(value, bool)):
         raise ConfigurationError(f"recipe setting {name} is {value!r}; expected {wanted.__name__}")

@@ -54,7 +54,8 @@ def restore(run: Run, state: dict[str, Any]) -> None:
         CheckpointError: it is damaged, or of a run with another network.
     """
     try:
-        run.spotter.load_state_dict(state["averaged"])  # which checks names and shapes
+        # Loading the average into the network first checks its names and shapes, and moves it to the device.
+        run.spotter.load_state_dict(state["averaged"])
         run.ema = {name: value.detach().clone() for name, value in run.spotter.state_dict().items()}
         run.spotter.load_state_dict(state["spotter"])
         _restore_optimizer(run.optimizer, state["optimizer"])

@@ -52,6 +52,7 @@ def setup(config: TrainingConfig) -> Run:
     state = checkpoints.load_state(config.folder) if config.resume else None
     train, valid = _load_split(config)
     joint = _load_joint(config)
+    # Seeded right before the first random weight, so that nothing read above can change it.
     torch.manual_seed(config.recipe.sampling.seed)
     spotter, start = _build(config)
     to_channels_last(spotter)
@@ -72,6 +73,7 @@ def setup(config: TrainingConfig) -> Run:
     if config.backend == "dali":
         run.dali_clips = _dali_clips(run)
     _synchronise(run.spotter, config.group)
+    # After the exchange, so that the average starts from the common weights.
     run.ema = {name: value.detach().clone() for name, value in spotter.state_dict().items()}
     if state is not None:
         restore(run, state)
@@ -227,6 +229,7 @@ def _build(config: TrainingConfig) -> tuple[Spotter, str]:
 
 
 def _optimizer(spotter: Spotter, recipe: Recipe) -> torch.optim.Optimizer:
+    # Norms and biases are vectors; decaying them would only shift activations.
     decayed = [p for p in spotter.parameters() if p.ndim > 1]
     plain = [p for p in spotter.parameters() if p.ndim <= 1]
     settings = recipe.optimisation

@@ -73,6 +73,7 @@ def score_predictions(
         ]
         for name, halves in scores.items()
     }
+    # Scores may be on a finer grid than the labels: those of a run with double_rate_output.
     fps = next(half_scores.fps for halves in scores.values() for half_scores in halves.values())
     return evaluate_events(labels_of(games, fps), predictions, label_set, fps=fps)
 
