@@ -47,8 +47,8 @@ def test_help_of_script_imports_nothing_heavy(script: Path) -> None:
 @pytest.mark.parametrize("words", [(), *((name,) for name in NAMES), *SUBCOMMANDS], ids=" ".join)
 def test_help_of_command_is_light_quick_and_shows_an_example(words: tuple[str, ...]) -> None:
     text, seconds = help_of(*words)
-    if seconds > LONGEST_S:  # another process may have slowed it down
-        seconds = min(seconds, help_of(*words)[1])
+    for _ in range(3):  # other processes may have slowed it down
+        seconds = min(seconds, help_of(*words)[1]) if seconds >= LONGEST_S else seconds
     assert text.splitlines()[-1] == "HEAVY []"
     assert seconds < LONGEST_S
     assert f"usage: e2espot {' '.join(words)}".rstrip() in text
