@@ -11,7 +11,7 @@ import numpy as np
 
 @dataclass(frozen=True, kw_only=True)
 class ReadCoverage:
-    """The frame ranges that were read of a video that could not be read in full."""
+    """The frame ranges that were read from a video that could not be read in full."""
 
     ranges: tuple[range, ...]
     """Frames of the grid that were read: ascending, not adjacent, none empty."""
@@ -19,7 +19,7 @@ class ReadCoverage:
     """Duration the container declares, in seconds from its time zero; None if it declares no more than was read."""
 
     def mask(self, num_frames: int) -> np.ndarray:
-        """Which frames were read: bool, one value a frame."""
+        """Which frames were read: bool ``(num_frames,)``."""
         valid_T = np.zeros(num_frames, dtype=bool)
         for frames in self.ranges:
             valid_T[frames.start : frames.stop] = True
@@ -49,7 +49,7 @@ class ReadCoverage:
 
 
 def ranges_of_mask(valid_T: Sequence[bool] | np.ndarray) -> tuple[range, ...]:
-    """Ranges of consecutive True values.
+    """Ranges of consecutive True values of a mask ``(T,)``, ascending.
 
     ::
 

@@ -20,7 +20,7 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
 def parse_device(name: str) -> torch.device:
-    """The device with a name: ``cpu``, ``cuda``, ``cuda:1``, or ``auto`` for CUDA if it is available.
+    """The device called ``name``: ``cpu``, ``cuda``, ``cuda:1``, or ``auto`` for CUDA if it is available.
 
     Raises:
         ConfigurationError: this machine has no such device.
@@ -33,7 +33,7 @@ def parse_device(name: str) -> torch.device:
     available = ("cpu", *(("cuda", *(f"cuda:{number}" for number in range(count))) if count else ()))
     if name not in available:
         raise ConfigurationError(
-            f"device is {name!r}; this machine has {', '.join(available)}; auto chooses one", option="device"
+            f"device is {name!r}; this machine has {', '.join(available)}; auto chooses one of them", option="device"
         )
     return torch.device(name)
 
@@ -62,12 +62,16 @@ def compute_dtype(device: torch.device, precision: Precision = "auto") -> torch.
 
 
 def _cpu_has_bf16() -> bool:
-    """Whether the CPU has bf16 instructions that oneDNN uses: below AVX-512 (``ONEDNN_MAX_CPU_ISA``) it emulates."""
+    """Whether the CPU has bf16 instructions and oneDNN uses them.
+
+    oneDNN emulates bf16, slower than fp32, if ``ONEDNN_MAX_CPU_ISA`` limits it to instructions below AVX-512.
+    """
     import torch
 
-    # The checks are private in torch; a version without the first two counts as a CPU without bf16.
-    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    if not any(bool(getattr(torch.cpu, name, bool)()) for name in checks):
+    # These functions are private in torch and may disappear. `bool` stands in for a missing one: bool() is False,
+    # so the CPU then counts as one without bf16.
+    cpu_checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    if not any(bool(getattr(torch.cpu, name, bool)()) for name in cpu_checks):
         return False
     onednn_check = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
     return onednn_check is None or bool(onednn_check())
@@ -87,4 +91,4 @@ def reuse_freed_memory() -> None:
         libc.mallopt(m_mmap_max, 0)
         libc.mallopt(m_trim_threshold, 2**31 - 1)
     except (OSError, AttributeError):
-        _LOG.debug("the C library has no mallopt")
+        _LOG.debug("the C library has no mallopt; freed memory returns to the system")

@@ -1,4 +1,4 @@
-"""Events on the frame grid, and the form in which files and the evaluator state them."""
+"""Events: on the frame grid inside the library, in milliseconds in files and in the evaluator."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Event:
         return position_ms_of_frame(self.frame, self.fps)
 
     def __hash__(self) -> int:
-        """Hash of the fields that tell events apart; the generated one would spend its time on hashing a Fraction."""
+        """Hash of frame, label and half. The generated hash would spend most of its time on the Fraction."""
         return hash((self.frame, self.label, self.half))
 
 
@@ -42,7 +42,7 @@ class ScoredEvent:
     """One label or prediction with its time in milliseconds, as files state it and the evaluator scores it."""
 
     half: int
-    """1 or 2; the evaluator ignores other halves."""
+    """1 or 2; the evaluator ignores events of other halves."""
     position_ms: int
     """Milliseconds from the start of the half's video."""
     label: str

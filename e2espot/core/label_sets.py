@@ -11,7 +11,7 @@ from e2espot.core.errors import AnnotationError, ConfigurationError
 
 @dataclass(frozen=True)
 class LabelSet:
-    """Class names in order; class ``i`` of the list is ``i + 1`` in a target, 0 being background."""
+    """Class names in order. The class at index ``i`` is ``i + 1`` in targets and logits, where 0 is background."""
 
     names: tuple[str, ...]
     """Class names, each once."""
@@ -20,7 +20,7 @@ class LabelSet:
         """Refuse an empty set, an empty name and a repeated name."""
         if not self.names or len(set(self.names)) != len(self.names) or not all(self.names):
             raise ConfigurationError(
-                f"label set {list(self.names)} is empty, or holds an empty name or one twice; name each class once"
+                f"label set {list(self.names)} is empty, has an empty name, or repeats a name; list each class once"
             )
 
     def __len__(self) -> int:
@@ -83,7 +83,13 @@ def label_set_named(name_or_path: str) -> LabelSet:
 
 
 def label_set_of(labels: Iterable[str]) -> LabelSet:
-    """The set of the labels that occur, in the order of a built-in set that has them all, else sorted."""
+    """The set of exactly these labels: in the order of the first built-in set that has all of them, else sorted.
+
+    ::
+
+        DRIVE, PASS, DRIVE -> PASS, DRIVE   the order of ball-2
+        PASS, Goal         -> Goal, PASS    no built-in set has both
+    """
     names = set(labels)
     for known in LABEL_SETS.values():
         if names <= set(known.names):

@@ -1,4 +1,4 @@
-"""One part of several, written ``2/7``: folds of a dataset, shards of a job."""
+"""Parts of a whole, written ``2/7`` for the second of seven: folds of a dataset, shards of a job."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ def parse_part(text: str, name: str, *, min_count: int = 1) -> tuple[int, int]:
     """``"2/7"`` -> (2, 7): the number of the part, counted from 1, and the number of parts.
 
     Args:
-        text: What the user gave.
-        name: The parameter that holds it, such as ``fold``.
-        min_count: Fewest parts that are allowed.
+        text: Value of the parameter.
+        name: Name of the parameter, such as ``fold``.
+        min_count: Smallest number of parts that is allowed.
 
     Raises:
-        ConfigurationError: another form, or a number that is not among the parts.
+        ConfigurationError: the text is not of this form, or names a part that does not exist, such as 8/7.
     """
     match = _PART.fullmatch(text)
     if match is None or not 1 <= int(match[1]) <= int(match[2]) or int(match[2]) < min_count:

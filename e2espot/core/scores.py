@@ -32,9 +32,9 @@ class Scores:
     right_T: np.ndarray | None = None
     """float32 (frames,) in [0, 1]; probability that the right team acts, if the spotter predicts teams."""
     coverage: ReadCoverage | None = None
-    """What could be read; None for the whole video. Scores of other frames are zero, and they get no events."""
+    """What could be read; None for the whole video. Other frames have zero scores and get no events."""
 
     def __post_init__(self) -> None:
         """Refuse an array that does not fit the label set."""
         if self.scores_TK.ndim != 2 or self.scores_TK.shape[1] != len(self.label_set):
-            raise ValueError(f"scores have shape {self.scores_TK.shape}; expected (frames, {len(self.label_set)})")
+            raise ValueError(f"scores_TK has shape {self.scores_TK.shape}; expected (frames, {len(self.label_set)})")

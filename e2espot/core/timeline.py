@@ -37,17 +37,20 @@ _GAME_TIME = re.compile(r"(\d{1,9}) - (\d{1,4}):(\d{2})")
 
 def position_ms_of_frame(frame: int, fps: Fraction = DEFAULT_FPS) -> int:
     """Middle of ``frame`` in whole milliseconds: ``floor((frame + 1/2) * 1000 / fps)``."""
+    # frame 29 at 25 fps -> 59 * 500 * 1 // 25 = 1180
     # Integers instead of Fractions, which are some ten times slower: this runs for every event.
     return (2 * frame + 1) * 500 * fps.denominator // fps.numerator
 
 
 def frame_of_position_ms(position_ms: int, fps: Fraction = DEFAULT_FPS) -> int:
     """The frame whose interval contains ``position_ms``, by exact integer arithmetic."""
+    # 1160 ms at 25 fps -> 1160 * 25 // 1000 = 29; the float expression of the evaluator gives 28
     return position_ms * fps.numerator // (1000 * fps.denominator)
 
 
 def num_frames_of_duration(duration_s: Fraction, fps: Fraction = DEFAULT_FPS) -> int:
     """Number of frames whose middle ``(k + 1/2) / fps`` is before ``duration_s``."""
+    # at 25 fps: 0.06 s -> 1 frame (the middle of frame 1 is not before its end), 0.061 s -> 2
     return max(0, math.ceil(duration_s * fps - Fraction(1, 2)))
 
 
@@ -61,7 +64,7 @@ def parse_game_time(text: str) -> tuple[int, int]:
     """``"1 - 05:07"`` -> (half, whole seconds).
 
     Raises:
-        AnnotationError: another form.
+        AnnotationError: the text is not of this form.
     """
     match = _GAME_TIME.fullmatch(text)
     if match is None or int(match[3]) >= 60:
@@ -73,7 +76,7 @@ def parse_fps(text: str | int | float | Fraction) -> Fraction:
     """``25``, ``12.5``, ``"30000/1001"`` -> an exact positive rate in frames per second.
 
     Raises:
-        ValueError: no number, or not above 0 and at most 1000.
+        ValueError: it is not a number, or it is outside (0, 1000].
     """
     if isinstance(text, str) and (len(text) > 40 or "e" in text.lower()):  # "1e999999999" would take forever
         raise ValueError(f"fps is {text[:40]!r}; give a number such as 25, 12.5 or 30000/1001")
