@@ -185,7 +185,7 @@ def _clips(path: Path, settings: DecodeSettings) -> list[InProcess]:
     variants = [
         InProcess(name="decord, whole file", work=decord_alone),
         InProcess(name="e2espot, auto (PyAV)", work=read_with("auto")),
-        InProcess(name="e2espot, decord on cuts", work=read_with("decord")),
+        InProcess(name="e2espot, decord on stream copies", work=read_with("decord")),
         InProcess(name="e2espot, auto, normalised batches", work=host_batches),
     ]
     return variants + [
@@ -228,8 +228,8 @@ def _first_batch(paths: list[Path], settings: DecodeSettings) -> list[InProcess]
         return 1
 
     variants = [
-        InProcess(name="e2espot, auto (PyAV), without kept indexes", work=without_cache),
-        InProcess(name="e2espot, auto (PyAV), indexes kept on disk", work=with_cache),
+        InProcess(name="e2espot, auto (PyAV), without cached indexes", work=without_cache),
+        InProcess(name="e2espot, auto (PyAV), with cached indexes", work=with_cache),
     ]
     with_dali = _if_dali(paths[0], settings, dali)
     if with_dali:

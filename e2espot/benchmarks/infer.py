@@ -193,7 +193,7 @@ def bench_infer(path: Path, large: Path | None, settings: InferSettings) -> Benc
             measured=table.ratio(_BASELINE, _E2ESPOT),
         ),
         Target(
-            what="backbone frames per match frame",
+            what="frames through the backbone per match frame",
             baseline="1, over 90 minutes",
             target="at most 1.1",
             most=1.1,

@@ -142,7 +142,7 @@ class BenchResults:
 
 def targets_text(targets: list[Target]) -> str:
     """Format as Markdown: target, measurement, and the reason where it is missed."""
-    lines = ["| what | compared with | target | measured | |", "|---|---|---:|---:|---|"]
+    lines = ["| what | compared with | target | measured | result |", "|---|---|---:|---:|---|"]
     for target in targets:
         verdict = "met" if target.met else f"**missed**: {target.why}" if target.why else "**missed**"
         figure = f"{target.measured:,.0f}" if target.measured >= 100 else f"{target.measured:.3g}"

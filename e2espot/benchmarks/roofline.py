@@ -102,6 +102,6 @@ def bench_roofline(feature_arch: str) -> BenchResults:
                 f"{measured_s / floor:.1f}x",
             )
         )
-    columns = ("operations a frame", "moved a frame", "floor, 90 minutes", "network alone, measured", "of the floor")
+    columns = ("operations per frame", "moved per frame", "lower bound, 90 minutes", "network alone, measured", "ratio")
     network = FactTable(title="convolutions, each bound by arithmetic or by memory", columns=columns, rows=tuple(rows))
     return BenchResults(tables=[machine, network])

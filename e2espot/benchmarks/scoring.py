@@ -82,14 +82,14 @@ def bench_suppress(settings: ScoreSettings) -> BenchResults:
     if sorted(soft_nms(first_T, window=20, floor=1e-3)[0].tolist()) != sorted(frames):
         raise AssertionError("suppression and its definition differ")
     variants = [
-        InProcess(name=f"the definition, one argmax an event (one class of {_CLASSES})", work=definition),
+        InProcess(name=f"the definition, one argmax per event (one class of {_CLASSES})", work=definition),
         InProcess(name=f"e2espot, {_CLASSES} classes", work=fast),
     ]
-    title = f"soft-NMS, {settings.minutes} minutes, {len(frames)} events kept a class"
+    title = f"soft-NMS, {settings.minutes} minutes, {len(frames)} events remain per class"
     table = interleaved(title, "class", variants, settings.repeats)
     target = Target(
         what=f"soft-NMS, {settings.minutes} minutes, {_CLASSES} classes",
-        baseline="the definition, extrapolated from one class",
+        baseline="a loop that follows its definition, extrapolated from one class",
         target="50x",
         least=50,
         measured=table.ratio("the definition", "e2espot"),
@@ -186,7 +186,7 @@ def bench_evaluate(settings: ScoreSettings) -> BenchResults:
         measured=table.ratio("the SoccerNet", "e2espot"),
     )
     memory = Target(
-        what="memory of scoring above the imported interpreter",
+        what="memory of scoring, beyond the interpreter with its imports",
         baseline="the SoccerNet package",
         target="at most 0.1x",
         most=0.1,
