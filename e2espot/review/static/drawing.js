@@ -25,7 +25,7 @@ export function context(canvas) {
 }
 
 /**
- * Number of hits, misses and false alarms in each bar of the overview.
+ * Number of hits, misses and false positives in each bar of the overview.
  * @param {Timeline} view
  */
 function countBars(view) {

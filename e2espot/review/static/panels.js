@@ -7,7 +7,7 @@ import { CLASS_KEYS } from "/static/keys.js";
 const STATUS = {
   hit: "hit",
   miss: "missed: no prediction here",
-  wrong: "false alarm: no label here",
+  wrong: "false positive: no label here",
   done: "decided",
 };
 
@@ -18,7 +18,7 @@ const STATUS = {
 export function drawCounts(page) {
   const { counts, events, disagreements, hasPredictions } = page.model;
   const texts = hasPredictions
-    ? [["hit", `${counts.hit} hits`], ["miss", `${counts.miss} misses`], ["wrong", `${counts.wrong} false alarms`]]
+    ? [["hit", `${counts.hit} hits`], ["miss", `${counts.miss} misses`], ["wrong", `${counts.wrong} false positives`]]
     : [["hit", `${events.length} labels, no predictions`]];
   const spans = texts.map(([status, text]) => make("span", {}, make("i", { class: `dot ${status}` }), text));
   refill(byId("counts"), ...spans);

@@ -1,6 +1,6 @@
 // The timeline: an overview of the whole video, and one lane per class for the part in view.
 //
-//   overview   |.:|.::|.|:..[====].:|...|:.|      bars of hits and misses above, of false alarms below
+//   overview   |.:|.::|.|:..[====].:|...|:.|      bars of hits and misses above, of false positives below
 //   lanes      0:12      0:13      0:14           ruler
 //   PASS         |    |        |                  ticks: predictions, as high as their score
 //                ^         ^                      triangles: labels; hollow ones are missed
