@@ -58,16 +58,25 @@ def fit_periodic_baseline(
         label_set: Classes to predict.
         fps: Rate of the grid.
     """
-    best = {}
+    best_spacing_s = {}
     for label in label_set.names:
         labels_of_class = {game: [event for event in events if event.label == label] for game, events in labels.items()}
+        average_precisions = [
+            _average_precision(label, spacing_s, labels_of_class, num_frames, fps) for spacing_s in _SPACINGS_S
+        ]
+        # The first of several equal ones, so the shortest interval.
+        best_spacing_s[label] = _SPACINGS_S[average_precisions.index(max(average_precisions))]
+    return PeriodicBaseline(spacing_s=best_spacing_s)
 
-        def average_precision(
-            spacing_s: Fraction, label: str = label, labels_of_class: dict[str, list[Event]] = labels_of_class
-        ) -> float:
-            baseline = PeriodicBaseline(spacing_s={label: spacing_s})
-            predictions = {game: baseline.predict(num_frames[game], fps) for game in labels_of_class}
-            return evaluate_events(labels_of_class, predictions, LabelSet((label,)), ("at1",), fps).mAP("at1")
 
-        best[label] = max(_SPACINGS_S, key=average_precision)
-    return PeriodicBaseline(spacing_s=best)
+def _average_precision(
+    label: str,
+    spacing_s: Fraction,
+    labels: Mapping[str, Sequence[Event]],
+    num_frames: Mapping[str, Mapping[int, int]],
+    fps: Fraction,
+) -> float:
+    """AP at one second of one class, predicted at one interval, 0 to 1."""
+    baseline = PeriodicBaseline(spacing_s={label: spacing_s})
+    predictions = {game: baseline.predict(num_frames[game], fps) for game in labels}
+    return evaluate_events(labels, predictions, LabelSet((label,)), ("at1",), fps).mAP("at1")

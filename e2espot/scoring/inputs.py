@@ -25,7 +25,7 @@ def games_to_score(labels: Path, *, split: str | None = None, label_file: str = 
         label_file: Name of the label files.
 
     Raises:
-        ConfigurationError: no game, or a split of a zip.
+        ConfigurationError: there is no labelled game, or ``split`` is given for a zip.
     """
     from e2espot.formats.games import check_label_file, find_games
 
@@ -47,13 +47,13 @@ def read_labels(path: Path, games: Sequence[str], *, label_file: str = BALL_LABE
     """Read the labels of the games.
 
     Raises:
-        AnnotationError: a file that is missing or that makes the evaluator crash.
+        AnnotationError: a file is missing or makes the evaluator crash.
     """
-    files = Bundle(path)
+    bundle = Bundle(path)
     labels: EventsByGame = {}
     for game in games:
         context = f"{path}: {game}/{label_file}"
-        _, rows = parse_document(files.data(f"{game}/{label_file}"), "label", context)
+        _, rows = parse_document(bundle.data(f"{game}/{label_file}"), "label", context)
         labels[game] = read_rows(rows, context, kind="label", mode="official")
     return labels
 
@@ -67,15 +67,15 @@ def read_predictions(path: Path, games: Sequence[str], *, missing: Literal["erro
         missing: Whether a game without results is an error, or has no predictions.
 
     Raises:
-        AnnotationError: a file that makes the evaluator crash, or that is missing context that is an error.
+        AnnotationError: a file makes the evaluator crash, or is missing although ``missing`` is ``"error"``.
     """
-    files = Bundle(path)
+    bundle = Bundle(path)
     predictions: EventsByGame = {}
     for game in games:
         name = f"{game}/{RESULTS_FILE}"
         context = f"{path}: {name}"
-        if name in files.names:
-            _, rows = parse_document(files.data(name), "prediction", context)
+        if name in bundle.names:
+            _, rows = parse_document(bundle.data(name), "prediction", context)
             predictions[game] = read_rows(rows, context, kind="prediction", mode="official")
         elif missing == "empty":
             predictions[game] = []

@@ -39,7 +39,7 @@ class EventColumns:
         return len(self.bin_N)
 
     def groups(self) -> dict[tuple[int, int, int], slice]:
-        """(game, half, class) -> its rows."""
+        """(game, half, class) -> the slice of its rows."""
         if not len(self):
             return {}
         keys_N3 = np.column_stack([self.game_N, self.half_N, self.class_N])
@@ -79,38 +79,38 @@ class Matching:
     framerate: int
     """Bins per second."""
     tolerance_s: float
-    """A prediction hits a label at most half of this away."""
+    """In seconds; a prediction hits a label at most half of this away."""
 
     @property
     def hits(self) -> np.ndarray:
-        """bool; whether each prediction hits a label."""
+        """Whether each prediction hits a label: bool ``(P,)``."""
         return self.partner_P >= 0
 
     def selected(self, threshold_C: np.ndarray) -> np.ndarray:
-        """bool; whether each prediction reaches the threshold of its class."""
+        """Whether each prediction reaches the threshold of its class: bool ``(P,)``."""
         return np.asarray(self.predictions.value_N >= threshold_C[self.predictions.class_N])
 
     def missed(self, selected_P: np.ndarray) -> np.ndarray:
-        """bool; whether each label is hit by none of the selected predictions."""
+        """Whether each label is hit by none of the selected predictions: bool ``(L,)``."""
         missed_L = np.ones(len(self.labels), dtype=bool)
         missed_L[self.partner_P[self.hits & selected_P]] = False
         return missed_L
 
-    def curve(self, label: int) -> tuple[np.ndarray, np.ndarray]:
-        """Precision and recall of one class at the metric's 200 thresholds."""
-        of_class_P = self.predictions.class_N == label
-        num_labels = int((self.labels.class_N == label).sum())
+    def curve(self, class_index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Precision and recall of one class, float64 ``(200,)`` each, at the thresholds of the metric."""
+        of_class_P = self.predictions.class_N == class_index
+        num_labels = int((self.labels.class_N == class_index).sum())
         return Ranking(self.predictions.value_N, of_class_P).precision_recall(self.hits, num_labels)
 
     def best_thresholds(self) -> list[Threshold]:
         """The threshold of each class with the highest F1."""
         return [
             best_threshold(
-                self.predictions.value_N[self.predictions.class_N == label],
-                self.hits[self.predictions.class_N == label],
-                int((self.labels.class_N == label).sum()),
+                self.predictions.value_N[self.predictions.class_N == class_index],
+                self.hits[self.predictions.class_N == class_index],
+                int((self.labels.class_N == class_index).sum()),
             )
-            for label in range(len(self.label_set))
+            for class_index in range(len(self.label_set))
         ]
 
     def time_errors_s(self, selected_P: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -120,8 +120,8 @@ class Matching:
             Prediction minus label in seconds (positive = late), and the class index of each.
         """
         hit_P = self.hits & selected_P
-        late = self.predictions.bin_N[hit_P] - self.labels.bin_N[self.partner_P[hit_P]]
-        return late / self.framerate, self.predictions.class_N[hit_P]
+        late_bins = self.predictions.bin_N[hit_P] - self.labels.bin_N[self.partner_P[hit_P]]
+        return late_bins / self.framerate, self.predictions.class_N[hit_P]
 
 
 def match_events(
@@ -145,7 +145,7 @@ def match_events(
     """
     games = list(labels)
     truth = _columns(labels, games, label_set, framerate, floor=-np.inf)
-    # The metric takes predictions of negative confidence for empty bins.
+    # Labels have the values 1 and -1, and all count. A prediction below zero is an empty bin to the metric.
     predicted = _columns(predictions, games, label_set, framerate, floor=0.0)
     label_groups, prediction_groups = truth.groups(), predicted.groups()
     matchings = {}
@@ -178,13 +178,13 @@ def _columns(
     floor: float,
 ) -> EventColumns:
     """Events that the metric counts, with a value of at least ``floor``; of several in one bin only the last."""
+    # The five columns of each group of events, beginning with an empty group that gives them their types.
     columns: list[list[np.ndarray]] = [[*[np.empty(0, dtype=np.int64)] * 4, np.empty(0)]]
     for game, name in enumerate(games):
-        for (half, label), (bins, values) in sorted(bins_of(events[name], label_set, framerate, {}).items()):
-            exists = values >= floor
-            count = int(exists.sum())
-            same = [np.full(count, number, dtype=np.int64) for number in (game, half, label)]
-            columns.append([*same, bins[exists].astype(np.int64), values[exists].astype(np.float64)])
+        for (half, class_index), (bins, values) in sorted(bins_of(events[name], label_set, framerate, {}).items()):
+            counts_N = values >= floor
+            group = [np.full(int(counts_N.sum()), number, dtype=np.int64) for number in (game, half, class_index)]
+            columns.append([*group, bins[counts_N].astype(np.int64), values[counts_N].astype(np.float64)])
     game_N, half_N, class_N, bin_N, value_N = (np.concatenate(column) for column in zip(*columns, strict=True))
     return EventColumns(game_N=game_N, half_N=half_N, class_N=class_N, bin_N=bin_N, value_N=value_N)
 
@@ -193,23 +193,23 @@ def best_threshold(score_P: np.ndarray, hit_P: np.ndarray, num_labels: int) -> T
     """Find the threshold of one class with the highest F1; the highest one where several are equal.
 
     Args:
-        score_P: Confidence of each prediction.
-        hit_P: bool; whether each prediction hits a label.
+        score_P: Confidence of each prediction, in any order.
+        hit_P: bool ``(P,)``; whether each prediction hits a label.
         num_labels: Number of labels.
     """
-    none = Threshold(value=np.inf, precision=0.0, recall=0.0, f1=0.0)
+    no_hit = Threshold(value=np.inf, precision=0.0, recall=0.0, f1=0.0)
     if not len(score_P) or not num_labels:
-        return none
+        return no_hit
     order = np.argsort(-score_P, kind="stable")
     score_P, hits_above_P = score_P[order], np.cumsum(hit_P[order])
     # A threshold selects equal scores together, so only the last of them is a candidate.
     # scores 0.9 0.5 0.5 0.1 -> True False True True
     is_last_P = np.append(score_P[1:] != score_P[:-1], True)
-    # F1 = 2 TP / (selected + labels)
+    # F1 = 2 precision recall / (precision + recall) = 2 TP / (selected + labels)
     f1_P = np.where(is_last_P, 2 * hits_above_P / (np.arange(1, len(score_P) + 1) + num_labels), -1.0)
     best = int(np.argmax(f1_P))
     if f1_P[best] <= 0:
-        return none
+        return no_hit
     return Threshold(
         value=float(score_P[best]),
         precision=float(hits_above_P[best] / (best + 1)),
@@ -229,13 +229,14 @@ def confusion(matching: Matching, selected_P: np.ndarray) -> np.ndarray:
         predictions without a label, the last column labels without a prediction.
     """
     labels, predictions = matching.labels, matching.predictions
-    none = len(matching.label_set)
-    counts = np.zeros((none + 1, none + 1), dtype=np.int64)
+    no_partner = len(matching.label_set)  # the last row and the last column
+    counts = np.zeros((no_partner + 1, no_partner + 1), dtype=np.int64)
     hit_P = matching.hits & selected_P
     # A hit has the class of its label. add.at counts repeated indices, which counts[...] += 1 would not.
     np.add.at(counts, (predictions.class_N[hit_P], predictions.class_N[hit_P]), 1)
     free_L = matching.missed(selected_P)
     remaining = np.flatnonzero(selected_P & ~hit_P)
+    # Classes need not be compared: a remaining label near a selected prediction of its own class would have taken it.
     nearby_labels = _NearbyEvents(labels, matching.tolerance_s * matching.framerate / 2)
     for index in remaining[np.argsort(-predictions.value_N[remaining], kind="stable")].tolist():
         free = [label for label in nearby_labels.of(predictions, index) if free_L[label]]
@@ -244,8 +245,8 @@ def confusion(matching: Matching, selected_P: np.ndarray) -> np.ndarray:
             free_L[label] = False
             counts[labels.class_N[label], predictions.class_N[index]] += 1
         else:
-            counts[none, predictions.class_N[index]] += 1
-    np.add.at(counts, (labels.class_N[free_L], np.full(int(free_L.sum()), none)), 1)
+            counts[no_partner, predictions.class_N[index]] += 1
+    np.add.at(counts, (labels.class_N[free_L], np.full(int(free_L.sum()), no_partner)), 1)
     return counts
 
 
@@ -262,6 +263,7 @@ class _NearbyEvents:
     def _key(game: np.ndarray, half: np.ndarray, bin_: np.ndarray) -> np.ndarray:
         """One number that sorts by game, half and time, with gaps between halves wider than any radius."""
         # A half has at most 7200 s * 1000 bins, and 10**8 leaves 9 * 10**7 bins between two halves.
+        # game 1, half 2, bin 50 -> (1 * 4 + 2) * 10**8 + 50 = 600000050
         return np.asarray((game * 4 + half) * 10**8 + bin_)
 
     def of(self, events: EventColumns, index: int) -> list[int]:
@@ -289,8 +291,8 @@ class ErrorExample:
     score: float
     """Confidence of a false positive; for a miss the highest score of its class within the tolerance, 0 for none."""
     neighbour: int
-    """Class of the nearest label (of a false positive) or selected prediction (of a miss) within two seconds; -1 for
-    none."""
+    """Class of the nearest event within two seconds, a label for a false positive, a selected prediction for a miss; -1
+    if there is none."""
     neighbour_s: float
     """Time of that event minus time of this one, in seconds."""
     neighbour_score: float
@@ -300,7 +302,7 @@ class ErrorExample:
 
 
 NEIGHBOUR_S = 2.0
-"""Radius within which neighbours are looked for."""
+"""Radius in seconds within which neighbours are looked for."""
 
 
 def worst_misses(matching: Matching, selected_P: np.ndarray, count: int) -> list[ErrorExample]:
@@ -347,7 +349,7 @@ def top_false_positives(matching: Matching, count: int) -> list[ErrorExample]:
 
 
 def _nearest(events: EventColumns, index: int, others: EventColumns, candidates: Sequence[int]) -> int:
-    """The candidate nearest in time to event ``index``, the first where several are; -1 without candidates."""
+    """The candidate nearest in time to event ``index``, the first of several equally near ones; -1 without any."""
     return min(candidates, key=lambda other: abs(int(others.bin_N[other]) - int(events.bin_N[index])), default=-1)
 
 

@@ -1,9 +1,16 @@
-"""SoccerNet's action-spotting mAP, to the last digit, on sparse events instead of dense arrays.
+"""SoccerNet's mAP for action spotting, to the last digit, on sparse events instead of dense arrays.
 
 The semantics are those of ``SoccerNet.Evaluation.ActionSpotting`` (SoccerNet package, version 2 of its
 labels): a float expression maps times to bins, of several events in one bin the last counts, each
 label takes the most confident free prediction within half the tolerance to each side, and AP is the
 11-point mean over 200 fixed thresholds.
+
+The evaluator holds an array of two hours for each class of each half, one bin per frame at 25 fps, and -1
+or 0 where there is no event. Here only the bins that hold an event are stored::
+
+    evaluator   bin     0    1    2    3   ...          here   bins    1    3
+    predictions        -1  0.7   -1  0.2                       values  0.7  0.2
+    labels              0    1    0   -1  (not shown)          values  1   -1
 """
 
 from __future__ import annotations
@@ -31,8 +38,9 @@ METRICS: dict[str, tuple[int, ...]] = {
 """Metric name -> tolerances in seconds; a prediction counts within half a tolerance to each side."""
 
 _THRESHOLDS = np.linspace(0, 1, 200)
+"""Confidences at which precision and recall are measured: 0, 1/199, 2/199, ... 1."""
 _HALF_S = 120 * 60
-"""Length of the evaluator's arrays for one half."""
+"""Length of the evaluator's arrays for one half, in seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,12 +63,13 @@ class MetricResult:
     def to_json(self) -> dict[str, Any]:
         """Plain values, NaN as None."""
 
-        def plain(value: Any) -> Any:
-            if isinstance(value, dict):
-                return {name: plain(inner) for name, inner in value.items()}
+        def plain(value: float) -> float | None:
             return None if np.isnan(value) else float(value)
 
-        return {name: plain(value) for name, value in vars(self).items()}
+        return {
+            name: {label: plain(value) for label, value in field.items()} if isinstance(field, dict) else plain(field)
+            for name, field in vars(self).items()
+        }
 
 
 @dataclass(frozen=True)
@@ -85,8 +94,8 @@ class Report:
         rows = [("mAP", [self.results[name].mAP for name in names])]
         rows += [(label, [self.results[name].per_class[label] for name in names]) for label in classes]
         width = max(len(label) for label, _ in rows)
-        heads = [f"@{name[2:]}" if name.startswith("at") else name for name in names]
-        lines = [" " * width + "".join(f"{head:>8}" for head in heads)]
+        headings = [f"@{name[2:]}" if name.startswith("at") else name for name in names]
+        lines = [" " * width + "".join(f"{heading:>8}" for heading in headings)]
         lines += [f"{label:<{width}}" + "".join(f"{100 * value:8.2f}" for value in values) for label, values in rows]
         return "\n".join(lines)
 
@@ -127,12 +136,13 @@ def evaluate(
     ]
     if anomalies:
         _LOG.warning("%s", "; ".join(f"{count} events {reason}" for reason, count in anomalies.items()))
-    tolerances = sorted({seconds for name in metrics for seconds in METRICS[name]})
-    classes = [_OneClass(games, number) for number in range(len(label_set))]
-    average_precisions = {
-        seconds: np.array([one.average_precisions(seconds * framerate) for one in classes]).T for seconds in tolerances
+    tolerances_s = sorted({seconds for name in metrics for seconds in METRICS[name]})
+    scorers = [_ClassScorer(games, index) for index in range(len(label_set))]
+    average_precisions_3C = {
+        seconds: np.array([scorer.average_precisions(seconds * framerate) for scorer in scorers]).T
+        for seconds in tolerances_s
     }
-    return Report({name: _combine(name, average_precisions, label_set) for name in metrics})
+    return Report({name: _combine(name, average_precisions_3C, label_set) for name in metrics})
 
 
 def evaluate_events(
@@ -176,7 +186,7 @@ Bins = dict[tuple[int, int], tuple[np.ndarray, np.ndarray]]
 
 
 def bins_of(events: Sequence[ScoredEvent], label_set: LabelSet, framerate: int, anomalies: dict[str, int]) -> Bins:
-    """Events as sparse bins, with SoccerNet's float expression, its clamping and its skipping.
+    """Sort events into bins with the evaluator's float expression, and skip and clamp those that it does.
 
     Args:
         events: Labels or predictions of one game.
@@ -187,7 +197,7 @@ def bins_of(events: Sequence[ScoredEvent], label_set: LabelSet, framerate: int, 
     Raises:
         AnnotationError: a time that makes SoccerNet's evaluator crash.
     """
-    size = _HALF_S * framerate
+    num_bins = _HALF_S * framerate
     values: dict[tuple[int, int], dict[int, float]] = {}
     classes = {name: index for index, name in enumerate(label_set.names)}
 
@@ -198,43 +208,45 @@ def bins_of(events: Sequence[ScoredEvent], label_set: LabelSet, framerate: int, 
         if event.half not in (1, 2):
             count("skipped: their half is not 1 or 2")
             continue
-        label = classes.get(event.label)
-        if label is None:
+        class_index = classes.get(event.label)
+        if class_index is None:
             count("skipped: their class is unknown")
             continue
         # The evaluator's own float expression. For some exact multiples of 40 ms it is one bin low:
         # int(25 * (1160 / 1000)) -> 28, not 29
         bin_ = int(framerate * (event.position_ms / 1000))
-        if bin_ >= size:
+        if bin_ >= num_bins:
             count("moved into the last bin: they are past two hours")
-        bin_ = min(bin_, size - 1)
-        if bin_ < -size:
+        bin_ = min(bin_, num_bins - 1)
+        if bin_ < -num_bins:
             raise AnnotationError(f"position {event.position_ms} ms is more than two hours before the start")
         # The evaluator writes into numpy arrays: a negative index counts from the end, a later event overwrites.
-        values.setdefault((event.half, label), {})[bin_ % size] = event.value
+        # -40 ms -> bin -1 -> bin 179,999, the last; PASS 0.9 and then PASS 0.4 in one bin -> 0.4
+        values.setdefault((event.half, class_index), {})[bin_ % num_bins] = event.value
     return {
         key: (np.array(sorted(bins)), np.array([bins[bin_] for bin_ in sorted(bins)])) for key, bins in values.items()
     }
 
 
-_NONE = (np.empty(0, dtype=np.int64), np.empty(0))
+_NO_EVENTS = (np.empty(0, dtype=np.int64), np.empty(0))
 
 
-class _OneClass:
+class _ClassScorer:
     """Labels and predictions of one class in all games and halves.
 
     What does not depend on the tolerance is computed once: the ranking of predictions, and which of
     them count for visible and for unshown labels.
     """
 
-    def __init__(self, games: Sequence[tuple[Bins, Bins]], label: int) -> None:
+    def __init__(self, games: Sequence[tuple[Bins, Bins]], class_index: int) -> None:
+        """Collect one class from the (labels, predictions) of each game."""
         self._pairs: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         scores, visibilities, num_visible, num_unshown = [], [], 0, 0
         for labels, predictions in games:
             for half in (1, 2):
-                gt_bins, gt_values = labels.get((half, label), _NONE)
-                bins, values = predictions.get((half, label), _NONE)
-                exists = values >= 0
+                gt_bins, gt_values = labels.get((half, class_index), _NO_EVENTS)
+                bins, values = predictions.get((half, class_index), _NO_EVENTS)
+                exists = values >= 0  # in the evaluator a negative value is an empty bin
                 bins, values = bins[exists], values[exists]
                 self._pairs.append((gt_bins, bins, values))
                 scores.append(values)
@@ -242,8 +254,10 @@ class _OneClass:
                 num_visible += int((gt_values > 0).sum())
                 num_unshown += int((gt_values < 0).sum())
         score, visibility = np.concatenate(scores), np.concatenate(visibilities)
-        # The evaluator assigns a prediction to the visible or the unshown labels by the label nearest to it.
-        self._parts = [
+        # The evaluator assigns a prediction to the visible or the unshown labels by the label nearest to it,
+        # at any distance and whether or not it hits: a label that is not shown, at bin 100, makes a false
+        # positive at bin 400 count against the unshown labels if no visible label is nearer.
+        self._rankings = [
             (Ranking(score, np.ones(len(score), dtype=bool)), num_visible + num_unshown),
             (Ranking(score, visibility > 0.5), num_visible),
             (Ranking(score, visibility < -0.5), num_unshown),
@@ -251,15 +265,17 @@ class _OneClass:
 
     def average_precisions(self, delta: int) -> list[float]:
         """AP over all labels, over visible ones and over unshown ones, at a tolerance of ``delta`` bins."""
+        # Labels are matched once, all together; only the ranking differs between the three.
         hits = np.concatenate([match_bins(gt_bins, bins, values, delta) for gt_bins, bins, values in self._pairs]) >= 0
-        return [ranking.eleven_points(hits, num_labels) for ranking, num_labels in self._parts]
+        return [ranking.eleven_points(hits, num_labels) for ranking, num_labels in self._rankings]
 
 
 def match_bins(gt_bins: np.ndarray, bins: np.ndarray, scores: np.ndarray, delta: int) -> np.ndarray:
     """Match the predictions of one class in one half to its labels.
 
     In order of time, each label takes the most confident free prediction within the tolerance, the
-    earlier one where two are equal.
+    earlier one where two are equal. This is greedy: labels at 10 and 12, predictions at 8 (0.3) and 13 (0.9),
+    delta 6 -> the label at 10 takes the prediction at 13, and nothing is left within 3 bins of the one at 12.
 
     Args:
         gt_bins: Bins of the labels, ascending.
@@ -271,7 +287,7 @@ def match_bins(gt_bins: np.ndarray, bins: np.ndarray, scores: np.ndarray, delta:
         int64; index of the label that each prediction hits, -1 for none.
     """
     # labels at 10 and 14, predictions at 9 (0.5), 12 (0.9), 15 (0.3), delta 6 -> [-1, 0, 1]
-    free = scores.copy()
+    free = scores.copy()  # -1 marks a prediction that a label has taken
     partners = np.full(len(bins), -1, dtype=np.int64)
     starts = np.searchsorted(bins, gt_bins - delta / 2, side="left")
     stops = np.searchsorted(bins, gt_bins + delta / 2, side="right")
@@ -284,7 +300,11 @@ def match_bins(gt_bins: np.ndarray, bins: np.ndarray, scores: np.ndarray, delta:
 
 
 def _nearest_visibility(gt_bins: np.ndarray, gt_values: np.ndarray, bins: np.ndarray) -> np.ndarray:
-    """Visibility of the label nearest to each prediction; -1 where there is no label."""
+    """Visibility of the label nearest to each prediction: 1, or -1 for ``not shown``.
+
+    A half without labels gives -1, the value that the evaluator fills its array with, so there every prediction
+    counts against the unshown labels.
+    """
     if not len(gt_bins):
         return np.full(len(bins), -1.0)
     # The evaluator rounds the border between two labels down: labels at 10 and 13 -> bin 11 belongs to the second
@@ -293,12 +313,13 @@ def _nearest_visibility(gt_bins: np.ndarray, gt_values: np.ndarray, bins: np.nda
 
 
 class Ranking:
-    """Some of the predictions by descending score, and how many reach each of the 200 thresholds."""
+    """Some of the predictions by descending score, and how many of them reach each of the 200 thresholds."""
 
     def __init__(self, scores: np.ndarray, chosen: np.ndarray) -> None:
         """Rank the ``chosen`` (bool) of the predictions."""
         indices = np.flatnonzero(chosen)
         order = np.argsort(scores[indices], kind="stable")
+        # scores 0.9 0.2 0.6 -> ranked 0.9 0.6 0.2; 3 reach threshold 0, 2 reach 0.5, 0 reach 1
         self._indices = indices[order][::-1]
         self._num_above = len(indices) - np.searchsorted(scores[indices][order], _THRESHOLDS, side="left")
 
@@ -312,6 +333,7 @@ class Ranking:
         Returns:
             Two float64 arrays with a value for each of the 200 thresholds.
         """
+        # Hits among the first n of the ranking, for each n from 0, read at the n of each threshold.
         num_hits = np.concatenate(([0], np.cumsum(hits[self._indices])))[self._num_above]
         precision = np.divide(num_hits, self._num_above, out=np.zeros(len(_THRESHOLDS)), where=self._num_above > 0)
         return precision, num_hits / num_labels if num_labels else np.zeros(len(_THRESHOLDS))
@@ -323,17 +345,25 @@ class Ranking:
         return float(sum(points) / 11)
 
 
-def _combine(metric: str, average_precisions: Mapping[int, np.ndarray], label_set: LabelSet) -> MetricResult:
-    """Mean over the tolerances: the value itself for one tolerance, the trapezoidal rule for several."""
-    values = np.stack([average_precisions[seconds] for seconds in METRICS[metric]])
-    values = ((values[:-1] + values[1:]) / 2).sum(0) / (len(values) - 1) if len(values) > 1 else values[0]
-    means = values.mean(1)
+def _combine(metric: str, average_precisions_3C: Mapping[int, np.ndarray], label_set: LabelSet) -> MetricResult:
+    """Mean over the tolerances: the value itself for one tolerance, the trapezoidal rule for several.
+
+    Args:
+        metric: A name from ``METRICS``.
+        average_precisions_3C: Tolerance in seconds -> AP ``(3, C)`` over all, visible and unshown labels.
+        label_set: The classes.
+    """
+    by_tolerance = np.stack([average_precisions_3C[seconds] for seconds in METRICS[metric]])
+    # tolerances 1, 2, 3 with AP 0.2, 0.4, 0.8 -> ((0.2 + 0.4) / 2 + (0.4 + 0.8) / 2) / 2 = 0.45
+    mean_of_neighbours = (by_tolerance[:-1] + by_tolerance[1:]) / 2
+    values_3C = mean_of_neighbours.sum(0) / (len(by_tolerance) - 1) if len(by_tolerance) > 1 else by_tolerance[0]
+    means = values_3C.mean(1)
     if len(METRICS[metric]) > 1:
         # The evaluator's own constant, made for SoccerNet-v2's 17 classes and applied to every label set.
         means[2] *= 17 / 13
 
     def by_class(row: int) -> dict[str, float]:
-        return {name: float(value) for name, value in zip(label_set.names, values[row], strict=True)}
+        return {name: float(value) for name, value in zip(label_set.names, values_3C[row], strict=True)}
 
     return MetricResult(
         mAP=float(means[0]),

@@ -44,8 +44,8 @@ def evaluate_teams(
 ) -> TeamReport:
     """Score predictions with teams.
 
-    A game of 2025 is one video, so labels of a second half are ignored and predictions of any half count
-    as of the first.
+    A game of 2025 is one video. The official evaluator therefore ignores labels of a second half, and counts
+    predictions of any half as predictions of the first.
 
     Args:
         labels: Game -> labels.
@@ -57,13 +57,15 @@ def evaluate_teams(
     Raises:
         AnnotationError: as :func:`e2espot.scoring.evaluate`.
     """
-    first_half = {game: [event for event in events if event.half == 1] for game, events in labels.items()}
-    moved = {game: [replace(event, half=1) for event in events] for game, events in predictions.items()}
+    labels_of_first_half = {game: [event for event in events if event.half == 1] for game, events in labels.items()}
+    predictions_as_first_half = {
+        game: [replace(event, half=1) for event in events] for game, events in predictions.items()
+    }
     # Team-mAP is the plain metric on twice the classes: PASS -> PASS-left, PASS-right
     team_classes = LabelSet(tuple(_team_class(name, team) for name in label_set.names for team in TEAMS))
     report = evaluate(
-        {game: [_with_team_class(event) for event in events] for game, events in first_half.items()},
-        {game: [_with_team_class(event) for event in events] for game, events in moved.items()},
+        {game: [_with_team_class(event) for event in events] for game, events in labels_of_first_half.items()},
+        {game: [_with_team_class(event) for event in events] for game, events in predictions_as_first_half.items()},
         team_classes,
         [metric],
         framerate,
@@ -73,13 +75,14 @@ def evaluate_teams(
         weights = [
             sum(
                 event.value
-                for events in first_half.values()
+                for events in labels_of_first_half.values()
                 for event in events
                 if event.label == name and event.team == team
             )
             for team in TEAMS
         ]
         values = [report.per_class[_team_class(name, team)] for team in TEAMS]
+        # left 3 labels with AP 0.6, right 1 with AP 0.2 -> (3 * 0.6 + 1 * 0.2) / 4 = 0.5
         total = sum(weights)
         per_class[name] = float(np.dot(weights, values) / total) if total else float("nan")
     known = [value for value in per_class.values() if not np.isnan(value)]
@@ -89,7 +92,7 @@ def evaluate_teams(
     return TeamReport(
         team_mAP=float(np.mean(known)) if known else float("nan"),
         per_class=per_class,
-        without_teams=evaluate(first_half, moved, label_set, [metric], framerate),
+        without_teams=evaluate(labels_of_first_half, predictions_as_first_half, label_set, [metric], framerate),
     )
 
 
