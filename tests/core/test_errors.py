@@ -1,8 +1,11 @@
-"""Texts of other libraries' exceptions become one line."""
+"""Errors have one root, and texts of other libraries' exceptions become one line."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from e2espot.core.errors import first_line, one_line
+from e2espot.core import errors
+from e2espot.core.errors import DamagedVideoError, E2ESpotError, VideoError, first_line, one_line
 
 
 @pytest.mark.parametrize(
@@ -17,3 +20,24 @@ from e2espot.core.errors import first_line, one_line
 def test_one_line_joins_and_first_line_cuts(text: str, whole: str, first: str) -> None:
     assert one_line(ValueError(text)) == whole
     assert first_line(ValueError(text)) == first
+
+
+def test_errors_carry_the_parameter_that_settles_them() -> None:
+    error = VideoError("breaks off", option="allow_truncated")
+    assert (str(error), error.option) == ("breaks off", "allow_truncated")
+    assert E2ESpotError("wrong").option is None
+
+
+@given(st.text(max_size=40))
+def test_one_line_has_no_line_break_and_is_never_empty(text: str) -> None:
+    for line in (one_line(OSError(text)), first_line(OSError(text))):
+        assert line
+        assert len(line.splitlines()) == 1
+
+
+def test_every_error_of_a_user_is_caught_by_the_root() -> None:
+    """``run_command`` catches the root; any other would show a traceback."""
+    children = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+    assert len(children) == 8
+    assert all(issubclass(kind, E2ESpotError) for kind in children)
+    assert issubclass(DamagedVideoError, VideoError)
