@@ -11,7 +11,7 @@ venv: .venv/installed
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "torch>=2.9,<3" "torchvision>=0.24"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
-	@# The evaluator the scoring is tested against, and the addresses of the data, without 300 MB of other dependencies.
+	@# The evaluator that scoring is tested against, and the addresses of the data, without 300 MB of other dependencies.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps "SoccerNet>=0.2"
 	touch $@
 
@@ -21,18 +21,18 @@ demo: venv
 controls: venv
 	$(BIN)/e2espot controls --seed $(SEED)
 
-# Six variants, three seeds, four processor minutes each: some two hours on two cores, and it can be stopped and called again.
+# Six variants, three seeds, four CPU minutes each: some two hours on two cores. It can be stopped and started again.
 ablations: venv
 	$(BIN)/e2espot ablations
 
-# The small trunk's start, from nothing: an hour and a half on two cores.
+# The shipped weights of the small backbone, trained from random weights: an hour and a half on two cores.
 weights: venv
 	$(BIN)/e2espot render out/weights/matches --games 98 --minutes 1 --seed 1000
 	$(BIN)/e2espot train out/weights/matches -s out/weights/run --recipe rendered
 	mkdir -p e2espot/models/weights
 	cp out/weights/run/best.safetensors e2espot/models/weights/small_gsm.safetensors
 
-# Label, fine-tune, predict, review, with a simulated person: a quarter of an hour on one core.
+# Label, fine-tune, predict and review, with a simulated annotator: a quarter of an hour on one core.
 loop: venv
 	$(BIN)/e2espot loop -o out/loop --seed $(SEED) \
 	  --train="--size 256x144 --clip_len 48 --epoch_clips 60 --num_epochs 3"
