@@ -40,7 +40,9 @@ def run_command(main: Callable[[], None]) -> None:
         if error.filename is not None:
             _print_error(f"{error.filename}: {error.strerror}; check the path, its permissions and the disk")
         elif error.errno in _DISK_FULL:
-            _print_error(f"{error.strerror}; make room on the disk, or raise the limit on the size of files (ulimit -f)")
+            _print_error(
+                f"{error.strerror}; make room on the disk, or raise the limit on the size of files (ulimit -f)"
+            )
         else:
             raise
         sys.exit(2)
