@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -56,8 +56,12 @@ class Suppression:
         """Check the ranges.
 
         Raises:
-            ConfigurationError: a value is out of range.
+            ConfigurationError: the method is unknown, or a value is out of range.
         """
+        if self.method not in get_args(Method):
+            raise ConfigurationError(
+                f"suppression method is {self.method!r}; choose from {', '.join(get_args(Method))}"
+            )
         if not (0 < self.window_s < _LONGEST_S and 0 < self.sigma_s < _LONGEST_S and 0 < self.floor < 1):
             raise ConfigurationError(
                 f"suppression window_s {self.window_s}, sigma_s {self.sigma_s}, floor {self.floor}: "

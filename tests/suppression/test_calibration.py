@@ -1,18 +1,20 @@
 """A calibration fitted on one match holds on another; parameters that gain nothing keep their defaults."""
 
+import json
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from e2espot.core.errors import CheckpointError
+from e2espot.core.errors import CheckpointError, ConfigurationError
 from e2espot.core.events import Event
 from e2espot.core.label_sets import LabelSet
 from e2espot.core.scores import Scores
 from e2espot.scoring.metric import evaluate_events
-from e2espot.suppression.calibration import Calibration, apply_calibration
+from e2espot.suppression.calibration import Calibration, apply_calibration, read_calibration
 from e2espot.suppression.nms import Suppression
 from e2espot.training.fit_calibration import fit_calibration
 
@@ -122,3 +124,93 @@ def test_calibration_json_round_trip_and_refusals() -> None:
     ):
         with pytest.raises(CheckpointError, match=r"calibration.json"):
             Calibration.from_json(wrong)
+
+
+def test_map_of_confidences_is_linear_between_knots_and_constant_outside() -> None:
+    calibration = Calibration(map_from=(0.2, 0.6), map_to=(0.5, 0.9))
+    assert calibration.map_confidences(np.array([0.1, 0.2, 0.4, 1.0])).tolist() == pytest.approx([0.5, 0.5, 0.7, 0.9])
+    confidences = np.array([0.3, 0.7])
+    assert Calibration().map_confidences(confidences).tolist() == [0.3, 0.7]
+
+
+def test_map_of_confidences_is_finite_between_knots_too_close_for_a_slope() -> None:
+    calibration = Calibration(map_from=(0.0, 2e-311, 1.0), map_to=(0.25, 0.5, 1.0))
+    assert calibration.map_confidences(np.array([0.0, 1e-313, 2e-311, 1.0])).tolist() == [0.25, 0.25, 0.5, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"shift_s": {"PASS": 60.0}}, "less than 60 s"),
+        ({"shift_s": {"PASS": float("nan")}}, "less than 60 s"),
+        ({"map_from": (0.1, 0.2), "map_to": (0.1,)}, "one length"),
+        ({"map_from": (0.2, 0.1), "map_to": (0.1, 0.2)}, "never fall"),
+        ({"map_from": (0.1, 0.2), "map_to": (0.2, 0.1)}, "never fall"),
+        ({"map_from": (-0.1, 0.2), "map_to": (0.1, 0.2)}, r"in \[0, 1\]"),
+        ({"map_from": (0.1, 0.2), "map_to": (0.1, 1.2)}, r"in \[0, 1\]"),
+        ({"map_from": (float("nan"),), "map_to": (0.1,)}, r"in \[0, 1\]"),
+    ],
+)
+def test_calibration_refuses_long_shifts_and_maps_that_fall_or_leave_the_range(fields, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        Calibration(**fields)
+
+
+@pytest.mark.parametrize("method", ["", "nms", None, 3, []])
+def test_calibration_of_an_unknown_method_is_refused(method: object) -> None:
+    with pytest.raises(CheckpointError, match="suppression method is"):
+        Calibration.from_json({"suppression": {"method": method}})
+
+
+def test_read_calibration_of_a_run_without_one_is_the_default(tmp_path: Path) -> None:
+    assert read_calibration(tmp_path) == Calibration()
+
+
+def test_read_calibration_reads_what_to_json_wrote(tmp_path: Path) -> None:
+    calibration = Calibration(shift_s={"PASS": -0.16}, by_class={"DRIVE": Suppression(method="peaks")})
+    (tmp_path / "calibration.json").write_text(json.dumps(calibration.to_json()))
+    assert read_calibration(tmp_path) == calibration
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 200_000, b"[]", b"null", b'{"suppression": []}'])
+def test_read_calibration_refuses_a_damaged_file_in_one_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "calibration.json").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"calibration\.json.*remove it") as caught:
+        read_calibration(tmp_path)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@given(st.integers(-30, 30), st.integers(0, 39))
+def test_shift_moves_an_event_and_stops_at_the_ends_of_the_video(shift_frames: int, frame: int) -> None:
+    scores_TK = np.zeros((40, 2), dtype=np.float32)
+    scores_TK[frame] = 0.9
+    calibration = Calibration(shift_s={"PASS": shift_frames / 25})
+    events = apply_calibration(calibration, Scores(scores_TK=scores_TK, label_set=LABELS, fps=FPS), half=2)
+    assert {event.label: event.frame for event in events} == {
+        "DRIVE": frame,
+        "PASS": min(max(frame + shift_frames, 0), 39),
+    }
+    assert all(event.half == 2 and event.team == "" for event in events)
+
+
+def test_describe_lists_suppression_shifts_and_map() -> None:
+    assert Calibration().describe() == "soft suppression over 0.8 s"
+    calibration = Calibration(
+        by_class={"PASS": Suppression(method="hard", window_s=0.4)},
+        shift_s={"DRIVE": -0.08},
+        map_from=(0.1, 0.9),
+        map_to=(0.0, 1.0),
+    )
+    assert calibration.describe() == (
+        "soft suppression over 0.8 s; DRIVE: soft 0.8 s, moved -80 ms; PASS: hard 0.4 s, moved +0 ms; "
+        "confidences mapped"
+    )
+
+
+def test_fit_calibration_of_perfect_scores_keeps_every_default() -> None:
+    scores_TK = np.zeros((6000, 2), dtype=np.float32)
+    events = [Event(frame=frame, label=LABELS.names[frame // 50 % 2]) for frame in range(25, 6000, 50)]
+    for event in events:
+        scores_TK[event.frame, LABELS.names.index(event.label)] = 0.9
+    fitted = fit_calibration({"g": {1: Scores(scores_TK=scores_TK, label_set=LABELS)}}, {"g": events}, LABELS)
+    assert fitted == Calibration()

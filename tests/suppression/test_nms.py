@@ -1,6 +1,7 @@
 """Every suppression equals its definition, written one event after the other."""
 
 from fractions import Fraction
+from itertools import pairwise
 from typing import get_args
 
 import numpy as np
@@ -8,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from e2espot.core.errors import ConfigurationError
 from e2espot.core.label_sets import LabelSet
 from e2espot.core.scores import Scores
 from e2espot.suppression import nms
-from e2espot.suppression.nms import Suppression, pairwise_nms, soft_nms, suppress
+from e2espot.suppression.nms import Suppression, pairwise_nms, smooth, soft_nms, suppress
 
 METHODS = get_args(nms.Method)
 
@@ -112,3 +114,59 @@ def test_pairwise_nms_equals_its_definition(score: list[float], window: int) -> 
     ]
     assert frames.tolist() == expected
     assert confidences.tolist() == [score[t] for t in expected]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"method": "greedy"},
+        {"window_s": 0.0},
+        {"window_s": 3600.0},
+        {"sigma_s": -0.1},
+        {"sigma_s": float("nan")},
+        {"floor": 0.0},
+        {"floor": 1.0},
+    ],
+)
+def test_suppression_refuses_an_unknown_method_and_values_out_of_range(fields) -> None:
+    with pytest.raises(ConfigurationError, match="suppression"):
+        Suppression(**fields)
+
+
+@settings(deadline=None)
+@given(score=st.lists(st.floats(0.01, 1), min_size=1, max_size=60), method=st.sampled_from(["hard", "peaks"]))
+def test_hard_methods_leave_no_two_events_within_the_window(score: list[float], method: nms.Method) -> None:
+    scores = Scores(scores_TK=np.array(score, dtype=np.float32)[:, None], label_set=LabelSet(("PASS",)))
+    events = suppress(scores, Suppression(method=method, window_s=0.2))  # 5 frames
+    assert events
+    assert all(two.frame - one.frame > 5 for one, two in pairwise(events))
+
+
+@settings(deadline=None)
+@given(score=scores, sigma=st.floats(0.1, 5))
+def test_smooth_keeps_length_range_and_constants(score: list[float], sigma: float) -> None:
+    score_T = np.array(score)
+    smoothed_T = smooth(score_T, sigma)
+    assert smoothed_T.shape == score_T.shape
+    if len(score_T):
+        assert score_T.min() - 1e-12 <= smoothed_T.min() <= smoothed_T.max() <= score_T.max() + 1e-12
+        assert smooth(np.full(len(score_T), 0.3), sigma) == pytest.approx(0.3)
+
+
+def test_smooth_spreads_a_peak_as_a_gaussian() -> None:
+    score_T = np.zeros(41)
+    score_T[20] = 1
+    smoothed_T = smooth(score_T, 2.0)
+    assert smoothed_T.sum() == pytest.approx(1)
+    assert smoothed_T == pytest.approx(smoothed_T[::-1])
+    assert smoothed_T[22] / smoothed_T[20] == pytest.approx(np.exp(-0.5))  # one sigma away
+
+
+def test_gaussian_suppression_decays_a_neighbour_by_its_distance() -> None:
+    scores_TK = np.zeros((50, 1), dtype=np.float32)
+    scores_TK[[20, 23], 0] = (0.8, 0.5)
+    scores = Scores(scores_TK=scores_TK, label_set=LabelSet(("PASS",)))
+    first, second = suppress(scores, Suppression(method="gaussian", sigma_s=0.12))  # 3 frames
+    assert (first.frame, second.frame) == (20, 23)
+    assert first.confidence == pytest.approx(0.8)
+    assert second.confidence == pytest.approx(0.5 * (1 - np.exp(-0.5)))
