@@ -124,5 +124,6 @@ def _nal_units(packet: memoryview, prefix_size: int) -> Iterator[memoryview]:
     offset = data.find(b"\0\0\1")
     while 0 <= offset < len(data) - 3:
         end = data.find(b"\0\0\1", offset + 3)
-        yield packet[offset + 3 : end if end >= 0 else len(data)]
+        if end != offset + 3:  # two start codes in a row enclose no unit
+            yield packet[offset + 3 : end if end >= 0 else len(data)]
         offset = end
