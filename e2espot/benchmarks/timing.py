@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 from e2espot.benchmarks.memory import ChildMemoryMonitor, peak_mb, resident_mb
 from e2espot.benchmarks.results import Row, Table
@@ -41,16 +41,6 @@ class Sample:
     """Peak memory so far, child processes included; None where the process is shared with other variants."""
     grown_mb: float | None = None
     """Peak memory minus what the process held before the first run."""
-
-
-class Variant(Protocol):
-    """One way to do the work."""
-
-    name: str
-    """As the table shows it."""
-
-    def run(self) -> Sample:
-        """Do it once."""
 
 
 @dataclass(frozen=True, kw_only=True)
