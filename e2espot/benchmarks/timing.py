@@ -12,7 +12,7 @@ import multiprocessing
 import resource
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -140,7 +140,9 @@ def _cpu_s() -> float:
     return sum(one.ru_utime + one.ru_stime for one in used)
 
 
-def interleaved(title: str, unit: str, variants: list[Any], repeats: int, *, warm_up: bool = True) -> Table:
+def interleaved(
+    title: str, unit: str, variants: Sequence[InProcess | Subprocess], repeats: int, *, warm_up: bool = True
+) -> Table:
     """Time every variant ``repeats`` times in turn, after one round that is not measured if ``warm_up``."""
     rows = [Row(name=variant.name, unit=unit) for variant in variants]
     with ExitStack() as stack:

@@ -90,7 +90,7 @@ class Calibration:
         # map_from (.2, .6), map_to (.5, .9): [.1, .2, .4, 1] -> [.5, .5, .7, .9]
         if not self.map_from:
             return confidences
-        mapped = np.interp(confidences, self.map_from, self.map_to)
+        mapped: np.ndarray = np.interp(confidences, self.map_from, self.map_to)
         overflowed = np.isinf(mapped)
         if overflowed.any():  # between knots less than 1e-308 apart the slope overflows: take the lower knot there
             lower = np.searchsorted(self.map_from, confidences[overflowed], side="right") - 1
