@@ -96,14 +96,14 @@ def load_job(
 
 
 def single_video(source: str | Path, *, half: int = 1) -> Video:
-    """A loose video, as a game of its own that is named after the file.
+    """A video outside any dataset, as a game named after its file.
 
     Args:
         source: Path of a file, or URL of one in an object store.
         half: Half of the match that the video shows.
 
     Raises:
-        ConfigurationError: the path or URL has no file name.
+        ConfigurationError: the path or URL has no file name to name the results after.
     """
     if is_url(str(source)):
         name = result_name(str(source))

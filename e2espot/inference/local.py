@@ -1,4 +1,4 @@
-"""Many videos, one after another in this process."""
+"""Predicts many videos, one after another in this process."""
 
 from __future__ import annotations
 

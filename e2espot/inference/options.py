@@ -16,8 +16,7 @@ class UserOptions:
     """Options that the command line offers as well, under the same names."""
 
     allow_truncated: bool = False
-    """Read a damaged video as far as possible: stop where the file breaks off, skip stretches that do not decode. The
-    results state what was read."""
+    """Read a damaged or truncated video as far as it decodes; the results state which ranges were read."""
     flip: bool = False
     """Average with the scores of the mirrored video: slightly better, and twice the time."""
     cuda_graphs: bool = False

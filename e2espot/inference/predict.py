@@ -37,7 +37,7 @@ def spot_video(
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> Scores:
-    """Compute the scores of every frame of a video file.
+    """Compute the scores of every frame of a video file, on the output grid of the spotter.
 
     Args:
         spotter: In evaluation mode; its device is used.
@@ -46,7 +46,7 @@ def spot_video(
         progress: Called with (frames done, frames in all).
 
     Raises:
-        VideoError: the file is missing, not a video, or breaks off.
+        VideoError: the file is missing, is not a video, or is damaged and ``allow_truncated`` is off.
         CheckpointError: the weights give scores that are not finite.
     """
     from e2espot.video import probe
@@ -74,7 +74,7 @@ def spot_video(
         length = probe(Path(path), spotter.grid_fps, allow_truncated=options.allow_truncated).num_frames
         rows_T = np.minimum(np.arange(length), len(scores_TK) - 1)
         scores_TK, valid_T = scores_TK[rows_T], valid_T[rows_T]
-    whole = not info.truncated and bool(valid_T.all())
+    is_complete = not info.truncated and bool(valid_T.all())
     return Scores(
         scores_TK=scores_TK[:, :count],
         label_set=spotter.label_set,
@@ -82,7 +82,7 @@ def spot_video(
         path=Path(path),
         right_T=scores_TK[:, count] if spotter.spec.team else None,
         coverage=None
-        if whole
+        if is_complete
         else ReadCoverage(ranges=ranges_of_mask(valid_T), declared_duration_s=info.declared_duration_s),
     )
 
@@ -206,13 +206,14 @@ class _View:
         self._feed_head(self._features.add(chunk_THWC.flip(2) if self._mirror else chunk_THWC))
 
     def finish(self) -> np.ndarray:
-        """Scores of all frames."""
+        """Scores of all frames; rows and columns as in ``Spotter.scores``."""
         self._feed_head(self._features.finish())
         if self.done != self._num_frames:
             raise AssertionError(f"{self.done} features for {self._num_frames} frames")
         scores_TK = self._window.finish()
         if self._mirror and self._has_team:
-            scores_TK[:, -1] = 1 - scores_TK[:, -1]  # in the mirror, right is left
+            # The last column is the probability that the right team acts; in the mirror, right is left.
+            scores_TK[:, -1] = 1 - scores_TK[:, -1]
         return scores_TK
 
     def _feed_head(self, pieces: Iterator[Tensor]) -> None:
@@ -233,7 +234,7 @@ def stream_features(spotter: Spotter, chunks_THWC: Iterable[Tensor], options: In
 
 
 class _Features:
-    """``stream_features`` with the loop turned around: the caller pushes chunks, and takes what is ready."""
+    """The push form of ``stream_features``: the caller adds chunks and receives the features that are ready."""
 
     def __init__(self, spotter: Spotter, options: InferenceOptions) -> None:
         self._device = next(spotter.parameters()).device
@@ -259,8 +260,8 @@ class _Features:
         if self._shape_HWC is not None:
             yield from self._push(self._padding())
 
-    def _push(self, levels_THWC: Tensor) -> Iterator[Tensor]:
-        for piece_THWC in levels_THWC.split(self._piece_len) if len(levels_THWC) else ():
+    def _push(self, frames_THWC: Tensor) -> Iterator[Tensor]:
+        for piece_THWC in frames_THWC.split(self._piece_len) if len(frames_THWC) else ():
             features_TD = self._stream.forward_chunk(piece_THWC)
             if len(features_TD):
                 yield features_TD
@@ -295,7 +296,7 @@ class _WindowedHead:
         window 2          1 2 2 1
         total     1 2 3 3 3 3 2 1    what the sums are divided by
 
-    Only the features from the start of the next window on are held.
+    Only the features from the start of the next window on are held, at most a window and a piece.
     """
 
     def __init__(self, spotter: Spotter, num_frames: int) -> None:
@@ -307,13 +308,13 @@ class _WindowedHead:
         # At the ends of a window the head sees context on one side only, so the weight falls linearly to them
         # and the other window, which has that frame near its middle, decides. The smallest weight is 1, not 0:
         # the first and the last frames of the video are in one window only.
-        self._weights_T = np.minimum(np.arange(1, self._clip_len + 1), np.arange(self._clip_len, 0, -1))
-        self._weights_T = self._weights_T.astype(np.float32).repeat(
-            self._factor
-        )  # one weight for each row of the output grid
+        weights_T = np.minimum(np.arange(1, self._clip_len + 1), np.arange(self._clip_len, 0, -1))
+        # One weight for each row of the output grid: factor 2, clip_len 4 -> 1 1 2 2 2 2 1 1
+        self._weights_T = weights_T.astype(np.float32).repeat(self._factor)
         self._totals_T = np.zeros(len(self._sums_TK), dtype=np.float32)
         self._features: Tensor | None = None
         self._first = 0
+        """Frame of the first feature that is held."""
 
     def add(self, features_TD: Tensor) -> None:
         """Append the next features and run every window they complete."""
@@ -328,9 +329,10 @@ class _WindowedHead:
             self._sums_TK[rows] += scores_TK * self._weights_T[:, None]
             self._totals_T[rows] += self._weights_T
         # No later window reaches back before the start of the next one.
-        first = self._starts[0] if self._starts else end
-        self._features = self._features[first - self._first :]
-        self._first = first
+        # features of frames 2 to 6 held, next window at 4 -> 2 and 3 are dropped
+        first_needed = self._starts[0] if self._starts else end
+        self._features = self._features[first_needed - self._first :]
+        self._first = first_needed
 
     def finish(self) -> np.ndarray:
         """Averaged probabilities on the output grid, without background; see ``Spotter.scores``."""
@@ -340,7 +342,7 @@ class _WindowedHead:
 
 
 def window_starts(num_frames: int, clip_len: int) -> list[int]:
-    """Starts of windows that cover ``num_frames`` and overlap by half; the last window ends with the video."""
+    """Starts of windows that cover all frames and overlap by half; the last window ends with the video."""
     # num_frames = 10, clip_len = 4 -> [0, 2, 4, 6]; num_frames = 11 -> [0, 2, 4, 6, 7]
     if num_frames <= 0:
         return []

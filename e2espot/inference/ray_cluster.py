@@ -22,6 +22,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from types import FrameType, ModuleType
 from typing import Any
 
 from tqdm import tqdm
@@ -31,14 +32,16 @@ from e2espot.formats.games import Video
 from e2espot.inference.job import Job, VideoFailure, VideoResult, predict_video
 
 _POLL_S = 0.5
+"""Seconds between two updates of the bar, and between two reports of a task."""
 _TIMEOUT_S = 10
+"""Seconds to wait for an answer of the cluster or of the actor."""
 _OBJECT_STORE_BYTES = 512 << 20
 """Shared memory of a cluster started here: the spotters once, and the scores of a few videos."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """Where tasks run, and the resources of each."""
+    """The cluster that tasks run on, and the resources of each task."""
 
     address: str | None = None
     """Address of a running cluster, or ``auto`` for the one of this machine. None takes ``RAY_ADDRESS``, or else starts
@@ -53,7 +56,7 @@ class Cluster:
 
 @dataclass(frozen=True, kw_only=True)
 class Totals:
-    """Progress of all videos that were started."""
+    """Progress of all videos that were started, summed."""
 
     frames_done: int
     """Frames predicted."""
@@ -73,7 +76,7 @@ def run_on_ray(job: Job, videos: Sequence[Video], cluster: Cluster) -> Iterator[
     Raises:
         ConfigurationError: Ray is not installed, no such cluster, or no machine of it is large enough for a task.
     """
-    before = signal.getsignal(signal.SIGTERM)
+    previous_handler = signal.getsignal(signal.SIGTERM)
     ray = _connect(cluster)
     try:
         # Schedulers end a job with SIGTERM. Ray's own handler prints a stack and aborts, which leaves the
@@ -83,15 +86,16 @@ def run_on_ray(job: Job, videos: Sequence[Video], cluster: Cluster) -> Iterator[
         yield from _run_all(ray, job, videos, cluster)
     finally:
         ray.shutdown()
-        _on_sigterm(before)
+        _on_sigterm(previous_handler)
 
 
-def _on_sigterm(handler: Any) -> None:
+def _on_sigterm(handler: Callable[[int, FrameType | None], Any] | int | None) -> None:
     if threading.current_thread() is threading.main_thread():  # Python forbids it in other threads
         signal.signal(signal.SIGTERM, handler)
 
 
 def _connect(cluster: Cluster) -> Any:
+    """Connect to the cluster, or start one on this machine; returns the module ``ray``, which has no types."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
@@ -123,7 +127,7 @@ def _check_reachable(address: str) -> None:
             ) from None
 
 
-def _check_resources(ray: Any, cluster: Cluster) -> None:
+def _check_resources(ray: ModuleType, cluster: Cluster) -> None:
     """Fail early: a task that fits no machine would wait forever."""
     machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     fits = any(
@@ -142,7 +146,10 @@ def _check_resources(ray: Any, cluster: Cluster) -> None:
         )
 
 
-def _run_all(ray: Any, job: Job, videos: Sequence[Video], cluster: Cluster) -> Iterator[VideoResult | VideoFailure]:
+def _run_all(
+    ray: ModuleType, job: Job, videos: Sequence[Video], cluster: Cluster
+) -> Iterator[VideoResult | VideoFailure]:
+    # Without CPUs of its own: on a machine with one core it would leave none for the tasks.
     actor = ray.remote(num_cpus=0)(ProgressActor).remote()
     task = ray.remote(_work).options(
         num_cpus=cluster.task_cpus, num_gpus=cluster.task_gpus, max_retries=cluster.retries, name="spot_video"
@@ -161,7 +168,7 @@ def _run_all(ray: Any, job: Job, videos: Sequence[Video], cluster: Cluster) -> I
         bar.update(done=len(videos), within_s=_TIMEOUT_S)
 
 
-def _result(ray: Any, reference: Any, video: Video, cluster: Cluster) -> VideoResult | VideoFailure:
+def _result(ray: ModuleType, reference: Any, video: Video, cluster: Cluster) -> VideoResult | VideoFailure:
     """Result of a finished task.
 
     An exception in a task is not retried: it would be raised again. Ray retries the task only after
@@ -187,9 +194,9 @@ def _result(ray: Any, reference: Any, video: Video, cluster: Cluster) -> VideoRe
 
 
 class _ProgressBar:
-    """The bar of all frames, and a line for every video that is started again."""
+    """One bar for the frames of all videos, and a line for every video that is started again."""
 
-    def __init__(self, ray: Any, actor: Any, videos: Sequence[Video]) -> None:
+    def __init__(self, ray: ModuleType, actor: Any, videos: Sequence[Video]) -> None:
         self._ray, self._actor, self._videos = ray, actor, videos
         self._bar = tqdm(desc=f"0 of {len(videos)} videos", unit="frame", disable=None)
         self._starts: dict[int, int] = {}
@@ -262,7 +269,7 @@ class ProgressActor:
 
 
 def _work(job: Job, video: Video, index: int, actor: Any, *, cuda: bool) -> VideoResult:
-    """Body of a task."""
+    """Body of a task: predict one video and report its progress to the actor."""
     import ray
 
     from e2espot.core.device import reuse_freed_memory

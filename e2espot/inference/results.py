@@ -1,4 +1,4 @@
-"""The results of many games: which are pending, and what is written when a game is complete."""
+"""The results of many games: which games are pending, and the files of a game that is complete."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from e2espot.inference.job import VideoResult
 
 _PENDING_FILE = ".owed"
-"""Marker next to results of an earlier run that this run is to replace; removed once it has."""
+"""Marks a game whose results are of an earlier run and wait to be replaced; removed with the new results."""
 
 
 def pending_games(games: Mapping[str, Game], out: Path, *, save_scores: bool, resume: bool) -> dict[str, Game]:

@@ -14,7 +14,7 @@ def shard_of(games: Mapping[str, _T], shard: str) -> dict[str, _T]:
     """The games of one shard, such as ``2/8``; every game is in exactly one.
 
     Raises:
-        ConfigurationError: a shard of another form.
+        ConfigurationError: ``shard`` is not of this form, or names a shard that does not exist.
     """
     number, count = parse_part(shard, "shard")
     # names a b c d e, shard 2/3 -> b e: sizes differ by one at most, whatever the names
