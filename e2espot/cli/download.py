@@ -83,9 +83,10 @@ class _ProgressBar:
 def main(arguments: list[str]) -> None:
     """Download, then list what the server does not have."""
     args = tyro.cli(Download, args=arguments, prog="e2espot download")
+    from e2espot.formats.splits import canonical_split
     from e2espot.sources.soccernet.download import DownloadRequest, download
     from e2espot.sources.soccernet.fetch import ProgressCallbacks
-    from e2espot.sources.soccernet.tasks import TASKS, split_named
+    from e2espot.sources.soccernet.tasks import TASKS
 
     if not args.split or not (args.resolution or args.labels_only):
         raise ConfigurationError(
@@ -93,7 +94,7 @@ def main(arguments: list[str]) -> None:
         )
     request = DownloadRequest(
         task=TASKS[args.task],
-        splits=tuple(dict.fromkeys(split_named(split) for split in args.split)),
+        splits=tuple(dict.fromkeys(canonical_split(split) for split in args.split)),
         resolutions=tuple(dict.fromkeys(args.resolution)),
         labels_only=args.labels_only,
         source=args.source,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
 from e2espot.core.errors import ConfigurationError, VideoError
+from e2espot.core.timeline import DEFAULT_FPS
 from e2espot.files.atomic import write_atomically
 from e2espot.files.json_fields import read_bytes
 from e2espot.formats.e2e_spot import e2e_spot_files, read_e2e_spot
@@ -118,7 +120,7 @@ def _refuse_to_replace(files: Mapping[Path, bytes]) -> None:
 
 
 def _probe(root: Path, video: AnnotatedVideo) -> Mapping[str, Any]:
-    """Length and size of a video, or nothing if it is not at the path that the source states."""
+    """Number of frames and size of a video; nothing if it cannot be read at the path that the source states."""
     path = root / video.video
     try:
         exists = bool(video.video) and path.is_file()
@@ -126,9 +128,6 @@ def _probe(root: Path, video: AnnotatedVideo) -> Mapping[str, Any]:
         exists = False
     if not exists:
         return {}
-    from fractions import Fraction
-
-    from e2espot.core.timeline import DEFAULT_FPS
     from e2espot.video import probe
 
     fps = Fraction(str(video.metadata.get("fps", DEFAULT_FPS)))

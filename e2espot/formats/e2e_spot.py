@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from fractions import Fraction
@@ -27,11 +26,20 @@ from e2espot.files.json_fields import (
     require_path,
     require_text,
 )
-from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
+from e2espot.formats.interchange import (
+    AnnotatedVideo,
+    Annotation,
+    AnnotationSet,
+    DroppedFields,
+    first_duplicate,
+)
 
 CLASS_FILE = "class.txt"
+"""Class names, one per line, next to the files of the splits."""
 _SPLITS = {"train": "train", "val": "valid", "valid": "valid", "test": "test", "challenge": "challenge"}
+"""File name without ``.json`` -> split."""
 _COMMENT = re.compile(r"(left|right|home|away|not applicable|); (visible|not shown|)")
+"""Team and visibility, such as ``left; visible``; each may be empty."""
 _MAX_UNPACKED_BYTES = 1 << 30
 
 
@@ -59,10 +67,9 @@ def read_e2e_spot(source: Path, *, predictions: bool) -> AnnotationSet:
                 content, "videos", str(path), lambda entry, context: _read_video(entry, context, predictions)
             )
         ]
-    counts = Counter((video.game, video.half) for video in videos)
-    for (game, half), count in counts.items():
-        if count > 1:
-            raise AnnotationError(f"{source}: video {game}/{half} is listed twice")
+    if (duplicate := first_duplicate(videos)) is not None:
+        game, half = duplicate
+        raise AnnotationError(f"{source}: video {game}/{half} is listed twice")
     return AnnotationSet(videos=tuple(videos), classes=_read_classes(folder), predictions=predictions)
 
 
@@ -95,6 +102,7 @@ def _read_classes(folder: Path) -> tuple[str, ...]:
 
 def _read_video(entry: Any, context: str, predictions: bool) -> AnnotatedVideo:
     name = require_path(entry, "video", context)
+    # "league/season/game/2" -> half 2 of "league/season/game"; another name is a game in one video
     head, _, tail = name.rpartition("/")
     game, half = (head, int(tail)) if head and tail in ("1", "2") else (name, 1)
     fps = require_fps(entry, context)
@@ -126,7 +134,7 @@ def _read_event(event: Any, context: str, fps: Fraction, predictions: bool) -> A
         extra["comment"] = comment
     return Annotation(
         label=require_text(event, "label", context),
-        position_ms=position_ms_of_frame(frame, fps),
+        position_ms=position_ms_of_frame(frame, fps),  # frame 29 at 25 fps -> 1180, the middle of the frame
         confidence=require_number(event, "score", context) if predictions or "score" in event else None,
         team=team,
         visibility=visibility,
@@ -158,15 +166,15 @@ def e2e_spot_files(
     splits: dict[str, list[dict[str, Any]]] = {}
     for video in sorted(dataset.videos, key=lambda video: (video.game, video.half)):
         split = "val" if video.split == "valid" else video.split or "all"
-        splits.setdefault(split, []).append(_video(video, {**probe(video), **video.metadata}, dropped))
+        splits.setdefault(split, []).append(_video_entry(video, {**probe(video), **video.metadata}, dropped))
     files = {target / f"{split}.json": dump_json(videos) for split, videos in splits.items()}
     return {target / CLASS_FILE: "\n".join(names).encode(), **files}
 
 
-def _video(video: AnnotatedVideo, video_metadata: Mapping[str, Any], dropped: DroppedFields) -> dict[str, Any]:
+def _video_entry(video: AnnotatedVideo, video_metadata: Mapping[str, Any], dropped: DroppedFields) -> dict[str, Any]:
     fps = Fraction(str(video_metadata.get("fps", DEFAULT_FPS)))
     events = sorted(
-        (_event(annotation, fps, dropped) for annotation in video.annotations), key=lambda event: event["frame"]
+        (_event_entry(annotation, fps, dropped) for annotation in video.annotations), key=lambda event: event["frame"]
     )
     last = max((event["frame"] for event in events), default=-1)
     if "num_frames" not in video_metadata:
@@ -181,12 +189,14 @@ def _video(video: AnnotatedVideo, video_metadata: Mapping[str, Any], dropped: Dr
         "num_events": len(events),
         "events": events,
         "fps": float(fps) if fps.denominator > 1 else int(fps),
+        # Without the video: the size of SoccerNet's 224p files.
         "width": video_metadata.get("width", 398),
         "height": video_metadata.get("height", 224),
     }
 
 
-def _event(annotation: Annotation, fps: Fraction, dropped: DroppedFields) -> dict[str, Any]:
+def _event_entry(annotation: Annotation, fps: Fraction, dropped: DroppedFields) -> dict[str, Any]:
+    # 1160 ms -> frame 29, which reads as 1180 ms: the time has changed, so it is counted
     frame = frame_of_position_ms(annotation.position_ms, fps)
     if position_ms_of_frame(frame, fps) != annotation.position_ms:
         dropped.add("time rounded to its frame")

@@ -59,7 +59,8 @@ def find_games(
         split: Name of the split; None for every game, in or out of splits.
         resolution: Which of a game's files is its video, such as ``224p``.
         label_file: Name of the label files.
-        need_videos: Whether a game without a video is an error (of a split) or left out (without one).
+        need_videos: What happens to a game without a video: with ``split`` it is an error, else it is left out.
+            False accepts such games.
 
     Raises:
         ConfigurationError: no such folder or split, or a game without its video.

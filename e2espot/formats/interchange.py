@@ -7,7 +7,7 @@ the milliseconds between them, and fields that this package does not use.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,7 +43,7 @@ class AnnotatedVideo:
     annotations: tuple[Annotation, ...] = ()
     """Events in the order of the file."""
     video: str = ""
-    """Path of the video, relative to the dataset; empty if unknown."""
+    """Path of the video file, relative to the dataset; empty if unknown."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the video: ``fps``, ``num_frames``, ``width``, ``height`` and any others."""
     game_metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -67,6 +67,12 @@ class AnnotationSet:
         """The listed classes in order, then those that occur without being listed, sorted."""
         occurring = {annotation.label for video in self.videos for annotation in video.annotations}
         return (*self.classes, *sorted(occurring - set(self.classes)))
+
+
+def first_duplicate(videos: Iterable[AnnotatedVideo]) -> tuple[str, int] | None:
+    """Game and half that two of the videos share; None if each is unique."""
+    counts = Counter((video.game, video.half) for video in videos)
+    return next((key for key, count in counts.items() if count > 1), None)
 
 
 class DroppedFields:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -26,9 +26,16 @@ from e2espot.files.json_fields import (
     require_number,
     require_text,
 )
-from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
+from e2espot.formats.interchange import (
+    AnnotatedVideo,
+    Annotation,
+    AnnotationSet,
+    DroppedFields,
+    first_duplicate,
+)
 
 HEAD = "action"
+"""Name of the one group of classes (a "head" in OpenSportsLab) that this package writes."""
 SN_GAR_CLASSES = (
     *("PASS", "HEADER", "HIGH PASS", "OUT", "CROSS", "THROW IN", "SHOT"),
     *("PLAYER SUCCESSFUL TACKLE", "FREE KICK", "GOAL"),
@@ -67,17 +74,21 @@ def read_opensportslab(source: Path, *, predictions: bool) -> AnnotationSet:
             require(content, "data", list, str(path)),
             "data",
             str(path),
-            lambda sample, context, split=split: _read_sample(sample, context, split, predictions),  # type: ignore[misc]
+            partial(_read_sample, split=split, predictions=predictions),
         )
         classes += [name for name in _classes_of(content, str(path)) if name not in classes]
         dataset_metadata = dataset_metadata or _dataset_metadata(content)
-    _check_unique(videos, source)
+    if (duplicate := first_duplicate(videos)) is not None:
+        game, half = duplicate
+        raise AnnotationError(f"{source}: two samples are half {half} of {game!r}")
     return AnnotationSet(
         videos=tuple(videos), classes=tuple(classes), metadata=dataset_metadata, predictions=predictions
     )
 
 
 def _split_named(text: str) -> str:
+    """The split that a text names; empty if it names none."""
+    # "validation" -> "valid", "train" -> "train", "annotations" -> ""
     name = _SPLITS.get(text, text)
     return name if name in ("train", "valid", "test", "challenge") else ""
 
@@ -101,6 +112,7 @@ def _dataset_metadata(content: Mapping[str, Any]) -> dict[str, Any]:
     used = {str(event.get("head", HEAD)) for event in _all_events(content)}
     others = {head: listed for head, listed in (content.get("labels") or {}).items() if used and head not in used}
     fields = {**remaining_fields(content, "data", "labels", "version"), **({"labels": others} if others else {})}
+    # Split and type are written again from the annotations, so they are no fields to keep.
     fields["metadata"] = {
         name: value
         for name, value in (content.get("metadata") or {}).items()
@@ -183,6 +195,9 @@ def _read_event(event: Any, context: str, half: int, from_soccernet: bool, predi
     )
     if extra.get("head") == HEAD:
         del extra["head"]
+    # A clock that is not the position's own is kept. In files converted from SoccerNet it is SoccerNet's gameTime,
+    # rounded in another way; elsewhere it is the clock of the match:
+    # position 5000 in half 1: "1 - 00:05" is dropped, "1 - 00:06" and "2 - 45:05" are kept
     clock = event.get("gameTime", game_time(position_ms, half))
     if clock != game_time(position_ms, half):
         extra["gameTime" if from_soccernet else "matchTime"] = clock
@@ -197,7 +212,8 @@ def _read_event(event: Any, context: str, half: int, from_soccernet: bool, predi
 
 
 def _clock_ms(event: Any, context: str) -> int:
-    """Whole seconds of the clock, for an event without a position; older results omit the half."""
+    """Milliseconds of an event without a position, from its clock; older results omit the half."""
+    # "1 - 05:07" or "05:07" -> 307000
     clock = require_text(event, "gameTime", context)
     try:
         _, seconds = parse_game_time(clock if " - " in clock else f"1 - {clock}")
@@ -216,13 +232,6 @@ def _read_results(content: Mapping[str, Any], path: Path) -> AnnotatedVideo:
     )
     video_metadata = check_video_metadata(remaining_fields(content, "predictions", "Url", "UrlLocal"), str(path))
     return AnnotatedVideo(game=game, half=half, annotations=annotations, metadata=video_metadata)
-
-
-def _check_unique(videos: list[AnnotatedVideo], source: Path) -> None:
-    counts = Counter((video.game, video.half) for video in videos)
-    for (game, half), count in counts.items():
-        if count > 1:
-            raise AnnotationError(f"{source}: two samples are half {half} of {game!r}")
 
 
 def opensportslab_files(dataset: AnnotationSet, target: Path, dropped: DroppedFields) -> dict[Path, bytes]:

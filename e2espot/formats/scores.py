@@ -31,6 +31,7 @@ def write_scores(path: Path, scores: Scores) -> None:
         E2ESpotError: the file cannot be written.
     """
     num_frames = len(scores.scores_TK)
+    # Any, because savez_compressed has a keyword argument of another type, which no array here is named after.
     arrays: dict[str, Any] = {} if scores.right_T is None else {"right_T": scores.right_T}
     valid_T = np.ones(num_frames, dtype=bool)
     if scores.coverage is not None:
@@ -75,14 +76,14 @@ def read_scores(path: Path) -> Scores:
         raise AnnotationError(f"{path}: not a file of per-frame scores ({one_line(error)})") from None
 
 
-def _read_coverage(stored: Mapping[str, Any]) -> ReadCoverage | None:
+def _read_coverage(stored: Mapping[str, np.ndarray]) -> ReadCoverage | None:
     if "promised_s" not in stored:
         return None
     duration_s, valid_T = str(stored["promised_s"]), stored["valid_T"]
     if valid_T.dtype != bool or valid_T.shape != stored["scores_TK"].shape[:1]:
         raise ValueError("valid_T does not fit scores_TK")
     if not re.fullmatch(r"(\d{1,18}(/\d{1,18})?)?", duration_s):
-        raise ValueError("promised_s is no number of seconds")
+        raise ValueError("promised_s is neither empty nor a number of seconds")
     return ReadCoverage(
         ranges=ranges_of_mask(valid_T), declared_duration_s=Fraction(duration_s) if duration_s else None
     )

@@ -26,7 +26,7 @@ from e2espot.formats.filenames import BALL_LABEL_FILE, LABEL_FILES, RESULTS_FILE
 from e2espot.formats.games import Game, check_label_file, find_games
 from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
 from e2espot.formats.soccernet_json import LIST_NAMES, Kind, make_row, parse_document, read_row
-from e2espot.formats.splits import BALL_SPLITS
+from e2espot.formats.splits import BALL_SPLITS, canonical_split
 
 _SPLITS = ("train", "valid", "test", "challenge")
 _READ_FIELDS: dict[Kind, tuple[str, ...]] = {
@@ -74,11 +74,11 @@ def _read_splits(root: Path) -> dict[str, str]:
     lists: Any = load_json(read_bytes(file), str(file)) if file.is_file() else BALL_SPLITS
     if not isinstance(lists, dict) or not all(isinstance(games, (list, tuple)) for games in lists.values()):
         raise AnnotationError(f"{file}: it must be an object with one list for each split")
-    return {str(game): "valid" if split == "val" else split for split, games in lists.items() for game in games}
+    return {str(game): canonical_split(split) for split, games in lists.items() for game in games}
 
 
 def _read_game(game: Game, split: str, kind: Kind) -> Iterable[AnnotatedVideo]:
-    """One video for each half that a label, a video file or the field ``videos`` mentions."""
+    """One video for half 1, and one for each other half with events, a video file or an entry in ``videos``."""
     assert game.labels_path is not None
     context, name = str(game.labels_path), LIST_NAMES[kind]
     content, rows = parse_document(read_bytes(game.labels_path), kind, context)
@@ -86,7 +86,8 @@ def _read_game(game: Game, split: str, kind: Kind) -> Iterable[AnnotatedVideo]:
     metadata_by_half: Mapping[str, Any] = require(content, "videos", dict, context, {})
     files = {video.half: video.path.relative_to(game.folder).as_posix() for video in game.videos}
     game_metadata = {"UrlLocal": game.name, **remaining_fields(content, name, "videos")}
-    halves = {1, *(half for half, _ in annotations), *files, *(h for h in (1, 2) if str(h) in metadata_by_half)}
+    halves_with_metadata = [half for half in (1, 2) if str(half) in metadata_by_half]
+    halves = {1, *(half for half, _ in annotations), *files, *halves_with_metadata}
     for half in sorted(halves):
         fields = require(metadata_by_half, str(half), dict, f"{context}: videos", {})
         metadata = check_video_metadata(fields, f"{context}: videos.{half}")
@@ -98,7 +99,7 @@ def _read_game(game: Game, split: str, kind: Kind) -> Iterable[AnnotatedVideo]:
             game=game.name,
             half=half,
             split=split,
-            annotations=tuple(annotation for of_half, annotation in annotations if of_half == half),
+            annotations=tuple(annotation for its_half, annotation in annotations if its_half == half),
             video=video,
             metadata=metadata,
             game_metadata=game_metadata,
@@ -106,7 +107,7 @@ def _read_game(game: Game, split: str, kind: Kind) -> Iterable[AnnotatedVideo]:
 
 
 def read_annotation(row: Any, context: str, kind: Kind) -> tuple[int, Annotation]:
-    """Half and event of a row, with the fields that :class:`Event` has no place for."""
+    """Half and event of a row, with the fields that training and inference do not use."""
     event = read_row(row, context, kind=kind, mode="strict")
     extra = remaining_fields(row, *_READ_FIELDS[kind])
     clock = game_time(event.position_ms, event.half)

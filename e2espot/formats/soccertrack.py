@@ -22,6 +22,7 @@ from typing import Any
 
 from e2espot.core.errors import AnnotationError, ConfigurationError
 from e2espot.core.label_sets import LABEL_SETS
+from e2espot.core.timeline import game_time
 from e2espot.files.json_fields import (
     dump_json,
     load_json,
@@ -36,11 +37,14 @@ from e2espot.files.json_fields import (
 )
 from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
 
-_END = "_12_class_events.json"
+_SUFFIX = "_12_class_events.json"
 _CLASSES = LABEL_SETS["ball-12"].names
 _CLOCK = re.compile(r"(?:(\d) - )?(\d{1,3}):(\d{2})")
 _NOMINAL_MS = {1: 0, 2: 2_700_000}
+"""Half -> match clock at its kick-off: 0:00 and 45:00."""
 _LONGEST_HALF_MS = 3_600_000
+_FRAME_MS = 40
+"""Length of a frame of SoccerTrack's videos, which have 25 fps."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +76,8 @@ def read_periods(path: Path) -> Periods:
         for half in (1, 2):
             period = require(periods, str(half), dict, f"{context}.periods")
             start_ms = round(require_number(period, "t0_ms", f"{context}.periods.{half}"))
-            num_frames = require(period, "n_frames", int, f"{context}.periods.{half}")  # at 25 fps
-            by_match[str(match)][half] = Period(start_ms=start_ms, end_ms=start_ms + 40 * num_frames)
+            num_frames = require(period, "n_frames", int, f"{context}.periods.{half}")
+            by_match[str(match)][half] = Period(start_ms=start_ms, end_ms=start_ms + _FRAME_MS * num_frames)
     return by_match
 
 
@@ -90,12 +94,12 @@ def read_soccertrack(source: Path, dropped: DroppedFields, periods: Periods, *, 
         AnnotationError: a broken file; the message names file, entry and field.
         ConfigurationError: no such file.
     """
-    paths = [source] if source.is_file() else sorted(source.rglob(f"*{_END}"))
+    paths = [source] if source.is_file() else sorted(source.rglob(f"*{_SUFFIX}"))
     if not paths:
-        raise ConfigurationError(f"{source}: no *{_END} below it")
+        raise ConfigurationError(f"{source}: no *{_SUFFIX} below it")
     videos: list[AnnotatedVideo] = []
     for path in paths:
-        match = path.name.removesuffix(_END).removesuffix(".json")
+        match = path.name.removesuffix(_SUFFIX).removesuffix(".json")
         content = load_json(read_bytes(path), str(path))
         key = "actions" if isinstance(content, dict) and "actions" in content else "annotations"
         entries = require(content, key, list, str(path))
@@ -121,13 +125,13 @@ def _read_event(
 ) -> tuple[int, Annotation] | None:
     """Half and event, or None for an event that was not filmed."""
     clock = require_text(entry, "gameTime", context)
-    match_of_clock = _CLOCK.fullmatch(clock)
-    if match_of_clock is None:
+    parsed_clock = _CLOCK.fullmatch(clock)
+    if parsed_clock is None:
         raise AnnotationError(f"{context}: field 'gameTime' is {clock!r}; it must look like \"2 - 47:11\"")
     clock_ms, label = require_ms(entry, "position", context), require_text(entry, "label", context).upper()
     if label not in _CLASSES:
         raise AnnotationError(f"{context}: field 'label' is {entry['label']!r}; expected one of {', '.join(_CLASSES)}")
-    half = int(match_of_clock[1] or 3)  # no half: the third period
+    half = int(parsed_clock[1] or 3)  # "2 - 47:11" -> half 2; "91:30" names no half and is of the third period
     if half not in (1, 2):
         dropped.add("event of a period that was not filmed (its time names no half)")
         return None
@@ -140,21 +144,16 @@ def _read_event(
             "event of half 2 past 90:00 kept, though some matches have a third period there: pass the periods file"
         )
     extra = remaining_fields(entry, "gameTime", "position", "label", "team", "visibility", "confidence")
-    if clock != _clock(clock_ms, half):
+    if clock != game_time(clock_ms, half):
         extra["matchTime"] = clock
     return half, Annotation(
         label=label,
-        position_ms=clock_ms - period.start_ms,
+        position_ms=clock_ms - period.start_ms,  # 47:11 of the match, video from 45:00 -> 131000
         confidence=require_number(entry, "confidence", context) if predictions or "confidence" in entry else None,
         team=optional_text(entry, "team", context),
         visibility=optional_text(entry, "visibility", context),
         extra=extra,
     )
-
-
-def _clock(clock_ms: int, half: int) -> str:
-    minutes, seconds = divmod(clock_ms // 1000, 60)
-    return f"{half} - {minutes:02d}:{seconds:02d}"
 
 
 def soccertrack_files(
@@ -173,7 +172,7 @@ def soccertrack_files(
     for game, group in groupby(ordered, key=lambda video: video.game):
         videos = list(group)
         match = relative_path(game, "name of a game").split("/")[-1]
-        path = target / "bas" / match / f"{match}{_END}"
+        path = target / "bas" / match / f"{match}{_SUFFIX}"
         if path in files:
             raise ConfigurationError(f"two games end with {match!r}, which would name both; convert them one at a time")
         dropped.add("folders above a game", int("/" in game))
@@ -203,7 +202,7 @@ def _row(
     clock_ms = annotation.position_ms + _period(periods, match, half).start_ms
     extra = dict(annotation.extra)
     row: dict[str, Any] = {
-        "gameTime": extra.pop("matchTime", _clock(clock_ms, half)),
+        "gameTime": extra.pop("matchTime", game_time(clock_ms, half)),
         "position": str(clock_ms),
         "label": annotation.label.upper(),
         "team": annotation.team,

@@ -9,9 +9,9 @@ from e2espot.core.errors import AnnotationError, ConfigurationError
 from e2espot.files.json_fields import load_json, read_bytes
 from e2espot.formats.filenames import SPLITS_FILE
 
-_PREFIX = "england_efl/2019-2020/"
-
-_DAY = f"{_PREFIX}2019-10-01 - "
+_LEAGUE_FOLDER = "england_efl/2019-2020/"
+_DAY = f"{_LEAGUE_FOLDER}2019-10-01 - "
+"""Folder of the league and year, and start of the name of a game on the day of most games."""
 
 BALL_SPLITS: dict[str, tuple[str, ...]] = {
     "train": (
@@ -24,7 +24,7 @@ BALL_SPLITS: dict[str, tuple[str, ...]] = {
     "test": (f"{_DAY}Reading - Fulham", f"{_DAY}Stoke City - Huddersfield Town"),
     "challenge": (
         f"{_DAY}Wigan Athletic - Birmingham City",
-        f"{_PREFIX}2019-10-02 - Cardiff City - Queens Park Rangers",
+        f"{_LEAGUE_FOLDER}2019-10-02 - Cardiff City - Queens Park Rangers",
     ),
 }
 """SoccerNet's ball action spotting games, the same in 2023, 2024 and 2025."""
@@ -52,9 +52,14 @@ def names_of_split(root: Path, split: str) -> list[str]:
     return names
 
 
+def canonical_split(name: str) -> str:
+    """Name of a split as SoccerNet spells it: ``val`` is ``valid``."""
+    return "valid" if name == "val" else name
+
+
 def soccernet_names(split: str) -> tuple[str, ...]:
     """SoccerNet's own games of a split, whether or not they exist on this machine."""
-    return BALL_SPLITS.get("valid" if split == "val" else split, ())
+    return BALL_SPLITS.get(canonical_split(split), ())
 
 
 def no_such_split(root: object, split: str) -> NoReturn:

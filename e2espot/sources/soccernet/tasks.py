@@ -76,11 +76,6 @@ TASKS: dict[str, Task] = {
 }
 
 
-def split_named(name: str) -> str:
-    """Canonical name of a split: ``val`` is ``valid``."""
-    return "valid" if name == "val" else name
-
-
 def games_of(task: Task, split: str) -> tuple[str, ...]:
     """Games of a split, ``league/season/game``.
 
