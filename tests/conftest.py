@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
@@ -16,6 +17,9 @@ SHARED = Path(__file__).parents[2] / "shared"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Tests and the commands they start keep their video indexes in a folder of their own.
 os.environ["E2ESPOT_INDEX_CACHE"] = tempfile.mkdtemp(prefix="e2espot-indexes-")
+# Examples have no time limit: a disk or a machine busy with other work would make tests fail by chance.
+hypothesis.settings.register_profile("untimed", hypothesis.settings.default, deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 def pytest_sessionfinish() -> None:

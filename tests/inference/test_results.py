@@ -4,12 +4,15 @@ import json
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.events import Event
+from e2espot.core.label_sets import LabelSet
+from e2espot.core.scores import Scores
 from e2espot.formats.games import Game, Video
 from e2espot.inference.job import VideoResult
 from e2espot.inference.results import BatchResults, pending_games
@@ -55,3 +58,53 @@ def test_batch_results_writes_games_when_complete_in_any_order(
         assert [row["half"] for row in content["predictions"]] == [
             str(half) for half in range(1, len(games[name].videos) + 1)
         ]
+
+
+def result_of(video: Video, scores: Scores | None = None) -> VideoResult:
+    return VideoResult(video=video, events=(), scores=scores)
+
+
+SCORES = Scores(scores_TK=np.zeros((3, 1), np.float32), label_set=LabelSet(("PASS",)))
+
+
+def test_pending_games_with_resume_need_scores_only_where_they_are_saved(tmp_path: Path) -> None:
+    games = {"a": game("a", 2)}
+    batch = BatchResults(games=games, out=tmp_path, fps=Fraction(25))
+    batch.add(result_of(games["a"].videos[0], SCORES))
+    written = batch.add(result_of(games["a"].videos[1]))
+    assert written is not None and written[0] == tmp_path / "a" / "results_spotting.json"
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["results_spotting.json", "scores_1.npz"]
+    assert pending_games(games, tmp_path, save_scores=False, resume=True) == {}
+    assert pending_games(games, tmp_path, save_scores=True, resume=True) == games
+
+
+def test_pending_games_of_a_new_run_stay_pending_until_their_new_results(tmp_path: Path) -> None:
+    games = {"a": game("a", 1), "b": game("b", 1)}
+    earlier = BatchResults(games=games, out=tmp_path, fps=Fraction(25))
+    for name in games:
+        earlier.add(result_of(games[name].videos[0]))
+    assert pending_games(games, tmp_path, save_scores=False, resume=False) == games
+    # The new run is killed after the first game: the second one has only the results of the earlier run.
+    BatchResults(games=games, out=tmp_path, fps=Fraction(25)).add(result_of(games["a"].videos[0]))
+    assert list(pending_games(games, tmp_path, save_scores=False, resume=True)) == ["b"]
+    assert (tmp_path / "b" / "results_spotting.json").is_file()  # kept until it is replaced
+
+
+def test_pending_games_removes_half_written_files_and_marks_no_game_without_results(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / ".results_spotting.json.x.part").write_bytes(b"half")
+    games = {"a": game("a", 1)}
+    assert pending_games(games, tmp_path, save_scores=False, resume=False) == games
+    assert list((tmp_path / "a").iterdir()) == []
+
+
+def test_batch_results_without_scores_removes_those_of_an_earlier_run(tmp_path: Path) -> None:
+    games = {"a": game("a", 1)}
+    for scores, names in ((SCORES, ["results_spotting.json", "scores.npz"]), (None, ["results_spotting.json"])):
+        BatchResults(games=games, out=tmp_path, fps=Fraction(25)).add(result_of(games["a"].videos[0], scores))
+        assert sorted(path.name for path in (tmp_path / "a").iterdir()) == names
+
+
+def test_shard_of_deals_sorted_names_in_turn() -> None:
+    games = dict.fromkeys("edcba", 0)
+    assert [list(shard_of(games, f"{number}/3")) for number in (1, 2, 3)] == [["a", "d"], ["b", "e"], ["c"]]

@@ -50,3 +50,21 @@ def test_evaluate_teams_takes_predictions_of_any_half() -> None:
     labels = [*GAME, one(5, half=2)]
     report = evaluate_teams({"g": labels}, {"g": [replace(e, half=2) for e in GAME]}, LABELS)
     assert report.team_mAP == 1
+
+
+def test_evaluate_teams_ignores_labels_of_a_second_half() -> None:
+    report = evaluate_teams({"g": [one(10), one(20, half=2)]}, {"g": [one(10)]}, LABELS)
+    assert report.per_class["PASS"] == report.without_teams.results["at1"].per_class["PASS"] == 1
+
+
+@pytest.mark.parametrize("team", ["", "home", "Left"])
+def test_evaluate_teams_counts_no_prediction_of_another_team_word(team: str) -> None:
+    labels = [one(10), one(30, team="right")]
+    assert evaluate_teams({"g": labels}, {"g": [replace(event, team=team) for event in labels]}, LABELS).team_mAP == 0
+
+
+def test_evaluate_teams_without_any_label_is_nan_in_all(caplog: pytest.LogCaptureFixture) -> None:
+    report = evaluate_teams({"g": []}, {"g": [one(10)]}, LABELS)
+    assert math.isnan(report.team_mAP)
+    assert all(math.isnan(value) for value in report.per_class.values())
+    assert "PASS, DRIVE" in caplog.text
