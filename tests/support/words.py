@@ -22,7 +22,6 @@ NAMES: dict[str, str] = {
     "patience": "retry_policy",
     "road": "path, route, pipeline, backend",
     "roads": "paths, routes, pipelines, backends",
-    "season": "batch, inference",
     "somebody": "caller, user, process",
     "sound": "reliable, valid",
     "stands": "is",
