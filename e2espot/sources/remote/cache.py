@@ -2,7 +2,17 @@
 
 Every copy is guarded by an operating-system lock on the file itself: shared for readers, exclusive
 for the writer. The kernel drops the locks of a process that dies, so nothing stays locked, and a
-file that can be locked is in use by no process and may be deleted.
+file that can be locked is in use by no process and may be deleted. A lock on the folder makes each check
+and the step that follows it one operation. It is held for moments, never while a file is copied::
+
+    process A                               process B, same video, a moment later
+    folder lock: no copy; lock KEY.part
+      exclusively, evict, reserve its size
+    copy into KEY.part                      folder lock: no copy, KEY.part is locked; wait and try again
+    folder lock: rename to KEY, make
+      the lock a shared one
+    read KEY                                folder lock: lock KEY as a reader
+                                            read KEY
 
 Why not fsspec's own ``filecache``: it has no bound on size, no protection of files in use, and starts
 a broken transfer from the beginning.
@@ -20,21 +30,25 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING
 
 from e2espot.core.errors import ConfigurationError, VideoError
 from e2espot.files.cache import cache_dir
 from e2espot.sources.remote.url import open_store, redact, translate_errors
 
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
 _LOG = logging.getLogger(__name__)
 _COPY_NAME = re.compile(r"[0-9a-f]{32}(\.[0-9A-Za-z]{1,7})?(\.part)?")
 """Names of copies. Other files in the folder are not ours; they are neither counted nor deleted."""
 _VERSION_FIELDS = ("size", "ETag", "Content-MD5", "Digest", "Last-Modified")
-"""What stores report that changes with the file. fsspec's own key of an HTTP file is its URL alone."""
+"""Fields of a store's listing that change with the file. fsspec's own key of an HTTP file is its URL alone."""
 _BLOCK_BYTES = 8 << 20
-_ATTEMPTS = 4
-"""Attempts in a row that may bring no byte. A transfer resumes where it broke off."""
+_MAX_ATTEMPTS = 4
+"""Consecutive attempts without a new byte before giving up. A transfer resumes where it broke off."""
 _WAIT_S = 0.2
+"""Seconds between two looks at a copy that is in use; doubled with each failed attempt of a transfer."""
 _DEFAULT_LIMIT_BYTES = 50 * 10**9
 
 
@@ -49,14 +63,14 @@ class _StoredFile:
 
     url: str
     """As the user gave it; may hold secrets."""
-    store: Any
+    store: AbstractFileSystem
     """Its fsspec file system."""
     path: str
     """Path in the store."""
     size: int
     """Bytes."""
     key: str
-    """Name of its copy. It is another one when the file changes."""
+    """Name of its copy; a new version of the file has another key."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,9 +84,9 @@ class VideoCache:
 
     @contextmanager
     def local_copy(self, url: str, progress: Callable[[int, int], None] | None = None) -> Iterator[Path]:
-        """Provide a whole local copy, which stays as long as the context does.
+        """Provide a complete local copy that exists for as long as the context.
 
-        The least recently used copies are deleted to make room; while others use all the room, this waits.
+        The least recently used copies are deleted to make room. While those in use leave too little, this waits.
 
         Args:
             url: URL of a file.
@@ -85,8 +99,8 @@ class VideoCache:
         stored = _look_up(url)
         if stored.size > self.limit_bytes:
             raise ConfigurationError(
-                f"{redact(url)} has {_gigabytes(stored.size)}, and copies may take {_gigabytes(self.limit_bytes)} "
-                "together; raise the limit",
+                f"{redact(url)} has {_gigabytes(stored.size)}, and all copies together may have "
+                f"{_gigabytes(self.limit_bytes)}; raise the limit",
                 option="cache_gb",
             )
         copy = self.folder / stored.key
@@ -123,7 +137,7 @@ class VideoCache:
             if file is not None:
                 return self._fill(stored, file, part, copy, progress)
             if not waited:
-                _LOG.info("%s: waiting until others are done with their copies in %s", redact(stored.url), self.folder)
+                _LOG.info("%s: waiting for other processes that use %s", redact(stored.url), self.folder)
             waited = True
             time.sleep(_WAIT_S)
 
@@ -166,9 +180,12 @@ class VideoCache:
             yield
 
     def _reserve(self, file: IO[bytes], part: Path, size: int) -> bool:
-        """Evict the least recently used copies and reserve the room; False while others use too much.
+        """Evict the least recently used copies and reserve the room.
 
-        The caller holds the folder's lock.
+        The caller holds the folder's lock, and an exclusive lock on ``part``, which ``file`` is.
+
+        Returns:
+            False if copies that are in use leave too little room; ``part`` is then deleted.
         """
         copies = {
             path: path.stat() for path in self.folder.iterdir() if _COPY_NAME.fullmatch(path.name) and path != part
@@ -177,6 +194,7 @@ class VideoCache:
         for path in sorted(copies, key=lambda path: copies[path].st_atime_ns):
             if total + size <= self.limit_bytes:
                 break
+            # A copy that cannot be locked exclusively is being read or written.
             unused = _try_lock(path, fcntl.LOCK_EX)
             if unused is not None:
                 with unused:
@@ -237,7 +255,7 @@ def _blocks(stored: _StoredFile) -> Iterator[bytes]:
                 raise EOFError(f"{stored.size:,} bytes expected, {offset:,} received")
         except Exception:
             failures += 1
-            if failures >= _ATTEMPTS or offset > stored.size:
+            if failures >= _MAX_ATTEMPTS or offset > stored.size:
                 with translate_errors(stored.url):
                     raise
             time.sleep(_WAIT_S * 2**failures)

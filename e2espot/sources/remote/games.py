@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from e2espot.core.errors import AnnotationError, ConfigurationError
 from e2espot.formats.filenames import SPLITS_FILE
@@ -10,17 +11,20 @@ from e2espot.formats.games import Game, Video, is_game_video, videos_among
 from e2espot.formats.splits import names_in_splits, no_such_split, soccernet_names
 from e2espot.sources.remote.url import open_store, redact, translate_errors
 
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
 
 def find_remote_games(url: str, *, split: str | None, resolution: str) -> list[Game] | None:
     """Find the games below a URL that have videos.
 
     Args:
         url: URL of a folder in SoccerNet's layout.
-        split: Split to take; None for all games.
-        resolution: Which of a game's videos is taken.
+        split: Name of the split; None for all games.
+        resolution: Which of a game's videos to use, such as ``224p``.
 
     Returns:
-        The games in order, or None where the URL is no folder.
+        The games in order, or None if the URL is not a folder.
 
     Raises:
         VideoError: the store refuses or fails.
@@ -33,6 +37,7 @@ def find_remote_games(url: str, *, split: str | None, resolution: str) -> list[G
             return None
         root = str(store.info(root)["name"]).rstrip("/")
         files = [str(name)[len(root) :].lstrip("/") for name in store.find(root)]
+    # Folder relative to the root ("." for the root itself) -> names of its files.
     folders: dict[str, set[str]] = {}
     for file in files:
         path = PurePosixPath(file)
@@ -53,13 +58,15 @@ def _all_names(folders: dict[str, set[str]]) -> list[str]:
     return sorted(name for name, files in folders.items() if any(map(is_game_video, files)))
 
 
-def _names_of_split(store: object, root: str, split: str, folders: dict[str, set[str]], context: str) -> list[str]:
+def _names_of_split(
+    store: AbstractFileSystem, root: str, split: str, folders: dict[str, set[str]], context: str
+) -> list[str]:
     if SPLITS_FILE not in folders.get(".", ()):
         names = [name for name in soccernet_names(split) if name in folders]
         return names if names else no_such_split(context, split)
     splits_url = f"{context}/{SPLITS_FILE}"
     with translate_errors(splits_url):
-        content = store.cat_file(f"{root}/{SPLITS_FILE}")  # type: ignore[attr-defined]
+        content = store.cat_file(f"{root}/{SPLITS_FILE}")
     names = names_in_splits(content, split, context=splits_url)
     for name in names:
         if name not in folders:

@@ -1,4 +1,4 @@
-"""Where SoccerNet's files are: the SoccerNet package names the repositories, the hub lists their files.
+"""Lists SoccerNet's files on the servers: the SoccerNet package names the repositories, the hub their files.
 
 A repository is a branch of a Hugging Face dataset or a share of KAUST's older ownCloud; see
 :mod:`soccernet_package`. Files of the hub are listed with size and SHA-256 at the commit the branch is
@@ -144,7 +144,7 @@ def _retry(list_files: Callable[[], _T], repo: str, remedy: str, retry_policy: R
 
 
 def _classify_hub_error(error: Exception, remedy: str) -> tuple[str, bool]:
-    """``(message, whether it may go away)`` of an error raised by huggingface_hub; others are raised again."""
+    """Message of an error raised by huggingface_hub, and whether it may go away; other errors are raised again."""
     from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 
     outdated = "the SoccerNet package may be outdated"

@@ -106,9 +106,10 @@ class Fetcher:
             raise
         members = [member for member, path in listed if path.name in file_names and len(path.parts) > 1]
         tasks = self._extraction_tasks(archive_name, members)
-        # A wrong password shows in the first bytes of any member; find out before downloading gigabytes.
-        for task in [task for task in tasks if task.member.encrypted][:1]:
-            check_password(partial, task.member, archive_name, self.password)
+        # A wrong password shows in the first bytes of any member, so it is tried before gigabytes are downloaded.
+        first_encrypted = next((task.member for task in tasks if task.member.encrypted), None)
+        if first_encrypted is not None:
+            check_password(partial, first_encrypted, archive_name, self.password)
         num_bytes = sum(partial.num_missing(*task.member.span) for task in tasks)
         self._check_free_space(archive_name, num_bytes + sum(task.member.size for task in tasks))
         self.progress.start(archive_name, num_bytes)

@@ -111,7 +111,7 @@ class PartialFile(io.RawIOBase):
         retry_policy: RetryPolicy | None = None,
         progress: Callable[[int], object] = lambda count: None,
     ) -> None:
-        """Continue from what an earlier run left at ``path``.
+        """Continue from what earlier runs left at ``path``.
 
         Args:
             remote: The file on the server.
@@ -325,7 +325,7 @@ class PartialFile(io.RawIOBase):
             raise _TransientError(_network_message(error)) from None
 
     def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Add the credentials as an ``auth`` callback, so that requests drops them on redirects to other hosts."""
+        """Callback that adds the credentials: set this way, requests drops them on redirects to other hosts."""
         if self.remote.token is not None:
             request.headers["Authorization"] = f"Bearer {self.remote.token}"
         elif self.remote.login is not None:

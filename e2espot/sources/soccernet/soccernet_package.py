@@ -68,13 +68,13 @@ class RecordedRequests:
     """Calls of ``downloadFile``, in order."""
 
     def snapshot_download(self, repo_id: str, *, revision: str, allow_patterns: Sequence[str], **_: Any) -> None:
-        """Replaces ``huggingface_hub.snapshot_download``."""
+        """Record a call in place of ``huggingface_hub.snapshot_download``."""
         self.hub.append(HubRequest(repo=repo_id, revision=revision, patterns=tuple(allow_patterns)))
 
     def download_file(
         self, path_local: str, path_owncloud: str, user: Any = None, password: Any = None, **_: Any
     ) -> int:
-        """Replaces ``SoccerNetDownloader.downloadFile``; 0 means success."""
+        """Record a call in place of ``SoccerNetDownloader.downloadFile``; returns 0, which means success."""
         name = Path(path_local).relative_to(self.folder).as_posix()
         self.owncloud.append(OwnCloudRequest(name=name, url=path_owncloud, user=str(user), password=str(password)))
         return 0
@@ -83,7 +83,7 @@ class RecordedRequests:
 def record_requests(
     task: Task, split: str, files: Sequence[str], *, source: Literal["huggingface", "owncloud"], owncloud_server: str
 ) -> RecordedRequests:
-    """What the package would download for one split.
+    """Record what the package would download for one split.
 
     Args:
         task: The task.

@@ -30,7 +30,7 @@ _TWO_HOURS_MS = 7_200_000
 
 @dataclass(kw_only=True)
 class Submission:
-    """Results of one split and what was found in them."""
+    """Results of one split, and the outcome of checking them."""
 
     task: Task
     """The task they were checked for."""
@@ -148,26 +148,26 @@ def _check_teams(task: Task, rows: Sequence[Any], context: str) -> None:
             )
 
 
-def _ignored(task: Task, entries: Sequence[ScoredEvent]) -> list[str]:
+def _ignored(task: Task, events: Sequence[ScoredEvent]) -> list[str]:
     """What the server silently ignores or changes, one line for each kind."""
-    unknown = Counter(entry.label for entry in entries if entry.label not in LABEL_SETS[task.label_set])
+    unknown = Counter(event.label for event in events if event.label not in LABEL_SETS[task.label_set])
     one_file = len(task.video_files) == 1
     affected = {
-        "are of a half other than 1 and 2 and are ignored": [e for e in entries if e.half not in (1, 2)],
+        "are of a half other than 1 and 2 and are ignored": [event for event in events if event.half not in (1, 2)],
         "are of half 2, which has no labels: a game is one file, all of it half 1": [
-            e for e in entries if one_file and e.half == 2
+            event for event in events if one_file and event.half == 2
         ],
         "are later than two hours and all count as the last frame": [
-            e for e in entries if e.position_ms >= _TWO_HOURS_MS
+            event for event in events if event.position_ms >= _TWO_HOURS_MS
         ],
-        "are before the start": [e for e in entries if e.position_ms < 0],
-        "have a confidence below 0, or none, and are ignored": [e for e in entries if not e.value >= 0],
-        "have a confidence above 1, which ranks them as 1": [e for e in entries if e.value > 1],
+        "are before the start": [event for event in events if event.position_ms < 0],
+        "have a confidence below 0, or none, and are ignored": [event for event in events if not event.value >= 0],
+        "have a confidence above 1, which ranks them as 1": [event for event in events if event.value > 1],
     }
     lines = [f"{count} predictions of class {label!r} are ignored" for label, count in unknown.most_common()]
-    lines += [f"{len(events)} predictions {problem}" for problem, events in affected.items() if events]
+    lines += [f"{len(which)} predictions {problem}" for problem, which in affected.items() if which]
     # The metric ranks by 200 thresholds from 0 to 1; the lowest above 0 is 1/199.
-    if entries and max(entry.value for entry in entries) < 1 / 199:
+    if events and max(event.value for event in events) < 1 / 199:
         lines.append("all confidences are below 1/199, which ranks them all alike: spread them over 0 to 1")
     return lines
 

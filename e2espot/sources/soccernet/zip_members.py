@@ -32,10 +32,13 @@ _MAX_TOTAL_BYTES = 400 << 30
 _BOMB_MIN_BYTES = 64 << 20
 """Smaller members are never taken for bombs, whatever their ratio."""
 _BOMB_RATIO = 100
+"""Extracted bytes per packed byte above which a member counts as a bomb."""
 _AES = 99
 """Compression method that the directory lists for members with AES encryption (WinZip AE-1 and AE-2)."""
-_MAX_HEADER_BYTES = 30 + 2 * 65535
-"""Local header: 30 bytes, then a name and an extra field of at most 64 KiB each."""
+_LOCAL_HEADER_BYTES = 30
+"""Fixed part of the header in front of a member's content."""
+_MAX_HEADER_BYTES = _LOCAL_HEADER_BYTES + 2 * 65535
+"""The fixed part, then a name and an extra field of less than 64 KiB each."""
 _FORBIDDEN_CHARACTERS = re.compile(r'[\x00-\x1f\x7f\\:*?"<>|]')
 
 
@@ -97,6 +100,8 @@ def list_members(file: ZipSource, archive_name: str) -> list[Member]:
     _check_names(files, archive_name)
     _check_sizes(files, archive_name)
     # A member ends at the latest where the next one starts; the last one, where the directory starts.
+    # | header a | content a | header b | content b | directory |    offsets 0, 700, directory at 1500
+    # starts [0, 700] -> next_start {0: 700, 700: 1500}
     starts = sorted(info.header_offset for info in infos)
     next_start = dict(pairwise([*starts, directory_start]))
     members = [_member(info, next_start[info.header_offset]) for info in files]
@@ -144,6 +149,8 @@ def _check_names(files: Sequence[zipfile.ZipInfo], archive_name: str) -> None:
 
 def _case_folded(name: str) -> str:
     """A name as file systems that ignore case and Unicode normalisation compare it."""
+    # "Größe", with "ö" as one character or as "o" and a combining mark -> "grösse". Folding may undo the
+    # normalisation, so it is applied before and after.
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
@@ -192,7 +199,8 @@ def _check_overlap(members: Sequence[Member], archive_name: str) -> None:
     """Refuse members that share bytes, as zip bombs do."""
     for member in sorted(members, key=lambda member: member.span):
         start, stop = member.span
-        if start + 30 + len(member.info.orig_filename) + member.info.compress_size > stop:
+        # A member needs at least its local header, its name and its content; bombs let many members share one content.
+        if start + _LOCAL_HEADER_BYTES + len(member.info.orig_filename) + member.info.compress_size > stop:
             raise InvalidArchiveError(f"{archive_name}: refused, member {member.path!r} reaches into the next one")
 
 
@@ -291,7 +299,7 @@ def _open_archive(file: ZipSource, member: Member, archive_name: str) -> Any:
 
 @contextmanager
 def _translate_errors(member: Member, archive_name: str) -> Iterator[None]:
-    """Turn the errors that damaged bytes cause in the zip libraries, which may be any, into DownloadErrors."""
+    """Turn the errors that damaged bytes cause in the zip libraries, of almost any class, into DownloadErrors."""
     try:
         yield
     except (E2ESpotError, OSError):
