@@ -15,9 +15,9 @@ from e2espot.studies.plans import DEFAULTS, VARIANTS, AblationPlan
 
 @dataclass(frozen=True, kw_only=True)
 class Ablations(AblationPlan):
-    """Measure what each choice of the recipe is worth, at equal training time on rendered matches.
+    """Measure what each choice in the recipe is worth, at equal training time on rendered matches.
 
-    Stop it at any time and run it again: finished trainings are kept.
+    You can stop it at any time and run it again: finished trainings are not repeated.
 
     Example: e2espot ablations --seeds 0 1 --seconds 120
     """
@@ -43,8 +43,8 @@ def main(arguments: list[str]) -> None:
     trained, processed = compare_variants(plan, data, folders), compare_post_processing(plan, data, folders)
     text = (
         f"{plan.seconds:.0f} CPU-seconds per training, {len(plan.seeds)} seeds, {plan.test_minutes:g} minutes of an "
-        "unseen match. Gain: over the first row, mean over seeds. Spread: the larger standard deviation, of the gains "
-        "or of the seeds. Helps and hurts mean a gain beyond twice the spread.\n\n"
+        "unseen match. Gain: difference from the first row, mean over seeds. Spread: the larger of the standard "
+        "deviations of the gains and of the scores. Helps and hurts mean a gain beyond twice the spread.\n\n"
         f"{table(trained, 'trained')}\n\nGain over plain soft suppression on the scores of {DEFAULTS}:\n\n"
         f"{table(processed, 'post-processing')}\n"
     )

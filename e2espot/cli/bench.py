@@ -1,4 +1,4 @@
-"""Measure the speed of the library next to other software: e2espot bench all."""
+"""Compare the speed of e2espot with that of other software: e2espot bench all."""
 
 from __future__ import annotations
 
@@ -24,22 +24,21 @@ _ALIASES = {"startup": "start", "roofline": "limits", "scaling": "growth"}
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """Measure the speed of the library next to other software, in one run, in turn, on one thread.
+    """Compare the speed of e2espot with that of other software, in turn within one run, on one thread.
 
     Prints Markdown tables. Examples: e2espot bench decode match.mp4; e2espot bench all --json out/bench.json
     """
 
     topic: tyro.conf.Positional[Topic | Literal["all"]]
-    """What to measure. start (startup): imports and help; limits (roofline): what the machine allows;
-    growth (scaling): longer matches, more classes, more videos."""
+    """What to measure; start is startup, limits roofline, growth scaling (with length, classes and videos)."""
     files: tyro.conf.Positional[tuple[Path, ...]] = ()
-    """Videos. Without any, a match is rendered: a minute as H.264 and VP9 to decode, 48 s at 224p and 720p to infer."""
+    """Videos to read. By default a match is rendered: a minute as H.264 and VP9, or 48 s at 224p and 720p (infer)."""
     clip_len: int = 64
     """Frames per clip (decode)."""
     num_clips: int = 12
     """Clips per round (decode)."""
     repeats: int = 3
-    """Measured rounds; medians are compared."""
+    """Number of rounds; their medians are compared."""
     feature_arch: str = "rny002_gsm"
     """Backbone (infer, train, limits)."""
     device: str = "auto"

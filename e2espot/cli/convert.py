@@ -27,16 +27,16 @@ class Events:
     to_format: Annotated[_Format, tyro.conf.arg(name="to")]
     """Format to write."""
     label_file: str | None = None
-    """Name of SoccerNet's label files; without it, Labels-ball.json or Labels-v2.json, whichever fits."""
+    """Name of SoccerNet's label files; by default Labels-ball.json or Labels-v2.json, whichever fits."""
     overwrite: bool = False
     """Replace existing files."""
     periods: Path | None = None
-    """SoccerTrack's bas_periods.json, which says when each half was filmed; without it, 0:00 and 45:00."""
+    """SoccerTrack's bas_periods.json, which states when each half was filmed; by default from 0:00 and 45:00."""
 
 
 @app.command
 def labels(args: Annotated[Events, tyro.conf.arg(name="")]) -> None:
-    """Convert labels with all their fields from one format to another, and list what the other cannot hold.
+    """Convert labels with all their fields from one format to another, and list what the new format cannot hold.
 
     Example: e2espot convert labels DATA out/osl --from soccernet --to opensportslab
     """
@@ -45,7 +45,7 @@ def labels(args: Annotated[Events, tyro.conf.arg(name="")]) -> None:
 
 @app.command
 def predictions(args: Annotated[Events, tyro.conf.arg(name="")]) -> None:
-    """Convert predictions with all their fields from one format to another, and list what the other cannot hold.
+    """Convert predictions with all their fields from one format to another, and list what the new format cannot hold.
 
     Example: e2espot convert predictions pred.json.gz out/ --from e2e-spot --to soccernet
     """
@@ -79,9 +79,9 @@ def checkpoint(
     Args:
         source: E2E-Spot folder, OpenSportsLib folder or weights file, timm:NAME, or owner/name on huggingface.co.
         destination: Run folder for e2espot infer, or a .safetensors file.
-        epoch: Which checkpoint_NNN.pt of an E2E-Spot folder; without it, its best one.
+        epoch: Number NNN of the checkpoint_NNN.pt in an E2E-Spot folder; by default the best one.
         classes: class.txt with the names in order, if it is not in the folder of the weights.
-        fps: Frame rate that the network was trained on, if it is not that of its dataset.
+        fps: Frame rate on which the network was trained, if it is not that of its dataset.
     """
     from e2espot.models.weights.import_checkpoint import ImportOptions, convert_checkpoint
 

@@ -27,11 +27,11 @@ MIN_CONFIDENCE = 0.3
 class Demo:
     """Render matches, train a spotter on their video files, run it on an unseen match, and score it.
 
-    Takes some ten minutes on two cores. Example: e2espot demo --out demo --seed 1
+    It takes about ten minutes on two cores. Example: e2espot demo --out demo --seed 1
     """
 
     out: Path = Path("demo")
-    """Folder for everything that is written."""
+    """Folder for all outputs."""
     seed: int = 0
     """Another seed gives other matches."""
 
@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> None:
     print(_table(content, _start_of(run)))
     print(f"\npredictions: {args.out / 'predictions'}\nscores:      {scores}\nrun:         {run}")
     print("pictures:    " + "\n             ".join(map(str, pictures)))
-    print(f"\n{time.perf_counter() - begun:.0f} s in all. Next: e2espot infer {run} YOUR_VIDEO.mp4 -o out/")
+    print(f"\n{time.perf_counter() - begun:.0f} s in total. Next: e2espot infer {run} YOUR_VIDEO.mp4 -o out/")
 
 
 def _render_arguments(seed: int) -> tuple[object, ...]:
@@ -127,7 +127,7 @@ def _table(content: dict[str, Any], start: str) -> str:
     """mAP@1..5 of the model next to the periodic baseline."""
     metrics = [name for name in content if name != "guesser"]
     rows = {"this spotter": content, "periodic baseline": content["guesser"]}
-    lines = [f"\nThe unseen test match, mAP in percent; start of the training: {start}"]
+    lines = [f"\nThe unseen test match, mAP in percent; training started from: {start}"]
     lines.append(f"{'':18}" + "".join(f"{'@' + name[2:]:>8}" for name in metrics))
     for title, scores in rows.items():
         lines.append(f"{title:18}" + "".join(f"{100 * scores[name]['mAP']:8.2f}" for name in metrics))

@@ -29,13 +29,13 @@ class Evaluate:
     labels: Annotated[Path, tyro.conf.arg(aliases=["-l"])]
     """Folder or zip of <game>/<label file>."""
     split: Annotated[str | None, tyro.conf.arg(aliases=["-s"])] = None
-    """Split to score; without it, every labelled game."""
+    """Split to score; by default every labelled game."""
     label_file: str = BALL_LABEL_FILE
     """Name of the label files."""
     label_set: str | None = None
-    """ball-2, ball-12, soccernet-v2-17 or a class.txt; without it, the classes in the label files."""
+    """ball-2, ball-12, soccernet-v2-17 or a class.txt; by default the classes in the label files."""
     fps: int = 25
-    """Bins per second; published ball results use 25."""
+    """Time bins per second; published ball results use 25."""
     metric: tuple[Literal["at1", "at2", "at3", "at4", "at5", "tight", "loose"], ...] = (
         "at1",
         "at2",
@@ -45,7 +45,7 @@ class Evaluate:
     )
     """Metrics to print."""
     team: bool = False
-    """Also score which side acts (left, right; SoccerNet's Team-mAP of 2025), at the first of the metrics."""
+    """Also score which team acts, left or right (SoccerNet's Team-mAP of 2025), at the first of the metrics."""
     missing: Literal["error", "empty"] = "error"
     """What to do about a labelled game without predictions: stop, or score it as empty."""
     json: Path | None = None
@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> None:
     """Read, score, print."""
     args = tyro.cli(Evaluate, args=arguments, prog="e2espot evaluate")
     if not args.metric or not 1 <= args.fps <= 1000:
-        raise ConfigurationError(f"--fps {args.fps}: give 1 to 1000 bins a second; and --metric one metric at least")
+        raise ConfigurationError(f"--fps is {args.fps}; give 1 to 1000 bins per second, and at least one --metric")
     from e2espot.core.label_sets import label_set_named, label_set_of
     from e2espot.scoring import evaluate
     from e2espot.scoring.inputs import games_to_score, read_labels, read_predictions
@@ -67,8 +67,8 @@ def main(arguments: list[str]) -> None:
     if args.label_set is None:
         label_set = label_set_of(entry.label for entries in labels.values() for entry in entries)
         print(
-            f"classes: {', '.join(label_set.names)} (those in the label files; SoccerNet averages over the full "
-            "dictionary, give it with --label_set)"
+            f"classes: {', '.join(label_set.names)} (those in the label files; SoccerNet averages over all "
+            "classes of the task: name them with --label_set)"
         )
     else:
         label_set = label_set_named(args.label_set)
@@ -77,14 +77,14 @@ def main(arguments: list[str]) -> None:
     print(report.table())
     results = report.to_json()
     if args.team:
-        results["team"] = _score_sides(args, labels, predictions, label_set)
+        results["team"] = _score_teams(args, labels, predictions, label_set)
     if args.json is not None:
         from e2espot.files.atomic import write_atomically
 
         write_atomically(args.json, json.dumps(results, indent=1).encode())
 
 
-def _score_sides(
+def _score_teams(
     args: Evaluate, labels: EventsByGame, predictions: EventsByGame, label_set: LabelSet
 ) -> dict[str, Any]:
     """Print Team-mAP and give it as plain values."""

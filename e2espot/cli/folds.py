@@ -19,7 +19,7 @@ _PROG, _DEFAULT_RECIPE = "e2espot folds", "ball-2023-folds"
 
 @dataclass(frozen=True, kw_only=True)
 class Folds:
-    """Train one run per fold, score every labelled game by the run that has not seen it, fit a calibration on that.
+    """Train one run per fold, score every labelled game with the run that has not seen it, and fit a calibration.
 
     Example: e2espot folds DATA -s RUNS --folds 7
     """
@@ -27,21 +27,21 @@ class Folds:
     data: tyro.conf.Positional[Path]
     """Dataset folder; all its labelled games take part, whatever their split."""
     save_dir: Annotated[Path, tyro.conf.arg(aliases=["-s"])]
-    """Folder for the runs (fold_1 ..) and the scores out of fold (oof)."""
+    """Folder for the runs (fold_1, fold_2, ...) and for the scores of all games (oof)."""
     folds: int = 7
     """Number of folds."""
     recipe: str = _DEFAULT_RECIPE
-    """Shipped recipe or a YAML file."""
+    """Shipped recipe, or a YAML file."""
     config: Path | None = None
     """YAML file whose settings replace the recipe's; flags replace both."""
     resolution: Literal["224p", "720p"] = "224p"
-    """Which of a game's files is read."""
+    """Which video file of a game is read."""
     label_file: str = BALL_LABEL_FILE
     """Name of the label file in a game's folder."""
     bad_labels: BadLabels = "stop"
     """What to do about an invalid label: stop, or skip and count it."""
     reader: Literal["auto", "decord", "dali"] = "auto"
-    """What decodes the videos."""
+    """Decoder of the videos."""
     device: str = "auto"
     """cpu, cuda or auto."""
     settings: Annotated[tyro.conf.OmitArgPrefixes[Recipe], tyro.conf.arg(name="")] = field(default_factory=Recipe)
@@ -70,8 +70,11 @@ def main(arguments: list[str]) -> None:
         device=args.device,
     )
     report, calibration = cross_validate(args.data, args.save_dir, args.settings, args.folds, options)
-    print(f"\nmAP in percent out of fold, over the games that also chose the epochs and: {calibration.describe()}")
+    print(
+        "\nmAP in percent, every game scored by the run that has not seen it; the same games chose the epochs and the "
+        f"calibration: {calibration.describe()}"
+    )
     print(report.table())
     others = " ".join(str(args.save_dir / f"fold_{number}") for number in range(2, args.folds + 1))
-    print(f"\nhard negatives for a second round: --hard_negatives {args.save_dir / 'oof'} --negative_fraction 0.25")
-    print(f"all folds as one: e2espot infer {args.save_dir / 'fold_1'} VIDEO -o OUT --ensemble {others}")
+    print(f"\nsecond round with hard negatives: add --hard_negatives {args.save_dir / 'oof'} --negative_fraction 0.25")
+    print(f"to average all folds: e2espot infer {args.save_dir / 'fold_1'} VIDEO -o OUT --ensemble {others}")

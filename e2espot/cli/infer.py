@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 RUN_FILES = ("best.safetensors", "config.yaml")
 """A folder that holds one of these is a run."""
 SHIPPED_NOTE = (
-    "no run is named: using the spotter that ships with e2espot (PASS and DRIVE), trained on rendered matches only; "
-    "on real footage it reaches 26 mAP@1 (30 clips, 101 events). Train on labels of your own for more"
+    "no run is named: using the spotter that ships with e2espot (PASS and DRIVE). It was trained on rendered matches "
+    "only and reaches 26 mAP@1 on real footage (30 clips, 101 events). For better results, train on labels of your own."
 )
 
 
@@ -37,42 +37,41 @@ class Infer:
     """
 
     run_and_sources: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[RUN] VIDEO_OR_DATA...")]
-    """Run folder of e2espot train or a .safetensors file, then videos, dataset folders or URLs such as
-    s3://bucket/match.mp4. Without a run the spotter that ships with e2espot is used."""
+    """Run folder or .safetensors file (by default the shipped spotter), then videos, dataset folders or URLs."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("out")
     """Folder for the results."""
     split: Annotated[str | None, tyro.conf.arg(aliases=["-s"])] = None
-    """Split of a dataset folder; all games without it."""
+    """Split of a dataset folder; by default all games."""
     ensemble: tuple[Path, ...] = ()
-    """More runs whose scores are averaged with those of the first; its suppression is used."""
+    """More runs, whose scores are averaged with those of the first; the calibration of the first is used."""
     resolution: Literal["224p", "720p"] = "224p"
-    """Which of a game's files is read."""
+    """Which video file of a game is read."""
     reader: Literal["auto", "decord", "dali"] = "auto"
-    """What decodes the videos: auto takes DALI on a CUDA machine that has it, and the CPU elsewhere."""
+    """Decoder of the videos: auto uses DALI on a machine with CUDA and DALI, else the CPU."""
     device: str = "auto"
     """cpu, cuda or auto; with --engine ray, --task_gpus decides."""
     video: tyro.conf.OmitArgPrefixes[UserOptions] = field(default_factory=UserOptions)
     """How each video is read and processed."""
     resume: bool = False
-    """Leave out games whose results are in OUT already: for going on with the same run and settings."""
+    """Skip games that already have results in OUT, to continue with the same run and settings."""
     shard: str = "1/1"
-    """Do only this part of the games, such as 2/8: for job arrays, one part a job."""
+    """Process only this part of the games, such as 2/8: for job arrays with one part per job."""
     engine: Literal["local", "ray", "here"] = "local"
     """local: one video after another in this process; ray: one task per video on a Ray cluster; here: same as local."""
     ray_address: str | None = None
-    """Address of a running Ray cluster, or auto for this machine's; without it one is started for the run."""
+    """Address of a running Ray cluster, or auto for that of this machine; by default the command starts one."""
     task_cpus: int = 1
-    """CPU cores a task on Ray."""
+    """CPU cores per task on Ray."""
     task_gpus: float = 0.0
-    """GPUs a task on Ray: 1, or 0.5 for two tasks on one; 0 computes on the CPU."""
+    """GPUs per task on Ray: 1, or 0.5 for two tasks per GPU; with 0 tasks compute on the CPU."""
     cache: Path | None = None
-    """Folder for copies of videos from object stores; ~/.cache/e2espot/videos without it."""
+    """Folder for copies of videos from object stores; by default ~/.cache/e2espot/videos."""
     cache_gb: float = 50.0
-    """Largest total size of these copies; the least recently used are deleted first."""
+    """Largest total size of these copies in GB; the least recently used are deleted first."""
     save_scores: bool = False
     """Also write the score of every frame (scores.npz)."""
     table: int = 20
-    """Rows of the table on the screen; the strongest events are shown."""
+    """Number of rows of the printed table, which shows the strongest events."""
 
 
 def main(arguments: list[str]) -> None:
@@ -88,7 +87,7 @@ def main(arguments: list[str]) -> None:
     planned = shard_of(_plan(args, sources), args.shard)
     games = pending_games(planned, args.out, save_scores=args.save_scores, resume=args.resume)
     if args.resume:
-        print(f"{len(planned) - len(games)} of {len(planned)} games have results in {args.out} already; left out")
+        print(f"{len(planned) - len(games)} of {len(planned)} games have results in {args.out} already; skipped")
     if games:
         _spot(args, run, games)
 
@@ -163,7 +162,7 @@ def _spot(args: Infer, run: Path | None, games: dict[str, Game]) -> None:
     fps, height = job.spotters[0].grid_fps, job.spotters[0].spec.height
     batch = BatchResults(games=games, out=args.out, fps=fps)
     if height > 224 and any(video.path.stem.endswith("224p") for video in batch.videos):
-        print(f"note: this run sees {height} lines; the games' 720p files are read with --resolution 720p")
+        print(f"note: this run uses frames of {height} lines; pass --resolution 720p to read the 720p files")
     failed: dict[str, VideoError] = {}
     for result in _run_engine(args, job, batch.videos):
         if not isinstance(result, VideoFailure):
@@ -180,7 +179,7 @@ def _spot(args: Infer, run: Path | None, games: dict[str, Game]) -> None:
         elif result.video.game not in failed:
             failed[result.video.game] = result.error
             if len(games) > 1:
-                sys.stderr.write(f"{result.video.game}: left out: {result.error}\n")
+                sys.stderr.write(f"{result.video.game}: no results: {result.error}\n")
     if len(games) == 1 and failed:
         raise next(iter(failed.values()))
     if failed:

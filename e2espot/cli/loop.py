@@ -19,13 +19,13 @@ from e2espot.studies.plans import ReviewPlan
 
 @dataclass(frozen=True, kw_only=True)
 class Loop(ReviewPlan):
-    """Measure what a hundred decisions on the review page are worth, with a simulated annotator.
+    """Measure what corrections on the review page are worth, with a simulated annotator.
 
     Example: e2espot loop -o out/loop --train="--size 256x144 --clip_len 48 --num_epochs 3"
     """
 
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("out/loop")
-    """Folder for everything."""
+    """Folder for all outputs."""
     train: str = ""
     """More arguments for every training (e2espot train), in one string."""
 

@@ -22,18 +22,18 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "folds": "cross-validate: one run per fold, every game scored by a run that has not seen it",
     },
     "Look and correct": {
-        "report": "show what lies behind a score as one HTML file",
+        "report": "write a report on predictions as one HTML file",
         "review": "look at events and correct them in the browser",
     },
     "Data": {
-        "download": "fetch SoccerNet's games",
-        "convert": "convert labels, predictions and checkpoints of other packages",
+        "download": "download SoccerNet's games",
+        "convert": "convert labels, predictions and weights of other packages",
         "transcode": "rewrite a video as plain H.264",
-        "submit": "pack results for SoccerNet's servers",
+        "submit": "check results and pack them for SoccerNet's servers",
     },
     "Measure": {
-        "bench": "measure speed and memory next to other software",
-        "controls": "train two control networks that must fail: no motion, no order",
+        "bench": "compare speed and memory with other software",
+        "controls": "train two control networks that should fail, without motion and without order",
         "ablations": "measure what each design choice is worth",
         "loop": "measure what corrections on the review page are worth",
     },
@@ -77,4 +77,6 @@ def help_text() -> str:
     ]
     for heading, commands in COMMANDS.items():
         lines += ["", f"{heading}:", *(f"  {name:<11}{line}" for name, line in commands.items())]
-    return "\n".join([*lines, "", "e2espot COMMAND --help lists a command's options; e2espot --version.", ""])
+    return "\n".join(
+        [*lines, "", "Run e2espot COMMAND --help for the options of a command, e2espot --version for the version.", ""]
+    )

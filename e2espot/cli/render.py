@@ -21,17 +21,17 @@ class Render:
     games: int = 6
     """Number of games: the last is test, the one before valid; fewer than three are all train."""
     minutes: float = 2.0
-    """Length of a game."""
+    """Length of a game in minutes."""
     seed: int = 0
     """The same seed gives the same games."""
     valid_minutes: float | None = None
-    """Length of the valid game; without it, that of the others."""
+    """Length of the valid game in minutes; by default that of the others."""
     test_minutes: float | None = None
-    """Length of the test game; without it, that of the others."""
+    """Length of the test game in minutes; by default that of the others."""
     density: float = 1.0
-    """Multiplies the pace of events; 1 is the pace of real matches."""
+    """Factor on the pace of events; 1 is the pace of real matches."""
     resolution: Literal["224p", "720p"] = "224p"
-    """398x224 or 1280x720."""
+    """Frame size: 224p is 398x224, 720p is 1280x720."""
     jobs: int = 2
     """Number of processes."""
     stats: bool = False

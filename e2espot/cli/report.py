@@ -26,21 +26,21 @@ class ReportOptions:
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("report.html")
     """The file to write."""
     videos: Annotated[Path | None, tyro.conf.arg(aliases=["-v"])] = None
-    """Dataset folder, or folder of <game>.mp4; adds pictures around misses and false positives."""
+    """Dataset folder, or folder of <game>.mp4; adds frames around misses and false positives."""
     split: Annotated[str | None, tyro.conf.arg(aliases=["-s"])] = None
-    """Split to score; without it, every labelled game."""
+    """Split to score; by default every labelled game."""
     label_file: str = BALL_LABEL_FILE
     """Name of the label files."""
     label_set: str | None = None
-    """ball-2, ball-12, soccernet-v2-17 or a class.txt; without it, the classes in the label files."""
+    """ball-2, ball-12, soccernet-v2-17 or a class.txt; by default the classes in the label files."""
     fps: int = 25
-    """Bins per second; published ball results use 25."""
+    """Time bins per second; published ball results use 25."""
     tolerance: Literal[1, 2, 3, 4, 5] = 1
-    """Tolerance in seconds that separates hits from misses, as in mAP@1; half of it to each side."""
+    """Tolerance in seconds that separates hits from misses, half of it to each side of a label, as in mAP@1."""
     examples: int = 12
     """Number of misses and of false positives listed per run."""
     resolution: Literal["224p", "720p"] = "224p"
-    """Which video file of a game the pictures come from."""
+    """Which video file of a game the frames are taken from."""
     missing: Literal["error", "empty"] = "error"
     """What to do about a labelled game without predictions: stop, or score it as empty."""
     title: str = "Match report"
@@ -53,7 +53,9 @@ def main(arguments: list[str]) -> None:
     if not args.predictions:
         raise ConfigurationError("no predictions given; name a folder or zip of <game>/results_spotting.json")
     if not 1 <= args.fps <= 1000 or args.examples < 0:
-        raise ConfigurationError(f"--fps {args.fps}, --examples {args.examples}: give 1 to 1000 and at least 0")
+        raise ConfigurationError(
+            f"--fps is {args.fps} and --examples {args.examples}; give 1 to 1000 bins, and at least 0 examples"
+        )
     from e2espot.core.label_sets import label_set_named, label_set_of
     from e2espot.files.atomic import write_atomically
     from e2espot.report.analysis import analyse_run
@@ -110,5 +112,5 @@ def _strips(args: ReportOptions, games: list[str], runs: list) -> dict:  # type:
         for example in (*run.misses, *run.false_positives)
     }
     videos = find_videos(args.videos, games, args.resolution)
-    with tqdm(total=len(keys), desc="pictures", unit="strip", disable=None) as bar:
+    with tqdm(total=len(keys), desc="frames", unit="strip", disable=None) as bar:
         return cut_strips(videos, keys, args.fps, bar.update)

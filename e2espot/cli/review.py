@@ -1,4 +1,4 @@
-"""Watch and correct labels and predictions in the browser: e2espot review VIDEO_OR_GAME -p PREDICTIONS."""
+"""Look at and correct labels and predictions in the browser: e2espot review VIDEO_OR_GAME -p PREDICTIONS."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ReviewOptions:
-    """Watch and correct labels and predictions, on a page that only this machine can open; every decision is saved.
+    """Look at and correct labels and predictions in the browser. Only this machine can open the page.
+
+    Every decision is saved at once.
 
     Example: e2espot review DATA -p out/ --queue uncertain
     """
@@ -29,27 +31,27 @@ class ReviewOptions:
     source: tyro.conf.Positional[Path]
     """A video, the folder of a game, or a dataset."""
     predictions: tyro.conf.UseAppendAction[Annotated[tuple[Path, ...], tyro.conf.arg(aliases=["-p"])]] = ()
-    """Results of e2espot infer: folder, zip or file. The first -p is shown; --queue disagree compares it with more."""
+    """Results of e2espot infer: folder, zip or file. The first -p is shown; --queue disagree compares them all."""
     labels: Annotated[Path | None, tyro.conf.arg(aliases=["-l"])] = None
-    """Label file or folder of <game>/Labels-ball.json; the game's own without it."""
+    """Label file or folder of <game>/Labels-ball.json; by default the label file next to each video."""
     out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
-    """Folder for the corrected labels; without it they go to the label file, of which a copy is kept."""
+    """Folder for the corrected labels; by default the label file is replaced and a copy saved."""
     port: int = 8000
     """Port on 127.0.0.1; 0 for a free one."""
     queue: Literal["uncertain", "disagree"] | None = None
-    """Order events so that the next answers give the most information: by uncertainty, or by contradiction."""
+    """Order events so that the first answers give the most information: by uncertainty, or by disagreement."""
     label_set: str | None = None
     """ball-2, ball-12, soccernet-v2-17 or a class.txt; by default the smallest set with all classes that occur."""
     split: Annotated[str | None, tyro.conf.arg(aliases=["-s"])] = None
-    """Split of a dataset; all games without it."""
+    """Split of a dataset; by default all games."""
     resolution: Literal["224p", "720p"] = "224p"
-    """Which of a game's files is shown."""
+    """Which video file of a game is shown."""
     allow_truncated: bool = False
-    """Use a truncated video up to where it ends."""
+    """Use a truncated video up to its end."""
     threshold: float = 0.2
     """Score below which predictions are hidden at first."""
     cache: Path | None = None
-    """Folder for videos copied to a container that browsers play; ~/.cache/e2espot/videos without it."""
+    """Folder for videos copied to a container that browsers play; by default ~/.cache/e2espot/videos."""
     export_osl: Path | None = None
     """Write the labels as OpenSportsLab JSON to this file and stop."""
     export_dataset: Path | None = None
@@ -89,7 +91,7 @@ def _check(args: ReviewOptions) -> None:
     if not 0 <= args.threshold <= 1 or (args.assume is not None and not 0 <= args.assume <= 1):
         raise ConfigurationError("--threshold and --assume are scores; give numbers from 0 to 1")
     if args.queue is not None and not args.predictions:
-        raise ConfigurationError("--queue orders predictions; give some with -p")
+        raise ConfigurationError("--queue orders predictions; name them with -p")
 
 
 def _review(args: ReviewOptions, inputs: ReviewInputs) -> Review:
@@ -117,12 +119,12 @@ def _serve(args: ReviewOptions, review: Review) -> None:
     games = review.inputs.games
     for number in range(len(games)):
         review.store(number)  # damaged labels are reported now, not when the page asks for them
-    with tqdm(desc="copied for the browser", unit="B", unit_scale=True, disable=None, delay=0.5) as bar:
+    with tqdm(desc="copying for the browser", unit="B", unit_scale=True, disable=None, delay=0.5) as bar:
         review.browser_video(0, bar.update)
     listening = _listen(args.port)
     port = listening.getsockname()[1]
-    print(f"decisions go to {games[0].target}" + (f" and {len(games) - 1} more" if len(games) > 1 else ""))
-    print(f"open http://127.0.0.1:{port}/   (Ctrl-C stops; everything is saved already)", flush=True)
+    print(f"decisions are saved to {games[0].target}" + (f" and {len(games) - 1} more" if len(games) > 1 else ""))
+    print(f"open http://127.0.0.1:{port}/   (Ctrl-C stops the server; nothing is lost)", flush=True)
     config = uvicorn.Config(
         application(review, port), log_level="warning", timeout_graceful_shutdown=1, server_header=False, ws="none"
     )

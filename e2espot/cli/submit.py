@@ -13,7 +13,7 @@ from e2espot.core.errors import ConfigurationError
 
 @dataclass(frozen=True, kw_only=True)
 class Submit:
-    """Check results as SoccerNet's servers do, and pack them into the zip they take.
+    """Check results as SoccerNet's servers do, and pack them into a zip for upload.
 
     Example: e2espot submit out/ -o results.zip
     """
@@ -23,9 +23,9 @@ class Submit:
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """The zip to write."""
     split: Annotated[Literal["test", "challenge"] | None, tyro.conf.arg(aliases=["-s"])] = None
-    """Which games; inferred from the predictions without it."""
+    """Split of the games; by default inferred from the predictions."""
     task: Literal["ball-2023", "ball-2024", "ball-2025", "v2"] | None = None
-    """Which server; inferred from games, teams and classes without it."""
+    """Task of the server; by default inferred from games, teams and classes."""
 
 
 def main(arguments: list[str]) -> None:

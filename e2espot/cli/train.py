@@ -30,7 +30,7 @@ class Train:
     save_dir: Annotated[Path, tyro.conf.arg(aliases=["-s"])]
     """Run folder to write."""
     recipe: str = _DEFAULT_RECIPE
-    """Shipped recipe (such as laptop, ball-2023-rny002; a wrong name lists all) or a YAML file."""
+    """Shipped recipe, such as laptop or ball-2023-rny002, or a YAML file; an unknown name lists the shipped recipes."""
     config: Path | None = None
     """YAML file whose settings replace the recipe's; flags replace both."""
     options: Annotated[tyro.conf.OmitArgPrefixes[RunOptions], tyro.conf.arg(name="")] = field(
@@ -61,7 +61,7 @@ def main(arguments: list[str]) -> None:
     try:
         progress = fit(run)
     except KeyboardInterrupt:
-        _print_once(run, f"stopped; go on with: {_PROG} {args.data} -s {args.save_dir} --resume")
+        _print_once(run, f"stopped; continue with: {_PROG} {args.data} -s {args.save_dir} --resume")
         raise
     destroy_process_group()
     if run.group.is_main:
@@ -90,7 +90,9 @@ def _finish(run: Run, progress: Progress) -> None:
     if run.valid_games:
         result = finish_run(folder, run.train_games, run.valid_games, run.device.type, run.config.backend)
         print(f"best epoch {progress.best_epoch}: mAP@1 {progress.best_mAP:.4f} with plain soft suppression")
-        print(f"\nmAP in percent on the valid games, which also chose the epoch and: {result.calibration.describe()}")
+        print(
+            f"\nmAP in percent on the valid games, which chose epoch and calibration: {result.calibration.describe()}"
+        )
         print(result.spotter.table())
         print("\nperiodic baseline, fitted on the train games")
         print(result.baseline.table() + "\n")

@@ -16,11 +16,11 @@ class Transcode:
     """
 
     source: tyro.conf.Positional[Path]
-    """The video."""
+    """Video to read."""
     target: tyro.conf.Positional[Path]
-    """The new file, .mp4 or .mkv."""
+    """File to write, .mp4 or .mkv."""
     decode_friendly: bool = False
-    """Make random access cheap, for training: closed groups of 25 pictures in order, sides multiples of 16."""
+    """Make random access cheap, for training: closed GOPs of 25 pictures, no B-frames, sides in multiples of 16."""
     allow_truncated: bool = False
     """Accept a truncated file and convert what can be read."""
 

@@ -30,19 +30,19 @@ class AblationPlan:
     out: Path
     """Folder for matches, runs, scores and the table."""
     seeds: tuple[int, ...] = (0, 1, 2)
-    """Seeds of the trainings; every variant is trained with each."""
+    """Seeds; every variant is trained with each of them."""
     seconds: float = 240.0
-    """Processor seconds of each training."""
+    """CPU seconds per training."""
     variants: tuple[str, ...] = tuple(VARIANTS)
     """Variants to train."""
     games: int = 14
     """Rendered games: the last is the test game, the one before the valid game."""
     minutes: float = 1.5
-    """Length of a train game."""
+    """Length of a train game in minutes."""
     valid_minutes: float = 3.0
-    """Length of the valid game."""
+    """Length of the valid game in minutes."""
     test_minutes: float = 20.0
-    """Length of the test game."""
+    """Length of the test game in minutes."""
 
     def check(self) -> None:
         """Fail before hours are spent.
@@ -77,7 +77,7 @@ class ReviewPlan:
     matches: int = 5
     """Rendered matches to train on; the first is labelled from the start."""
     minutes: float = 2.0
-    """Length of each."""
+    """Length of each rendered match to train on, in minutes."""
     test_minutes: float = 4.0
     """Length of the match to score."""
     rounds: int = 2

@@ -15,17 +15,16 @@ class RunOptions:
     """Options of one training run; the docstring of a field is its ``--help``."""
 
     resolution: Literal["auto", "224p", "720p"] = "auto"
-    """Which of a game's files is read: auto takes 720p where the network sees more than 224 lines."""
+    """Which video file of a game is read: auto reads 720p if the network uses frames of more than 224 lines."""
     label_file: str = "auto"
-    """Name of the label file in a game's folder: auto takes Labels-v2.json for soccernet-v2-17, else
-    Labels-ball.json."""
+    """Name of the label files: auto reads Labels-v2.json for soccernet-v2-17, else Labels-ball.json."""
     bad_labels: BadLabels = "stop"
     """What to do about an invalid label: stop, or skip and count it."""
     joint_data: Path | None = None
     """Second dataset folder, for recipes with a joint_label_set."""
     reader: Literal["auto", "decord", "dali"] = "auto"
-    """What decodes the videos: auto takes DALI on a CUDA machine that has it, and the CPU elsewhere."""
+    """Decoder of the videos: auto uses DALI on a machine with CUDA and DALI, else the CPU."""
     device: str = "auto"
     """cpu, cuda or auto."""
     resume: bool = False
-    """Go on with the run in save_dir where it stopped."""
+    """Continue the run in save_dir where it stopped."""

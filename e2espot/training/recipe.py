@@ -64,23 +64,22 @@ class _Settings:
 
 @dataclass(frozen=True, kw_only=True)
 class DataSettings(_Settings):
-    """What is read."""
+    """Which data is read."""
 
     label_set: str = "ball-2"
     """ball-2, ball-12, soccernet-v2-17, or the path of a class.txt."""
     fps: str = "25"
-    """Rate of the frame grid: 25, 12.5, 30000/1001."""
+    """Rate of the frame grid in frames per second, such as 25, 12.5 or 30000/1001."""
     size: str = "398x224"
     """Size of the frames that the network sees, width x height in pixels."""
     fold: str = ""
-    """Part of a cross-validation, such as 2/7: every seventh labelled game, starting with the second, is for
-    validation and all others are for training, whatever the splits say."""
+    """Fold i/k, such as 2/7, in place of the splits: every k-th labelled game from the i-th on is for validation."""
     joint_label_set: str = ""
     """Classes of a second dataset that is learnt alongside, with an output layer of its own; empty for none."""
     joint_label_file: str = V2_LABEL_FILE
     """Name of the label file in the second dataset."""
     num_workers: Annotated[int, tyro.conf.arg(aliases=["-j"])] = 1
-    """Decoding processes."""
+    """Number of decoding processes."""
 
     def frame_size(self) -> tuple[int, int]:
         """``size`` as (width, height).
@@ -107,7 +106,7 @@ class DataSettings(_Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkSettings(_Settings):
-    """What is trained."""
+    """Which network is trained."""
 
     feature_arch: Annotated[str, tyro.conf.arg(aliases=["-m"])] = "rny002_gsm"
     """Backbone: rny002, rny008, rn18, rn50 or small, with suffix _gsm, _tsm or none."""
@@ -116,14 +115,13 @@ class NetworkSettings(_Settings):
     modality: str = "rgb"
     """Colours that the network sees: rgb or gray."""
     single_frame: bool = False
-    """Blind the small backbone to motion (a control)."""
+    """Hide motion from the small backbone (a control experiment)."""
     init_from: str = "auto"
     """Initial weights: auto (ImageNet for RegNets, the shipped ones for small), none, or a run or file."""
     displacement: int = 0
-    """Frames to each side of an event from which a head learns the distance to it, to move scores there in inference;
-    replaces dilate_len. 0 for no such head."""
+    """Radius in frames within which a head learns the distance to the event; replaces dilate_len. 0 for none."""
     team: bool = False
-    """Learn which team acts, left or right, from the labels' team."""
+    """Learn which team acts, left or right, from the team field of the labels."""
     double_rate_output: Annotated[bool, tyro.conf.arg(aliases=["--full-grid"])] = False
     """Write scores at twice the frame rate that the network sees."""
 
@@ -137,25 +135,25 @@ class OptimisationSettings(_Settings):
     """How weights are updated, validated and saved."""
 
     batch_size: int = 8
-    """Clips per optimizer step."""
+    """Clips per optimiser step."""
     acc_grad_iter: Annotated[int, tyro.conf.arg(aliases=["-ag"])] = 1
     """Parts into which a batch is split; their gradients are accumulated."""
     num_epochs: int = 50
-    """Epochs."""
+    """Number of epochs."""
     warm_up_epochs: float = 3.0
-    """Epochs over which the learning rate rises."""
+    """Epochs over which the learning rate rises at the start."""
     learning_rate: Annotated[float, tyro.conf.arg(aliases=["-lr"])] = 1e-3
     """Highest learning rate."""
     weight_decay: float = 0.01
-    """AdamW's decay of weight matrices; biases and norms have none."""
+    """AdamW's weight decay; biases and norms have none."""
     ema_decay: float = 0.999
-    """Decay of the averaged weights that are validated and saved; 0 takes the latest ones."""
+    """Decay of the moving average of weights that is validated and saved; 0 uses the latest weights."""
     precision: Precision = "auto"
     """Number format: auto, fp32, bf16 or fp16."""
     start_val_epoch: int = 0
-    """First epoch that is validated; the last one always is."""
+    """First epoch after which the run is validated; after the last one it always is."""
     save_every: int = 50
-    """Steps between checkpoints to resume from."""
+    """Optimiser steps between saved states from which training can resume."""
 
     def _check(self) -> None:
         if not 0 <= self.ema_decay < 1:
@@ -164,27 +162,27 @@ class OptimisationSettings(_Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class LossSettings(_Settings):
-    """What is minimised."""
+    """Which loss is minimised."""
 
     fg_weight: float = 5.0
-    """Weight of the classes against background."""
+    """Loss weight of the classes relative to the background."""
     dilate_len: int = 2
-    """Frames to each side of an event that carry its class."""
+    """Frames to each side of an event that are labelled with its class."""
     class_balance: float = 0.0
-    """Weight of rare classes: 0 for every event alike, 1 for every class alike."""
+    """Loss weight of rare classes: with 0 every event counts the same, with 1 every class."""
     focal_gamma: float = 0.0
     """Focal loss: how strongly well-classified frames are down-weighted; 0 for plain cross-entropy."""
     displacement_weight: float = 1.0
-    """Weight of the squared distance, in frames."""
+    """Loss weight of the squared error of the distance, in frames."""
     team_weight: float = 1.0
-    """Weight of the team."""
+    """Loss weight of the team."""
     ball_weight: float = 0.2
-    """Weight of the ball heat-map, where the ball's position is known and the backbone has a map."""
+    """Loss weight of the ball's heat map, where the ball's position is known and the backbone has such a map."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingSettings(_Settings):
-    """Which clips are learnt from, and how they are changed."""
+    """Which clips are sampled, and how they are augmented."""
 
     clip_len: int = 100
     """Frames per clip."""
@@ -193,10 +191,9 @@ class SamplingSettings(_Settings):
     event_fraction: float = 0.5
     """Fraction of clips around an event."""
     event_balance: float = 0.0
-    """Classes among those clips: 0 as often as they occur, 1 all equally often."""
+    """How classes share those clips: 0 for as often as they occur, 1 for all equally often."""
     hard_negatives: str = ""
-    """Folder of scores (e2espot infer --save_scores) by runs that did not learn from those games; frames that score
-    high there without an event are learnt from more often."""
+    """Folder of scores by runs not trained on these games; clips are sampled around their confident false positives."""
     negative_fraction: float = 0.0
     """Fraction of clips around hard negatives."""
     joint_fraction: float = 0.5
@@ -204,16 +201,15 @@ class SamplingSettings(_Settings):
     mixup: bool = False
     """Blend pairs of clips, in proportions drawn from Beta(0.2, 0.2)."""
     augment: bool = True
-    """Flips, colour changes and the two below, consistent over a clip."""
+    """Flip clips, change their colours, and apply crop and blur, in the same way to all frames of a clip."""
     crop: float = 1.0
     """Smallest fraction of width and height that a random crop keeps; 1 never crops."""
     blur: float = 0.0
     """Probability of a Gaussian blur."""
     crop_dim: int = 0
-    """Side of a square that is cut out of the frames, anywhere in training and in the middle otherwise; 0 for whole
-    frames. At most the frame's height and width."""
+    """Side of the square that is cut out of frames, at random in training, else from the centre. 0 for whole frames."""
     shuffle_frames: bool = False
-    """Shuffle the frames within each clip (a control that must not learn)."""
+    """Shuffle the frames within each clip (a control experiment that should fail)."""
     seed: int = 0
     """Seed of all randomness."""
 
@@ -236,15 +232,15 @@ class Recipe:
     """A training recipe; the shipped ones are in ``e2espot/recipes``."""
 
     data: DataSettings = field(default_factory=DataSettings)
-    """What is read."""
+    """Which data is read."""
     network: NetworkSettings = field(default_factory=NetworkSettings)
-    """What is trained."""
+    """Which network is trained."""
     optimisation: OptimisationSettings = field(default_factory=OptimisationSettings)
     """How weights are updated, validated and saved."""
     loss: LossSettings = field(default_factory=LossSettings)
-    """What is minimised."""
+    """Which loss is minimised."""
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
-    """Which clips are learnt from, and how they are changed."""
+    """Which clips are sampled, and how they are augmented."""
 
     def __post_init__(self) -> None:
         """Refuse settings of several groups that contradict each other."""

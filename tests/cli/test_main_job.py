@@ -219,5 +219,5 @@ def test_signal_to_all_processes_stops_the_run_at_a_step_boundary(data: Path, tm
         os.killpg(process.pid, signal.SIGTERM)
         assert process.wait(60) == 130
     log_text = (tmp_path / "log").read_text()
-    assert "go on with" in log_text and "died" not in log_text
+    assert "continue with" in log_text and "died" not in log_text
     assert checkpoints.load_state(tmp_path / "run") is not None
