@@ -29,15 +29,15 @@ class Download:
     root: tyro.conf.Positional[Path]
     """Dataset folder."""
     task: Literal["ball-2023", "ball-2024", "ball-2025", "v2"]
-    """Which of SoccerNet's datasets; a folder holds one."""
+    """SoccerNet's task; a folder holds the games of one task."""
     split: tuple[Literal["train", "valid", "val", "test", "challenge"], ...] = ("train", "valid", "test", "challenge")
-    """Which games; all of them without it."""
+    """Splits to download; by default all."""
     resolution: tuple[Literal["224p", "720p"], ...] = ("224p",)
-    """Which videos; from an archive that holds both, only these are downloaded."""
+    """Sizes of the videos to download."""
     labels_only: bool = False
-    """Only labels, no videos."""
+    """Download labels only, no videos."""
     source: Literal["huggingface", "owncloud"] = "huggingface"
-    """The server: ball-2023 and v2 need an approved account on the hub, or the NDA password on the older ownCloud."""
+    """Server; ball-2023 and v2 need an account with access on Hugging Face, or the NDA password on ownCloud."""
 
 
 @lru_cache(maxsize=1)
