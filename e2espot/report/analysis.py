@@ -1,4 +1,4 @@
-"""All numbers of one run that a report shows, computed before any of it is drawn."""
+"""Computes all numbers that a report shows of one run; nothing is drawn here."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class RunAnalysis:
     thresholds: list[Threshold]
     """Threshold of each class with the best F1 at that tolerance."""
     selected_P: np.ndarray
-    """bool; which predictions reach these thresholds."""
+    """bool ``(P,)``; which predictions reach these thresholds."""
     time_errors_s: np.ndarray
-    """Prediction minus label, in seconds, of hits at twice the tolerance and at the best thresholds for it."""
+    """float64 ``(hits,)``; prediction minus label in seconds, of hits at twice the tolerance, best thresholds."""
     time_error_classes: np.ndarray
-    """Class index of each of these hits."""
+    """int64 ``(hits,)``; class index of each of these hits."""
     confusion: np.ndarray
     """``(C + 1, C + 1)``; see ``scoring.matching.confusion``."""
     misses: list[ErrorExample]
@@ -81,7 +81,7 @@ def analyse_run(
         label_set: Classes that count.
         tolerance_s: Tolerance for hits and misses; a prediction hits a label at most half of it away.
         framerate: Bins per second.
-        examples: Length of the lists of misses and of false positives.
+        examples: Maximum length of the lists of misses and of false positives.
     """
     # Time errors come from a wider tolerance: at the chosen one, a delay just beyond half of it would be invisible.
     wide_s = 2 * tolerance_s
@@ -123,6 +123,7 @@ def counts_by_minute(run: RunAnalysis, game: int, half: int) -> np.ndarray:
     minute_P = predictions.bin_N // (60 * matching.framerate)
     occupied = [minute_L[of_half_L], minute_P[selected_P]]
     length = 1 + max((int(minutes.max()) for minutes in occupied if len(minutes)), default=-1)
+    # Hits are counted at the minute of their label, so that hits and misses add up to the labels.
     columns = (minute_L[of_half_L & ~missed_L], minute_L[of_half_L & missed_L], minute_P[selected_P & ~matching.hits])
     counts_M3 = np.zeros((length, 3), dtype=np.int64)
     for column, minutes in enumerate(columns):

@@ -58,7 +58,7 @@ def precision_recall_chart(
         # Thresholds above every prediction have neither precision nor recall; many others give the same point.
         exists = precision + recall > 0
         points = [f"{x_of(r):.1f} {y_of(p):.1f}" for p, r in zip(precision[exists], recall[exists], strict=True)]
-        distinct = [point_ for index, point_ in enumerate(points) if index == 0 or point_ != points[index - 1]]
+        distinct = [text for index, text in enumerate(points) if index == 0 or text != points[index - 1]]
         if distinct:
             parts.append(element("path", d="M" + "L".join(distinct), class_=f"curve {style}"))
     if point is not None:
@@ -176,7 +176,7 @@ def minutes_chart(title: str, counts_M3: np.ndarray) -> Markup:
 
 
 def legend(*entries: tuple[str, str]) -> Markup:
-    """(CSS class, text) next to each other."""
+    """A legend in one line; each entry is (CSS class, text)."""
     return element(
         "p", join(*(element("span", element("i", class_=style), text) for style, text in entries)), class_="legend"
     )

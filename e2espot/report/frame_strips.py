@@ -16,9 +16,9 @@ from e2espot.core.errors import ConfigurationError, VideoError
 _LOG = logging.getLogger(__name__)
 
 STEPS = (-8, -4, 0, 4, 8)
-"""Offsets of the frames of a strip from its centre, on the metric's grid."""
-_WIDTH = 320
-"""Largest width in pixels."""
+"""Offsets of the frames of a strip from its centre, in frames of the metric's grid."""
+_MAX_WIDTH = 320
+"""Largest width of a frame in a strip, in pixels."""
 
 
 @dataclass(frozen=True, order=True, kw_only=True)
@@ -92,7 +92,7 @@ def cut_strips(
 ) -> dict[FrameKey, Strip]:
     """Cut a strip around each frame.
 
-    A frame without a video has no strip; those of a broken video have none either, with a warning.
+    A frame whose video is unknown gets no strip. Frames of a broken video get none either, with a warning.
 
     Args:
         videos: (game, half) -> path.
@@ -123,11 +123,12 @@ def _cut_video(path: Path, keys: list[FrameKey], framerate: int) -> dict[FrameKe
     info = probe(path, fps, allow_truncated=True)
     if info.num_frames == 0:
         return {}
-    width = min(_WIDTH, info.width)
+    width = min(_MAX_WIDTH, info.width)
     height = max(1, round(info.height * width / info.width))
     strips = {}
     with open_reader(path, fps=fps, size=(width, height), allow_truncated=True) as reader:
         for key in keys:
+            # frame 3 of a video of 100 frames: -5 -1 3 7 11 -> 0 0 3 7 11
             frames = np.clip(key.frame + np.array(STEPS), 0, info.num_frames - 1)
             pictures_THWC = reader.read(frames.tolist())
             strips[key] = Strip(jpegs=tuple(map(_jpeg, pictures_THWC)), width=width, height=height)

@@ -32,8 +32,8 @@ HEADINGS = {
 }
 """Id of each section -> heading."""
 _NO_VALUE = "\N{EN DASH}"
-_COLOURS = 6
-"""Runs that the style sheet gives a colour of their own; further ones repeat them."""
+_NUM_COLOURS = 6
+"""Colours of runs in the style sheet; further runs repeat them."""
 _OUTCOMES = (("hit", "hits"), ("miss", "misses"), ("false-positive", "false positives"))
 """(CSS class, text) for legends."""
 
@@ -60,7 +60,7 @@ def sections(games: Sequence[str], runs: Sequence[RunAnalysis], strips: Mapping[
 
 def run_name(index: int, run: RunAnalysis) -> Markup:
     """Name of a run, with its colour."""
-    return element("span", element("i"), run.name, class_=f"run run{index % _COLOURS}")
+    return element("span", element("i"), run.name, class_=f"run run{index % _NUM_COLOURS}")
 
 
 def _section(name: str, note: str, *children: Markup) -> Markup:
@@ -73,7 +73,10 @@ def _side_by_side(runs: Sequence[RunAnalysis], draw: Callable[[RunAnalysis], Mar
     """One column for each run."""
     columns = [
         element(
-            "div", run_name(index, run) if len(runs) > 1 else None, draw(run), class_=f"column run{index % _COLOURS}"
+            "div",
+            run_name(index, run) if len(runs) > 1 else None,
+            draw(run),
+            class_=f"column run{index % _NUM_COLOURS}",
         )
         for index, run in enumerate(runs)
     ]
@@ -116,7 +119,9 @@ def _score_rows(label: str, count: int, values: list[list[float]], runs: Sequenc
             is_best = several and value == best[column] and len({other[column] for other in values}) > 1
             text = element("b", _percent(value)) if is_best else _percent(value)
             cells.append(element("td", text, class_="bar", style=f"--v:{0 if np.isnan(value) else value:.4f}"))
-        rows.append(element("tr", join(*cells), class_=f"run{index % _COLOURS}" + (" mean" if label == "mAP" else "")))
+        rows.append(
+            element("tr", join(*cells), class_=f"run{index % _NUM_COLOURS}" + (" mean" if label == "mAP" else ""))
+        )
     return join(*rows)
 
 
@@ -143,13 +148,13 @@ def _curves(runs: Sequence[RunAnalysis]) -> Markup:
             )
         return element("div", join(*figures), class_="multiples")
 
-    key = legend(*((f"tolerance{s} stroke", f"@{s}") for s in TOLERANCES_S), ("dot", "best F1"))
+    tolerances = legend(*((f"tolerance{s} stroke", f"@{s}") for s in TOLERANCES_S), ("dot", "best F1"))
     note = (
         "Precision over recall at the metric's 200 thresholds, one curve for each tolerance. Distance between the "
         "curves comes from predictions that are early or late; a curve that ends before recall 1 has labels without "
         "any prediction."
     )
-    return _section("curves", note, key, _side_by_side(runs, draw))
+    return _section("curves", note, tolerances, _side_by_side(runs, draw))
 
 
 def _time_errors(runs: Sequence[RunAnalysis]) -> Markup:

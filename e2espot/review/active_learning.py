@@ -142,7 +142,9 @@ def rank_by_disagreement(
         questions += _label_contradictions(video, events, unanswered, labels.get(video, ()), tolerance_frames)
         for other in others:
             other_events = other.get(video, ())
-            other_unanswered = [e for _, e in _without_answered([(video, e) for e in other_events], answers)]
+            other_unanswered = [
+                event for _, event in _without_answered([(video, event) for event in other_events], answers)
+            ]
             questions += _model_contradictions(
                 video, (events, unanswered), (other_events, other_unanswered), tolerance_frames
             )
@@ -207,7 +209,11 @@ class _EventsByClass:
 def sort_in_batches(questions: Sequence[Question], size: int = 20) -> list[Question]:
     """Sort every ``size`` questions by video and time, because jumping around costs more than a perfect order gains."""
     batches = [questions[first : first + size] for first in range(0, len(questions), size)]
-    return [q for batch in batches for q in sorted(batch, key=lambda q: (q.video, q.frame, q.label))]
+    return [
+        question
+        for batch in batches
+        for question in sorted(batch, key=lambda question: (question.video, question.frame, question.label))
+    ]
 
 
 def _question(video: int, event: Event, kind: QuestionKind, score: float, weight: float) -> Question:

@@ -1,4 +1,4 @@
-"""Videos in a form that browsers play, and when each picture is on screen there.
+"""Prepares videos for browsers, and computes when a browser shows each picture.
 
 Measured in Chromium: its ``currentTime`` and ``mediaTime`` are the container's time of a picture with the
 edit list applied, as in ``VideoIndex.pts_P``. But the end of an .mp4 that begins late cannot be reached,
@@ -32,7 +32,7 @@ _WEBM_CODECS = ("vp8", "vp9", "av1")
 _MP4_AUDIO_CODECS = ("aac", "mp3", "opus", "flac")
 _WEBM_AUDIO_CODECS = ("opus", "vorbis")
 _COPY_VERSION = 1
-"""Incremented when copies are made differently, so that existing ones are not used any more."""
+"""Part of the name of a copy; a higher number makes existing copies unused."""
 
 Progress = Callable[[int], object]
 """Called with the number of bytes copied since the last call."""
@@ -196,7 +196,14 @@ def _copy_packets(index: VideoIndex, source: Any, output: Any, media_type: str, 
     video = video_stream(source, index.path, index.stream_index)
     output_streams = {video.index: output.add_stream_from_template(video)}
     audio_codecs = _MP4_AUDIO_CODECS if media_type == "video/mp4" else _WEBM_AUDIO_CODECS
-    audio = next((s for s in source.streams.audio if s.codec_context and s.codec_context.name in audio_codecs), None)
+    audio = next(
+        (
+            stream
+            for stream in source.streams.audio
+            if stream.codec_context and stream.codec_context.name in audio_codecs
+        ),
+        None,
+    )
     if audio is not None:
         output_streams[audio.index] = output.add_stream_from_template(audio)
     decoding_times = iter(compute_decoding_times(index.pts_M).tolist())

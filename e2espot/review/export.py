@@ -1,4 +1,4 @@
-"""Reviewed labels for other programs: OpenSportsLab's JSON, and datasets to train on."""
+"""Exports reviewed labels: as OpenSportsLab's JSON for other programs, and as datasets to train on."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class ExportedGame:
 
 @dataclass(frozen=True, kw_only=True)
 class OpenSportsLabExport:
-    """Content of an export, and what it does not contain."""
+    """An export, and what it had to leave out."""
 
     document: dict[str, Any]
     """The JSON document; the lines below are also in its metadata, under ``not_exported``."""
@@ -134,7 +134,7 @@ def _annotated_videos(game: ExportedGame, labels: Mapping[int, Sequence[Annotati
             continue
         metadata = _video_fields(top, half)
         if half in paths:
-            metadata |= _fps_of(paths[half])
+            metadata |= _fps_field(paths[half])
         if list(paths) == [half]:
             metadata["id"] = game.name
         videos.append(
@@ -151,7 +151,7 @@ def _annotated_videos(game: ExportedGame, labels: Mapping[int, Sequence[Annotati
 
 
 def _video_fields(top: Mapping[str, Any], half: int) -> dict[str, Any]:
-    """Fields of a half's video that a converted label file has under ``videos``, without its path."""
+    """Fields of a half's video, without its path; only label files written by a conversion have them."""
     videos = top.get("videos")
     fields = videos.get(str(half)) if isinstance(videos, dict) else None
     return {name: value for name, value in fields.items() if name != "path"} if isinstance(fields, dict) else {}
@@ -162,8 +162,8 @@ def _as_annotation(event: Event) -> Annotation:
     return Annotation(label=event.label, position_ms=position_ms, confidence=event.confidence, team=event.team)
 
 
-def _fps_of(path: Path) -> dict[str, float]:
-    """The video's own frame rate; nothing if it cannot be read."""
+def _fps_field(path: Path) -> dict[str, float]:
+    """The field ``fps`` of a video, its average rate; no field if the video cannot be read."""
     try:
         return {"fps": round(index_of(path, allow_truncated=True).average_fps, 3)}
     except VideoError:
@@ -190,7 +190,7 @@ def with_pseudo_labels(
 
     def time_of(row: Any) -> tuple[int, int]:
         event = event_of_row(row)
-        return (9, 0) if event is None else (event.half, event.frame)  # rows without a time go to the end
+        return (3, 0) if event is None else (event.half, event.frame)  # rows without a time go after half 2
 
     return dump_document({**top, "annotations": sorted([*rows, *pseudo_labels], key=time_of)})
 

@@ -145,7 +145,9 @@ class _ModelResults:
         self._used = False
         is_file = path.is_file() and path.suffix == ".json"
         self._files = Bundle(path.parent if is_file else path)
-        self._names = [path.name] if is_file else [n for n in self._files.names if Path(n).name == RESULTS_FILE]
+        self._names = (
+            [path.name] if is_file else [name for name in self._files.names if Path(name).name == RESULTS_FILE]
+        )
         if not self._names:
             raise ConfigurationError(f"{path}: no {RESULTS_FILE} in it")
 

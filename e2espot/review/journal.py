@@ -1,7 +1,8 @@
-"""An append-only file of JSON lines that survives being killed at any instant."""
+"""An append-only file of JSON lines that stays valid if the process is killed at any moment."""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -12,6 +13,7 @@ from typing import Any, Self
 from e2espot.core.errors import AnnotationError, ConfigurationError, E2ESpotError
 
 _MAX_NUMBER = 10**9
+"""Bound on revisions and ids in a record."""
 
 
 class Journal:
@@ -79,10 +81,10 @@ class Journal:
         try:
             written = os.write(self._descriptor, line)
             if written < len(line):
-                raise OSError(28, "no space left")
+                raise OSError(errno.ENOSPC, "no space left")
             os.fsync(self._descriptor)
         except OSError as error:
-            os.ftruncate(self._descriptor, end)
+            os.ftruncate(self._descriptor, end)  # a part of a line would join the next record
             raise E2ESpotError(f"{self.path}: cannot be written ({error.strerror}); nothing was changed") from None
 
     def close(self) -> None:

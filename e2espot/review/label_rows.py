@@ -67,6 +67,11 @@ def insert_by_time(
 ) -> list[int]:
     """Insert a row into the order of a file without moving the other rows.
 
+    ::
+
+        order 0 1 2 at frames 10, 30, 20; new row 3 at 25            -> 0 3 1 2    before the first later one
+        row 1 changed from frame 30 to 15, previous_index 1          -> 0 1 2      stays, 10 <= 15 <= 20
+
     Args:
         order: Row ids in the order of the file.
         events: Row id -> event; None for rows without a readable time.

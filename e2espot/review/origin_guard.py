@@ -25,10 +25,8 @@ HEADERS = (
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"referrer-policy", b"no-referrer"),
 )
-
-
 _MAX_PATH_CHARACTERS = 1000
-"""Python refuses to parse a number of more than some thousand digits, with an exception."""
+"""Longer paths get status 414: ``/api/videos/N`` with thousands of digits would make Python raise an exception."""
 
 
 class OriginGuard:

@@ -23,7 +23,7 @@ from e2espot.review.verdicts import event_of_verdict, is_accepted, label_verdict
 
 @dataclass(frozen=True, kw_only=True)
 class VideoReview:
-    """What is known of one video when the queue is computed."""
+    """Predictions, labels and verdicts of one video at the moment the queue is computed."""
 
     predictions: Sequence[Event]
     """Predictions of the model that is shown."""
@@ -58,7 +58,7 @@ class VideoReview:
         )
 
     def unlabelled_predictions(self) -> list[Event]:
-        """Predictions that no label is near; about the others there is nothing to ask."""
+        """Predictions without a label of their class nearby. The others agree with a label and need no question."""
         return unreviewed(self.predictions, list(self.labels.values()), {}, threshold=0.0)
 
     def confirmed_labels(self) -> set[tuple[int, str]]:
@@ -70,7 +70,11 @@ class VideoReview:
         }
 
     def answers(self, video: int) -> list[Answer]:
-        """The verdicts on predictions of this video, whose index is ``video``."""
+        """The verdicts on predictions of this video, as answers.
+
+        Args:
+            video: Index of this video in the list of videos.
+        """
         scores = {(event.frame, event.label): event.confidence for event in self.predictions}
         answers = []
         for key, verdict in self.verdicts.items():
@@ -95,17 +99,17 @@ def review_queue(videos: Sequence[VideoReview], mode: QueueMode) -> list[Questio
         videos: The videos, in the order of the page.
         mode: ``uncertain`` asks about predictions without a label nearby, ``disagree`` about contradictions.
     """
-    answers = [answer for number, video in enumerate(videos) for answer in video.answers(number)]
+    answers = [answer for index, video in enumerate(videos) for answer in video.answers(index)]
     if mode == "uncertain":
-        unlabelled = {number: video.unlabelled_predictions() for number, video in enumerate(videos)}
+        unlabelled = {index: video.unlabelled_predictions() for index, video in enumerate(videos)}
         return sort_in_batches(rank_by_uncertainty(unlabelled, answers))
     num_others = max((len(video.others) for video in videos), default=0)
     questions = rank_by_disagreement(
-        {number: video.predictions for number, video in enumerate(videos)},
-        {number: _as_events(video.labels) for number, video in enumerate(videos)},
+        {index: video.predictions for index, video in enumerate(videos)},
+        {index: _as_events(video.labels) for index, video in enumerate(videos)},
         answers,
         others=[
-            {number: video.others[model] for number, video in enumerate(videos) if model < len(video.others)}
+            {index: video.others[model] for index, video in enumerate(videos) if model < len(video.others)}
             for model in range(num_others)
         ],
     )

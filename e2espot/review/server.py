@@ -19,7 +19,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,9 @@ from e2espot.review.session import ChangeRequest, Review, page_update
 
 Params = Mapping[str, Any]
 """Parameters of a request: those of the path, such as ``video``, and those of the query."""
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+"""What Starlette calls for a request."""
 
 _STATIC_FOLDER = Path(__file__).parent / "static"
 _MEDIA_TYPES = {
@@ -87,7 +90,7 @@ def application(review: Review, port: int) -> OriginGuard:
 # Endpoints. Each of these functions returns one for Starlette.
 
 
-def _static_file() -> Callable[[Request], Any]:
+def _static_file() -> Endpoint:
     # Looked up by name, never joined to a path: nothing outside the folder can be asked for.
     files = {path.name: path for path in _STATIC_FOLDER.iterdir() if path.suffix in _MEDIA_TYPES}
 
@@ -101,7 +104,7 @@ def _static_file() -> Callable[[Request], Any]:
     return endpoint
 
 
-def _read(review: Review, read: Callable[[Review, Params], Any]) -> Callable[[Request], Any]:
+def _read(review: Review, read: Callable[[Review, Params], Any]) -> Endpoint:
     """An endpoint that answers with plain values as JSON, or with the bytes of an array."""
 
     async def endpoint(request: Request) -> Response:
@@ -120,7 +123,7 @@ def _read(review: Review, read: Callable[[Review, Params], Any]) -> Callable[[Re
     return endpoint
 
 
-def _video_file(review: Review) -> Callable[[Request], Any]:
+def _video_file(review: Review) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         try:
             video = await run_in_threadpool(review.browser_video, request.path_params["video"])
@@ -133,7 +136,7 @@ def _video_file(review: Review) -> Callable[[Request], Any]:
     return endpoint
 
 
-def _change(review: Review) -> Callable[[Request], Any]:
+def _change(review: Review) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         game = request.path_params["game"]
         try:
@@ -159,7 +162,7 @@ def _change(review: Review) -> Callable[[Request], Any]:
     return endpoint
 
 
-def _event_stream(review: Review) -> Callable[[Request], Any]:
+def _event_stream(review: Review) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         tab = request.path_params["tab"][:_MAX_TAB_CHARACTERS]
         connection = TabConnection(loop=asyncio.get_running_loop())

@@ -155,10 +155,10 @@ class Review:
         }
 
     def predictions(self, video: int) -> list[Event]:
-        """Predictions of the shown model for one video."""
-        number, footage = self.videos[video]
-        game = self.inputs.games[number]
-        return game.predictions_of(0, footage.half) if game.predictions else []
+        """Predictions of the shown model, the first one, for one video."""
+        game_index, game_video = self.videos[video]
+        game = self.inputs.games[game_index]
+        return game.predictions_of(0, game_video.half) if game.predictions else []
 
     def questions(self, mode: QueueMode) -> list[Question]:
         """The review queue of all games, the most informative questions first."""
@@ -193,7 +193,9 @@ class Review:
         labels = self.store(game).label_events().values()
         if event.label not in self.inputs.label_set and all(event.label != label.label for label in labels):
             raise AnnotationError(f"no class {event.label!r} in this review")
-        videos = [n for n, (g, video) in enumerate(self.videos) if g == game and video.half == event.half]
+        videos = [
+            index for index, (of_game, video) in enumerate(self.videos) if of_game == game and video.half == event.half
+        ]
         if not videos:
             raise AnnotationError(f"no half {event.half} in this review")
         num_frames = len(self.browser_video(videos[0]).picture_K)

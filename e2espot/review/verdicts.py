@@ -1,8 +1,10 @@
 """Verdicts of the reviewer, as the journal stores them: a key for what was judged, and a text for the verdict.
 
-key                 about                                     verdicts
-1/1040/PASS         the prediction at half/frame/class        accepted 17 (it became label 17), rejected
-label/17            label 17                                  confirmed
+::
+
+    key                 about                                     verdicts
+    1/1040/PASS         the prediction at half/frame/class        accepted 17 (it became label 17), rejected
+    label/17            label 17                                  confirmed
 """
 
 from __future__ import annotations
