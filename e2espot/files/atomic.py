@@ -18,7 +18,7 @@ def _default_mode() -> int:
 
 
 _MODE = _default_mode()
-"""Read at import, before there are threads that a changed umask could affect."""
+"""Permissions of new files; read at import, before there are threads that a changed umask could affect."""
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -42,7 +42,7 @@ def write_atomically(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(_MODE)
+        Path(temporary).chmod(_MODE)  # mkstemp makes files that only their owner can read
         Path(temporary).replace(path)
         _sync_folder(path.parent)
     except OSError as error:

@@ -15,7 +15,7 @@ _MAX_UNPACKED_BYTES = 1 << 28
 
 
 class Bundle:
-    """The JSON files of a folder or a zip archive, by relative path."""
+    """The JSON files of a folder or a zip archive, by their paths relative to it."""
 
     def __init__(self, path: Path) -> None:
         """List the files.
@@ -39,8 +39,8 @@ class Bundle:
                 raise ConfigurationError(f"{path}: not a whole zip file ({error})") from None
             self.names = set(listed)
             if len(listed) > len(self.names):
-                twice = next(name for name in sorted(self.names) if listed.count(name) > 1)
-                raise ConfigurationError(f"{path}: it holds {twice!r} twice; create the zip again")
+                repeated = next(name for name in sorted(self.names) if listed.count(name) > 1)
+                raise ConfigurationError(f"{path}: it holds {repeated!r} twice; create the zip again")
         else:
             raise ConfigurationError(f"{path}: neither a folder nor a zip file")
 

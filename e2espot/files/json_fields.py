@@ -19,7 +19,7 @@ from e2espot.core.timeline import MAX_DURATION_MS
 
 _T = TypeVar("_T")
 
-_KINDS: dict[type, str] = {
+_TYPE_NAMES: dict[type, str] = {
     str: "text",
     int: "a whole number",
     list: "a list",
@@ -49,7 +49,8 @@ def decode_text(data: bytes, context: str) -> str:
     Raises:
         AnnotationError: none of these encodings.
     """
-    encoding = json.detect_encoding(data)  # by the mark, or by where the zero bytes are, as JSON's standard says
+    # By the mark, else by the zero bytes among the first four (RFC 4627): "{" is 7B 00 in UTF-16-LE, 00 7B in UTF-16-BE
+    encoding = json.detect_encoding(data)
     try:
         return data.decode(encoding)
     except ValueError as error:
@@ -86,7 +87,7 @@ def dump_json(content: Any) -> bytes:
 
 
 def require(entry: Any, name: str, kind: type[_T], context: str, default: _T | None = None) -> _T:
-    """A field of the given type.
+    """The value of a field, checked to have a type.
 
     Args:
         entry: The object that holds the field.
@@ -96,7 +97,7 @@ def require(entry: Any, name: str, kind: type[_T], context: str, default: _T | N
         default: Value if the field is missing; None makes the field mandatory.
 
     Raises:
-        AnnotationError: ``entry`` is no object, or the field is missing or has another type.
+        AnnotationError: ``entry`` is not an object, or the field is missing or has another type.
     """
     if not isinstance(entry, dict):
         raise AnnotationError(f"{context}: is {type(entry).__name__}; expected an object")
@@ -105,21 +106,22 @@ def require(entry: Any, name: str, kind: type[_T], context: str, default: _T | N
             return default
         raise AnnotationError(f"{context}: field {name!r} is missing")
     value = entry[name]
-    # bool is a subclass of int in Python, but true is no number in a file.
+    # bool is a subclass of int in Python, but true in a file is not a number.
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise AnnotationError(
-            f"{context}: field {name!r} is {_shorten(value)}; expected {_KINDS.get(kind, kind.__name__)}"
+            f"{context}: field {name!r} is {_shorten(value)}; expected {_TYPE_NAMES.get(kind, kind.__name__)}"
         )
     return value
 
 
 def require_text(entry: Any, name: str, context: str) -> str:
-    """A field of one line of text that is not blank.
+    """A field that holds one line of text, not blank.
 
     Raises:
         AnnotationError: as :func:`require`, or the text is blank or has control characters.
     """
     text = require(entry, name, str, context)
+    # Half of a surrogate pair (U+D800 to U+DFFF), which JSON can express, cannot be written as UTF-8.
     if not text.strip() or any(ord(letter) < 32 or 0xD800 <= ord(letter) < 0xE000 for letter in text):
         raise AnnotationError(f"{context}: field {name!r} is {_shorten(text)}; expected text on one line")
     return text
@@ -196,8 +198,9 @@ def relative_path(text: str, context: str) -> str:
         AnnotationError: another path.
     """
     path = PurePosixPath(text)
-    foreign = any(ord(letter) < 32 for letter in text) or "\\" in text or text[1:2] == ":"
-    if path.is_absolute() or ".." in path.parts or not path.parts or foreign:
+    # Windows would read these differently: "a\\b" as a folder and a file, "c:x" as a drive
+    not_portable = any(ord(letter) < 32 for letter in text) or "\\" in text or text[1:2] == ":"
+    if path.is_absolute() or ".." in path.parts or not path.parts or not_portable:
         raise AnnotationError(f"{context} is {_shorten(text)}; expected a path below the dataset, with forward slashes")
     return path.as_posix()
 
@@ -227,5 +230,6 @@ def parse_each(entries: Sequence[Any], name: str, context: str, parse: Callable[
 
 
 def _shorten(value: Any) -> str:
+    """``repr`` in at most 60 characters, so that an error stays one readable line."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -10,6 +10,7 @@ import numpy as np
 from e2espot.core.errors import one_line
 
 _MAX_UNPACKED_BYTES = 1 << 31
+"""Limit for all arrays of a file together; float32 scores of ninety minutes with 17 classes are 9 million bytes."""
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
