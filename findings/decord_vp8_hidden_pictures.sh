@@ -2,7 +2,7 @@
 # decord 0.6.0: two-pass VP8 gets a wrong length and wrong pictures, because hidden pictures are counted.
 #
 # libvpx in two passes stores alternate reference pictures in packets of their own: they are decoded but never
-# shown. decord's length is the number of packets, and a jump past a hidden picture returns an earlier picture.
+# shown. decord's length is the number of packets, and a jump into a later group returns an earlier picture.
 # Indices past the last picture return one too, without an error. The same settings in VP9 are read correctly: VP9
 # stores a hidden picture in the packet of a visible one.
 set -euo pipefail
