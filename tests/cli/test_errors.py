@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -76,12 +77,12 @@ def test_run_command_lets_a_bug_pass_with_its_traceback(error: Exception, capsys
 
 
 def test_run_command_of_a_command_that_succeeds_returns(capsys: pytest.CaptureFixture[str]) -> None:
-    run_command(lambda: print("done"))
+    run_command(lambda: sys.stdout.write("done\n"))
     assert capsys.readouterr() == ("done\n", "")
 
 
 def test_run_command_prints_what_the_terminal_cannot_encode(capfd: pytest.CaptureFixture[str]) -> None:
-    run_command(lambda: print("name \udcff"))  # a file name that is not UTF-8
+    run_command(lambda: sys.stdout.write("name \udcff\n"))  # a file name that is not UTF-8
     assert capfd.readouterr().out == "name \\udcff\n"
 
 

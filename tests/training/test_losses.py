@@ -1,6 +1,7 @@
 """Losses: values that can be worked out by hand, and what must not change them."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -76,7 +77,7 @@ def test_class_weights_average_to_fg_weight_over_all_events(
     assert mean == pytest.approx(fg_weight, rel=1e-4)
     assert weights[1:].max() / weights[1:].min() <= 100 * (1 + 1e-4)
     order = sorted(range(len(counts)), key=lambda k: seen[k])
-    assert all(weights[1 + rare] >= weights[1 + often] for rare, often in zip(order, order[1:], strict=False))
+    assert all(weights[1 + rare] >= weights[1 + often] for rare, often in pairwise(order))
 
 
 def test_offset_loss_is_the_mean_squared_distance_over_known_frames() -> None:

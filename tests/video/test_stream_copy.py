@@ -1,6 +1,7 @@
 """Plans of stream copies: every picture asked for, and what it needs, by position."""
 
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -56,7 +57,7 @@ def test_segments_partition_the_pictures(index: VideoIndex) -> None:
         ranges = [selected.pictures_of_segment(number) for number in range(len(selected.start_packet_S))]
         assert ranges[0][0] == 0
         assert ranges[-1][1] == selected.num_pictures
-        assert all(one[1] == two[0] for one, two in zip(ranges, ranges[1:], strict=False))
+        assert all(one[1] == two[0] for one, two in pairwise(ranges))
         for number, (start, end) in enumerate(ranges):
             assert {selected.segment_of(picture) for picture in range(start, end)} == {number}
         assert selected.longest_segment == max(end - start for start, end in ranges)
