@@ -35,7 +35,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     temporary = None
     try:
         if path.exists() and not path.is_file() and not path.is_dir():  # a rename would replace a device or pipe
-            raise E2ESpotError(f"{path}: is no ordinary file and stays as it is; give the name of a file")
+            raise E2ESpotError(f"{path}: is not a regular file and stays as it is; give the name of a file")
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
         with os.fdopen(handle, "wb") as file:

@@ -36,7 +36,7 @@ def read_bytes(path: Path) -> bytes:
         AnnotationError: the file cannot be read, or it is a pipe or device, which could block.
     """
     if path.exists() and not path.is_file() and not path.is_dir():
-        raise AnnotationError(f"{path}: is no ordinary file; give the name of a file")
+        raise AnnotationError(f"{path}: is not a regular file; give the name of a file")
     try:
         return path.read_bytes()
     except OSError as error:
@@ -47,7 +47,7 @@ def decode_text(data: bytes, context: str) -> str:
     """Text of a JSON file: UTF-8 with or without a byte order mark, UTF-16 or UTF-32.
 
     Raises:
-        AnnotationError: none of these encodings.
+        AnnotationError: the text is in none of these encodings.
     """
     # By the mark, else by the zero bytes among the first four (RFC 4627): "{" is 7B 00 in UTF-16-LE, 00 7B in UTF-16-BE
     encoding = json.detect_encoding(data)
@@ -131,7 +131,7 @@ def optional_text(entry: Mapping[str, Any], name: str, context: str) -> str:
     """A text field, or an empty string if it is missing or null.
 
     Raises:
-        AnnotationError: another type.
+        AnnotationError: the field has another type.
     """
     return "" if entry.get(name) is None else require(entry, name, str, context)
 
@@ -140,7 +140,7 @@ def require_ms(entry: Any, name: str, context: str) -> int:
     """A field of whole milliseconds from 0 to one day: ``1234``, ``1234.0`` or ``"1234"``.
 
     Raises:
-        AnnotationError: as :func:`require`, or another value.
+        AnnotationError: as :func:`require`, or the value is not whole milliseconds in this range.
     """
     value = require(entry, name, object, context)
     if isinstance(value, float) and value.is_integer():
@@ -158,7 +158,7 @@ def require_number(entry: Any, name: str, context: str) -> float:
     """A field that holds a finite number, as a number or as text.
 
     Raises:
-        AnnotationError: as :func:`require`, or another value.
+        AnnotationError: as :func:`require`, or the value is not a finite number.
     """
     value = require(entry, name, object, context)
     try:
@@ -186,7 +186,7 @@ def require_path(entry: Any, name: str, context: str) -> str:
     """A field that holds a relative path, as :func:`relative_path` defines it.
 
     Raises:
-        AnnotationError: as :func:`require_text`, or another path.
+        AnnotationError: as :func:`require_text`, or the path is absolute or leaves the folder.
     """
     return relative_path(require_text(entry, name, context), f"{context}: field {name!r}")
 
@@ -195,7 +195,7 @@ def relative_path(text: str, context: str) -> str:
     """A path with forward slashes that does not leave the folder it is relative to.
 
     Raises:
-        AnnotationError: another path.
+        AnnotationError: the path is absolute, leaves the folder, or is not portable.
     """
     path = PurePosixPath(text)
     # Windows would read these differently: "a\\b" as a folder and a file, "c:x" as a drive
@@ -209,7 +209,7 @@ def check_video_metadata(metadata: Mapping[str, Any], context: str) -> dict[str,
     """Fields of a video; ``num_frames``, ``width``, ``height`` and ``fps`` are checked if they are there.
 
     Raises:
-        AnnotationError: one of them is out of range or no number.
+        AnnotationError: one of them is out of range or not a number.
     """
     for name in ("num_frames", "width", "height"):
         if name in metadata and not 0 <= require(metadata, name, int, context) < 1 << 40:

@@ -112,7 +112,7 @@ def _dataset_metadata(content: Mapping[str, Any]) -> dict[str, Any]:
     used = {str(event.get("head", HEAD)) for event in _all_events(content)}
     others = {head: listed for head, listed in (content.get("labels") or {}).items() if used and head not in used}
     fields = {**remaining_fields(content, "data", "labels", "version"), **({"labels": others} if others else {})}
-    # Split and type are written again from the annotations, so they are no fields to keep.
+    # Split and type are written again from the annotations, so they are not kept as fields.
     fields["metadata"] = {
         name: value
         for name, value in (content.get("metadata") or {}).items()

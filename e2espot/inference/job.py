@@ -80,7 +80,7 @@ def load_job(
         keep_scores: Whether results hold the scores as well as the events.
 
     Raises:
-        CheckpointError: no run, or a damaged one.
+        CheckpointError: there is no run at the path, or it is damaged.
         ConfigurationError: this machine has no such device.
     """
     from e2espot.core.device import parse_device

@@ -219,7 +219,7 @@ class _ProgressBar:
         except self._ray.exceptions.RayError:  # the actor may have died with its machine; the work goes on
             return
         for index, starts in totals.starts.items():
-            # The first start is no retry; later ones are reported once each, at the poll that first sees them.
+            # The first start is not a retry; later ones are reported once each, at the poll that first sees them.
             if starts > max(1, self._starts.get(index, 1)):
                 video = self._videos[index]
                 tqdm.write(f"{video.game} ({video.path.name}): its worker died; started again", file=sys.stderr)

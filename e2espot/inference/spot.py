@@ -39,7 +39,7 @@ def spot(
 
     Raises:
         VideoError: the video is missing, unreadable, or breaks off.
-        CheckpointError: no run, or a damaged one.
+        CheckpointError: there is no run at the path, or it is damaged.
     """
     options = options or InferenceOptions()
     if isinstance(run_or_spotter, Spotter):

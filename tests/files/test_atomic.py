@@ -44,7 +44,7 @@ def test_write_atomically_names_the_path_that_cannot_be_written(tmp_path: Path) 
 def test_write_atomically_refuses_to_replace_a_pipe(tmp_path: Path) -> None:
     """A rename by root would replace /dev/null for every process."""
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(E2ESpotError, match="no ordinary file"):
+    with pytest.raises(E2ESpotError, match="not a regular file"):
         write_atomically(tmp_path / "pipe", b"x")
     assert (tmp_path / "pipe").is_fifo()
     assert [path.name for path in tmp_path.iterdir()] == ["pipe"]

@@ -81,7 +81,7 @@ def test_read_bytes_refuses_a_missing_file_a_folder_and_a_pipe(tmp_path: Path) -
     (tmp_path / "a").write_bytes(b"\0\xff")
     assert read_bytes(tmp_path / "a") == b"\0\xff"
     os.mkfifo(tmp_path / "pipe")  # opening it would wait for a writer
-    for name, message in (("b", "No such file"), (".", "Is a directory"), ("pipe", "no ordinary file")):
+    for name, message in (("b", "No such file"), (".", "Is a directory"), ("pipe", "not a regular file")):
         with pytest.raises(AnnotationError, match=message):
             read_bytes(tmp_path / name)
 

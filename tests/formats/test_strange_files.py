@@ -177,7 +177,7 @@ def test_convert_command_reports_dropped_fields_and_errors(tmp_path: Path) -> No
 def test_convert_refuses_a_pipe_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "periods.json")
     write_json(tmp_path / "a" / NAMES["soccernet"], GOOD["soccernet"])
-    with pytest.raises(AnnotationError, match="no ordinary file"):
+    with pytest.raises(AnnotationError, match="not a regular file"):
         run_conversion(tmp_path / "a", tmp_path / "b", "soccernet", "e2e-spot", periods=tmp_path / "periods.json")
 
 
