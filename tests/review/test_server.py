@@ -197,7 +197,7 @@ def test_errors_of_the_command_are_one_line(game: Path, tmp_path: Path, server: 
         (game / "game", "-p", tmp_path): "no results_spotting.json in it",
         (game / "game", "--port", "99999"): "from 0 to 65535",
         (game / "game", "--port", server.port): f"--port {server.port}: Address already in use",
-        (game / "game", "--queue", "uncertain"): "give some with -p",
+        (game / "game", "--queue", "uncertain"): "name them with -p",
         (game / "game", "-p", game / "p", "-o", game / "out"): "open in another review",
     }
     for arguments, message in cases.items():
