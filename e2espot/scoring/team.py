@@ -88,7 +88,11 @@ def evaluate_teams(
     known = [value for value in per_class.values() if not np.isnan(value)]
     if len(known) < len(per_class):
         missing = [name for name, value in per_class.items() if np.isnan(value)]
-        _LOG.warning("no Team-mAP for %s: no labels; the official evaluator would give NaN in all", ", ".join(missing))
+        _LOG.warning(
+            "no Team-mAP for %s: no labels, or as many visible ones as not shown; the official evaluator would give NaN "
+            "for all classes",
+            ", ".join(missing),
+        )
     return TeamReport(
         team_mAP=float(np.mean(known)) if known else float("nan"),
         per_class=per_class,
