@@ -89,8 +89,8 @@ def evaluate_teams(
     if len(known) < len(per_class):
         missing = [name for name, value in per_class.items() if np.isnan(value)]
         _LOG.warning(
-            "no Team-mAP for %s: no labels, or as many visible ones as not shown; the official evaluator would give NaN "
-            "for all classes",
+            "no Team-mAP for %s: no labels, or as many visible ones as not shown; the official evaluator would give "
+            "NaN for all classes",
             ", ".join(missing),
         )
     return TeamReport(
