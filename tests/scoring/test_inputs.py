@@ -29,7 +29,7 @@ def zipped(root: Path) -> Path:
 
 @pytest.fixture
 def labels(tmp_path: Path) -> Path:
-    for game in ("l/s/b", "l/s/a"):
+    for game in ("l/s/b", "l/s/a", *(f"l/s/d{number}" for number in range(6))):
         write(tmp_path / "labels", game, "Labels-ball.json", {"annotations": [LABEL]})
     write(tmp_path / "labels", "l/s/c", "Labels-v2.json", {"annotations": []})
     return tmp_path / "labels"
@@ -37,7 +37,7 @@ def labels(tmp_path: Path) -> Path:
 
 def test_games_to_score_are_the_labelled_ones_in_order_in_folder_and_zip(labels: Path) -> None:
     for path in (labels, zipped(labels)):
-        assert games_to_score(path) == ["l/s/a", "l/s/b"]
+        assert games_to_score(path) == ["l/s/a", "l/s/b", *(f"l/s/d{number}" for number in range(6))]
         assert games_to_score(path, label_file="Labels-v2.json") == ["l/s/c"]
         with pytest.raises(ConfigurationError, match=r"no games with other\.json to score"):
             games_to_score(path, label_file="other.json")

@@ -28,6 +28,9 @@ def indexes(draw: st.DrawFn) -> VideoIndex:
         for _ in range(draw(st.integers(0, 3))):
             first, between = len(stamps), draw(st.integers(0, 2))
             stamps += [first + between, *range(first, first + between)]
+    for packet in draw(st.lists(st.integers(0, len(stamps) - 2), max_size=2)) if len(stamps) > 1 else ():
+        # Even across a keyframe, at which decoding then cannot begin.
+        stamps[packet], stamps[packet + 1] = stamps[packet + 1], stamps[packet]
     hidden = tuple(range(draw(st.integers(0, min(2, len(stamps) - 1)))))
     return index_from_scan(scan_of(stamps, Fraction(1, 25), starts=starts, hidden=hidden))
 
@@ -62,6 +65,12 @@ def test_segments_partition_the_pictures(index: VideoIndex) -> None:
             assert {selected.segment_of(picture) for picture in range(start, end)} == {number}
         assert selected.longest_segment == max(end - start for start, end in ranges)
     assert closed_gops_only(index).is_closed_gop_S[1:].all()
+
+
+@given(indexes())
+def test_segments_begin_where_everything_stored_before_is_shown_before(index: VideoIndex) -> None:
+    for start, start_pts in zip(index.start_packet_S[1:], index.start_pts_S[1:], strict=True):
+        assert (index.pts_M[:start] < start_pts).all()
 
 
 def test_positions_of_finds_ranks_between_hidden_pictures() -> None:
