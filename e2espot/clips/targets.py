@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from e2espot.clips.padding import inside_video
 from e2espot.clips.sampler import ClipSpec, LabelledVideo
 
 _TEAM_TARGETS = {"left": 0.0, "right": 1.0}
@@ -131,8 +132,7 @@ def clip_targets(clip: ClipSpec, video: LabelledVideo, *, label_radius: int, joi
         joint: Whether the video is from the second of two datasets.
     """
     frame_T = np.arange(clip.start, clip.start + clip.length)
-    # This line alone decides what is padding; a decoder may only take further frames away from it.
-    valid_T = (frame_T >= 0) & (frame_T < video.num_frames)
+    valid_T = inside_video(clip, video.num_frames)
     class_T = np.zeros(clip.length, dtype=np.int64)
     offset_T, team_T = (np.full(clip.length, np.nan, dtype=np.float32) for _ in range(2))
     if video.event_frames:
