@@ -17,17 +17,18 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """All arrays of a file by name; nothing in the file is executed.
 
     Raises:
-        OSError: the file cannot be read.
+        OSError: the file cannot be opened.
         ValueError: no npz file, a damaged one, or one that unpacks to more than 2 GiB.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(info.file_size for info in archive.infolist())
-        if size > _MAX_UNPACKED_BYTES:
-            raise ValueError(f"unpacks to {size} bytes")
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: np.asarray(stored[name]) for name in stored.files}
-    except OSError:
-        raise
-    except Exception as error:  # on damaged bytes zipfile and NumPy raise almost anything
-        raise ValueError(f"not a readable npz file: {one_line(error)[:200]}") from None
+    with path.open("rb") as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                size = sum(info.file_size for info in archive.infolist())
+            if size > _MAX_UNPACKED_BYTES:
+                raise ValueError(f"unpacks to {size} bytes")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as stored:
+                return {name: np.asarray(stored[name]) for name in stored.files}
+        # On damaged bytes zipfile and NumPy raise almost anything: also OSError, for a position before the file.
+        except Exception as error:
+            raise ValueError(f"not a readable npz file: {one_line(error)[:200]}") from None

@@ -28,6 +28,8 @@ def test_read_arrays_returns_every_array_with_its_type(tmp_path: Path) -> None:
 def test_read_arrays_of_a_missing_file_raises_os_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_arrays(tmp_path / "missing.npz")
+    with pytest.raises(IsADirectoryError):
+        read_arrays(tmp_path)
 
 
 class Touch:
@@ -67,6 +69,14 @@ def whole() -> bytes:
     buffer = io.BytesIO()
     np.savez(buffer, scores=np.linspace(0, 1, 50, dtype=np.float32))
     return buffer.getvalue()
+
+
+def test_read_arrays_refuses_an_archive_whose_members_begin_before_the_file(tmp_path: Path) -> None:
+    content = bytearray(whole())
+    content[-4] = 1  # the position of the list of members, 65536 bytes too large: the system refuses to seek
+    (tmp_path / "x.npz").write_bytes(content)
+    with pytest.raises(ValueError, match="not a readable npz file"):
+        read_arrays(tmp_path / "x.npz")
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
