@@ -49,6 +49,16 @@ def test_weights_files_record_the_version_that_wrote_them(tmp_path: Path) -> Non
         assert read_tensors(file)[0]["e2espot_version"] == e2espot.__version__ == read_version(file)
 
 
+def test_equal_weights_are_equal_bytes(tmp_path: Path) -> None:
+    spotter = load_spotter(shipped_spotter())
+    written = set()
+    for _ in range(12):
+        save_spotter(tmp_path / "run.safetensors", spotter.state_dict(), spotter.spec)
+        written.add((tmp_path / "run.safetensors").read_bytes())
+    assert len(written) == 1
+    assert load_spotter(tmp_path / "run.safetensors").spec == spotter.spec
+
+
 def test_weights_without_version_load(tmp_path: Path) -> None:
     file = write(tmp_path / "old.safetensors", asdict(SPEC))
     assert read_version(file) is None

@@ -60,7 +60,21 @@ def _save(path: Path, state: dict[str, Tensor], metadata: dict[str, str]) -> Non
     from e2espot.files.atomic import write_atomically
 
     tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
-    write_atomically(path, save(tensors, metadata={**metadata, VERSION_FIELD: __version__}))
+    write_atomically(path, _sort_metadata(save(tensors, metadata={**metadata, VERSION_FIELD: __version__})))
+
+
+def _sort_metadata(data: bytes) -> bytes:
+    """The same file with its metadata in order of the keys, so that equal weights are equal bytes.
+
+    safetensors 0.8 writes the keys in another order each time. A file is an 8-byte length, a JSON header of that
+    length, and the tensors; the header may end in blanks, and reordering does not make it longer.
+    """
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    assert len(text) <= size
+    return data[:8] + text.ljust(size) + data[8 + size :]
 
 
 def load_spotter(path: str | Path, device: str | torch.device = "cpu") -> Spotter:
