@@ -30,7 +30,7 @@ class Ablations(AblationPlan):
 
 def main(arguments: list[str]) -> None:
     """Train what is not trained yet, then print and write both tables."""
-    plan = tyro.cli(Ablations, args=arguments, prog="e2espot ablations")
+    plan = tyro.cli(Ablations, args=arguments, use_underscores=True, prog="e2espot ablations")
     plan.check()
     from e2espot.studies.ablations import compare_post_processing, compare_variants, render, table, train_variant
 

@@ -49,7 +49,7 @@ class Bench:
 
 def main(arguments: list[str]) -> None:
     """Measure, print Markdown, write JSON."""
-    args = tyro.cli(Bench, args=arguments, prog="e2espot bench")
+    args = tyro.cli(Bench, args=arguments, use_underscores=True, prog="e2espot bench")
     _check(args)
     import torch
 

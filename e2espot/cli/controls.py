@@ -39,7 +39,7 @@ class Controls:
 
 def main(arguments: list[str]) -> None:
     """Train and score both, and print them together with the demo's spotter."""
-    args = tyro.cli(Controls, args=arguments, prog="e2espot controls")
+    args = tyro.cli(Controls, args=arguments, use_underscores=True, prog="e2espot controls")
     matches = args.out / "matches"
     if not (args.out / "scores.json").is_file():
         raise ConfigurationError(f"{args.out / 'scores.json'}: no such file; run e2espot demo first")

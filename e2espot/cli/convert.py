@@ -92,6 +92,7 @@ def main(arguments: list[str]) -> None:
     """Run the subcommand."""
     app.cli(
         args=arguments,
+        use_underscores=True,
         prog="e2espot convert",
         description="Convert labels and predictions between formats, and published weights to runs.",
     )

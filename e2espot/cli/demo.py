@@ -38,7 +38,7 @@ class Demo:
 
 def main(arguments: list[str]) -> None:
     """Run the commands that a user would type, then draw the pictures and print the table."""
-    args = tyro.cli(Demo, args=arguments, prog="e2espot demo")
+    args = tyro.cli(Demo, args=arguments, use_underscores=True, prog="e2espot demo")
     begun = time.perf_counter()
     matches, run = args.out / "matches", args.out / "run"
     _show("render", matches, *_render_arguments(args.seed))

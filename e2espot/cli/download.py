@@ -82,7 +82,7 @@ class _ProgressBar:
 
 def main(arguments: list[str]) -> None:
     """Download, then list what the server does not have."""
-    args = tyro.cli(Download, args=arguments, prog="e2espot download")
+    args = tyro.cli(Download, args=arguments, use_underscores=True, prog="e2espot download")
     from e2espot.formats.splits import canonical_split
     from e2espot.sources.soccernet.download import DownloadRequest, download
     from e2espot.sources.soccernet.fetch import ProgressCallbacks

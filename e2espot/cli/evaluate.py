@@ -54,7 +54,7 @@ class Evaluate:
 
 def main(arguments: list[str]) -> None:
     """Read, score, print."""
-    args = tyro.cli(Evaluate, args=arguments, prog="e2espot evaluate")
+    args = tyro.cli(Evaluate, args=arguments, use_underscores=True, prog="e2espot evaluate")
     if not args.metric or not 1 <= args.fps <= 1000:
         raise ConfigurationError(f"--fps is {args.fps}; give 1 to 1000 bins per second, and at least one --metric")
     from e2espot.core.label_sets import label_set_named, label_set_of

@@ -54,6 +54,7 @@ def main(arguments: list[str]) -> None:
     args = tyro.cli(
         Folds,
         args=arguments,
+        use_underscores=True,
         prog=_PROG,
         default=Folds(data=tyro.MISSING, save_dir=tyro.MISSING, settings=recipe),
     )

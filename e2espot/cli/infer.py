@@ -76,7 +76,7 @@ class Infer:
 
 def main(arguments: list[str]) -> None:
     """Plan all outputs before any work, then write the results of each game as soon as it is done."""
-    args = tyro.cli(Infer, args=arguments, prog="e2espot infer")
+    args = tyro.cli(Infer, args=arguments, use_underscores=True, prog="e2espot infer")
     _check(args)
     run, sources = split_run(args.run_and_sources)
     if run is None:

@@ -32,7 +32,7 @@ class Loop(ReviewPlan):
 
 def main(arguments: list[str]) -> None:
     """Run the study and print its points."""
-    args = tyro.cli(Loop, args=arguments, prog="e2espot loop")
+    args = tyro.cli(Loop, args=arguments, use_underscores=True, prog="e2espot loop")
     args.check()
     trainer = CommandTrainer(args)
     from e2espot.studies.review_loop import run_review_study

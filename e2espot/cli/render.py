@@ -40,7 +40,7 @@ class Render:
 
 def main(arguments: list[str]) -> None:
     """Parse, render, report."""
-    args = tyro.cli(Render, args=arguments, prog="e2espot render")
+    args = tyro.cli(Render, args=arguments, use_underscores=True, prog="e2espot render")
     from e2espot.synthetic.match import render_dataset
 
     splits = render_dataset(

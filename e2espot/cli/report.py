@@ -49,7 +49,7 @@ class ReportOptions:
 
 def main(arguments: list[str]) -> None:
     """Read, score, cut the strips of frames, write."""
-    args = tyro.cli(ReportOptions, args=arguments, prog="e2espot report")
+    args = tyro.cli(ReportOptions, args=arguments, use_underscores=True, prog="e2espot report")
     if not args.predictions:
         raise ConfigurationError("no predictions given; name a folder or zip of <game>/results_spotting.json")
     if not 1 <= args.fps <= 1000 or args.examples < 0:

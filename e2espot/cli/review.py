@@ -62,7 +62,7 @@ class ReviewOptions:
 
 def main(arguments: list[str]) -> None:
     """Load the inputs, then export or serve."""
-    args = tyro.cli(ReviewOptions, args=arguments, prog="e2espot review")
+    args = tyro.cli(ReviewOptions, args=arguments, use_underscores=True, prog="e2espot review")
     _check(args)
     from e2espot.review.inputs import load_inputs
 

@@ -30,7 +30,7 @@ class Submit:
 
 def main(arguments: list[str]) -> None:
     """Check the results, print what was found, and write the zip."""
-    args = tyro.cli(Submit, args=arguments, prog="e2espot submit")
+    args = tyro.cli(Submit, args=arguments, use_underscores=True, prog="e2espot submit")
     from e2espot.sources.soccernet.submission import check, pack
 
     submission = check(args.predictions, args.task, args.split)

@@ -43,7 +43,7 @@ class Train:
 
 def main(arguments: list[str]) -> None:
     """Parse, train, print how good the run is."""
-    args = tyro.cli(Train, args=arguments, prog=_PROG, default=_defaults(arguments))
+    args = tyro.cli(Train, args=arguments, use_underscores=True, prog=_PROG, default=_defaults(arguments))
 
     from e2espot.training.config import resolve
     from e2espot.training.distributed import destroy_process_group

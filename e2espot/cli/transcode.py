@@ -39,7 +39,7 @@ def _effort(path: Path) -> str:
 
 def main(arguments: list[str]) -> None:
     """Convert, with a progress bar."""
-    args = tyro.cli(Transcode, args=arguments, prog="e2espot transcode")
+    args = tyro.cli(Transcode, args=arguments, use_underscores=True, prog="e2espot transcode")
     from tqdm import tqdm
 
     from e2espot.video.transcode import transcode

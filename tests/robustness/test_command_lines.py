@@ -103,8 +103,8 @@ def values_of(kind: str) -> tuple[str, ...]:
 def attacks(draw: st.DrawFn, command: Command, flags: tuple[Flag, ...], world: Path, out: Path) -> Attack:
     words = arguments_of(draw(st.sampled_from(command.lines)), world, out)
     how, at = draw(EDITS), draw(st.integers(0, 60)) % len(words)
-    before = words[at - 1].replace("_", "-") if at else ""
-    flag = next((flag for flag in flags if flag.name == before), None)
+    before = words[at - 1].replace("-", "_") if at else ""
+    flag = next((flag for flag in flags if flag.name.replace("-", "_") == before), None)
     if how == "flag":
         flag = draw(st.sampled_from(flags))
     kind = flag.kind if flag is not None else "PATH" if "/" in words[at] else "STR"
