@@ -1,7 +1,8 @@
 """Stream copies: a range of a video as a clean container in memory, copied packet by packet without decoding.
 
 A copy begins where decoding can begin and holds what its pictures need. Its time stamps are 0, 40, 80, ... ms,
-without offsets or edit lists. So a decoder that counts pictures (decord, DALI) counts the right ones.
+without offsets or edit lists, and only its first packet has a key flag: no decoder seeks within it. So a decoder that
+counts pictures (decord, DALI) counts the right ones.
 """
 
 from __future__ import annotations
@@ -133,6 +134,9 @@ def _mux(source: PacketSource, plan: CutPlan) -> bytes:
                 packet.stream, packet.time_base = stream, stream.time_base
                 packet.pts, packet.dts = position_of[number] * _STEP_MS, (num_copied - delay) * _STEP_MS
                 packet.duration = _STEP_MS
+                # decord takes the position of a key flag in file order for its position in display order, and seeks
+                # there. At an open GOP they differ:  display 21 22 23 24, file 21 24 22 23 -> 24 is taken for 22.
+                packet.is_keyframe = num_copied == 0
                 target.mux(packet)
                 num_copied += 1
     except (av.error.FFmpegError, ValueError) as error:
