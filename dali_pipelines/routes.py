@@ -15,6 +15,7 @@ from e2espot.core.errors import ConfigurationError
 from e2espot.core.pixels import YUV_RED_BLUE
 from e2espot.video import VideoIndex, index_of
 from e2espot.video.index import closed_gops_only
+from e2espot.video.stream_copy import why_inexact
 
 _LOG = logging.getLogger(__name__)
 
@@ -62,8 +63,9 @@ def choose_route(index: VideoIndex, device_type: str) -> tuple[DecodeRoute, str]
         return "host", f"NVDEC does not decode {codec} in {pixel_format}"
     if index.rotation_degrees:
         return "host", f"its pictures are rotated by {index.rotation_degrees} degrees for display"
-    if index.identified_by == "decode_order":
-        return "host", "its pictures cannot be identified by their time stamps"
+    inexact = why_inexact(index)
+    if inexact is not None:
+        return "host", inexact
     if not index.is_closed_gop_S[0]:
         return "host", "its first picture refers to packets before it"
     longest = index.longest_segment

@@ -7,9 +7,11 @@ Shapes: T = frames asked for, H x W = size as shown or as asked for, C = red, gr
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -19,12 +21,15 @@ from e2espot.core.errors import DamagedVideoError, VideoError
 from e2espot.core.timeline import DEFAULT_FPS, num_frames_of_duration
 from e2espot.video.index import COLOUR_RULE, VideoIndex, pictures_of_grid
 from e2espot.video.indexing import index_of
+from e2espot.video.stream_copy import why_inexact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import TracebackType
 
     from e2espot.video.backend import HostBackend
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,8 +209,8 @@ def open_reader(
         fps: Frames per second of the grid.
         size: (width, height) to scale to; None for the size as shown.
         reader: ``auto`` is ``pyav``, which decodes in order and identifies pictures by their time stamps: as fast
-            as decord, bounded in memory on any file, and right on damaged ones. ``decord`` decodes stream copies,
-            and refuses files on which it is not exact.
+            as decord, bounded in memory on any file, and right on damaged ones. ``decord`` decodes stream copies; it
+            refuses codecs on which it is not exact, and leaves files whose pictures it would miscount to PyAV.
         allow_truncated: Accept a file that ends early, as far as it goes.
 
     Raises:
@@ -232,12 +237,21 @@ def _open_decoder(index: VideoIndex, size: tuple[int, int], reader: HostBackend)
     if reader == "decord":
         from e2espot.video.decord_reader import DecordDecoder
 
-        return DecordDecoder(index, size)
-    if reader in ("auto", "pyav"):
+        reason = why_inexact(index)
+        if reason is None:
+            return DecordDecoder(index, size)
+        _log_fallback(index.path, reason)
+    if reader in ("auto", "pyav", "decord"):
         from e2espot.video.pyav_reader import PyavDecoder
 
         return PyavDecoder(index, size)
     raise ValueError(f"reader is {reader!r}; frames are read by 'auto', 'pyav' or 'decord'")
+
+
+@cache
+def _log_fallback(path: Path, reason: str) -> None:
+    """Report once for each file that it is not read by the backend that was asked for."""
+    _LOG.warning("%s: read by PyAV instead of decord, which would show other pictures: %s", path, reason)
 
 
 def video_info(index: VideoIndex, fps: Fraction) -> VideoInfo:

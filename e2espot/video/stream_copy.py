@@ -84,6 +84,13 @@ def plan_cut(index: VideoIndex, first: int, last: int) -> CutPlan:
     return CutPlan(packets_N=packets_N, position_N=position_N, ranks_N=rank_M[packets_N[display_order]])
 
 
+def why_inexact(index: VideoIndex) -> str | None:
+    """Why the pictures of this file cannot be found in copies by counting; None if they can."""
+    if index.identified_by == "decode_order":
+        return "its pictures cannot be identified by their time stamps"
+    return None
+
+
 def decode_overhead(index: VideoIndex, clip_len: int) -> float:
     """Pictures decoded for each one used, averaged over clips of ``clip_len`` pictures from all over the file."""
     length = min(clip_len, index.num_pictures)
