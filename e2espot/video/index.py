@@ -44,6 +44,8 @@ COLOUR_RULE = "as tagged, untagged = bt601"
 # FFmpeg's AVColorSpace -> the name of the matrix.
 _MATRICES = {1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
 _INT64_SAFE = 2**62
+_MAX_DEPTH = 32
+"""Pictures stored before a picture that is displayed before them; H.264 and HEVC allow 16, of two fields each."""
 _MAX_REORDERING = 256
 """Positions between the file order and the display order of a picture; no codec reorders farther."""
 
@@ -289,7 +291,7 @@ def _shown_packets(scan: Scan, pts_M: np.ndarray, keyframe_M: np.ndarray, identi
     first = np.flatnonzero(keyframe_M)[0]
     shown_M: np.ndarray = scan.shown_M & (np.arange(len(pts_M)) >= first)
     if identified_by == "pts":
-        _reject_time_jumps(scan.path, pts_M)
+        _reject_time_jumps(scan, pts_M, keyframe_M)
         if scan.first_pts in pts_M[shown_M]:  # earlier pictures did not decode
             shown_M &= pts_M >= scan.first_pts
         elif keyframe_M[first] == KeyframeKind.OPEN_GOP:  # B-frames of the open GOP refer to packets that are not there
@@ -299,14 +301,40 @@ def _shown_packets(scan: Scan, pts_M: np.ndarray, keyframe_M: np.ndarray, identi
     return shown_M
 
 
-def _reject_time_jumps(path: Path, pts_M: np.ndarray) -> None:
-    """Refuse concatenated files, in which one time stamp belongs to two pictures."""
-    displacement = np.abs(np.argsort(pts_M, kind="stable") - np.arange(len(pts_M)))
-    if displacement.max() > _MAX_REORDERING:
-        picture = int(np.argmax(displacement > _MAX_REORDERING))
-        raise VideoError(
-            f"{path}: its time stamps jump back near picture {picture}; convert it with `e2espot transcode`"
-        )
+def _reject_time_jumps(scan: Scan, pts_M: np.ndarray, keyframe_M: np.ndarray) -> None:
+    """Refuse files whose clock goes back: concatenated ones, and those of recorders that lost the connection.
+
+    What a player shows there depends on the player: the pictures after the jump, or none until the clock has caught
+    up. Equal time stamps are no jump.
+
+    ::
+
+        packet       0   1   2   3   4   5   6   7
+        pts          0   3   1   2   4   5   2   3      packet 6 is refused: it is stored after the closed GOP of
+        keyframe     C               C       C          packet 4, so it cannot be displayed before packet 1
+
+    Raises:
+        VideoError: a picture is displayed before one of an earlier closed GOP, or reordered farther than codecs do.
+    """
+    first = int(np.flatnonzero(keyframe_M)[0])
+    pts_N, is_closed_N = pts_M[first:], keyframe_M[first:] == KeyframeKind.CLOSED_GOP
+    # The latest time stored before the closed GOP that each packet belongs to.
+    latest_before_N = np.append(np.iinfo(np.int64).min, np.maximum.accumulate(pts_N)[:-1])
+    goes_back_N = pts_N < np.maximum.accumulate(np.where(is_closed_N, latest_before_N, np.iinfo(np.int64).min))
+    # Without closed GOPs: how many pictures are stored before each one and displayed after it.
+    depth_N = np.zeros(len(pts_N), dtype=np.int64)
+    for distance in range(1, min(2 * _MAX_DEPTH, len(pts_N))):
+        depth_N[distance:] += pts_N[:-distance] > pts_N[distance:]
+    goes_back_N |= depth_N > _MAX_DEPTH
+    displacement_N = np.abs(np.argsort(pts_N, kind="stable") - np.arange(len(pts_N)))
+    if not goes_back_N.any() and displacement_N.max() <= _MAX_REORDERING:
+        return
+    picture = int(np.argmax(goes_back_N if goes_back_N.any() else displacement_N > _MAX_REORDERING))
+    position_s = float(int(np.ptp(pts_N[: picture or 1])) * scan.time_base)
+    raise VideoError(
+        f"{scan.path}: its time stamps jump back after {position_s:.2f} s, at picture {first + picture}; "
+        "convert it with `e2espot transcode`"
+    )
 
 
 def _segments(

@@ -36,7 +36,8 @@ class PyavDecoder:
         self._index = index
         self._size = size
         self._source = PacketSource(index)
-        self._rank_of_pts = {int(pts): rank for rank, pts in enumerate(index.pts_P)}
+        # Where pictures share a time stamp, the first of them: pts [0, 40, 40, 80] -> {0: 0, 40: 1, 80: 3}
+        self._first_rank_of_pts = {int(index.pts_P[rank]): rank for rank in range(index.num_pictures - 1, -1, -1)}
         self._warned = False
         self._converted: tuple[int, np.ndarray] | None = None  # the last picture that was returned, as RGB
         self._decoded: deque[tuple[int, Any]] = deque()  # pictures the decoder has output, not yet used
@@ -45,6 +46,7 @@ class PyavDecoder:
         self._segment = self._restarted_at = self._last_rank = -1
         self._next_packet = self._counted_rank = 0
         self._newest_pts = NO_PTS
+        self._num_repeats = 0  # pictures decoded since the first one with the newest time stamp
         self._restart(0)
 
     def close(self) -> None:
@@ -177,18 +179,24 @@ class PyavDecoder:
         """Raise if the decoder outputs pictures out of display order, which no held picture would survive."""
         if self._index.identified_by != "pts" or picture.pts is None:
             return
-        if picture.pts <= self._newest_pts:
+        if picture.pts < self._newest_pts:
             position_s = float((picture.pts - int(self._index.pts_P[0])) * self._index.time_base)
             raise VideoError(
                 f"{self._index.path}: its pictures do not decode in the order of their times, near {position_s:.2f} s; "
                 "convert it with `e2espot transcode`"
             )
+        self._num_repeats = self._num_repeats + 1 if picture.pts == self._newest_pts else 0
         self._newest_pts = picture.pts
 
     def _rank_of(self, picture: Any) -> int | None:
         """Rank of a decoded picture; None for one that is not shown."""
         if self._index.identified_by == "pts":
-            return self._rank_of_pts.get(picture.pts)
+            first = self._first_rank_of_pts.get(picture.pts)
+            if first is None:
+                return None
+            rank = first + self._num_repeats
+            is_known = rank < self._index.num_pictures and self._index.pts_P[rank] == picture.pts
+            return rank if is_known else first
         rank = self._counted_rank
         self._counted_rank += 1
         return rank if rank < self._index.num_pictures else None
@@ -208,7 +216,7 @@ class PyavDecoder:
         self._codec = self._source.stream.codec_context
         self._codec.flush_buffers()
         self._decoded.clear()
-        self._current, self._newest_pts = None, NO_PTS
+        self._current, self._newest_pts, self._num_repeats = None, NO_PTS, 0
         self._segment, self._restarted_at, self._last_rank = segment, segment, -1
 
     def _to_rgb(self, picture: Any) -> np.ndarray:

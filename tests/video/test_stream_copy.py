@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from e2espot.core.errors import VideoError
 from e2espot.video.index import VideoIndex, closed_gops_only, index_from_scan, median_step
 from e2espot.video.keyframes import KeyframeKind
 from e2espot.video.stream_copy import Cut, decode_overhead, plan_cut
@@ -29,8 +30,12 @@ def indexes(draw: st.DrawFn) -> VideoIndex:
             first, between = len(stamps), draw(st.integers(0, 2))
             stamps += [first + between, *range(first, first + between)]
     for packet in draw(st.lists(st.integers(0, len(stamps) - 2), max_size=2)) if len(stamps) > 1 else ():
-        # Even across a keyframe, at which decoding then cannot begin.
-        stamps[packet], stamps[packet + 1] = stamps[packet + 1], stamps[packet]
+        # Even across a keyframe, at which decoding then cannot begin. Across a closed GOP a swap is refused; a picture
+        # that is displayed when the latest one before it is has the same effect.
+        if starts.get(packet + 1) == KeyframeKind.CLOSED_GOP:
+            stamps[packet + 1] = max(stamps[: packet + 1])
+        else:
+            stamps[packet], stamps[packet + 1] = stamps[packet + 1], stamps[packet]
     hidden = tuple(range(draw(st.integers(0, min(2, len(stamps) - 1)))))
     return index_from_scan(scan_of(stamps, Fraction(1, 25), starts=starts, hidden=hidden))
 
@@ -71,6 +76,16 @@ def test_segments_partition_the_pictures(index: VideoIndex) -> None:
 def test_segments_begin_where_everything_stored_before_is_shown_before(index: VideoIndex) -> None:
     for start, start_pts in zip(index.start_packet_S[1:], index.start_pts_S[1:], strict=True):
         assert (index.pts_M[:start] < start_pts).all()
+
+
+def test_index_refuses_pictures_swapped_across_a_closed_gop() -> None:
+    stamps = [0, 1, 2, 4, 3, 5, 6, 7]
+    for kind in (KeyframeKind.NONE, KeyframeKind.OPEN_GOP):
+        scan = scan_of(stamps, Fraction(1, 25), starts={0: KeyframeKind.CLOSED_GOP, 4: kind})
+        assert index_from_scan(scan).start_packet_S.tolist() == [0]
+    scan = scan_of(stamps, Fraction(1, 25), starts={0: KeyframeKind.CLOSED_GOP, 4: KeyframeKind.CLOSED_GOP})
+    with pytest.raises(VideoError, match=r"jump back after 0\.16 s, at picture 4;"):
+        index_from_scan(scan)
 
 
 def test_positions_of_finds_ranks_between_hidden_pictures() -> None:
