@@ -88,6 +88,9 @@ def why_inexact(index: VideoIndex) -> str | None:
     """Why the pictures of this file cannot be found in copies by counting; None if they can."""
     if index.identified_by == "decode_order":
         return "its pictures cannot be identified by their time stamps"
+    # Decoders that count take each packet for a picture, and output none for a packet that later ones only refer to.
+    if index.codec_name == "vp8" and not index.shown_M.all():
+        return "some of its pictures are hidden"
     # The decoder knows which of two pictures with one time stamp comes first; the file order does not say it.
     reorders = bool((np.diff(index.packet_P) < 0).any())
     if reorders and (np.diff(index.pts_P) == 0).any():
