@@ -6,8 +6,10 @@ plain arrays; ``index.py`` interprets them.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +21,8 @@ from e2espot.video.keyframes import keyframe_kind
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+_LOG = logging.getLogger(__name__)
 
 NO_PTS = np.iinfo(np.int64).min
 """Marks a time stamp that the file does not give."""
@@ -118,7 +122,9 @@ def open_container(path: Path) -> Any:
 
 
 def video_stream(container: Any, path: Path, index: int | None = None) -> Any:
-    """The stream to read: number ``index``, or else the first that is not a cover picture.
+    """The stream to read: number ``index``, or else the one that players choose; others are logged.
+
+    That is FFmpeg's choice among those that are not cover pictures: by the default flag, then by bit rate.
 
     Raises:
         VideoError: there is none, or no decoder for it.
@@ -131,9 +137,20 @@ def video_stream(container: Any, path: Path, index: int | None = None) -> Any:
         kinds = {"cover picture" if stream.type == "video" else stream.type for stream in container.streams}
         content = ", ".join(sorted(kinds)) or "no stream at all"
         raise VideoError(f"{path}: holds no video stream (only {content}); name a file with pictures")
-    if streams[0].codec_context is None:
+    best = container.streams.best("video")
+    chosen = next((stream for stream in streams if best is not None and stream.index == best.index), streams[0])
+    if chosen.codec_context is None:
         raise VideoError(f"{path}: FFmpeg has no decoder for its codec; convert it to H.264 with another program")
-    return streams[0]
+    if len(streams) > 1:
+        _log_choice(path, chosen.index, tuple(stream.index for stream in streams))
+    return chosen
+
+
+@cache
+def _log_choice(path: Path, chosen: int, candidates: tuple[int, ...]) -> None:
+    """Report once for each file that it holds several videos."""
+    others = ", ".join(str(index) for index in candidates if index != chosen)
+    _LOG.warning("%s: holds %d video streams; stream %d is read, not %s", path, len(candidates), chosen, others)
 
 
 def _is_cover_picture(stream: Any) -> bool:
