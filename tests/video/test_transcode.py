@@ -1,10 +1,13 @@
 """Conversion to plain H.264: times, pixels, errors, and what decode-friendly files are made of."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from av.video.reformatter import ColorRange, Colorspace
@@ -13,7 +16,7 @@ from e2espot.core.errors import VideoError
 from e2espot.video import index_video, open_reader
 from e2espot.video.stream_copy import decode_overhead
 from e2espot.video.transcode import transcode
-from tests.support.numbered_video import Video, constant, expected, numbers_in, write
+from tests.support.numbered_video import Video, constant, expected, number_in, numbers_in, picture, write
 
 FULL_709 = (int(Colorspace.ITU709), int(ColorRange.JPEG))
 
@@ -79,3 +82,92 @@ def test_transcode_decode_friendly_writes_short_closed_gops_in_order(tmp_path: P
     assert numbers_in(open_reader(target).read(range(260))) == list(range(260))
     assert decode_overhead(before, 100) > 1.6
     assert decode_overhead(after, 100) < 1.2
+
+
+def copy_packets(source: Path, target: Path, change: Callable[[list[Any]], None], packets: range = range(100)) -> Path:
+    """Copy some packets of an MP4 of 25 pictures a second, after ``change`` has altered the list of them."""
+    with av.open(str(source)) as old, av.open(str(target), "w") as new:
+        stream: Any = old.streams.video[0]
+        written: Any = new.add_stream_from_template(stream)
+        chosen = [packet for packet in old.demux(stream) if packet.size][packets.start : packets.stop]
+        change(chosen)
+        for packet in chosen:
+            packet.stream = written
+            new.mux(packet)
+    return target
+
+
+def shown_by(path: Path) -> list[int]:
+    with open_reader(path) as reader:
+        return numbers_in(reader.read(range(reader.info.num_frames)))
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts", ".avi"])
+def test_transcode_of_decoding_times_with_b_frames_shows_every_picture_in_its_turn(suffix: str, tmp_path: Path) -> None:
+    def display_when_decoded(packets: list[Any]) -> None:
+        for packet in packets:
+            packet.pts = packet.dts = packet.dts + 1024
+
+    video = constant(Fraction(25), 100, options={"g": "25", "bf": "2"})
+    if suffix == ".avi":
+        path = write(tmp_path / "plain", replace(video, suffix=suffix))
+    else:
+        path = copy_packets(write(tmp_path / "plain", video), tmp_path / f"decoding{suffix}", display_when_decoded)
+    with av.open(str(path)) as container:
+        assert any(after.pts < before.pts for before, after in pairwise(container.decode(video=0)))  # type: ignore[operator]
+    transcode(path, tmp_path / "new.mp4")
+    assert shown_by(tmp_path / "new.mp4") == list(range(100))
+
+
+@pytest.mark.parametrize("bf", [0, 2])
+def test_transcode_continues_where_the_clock_goes_back(bf: int, tmp_path: Path) -> None:
+    def shift(pictures: int) -> Callable[[list[Any]], None]:
+        def change(packets: list[Any]) -> None:
+            for packet in packets:
+                packet.pts, packet.dts = packet.pts + pictures * 512, packet.dts + pictures * 512
+
+        return change
+
+    options = {"g": "25", "bf": str(bf), "x264-params": "scenecut=0:b-adapt=0"}
+    plain = write(tmp_path / "plain", constant(Fraction(25), 100, options=options))
+    first = copy_packets(plain, tmp_path / "first.ts", shift(25), range(50))
+    second = copy_packets(plain, tmp_path / "second.ts", shift(-25), range(50, 100))
+    path = tmp_path / "reconnected.ts"
+    path.write_bytes(first.read_bytes() + second.read_bytes())
+    assert transcode(path, tmp_path / "new.mp4") == 100
+    assert shown_by(tmp_path / "new.mp4") == list(range(100))
+
+
+@pytest.mark.parametrize("degrees", [0, 90])
+def test_transcode_keeps_the_aspect_ratio_of_pixels(degrees: int, tmp_path: Path) -> None:
+    path = tmp_path / "wide.mp4"
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
+        if degrees:
+            stream.set_display_rotation(degrees)
+        for number in range(10):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(number), "rgb24")))
+        container.mux(stream.encode(None))
+    transcode(path, tmp_path / "new.mp4")
+    with av.open(str(tmp_path / "new.mp4")) as container:
+        assert container.streams.video[0].sample_aspect_ratio == (Fraction(3, 4) if degrees else Fraction(4, 3))
+
+
+def test_transcode_writes_to_a_name_with_a_colon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # only a relative name may be taken for a protocol
+    transcode(write(tmp_path / "plain", constant(Fraction(25), 10)), Path("half:1.mp4"))
+    assert number_in(open_reader(Path("half:1.mp4")).read([7])[0]) == 7
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_transcode_accepts_a_still_at_the_end(suffix: str, tmp_path: Path) -> None:
+    def hold_last(packets: list[Any]) -> None:
+        packets[-1].duration = 3 * 12800
+
+    plain = write(tmp_path / "plain", constant(Fraction(25), 100, options={"bf": "0"}))
+    path = copy_packets(plain, tmp_path / f"still{suffix}", hold_last)
+    with av.open(str(path)) as container:
+        assert container.duration == 6_960_000
+    assert transcode(path, tmp_path / "new.mp4") == 100
