@@ -6,6 +6,8 @@ import dataclasses
 from collections import OrderedDict
 from pathlib import Path
 
+import numpy as np
+
 from e2espot.core.errors import VideoError
 from e2espot.video import index_cache
 from e2espot.video.demux import scan_video
@@ -16,6 +18,9 @@ _MAX_PACKETS_IN_MEMORY = 4_000_000
 """An index takes some 60 bytes a packet: this many are two dozen matches, or hundreds of short clips."""
 _MAX_TRIAL_PACKETS = 600
 """Packets after the last keyframe up to which the end of a file is decoded to see whether it decodes."""
+
+_NUM_ORDER_PACKETS = 64
+"""Packets decoded to see whether time stamps in file order are display times; B-frames come within the first few."""
 
 _IndexKey = tuple[Path, int, int, bool]
 _INDEXES: OrderedDict[_IndexKey, VideoIndex] = OrderedDict()
@@ -33,7 +38,11 @@ def index_video(path: Path | str, *, allow_truncated: bool = False) -> VideoInde
         VideoError: the file is missing, empty, not a video, holds no pictures, cannot be decoded, or carries
             contradictory time stamps. One line that names the file.
     """
-    index = _without_undecodable_end(index_from_scan(scan_video(Path(path))))
+    scan = scan_video(Path(path))
+    index = index_from_scan(scan)
+    if scan.reorders and index.identified_by == "pts" and (np.diff(index.pts_M) >= 0).all():
+        _reject_decoding_times(index)
+    index = _without_undecodable_end(index)
     if index.truncated and not allow_truncated:
         raise VideoError(
             f"{path}: breaks off after {float(index.duration_s):.1f} s; copy or download it again, "
@@ -41,6 +50,19 @@ def index_video(path: Path | str, *, allow_truncated: bool = False) -> VideoInde
             option="allow_truncated",
         )
     return index
+
+
+def _reject_decoding_times(index: VideoIndex) -> None:
+    """Refuse files whose pictures are reordered while their time stamps are not: those are decoding times.
+
+    Raises:
+        VideoError: the first pictures do not decode in the order of their times.
+    """
+    decoder = PyavDecoder(index, (16, 16))
+    try:
+        decoder.check_order(_NUM_ORDER_PACKETS)
+    finally:
+        decoder.close()
 
 
 def _without_undecodable_end(index: VideoIndex) -> VideoIndex:

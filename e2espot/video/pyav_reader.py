@@ -85,6 +85,16 @@ class PyavDecoder:
                 return self._current[0]
         return -1
 
+    def check_order(self, num_packets: int) -> None:
+        """Decode the first ``num_packets`` packets.
+
+        Raises:
+            VideoError: pictures are not output in the order of their times.
+        """
+        self._restart(0)
+        while self._next_packet < num_packets and self._fill():
+            self._decoded.clear()
+
     def _picture(self, rank: int) -> Any:
         """The decoded picture to show for ``rank``."""
         segment = self._index.segment_of(rank)
