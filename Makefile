@@ -37,8 +37,9 @@ loop: venv
 	$(BIN)/e2espot loop -o out/loop --seed $(SEED) \
 	  --train="--size 256x144 --clip_len 48 --epoch_clips 60 --num_epochs 3"
 
+# Two processes: the tests of a file stay together, as they share what they render and train.
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # Linters, types and the direction of imports.
 lint: venv

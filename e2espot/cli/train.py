@@ -41,9 +41,14 @@ class Train:
     """The recipe's settings."""
 
 
+def parse(arguments: list[str]) -> Train:
+    """The command line over the defaults of its recipe."""
+    return tyro.cli(Train, args=arguments, use_underscores=True, prog=_PROG, default=_defaults(arguments))
+
+
 def main(arguments: list[str]) -> None:
     """Parse, train, print how good the run is."""
-    args = tyro.cli(Train, args=arguments, use_underscores=True, prog=_PROG, default=_defaults(arguments))
+    args = parse(arguments)
 
     from e2espot.training.config import resolve
     from e2espot.training.distributed import destroy_process_group

@@ -122,7 +122,7 @@ class NetworkSettings(_Settings):
     """Radius in frames within which a head learns the distance to the event; replaces dilate_len. 0 for none."""
     team: bool = False
     """Learn which team acts, left or right, from the team field of the labels."""
-    double_rate_output: Annotated[bool, tyro.conf.arg(aliases=["--full-grid"])] = False
+    double_rate_output: Annotated[bool, tyro.conf.arg(aliases=["--full_grid"])] = False
     """Write scores at twice the frame rate that the network sees."""
 
     def _check(self) -> None:
@@ -186,7 +186,7 @@ class SamplingSettings(_Settings):
 
     clip_len: int = 100
     """Frames per clip."""
-    clips_per_epoch: Annotated[int, tyro.conf.arg(aliases=["--epoch-clips"])] = 5000
+    clips_per_epoch: Annotated[int, tyro.conf.arg(aliases=["--epoch_clips"])] = 5000
     """Clips per epoch."""
     event_fraction: float = 0.5
     """Fraction of clips around an event."""

@@ -8,13 +8,14 @@ import yaml
 
 from e2espot.cli.folds import Folds
 from e2espot.cli.recipe_args import RecipeArgs, parse_recipe_args
-from e2espot.cli.train import Train, _defaults
+from e2espot.cli.train import Train
+from e2espot.cli.train import parse as parse_command
 from e2espot.core.errors import CheckpointError, ConfigurationError
 from e2espot.training.recipe import Recipe, merge, read_recipe
 
 
 def parse(*arguments: str) -> Train:
-    return tyro.cli(Train, args=list(arguments), default=_defaults(list(arguments)))
+    return parse_command(list(arguments))
 
 
 @pytest.mark.parametrize(
