@@ -9,7 +9,7 @@ import numpy as np
 
 from e2espot.core.events import ScoredEvent
 from e2espot.core.label_sets import LabelSet
-from e2espot.scoring.matching import (
+from e2espot.scoring.error_analysis import (
     ErrorExample,
     Matching,
     Threshold,
@@ -45,7 +45,7 @@ class RunAnalysis:
     time_error_classes: np.ndarray
     """int64 ``(hits,)``; class index of each of these hits."""
     confusion: np.ndarray
-    """``(C + 1, C + 1)``; see ``scoring.matching.confusion``."""
+    """``(C + 1, C + 1)``; see ``scoring.error_analysis.confusion``."""
     misses: list[ErrorExample]
     """Labels without a hit, lowest score first."""
     false_positives: list[ErrorExample]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -13,6 +11,7 @@ from e2espot.clips.device_batch import DeviceBatch
 from e2espot.core.errors import TrainingError
 from e2espot.training.batch import TrainingBatch, build_batch
 from e2espot.training.losses import ball_loss, offset_loss, spotting_loss, team_loss
+from e2espot.training.schedule import lr_factor
 from e2espot.training.state import Run
 
 
@@ -57,13 +56,6 @@ def _class_loss(run: Run, batch: TrainingBatch, logits_BTK: Tensor, *, joint: bo
     loss = spotting_loss(logits_BTK[rows], soft_BTK, valid_BT, weights_K, gamma, run.group.normalizer)
     num_clips = run.group.normalizer(rows.new_tensor(len(rows), dtype=torch.float32), 0)
     return loss * num_clips / len(batch.targets.joint_B)
-
-
-def lr_factor(step: int, warm_up_steps: float, total_steps: int) -> float:
-    """Learning rate at ``step``, 0 to 1: a linear rise, then a cosine that reaches zero after the very last step."""
-    if step < warm_up_steps:
-        return (step + 1) / (warm_up_steps + 1)
-    return 0.5 * (1 + math.cos(math.pi * (step - warm_up_steps) / max(1, total_steps - warm_up_steps)))
 
 
 def take_step(run: Run, batch: ClipBatch | DeviceBatch) -> float:

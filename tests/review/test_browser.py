@@ -17,7 +17,7 @@ from e2espot.core.timeline import DEFAULT_FPS, position_ms_of_frame
 from e2espot.formats.scores import write_scores
 from e2espot.formats.soccernet import write_labels, write_predictions
 from e2espot.scoring import ScoredEvent
-from e2espot.scoring.matching import match_events
+from e2espot.scoring.error_analysis import match_events
 from tests.support.numbered_video import Video, constant, write
 from tests.support.review_process import Server, number, opened, press, until
 

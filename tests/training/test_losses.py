@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from e2espot.training.losses import ball_loss, class_weights, local_normalizer, offset_loss, spotting_loss, team_loss
-from e2espot.training.step import lr_factor
+from e2espot.training.schedule import lr_factor
 
 NAN = float("nan")
 

@@ -7,7 +7,7 @@ from e2espot.core.errors import ConfigurationError
 from e2espot.models import load_spotter
 from e2espot.models.weights.checkpoint import shipped_spotter
 from e2espot.training.recipe import Recipe, merge, read_recipe, recipe_fields, recipe_names
-from e2espot.training.step import lr_factor
+from e2espot.training.schedule import lr_factor
 
 
 @pytest.mark.parametrize("name", recipe_names())

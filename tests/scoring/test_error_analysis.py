@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from e2espot.core.label_sets import LabelSet
 from e2espot.scoring import ScoredEvent, evaluate
-from e2espot.scoring.matching import (
+from e2espot.scoring.error_analysis import (
     best_threshold,
     confusion,
     match_events,
