@@ -50,7 +50,8 @@ lint: venv
 
 # A subset of about three minutes to run while editing.
 quick: lint
-	$(BIN)/python -m pytest -m "not slow" --ignore tests/robustness --ignore tests/review --ignore tests/dali -x
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" -x --ignore tests/robustness --ignore tests/review \
+	  --ignore tests/dali --ignore tests/sources
 
 # The documentation as a site in site/, with every link checked.
 docs: venv

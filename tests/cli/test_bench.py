@@ -23,6 +23,7 @@ from e2espot.models.temporal_shift import GateShift
 from e2espot.video import stream_frames
 from tests.support.numbered_video import constant, numbers_in, write
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 
 

@@ -29,6 +29,7 @@ from e2espot.training.state import Run
 from e2espot.training.step import take_step
 from tests.support.tiny_dataset import TOY_SPEC, write_game, write_spotter
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 
 

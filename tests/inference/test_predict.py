@@ -38,6 +38,7 @@ OPTIONS = InferenceOptions(precision="fp32")
 ARCHS = ["small_gsm", "small_tsm", "small", "rny002_gsm", "rny002_tsm", "rny002", "rny008_gsm"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", ARCHS)
 def test_backbone_stream_equals_whole_video_for_any_piece_len(arch: str) -> None:
     spotter = spotter_of(arch).double()  # double precision, so that rounding cannot hide a wrong frame

@@ -26,6 +26,7 @@ from e2espot.video import probe
 from tests.support.tiny_dataset import Layout, write_game
 
 BALL_12, V2 = LABEL_SETS["ball-12"].names, LABEL_SETS["soccernet-v2-17"].names
+pytestmark = pytest.mark.slow
 LAYOUTS = {
     "ball-2": Layout(videos=("1_{}.mkv", "2_{}.mkv"), classes=("PASS", "DRIVE")),
     "ball-12": Layout(videos=("{}.mp4",), classes=BALL_12, teams=("left", "right", "right")),

@@ -17,7 +17,10 @@ from e2espot.video import index_video, open_reader, pictures_of_grid, probe, str
 CLIPS = Path(__file__).parents[2].parent / "shared" / "clips"
 SIZE = (64, 36)
 
-pytestmark = pytest.mark.skipif(not CLIPS.is_dir(), reason=f"no real footage in {CLIPS}")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not CLIPS.is_dir(), reason=f"no real footage in {CLIPS}"),
+]
 
 
 def names(folder: Path) -> list[str]:
