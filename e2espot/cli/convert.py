@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 from tyro.extras import SubcommandApp
 
-app = SubcommandApp()
+from e2espot.formats.conversion import FormatName
 
-_Format = Literal["soccernet", "opensportslab", "e2e-spot", "soccertrack-v2", "sn-gar"]
+app = SubcommandApp()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,9 +22,9 @@ class Events:
     """File or folder to read."""
     target: tyro.conf.Positional[Path]
     """Folder to write to; for OpenSportsLab and SN-GAR also one .json file."""
-    from_format: Annotated[_Format, tyro.conf.arg(name="from")]
+    from_format: Annotated[FormatName, tyro.conf.arg(name="from")]
     """Format to read."""
-    to_format: Annotated[_Format, tyro.conf.arg(name="to")]
+    to_format: Annotated[FormatName, tyro.conf.arg(name="to")]
     """Format to write."""
     label_file: str | None = None
     """Name of SoccerNet's label files; by default Labels-ball.json or Labels-v2.json, whichever fits."""

@@ -285,7 +285,8 @@ def _why_not_opened(path: Path, error: Exception) -> str:
     boxes = _top_level_boxes(path)
     if boxes and "moov" not in boxes:
         return "has no index (moov), so recording or download broke off; copy or download it again"
-    return f"is not a video FFmpeg can open ({one_line(error)}); name a video file"
+    reason = getattr(error, "strerror", None) or one_line(error)  # without FFmpeg's error number
+    return f"is not a video FFmpeg can open ({reason}); name a video file"
 
 
 def declared_end(path: Path, format_name: str, stream: Any) -> int:
