@@ -24,7 +24,8 @@ from e2espot.core.device import reuse_freed_memory
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.label_sets import LabelSet
 from e2espot.models.spotter import Spotter, SpotterSpec, to_channels_last
-from e2espot.models.weights.checkpoint import load_matching_weights, read_tensors, shipped_spotter
+from e2espot.models.weights.checkpoint import read_initial_weights, shipped_spotter
+from e2espot.models.weights.initial_weights import load_matching_weights
 from e2espot.training import checkpoints
 from e2espot.training.config import TrainingConfig
 from e2espot.training.data import LabelledGame, load_fold, load_games
@@ -223,8 +224,9 @@ def _build(config: TrainingConfig) -> tuple[Spotter, str]:
         pretrained = source == "auto" and not small
         return spotter, "ImageNet weights if they could be had" if pretrained else "random weights"
     path = Path(source)
-    copied, fresh = load_matching_weights(spotter, read_tensors(path)[1])
-    _LOG.info("start from %s: %d tensors taken, %d fresh", source, copied, fresh)
+    trained, state = read_initial_weights(path)
+    for line in load_matching_weights(spotter, state, trained).lines():
+        _LOG.info("start from %s: %s", source, line)
     return spotter, "the shipped weights" if path == shipped_spotter() else source
 
 

@@ -17,8 +17,9 @@ from safetensors.torch import save_file
 from e2espot.core.errors import CheckpointError, E2ESpotError
 from e2espot.models import load_spotter
 from e2espot.models.spotter import Spotter, SpotterSpec
-from e2espot.models.weights.checkpoint import load_matching_weights, read_tensors
+from e2espot.models.weights.checkpoint import read_initial_weights
 from e2espot.models.weights.import_checkpoint import ImportOptions, convert_checkpoint
+from e2espot.models.weights.initial_weights import load_matching_weights
 from tests.support.e2e_spot_reference import State, logits, random_state, write_run
 
 ARCHS = {"feature_arch": "rny002_gsm", "temporal_arch": "gru"}
@@ -208,7 +209,8 @@ def test_imagenet_backbone_is_a_start_for_training_only(ending: str, tmp_path: P
     with pytest.raises(CheckpointError, match="init_from"):
         load_spotter(tmp_path / "start.safetensors")
     spotter = Spotter(SpotterSpec(feature_arch="rny002_gsm", temporal_arch="gru", classes=("PASS",)))
-    load_matching_weights(spotter, read_tensors(tmp_path / "start.safetensors")[1])
+    spec, state = read_initial_weights(tmp_path / "start.safetensors")
+    load_matching_weights(spotter, state, spec)
     weights = spotter.state_dict()
     for name in ("s1.b1.conv1.conv.weight", "s4.b7.conv3.bn.weight", "stem.conv.weight"):
         ours = name.replace("conv1.", "conv1.net.")
@@ -221,8 +223,8 @@ def test_gray_stem_takes_the_sum_of_a_colour_stem(tmp_path: Path) -> None:
     convert_checkpoint(str(tmp_path / "resnet18.pth"), tmp_path / "start.safetensors")
     spec = SpotterSpec(feature_arch="rn18_tsm", temporal_arch="", classes=("PASS",), modality="gray")
     spotter = Spotter(spec)
-    _, fresh = load_matching_weights(spotter, read_tensors(tmp_path / "start.safetensors")[1])
-    assert fresh == 2  # the output layer
+    spec, state = read_initial_weights(tmp_path / "start.safetensors")
+    assert load_matching_weights(spotter, state, spec).fresh == 2  # the output layer
     stem = spotter.state_dict()["backbone._features.conv1.weight"]
     torch.testing.assert_close(stem, network.conv1.weight.sum(1, keepdim=True))
 

@@ -14,8 +14,9 @@ from e2espot.core.label_sets import LABEL_SETS
 from e2espot.formats.conversion import Conversion, convert
 from e2espot.formats.scores import read_scores
 from e2espot.models.spotter import Spotter, SpotterSpec
-from e2espot.models.weights.checkpoint import load_matching_weights, load_spotter, read_tensors
+from e2espot.models.weights.checkpoint import load_spotter, read_initial_weights
 from e2espot.models.weights.import_checkpoint import convert_checkpoint
+from e2espot.models.weights.initial_weights import load_matching_weights
 from e2espot.report.analysis import analyse_run
 from e2espot.report.page import report_page
 from e2espot.review.inputs import load_inputs
@@ -93,7 +94,8 @@ def _weights() -> dict[str, Target]:
             load_spotter(at / "best.safetensors")(frames)
 
     def start(at: Path) -> None:
-        load_matching_weights(Spotter(SMALL), read_tensors(at / "start.safetensors")[1])
+        spec, state = read_initial_weights(at / "start.safetensors")
+        load_matching_weights(Spotter(SMALL), state, spec)
 
     return {
         "weights": Target(name="best.safetensors", valid=valid, read=spot, encoding="tensors", cost=2),

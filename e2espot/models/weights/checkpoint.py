@@ -132,6 +132,16 @@ def read_weights(file: Path) -> tuple[SpotterSpec, dict[str, Tensor]]:
         raise CheckpointError(f"{file}: carries no e2espot description ({error!r}); convert it first") from None
 
 
+def read_initial_weights(file: Path) -> tuple[SpotterSpec | None, dict[str, Tensor]]:
+    """Specification and tensors to start training from; weights other than a whole spotter's have no specification.
+
+    Raises:
+        CheckpointError: as :func:`load_spotter`.
+    """
+    metadata, state = read_tensors(file)
+    return read_weights(file) if SPOTTER_FIELD in metadata else (None, state)
+
+
 def read_version(file: Path) -> str | None:
     """Version of the package that wrote a weights file; None for files that do not record one.
 
@@ -170,30 +180,3 @@ def read_tensors(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             return handle.metadata() or {}, state
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{file}: not a readable safetensors file ({error})") from None
-
-
-def load_matching_weights(spotter: Spotter, state: dict[str, Tensor]) -> tuple[int, int]:
-    """Copy every tensor of ``state`` that matches by name and shape; return (number copied, number left as it was).
-
-    A backbone with shifts takes the weights of one without; the shifts alone keep their initial weights. A first
-    convolution for luma takes the sum over the colours of one for RGB.
-
-        # "s1.b1.conv1.net.conv.weight" (with a shift) matches "s1.b1.conv1.conv.weight" (without)
-
-    Raises:
-        ConfigurationError: no weight of the backbone matches.
-    """
-    current = spotter.state_dict()
-    given = {name.replace(".net.", "."): value for name, value in state.items()}
-    matching = {}
-    for name, value in current.items():
-        candidate = given.get(name.replace(".net.", "."))
-        if candidate is not None and candidate.ndim == 4 and (candidate.shape[1], *value.shape[1:2]) == (3, 1):
-            candidate = candidate.sum(1, keepdim=True)
-        if candidate is not None and candidate.shape == value.shape:
-            matching[name] = candidate
-    # A bias or a norm may match by chance; only a weight of more than one dimension proves the same backbone.
-    if not any(name.startswith("backbone.") and value.ndim > 1 for name, value in matching.items()):
-        raise ConfigurationError("none of the given weights fits this network; choose the same feature_arch")
-    spotter.load_state_dict({**current, **matching})
-    return len(matching), len(current) - len(matching)
