@@ -16,6 +16,7 @@ import numpy as np
 
 from e2espot.core.errors import VideoError, one_line
 from e2espot.core.timeline import MAX_DURATION_S
+from e2espot.video.accepted_formats import describe_refused, format_whitelist
 from e2espot.video.keyframes import keyframe_kind
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ _LOG = logging.getLogger(__name__)
 NO_PTS = np.iinfo(np.int64).min
 """Marks a time stamp that the file does not give."""
 
-# FFmpeg's demuxers that make a "video" of a text, a still image or a list of other files.
-_NOT_VIDEO = ("tty", "image2", "concat", "hls", "dash", "ffmetadata", "srt", "webvtt", "ass", "lrc")
 _MP4_BOXES = ("ftyp", "moov", "mdat", "wide", "free", "skip", "styp")
 _MAX_PROBE_PACKETS = 600
 """Packets among which one must decode."""
@@ -95,7 +94,7 @@ class Scan:
 
 
 def open_container(path: Path) -> Any:
-    """Open a video file with PyAV.
+    """Open a video file with PyAV; files that name other files, and still pictures, are refused.
 
     Raises:
         VideoError: the file is missing, empty, a folder, or nothing FFmpeg knows as a video.
@@ -112,13 +111,10 @@ def open_container(path: Path) -> Any:
         raise VideoError(f"{path}: is empty (0 bytes); copy or download it again")
     try:
         # "file:" keeps a name such as "half:1.mp4" from being taken for a network protocol.
-        container = av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace")
+        options = {"protocol_whitelist": "file", "format_whitelist": format_whitelist()}
+        return av.open(f"file:{path}", options=options, metadata_errors="replace")
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise VideoError(f"{path}: {_why_not_opened(path, error)}") from None
-    if container.format.name.endswith("_pipe") or container.format.name in _NOT_VIDEO:
-        container.close()
-        raise VideoError(f"{path}: is not a video but {container.format.long_name}; name a video file")
-    return container
+        raise VideoError(f"{path}: {describe_refused(path) or _why_not_opened(path, error)}") from None
 
 
 def video_stream(container: Any, path: Path, index: int | None = None) -> Any:
