@@ -67,7 +67,7 @@ class EncodedClipDataset(ClipDataset):
 
     def _frames(self, clip: ClipSpec, inside_T: np.ndarray) -> tuple[Any, np.ndarray]:
         video = self.videos[clip.video]
-        index = dali_index(video.path)
+        index = dali_index(video.path, video_stream=video.video_stream)
         t_N = np.flatnonzero(inside_T)
         route, _ = choose_route(index, self._device_type)
         if route == "host" or not len(t_N):

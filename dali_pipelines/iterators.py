@@ -71,7 +71,8 @@ class DaliClips:
         self._dataset = EncodedClipDataset(dataset, options.device.type)
         self._sample_augmentations, self._options, self._dtype = sample_augmentations, options, dtype
         for video in dataset.videos:
-            is_decodable(video.path, options.device.type)  # refuses what cannot be read, and logs what the CPU decodes
+            # Refuses what cannot be read, and logs what the CPU decodes.
+            is_decodable(video.path, options.device.type, video_stream=video.video_stream)
         crop = augmentation is not None and augmentation.crop < 1
         blur = augmentation is not None and augmentation.blur > 0
         self._graphs = {

@@ -37,9 +37,9 @@ _MAX_SEGMENT = 1500
 """Pictures between two positions where decoding can begin; beyond, cutting clips costs more than it saves."""
 
 
-def dali_index(path: Path, *, allow_truncated: bool = False) -> VideoIndex:
+def dali_index(path: Path, *, allow_truncated: bool = False, video_stream: int | None = None) -> VideoIndex:
     """The index of a file with closed GOPs only: from any other keyframe NVDEC outputs nothing."""
-    return closed_gops_only(index_of(path, allow_truncated=allow_truncated))
+    return closed_gops_only(index_of(path, allow_truncated=allow_truncated, video_stream=video_stream))
 
 
 def choose_route(index: VideoIndex, device_type: str) -> tuple[DecodeRoute, str]:
@@ -74,14 +74,18 @@ def choose_route(index: VideoIndex, device_type: str) -> tuple[DecodeRoute, str]
     return "decode", f"{codec} in {pixel_format}"
 
 
-def is_decodable(path: Path, device_type: str, *, allow_truncated: bool = False) -> bool:
+def is_decodable(
+    path: Path, device_type: str, *, allow_truncated: bool = False, video_stream: int | None = None
+) -> bool:
     """Whether DALI decodes a file on a device; the reason is logged if not.
 
     Raises:
         VideoError: see ``index_video``.
         ConfigurationError: DALI's CPU backend does not support the codec.
     """
-    route, reason = choose_route(dali_index(path, allow_truncated=allow_truncated), device_type)
+    route, reason = choose_route(
+        dali_index(path, allow_truncated=allow_truncated, video_stream=video_stream), device_type
+    )
     if route == "host":
         _LOG.info("%s: decoded by the CPU: %s", path, reason)
     return route == "decode"

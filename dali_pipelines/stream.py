@@ -57,6 +57,8 @@ class MatchStream:
     """Frames of a chunk; the last may be shorter."""
     allow_truncated: bool = False
     """Accept a file that ends early, as far as it goes."""
+    video_stream: int | None = None
+    """Number of the stream among the video streams of the file; None for the one that players choose."""
     missing: list[range] | None = None
     """Extended while reading by the frames that do not decode, which are zeros then; None to raise at the first."""
 
@@ -67,7 +69,7 @@ class MatchStream:
             VideoError: see ``index_video``; or a range of frames cannot be decoded.
             ConfigurationError: DALI is not installed, or cannot decode the file.
         """
-        index = dali_index(self.path, allow_truncated=self.allow_truncated)
+        index = dali_index(self.path, allow_truncated=self.allow_truncated, video_stream=self.video_stream)
         route, reason = choose_route(index, self.options.device.type)
         if route == "host":
             raise ConfigurationError(
@@ -234,7 +236,7 @@ class _RunDecoder:
             DamagedVideoError: a frame does not decode, and the caller does not ask for missing frames.
         """
         stream = self._stream
-        index = index_of(stream.path, allow_truncated=stream.allow_truncated)
+        index = index_of(stream.path, allow_truncated=stream.allow_truncated, video_stream=stream.video_stream)
         with reader_of(index, fps=stream.fps, size=stream.size, reader="pyav") as reader:
             frames_THWC, lost = read_range(reader, run, skip_damaged=stream.missing is not None)
         if stream.missing is not None:

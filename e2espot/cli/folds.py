@@ -40,6 +40,8 @@ class Folds:
     """Name of the label file in a game's folder."""
     bad_labels: BadLabels = "stop"
     """What to do about an invalid label: stop, or skip and count it."""
+    video_stream: int | None = None
+    """Which video stream of a file is read, counted from 0; by default the one that players choose."""
     reader: Literal["auto", "decord", "dali"] = "auto"
     """Decoder of the videos."""
     device: str = "auto"
@@ -67,6 +69,7 @@ def main(arguments: list[str]) -> None:
         resolution=args.resolution,
         label_file=args.label_file,
         bad_labels=args.bad_labels,
+        video_stream=args.video_stream,
         reader=args.reader,
         device=args.device,
     )

@@ -46,6 +46,8 @@ class ReviewOptions:
     """Split of a dataset; by default all games."""
     resolution: Literal["224p", "720p"] = "224p"
     """Which video file of a game is shown."""
+    video_stream: int | None = None
+    """Which video stream of a file is shown, counted from 0; by default the one that players choose."""
     allow_truncated: bool = False
     """Use a truncated video up to its end."""
     threshold: float = 0.2
@@ -74,6 +76,7 @@ def main(arguments: list[str]) -> None:
         label_set=args.label_set,
         split=args.split,
         resolution=args.resolution,
+        video_stream=args.video_stream,
     )
     review = _review(args, inputs)
     try:

@@ -23,16 +23,19 @@ class Transcode:
     """Make random access cheap, for training: closed GOPs of 25 pictures, no B-frames, sides in multiples of 16."""
     allow_truncated: bool = False
     """Accept a truncated file and convert what can be read."""
+    video_stream: int | None = None
+    """Which video stream of SRC is read, counted from 0; by default the one that players choose."""
 
 
-def _effort(path: Path) -> str:
+def _effort(path: Path, video_stream: int | None = None) -> str:
     """Mean cost of decoding a training clip of 100 frames."""
     from e2espot.core.errors import VideoError
     from e2espot.video import index_of
     from e2espot.video.stream_copy import decode_overhead
 
     try:
-        return f"{path}: {decode_overhead(index_of(path), 100):.2f} pictures decoded per picture used"
+        overhead = decode_overhead(index_of(path, video_stream=video_stream), 100)
+        return f"{path}: {overhead:.2f} pictures decoded per picture used"
     except VideoError as error:
         return f"{path}: {error}"
 
@@ -51,7 +54,9 @@ def main(arguments: list[str]) -> None:
             bar.update,
             decode_friendly=args.decode_friendly,
             allow_truncated=args.allow_truncated,
+            video_stream=args.video_stream,
         )
     print(f"{count} pictures -> {args.target}")
-    for path in (args.source, args.target) if args.decode_friendly else ():
-        print(_effort(path))
+    if args.decode_friendly:
+        print(_effort(args.source, args.video_stream))
+        print(_effort(args.target))

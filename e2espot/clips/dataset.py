@@ -53,6 +53,8 @@ class TrainingVideo:
     """The file."""
     labelled: LabelledVideo
     """Its length and events."""
+    video_stream: int | None = None
+    """Number of the stream among the video streams of the file; None for the one that players choose."""
     tracks_path: Path | None = None
     """``tracks.npz`` of a rendered match: the ball's position at 25 fps."""
     joint: bool = False
@@ -155,7 +157,11 @@ class ClipDataset(Dataset[ClipSample]):
             while len(self._readers) >= _MAX_OPEN_READERS:  # close the one that was used longest ago
                 self._readers.popitem(last=False)[1].close()
             self._readers[video] = open_reader(
-                self.videos[video].path, fps=self.fps, size=self.size, reader=self.reader
+                self.videos[video].path,
+                fps=self.fps,
+                size=self.size,
+                reader=self.reader,
+                video_stream=self.videos[video].video_stream,
             )
         self._readers.move_to_end(video)
         return self._readers[video]

@@ -26,6 +26,8 @@ class Video:
     """Path of the file; for a video in an object store only its name."""
     url: str | None = None
     """Address in an object store; None for a local file."""
+    video_stream: int | None = None
+    """Number of the stream among the video streams of the file; None for the one that players choose."""
 
 
 @dataclass(frozen=True, kw_only=True)

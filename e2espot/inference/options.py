@@ -17,6 +17,8 @@ class UserOptions:
 
     allow_truncated: bool = False
     """Read a damaged or truncated video as far as it decodes; the results state which ranges were read."""
+    video_stream: int | None = None
+    """Which video stream of a file is read, counted from 0; by default the one that players choose."""
     flip: bool = False
     """Average with the scores of the mirrored video: slightly better, and twice the time."""
     cuda_graphs: bool = False

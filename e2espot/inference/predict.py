@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,7 +53,8 @@ def spot_video(
     from e2espot.video import probe
 
     options = options or InferenceOptions()
-    info = probe(Path(path), spotter.fps, allow_truncated=options.allow_truncated)
+    opening: dict[str, Any] = {"allow_truncated": options.allow_truncated, "video_stream": options.video_stream}
+    info = probe(Path(path), spotter.fps, **opening)
     missing: list[range] = []  # filled while the chunks are consumed; complete only after score_frames
     chunks = _chunks(spotter, Path(path), options, missing)
     scores_TK = score_frames(spotter, chunks, info.num_frames, options, progress=progress)
@@ -71,7 +73,7 @@ def spot_video(
         # other, since it counts if its middle is before the end of the video. Network at 12.5 fps, factor 2:
         # 0.36 s -> 4 frames, 8 rows; 9 frames at 25 fps, so the last row is repeated
         # 0.37 s -> 5 frames, 10 rows; 9 frames at 25 fps, so the last row is cut
-        length = probe(Path(path), spotter.grid_fps, allow_truncated=options.allow_truncated).num_frames
+        length = probe(Path(path), spotter.grid_fps, **opening).num_frames
         rows_T = np.minimum(np.arange(length), len(scores_TK) - 1)
         scores_TK, valid_T = scores_TK[rows_T], valid_T[rows_T]
     is_complete = not info.truncated and bool(valid_T.all())
@@ -125,21 +127,22 @@ def _chunks(spotter: Spotter, path: Path, options: InferenceOptions, missing: li
     device = next(spotter.parameters()).device
     size = (spotter.spec.width, spotter.spec.height)
     skipped = missing if options.allow_truncated else None
+    opening: dict[str, Any] = {"allow_truncated": options.allow_truncated, "video_stream": options.video_stream}
     backend = choose_backend(options.reader, device.type)
     if backend == "dali":
         from dali_pipelines.graph import GraphOptions
         from dali_pipelines.routes import is_decodable
         from dali_pipelines.stream import MatchStream
 
-        if is_decodable(path, device.type, allow_truncated=options.allow_truncated):
+        if is_decodable(path, device.type, **opening):
             yield from MatchStream(
                 path=path,
                 size=size,
                 options=GraphOptions(device=device, batch_size=2, prefetch=options.read_ahead),
                 fps=spotter.fps,
                 chunk_len=options.chunk_len,
-                allow_truncated=options.allow_truncated,
                 missing=skipped,
+                **opening,
             ).chunks()
             return
         backend = "pyav"
@@ -150,8 +153,8 @@ def _chunks(spotter: Spotter, path: Path, options: InferenceOptions, missing: li
         chunk_len=options.chunk_len,
         read_ahead=options.read_ahead,
         reader=backend,
-        allow_truncated=options.allow_truncated,
         missing=skipped,
+        **opening,
     ):
         yield torch.from_numpy(chunk.frames_THWC)
 

@@ -21,7 +21,8 @@ import numpy as np
 
 from e2espot.core.errors import VideoError, one_line
 from e2espot.core.timeline import DEFAULT_FPS
-from e2espot.video.demux import open_container, video_stream
+from e2espot.video.demux import open_container, video_streams
+from e2espot.video.demux import video_stream as select_stream
 from e2espot.video.index import VideoIndex, pictures_of_grid
 from e2espot.video.indexing import index_of, index_video
 
@@ -61,7 +62,12 @@ class BrowserVideo:
 
 
 def prepare_browser_video(
-    path: Path, cache: Path, progress: Progress | None = None, *, allow_truncated: bool = False
+    path: Path,
+    cache: Path,
+    progress: Progress | None = None,
+    *,
+    allow_truncated: bool = False,
+    video_stream: int | None = None,
 ) -> BrowserVideo:
     """Make a video ready for a browser.
 
@@ -70,11 +76,12 @@ def prepare_browser_video(
         cache: Folder for copies.
         progress: Called while a copy is made.
         allow_truncated: Use a truncated file up to where it ends.
+        video_stream: Number of the stream among the video streams of the file; None for the one that players choose.
 
     Raises:
         VideoError: The video cannot be read, or browsers do not play its codec.
     """
-    index = index_of(path, allow_truncated=allow_truncated)
+    index = index_of(path, allow_truncated=allow_truncated, video_stream=video_stream)
     media_type = _media_type(index)
     served = index
     if not _plays_as_is(index):
@@ -104,7 +111,10 @@ def _is_webm(index: VideoIndex) -> bool:
 def _plays_as_is(index: VideoIndex) -> bool:
     """Whether any browser plays the file without a copy."""
     container = index.format_name.startswith("mov") or _is_webm(index)
-    return container and index.first_picture_s == 0 and index.path.suffix in (".mp4", ".m4v", ".webm")
+    if not container or index.first_picture_s != 0 or index.path.suffix not in (".mp4", ".m4v", ".webm"):
+        return False
+    with open_container(index.path) as opened:
+        return len(video_streams(opened)) == 1  # of several, browsers differ in which one they show
 
 
 def _with_tables(index: VideoIndex, served: VideoIndex, media_type: str) -> BrowserVideo:
@@ -157,7 +167,7 @@ def _check_same_times(index: VideoIndex, served: VideoIndex) -> None:
 
 def _cached_copy(index: VideoIndex, cache: Path, media_type: str, progress: Progress | None) -> Path:
     """The copy of this version of the file in ``cache``; created if there is none."""
-    identity = f"{_COPY_VERSION} {index.path.resolve()} {index.byte_size} {index.mtime_ns}"
+    identity = f"{_COPY_VERSION} {index.path.resolve()} {index.byte_size} {index.mtime_ns} {index.stream_index}"
     name = hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:24]
     target = cache / f"{name}{'.mp4' if media_type == 'video/mp4' else '.webm'}"
     if not target.is_file():
@@ -193,7 +203,7 @@ def _remux(index: VideoIndex, target: Path, media_type: str, progress: Progress 
 
 
 def _copy_packets(index: VideoIndex, source: Any, output: Any, media_type: str, progress: Progress | None) -> None:
-    video = video_stream(source, index.path, index.stream_index)
+    video = select_stream(source, index.path, index.stream_index)
     output_streams = {video.index: output.add_stream_from_template(video)}
     audio_codecs = _MP4_AUDIO_CODECS if media_type == "video/mp4" else _WEBM_AUDIO_CODECS
     audio = next(

@@ -126,6 +126,7 @@ def _annotated_videos(game: ExportedGame, labels: Mapping[int, Sequence[Annotati
     top, _ = parse_document(game.text, "label", game.name)
     game_metadata = {name: value for name, value in top.items() if name not in ("annotations", "videos")}
     paths = {video.half: video.path for video in game.videos}
+    streams = {video.half: video.video_stream for video in game.videos}
     videos = []
     for half in _HALVES:
         predictions = [_as_annotation(event) for event in game.predictions if event.half == half]
@@ -134,7 +135,7 @@ def _annotated_videos(game: ExportedGame, labels: Mapping[int, Sequence[Annotati
             continue
         metadata = _video_fields(top, half)
         if half in paths:
-            metadata |= _fps_field(paths[half])
+            metadata |= _fps_field(paths[half], streams[half])
         if list(paths) == [half]:
             metadata["id"] = game.name
         videos.append(
@@ -162,10 +163,11 @@ def _as_annotation(event: Event) -> Annotation:
     return Annotation(label=event.label, position_ms=position_ms, confidence=event.confidence, team=event.team)
 
 
-def _fps_field(path: Path) -> dict[str, float]:
+def _fps_field(path: Path, video_stream: int | None) -> dict[str, float]:
     """The field ``fps`` of a video, its average rate; no field if the video cannot be read."""
     try:
-        return {"fps": round(index_of(path, allow_truncated=True).average_fps, 3)}
+        index = index_of(path, allow_truncated=True, video_stream=video_stream)
+        return {"fps": round(index.average_fps, 3)}
     except VideoError:
         return {}
 

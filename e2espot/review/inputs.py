@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from e2espot.core.errors import ConfigurationError
@@ -58,6 +58,7 @@ def load_inputs(
     label_set: str | None = None,
     split: str | None = None,
     resolution: str = "224p",
+    video_stream: int | None = None,
 ) -> ReviewInputs:
     """Find the videos, predictions and labels of a video, a game or a dataset.
 
@@ -70,6 +71,7 @@ def load_inputs(
         label_set: Name of a label set, or a class.txt; by default the smallest known set with all classes that occur.
         split: Split of a dataset.
         resolution: Which of a game's videos is shown.
+        video_stream: Which video stream of each file is shown, counted from 0; None for the one that players choose.
 
     Raises:
         ConfigurationError: There is nothing to show, or something given belongs to none of the games.
@@ -85,7 +87,7 @@ def load_inputs(
         review_games.append(
             ReviewGame(
                 name=game.name,
-                videos=game.videos,
+                videos=tuple(replace(video, video_stream=video_stream) for video in game.videos),
                 target=target,
                 source=start,
                 predictions=tuple(events for events, _ in results),

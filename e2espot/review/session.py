@@ -116,9 +116,13 @@ class Review:
         """A video for the browser, by its number."""
         with self._video_lock:  # not the lock of the stores: copying a video takes long
             if video not in self._browser_videos:
-                path = self.videos[video][1].path
+                shown = self.videos[video][1]
                 self._browser_videos[video] = prepare_browser_video(
-                    path, self._cache, progress, allow_truncated=self._allow_truncated
+                    shown.path,
+                    self._cache,
+                    progress,
+                    allow_truncated=self._allow_truncated,
+                    video_stream=shown.video_stream,
                 )
             return self._browser_videos[video]
 

@@ -67,6 +67,8 @@ class TrainingConfig:
     """Name of the label file in a game's folder."""
     bad_labels: BadLabels
     """What is done about an invalid label."""
+    video_stream: int | None
+    """Which video stream of each file is read; None for the one that players choose."""
 
     device: torch.device
     """Where this process computes."""
@@ -101,6 +103,7 @@ class TrainingConfig:
             "resolution": self.resolution,
             "label_file": self.label_file,
             "bad_labels": self.bad_labels,
+            "video_stream": self.video_stream,
             "joint_data": None if self.joint_data is None else str(self.joint_data),
             VERSION_FIELD: __version__,
         }
@@ -141,6 +144,7 @@ def resolve(recipe: Recipe, data: Path, folder: Path, options: RunOptions | None
         resolution=_resolution(options, height),
         label_file=label_file_of(recipe.data.label_set) if options.label_file == "auto" else options.label_file,
         bad_labels=options.bad_labels,
+        video_stream=options.video_stream,
         device=device,
         dtype=compute_dtype(device, recipe.optimisation.precision),
         group=group,

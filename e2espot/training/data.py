@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from e2espot.clips.dataset import TrainingVideo
 from e2espot.clips.sampler import LabelledVideo
@@ -60,7 +61,15 @@ class LabelledGame:
             if negatives is not None:
                 labelled = add_hard_negatives(labelled, self, video.half, negatives)
             tracks_path = tracks if tracks.is_file() and len(self.game.videos) == 1 else None
-            videos.append(TrainingVideo(path=video.path, labelled=labelled, tracks_path=tracks_path, joint=joint))
+            videos.append(
+                TrainingVideo(
+                    path=video.path,
+                    labelled=labelled,
+                    video_stream=video.video_stream,
+                    tracks_path=tracks_path,
+                    joint=joint,
+                )
+            )
         return videos
 
 
@@ -73,6 +82,7 @@ def load_games(
     resolution: str = "224p",
     label_file: str = BALL_LABEL_FILE,
     bad_labels: BadLabels = "stop",
+    video_stream: int | None = None,
 ) -> list[LabelledGame]:
     """Games of a split with their labels, read strictly.
 
@@ -84,6 +94,7 @@ def load_games(
         resolution: Which of a game's files is read.
         label_file: Name of the label file in a game's folder.
         bad_labels: What is done about an invalid label.
+        video_stream: Which video stream of each file is read; None for the one that players choose.
 
     Raises:
         AnnotationError: a game without labels, or an invalid label (see ``read_labels``).
@@ -97,6 +108,7 @@ def load_games(
         fps,
         label_file=label_file,
         bad_labels=bad_labels,
+        video_stream=video_stream,
     )
     if not games and split == "train":
         raise ConfigurationError(
@@ -115,6 +127,7 @@ def load_fold(
     resolution: str = "224p",
     label_file: str = BALL_LABEL_FILE,
     bad_labels: BadLabels = "stop",
+    video_stream: int | None = None,
 ) -> tuple[list[LabelledGame], list[LabelledGame]]:
     """Train and valid games of one fold of a cross-validation over all labelled games; see :func:`load_games`.
 
@@ -138,14 +151,22 @@ def load_fold(
         for held_out in (False, True)
     )
     name = f"{number}/{count}"
+    options: Any = {"label_file": label_file, "bad_labels": bad_labels, "video_stream": video_stream}
     return (
-        _with_labels(train, name, label_set, fps, label_file=label_file, bad_labels=bad_labels),
-        _with_labels(valid, name, label_set, fps, label_file=label_file, bad_labels=bad_labels),
+        _with_labels(train, name, label_set, fps, **options),
+        _with_labels(valid, name, label_set, fps, **options),
     )
 
 
 def _with_labels(
-    games: Sequence[Game], split: str, label_set: LabelSet, fps: Fraction, *, label_file: str, bad_labels: BadLabels
+    games: Sequence[Game],
+    split: str,
+    label_set: LabelSet,
+    fps: Fraction,
+    *,
+    label_file: str,
+    bad_labels: BadLabels,
+    video_stream: int | None,
 ) -> list[LabelledGame]:
     from e2espot.video import probe
 
@@ -153,11 +174,14 @@ def _with_labels(
     for game in games:
         if game.labels_path is None:
             raise AnnotationError(f"{game.folder}: no {label_file}; the {split} split needs labels for every game")
-        num_frames = {video.half: probe(video.path, fps).num_frames for video in game.videos}
+        videos = tuple(replace(video, video_stream=video_stream) for video in game.videos)
+        num_frames = {video.half: probe(video.path, fps, video_stream=video_stream).num_frames for video in videos}
         labels = read_labels(game.labels_path, label_set, fps=fps, num_frames=num_frames, bad_labels=bad_labels)
         if labels.skipped:
             _LOG.warning("%s: skipped %d invalid labels", game.labels_path, labels.skipped)
-        labelled.append(LabelledGame(game=game, num_frames=num_frames, events=tuple(labels.events), fps=fps))
+        labelled.append(
+            LabelledGame(game=replace(game, videos=videos), num_frames=num_frames, events=tuple(labels.events), fps=fps)
+        )
     return labelled
 
 

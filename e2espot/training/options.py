@@ -22,6 +22,8 @@ class RunOptions:
     """What to do about an invalid label: stop, or skip and count it."""
     joint_data: Path | None = None
     """Second dataset folder, for recipes with a joint_label_set."""
+    video_stream: int | None = None
+    """Which video stream of a file is read, counted from 0; by default the one that players choose."""
     reader: Literal["auto", "decord", "dali"] = "auto"
     """Decoder of the videos: auto uses DALI on a machine with CUDA and DALI, else the CPU."""
     device: str = "auto"

@@ -125,6 +125,7 @@ def _load_split(config: TrainingConfig) -> tuple[list[LabelledGame], list[Labell
         "resolution": config.resolution,
         "label_file": config.label_file,
         "bad_labels": config.bad_labels,
+        "video_stream": config.video_stream,
     }
     if config.fold is not None:
         return load_fold(config.data, config.fold, config.label_set, config.fps, **options)
@@ -146,6 +147,7 @@ def _load_joint(config: TrainingConfig) -> list[LabelledGame]:
         resolution=config.resolution,
         label_file=config.recipe.data.joint_label_file,
         bad_labels=config.bad_labels,
+        video_stream=config.video_stream,
     )
 
 

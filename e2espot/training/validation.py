@@ -45,7 +45,10 @@ def score_games(
     """Scores by game and half."""
     options = InferenceOptions(reader=reader)
     return {
-        game.game.name: {video.half: spot_video(spotter, video.path, options) for video in game.game.videos}
+        game.game.name: {
+            video.half: spot_video(spotter, video.path, replace(options, video_stream=video.video_stream))
+            for video in game.game.videos
+        }
         for game in games
     }
 

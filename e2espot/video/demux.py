@@ -117,36 +117,76 @@ def open_container(path: Path) -> Any:
         raise VideoError(f"{path}: {describe_refused(path) or _why_not_opened(path, error)}") from None
 
 
-def video_stream(container: Any, path: Path, index: int | None = None) -> Any:
-    """The stream to read: number ``index``, or else the one that players choose; others are logged.
+def video_stream(container: Any, path: Path, index: int | None = None, *, number: int | None = None) -> Any:
+    """The stream to read: that of ``index`` or ``number``, or else the one that players choose; others are logged.
 
     That is FFmpeg's choice among those that are not cover pictures: by the default flag, then by bit rate.
+
+    Args:
+        container: The open file.
+        path: Its path, for messages.
+        index: Index among all streams of the container.
+        number: Number among the video streams that are not cover pictures, counted from 0.
 
     Raises:
         VideoError: there is none, or no decoder for it.
     """
     if index is not None:
         return container.streams[index]
-    streams = [stream for stream in container.streams.video if not _is_cover_picture(stream)]
+    streams = video_streams(container)
     if not streams:
         # Any video stream that is left is a cover picture.
         kinds = {"cover picture" if stream.type == "video" else stream.type for stream in container.streams}
         content = ", ".join(sorted(kinds)) or "no stream at all"
         raise VideoError(f"{path}: holds no video stream (only {content}); name a file with pictures")
-    best = container.streams.best("video")
-    chosen = next((stream for stream in streams if best is not None and stream.index == best.index), streams[0])
+    if number is None:
+        best = container.streams.best("video")
+        chosen = next((stream for stream in streams if best is not None and stream.index == best.index), streams[0])
+    elif 0 <= number < len(streams):
+        chosen = streams[number]
+    else:
+        count = "one video stream" if len(streams) == 1 else f"{len(streams)} video streams"
+        raise VideoError(
+            f"{path}: video_stream is {number}, and the file holds {count}: {_list_streams(streams)}; "
+            "give one of these numbers",
+            option="video_stream",
+        )
     if chosen.codec_context is None:
         raise VideoError(f"{path}: FFmpeg has no decoder for its codec; convert it to H.264 with another program")
-    if len(streams) > 1:
-        _log_choice(path, chosen.index, tuple(stream.index for stream in streams))
+    if len(streams) > 1 and number is None:
+        position = next(position for position, stream in enumerate(streams) if stream.index == chosen.index)
+        _log_choice(path, position, len(streams), _list_streams(streams))
     return chosen
 
 
+def video_streams(container: Any) -> list[Any]:
+    """The streams that ``video_stream`` numbers: those with pictures, without cover pictures."""
+    return [stream for stream in container.streams.video if not _is_cover_picture(stream)]
+
+
+def _list_streams(streams: list[Any]) -> str:
+    """Number, size, codec and rate of each stream: ``0: 1920x1080 h264, 25.00 fps; 1: 640x360 h264, 25.00 fps``."""
+    lines = []
+    for number, stream in enumerate(streams):
+        codec = stream.codec_context
+        facts = f"{codec.width}x{codec.height} {codec.name}" if codec is not None else "no decoder for its codec"
+        rate = f", {float(stream.average_rate):.2f} fps" if stream.average_rate else ""
+        lines.append(f"{number}: {facts}{rate}")
+    return "; ".join(lines)
+
+
 @cache
-def _log_choice(path: Path, chosen: int, candidates: tuple[int, ...]) -> None:
+def _log_choice(path: Path, chosen: int, count: int, listed: str) -> None:
     """Report once for each file that it holds several videos."""
-    others = ", ".join(str(index) for index in candidates if index != chosen)
-    _LOG.warning("%s: holds %d video streams; stream %d is read, not %s", path, len(candidates), chosen, others)
+    others = ", ".join(str(number) for number in range(count) if number != chosen)
+    _LOG.warning(
+        "%s: holds %d video streams; stream %d is read, not %s; video_stream chooses another (%s)",
+        path,
+        count,
+        chosen,
+        others,
+        listed,
+    )
 
 
 def _is_cover_picture(stream: Any) -> bool:
@@ -164,17 +204,17 @@ def discard_other_streams(container: Any, stream: Any) -> None:
             other.discard = type(other.discard).all
 
 
-def scan_video(path: Path) -> Scan:
-    """Read every packet of the video stream of a file, and decode one picture.
+def scan_video(path: Path, number: int | None = None) -> Scan:
+    """Read every packet of the video stream of a file, and decode one picture; ``number`` as in ``video_stream``.
 
     Raises:
         VideoError: see ``index_video``.
     """
     # Opened twice: decoding the first picture consumes packets, and not every container can be rewound.
     with open_container(path) as container:
-        picture = _probe_first_picture(container, video_stream(container, path), path)
+        picture = _probe_first_picture(container, video_stream(container, path, number=number), path)
     with open_container(path) as container:
-        stream = video_stream(container, path)
+        stream = video_stream(container, path, number=number)
         discard_other_streams(container, stream)
         status = path.stat()
         rows, truncated = _packet_rows(container, stream)

@@ -43,9 +43,9 @@ def folder() -> Path | None:
     return cache_dir("indexes")
 
 
-def load(path: Path, byte_size: int, mtime_ns: int) -> VideoIndex | None:
-    """The cached index of a video of that size and modification time; None if there is none."""
-    entry = entry_path(path, byte_size, mtime_ns)
+def load(path: Path, byte_size: int, mtime_ns: int, video_stream: int | None = None) -> VideoIndex | None:
+    """The cached index of a stream of a video of that size and modification time; None if there is none."""
+    entry = entry_path(path, byte_size, mtime_ns, video_stream)
     if entry is None:
         return None
     try:
@@ -61,9 +61,9 @@ def load(path: Path, byte_size: int, mtime_ns: int) -> VideoIndex | None:
         return None
 
 
-def store(index: VideoIndex) -> None:
-    """Write an index to the cache, if it is long enough to be worth it."""
-    entry = entry_path(index.path, index.byte_size, index.mtime_ns)
+def store(index: VideoIndex, video_stream: int | None = None) -> None:
+    """Write the index of a stream to the cache, if it is long enough to be worth it."""
+    entry = entry_path(index.path, index.byte_size, index.mtime_ns, video_stream)
     if entry is None or index.num_packets < _MIN_PACKETS:
         return
     fields = {field.name: getattr(index, field.name) for field in dataclasses.fields(index)}
@@ -90,12 +90,15 @@ def _digest(facts: str, arrays: Mapping[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-def entry_path(path: Path, byte_size: int, mtime_ns: int) -> Path | None:
-    """File of the cache for a video of that size and modification time; None if caching is switched off."""
+def entry_path(path: Path, byte_size: int, mtime_ns: int, video_stream: int | None = None) -> Path | None:
+    """File of the cache for a video of that size and modification time; None if caching is switched off.
+
+    ``video_stream`` is what was asked for: a number among the video streams, or None for the one that players choose.
+    """
     base = folder()
     if base is None:
         return None
-    key = f"{_FORMAT}\n{path.absolute()}\n{byte_size}\n{mtime_ns}"
+    key = f"{_FORMAT}\n{path.absolute()}\n{byte_size}\n{mtime_ns}\n{video_stream}"
     return base / f"{hashlib.sha256(key.encode('utf-8', 'surrogateescape')).hexdigest()[:32]}.npz"
 
 

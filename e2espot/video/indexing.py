@@ -22,23 +22,25 @@ _MAX_TRIAL_PACKETS = 600
 _NUM_ORDER_PACKETS = 64
 """Packets decoded to see whether time stamps in file order are display times; B-frames come within the first few."""
 
-_IndexKey = tuple[Path, int, int, bool]
+_IndexKey = tuple[Path, int, int, bool, int | None]
 _INDEXES: OrderedDict[_IndexKey, VideoIndex] = OrderedDict()
-"""(path, size, modification time, allow_truncated) -> index, least recently used first."""
+"""(path, size, modification time, allow_truncated, video_stream) -> index, least recently used first."""
 
 
-def index_video(path: Path | str, *, allow_truncated: bool = False) -> VideoIndex:
+def index_video(path: Path | str, *, allow_truncated: bool = False, video_stream: int | None = None) -> VideoIndex:
     """Read the time stamps of every picture of a file, without decoding them.
 
     Args:
         path: The file.
         allow_truncated: Accept a file that ends early, as far as it goes.
+        video_stream: Number of the stream among the video streams of the file, counted from 0; None for the one that
+            players choose.
 
     Raises:
-        VideoError: the file is missing, empty, not a video, holds no pictures, cannot be decoded, or carries
-            contradictory time stamps. One line that names the file.
+        VideoError: the file is missing, empty, not a video, holds no pictures or no such stream, cannot be decoded,
+            or carries contradictory time stamps. One line that names the file.
     """
-    scan = scan_video(Path(path))
+    scan = scan_video(Path(path), video_stream)
     index = index_from_scan(scan)
     if scan.reorders and index.identified_by == "pts" and (np.diff(index.pts_M) >= 0).all():
         _reject_decoding_times(index)
@@ -105,21 +107,21 @@ def _last_decodable(index: VideoIndex) -> int:
         decoder.close()
 
 
-def index_of(path: Path | str, *, allow_truncated: bool = False) -> VideoIndex:
+def index_of(path: Path | str, *, allow_truncated: bool = False, video_stream: int | None = None) -> VideoIndex:
     """The index of a file, cached until the file changes; see ``index_video``."""
     path = Path(path)
     try:
         status = path.stat()
     except OSError:
-        return index_video(path)  # which raises the error that explains it
-    key = (path, status.st_size, status.st_mtime_ns, allow_truncated)
+        return index_video(path, video_stream=video_stream)  # which raises the error that explains it
+    key = (path, status.st_size, status.st_mtime_ns, allow_truncated, video_stream)
     if key in _INDEXES:
         _INDEXES.move_to_end(key)
         return _INDEXES[key]
-    index = index_cache.load(path, status.st_size, status.st_mtime_ns)
+    index = index_cache.load(path, status.st_size, status.st_mtime_ns, video_stream)
     if index is None or (index.truncated and not allow_truncated):
-        index = index_video(path, allow_truncated=allow_truncated)
-        index_cache.store(index)
+        index = index_video(path, allow_truncated=allow_truncated, video_stream=video_stream)
+        index_cache.store(index, video_stream)
     _INDEXES[key] = index
     while len(_INDEXES) > 1 and sum(cached.num_packets for cached in _INDEXES.values()) > _MAX_PACKETS_IN_MEMORY:
         _INDEXES.popitem(last=False)

@@ -185,13 +185,15 @@ class GridReader:
         self.close()
 
 
-def probe(path: Path | str, fps: Fraction = DEFAULT_FPS, *, allow_truncated: bool = False) -> VideoInfo:
+def probe(
+    path: Path | str, fps: Fraction = DEFAULT_FPS, *, allow_truncated: bool = False, video_stream: int | None = None
+) -> VideoInfo:
     """Describe a video, counted on a grid of ``fps`` frames per second.
 
     Raises:
         VideoError: see ``index_video``.
     """
-    return video_info(index_of(path, allow_truncated=allow_truncated), fps)
+    return video_info(index_of(path, allow_truncated=allow_truncated, video_stream=video_stream), fps)
 
 
 def open_reader(
@@ -201,6 +203,7 @@ def open_reader(
     size: tuple[int, int] | None = None,
     reader: HostBackend = "auto",
     allow_truncated: bool = False,
+    video_stream: int | None = None,
 ) -> FrameReader:
     """Open a video for random access to its frames.
 
@@ -212,11 +215,13 @@ def open_reader(
             as decord, bounded in memory on any file, and right on damaged ones. ``decord`` decodes stream copies; it
             refuses codecs on which it is not exact, and leaves files whose pictures it would miscount to PyAV.
         allow_truncated: Accept a file that ends early, as far as it goes.
+        video_stream: See ``index_video``.
 
     Raises:
         VideoError: see ``index_video``.
     """
-    return reader_of(index_of(path, allow_truncated=allow_truncated), fps=fps, size=size, reader=reader)
+    index = index_of(path, allow_truncated=allow_truncated, video_stream=video_stream)
+    return reader_of(index, fps=fps, size=size, reader=reader)
 
 
 def reader_of(index: VideoIndex, *, fps: Fraction, size: tuple[int, int] | None, reader: HostBackend) -> GridReader:

@@ -99,6 +99,7 @@ def stream_frames(
     stop: int | None = None,
     reader: HostBackend = "auto",
     allow_truncated: bool = False,
+    video_stream: int | None = None,
     missing: list[range] | None = None,
     timeout_s: float = 120.0,
     in_process: bool = False,
@@ -115,6 +116,7 @@ def stream_frames(
         stop: End of the frames (exclusive); None for all.
         reader: See ``open_reader``.
         allow_truncated: Accept a file that ends early, as far as it goes.
+        video_stream: See ``index_video``.
         missing: Extended while reading by the frames that do not decode, which are zeros then; None to raise at the
             first of them.
         timeout_s: Longest wait for the next frames before the decoder is considered hung.
@@ -125,7 +127,7 @@ def stream_frames(
     """
     if chunk_len < 1 or read_ahead < 1:
         raise ValueError(f"chunk_len is {chunk_len} and read_ahead {read_ahead}; both must be at least 1")
-    index = index_of(path, allow_truncated=allow_truncated)
+    index = index_of(path, allow_truncated=allow_truncated, video_stream=video_stream)
     info = video_info(index, fps)
     stop = info.num_frames if stop is None else stop
     if not 0 <= start <= stop <= info.num_frames:

@@ -13,7 +13,8 @@ import numpy as np
 
 from e2espot.core.errors import VideoError, one_line
 from e2espot.core.timeline import DEFAULT_FPS
-from e2espot.video.demux import open_container, video_stream
+from e2espot.video.demux import open_container
+from e2espot.video.demux import video_stream as select_stream
 
 _CLOCK = Fraction(1, 90_000)
 """Time base of the new file, in which all common frame rates are exact."""
@@ -37,6 +38,7 @@ def transcode(
     *,
     decode_friendly: bool = False,
     allow_truncated: bool = False,
+    video_stream: int | None = None,
 ) -> int:
     """Decode every picture in order and encode it with its own time; audio is dropped.
 
@@ -51,6 +53,8 @@ def transcode(
         decode_friendly: For reading clips at random again and again: a closed GOP every 25 pictures, no B-frames,
             width and height scaled to the nearest multiples of 16, the blocks in which decoders work.
         allow_truncated: Accept a file whose pictures end well before its header declares, as far as they go.
+        video_stream: Number of the stream among the video streams of ``source``, counted from 0; None for the one that
+            players choose.
 
     Returns:
         Pictures written.
@@ -71,7 +75,7 @@ def transcode(
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with open_container(source) as original, av.open(f"file:{part}", "w") as converted:
-            stream = video_stream(original, source)
+            stream = select_stream(original, source, number=video_stream)
             pictures = _pictures_in_time(source, original, stream)
             count, shown_s = _transcode_pictures(pictures, stream, converted, progress, decode_friendly)
             declared_s, tolerance_s = _declared_duration(original, stream)
@@ -103,7 +107,7 @@ def _declared_duration(container: Any, stream: Any) -> tuple[Fraction, Fraction]
 
 def _pictures_in_time(source: Path, container: Any, stream: Any) -> Iterator[tuple[Any, Fraction | None]]:
     """Yield (picture, seconds) in display order; None for a picture without a time stamp."""
-    if not _has_decoding_times_only(source):
+    if not _has_decoding_times_only(source, stream.index):
         for picture in container.decode(stream):
             yield picture, None if picture.pts is None else Fraction(picture.pts * picture.time_base)
         return
@@ -118,13 +122,13 @@ def _pictures_in_time(source: Path, container: Any, stream: Any) -> Iterator[tup
             yield picture, heapq.heappop(stamps) * Fraction(stream.time_base) if stamps else None
 
 
-def _has_decoding_times_only(source: Path) -> bool:
+def _has_decoding_times_only(source: Path, stream_index: int) -> bool:
     """Whether pictures are reordered and the stamps are not, as in AVI and in files with the pts set to the dts.
 
     Only the beginning of the file is decoded.
     """
     with open_container(source) as container:
-        stream = video_stream(container, source)
+        stream = select_stream(container, source, stream_index)
         latest_stored = latest_shown = goes_back = None
         for _, packet in zip(range(_MAX_TRIAL_PACKETS), container.demux(stream), strict=False):
             stamp = packet.pts if packet.pts is not None else packet.dts
