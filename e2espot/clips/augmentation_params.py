@@ -1,7 +1,8 @@
 """How a clip is augmented: sampled as one small value per clip, applied by torch or by DALI.
 
-All colour changes (brightness, contrast, saturation, hue) are affine in RGB, so they are multiplied into
-one 3x4 matrix, together with the ImageNet normalisation. They cost one pass over the pixels instead of six.
+All colour changes (brightness, contrast, saturation, hue, gain and black level) are affine in RGB, so they are
+multiplied into one 3x4 matrix, together with the ImageNet normalisation. They cost one pass over the pixels instead of
+seven.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ class Augmentation:
     """Range of the saturation factor."""
     hue: float = 0.2
     """Largest hue rotation in either direction, in turns of the colour circle."""
+    jitter: float = 0.0
+    """Largest change of each colour channel's gain, and of its black level as a share of white: 0.1 gives gains from
+    0.9 to 1.1 and black levels from -0.1 to 0.1. It applies to every clip, as readers and scalers differ that way."""
     crop: float = 1.0
     """Smallest fraction of width and height that a random crop keeps; 1 for whole frames."""
     blur: float = 0.0
@@ -72,6 +76,8 @@ def sample_augmentation(rng: np.random.Generator, augmentation: Augmentation | N
     share, left, top = augmentation.crop + (1 - augmentation.crop) * rng.random(), rng.random(), rng.random()
     window = (left * (1 - share), top * (1 - share), left * (1 - share) + share, top * (1 - share) + share)
     chance, sigma = rng.random(), 0.1 + 1.9 * rng.random()
+    change_6 = augmentation.jitter * rng.uniform(-1, 1, 6)
+    matrix, offset = np.diag(1 + change_6[:3]) @ matrix, (1 + change_6[:3]) * offset + change_6[3:]
     matrix_33, offset_3 = _normalised(matrix, offset)
     return AugmentationParams(
         matrix_33=matrix_33,

@@ -37,7 +37,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("warm_up_epochs", "weight_decay", "fg_weight", "focal_gamma"), (0, _MANY)),
     **dict.fromkeys(("displacement_weight", "team_weight", "ball_weight"), (0, _MANY)),
     **dict.fromkeys(("joint_fraction", "event_balance", "class_balance", "event_fraction"), (0, 1)),
-    **dict.fromkeys(("negative_fraction", "blur"), (0, 1)),
+    **dict.fromkeys(("negative_fraction", "blur", "colour_jitter"), (0, 1)),
     "learning_rate": (0, 1000),
     "start_val_epoch": (0, _MANY),
     "seed": (0, 2**63 - 1),
@@ -202,6 +202,8 @@ class SamplingSettings(_Settings):
     """Blend pairs of clips, in proportions drawn from Beta(0.2, 0.2)."""
     augment: bool = True
     """Flip clips, change their colours, and apply crop and blur, in the same way to all frames of a clip."""
+    colour_jitter: float = 0.0
+    """Largest change of the gain and the black level of each colour channel, such as 0.1; 0 for none."""
     crop: float = 1.0
     """Smallest fraction of width and height that a random crop keeps; 1 never crops."""
     blur: float = 0.0
@@ -215,7 +217,9 @@ class SamplingSettings(_Settings):
 
     def augmentation(self) -> Augmentation | None:
         """Ranges that augmentations are sampled from, None without augmentation."""
-        return Augmentation(crop=self.crop, blur=self.blur) if self.augment else None
+        if not self.augment:
+            return None
+        return Augmentation(crop=self.crop, blur=self.blur, jitter=self.colour_jitter)
 
     def _check(self) -> None:
         if self.event_fraction + self.negative_fraction > 1:

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from e2espot.clips.augmentation import augment_frames, augment_targets, transform_points
 from e2espot.clips.augmentation_params import Augmentation, AugmentationParams, sample_augmentation
 from e2espot.clips.targets import TargetBatch
+from e2espot.core.pixels import IMAGENET_STD
 
-STRONG = Augmentation(colour=1.0, crop=0.5, blur=0.5)
+STRONG = Augmentation(colour=1.0, jitter=0.1, crop=0.5, blur=0.5)
 
 
 def dot(x: int, y: int, width: int = 80, height: int = 48) -> torch.Tensor:
@@ -69,9 +70,23 @@ def test_enabling_one_augmentation_does_not_change_the_others() -> None:
             sample_augmentation(np.random.default_rng(seed), how) for how in (Augmentation(colour=1.0), STRONG)
         )
         assert weak.flip == strong.flip
-        np.testing.assert_array_equal(weak.matrix_33, strong.matrix_33)
+        jittered = sample_augmentation(np.random.default_rng(seed), Augmentation(colour=1.0, jitter=0.1))
+        np.testing.assert_array_equal(jittered.matrix_33, strong.matrix_33)
         assert weak.window == (0, 0, 1, 1)
         assert weak.blur_sigma == 0
+
+
+def test_jitter_changes_the_gain_and_black_level_of_each_channel_within_its_range() -> None:
+    plain = sample_augmentation(np.random.default_rng(0), Augmentation(flip=0, colour=0))
+    gains, levels = [], []
+    for seed in range(60):
+        params = sample_augmentation(np.random.default_rng(seed), Augmentation(flip=0, colour=0, jitter=0.1))
+        gains.append(np.diag(params.matrix_33) / np.diag(plain.matrix_33))
+        levels.append((params.offset_3 - plain.offset_3) * np.array(IMAGENET_STD))
+        assert np.count_nonzero(params.matrix_33) == 3
+    assert 0.9 <= np.min(gains) < 0.92 and 1.08 < np.max(gains) <= 1.1
+    assert -0.1 <= np.min(levels) < -0.08 and 0.08 < np.max(levels) <= 0.1
+    assert np.abs(np.corrcoef(np.array(gains).T)[np.triu_indices(3, 1)]).max() < 0.5, "channels change independently"
 
 
 @pytest.mark.parametrize("how", [None, Augmentation(), STRONG])
