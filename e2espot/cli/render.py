@@ -32,6 +32,8 @@ class Render:
     """Factor on the pace of events; 1 is the pace of real matches."""
     resolution: Literal["224p", "720p"] = "224p"
     """Frame size: 224p is 398x224, 720p is 1280x720."""
+    world: Literal["plain", "tv"] = "plain"
+    """Looks: plain, or tv for the variety of television pictures (balls, kits, boards, graphics, cameras, signal)."""
     jobs: int = 2
     """Number of processes."""
     stats: bool = False
@@ -52,6 +54,7 @@ def main(arguments: list[str]) -> None:
         test_minutes=args.test_minutes,
         density=args.density,
         resolution=args.resolution,
+        world=args.world,
         jobs=args.jobs,
         progress=True,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,6 +80,17 @@ class Shots:
     focal_T: np.ndarray
     """Focal length in pixels."""
 
+    def repeated(self, every: int) -> Shots:
+        """The shots as a broken conversion of frame rates shows them: every so many-th picture repeats the last.
+
+        # every 3: pictures 0 1 2 3 4 5 6 -> 0 1 1 3 4 4 6; every 0: unchanged
+        """
+        if not every:
+            return self
+        source_T = np.arange(len(self.kind_T))
+        source_T[every - 1 :: every] -= 1
+        return Shots(**{field.name: getattr(self, field.name)[source_T] for field in dataclasses.fields(self)})
+
     def view(self, picture: int, look: Look, size: tuple[int, int]) -> View:
         """The camera of one picture."""
         return View(
@@ -110,9 +122,13 @@ def follow(rng: np.random.Generator, play: Play, look: Look, size: tuple[int, in
     target_T2 += noise(rng, frames, 30.0, 2) * np.array([0.05, 0.02]) * view_m
     # Wide pictures need not follow the ball across the pitch; close ones must.
     hold = float(np.clip(view_m / 90, 0.15, 0.6))
-    target_T2[:, 1] = 34 * hold + target_T2[:, 1] * (1 - hold) + 2.0
-    reach = max(6.0, 0.36 * view_m)
-    target_T2[:, 0] = np.clip(target_T2[:, 0], reach, 105 - reach)
+    if look.camera_m[0] < 0:
+        # From behind a goal the length of the pitch is the depth of the picture.
+        target_T2[:, 0] = 40 * hold + target_T2[:, 0] * (1 - hold)
+    else:
+        target_T2[:, 1] = 34 * hold + target_T2[:, 1] * (1 - hold) + 2.0
+        reach = max(6.0, 0.36 * view_m)
+        target_T2[:, 0] = np.clip(target_T2[:, 0], min(reach, 52.5), max(105 - reach, 52.5))
     pan_T, tilt_T, depth_T = _angles(target_T2, look, 0.0)
     focal_T = look.player_px * unit / PLAYER_M * depth_T
     focal_T *= np.exp(0.09 * noise(rng, frames, 70.0, 1)[:, 0])

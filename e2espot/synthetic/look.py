@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import colorsys
+import dataclasses
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-Colour = tuple[float, float, float]
-"""Blue, green, red, 0-255."""
+from e2espot.synthetic.colours import Colour, colour
+from e2espot.synthetic.television import Television
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,22 +51,23 @@ class Look:
     """Frames between keyframes."""
     names: tuple[str, str]
     """Three letters per team, for the score bug."""
+    television: Television | None = None
+    """What a televised picture adds; None for a plain one."""
 
-
-def _colour(hue: float, saturation: float, value: float) -> Colour:
-    red, green, blue = colorsys.hsv_to_rgb(hue % 1.0, saturation, value)
-    return (255 * blue, 255 * green, 255 * red)
+    def replace(self, **changes: Any) -> Look:
+        """The look with some fields changed."""
+        return dataclasses.replace(self, **changes)
 
 
 def _kit(rng: np.random.Generator, dark: bool) -> tuple[Colour, Colour, Colour]:
     """Shirt, shorts and socks, in hues unlike grass."""
     hue = float(rng.choice([0.0, 0.05, 0.14, 0.55, 0.62, 0.68, 0.78, 0.92])) + float(rng.normal(0, 0.012))
     if dark:
-        shirt = _colour(hue, float(rng.uniform(0.2, 1.0)), float(rng.uniform(0.1, 0.42)))
+        shirt = colour(hue, float(rng.uniform(0.2, 1.0)), float(rng.uniform(0.1, 0.42)))
     else:
         saturation = float(rng.uniform(0.0, 0.1)) if rng.random() < 0.4 else float(rng.uniform(0.6, 1.0))
-        shirt = _colour(hue, saturation, float(rng.uniform(0.75, 0.98)))
-    other = _colour(0.0, 0.0, float(rng.choice([0.1, 0.9])))
+        shirt = colour(hue, saturation, float(rng.uniform(0.75, 0.98)))
+    other = colour(0.0, 0.0, float(rng.choice([0.1, 0.9])))
     shorts = other if rng.random() < 0.45 else shirt
     return shirt, shorts, other if rng.random() < 0.4 else shirt
 
@@ -76,8 +78,8 @@ def sample_look(rng: np.random.Generator) -> Look:
     saturation = float(rng.uniform(0.5, 0.82))
     contrast = float(rng.uniform(0.86, 0.96))
     dark_first = bool(rng.integers(2))
-    bright = _colour(float(rng.choice([0.13, 0.17, 0.47, 0.83, 0.04])), 0.9, 0.95)
-    keeper = _colour(float(rng.choice([0.08, 0.5, 0.75])), 0.8, 0.6)
+    bright = colour(float(rng.choice([0.13, 0.17, 0.47, 0.83, 0.04])), 0.9, 0.95)
+    keeper = colour(float(rng.choice([0.08, 0.5, 0.75])), 0.8, 0.6)
     black: Colour = (25.0, 25.0, 25.0)
     tone = rng.uniform(0.35, 1.0, (23, 1))
     letters = "ABCDEFGHIKLMNOPRSTUV"
@@ -85,7 +87,7 @@ def sample_look(rng: np.random.Generator) -> Look:
     return Look(
         camera_m=(52.5 + float(rng.normal(0, 2.5)), -float(rng.uniform(26, 48)), float(rng.uniform(13, 24))),
         player_px=float(math.exp(rng.uniform(math.log(15.0), math.log(23.0)))),
-        grass=(_colour(hue, saturation, value), _colour(hue, saturation, value * contrast)),
+        grass=(colour(hue, saturation, value), colour(hue, saturation, value * contrast)),
         stripe_m=float(rng.uniform(4.5, 9.0)),
         kits=(_kit(rng, dark_first), _kit(rng, not dark_first), (bright,) * 3, (keeper,) * 3, (black,) * 3),
         skin=np.array([140.0, 170.0, 215.0]) * tone,

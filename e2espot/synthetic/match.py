@@ -28,6 +28,8 @@ SIZES = {"224p": (398, 224), "720p": (1280, 720)}
 """Resolution -> (width, height)."""
 RENDERER_VERSION = 3
 """Incremented when the same parameters give other pictures, so that a rerun paints them again."""
+PLAIN, TELEVISION = WORLDS = ("plain", "tv")
+"""How matches look: a plain pitch with few colours, or the variety of television pictures."""
 _MOST_GAMES, _MOST_MINUTES = 100_000, 1_000
 
 
@@ -49,6 +51,8 @@ class GameSpec:
     """Key of ``SIZES``."""
     version: int = RENDERER_VERSION
     """Version of the renderer."""
+    world: str = PLAIN
+    """Key of ``WORLDS``."""
 
 
 def plan_games(
@@ -60,6 +64,7 @@ def plan_games(
     density: float,
     resolution: str,
     valid_minutes: float | None = None,
+    world: str = PLAIN,
 ) -> tuple[list[GameSpec], dict[str, list[str]]]:
     """Parameters of every game, and the splits: the last is test, the one before valid; fewer than three are train.
 
@@ -77,13 +82,25 @@ def plan_games(
         raise ConfigurationError(f"density is {density}; give 0.1 to 4", option="density")
     if resolution not in SIZES:
         raise ConfigurationError(f"resolution is {resolution!r}; choose from {', '.join(SIZES)}", option="resolution")
+    if world not in WORLDS:
+        raise ConfigurationError(f"world is {world!r}; choose from {', '.join(WORLDS)}", option="world")
     specs = []
     for index in range(games):
         split = {games - 2: "valid", games - 1: "test"}.get(index, "train") if games >= 3 else "train"
         length = minutes_of.get(split) or minutes
         name = f"rendered/season-{seed}/game-{index + 1:03d}"
         frames = max(2, round(length * 1500))
-        specs.append(GameSpec(name=name, seed=seed, index=index, frames=frames, density=density, resolution=resolution))
+        specs.append(
+            GameSpec(
+                name=name,
+                seed=seed,
+                index=index,
+                frames=frames,
+                density=density,
+                resolution=resolution,
+                world=world,
+            )
+        )
     names = [spec.name for spec in specs]
     if games < 3:
         return specs, {"train": names, "valid": [], "test": []}
@@ -104,6 +121,8 @@ def build_stage(spec: GameSpec, play: Play) -> Stage:
     from e2espot.synthetic.paint import Stage, grain_bank, limb_colours
     from e2espot.synthetic.panorama import paint_panorama
 
+    if spec.world == TELEVISION:
+        return _television_stage(spec, play)
     rng = np.random.default_rng([spec.seed, spec.index, 1])
     size = SIZES[spec.resolution]
     look = sample_look(rng)
@@ -117,6 +136,41 @@ def build_stage(spec: GameSpec, play: Play) -> Stage:
         colours=limb_colours(look),
         grain=grain_bank(rng, look, size),
         size=size,
+        video_size=size,
+    )
+
+
+def _television_stage(spec: GameSpec, play: Play) -> Stage:
+    """The stage of a televised match: painted larger than the video, and scaled down."""
+    from e2espot.synthetic.boards import sample_surroundings
+    from e2espot.synthetic.broadcast import sample_television
+    from e2espot.synthetic.camera import follow
+    from e2espot.synthetic.figures import cast
+    from e2espot.synthetic.graphics import sample_graphics
+    from e2espot.synthetic.paint import Stage, grain_bank, television_colours
+    from e2espot.synthetic.stadium import paint_stadium
+
+    rng = np.random.default_rng([spec.seed, spec.index, 2])
+    look = sample_television(rng)
+    television = look.television
+    assert television is not None
+    video_size = SIZES[spec.resolution]
+    # 1.5 times 224p; 720p is painted as it is.
+    times = television.oversampling if video_size[1] < 448 else 1.0
+    size = (round(video_size[0] * times), round(video_size[1] * times))
+    shots = follow(rng, play, look, size).repeated(television.repeat_every)
+    return Stage(
+        play=play,
+        people=cast(play, assistants=True),
+        look=look,
+        shots=shots,
+        panorama=paint_stadium(rng, look, television, float(np.median(shots.focal_T)) * 1.1),
+        colours=television_colours(look, television),
+        grain=grain_bank(rng, look, video_size),
+        size=size,
+        video_size=video_size,
+        around=sample_surroundings(rng),
+        graphics=sample_graphics(rng, video_size, spec.frames / 25),
     )
 
 
@@ -155,7 +209,7 @@ def render_game(spec: GameSpec, out: Path, tick: Callable[[int], object] | None 
     half_done.mkdir(parents=True, exist_ok=True)
     try:
         pictures = (paint.paint(stage, picture) for picture in range(spec.frames))
-        write_video(half_done / f"{spec.resolution}.mp4", pictures, stage.look, stage.size, tick)
+        write_video(half_done / f"{spec.resolution}.mp4", pictures, stage.look, stage.video_size, tick)
         ball_xy, ball_visible = paint.ball_track(stage)
         np.savez_compressed(
             half_done / "tracks.npz",
@@ -178,7 +232,8 @@ def is_complete(spec: GameSpec, out: Path) -> bool:
         rendered_with = json.loads((out / spec.name / "render.json").read_text())
     except (OSError, ValueError, RecursionError):
         return False
-    return bool(rendered_with == asdict(spec))
+    # Games of earlier versions do not state their world: it is the plain one.
+    return isinstance(rendered_with, dict) and {"world": PLAIN, **rendered_with} == asdict(spec)
 
 
 def _render_one(job: tuple[GameSpec, Path]) -> int:
@@ -201,6 +256,7 @@ def render_dataset(
     resolution: str = "224p",
     jobs: int = 2,
     progress: bool = False,
+    world: str = PLAIN,
 ) -> dict[str, list[str]]:
     """Render a dataset in SoccerNet's ball layout; games that exist already are not rendered again.
 
@@ -215,6 +271,7 @@ def render_dataset(
         resolution: ``224p`` or ``720p``.
         jobs: processes.
         progress: show a bar on stderr.
+        world: ``plain``, or ``tv`` for the variety of television pictures.
 
     Returns:
         The splits, as written.
@@ -237,6 +294,7 @@ def render_dataset(
         test_minutes=test_minutes,
         density=density,
         resolution=resolution,
+        world=world,
     )
     out.mkdir(parents=True, exist_ok=True)
     todo = [(spec, out) for spec in specs if not is_complete(spec, out)]

@@ -7,11 +7,16 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from e2espot.synthetic.boards import Surroundings, draw_surroundings
 from e2espot.synthetic.camera import CUT_AWAY, LIVE, Shots, View
-from e2espot.synthetic.figures import FIGURES, LIMBS, Cast, bodies
-from e2espot.synthetic.look import Colour, Look
+from e2espot.synthetic.colours import Colour
+from e2espot.synthetic.figures import FIGURES, LIMBS, Bodies, Cast, bodies, lamp_shadows
+from e2espot.synthetic.graphics import Graphics, draw_graphics
+from e2espot.synthetic.look import Look
 from e2espot.synthetic.panorama import Panorama
 from e2espot.synthetic.play import Play
+from e2espot.synthetic.signal import recompress, transmit
+from e2espot.synthetic.television import Television
 
 BALL_M = 0.22
 _MIN_BALL_PX = 2.1
@@ -36,7 +41,13 @@ class Stage:
     grain: np.ndarray
     """uint8 noise around 128, twice the picture's size."""
     size: tuple[int, int]
-    """Width and height of the pictures."""
+    """Width and height of the pictures as painted."""
+    video_size: tuple[int, int]
+    """Width and height of the video."""
+    around: Surroundings | None = None
+    """Boards and bystanders of a televised match."""
+    graphics: Graphics | None = None
+    """What is laid over a televised match."""
 
 
 def limb_colours(look: Look) -> tuple[tuple[Colour, ...], ...]:
@@ -48,6 +59,20 @@ def limb_colours(look: Look) -> tuple[tuple[Colour, ...], ...]:
         skin: Colour = tuple(look.skin[figure].tolist())
         part = {"thigh": shorts, "shin": socks, "arm": skin if figure % 3 else shirt, "torso": shirt, "head": skin}
         rows.append(tuple(part[limb] for limb in LIMBS))
+    return tuple(rows)
+
+
+def television_colours(look: Look, television: Television) -> tuple[tuple[Colour, ...], ...]:
+    """Colours [25][10]: both boots, then the limbs in the order of ``figures.LIMBS``."""
+    rows = []
+    for figure, boots in enumerate(television.boots_N3):
+        kit = 4 if figure >= 22 else (2 + figure // 11 if figure % 11 == 0 else figure // 11)
+        shirt, shorts, socks = look.kits[kit]
+        skin: Colour = tuple(look.skin[figure].tolist())
+        arm = skin if figure % 3 else television.sleeves[kit]
+        part = {"thigh": shorts, "shin": socks, "arm": arm, "torso": shirt, "head": skin}
+        boot: Colour = tuple(boots.tolist())
+        rows.append((boot, boot, *(part[limb] for limb in LIMBS)))
     return tuple(rows)
 
 
@@ -68,7 +93,8 @@ def ball_pixels(stage: Stage, moment: float, view: View) -> tuple[np.ndarray, fl
     up = np.array([0.0, 0.0, BALL_M / 2])
     ground = np.array([at[0] + stage.look.sun[0] * at[2], at[1] + stage.look.sun[1] * at[2], 0.0])
     pixels, scale = view.project(np.stack([at + up, ground, at + up + step / 2, at + up - step / 2]))
-    floor = _MIN_BALL_PX * view.size[1] / 224
+    least = _MIN_BALL_PX if stage.look.television is None else stage.look.television.least_ball_px
+    floor = least * view.size[1] / 224
     radius = max(BALL_M * stage.look.ball_scale * float(scale[0]), floor) / 2
     return pixels[0], radius, pixels[1], pixels[2] - pixels[3]
 
@@ -103,6 +129,10 @@ def paint(stage: Stage, picture: int, *, with_ball: bool = True) -> np.ndarray:
     moment = float(stage.shots.moment_T[picture])
     frame = stage.panorama.seen_from(view)
     crew = bodies(stage.people, moment, view, stage.look)
+    if stage.around is not None:
+        draw_surroundings(frame, view, stage.around, moment / 25)
+    if stage.look.television is not None and stage.look.television.lamps > 1:
+        _lamp_shadows(stage, frame, moment, view, crew)
     dark = [shade * (1 - stage.look.shadow) for shade in stage.look.grass[0]]
     for figure in np.flatnonzero(crew.seen_N):
         cv2.fillConvexPoly(frame, crew.shadow_NV2[figure], dark, cv2.LINE_AA, 4)
@@ -114,26 +144,64 @@ def paint(stage: Stage, picture: int, *, with_ball: bool = True) -> np.ndarray:
     pending = with_ball
     for figure in np.argsort(-crew.depth_N):
         if pending and crew.depth_N[figure] < ball_depth:
-            disc(frame, at_2, radius, streak_2, stage.look.ball, 1.0)
+            _ball(stage, frame, at_2, radius, streak_2)
             pending = False
         if crew.seen_N[figure]:
-            for quad, colour in zip(crew.limbs_NLV2[figure], stage.colours[figure], strict=True):
-                cv2.fillConvexPoly(frame, quad, colour, cv2.LINE_AA, 4)
+            _figure(stage, frame, crew, int(figure))
     if pending:
-        disc(frame, at_2, radius, streak_2, stage.look.ball, 1.0)
+        _ball(stage, frame, at_2, radius, streak_2)
     return _finish(stage, frame, picture)
+
+
+def _ball(stage: Stage, frame: np.ndarray, at_2: np.ndarray, radius: float, streak_2: np.ndarray) -> None:
+    """The ball; a televised one is darker below, or has panels of a second colour."""
+    television = stage.look.television
+    if television is None:
+        disc(frame, at_2, radius, streak_2, stage.look.ball, 1.0)
+        return
+    disc(frame, at_2, radius, streak_2, television.ball_dark, 1.0)
+    lit = np.array([0.0, -0.3 * radius])
+    disc(frame, at_2 + lit, radius * 0.8, streak_2, stage.look.ball, 1.0)
+
+
+def _figure(stage: Stage, frame: np.ndarray, crew: Bodies, figure: int) -> None:
+    """Limbs of one figure; stripes, number and hair of a televised one."""
+    for quad, colour in zip(crew.limbs_NLV2[figure], stage.colours[figure], strict=True):
+        cv2.fillConvexPoly(frame, quad, colour, cv2.LINE_AA, 4)
+    television = stage.look.television
+    if television is None or crew.patches_NPV2 is None:
+        return
+    for patch, shares, shade in zip(
+        crew.patches_NPV2[figure], television.patches_N[figure], television.patch_colours_N[figure], strict=True
+    ):
+        if shares[1] > 0:
+            cv2.fillConvexPoly(frame, patch, shade.tolist(), cv2.LINE_AA, 4)
+
+
+def _lamp_shadows(stage: Stage, frame: np.ndarray, moment: float, view: View, crew: Bodies) -> None:
+    """The weaker shadows of the other floodlights."""
+    faint = [shade * (1 - 0.4 * stage.look.shadow) for shade in stage.look.grass[0]]
+    for outline_NV2 in lamp_shadows(stage.people, moment, view, stage.look):
+        for figure in np.flatnonzero(crew.seen_N):
+            cv2.fillConvexPoly(frame, outline_NV2[figure], faint, cv2.LINE_AA, 4)
 
 
 def _finish(stage: Stage, frame: np.ndarray, picture: int) -> np.ndarray:
     """Lens, score bug and sensor noise."""
-    unit = stage.size[1] / 224
-    if stage.look.blur:
-        frame = np.asarray(cv2.GaussianBlur(frame, (0, 0), stage.look.blur * unit))
-    if stage.shots.kind_T[picture] == LIVE:
-        _score_bug(frame, stage.look, picture // 25, unit)
+    unit, size = stage.size[1] / 224, stage.video_size
+    television, live = stage.look.television, bool(stage.shots.kind_T[picture] == LIVE)
+    if television is not None and stage.graphics is not None:
+        frame = transmit(frame, television, size, stage.look.blur * unit)
+        draw_graphics(frame, stage.graphics, picture / 25, live=live)
+        frame = recompress(frame, television.quality)
+    else:
+        if stage.look.blur:
+            frame = np.asarray(cv2.GaussianBlur(frame, (0, 0), stage.look.blur * unit))
+        if live:
+            _score_bug(frame, stage.look, picture // 25, unit)
     # Each picture takes another window of one tile of noise, so that noise does not repeat from picture to picture.
-    x, y = (picture * 131) % stage.size[0], (picture * 67) % stage.size[1]
-    window = stage.grain[y : y + stage.size[1], x : x + stage.size[0]]
+    x, y = (picture * 131) % size[0], (picture * 67) % size[1]
+    window = stage.grain[y : y + size[1], x : x + size[0]]
     return np.asarray(cv2.addWeighted(frame, 1.0, window, 1.0, -128.0))
 
 
@@ -154,10 +222,11 @@ def ball_track(stage: Stage) -> tuple[np.ndarray, np.ndarray]:
     size = np.array(stage.size)
     for picture in np.flatnonzero(stage.shots.kind_T == LIVE):
         view = stage.shots.view(int(picture), stage.look, stage.size)
-        at_2 = (ball_pixels(stage, float(picture), view)[0] + 0.5) / size
+        moment = float(stage.shots.moment_T[picture])
+        at_2 = (ball_pixels(stage, moment, view)[0] + 0.5) / size
         if (at_2 >= 0).all() and (at_2 < 1).all():
             xy_T2[picture] = at_2
-            visible_T[picture] = not _hidden(stage, float(picture), view, at_2 * size - 0.5)
+            visible_T[picture] = not _hidden(stage, moment, view, at_2 * size - 0.5)
     return xy_T2, visible_T
 
 
@@ -181,6 +250,7 @@ def players_track(stage: Stage) -> np.ndarray:
     for picture in np.flatnonzero(stage.shots.kind_T != CUT_AWAY):
         if stage.shots.kind_T[picture] == LIVE:
             view = stage.shots.view(int(picture), stage.look, stage.size)
-            points = np.column_stack([stage.play.players_TP2[picture], np.full(22, 0.9)])
+            moment = int(stage.shots.moment_T[picture])
+            points = np.column_stack([stage.play.players_TP2[moment], np.full(22, 0.9)])
             xy_TP2[picture] = (view.project(points)[0] + 0.5) / size
     return xy_TP2

@@ -50,8 +50,9 @@ def paint_panorama(rng: np.random.Generator, look: Look, focal: float) -> Panora
     picture = np.zeros((size[1], size[0], 3), dtype=np.float32)
     picture[:] = [0.72 * shade for shade in look.grass[1]]
     _stripes(picture, view, look)
-    _grain(rng, picture, view)
-    _lines(picture, view)
+    grain(rng, picture, view)
+    pitch_lines(picture, view)
+    _goals(picture, view)
     _stand(rng, picture, view)
     slope = np.linspace(1 + look.light, 1 - look.light, size[0], dtype=np.float32)
     picture *= slope[None, :, None]
@@ -77,7 +78,7 @@ def _stripes(picture: np.ndarray, view: View, look: Look) -> None:
         _fill(picture, view, corners, look.grass[index % 2])
 
 
-def _grain(rng: np.random.Generator, picture: np.ndarray, view: View) -> None:
+def grain(rng: np.random.Generator, picture: np.ndarray, view: View) -> None:
     """Worn patches and blades: slow and fast brightness over the grass."""
     height, width = picture.shape[:2]
     for cell, strength in ((3, 0.035), (40, 0.03), (160, 0.05)):
@@ -101,18 +102,25 @@ def _segments() -> list[np.ndarray]:
     return lines
 
 
-def _lines(picture: np.ndarray, view: View) -> None:
+def pitch_lines(
+    picture: np.ndarray, view: View, shade: tuple[float, float, float] = (215, 228, 222), wide_m: float = _LINE_M
+) -> None:
+    """Paint every marking of the pitch in the colour ``shade``, ``wide_m`` metres wide."""
     for line in _segments():
         for start, end in itertools.pairwise(line):
             way = (end - start) / np.linalg.norm(end - start)
-            side = np.array([-way[1], way[0]]) * _LINE_M / 2
+            side = np.array([-way[1], way[0]]) * wide_m / 2
             # Fine steps keep a long line straight where one end passes the camera.
             steps = max(1, int(np.linalg.norm(end - start) / 4))
             for share in range(steps):
                 near = start + (end - start) * share / steps - way * 0.03
                 far = start + (end - start) * (share + 1) / steps + way * 0.03
                 ring = [near - side, near + side, far + side, far - side]
-                _fill(picture, view, [(float(px), float(py), 0.0) for px, py in ring], (215, 228, 222))
+                _fill(picture, view, [(float(px), float(py), 0.0) for px, py in ring], shade)
+
+
+def _goals(picture: np.ndarray, view: View) -> None:
+    """Paint both goals."""
     for goal in (0.0, 105.0):
         out = -1.8 if goal == 0 else 1.8
         _fill(
