@@ -51,11 +51,11 @@ def sample_surroundings(rng: np.random.Generator) -> Surroundings:
         ((-near, 68 + near, 0.0), (105 + 2 * near, 0.0, 0.0)),
     )
     count = int(rng.integers(6, 40))
-    place = rng.integers(0, 3, count)
+    side = rng.integers(0, 3, count)
     along = rng.random(count)
     off = near + rng.choice([-0.6, 0.5], count)
-    x = np.where(place == 2, 105 * along, np.where(place == 0, -off, 105 + off))
-    y = np.where(place == 2, 68 + off, 68 * along)
+    x = np.where(side == 2, 105 * along, np.where(side == 0, -off, 105 + off))
+    y = np.where(side == 2, 68 + off, 68 * along)
     bib = np.array(colour(float(rng.choice([0.08, 0.16, 0.25, 0.6])), 0.8, 0.9))
     clothes = np.where(rng.random((count, 1)) < 0.5, bib, rng.uniform(15, 120, (count, 1)) * np.ones(3))
     return Surroundings(

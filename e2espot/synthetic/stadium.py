@@ -30,7 +30,7 @@ def paint_stadium(rng: np.random.Generator, look: Look, television: Television, 
         np.array(look.grass[0]) * (1 - television.line) + np.array((225, 232, 228)) * television.line, 0, 255
     )
     pitch_lines(picture, view, (float(shade[0]), float(shade[1]), float(shade[2])), television.line_m)
-    _stands(rng, picture, view, television)
+    _tribunes(rng, picture, view, television)
     slope = np.linspace(1 + look.light, 1 - look.light, view.size[0], dtype=np.float32)
     picture *= slope[None, :, None]
     return Panorama(picture=np.clip(picture, 0, 255).astype(np.uint8), view=view)
@@ -123,7 +123,7 @@ def _shade(rng: np.random.Generator, texture: np.ndarray, shade: float) -> None:
     texture *= 1 + mask[..., None] * (shade * tint - 1)
 
 
-def _stands(rng: np.random.Generator, picture: np.ndarray, view: View, television: Television) -> None:
+def _tribunes(rng: np.random.Generator, picture: np.ndarray, view: View, television: Television) -> None:
     """Sloping tiers of spectators behind the far touch line and both goals."""
     gap, rise = float(rng.uniform(2, 9)), float(rng.uniform(0.3, 0.65))
     deep = float(rng.uniform(25, 45))
@@ -145,9 +145,9 @@ def _crowd(rng: np.random.Generator, television: Television, wide_m: float, deep
     rows, seats = int(deep_m / 0.85), int(wide_m / 0.55)
     mean, spread = np.array(television.crowd), television.crowd_contrast
     light = np.exp(rng.normal(0, spread, (rows, seats, 1)))
-    own = rng.uniform(0.2, 1.2, (rows, seats, 3)) * mean.mean()
+    clothes = rng.uniform(0.2, 1.2, (rows, seats, 3)) * mean.mean()
     mix = float(rng.uniform(0.2, 0.8))
-    people = (mix * mean + (1 - mix) * own) * light
+    people = (mix * mean + (1 - mix) * clothes) * light
     bright = rng.random((rows, seats)) < rng.uniform(0.01, 0.12)
     people[bright] = np.array((225, 230, 235)) * rng.uniform(0.5, 1.0)
     if rng.random() < 0.25:
