@@ -63,6 +63,8 @@ def choose_route(index: VideoIndex, device_type: str) -> tuple[DecodeRoute, str]
         return "host", f"NVDEC does not decode {codec} in {pixel_format}"
     if index.rotation_degrees:
         return "host", f"its pictures are rotated by {index.rotation_degrees} degrees for display"
+    if index.fields != "none":
+        return "host", "its pictures are stored as fields"
     inexact = why_inexact(index)
     if inexact is not None:
         return "host", inexact

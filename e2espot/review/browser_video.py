@@ -25,6 +25,7 @@ from e2espot.video.demux import open_container, video_streams
 from e2espot.video.demux import video_stream as select_stream
 from e2espot.video.index import VideoIndex, pictures_of_grid
 from e2espot.video.indexing import index_of, index_video
+from e2espot.video.packets import whole_packets
 
 _LOG = logging.getLogger(__name__)
 
@@ -217,9 +218,7 @@ def _copy_packets(index: VideoIndex, source: Any, output: Any, media_type: str, 
     if audio is not None:
         output_streams[audio.index] = output.add_stream_from_template(audio)
     decoding_times = iter(compute_decoding_times(index.pts_M).tolist())
-    for packet in source.demux(*([video] if audio is None else [video, audio])):
-        if not packet.size:
-            continue
+    for packet in whole_packets(index, source.demux(*([video] if audio is None else [video, audio]))):
         is_video = packet.stream.index == video.index
         dts = next(decoding_times) if is_video else packet.dts
         if packet.pts is None or dts is None:

@@ -17,7 +17,8 @@ import numpy as np
 from e2espot.core.errors import VideoError, one_line
 from e2espot.core.timeline import MAX_DURATION_S
 from e2espot.video.accepted_formats import describe_refused, format_whitelist
-from e2espot.video.keyframes import keyframe_kind
+from e2espot.video.field_pictures import FieldPairing, FieldRole, Fields
+from e2espot.video.keyframes import keyframe_kind, length_prefix_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +46,10 @@ _DURATION_FLOAT32, _DURATION_FLOAT64 = b"\x44\x89\x84", b"\x44\x89\x88"
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Scan:
-    """Raw findings of one pass over a file; arrays have one row a packet, in file order (suffix M)."""
+    """Raw findings of one pass over a file; arrays have one row a packet, in file order (suffix M).
+
+    The two packets of a picture whose fields are stored apart are one row.
+    """
 
     path: Path
     """The file."""
@@ -91,6 +95,10 @@ class Scan:
     """Display time of the first picture that decodes, in ticks; no program can show an earlier one."""
     keyframe_M: np.ndarray
     """int8 ``KeyframeKind``; whether decoding may begin at the packet."""
+    num_parts_M: np.ndarray
+    """int8; stored packets that were joined to one: 2 where the fields of a picture are stored apart."""
+    fields: Fields
+    """How pictures are stored as fields."""
 
 
 def open_container(path: Path) -> Any:
@@ -217,7 +225,7 @@ def scan_video(path: Path, number: int | None = None) -> Scan:
         stream = video_stream(container, path, number=number)
         discard_other_streams(container, stream)
         status = path.stat()
-        rows, truncated = _packet_rows(container, stream)
+        rows, truncated, fields = _packet_rows(container, stream)
         if not rows:
             raise VideoError(f"{path}: its video stream holds no pictures; the file may have broken off")
         columns = np.array(rows, dtype=np.int64).T
@@ -240,6 +248,8 @@ def scan_video(path: Path, number: int | None = None) -> Scan:
             duration_M=columns[2],
             shown_M=columns[3].astype(bool),
             keyframe_M=columns[4].astype(np.int8),
+            num_parts_M=columns[5].astype(np.int8),
+            fields=fields,
             **picture,
         )
 
@@ -254,10 +264,11 @@ def demux_errors() -> Any:
     return (av.error.FFmpegError, OSError, IndexError)
 
 
-def _packet_rows(container: Any, stream: Any) -> tuple[list[tuple[int, int, int, bool, int]], bool]:
-    """One (pts, dts, duration, shown, keyframe kind) for each packet, and whether reading ended early."""
+def _packet_rows(container: Any, stream: Any) -> tuple[list[tuple[int, int, int, bool, int, int]], bool, Fields]:
+    """(pts, dts, duration, shown, keyframe kind, parts) of each packet; whether reading ended early; and the fields."""
     codec, extradata = stream.codec_context.name, stream.codec_context.extradata or b""
-    rows = []
+    pairing = FieldPairing(extradata, length_prefix_size(codec, extradata)) if codec == "h264" else None
+    rows: list[tuple[int, int, int, bool, int, int]] = []
     truncated = last_is_cut = False
     packets: Iterator[Any] = container.demux(stream)
     while True:
@@ -273,13 +284,19 @@ def _packet_rows(container: Any, stream: Any) -> tuple[list[tuple[int, int, int,
         truncated = last_is_cut = bool(packet.is_corrupt)
         pts = NO_PTS if packet.pts is None else packet.pts
         dts = NO_PTS if packet.dts is None else packet.dts
+        if pairing is not None:
+            role = pairing.role(memoryview(packet), is_keyframe=packet.is_keyframe)
+            if role == FieldRole.SECOND_FIELD:  # it has the times of the first one, or none
+                pts, dts, duration, shown, kind, _ = rows[-1]
+                rows[-1] = (pts, dts, duration + (packet.duration or 0), shown, kind, 2)
+                continue
         kind = keyframe_kind(codec, extradata, memoryview(packet)) if packet.is_keyframe else 0
         # VP8 has packets that only later ones refer to ("altref"): bit 4 of the first byte is show_frame (RFC 6386).
         shown = not packet.is_discard and not (codec == "vp8" and not memoryview(packet)[0] & 16)
-        rows.append((pts, dts, packet.duration or 0, shown, kind))
+        rows.append((pts, dts, packet.duration or 0, shown, kind, 1))
     if rows and truncated and last_is_cut:
         rows.pop()  # the file ends within the last packet
-    return rows, truncated
+    return rows, truncated, "none" if pairing is None else pairing.kind()
 
 
 def _probe_first_picture(container: Any, stream: Any, path: Path) -> dict[str, Any]:

@@ -36,6 +36,7 @@ import numpy as np
 from e2espot.core.errors import VideoError
 from e2espot.core.timeline import DEFAULT_FPS, MAX_DURATION_S, num_frames_of_duration
 from e2espot.video.demux import NO_PTS, Scan
+from e2espot.video.field_pictures import Fields
 from e2espot.video.keyframes import KeyframeKind
 
 COLOUR_RULE = "as tagged, untagged = bt601"
@@ -99,6 +100,10 @@ class VideoIndex:
     """int64; first picture of each segment. No picture of a segment needs packets before its start."""
     is_closed_gop_S: np.ndarray
     """bool; whether everything stored after the start can be decoded from it, so that any decoder begins there."""
+    num_parts_M: np.ndarray
+    """int8; packets of the file that make up each one: 2 where the fields of a picture are stored apart."""
+    fields: Fields
+    """Whether pictures are stored as two fields."""
     last_duration: Fraction
     """Ticks for which the last picture is shown: the median distance of two pictures."""
     identified_by: Identification
@@ -245,6 +250,8 @@ def index_from_scan(scan: Scan) -> VideoIndex:
         start_pts_S=start_pts_S,
         start_picture_S=start_picture_S,
         is_closed_gop_S=keyframe_M[start_packet_S] == KeyframeKind.CLOSED_GOP,
+        num_parts_M=scan.num_parts_M,
+        fields=scan.fields,
         last_duration=_last_duration(scan, pts_P),
         identified_by=identified_by,
         truncated=scan.truncated,

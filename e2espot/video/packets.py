@@ -1,4 +1,7 @@
-"""Packets of an indexed file by number: the seam between seeking and decoding."""
+"""Packets of an indexed file by number: the seam between seeking and decoding.
+
+A packet holds a whole picture: the two fields of one that the file stores apart are joined.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,7 @@ class PacketSource:
     def __init__(self, index: VideoIndex) -> None:
         """Open the file at its first packet."""
         self._index = index
+        self._has_parts = bool((index.num_parts_M > 1).any())
         self.path = index.path
         self.stream: Any = None
         self._container: Any = None
@@ -53,15 +57,17 @@ class PacketSource:
             self._read_next()
 
     def _read_next(self) -> Any:
+        num_parts = int(self._index.num_parts_M[self._next]) if self._has_parts else 1
         try:
-            packet: Any = next(p for p in self._packets if p.size)  # empty packets are not in the index
+            # Empty packets are not in the index.
+            parts = [next(p for p in self._packets if p.size) for _ in range(num_parts)]
         except (StopIteration, *demux_errors()) as error:
             raise VideoError(
                 f"{self._index.path}: packet {self._next} of {self._index.num_packets} cannot be read "
                 f"({one_line(error)}); was the file replaced?"
             ) from None
         self._next += 1
-        return packet
+        return parts[0] if num_parts == 1 else _joined(parts)
 
     def _seek(self, wanted: int) -> None:
         """Move to a packet at or before ``wanted``, by the container's seek index where that is trustworthy.
@@ -77,23 +83,32 @@ class PacketSource:
             try:
                 self._container.seek(int(self._index.pts_M[target]), stream=self.stream)
                 packets = self._container.demux(self.stream)
-                head = next(p for p in packets if p.size)  # where the seek really led to
+                heads = [next(p for p in packets if p.size)]  # where the seek really led to
+                if self._has_parts:
+                    heads.append(next(p for p in packets if p.size))
             except (StopIteration, *demux_errors()):
                 continue
-            number = self._identify(head, wanted)
-            if number is not None:
-                self._packets, self._next = chain((head,), packets), number
+            number = self._identify(heads[0])
+            if self._has_parts:
+                following = self._identify(heads[1])
+                is_first_part = number is not None and self._index.num_parts_M[number] == 2
+                # A seek may lead to the second field of a picture, which may have the same stamps as the first or none.
+                if following is not None and (number is None or (is_first_part and following != number)):
+                    number = following
+                    del heads[0]
+            if number is not None and number <= wanted:
+                self._packets, self._next = chain(heads, packets), number
                 return
         self._reopen()
 
-    def _identify(self, packet: Any, wanted: int) -> int | None:
-        """Number of a packet, if its time stamps are unique in the file and it is not past ``wanted``."""
+    def _identify(self, packet: Any) -> int | None:
+        """Number of a packet, if its time stamps are unique in the file."""
         if packet.pts is None or packet.dts is None:
             return None
         # Both stamps, since one alone may repeat: pts [0, 0, 40], dts [-40, 0, 40] -> each packet is unique.
         matches = (self._index.pts_M == packet.pts) & (self._index.dts_M == packet.dts)
         numbers = matches.nonzero()[0]
-        return int(numbers[0]) if len(numbers) == 1 and numbers[0] <= wanted else None
+        return int(numbers[0]) if len(numbers) == 1 else None
 
     def _reopen(self) -> None:
         if self._container is not None:
@@ -104,3 +119,42 @@ class PacketSource:
         discard_other_streams(self._container, self.stream)
         self._packets = self._container.demux(self.stream)
         self._next = 0
+
+
+def whole_packets(index: VideoIndex, packets: Iterator[Any]) -> Iterator[Any]:
+    """Yield the packets of a file from its beginning, with those of the video as ``PacketSource`` gives them.
+
+    Args:
+        index: The index of the file.
+        packets: Packets of the video and of any other streams, as the demuxer gives them.
+    """
+    number, parts = 0, []
+    for packet in packets:
+        if not packet.size:
+            continue
+        if packet.stream.index != index.stream_index:
+            yield packet
+            continue
+        if number == index.num_packets:  # the file ends within this packet
+            continue
+        parts.append(packet)
+        if len(parts) == index.num_parts_M[number]:
+            yield parts[0] if len(parts) == 1 else _joined(parts)
+            number, parts = number + 1, []
+
+
+def _joined(parts: list[Any]) -> Any:
+    """One packet of the fields of a picture, with the times and the key flag of the first.
+
+    Decoders that count packets take each for a picture.
+    """
+    import av
+
+    first = parts[0]
+    packet: Any = av.Packet(b"".join(bytes(part) for part in parts))
+    packet.stream, packet.time_base = first.stream, first.time_base
+    packet.pts, packet.dts, packet.is_keyframe = first.pts, first.dts, first.is_keyframe
+    packet.duration = sum(part.duration or 0 for part in parts)
+    for side_data in first.iter_sidedata():
+        packet.set_sidedata(side_data)
+    return packet

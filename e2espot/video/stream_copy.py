@@ -91,6 +91,8 @@ def why_inexact(index: VideoIndex) -> str | None:
     # Decoders that count take each packet for a picture, and output none for a packet that later ones only refer to.
     if index.codec_name == "vp8" and not index.shown_M.all():
         return "some of its pictures are hidden"
+    if index.fields == "unpaired":
+        return "some of its fields lack the other one of their picture"
     # The decoder knows which of two pictures with one time stamp comes first; the file order does not say it.
     reorders = bool((np.diff(index.packet_P) < 0).any())
     if reorders and (np.diff(index.pts_P) == 0).any():

@@ -53,6 +53,8 @@ def scan_of(
         shown_M=~np.isin(np.arange(count), hidden),
         first_pts=first,
         keyframe_M=keyframe_M,
+        num_parts_M=np.ones(count, dtype=np.int8),
+        fields="none",
     )
 
 
