@@ -3,7 +3,7 @@ PYTHON ?= python3
 SEED ?= 0
 BIN := .venv/bin
 
-.PHONY: demo controls ablations weights loop test quick lint stress trust docs venv clean
+.PHONY: demo controls ablations weights real loop test quick lint stress trust docs venv clean
 
 venv: .venv/installed
 
@@ -31,6 +31,11 @@ weights: venv
 	$(BIN)/e2espot train out/weights/matches -s out/weights/run --recipe rendered
 	mkdir -p e2espot/models/weights
 	cp out/weights/run/best.safetensors e2espot/models/weights/small_gsm.safetensors
+	@echo 'Measure them on labelled clips: e2espot bench real FOLDER... --record'
+
+# The shipped spotter on labelled clips of filmed matches: make real REAL="FOLDER ..."
+real: venv
+	$(BIN)/e2espot bench real $(REAL)
 
 # Label, fine-tune, predict and review, with a simulated annotator: a quarter of an hour on one core.
 loop: venv

@@ -132,11 +132,14 @@ class BenchResults:
     """In the order they are printed."""
     targets: list[Target] = field(default_factory=list)
     """In the order they are printed."""
+    figures: dict[str, Any] = field(default_factory=dict)
+    """Figures by name, for programs; some topics have them in tables only."""
 
     def __iadd__(self, other: BenchResults) -> BenchResults:
         """Append the tables and targets of another topic."""
         self.tables += other.tables
         self.targets += other.targets
+        self.figures |= other.figures
         return self
 
 

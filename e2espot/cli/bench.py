@@ -1,25 +1,40 @@
-"""Compare the speed of e2espot with that of other software: e2espot bench all."""
+"""Compare the speed of e2espot with that of other software, and score a spotter on real footage: e2espot bench all."""
 
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
 from e2espot.core.errors import ConfigurationError
+from e2espot.inference.options import UserOptions
 
 if TYPE_CHECKING:
     from e2espot.benchmarks.results import BenchResults
 
 Topic = Literal[
-    "decode", "infer", "train", "suppress", "evaluate", "start", "limits", "growth", "startup", "roofline", "scaling"
+    "decode",
+    "infer",
+    "train",
+    "suppress",
+    "evaluate",
+    "start",
+    "limits",
+    "growth",
+    "startup",
+    "roofline",
+    "scaling",
+    "real",
 ]
 _ALIASES = {"startup": "start", "roofline": "limits", "scaling": "growth"}
+CLIPS_VARIABLE = "E2ESPOT_REAL_CLIPS"
+"""Environment variable with the folders of labelled clips, separated as in ``PATH``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,9 +45,17 @@ class Bench:
     """
 
     topic: tyro.conf.Positional[Topic | Literal["all"]]
-    """What to measure; start is startup, limits roofline, growth scaling (with length, classes and videos)."""
+    """What to measure; start is startup, limits roofline, growth scaling (with length, classes and videos). real scores
+    a spotter on labelled clips; all leaves it out."""
     files: tyro.conf.Positional[tuple[Path, ...]] = ()
-    """Videos to read. By default a match is rendered: a minute as H.264 and VP9, or 48 s at 224p and 720p (infer)."""
+    """Videos to read. By default a match is rendered: a minute as H.264 and VP9, or 48 s at 224p and 720p (infer). For
+    real, folders of labelled clips; by default those of the environment variable E2ESPOT_REAL_CLIPS."""
+    run: Path | None = None
+    """Run folder or .safetensors file to score (real); by default the shipped spotter."""
+    record: bool = False
+    """Write the score into the run's weights file, so that infer can state it (real)."""
+    video: tyro.conf.OmitArgPrefixes[UserOptions] = field(default_factory=UserOptions)
+    """How each clip is read and processed (real)."""
     clip_len: int = 64
     """Frames per clip (decode)."""
     num_clips: int = 12
@@ -42,7 +65,7 @@ class Bench:
     feature_arch: str = "rny002_gsm"
     """Backbone (infer, train, limits)."""
     device: str = "auto"
-    """Device on which DALI decodes: cpu, cuda or auto."""
+    """Device on which DALI decodes, or on which a spotter computes (real): cpu, cuda or auto."""
     json: Path | None = None
     """Also write all measurements to this file."""
 
@@ -60,15 +83,17 @@ def main(arguments: list[str]) -> None:
     torch.set_num_threads(1)
     platform = machine()
     print(", ".join(f"{key} {value}" for key, value in platform.items()) + "; one thread", flush=True)
-    topics = list(_BENCHMARKS) if args.topic == "all" else [_ALIASES.get(args.topic, args.topic)]
+    topics = list(_SPEED) if args.topic == "all" else [_ALIASES.get(args.topic, args.topic)]
     tables, targets = [], []
+    figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         for topic in topics:
             if topic not in _IN_SUBPROCESSES:
                 reuse_freed_memory()
-            results = _BENCHMARKS[topic](args, Path(folder) / topic)
+            results = (_SPEED | {"real": _real})[topic](args, Path(folder) / topic)
             tables += results.tables
             targets += results.targets
+            figures |= results.figures
             for table in results.tables:
                 print("\n" + table.text(), flush=True)
     if targets:
@@ -78,6 +103,7 @@ def main(arguments: list[str]) -> None:
             "machine": platform,
             "tables": [table.to_json() for table in tables],
             "targets": [target.to_json() for target in targets],
+            "figures": figures,
         }
         write_atomically(args.json, (json.dumps(content, indent=1) + "\n").encode())
 
@@ -94,8 +120,10 @@ def _check(args: Bench) -> None:
         raise ConfigurationError(f"--feature_arch is {args.feature_arch!r}; choose from {', '.join(FEATURE_ARCHS)}")
     parse_device(args.device)
     for file in args.files:
-        if not file.is_file():
+        if args.topic != "real" and not file.is_file():
             raise ConfigurationError(f"{file}: no such video")
+    if args.record and args.topic != "real":
+        raise ConfigurationError("--record is for bench real, which scores a spotter")
 
 
 def _decode(args: Bench, folder: Path) -> BenchResults:
@@ -153,7 +181,40 @@ def _scaling(args: Bench, folder: Path) -> BenchResults:
     return bench_scaling(args.files[0] if args.files else _rendered(folder)[0], args.repeats)
 
 
-_BENCHMARKS: dict[str, Callable[[Bench, Path], BenchResults]] = {
+def _real(args: Bench, folder: Path) -> BenchResults:
+    from e2espot.benchmarks.real_clips import run_on_clips
+    from e2espot.benchmarks.real_scores import record_of, score_clips, score_tables
+    from e2espot.benchmarks.results import BenchResults
+    from e2espot.formats.labelled_clips import find_labelled_clips
+    from e2espot.inference.job import load_job
+    from e2espot.inference.options import InferenceOptions
+    from e2espot.models.weights.checkpoint import shipped_spotter, weights_file
+    from e2espot.models.weights.measured import write_measured
+    from e2espot.sources.remote import default_cache
+
+    run = args.run or shipped_spotter()
+    options = InferenceOptions(**asdict(args.video))
+    job = load_job([run], device=args.device, options=options, cache=default_cache())
+    clips = find_labelled_clips(list(args.files) or _clip_folders())
+    results = run_on_clips(job, clips, lambda done, total: print(f"clip {done} of {total}", flush=True))
+    scores = score_clips(results)
+    for name, reason in scores["refused"].items():
+        print(f"refused, so scored as empty: {name}: {reason}")
+    if args.record:
+        write_measured(weights_file(run), record_of(scores))
+    return BenchResults(tables=[*score_tables(scores)], figures={"real": scores})
+
+
+def _clip_folders() -> list[Path]:
+    folders = [Path(part) for part in os.environ.get(CLIPS_VARIABLE, "").split(os.pathsep) if part]
+    if not folders:
+        raise ConfigurationError(
+            f"no labelled clips are named; give folders with NAME.mp4 and NAME.labels.json, or set {CLIPS_VARIABLE}"
+        )
+    return folders
+
+
+_SPEED: dict[str, Callable[[Bench, Path], BenchResults]] = {
     "decode": _decode,
     "infer": _infer,
     "train": _train,

@@ -23,10 +23,6 @@ if TYPE_CHECKING:
 
 RUN_FILES = ("best.safetensors", "config.yaml")
 """A folder that holds one of these is a run."""
-SHIPPED_NOTE = (
-    "no run is named: using the spotter that ships with e2espot (PASS and DRIVE). It was trained on rendered matches "
-    "only and reaches 26 mAP@1 on real footage (30 clips, 101 events). For better results, train on labels of your own."
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +76,7 @@ def main(arguments: list[str]) -> None:
     _check(args)
     run, sources = split_run(args.run_and_sources)
     if run is None:
-        print(SHIPPED_NOTE, flush=True)
+        print(shipped_note(), flush=True)
     from e2espot.inference.results import pending_games
     from e2espot.inference.sharding import shard_of
 
@@ -90,6 +86,19 @@ def main(arguments: list[str]) -> None:
         print(f"{len(planned) - len(games)} of {len(planned)} games have results in {args.out} already; skipped")
     if games:
         _spot(args, run, games)
+
+
+def shipped_note() -> str:
+    """What the shipped spotter is, and how good it is on real footage, as its weights file records it."""
+    from e2espot.models.weights.checkpoint import shipped_spotter
+    from e2espot.models.weights.measured import read_measured
+
+    measured = read_measured(shipped_spotter())
+    quality = "was not measured on real footage" if measured is None else f"reaches {measured.describe()}"
+    return (
+        "no run is named: using the spotter that ships with e2espot (PASS and DRIVE). It was trained on rendered "
+        f"matches only and {quality}. For better results, train on labels of your own."
+    )
 
 
 def split_run(words: Sequence[str]) -> tuple[Path | None, tuple[str, ...]]:

@@ -113,6 +113,17 @@ def average_scores(members: list[Scores]) -> Scores:
     return dataclasses.replace(first, scores_TK=mean_TK, right_T=right_T, coverage=coverage)
 
 
+def ball_maps_of_video(spotter: Spotter, path: str | Path, options: InferenceOptions) -> Iterator[Tensor]:
+    """Yield the heat map of the ball for every frame of a video file, as ``stream_ball_maps`` does.
+
+    Raises:
+        VideoError: as :func:`spot_video`.
+        ConfigurationError: the backbone has no such map.
+    """
+    with torch.inference_mode():
+        yield from stream_ball_maps(spotter, _chunks(spotter, Path(path), options, []), options)
+
+
 def _chunks(spotter: Spotter, path: Path, options: InferenceOptions, missing: list[range]) -> Iterator[Tensor]:
     """Decode all frames of a video in order, by the backend that serves the file and the device.
 
@@ -236,14 +247,29 @@ def stream_features(spotter: Spotter, chunks_THWC: Iterable[Tensor], options: In
     yield from features.finish()
 
 
+def stream_ball_maps(spotter: Spotter, chunks_THWC: Iterable[Tensor], options: InferenceOptions) -> Iterator[Tensor]:
+    """Yield the heat map of the ball of each frame, logits ``(t, H / 8, W / 8)`` in fp32, piece by piece.
+
+    Raises:
+        ConfigurationError: the backbone has no such map.
+    """
+    features = _Features(spotter, dataclasses.replace(options, cuda_graphs=False))
+    for chunk_THWC in chunks_THWC:
+        for _ in features.add(chunk_THWC):
+            yield features.heat_THW
+    for _ in features.finish():
+        yield features.heat_THW
+
+
 class _Features:
     """The push form of ``stream_features``: the caller adds chunks and receives the features that are ready."""
 
     def __init__(self, spotter: Spotter, options: InferenceOptions) -> None:
         self._device = next(spotter.parameters()).device
-        stream = BackboneStream(spotter.backbone, compute_dtype(self._device, options.precision))
+        self._backbone_stream = BackboneStream(spotter.backbone, compute_dtype(self._device, options.precision))
         self._halo = spotter.halo
-        self._stream = CudaGraphBackbone(stream) if options.cuda_graphs and self._device.type == "cuda" else stream
+        graphs = options.cuda_graphs and self._device.type == "cuda"
+        self._stream = CudaGraphBackbone(self._backbone_stream) if graphs else self._backbone_stream
         self._piece_len = options.piece_len or _piece_len(self._device)
         self._crop_dim = spotter.spec.crop_dim
         self._shape_HWC: tuple[int, ...] | None = None
@@ -262,6 +288,13 @@ class _Features:
         """Yield the remaining features, those of the last ``halo`` frames."""
         if self._shape_HWC is not None:
             yield from self._push(self._padding())
+
+    @property
+    def heat_THW(self) -> Tensor:  # noqa: N802
+        """Heat map of the ball for the features yielded last; without CUDA graphs."""
+        if self._backbone_stream.heat_THW is None:
+            raise ConfigurationError("this backbone has no heat map of the ball; only the small ones have")
+        return self._backbone_stream.heat_THW
 
     def _push(self, frames_THWC: Tensor) -> Iterator[Tensor]:
         for piece_THWC in frames_THWC.split(self._piece_len) if len(frames_THWC) else ():

@@ -116,6 +116,7 @@ COMMANDS = (
         lines=(
             "decode W/data/test/game/224p.mp4 --clip_len 8 --num_clips 2 --repeats 1 --device cpu --json OUT/b.json",
             "all --feature_arch small_gsm --repeats 1",
+            "real W/clips --run W/run --flip --device cpu --json OUT/b.json",
         ),
     ),
     Command(

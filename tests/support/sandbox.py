@@ -37,6 +37,7 @@ def build_sandbox(root: Path) -> None:
     splits = {split: [f"{split}/game"] for split in ("train", "valid", "test")}
     (root / "data" / "splits.json").write_text(json.dumps(splits))
     _predict(root)
+    _clips(root)
     _weights(root)
     _foreign(root / "foreign")
     _odd(root / "odd")
@@ -64,6 +65,16 @@ def _predict(root: Path) -> None:
     with zipfile.ZipFile(root / "labels.zip", "w") as archive:
         for file in sorted((root / "data").rglob("Labels-ball.json")):
             archive.write(file, file.relative_to(root / "data").as_posix())
+
+
+def _clips(root: Path) -> None:
+    """A labelled clip."""
+    (root / "clips").mkdir()
+    game = root / "data" / "test" / "game"
+    (root / "clips" / "clip.mp4").write_bytes((game / "224p.mp4").read_bytes())
+    content = json.loads((game / "Labels-ball.json").read_text())
+    content["ball"] = [{"frame": 3, "xy": [20.0, 10.0]}, {"frame": 9, "xy": None}]
+    (root / "clips" / "clip.labels.json").write_text(json.dumps(content))
 
 
 def _weights(root: Path) -> None:

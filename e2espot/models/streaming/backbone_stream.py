@@ -64,7 +64,16 @@ class BackboneStream:
         Args:
             levels_THWC: RGB of 0 to 255, uint8 or float. Pass uint8 as decoded: it loses least to rounding.
         """
+        self._network.heat_THW = None
         return upcast_to_fp32(self._network(levels_THWC))
+
+    @property
+    def heat_THW(self) -> Tensor | None:  # noqa: N802
+        """Heat map of the ball, as logits in fp32, for the frames that the last chunk emitted.
+
+        None if it emitted none, and for backbones without this map.
+        """
+        return self._network.heat_THW
 
     @property
     def caches(self) -> list[FrameCache | FrameDelay]:
@@ -76,6 +85,8 @@ class _StreamingNetwork(ABC):
     """A backbone over chunks of frames. Call it with ``levels_THWC`` for features ``(t, D)`` in the compute dtype."""
 
     caches: list[FrameCache | FrameDelay]
+    heat_THW: Tensor | None = None
+    """Heat map of the ball for the frames of the last call; None without one."""
 
     @abstractmethod
     def __call__(self, levels_THWC: Tensor) -> Tensor: ...
@@ -284,6 +295,7 @@ class _StreamingSmall(_StreamingNetwork):
         upsampled = functional.interpolate(self._lateral(coarse), size=fine.shape[-2:], mode="nearest")
         fine = self._merge(fine + upsampled)
         maps = self._attention(upcast_to_fp32(fine))
+        self.heat_THW = maps[:, 0]
         pooled = torch.cat((pool_by_attention(fine, maps), upcast_to_fp32(coarse).mean((2, 3))), dim=1)
         features: Tensor = self._project(pooled)
         return features

@@ -1,0 +1,146 @@
+"""Scoring a spotter on labelled clips, here short rendered ones whose labels are exact."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from e2espot.benchmarks.real_clips import ClipResult, run_on_clips
+from e2espot.benchmarks.real_scores import record_of, score_clips, score_tables
+from e2espot.cli import bench
+from e2espot.core.errors import ConfigurationError
+from e2espot.formats.games import find_games
+from e2espot.formats.labelled_clips import LabelledClip, find_labelled_clips
+from e2espot.inference.job import Job, load_job
+from e2espot.inference.options import InferenceOptions
+from e2espot.models.weights.checkpoint import shipped_spotter
+from e2espot.sources.remote import default_cache
+from e2espot.synthetic.match import render_dataset
+
+EXTRAS = (
+    {"camera": "main (high)", "ball_colour": "white", "ball_px": 3},
+    {"camera": "behind goal", "ball_colour": "white/yellow", "ball_px": 11},
+    {},
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three rendered clips of 9 seconds, and one that is no video."""
+    root = tmp_path_factory.mktemp("clips")
+    render_dataset(root / "matches", games=3, minutes=0.15, seed=90, density=3.0, jobs=1)
+    clips = root / "clips"
+    clips.mkdir()
+    for number, game in enumerate(find_games(root / "matches")):
+        assert game.labels_path is not None
+        tracks = np.load(game.folder / "tracks.npz")
+        xy_T2, visible_T = tracks["ball_xy"] * (398, 224), tracks["ball_visible"]
+        rows = json.loads(game.labels_path.read_text())["annotations"]
+        rows[0]["certainty"] = "low"
+        ball = [
+            {"frame": frame, "xy": xy_T2[frame].tolist() if visible_T[frame] else None}
+            for frame in range(4, len(xy_T2), 15)
+        ]
+        (clips / f"clip_{number}.mp4").write_bytes(game.videos[0].path.read_bytes())
+        content = {"annotations": rows, "ball": ball, **EXTRAS[number]}
+        (clips / f"clip_{number}.labels.json").write_text(json.dumps(content))
+    (clips / "broken.mp4").write_bytes(b"no video")
+    (clips / "broken.labels.json").write_text(json.dumps(content))
+    return clips
+
+
+@pytest.fixture(scope="module")
+def job() -> Job:
+    return load_job([shipped_spotter()], device="cpu", options=InferenceOptions(), cache=default_cache())
+
+
+@pytest.fixture(scope="module")
+def results(folder: Path, job: Job) -> dict[str, ClipResult]:
+    return {result.clip.name: result for result in run_on_clips(job, find_labelled_clips([folder]))}
+
+
+def test_find_labelled_clips_leaves_out_uncertain_labels_and_hidden_balls(folder: Path) -> None:
+    clips = {clip.name: clip for clip in find_labelled_clips([folder])}
+    clip = clips["clip_0"]
+    content = json.loads((folder / "clip_0.labels.json").read_text())
+    assert clip.num_uncertain == 1
+    assert len(clip.events) == len(content["annotations"]) - 1
+    assert len(clip.ball) == sum(entry["xy"] is not None for entry in content["ball"])
+    assert (clip.camera, clip.ball_colour, clip.ball_px) == ("main", "white", 3)
+    assert clips["clip_1"].ball_colour == "white"
+
+
+def test_run_on_clips_localises_the_ball_of_rendered_clips(results: dict[str, ClipResult]) -> None:
+    rendered = [result for result in results.values() if not result.refusal]
+    for name in ("peak_error_B", "linked_error_B"):
+        errors = [getattr(result, name) for result in rendered]
+        assert [len(error_B) for error_B in errors] == [len(result.clip.ball) for result in rendered]
+        # A ball elsewhere is within 1/40 in less than one frame of twenty; see the next test.
+        assert (np.concatenate(errors) <= 1 / 40).mean() > 0.6
+
+
+def test_run_on_clips_misses_a_ball_that_is_labelled_elsewhere(folder: Path, job: Job) -> None:
+    clip = next(clip for clip in find_labelled_clips([folder]) if clip.name == "clip_0")
+    moved = replace(clip, ball=tuple(replace(ball, x=(ball.x + 199) % 398) for ball in clip.ball))
+    (result,) = run_on_clips(job, [moved])
+    assert result.peak_error_B is not None
+    assert (result.peak_error_B <= 1 / 40).mean() < 0.1
+
+
+def test_score_clips_counts_a_refused_clip_as_empty_and_names_it(results: dict[str, ClipResult]) -> None:
+    scores = score_clips(list(results.values()))
+    without = score_clips([result for name, result in results.items() if name != "broken"])
+    assert list(scores["refused"]) == ["broken"]
+    assert scores["per_clip"]["broken"]["at1"] == 0
+    assert scores["per_clip"]["broken"]["ball"]["peak within 1/40"] == 0
+    assert 0 < scores["metrics"]["at1"]["mAP"] < without["metrics"]["at1"]["mAP"]
+    assert without["metrics"]["at1"]["mAP"] > 0.5 > without["baseline"]["at1"]
+
+
+def test_score_clips_breaks_scores_down_by_what_the_labels_state(results: dict[str, ClipResult]) -> None:
+    scores = score_clips(list(results.values()))
+    groups = {kind: {name: row["clips"] for name, row in rows.items()} for kind, rows in scores["groups"].items()}
+    assert groups["camera"] == {"main": 1, "behind goal": 1, "not stated": 2}
+    assert list(groups["ball size"]) == ["up to 6 px", "11 to 13 px", "not stated"]
+    assert groups["picture height"] == {"up to 360 lines": 3, "refused": 1}
+    low, high = scores["metrics"]["at1"]["interval"]
+    assert low <= scores["metrics"]["at1"]["mAP"] <= high
+    json.dumps(scores, allow_nan=False)
+    assert "broken" in score_tables(scores)[-1].text()
+
+
+def test_run_on_clips_refuses_a_ball_outside_the_video(folder: Path, job: Job) -> None:
+    clip: LabelledClip = find_labelled_clips([folder])[1]
+    late = replace(clip, ball=(replace(clip.ball[0], picture=100_000),))
+    with pytest.raises(ConfigurationError, match="labelled in picture 100000"):
+        run_on_clips(job, [late])
+
+
+def test_bench_real_prints_tables_and_records_the_score(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from e2espot.models.weights.measured import read_measured
+
+    run = tmp_path / "spotter.safetensors"
+    run.write_bytes(shipped_spotter().read_bytes())
+    some = tmp_path / "clips"
+    some.mkdir()
+    for file in (*folder.glob("clip_2.*"), *folder.glob("broken.*")):
+        (some / file.name).write_bytes(file.read_bytes())
+    monkeypatch.setenv(bench.CLIPS_VARIABLE, str(some))
+    bench.main(["real", "--run", str(run), "--record", "--json", str(tmp_path / "real.json")])
+    output = capsys.readouterr().out
+    scores = json.loads((tmp_path / "real.json").read_text())["figures"]["real"]
+    assert "refused, so scored as empty: broken" in output
+    assert "| periodic baseline |" in output
+    assert read_measured(run) == record_of(scores)
+    assert math.isclose(record_of(scores).at1, scores["metrics"]["at1"]["mAP"], abs_tol=1e-4)
+
+
+def test_bench_real_asks_for_clips(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(bench.CLIPS_VARIABLE, raising=False)
+    with pytest.raises(ConfigurationError, match="no labelled clips are named"):
+        bench.main(["real"])
