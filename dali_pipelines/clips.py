@@ -17,11 +17,12 @@ import numpy as np
 import torch
 
 from dali_pipelines.graph import Graph, GraphOptions, dali, host_frames_node, new_pipeline, video_node
-from dali_pipelines.routes import DecodeRoute, choose_route, colour_correction, dali_index
+from dali_pipelines.routes import DecodeRoute, choose_route, colour_correction, dali_indexes
 from e2espot.clips.augmentation_params import BLUR_TAPS, AugmentationParams
-from e2espot.clips.dataset import ClipDataset
+from e2espot.clips.dataset import ClipDataset, TrainingVideo
 from e2espot.clips.sampler import ClipSpec
-from e2espot.video import pictures_of_grid
+from e2espot.video import VideoIndex, pictures_of_grid
+from e2espot.video.index import frames_of_file
 from e2espot.video.stream_copy import cut_pictures
 
 _OUTSIDE = -1
@@ -67,13 +68,12 @@ class EncodedClipDataset(ClipDataset):
 
     def _frames(self, clip: ClipSpec, inside_T: np.ndarray) -> tuple[Any, np.ndarray]:
         video = self.videos[clip.video]
-        index = dali_index(video.path, video_stream=video.video_stream)
         t_N = np.flatnonzero(inside_T)
-        route, _ = choose_route(index, self._device_type)
-        if route == "host" or not len(t_N):
+        index = self._index_of_clip(video, clip.start + t_N)
+        if index is None or choose_route(index, self._device_type)[0] == "host":
             return self.decode_on_host(clip, inside_T)
         # start -2, 5 frames: inside_T = [F, F, T, T, T], t_N = [2, 3, 4], so frames 0, 1 and 2 are copied.
-        pictures_N = pictures_of_grid(index, self.fps)[clip.start + t_N]
+        pictures_N = pictures_of_grid(index, self.fps)[clip.start + t_N - frames_of_file(index, self.fps).start]
         cut = cut_pictures(index, int(pictures_N[0]), int(pictures_N[-1]))
         positions_T = np.full(clip.length, _OUTSIDE, dtype=np.int32)
         positions_T[t_N] = cut.positions_of(pictures_N)
@@ -87,6 +87,14 @@ class EncodedClipDataset(ClipDataset):
             matrix=index.matrix,
         )
         return encoded, inside_T
+
+    def _index_of_clip(self, video: TrainingVideo, frames_N: np.ndarray) -> VideoIndex | None:
+        """Index of the file that holds all frames of a clip; None if there are no frames, or they are in two files."""
+        for index in dali_indexes(video.path, video_stream=video.video_stream) if len(frames_N) else ():
+            held = frames_of_file(index, self.fps)
+            if held.start <= frames_N[0] and frames_N[-1] < held.stop:
+                return index
+        return None
 
     def decode_on_host(self, clip: ClipSpec, inside_T: np.ndarray) -> tuple[EncodedClip, np.ndarray]:
         """Decode a clip by PyAV, in this process.

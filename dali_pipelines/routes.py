@@ -15,6 +15,7 @@ from e2espot.core.errors import ConfigurationError
 from e2espot.core.pixels import YUV_RED_BLUE
 from e2espot.video import VideoIndex, index_of
 from e2espot.video.index import closed_gops_only
+from e2espot.video.parts import indexes_of
 from e2espot.video.stream_copy import why_inexact
 
 _LOG = logging.getLogger(__name__)
@@ -40,6 +41,14 @@ _MAX_SEGMENT = 1500
 def dali_index(path: Path, *, allow_truncated: bool = False, video_stream: int | None = None) -> VideoIndex:
     """The index of a file with closed GOPs only: from any other keyframe NVDEC outputs nothing."""
     return closed_gops_only(index_of(path, allow_truncated=allow_truncated, video_stream=video_stream))
+
+
+def dali_indexes(
+    path: Path, *, allow_truncated: bool = False, video_stream: int | None = None
+) -> tuple[VideoIndex, ...]:
+    """As ``dali_index``, for each file of a match in several files."""
+    indexes = indexes_of(path, allow_truncated=allow_truncated, video_stream=video_stream)
+    return tuple(map(closed_gops_only, indexes))
 
 
 def choose_route(index: VideoIndex, device_type: str) -> tuple[DecodeRoute, str]:
@@ -79,18 +88,19 @@ def choose_route(index: VideoIndex, device_type: str) -> tuple[DecodeRoute, str]
 def is_decodable(
     path: Path, device_type: str, *, allow_truncated: bool = False, video_stream: int | None = None
 ) -> bool:
-    """Whether DALI decodes a file on a device; the reason is logged if not.
+    """Whether DALI decodes a file, or all files of a match, on a device; the reason is logged if not.
 
     Raises:
         VideoError: see ``index_video``.
         ConfigurationError: DALI's CPU backend does not support the codec.
     """
-    route, reason = choose_route(
-        dali_index(path, allow_truncated=allow_truncated, video_stream=video_stream), device_type
-    )
-    if route == "host":
-        _LOG.info("%s: decoded by the CPU: %s", path, reason)
-    return route == "decode"
+    decodable = True
+    for index in dali_indexes(path, allow_truncated=allow_truncated, video_stream=video_stream):
+        route, reason = choose_route(index, device_type)
+        if route == "host":
+            _LOG.info("%s: decoded by the CPU: %s", index.path, reason)
+            decodable = False
+    return decodable
 
 
 def colour_correction(matrix: str) -> np.ndarray:

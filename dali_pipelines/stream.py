@@ -16,7 +16,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -27,10 +27,11 @@ import torch
 from torch import Tensor
 
 from dali_pipelines.graph import Graph, GraphOptions, dali, last_error_line, new_pipeline, video_node
-from dali_pipelines.routes import choose_route, colour_correction, dali_index
+from dali_pipelines.routes import choose_route, colour_correction, dali_indexes
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.timeline import DEFAULT_FPS
 from e2espot.video import VideoIndex, index_of, pictures_of_grid
+from e2espot.video.index import frames_of_file
 from e2espot.video.packets import PacketSource
 from e2espot.video.reader import reader_of
 from e2espot.video.stream import read_range
@@ -46,7 +47,7 @@ class MatchStream:
     """A match to read by DALI, on the route ``decode``; ``e2espot.video.stream_frames`` reads the others."""
 
     path: Path
-    """The file."""
+    """The file, or those of one match joined by ``+``."""
     size: tuple[int, int]
     """Width and height of the frames."""
     options: GraphOptions
@@ -69,11 +70,14 @@ class MatchStream:
             VideoError: see ``index_video``; or a range of frames cannot be decoded.
             ConfigurationError: DALI is not installed, or cannot decode the file.
         """
-        index = dali_index(self.path, allow_truncated=self.allow_truncated, video_stream=self.video_stream)
+        for index in dali_indexes(self.path, allow_truncated=self.allow_truncated, video_stream=self.video_stream):
+            yield from self._chunks_of_file(index)
+
+    def _chunks_of_file(self, index: VideoIndex) -> Iterator[Tensor]:
         route, reason = choose_route(index, self.options.device.type)
         if route == "host":
             raise ConfigurationError(
-                f"{self.path}: DALI does not decode it: {reason}; choose auto as the reader", option="reader"
+                f"{index.path}: DALI does not decode it: {reason}; choose auto as the reader", option="reader"
             )
         pictures_K = pictures_of_grid(index, self.fps)
         runs = plan_runs(index.start_picture_S, pictures_K, max_run_len(index))
@@ -236,9 +240,13 @@ class _RunDecoder:
             DamagedVideoError: a frame does not decode, and the caller does not ask for missing frames.
         """
         stream = self._stream
-        index = index_of(stream.path, allow_truncated=stream.allow_truncated, video_stream=stream.video_stream)
+        index = replace(
+            index_of(self._index.path, allow_truncated=stream.allow_truncated, video_stream=stream.video_stream),
+            starts_at_s=self._index.starts_at_s,
+        )
         with reader_of(index, fps=stream.fps, size=stream.size, reader="pyav") as reader:
             frames_THWC, lost = read_range(reader, run, skip_damaged=stream.missing is not None)
         if stream.missing is not None:
-            stream.missing.extend(lost)
+            first = frames_of_file(index, stream.fps).start
+            stream.missing.extend(range(first + gap.start, first + gap.stop) for gap in lost)
         return torch.from_numpy(frames_THWC).to(stream.options.device)

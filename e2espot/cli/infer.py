@@ -29,7 +29,8 @@ RUN_FILES = ("best.safetensors", "config.yaml")
 class Infer:
     """Spot the ball actions of videos or of a dataset's games.
 
-    Examples: e2espot infer RUN match.mp4 -o out/; e2espot infer RUN DATA -s test -o out/ --flip
+    Examples: e2espot infer RUN match.mp4 -o out/; e2espot infer RUN DATA -s test -o out/ --flip; a match in several
+    files: e2espot infer RUN GX010012.MP4+GX020012.MP4 -o out/
     """
 
     run_and_sources: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[RUN] VIDEO_OR_DATA...")]
@@ -114,11 +115,18 @@ def split_run(words: Sequence[str]) -> tuple[Path | None, tuple[str, ...]]:
         raise ConfigurationError("no video is named; give [RUN] and videos, dataset folders or URLs")
     first = Path(words[0])
     is_run = first.suffix == ".safetensors" or any((first / name).exists() for name in RUN_FILES)
-    if is_run or (len(words) > 1 and "://" not in words[0] and not first.exists()):
+    if is_run or (len(words) > 1 and "://" not in words[0] and not _exists(words[0])):
         if len(words) == 1:
             raise ConfigurationError(f"{first} is a run, and no video follows it; name videos, dataset folders or URLs")
         return first, tuple(words[1:])
     return None, tuple(words)
+
+
+def _exists(word: str) -> bool:
+    """Whether a word of the command line names a file or folder, or the files of one match, joined by ``+``."""
+    from e2espot.video.parts import parts_of
+
+    return all(part.exists() for part in parts_of(word))
 
 
 def _check(args: Infer) -> None:
@@ -170,7 +178,7 @@ def _spot(args: Infer, run: Path | None, games: dict[str, Game]) -> None:
     job = _job(args, run)
     fps, height = job.spotters[0].grid_fps, job.spotters[0].spec.height
     batch = BatchResults(games=games, out=args.out, fps=fps)
-    if height > 224 and any(video.path.stem.endswith("224p") for video in batch.videos):
+    if height > 224 and any("224p" in video.path.stem for video in batch.videos):
         print(f"note: this run uses frames of {height} lines; pass --resolution 720p to read the 720p files")
     failed: dict[str, VideoError] = {}
     for result in _run_engine(args, job, batch.videos):

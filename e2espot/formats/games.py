@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from e2espot.core.errors import ConfigurationError
 from e2espot.files.walk import folders_below
 from e2espot.formats.filenames import BALL_LABEL_FILE
 from e2espot.formats.splits import names_of_split
+from e2espot.video.parts import SEPARATOR
 
 _SUFFIXES = (".mp4", ".mkv", ".webm")
+_VIDEO_NAME = re.compile(r"(?:[12]_)?[0-9]+p(?:_part[0-9]+)?\.(?:mp4|mkv|webm)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +26,7 @@ class Video:
     half: int
     """1 or 2; a game in one file is half 1."""
     path: Path
-    """Path of the file; for a video in an object store only its name."""
+    """Path of the file, or those of its parts joined by ``+``; for a video in an object store only its name."""
     url: str | None = None
     """Address in an object store; None for a local file."""
     video_stream: int | None = None
@@ -106,10 +109,11 @@ def _game_folders(root: Path, label_file: str) -> list[Path]:
 
 
 def is_game_video(name: str) -> bool:
-    """Whether a file has the name of a game's video, of any resolution and half: ``224p.mp4``, ``1_720p.mkv``."""
-    head, _, tail = PurePosixPath(name).stem.rpartition("_")
-    digits = tail.removesuffix("p")
-    return name.endswith(_SUFFIXES) and tail.endswith("p") and digits.isdecimal() and head in ("", "1", "2")
+    """Whether a file has the name of a game's video, or of a part of one, of any resolution and half.
+
+    Examples: ``224p.mp4``, ``1_720p.mkv``, ``1_720p_part2.mkv``.
+    """
+    return _VIDEO_NAME.fullmatch(name) is not None
 
 
 def _game(root: Path, folder: Path, resolution: str, label_file: str) -> Game:
@@ -124,13 +128,38 @@ def _game(root: Path, folder: Path, resolution: str, label_file: str) -> Game:
 
 
 def videos_among(names: Collection[str], resolution: str) -> dict[int, str]:
-    """Half -> name of its video, among the names of a game's files.
+    """Half -> name of its video, among the names of a game's files; names of its parts are joined by ``+``.
 
     One video for the whole game is half 1, and takes precedence over a video of half 1.
+
+    Raises:
+        ConfigurationError: a part is missing.
     """
     videos: dict[int, str] = {}
     for half, stem in ((1, resolution), (1, f"1_{resolution}"), (2, f"2_{resolution}")):
-        name = next((f"{stem}{suffix}" for suffix in _SUFFIXES if f"{stem}{suffix}" in names), None)
-        if name is not None:
+        name = _file_named(stem, names) or SEPARATOR.join(_parts_among(names, stem))
+        if name:
             videos.setdefault(half, name)
     return videos
+
+
+def _file_named(stem: str, names: Collection[str]) -> str | None:
+    return next((f"{stem}{suffix}" for suffix in _SUFFIXES if f"{stem}{suffix}" in names), None)
+
+
+def _parts_among(names: Collection[str], stem: str) -> list[str]:
+    """Names of the parts of a video in order: ``1_224p_part1.mp4``, ``1_224p_part2.mp4``, ...; none if it has none.
+
+    Raises:
+        ConfigurationError: a part is missing.
+    """
+    numbers = [int(match[1]) for name in names if (match := re.fullmatch(rf"{re.escape(stem)}_part([0-9]+)\..*", name))]
+    parts: list[str] = []
+    for number in range(1, max(numbers, default=0) + 1):
+        part = _file_named(f"{stem}_part{number}", names)
+        if part is None:
+            raise ConfigurationError(
+                f"{stem}_part{max(numbers)} has no {stem}_part{number} before it; number the parts of a video from 1 on"
+            )
+        parts.append(part)
+    return parts

@@ -17,6 +17,7 @@ from e2espot.inference.predict import average_scores, spot_video
 from e2espot.models import Spotter, load_spotter
 from e2espot.sources.remote import VideoCache, is_url, result_name
 from e2espot.suppression.calibration import Calibration, apply_calibration, read_calibration
+from e2espot.video.parts import stem_of
 
 Progress = Callable[[int, int], None]
 """Called with (done, total), in frames or bytes."""
@@ -99,7 +100,7 @@ def single_video(source: str | Path, *, half: int = 1) -> Video:
     """A video outside any dataset, as a game named after its file.
 
     Args:
-        source: Path of a file, or URL of one in an object store.
+        source: Path of a file, those of one match joined by ``+``, or URL of a file in an object store.
         half: Half of the match that the video shows.
 
     Raises:
@@ -109,9 +110,10 @@ def single_video(source: str | Path, *, half: int = 1) -> Video:
         name = result_name(str(source))
         return Video(game=name, half=half, path=Path(name), url=str(source))
     path = Path(source)
-    if not path.stem.strip("."):
+    name = stem_of(path)
+    if not name.strip(".") or "/" in name:
         raise ConfigurationError(f"{source}: results are named after the file, and this is not a name; rename it")
-    return Video(game=path.stem, half=half, path=path)
+    return Video(game=name, half=half, path=path)
 
 
 def predict_video(

@@ -21,7 +21,8 @@ from e2espot.formats.soccernet_interchange import read_annotation
 from e2espot.formats.soccernet_json import dump_document, parse_document
 from e2espot.review.label_rows import EventKey, event_of_row, new_row
 from e2espot.review.verdicts import event_of_verdict
-from e2espot.video.indexing import index_of
+from e2espot.video import parts_of, probe
+from e2espot.video.parts import SEPARATOR
 
 _SAME_EVENT_FRAMES = 12
 """A label or verdict this close to a prediction of its class is about the same event: half a second at 25 fps."""
@@ -143,7 +144,7 @@ def _annotated_videos(game: ExportedGame, labels: Mapping[int, Sequence[Annotati
                 game=game.name,
                 half=half,
                 annotations=tuple(annotations),
-                video=str(paths[half].resolve()) if half in paths else "",
+                video=_full_path(paths[half]) if half in paths else "",
                 metadata=metadata,
                 game_metadata=game_metadata,
             )
@@ -163,11 +164,16 @@ def _as_annotation(event: Event) -> Annotation:
     return Annotation(label=event.label, position_ms=position_ms, confidence=event.confidence, team=event.team)
 
 
+def _full_path(path: Path) -> str:
+    """Absolute path of a video; of one in parts, their paths joined by ``+``."""
+    return SEPARATOR.join(str(part.resolve()) for part in parts_of(path))
+
+
 def _fps_field(path: Path, video_stream: int | None) -> dict[str, float]:
     """The field ``fps`` of a video, its average rate; no field if the video cannot be read."""
     try:
-        index = index_of(path, allow_truncated=True, video_stream=video_stream)
-        return {"fps": round(index.average_fps, 3)}
+        info = probe(path, allow_truncated=True, video_stream=video_stream)
+        return {"fps": round(info.source_fps, 3)}
     except VideoError:
         return {}
 
@@ -210,12 +216,12 @@ def write_dataset(root: Path, games: Sequence[ExportedGame]) -> None:
     for game in games:
         folder = root / game.name
         write_atomically(folder / BALL_LABEL_FILE, game.text)
-        for video in game.videos:
-            link = folder / video.path.name
+        for path in (part for video in game.videos for part in parts_of(video.path)):
+            link = folder / path.name
             try:
                 if link.is_symlink():
                     link.unlink()
                 if not link.exists():
-                    link.symlink_to(os.path.relpath(video.path.resolve(), folder.resolve()))
+                    link.symlink_to(os.path.relpath(path.resolve(), folder.resolve()))
             except OSError as error:
                 raise E2ESpotError(f"{link}: cannot be written ({error.strerror})") from None

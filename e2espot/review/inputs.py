@@ -12,9 +12,10 @@ from e2espot.core.label_sets import LABEL_SETS, LabelSet, label_set_named
 from e2espot.core.timeline import DEFAULT_FPS, frame_of_position_ms
 from e2espot.files.bundle import Bundle
 from e2espot.formats.filenames import BALL_LABEL_FILE, RESULTS_FILE, scores_file
-from e2espot.formats.games import Game, Video, find_games
+from e2espot.formats.games import Game, Video, find_games, is_game_video
 from e2espot.formats.soccernet_json import parse_document, read_rows
 from e2espot.review.label_rows import event_of_row
+from e2espot.video.parts import parts_of, stem_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +64,7 @@ def load_inputs(
     """Find the videos, predictions and labels of a video, a game or a dataset.
 
     Args:
-        source: A video, the folder of a game, or a dataset.
+        source: A video, the files of one match joined by ``+``, the folder of a game, or a dataset.
         predictions: Folders, zips or files with results, one per model. The first model is shown; the others
             are compared with it to order the questions.
         labels: A label file (of a single game), or a folder of ``<game>/Labels-ball.json``.
@@ -108,13 +109,17 @@ def _find_games(source: Path, split: str | None, resolution: str) -> list[Game]:
                 option="resolution",
             )
         return games
-    if not source.exists():
+    parts = parts_of(source)
+    if not all(part.exists() for part in parts):
         raise ConfigurationError(f"{source}: no such video or folder")
-    # "2_224p.mkv" -> half 2 of the game its folder is named after; "match.mp4" -> a game of that name.
-    half = {"1": 1, "2": 2}.get(source.stem.rpartition("_")[0], 1)
-    in_game_folder = source.stem.rpartition("_")[2] in ("224p", "720p", "398p")
-    name = source.resolve().parent.name if in_game_folder else source.stem
-    folder = source.parent if in_game_folder else source.parent / source.stem
+    # "2_224p.mkv" -> half 2 of the game its folder is named after, as "2_224p_part1.mkv+2_224p_part2.mkv" is;
+    # "match.mp4" -> a game of that name.
+    first = parts[0].stem.partition("_part")[0] if is_game_video(parts[0].name) else parts[0].stem
+    half = {"1": 1, "2": 2}.get(first.rpartition("_")[0], 1)
+    in_game_folder = first.rpartition("_")[2] in ("224p", "720p", "398p")
+    parent = parts[0].parent
+    name = parent.resolve().name if in_game_folder else stem_of(source)
+    folder = parent if in_game_folder else parent / name
     labels = folder / BALL_LABEL_FILE
     video = Video(game=name, half=half, path=source)
     return [Game(name=name, folder=folder, videos=(video,), labels_path=labels if labels.is_file() else None)]

@@ -7,6 +7,7 @@ display order; a *frame* is an index on the constant grid (25 fps by default). S
 from e2espot.video.backend import Backend, BackendOption, HostBackend, choose_backend
 from e2espot.video.index import COLOUR_RULE, VideoIndex, pictures_of_grid
 from e2espot.video.indexing import index_of, index_video
+from e2espot.video.parts import indexes_of, parts_of
 from e2espot.video.reader import FrameReader, VideoInfo, open_reader, probe
 from e2espot.video.stream import Chunk, stream_frames
 
@@ -22,7 +23,9 @@ __all__ = [
     "choose_backend",
     "index_of",
     "index_video",
+    "indexes_of",
     "open_reader",
+    "parts_of",
     "pictures_of_grid",
     "probe",
     "stream_frames",

@@ -26,6 +26,7 @@ Array suffixes: M = packets, P = pictures shown, K = frames of the grid, S = seg
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -113,6 +114,8 @@ class VideoIndex:
     """Whether the file ends before its header declares."""
     declared_duration_s: Fraction | None = None
     """Seconds from the container's time zero to the end its header declares; None if it declares none."""
+    starts_at_s: Fraction = Fraction(0)
+    """Seconds of the match at which the first picture appears: not 0 only if earlier files hold what comes before."""
 
     @property
     def num_pictures(self) -> int:
@@ -185,8 +188,14 @@ def closed_gops_only(index: VideoIndex) -> VideoIndex:
     return index.select_segments(keep_S)
 
 
+def frames_of_file(index: VideoIndex, fps: Fraction) -> range:
+    """Frames of the match whose middles are in this file; all of them, from 0 on, unless it has several files."""
+    first = num_frames_of_duration(index.starts_at_s, fps)
+    return range(first, num_frames_of_duration(index.starts_at_s + index.duration_s, fps))
+
+
 def pictures_of_grid(index: VideoIndex, fps: Fraction) -> np.ndarray:
-    """Picture on show in the middle of each grid frame.
+    """Picture on show in the middle of each grid frame of a file.
 
     Args:
         index: The index of the file.
@@ -194,17 +203,20 @@ def pictures_of_grid(index: VideoIndex, fps: Fraction) -> np.ndarray:
 
     Returns:
         int64 ``(K,)``: for frame k, the rank of the picture that is shown ``(k + 1/2) / fps`` seconds after the
-        first one began. The arithmetic is exact: a picture that begins at that very instant counts as shown.
+        first one of the match began. The arithmetic is exact: a picture that begins at that very instant counts as
+        shown. K and k are those of ``frames_of_file``.
     """
-    num_frames = num_frames_of_duration(index.duration_s, fps)
+    frames = frames_of_file(index, fps)
     # (k + 1/2) / fps seconds = (2k + 1) * half_frame ticks, a rational number. Time stamps are whole ticks, so
     # pts <= elapsed is the same as pts <= floor(elapsed), and whole numbers suffice:
     #   25 fps, ticks of 1/90000 s: half_frame = 1800        -> 1800, 5400, 9000, ...
     #   25 fps, ticks of 1001/30000 s: half_frame = 600/1001 -> 0, 1, 2, 4, ...  (0.6, 1.8, 2.997, 4.2)
-    half_frame = 1 / (2 * fps * index.time_base)
-    fits_int64 = (2 * num_frames + 1) * half_frame.numerator < _INT64_SAFE and half_frame.denominator < _INT64_SAFE
-    half_frames_K = 2 * np.arange(num_frames, dtype=np.int64 if fits_int64 else object) + 1
-    elapsed_K = (half_frames_K * half_frame.numerator // half_frame.denominator).astype(np.int64)
+    half_frame, start = 1 / (2 * fps * index.time_base), index.starts_at_s / index.time_base
+    denominator = math.lcm(half_frame.denominator, start.denominator)
+    step, offset = int(half_frame * denominator), int(start * denominator)
+    fits_int64 = (2 * frames.stop + 1) * step < _INT64_SAFE and denominator < _INT64_SAFE
+    half_frames_K = 2 * np.arange(frames.start, frames.stop, dtype=np.int64 if fits_int64 else object) + 1
+    elapsed_K = ((half_frames_K * step - offset) // denominator).astype(np.int64)
     return np.searchsorted(index.pts_P - index.pts_P[0], elapsed_K, side="right") - 1
 
 

@@ -31,7 +31,7 @@ _FORMAT = 6
 _MIN_PACKETS = 1000
 """Packets from which on reading an entry is quicker than reading the video."""
 _MAX_FILES = 2000
-_FRACTIONS = ("time_base", "last_duration", "declared_duration_s")
+_FRACTIONS = ("time_base", "last_duration", "declared_duration_s", "starts_at_s")
 """Fields of ``VideoIndex`` that are stored as text, such as ``1/12800``."""
 
 
@@ -55,7 +55,7 @@ def load(path: Path, byte_size: int, mtime_ns: int, video_stream: int | None = N
             return None
         fields: dict[str, Any] = json.loads(facts)
         for name in _FRACTIONS:
-            fields[name] = Fraction(fields[name]) if fields.get(name) is not None else None
+            fields[name] = Fraction(fields[name]) if fields[name] is not None else None
         return VideoIndex(**fields, **arrays, path=path)
     except (OSError, KeyError, ValueError, TypeError):
         return None

@@ -7,6 +7,7 @@ Shapes: T = frames asked for, H x W = size as shown or as asked for, C = red, gr
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,13 +19,13 @@ from typing import TYPE_CHECKING, Protocol, Self
 import numpy as np
 
 from e2espot.core.errors import DamagedVideoError, VideoError
-from e2espot.core.timeline import DEFAULT_FPS, num_frames_of_duration
-from e2espot.video.index import COLOUR_RULE, VideoIndex, pictures_of_grid
-from e2espot.video.indexing import index_of
+from e2espot.core.timeline import DEFAULT_FPS
+from e2espot.video.index import COLOUR_RULE, VideoIndex, frames_of_file, pictures_of_grid
+from e2espot.video.parts import indexes_of
 from e2espot.video.stream_copy import why_inexact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
 
     from e2espot.video.backend import HostBackend
@@ -185,15 +186,86 @@ class GridReader:
         self.close()
 
 
+class JoinedReader:
+    """The ``FrameReader`` of a match in several files; each file is opened when one of its frames is first read."""
+
+    def __init__(
+        self, info: VideoInfo, frames_of_part: Sequence[range], open_part: Callable[[int], FrameReader]
+    ) -> None:
+        """Read frames of the match.
+
+        Args:
+            info: The whole match.
+            frames_of_part: Frames of the match that each file holds; together they are all frames, in order.
+            open_part: Opens the file of that number.
+        """
+        self.info = info
+        self._open_part = open_part
+        self._ends = np.array([frames.stop for frames in frames_of_part])
+        self._starts = np.array([frames.start for frames in frames_of_part])
+        self._readers: dict[int, FrameReader] = {}
+
+    def read(self, frames: Sequence[int]) -> np.ndarray:
+        """See ``FrameReader``."""
+        wanted_T = np.asarray(frames, dtype=np.int64)
+        outside_T = (wanted_T < 0) | (wanted_T >= self.info.num_frames)
+        if outside_T.any():
+            raise IndexError(
+                f"{self.info.path}: frame {int(wanted_T[outside_T][0])} asked for; there are {self.info.num_frames}"
+            )
+        frames_THWC: np.ndarray | None = None
+        for part, t_N in self._by_part(wanted_T):
+            frames_NHWC = self._reader(part).read((wanted_T[t_N] - self._starts[part]).tolist())
+            if frames_THWC is None:
+                frames_THWC = np.empty((len(wanted_T), *frames_NHWC.shape[1:]), dtype=np.uint8)
+            frames_THWC[t_N] = frames_NHWC
+        return self._reader(0).read([]) if frames_THWC is None else frames_THWC
+
+    def is_reliable(self, frames: Sequence[int]) -> np.ndarray:
+        """See ``FrameReader``."""
+        wanted_T = np.asarray(frames, dtype=np.int64)
+        reliable_T = np.ones(len(wanted_T), dtype=bool)
+        for part, t_N in self._by_part(wanted_T):
+            reliable_T[t_N] = self._reader(part).is_reliable((wanted_T[t_N] - self._starts[part]).tolist())
+        return reliable_T
+
+    def close(self) -> None:
+        """See ``FrameReader``."""
+        for reader in self._readers.values():
+            reader.close()
+
+    def __enter__(self) -> Self:
+        """See ``FrameReader``."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """See ``FrameReader``."""
+        self.close()
+
+    def _by_part(self, frames_T: np.ndarray) -> list[tuple[int, np.ndarray]]:
+        """(number of the file, positions in ``frames_T`` of its frames) of every file that holds one."""
+        # ends [3, 8], frames [2, 5, 3] -> files [0, 1, 1] -> (0, [0]), (1, [1, 2])
+        part_T = np.searchsorted(self._ends, frames_T, side="right")
+        return [(int(part), np.flatnonzero(part_T == part)) for part in np.unique(part_T)]
+
+    def _reader(self, part: int) -> FrameReader:
+        if part not in self._readers:
+            self._readers[part] = self._open_part(part)
+        return self._readers[part]
+
+
 def probe(
     path: Path | str, fps: Fraction = DEFAULT_FPS, *, allow_truncated: bool = False, video_stream: int | None = None
 ) -> VideoInfo:
-    """Describe a video, counted on a grid of ``fps`` frames per second.
+    """Describe a video, or a match in several files (``a.mp4+b.mp4``), on a grid of ``fps`` frames per second.
 
     Raises:
         VideoError: see ``index_video``.
     """
-    return video_info(index_of(path, allow_truncated=allow_truncated, video_stream=video_stream), fps)
+    indexes = indexes_of(path, allow_truncated=allow_truncated, video_stream=video_stream)
+    return match_info(Path(path), indexes, fps)
 
 
 def open_reader(
@@ -208,9 +280,9 @@ def open_reader(
     """Open a video for random access to its frames.
 
     Args:
-        path: The file.
+        path: The file, or those of one match joined by ``+``: ``a.mp4+b.mp4``.
         fps: Frames per second of the grid.
-        size: (width, height) to scale to; None for the size as shown.
+        size: (width, height) to scale to; None for the size as shown, of the first file.
         reader: ``auto`` is ``pyav``, which decodes in order and identifies pictures by their time stamps: as fast
             as decord, bounded in memory on any file, and right on damaged ones. ``decord`` decodes stream copies; it
             refuses codecs on which it is not exact, and leaves files whose pictures it would miscount to PyAV.
@@ -220,8 +292,16 @@ def open_reader(
     Raises:
         VideoError: see ``index_video``.
     """
-    index = index_of(path, allow_truncated=allow_truncated, video_stream=video_stream)
-    return reader_of(index, fps=fps, size=size, reader=reader)
+    indexes = indexes_of(path, allow_truncated=allow_truncated, video_stream=video_stream)
+    if len(indexes) == 1:
+        return reader_of(indexes[0], fps=fps, size=size, reader=reader)
+    info = match_info(Path(path), indexes, fps)
+    shown_size = size or (info.width, info.height)
+    return JoinedReader(
+        info,
+        [frames_of_file(index, fps) for index in indexes],
+        lambda part: reader_of(indexes[part], fps=fps, size=shown_size, reader=reader),
+    )
 
 
 def reader_of(index: VideoIndex, *, fps: Fraction, size: tuple[int, int] | None, reader: HostBackend) -> GridReader:
@@ -263,7 +343,7 @@ def video_info(index: VideoIndex, fps: Fraction) -> VideoInfo:
     """Summary of an index, counted on a grid of ``fps`` frames per second."""
     return VideoInfo(
         path=index.path,
-        num_frames=num_frames_of_duration(index.duration_s, fps),
+        num_frames=len(frames_of_file(index, fps)),
         fps=Fraction(fps),
         width=index.width,
         height=index.height,
@@ -277,6 +357,26 @@ def video_info(index: VideoIndex, fps: Fraction) -> VideoInfo:
         matrix=index.matrix,
         truncated=index.truncated,
         declared_duration_s=_declared_beyond_read(index),
+    )
+
+
+def match_info(path: Path, indexes: Sequence[VideoIndex], fps: Fraction) -> VideoInfo:
+    """Summary of a match in one file or several: size, colours and codec are those of the first one."""
+    first, last = (video_info(index, fps) for index in (indexes[0], indexes[-1]))
+    if len(indexes) == 1:
+        return first
+    duration_s = sum((index.duration_s for index in indexes), Fraction(0))
+    num_pictures = sum(index.num_pictures for index in indexes)
+    declared_s = last.declared_duration_s
+    return dataclasses.replace(
+        first,
+        path=path,
+        num_frames=sum(len(frames_of_file(index, fps)) for index in indexes),
+        source_fps=float(num_pictures / duration_s),
+        num_pictures=num_pictures,
+        duration_s=duration_s,
+        truncated=last.truncated,  # of the others none is
+        declared_duration_s=None if declared_s is None else indexes[-1].starts_at_s + declared_s,
     )
 
 

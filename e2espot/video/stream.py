@@ -39,12 +39,12 @@ import numpy as np
 from e2espot.core.coverage import ranges_of_mask
 from e2espot.core.errors import VideoError
 from e2espot.core.timeline import DEFAULT_FPS
-from e2espot.video.index import VideoIndex
-from e2espot.video.indexing import index_of
-from e2espot.video.reader import GridReader, reader_of, video_info
+from e2espot.video.index import VideoIndex, frames_of_file
+from e2espot.video.parts import indexes_of
+from e2espot.video.reader import GridReader, match_info, reader_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from fractions import Fraction
 
     from e2espot.video.backend import HostBackend
@@ -73,19 +73,35 @@ class _Request:
     """The video."""
     fps: Fraction
     """Frames per second of the grid."""
-    size: tuple[int, int] | None
-    """(width, height) to scale to; None for the size as shown."""
+    size: tuple[int, int]
+    """(width, height) to scale to."""
     reader: HostBackend
     """Backend that decodes."""
-    slots: tuple[range, ...]
-    """Frames of each slot, in order. The parent alone decides them: with two opinions on where a slot ends, every
-    later frame would be another one."""
-    slot_bytes: int
-    """Size of the largest slot."""
+    chunks: tuple[range, ...]
+    """Frames of the file in each chunk, in order; at least one chunk, and none longer than the first."""
     num_slots: int
     """Slots the ring holds at a time."""
     skip_damaged: bool
     """Whether frames that do not decode are given as zeros and reported, instead of raising."""
+
+    @property
+    def slot_len(self) -> int:
+        """Most frames of a slot."""
+        width, height = self.size
+        return max(1, min(len(self.chunks[0]), _MAX_SLOT_BYTES // (width * height * 3)))
+
+    @property
+    def slot_bytes(self) -> int:
+        """Size of the largest slot."""
+        return self.slot_len * self.size[0] * self.size[1] * 3
+
+    @property
+    def slots(self) -> list[range]:
+        """Frames of each slot, in order.
+
+        Parent and child both divide by this rule alone: with two of them, every later frame would be another one.
+        """
+        return [slot for frames in self.chunks for slot in _split(frames, self.slot_len)]
 
 
 def stream_frames(
@@ -107,10 +123,10 @@ def stream_frames(
     """Yield every frame of ``[start, stop)`` once, in order.
 
     Args:
-        path: The file.
+        path: The file, or those of one match joined by ``+``: ``a.mp4+b.mp4``.
         fps: Frames per second of the grid.
         size: (width, height) to scale to; None for the size as shown.
-        chunk_len: Frames of a chunk; the last may be shorter.
+        chunk_len: Frames of a chunk; the last of a file may be shorter.
         read_ahead: Most chunks decoded ahead; fewer if frames are so large that a chunk takes several slots.
         start: First frame.
         stop: End of the frames (exclusive); None for all.
@@ -127,42 +143,49 @@ def stream_frames(
     """
     if chunk_len < 1 or read_ahead < 1:
         raise ValueError(f"chunk_len is {chunk_len} and read_ahead {read_ahead}; both must be at least 1")
-    index = index_of(path, allow_truncated=allow_truncated, video_stream=video_stream)
-    info = video_info(index, fps)
+    indexes = indexes_of(path, allow_truncated=allow_truncated, video_stream=video_stream)
+    info = match_info(Path(path), indexes, fps)
     stop = info.num_frames if stop is None else stop
     if not 0 <= start <= stop <= info.num_frames:
         raise ValueError(f"{path}: frames {start} to {stop} asked for; there are {info.num_frames}")
-    chunks = _split(range(start, stop), chunk_len)
-    if in_process or os.name != "posix":
-        with reader_of(index, fps=fps, size=size, reader=reader) as frame_reader:
-            for frames in chunks:
-                frames_THWC, lost = read_range(frame_reader, frames, skip_damaged=missing is not None)
+    for index in indexes:
+        part = frames_of_file(index, fps)
+        chunks = _split(range(max(start, part.start) - part.start, min(stop, part.stop) - part.start), chunk_len)
+        if not chunks:
+            continue
+        request = _Request(
+            index=index,
+            fps=fps,
+            size=size or (info.width, info.height),
+            reader=reader,
+            chunks=tuple(chunks),
+            num_slots=read_ahead,
+            skip_damaged=missing is not None,
+        )
+        with closing(_decode(request, timeout_s, in_process or os.name != "posix")) as decoded:
+            for frames, (frames_THWC, lost) in zip(chunks, decoded, strict=True):
                 if missing is not None:
-                    missing += lost
-                yield Chunk(frames.start, frames_THWC)
+                    missing += [range(part.start + gap.start, part.start + gap.stop) for gap in lost]
+                yield Chunk(part.start + frames.start, frames_THWC)
+
+
+def _decode(
+    request: _Request, timeout_s: float, in_process: bool
+) -> Generator[tuple[np.ndarray, list[range]], None, None]:
+    """``frames_THWC`` of each chunk of one file, and its ranges of frames that do not decode."""
+    if in_process:
+        with reader_of(request.index, fps=request.fps, size=request.size, reader=request.reader) as frame_reader:
+            for frames in request.chunks:
+                yield read_range(frame_reader, frames, skip_damaged=request.skip_damaged)
         return
-    width, height = size or (info.width, info.height)
-    frame_bytes = width * height * 3
-    slot_len = max(1, min(chunk_len, _MAX_SLOT_BYTES // frame_bytes))
-    request = _Request(
-        index=index,
-        fps=fps,
-        size=size,
-        reader=reader,
-        slots=tuple(slot for frames in chunks for slot in _split(frames, slot_len)),
-        slot_bytes=slot_len * frame_bytes,
-        num_slots=read_ahead,
-        skip_damaged=missing is not None,
-    )
+    width, height = request.size
     with closing(_DecoderProcess(request, timeout_s)) as decoder:
-        for frames in chunks:
-            frames_THWC = np.empty((len(frames), height, width, 3), dtype=np.uint8)
-            for slot in _split(frames, slot_len):
+        for frames in request.chunks:
+            frames_THWC, lost = np.empty((len(frames), height, width, 3), dtype=np.uint8), []
+            for slot in _split(frames, request.slot_len):
                 first = slot.start - frames.start
-                lost = decoder.receive(slot, frames_THWC[first : first + len(slot)])
-                if missing is not None:
-                    missing += lost
-            yield Chunk(frames.start, frames_THWC)
+                lost += decoder.receive(slot, frames_THWC[first : first + len(slot)])
+            yield frames_THWC, lost
 
 
 def _split(frames: range, length: int) -> list[range]:

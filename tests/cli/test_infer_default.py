@@ -29,7 +29,14 @@ def test_videos_datasets_and_urls_alone_are_all_sources(tmp_path: Path) -> None:
     video, data = tmp_path / "a.mp4", tmp_path / "data"
     video.touch()
     data.mkdir()
-    for words in ([str(video)], [str(video), str(data)], [str(data)], ["s3://bucket/a.mp4", "missing.mp4"]):
+    joined = f"{video}+a.mp4"
+    for words in (
+        [str(video)],
+        [str(video), str(data)],
+        [str(data)],
+        ["s3://bucket/a.mp4", "missing.mp4"],
+        [joined, "b"],
+    ):
         assert split_run(words) == (None, tuple(words))
 
 

@@ -60,6 +60,21 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: write(folder / name, constant(Fraction(25), 130, **more)) for name, more in FORMATS.items()}
 
 
+def test_clips_of_a_match_in_several_files_equal_those_of_the_host(files: dict[str, Path]) -> None:
+    data = dataset([Path(f"{files['vp9']}+{files['vp8']}")])
+    wanted = [*range(130), *range(130)]
+    assert data.videos[0].labelled.num_frames == len(wanted)
+    starts = {data.sampler.clip(0, index).start for index in range(24)}
+    assert any(start < 130 < start + 12 for start in starts)  # a clip reaches over the join
+    assert any(start > 130 for start in starts)
+    for batch in by_dali(data):
+        shown = levels(batch.frames_BTCHW)
+        for b, index in enumerate(batch.indexes):
+            start = data.sampler.clip(0, index).start
+            for t in torch.nonzero(batch.targets.valid_BT[b]).flatten().tolist():
+                assert number_in(shown[b, t].numpy()) == wanted[start + t]
+
+
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("fps", ["25", "12.5"])
 def test_epoch_equals_that_of_the_host(files: dict[str, Path], name: str, fps: str) -> None:

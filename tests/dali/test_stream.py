@@ -92,6 +92,20 @@ def test_chunks_at_another_rate_of_variable_rate_video(tmp_path: Path) -> None:
     assert numbered_video.numbers_in(frames) == wanted
 
 
+@pytest.mark.parametrize("fps", [Fraction(25), Fraction(25, 2)])
+def test_chunks_of_a_match_in_several_files_are_those_of_one_clock(fps: Fraction, tmp_path: Path) -> None:
+    vp9: dict[str, Any] = {"codec": "libvpx-vp9", "suffix": ".mkv", "options": {**VP, "g": "20"}}
+    parts = [numbered_video.constant(Fraction(30), 50, **vp9), numbered_video.constant(Fraction(25), 70, **vp9)]
+    path = Path("+".join(str(numbered_video.write(tmp_path / str(n), part)) for n, part in enumerate(parts)))
+    frames = torch.cat(list(stream(path, fps=fps).chunks())).numpy()
+    with open_reader(path, fps=fps) as reader:
+        host = reader.read(range(reader.info.num_frames))
+    assert numbered_video.numbers_in(frames) == numbered_video.numbers_in(host)
+    middles_s = [(k + Fraction(1, 2)) / fps for k in range(len(host))]
+    wanted = [int(s * 30) if s < Fraction(50, 30) else int((s - Fraction(50, 30)) * 25) for s in middles_s]
+    assert numbered_video.numbers_in(frames) == wanted
+
+
 def test_spot_video_scores_agree_between_backends(files: dict[str, Path]) -> None:
     torch.manual_seed(0)
     spec = SpotterSpec(

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from e2espot.core.errors import ConfigurationError
 from e2espot.formats.filenames import label_file_of, scores_file
 from e2espot.formats.games import check_label_file, find_games, is_game_video, videos_among
+from e2espot.video import parts_of
 
 
 def write(root: Path, *names: str) -> None:
@@ -18,13 +19,25 @@ def write(root: Path, *names: str) -> None:
         (root / name).write_bytes(b"")
 
 
-@pytest.mark.parametrize("name", ["224p.mp4", "720p.mkv", "1_224p.webm", "2_1080p.mkv"])
+@pytest.mark.parametrize("name", ["224p.mp4", "720p.mkv", "1_224p.webm", "2_1080p.mkv", "224p_part1.mp4"])
 def test_is_game_video_accepts_a_resolution_of_a_game_or_a_half(name: str) -> None:
     assert is_game_video(name)
 
 
 @pytest.mark.parametrize(
-    "name", ["224p.avi", "3_224p.mkv", "224.mp4", "p.mp4", "clip.mp4", "1_224p.mkv.part", "a_224p.mp4", "1_p.mkv", ""]
+    "name",
+    [
+        "224p.avi",
+        "3_224p.mkv",
+        "224.mp4",
+        "p.mp4",
+        "clip.mp4",
+        "1_224p.mkv.part",
+        "a_224p.mp4",
+        "1_p.mkv",
+        "1_224p_part.mkv",
+        "",
+    ],
 )
 def test_is_game_video_refuses_another_name(name: str) -> None:
     assert not is_game_video(name)
@@ -62,6 +75,26 @@ def test_find_games_without_split_takes_every_folder_with_a_video_or_labels(tmp_
     names = [game.name for game in find_games(tmp_path, need_videos=False)]
     assert names == ["l/s/a", "l/s/b", "l/s/c", "l/s/e"]
     assert [game.name for game in find_games(tmp_path, resolution="720p")] == ["l/s/e"]
+
+
+def test_parts_of_a_video_are_joined_in_order_and_a_whole_file_wins(tmp_path: Path) -> None:
+    parts = [f"1_224p_part{number}.mp4" for number in range(1, 12)]
+    write(tmp_path, *[f"l/a/{name}" for name in [*parts[::-1], "2_224p_part1.mkv", "2_224p_part2.mp4"]])
+    write(tmp_path, "l/b/224p_part1.mp4", "l/b/224p.mp4", "l/c/224p_part1.mp4", "l/c/224p_part2.webm")
+    halves, whole, joined = find_games(tmp_path)
+    assert [(video.half, video.path.name) for video in halves.videos] == [
+        (1, "+".join(parts)),
+        (2, "2_224p_part1.mkv+2_224p_part2.mp4"),
+    ]
+    assert [part.name for part in parts_of(halves.videos[0].path)] == parts
+    assert [video.path.name for video in whole.videos] == ["224p.mp4"]
+    assert parts_of(joined.videos[0].path) == (tmp_path / "l/c/224p_part1.mp4", tmp_path / "l/c/224p_part2.webm")
+
+
+def test_a_missing_part_of_a_video_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, "l/a/224p_part1.mp4", "l/a/224p_part3.mp4")
+    with pytest.raises(ConfigurationError, match="224p_part3 has no 224p_part2 before it"):
+        find_games(tmp_path)
 
 
 def test_find_games_names_a_game_at_the_root_by_its_folder(tmp_path: Path) -> None:

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from e2espot.core.errors import ConfigurationError
+from e2espot.core.errors import ConfigurationError, E2ESpotError
 from e2espot.core.events import Event
 from e2espot.core.label_sets import LabelSet
 from e2espot.core.scores import Scores
 from e2espot.core.timeline import DEFAULT_FPS
 from e2espot.formats.scores import write_scores
 from e2espot.formats.soccernet import write_labels, write_predictions
+from e2espot.review.export import ExportedGame, write_dataset
 from e2espot.review.inputs import load_inputs
 from e2espot.review.session import ChangeRequest, Review
 from tests.support.numbered_video import constant, write
@@ -70,6 +71,27 @@ def test_load_inputs_of_a_game_a_half_and_a_loose_video(root: Path, tmp_path: Pa
         archive.write(results, "l/s/whole/results_spotting.json")
     whole = load_inputs(root / "data" / "l" / "s" / "whole", predictions=[tmp_path / "r.zip"]).games[0]
     assert (len(whole.predictions[0]), whole.scores) == (2, {})
+
+
+def test_load_inputs_of_a_match_in_several_files(root: Path, tmp_path: Path) -> None:
+    video = (root / "v.mp4").read_bytes()
+    for name in ("GX01.MP4", "GX02.MP4", "game/2_224p_part1.mp4", "game/2_224p_part2.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(video)
+    (loose,) = load_inputs(Path(f"{tmp_path}/GX01.MP4+GX02.MP4")).games
+    assert (loose.name, loose.target) == ("GX01+GX02", tmp_path / "GX01+GX02" / "Labels-ball.json")
+    for source in (tmp_path / "game", tmp_path / "game" / "2_224p_part1.mp4+2_224p_part2.mp4"):
+        (game,) = load_inputs(source).games
+        assert (game.name, [video.half for video in game.videos]) == ("game", [2])
+        assert game.target == tmp_path / "game" / "Labels-ball.json"
+    write_dataset(tmp_path / "next", [ExportedGame(name="g", videos=game.videos, text=b"{}")])
+    assert sorted(path.name for path in (tmp_path / "next" / "g").iterdir()) == [
+        "2_224p_part1.mp4",
+        "2_224p_part2.mp4",
+        "Labels-ball.json",
+    ]
+    with pytest.raises(E2ESpotError, match=r"there is no file .*GX03\.MP4"):
+        load_inputs(Path(f"{tmp_path}/GX01.MP4+GX03.MP4"))
 
 
 def test_load_inputs_refuses_results_of_other_games(root: Path) -> None:

@@ -257,6 +257,10 @@ def test_find_remote_games_uses_names_of_files(store: Flaky) -> None:
         ("l/a", [(1, "flaky://data/l/a/224p.mp4")]),
         ("l/b", [(1, "flaky://data/l/b/1_224p.mkv"), (2, "flaky://data/l/b/2_224p.mkv")]),
     ]
+    for part in (1, 2):
+        put(store, f"parts/l/d/224p_part{part}.mp4", b"x")
+    with pytest.raises(E2ESpotError, match="read from local folders only"):
+        find_remote_games("flaky://parts", split=None, resolution="224p")
     assert find_remote_games("flaky://data/l/a/224p.mp4", split=None, resolution="224p") is None
     put(store, "data/splits.json", json.dumps({"test": ["l/b"], "train": ["l/c"], "valid": ["../x"]}).encode())
     games = find_remote_games("flaky://data/", split="test", resolution="224p")

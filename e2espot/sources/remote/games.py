@@ -10,6 +10,7 @@ from e2espot.formats.filenames import SPLITS_FILE
 from e2espot.formats.games import Game, Video, is_game_video, videos_among
 from e2espot.formats.splits import names_in_splits, no_such_split, soccernet_names
 from e2espot.sources.remote.url import open_store, redact, translate_errors
+from e2espot.video.parts import SEPARATOR
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -78,8 +79,12 @@ def _game(url: str, folder: str, files: set[str], resolution: str) -> Game:
     # The root itself may be a game: its results are named after the last part of the URL.
     below = "" if folder == "." else f"/{folder}"
     name = PurePosixPath(redact(url)).name if folder == "." else folder
+    named = videos_among(files, resolution)
+    if any(SEPARATOR in file for file in named.values()):
+        raise ConfigurationError(
+            f"{redact(url)}{below}: its video is in several parts, which are read from local folders only; download it"
+        )
     videos = tuple(
-        Video(game=name, half=half, path=Path(file), url=f"{url}{below}/{file}")
-        for half, file in videos_among(files, resolution).items()
+        Video(game=name, half=half, path=Path(file), url=f"{url}{below}/{file}") for half, file in named.items()
     )
     return Game(name=name, folder=Path(name), videos=videos, labels_path=None)

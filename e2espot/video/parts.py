@@ -1,0 +1,98 @@
+"""A match in several files, such as the chapters of a camera: one clock and one grid run over all of them.
+
+The clock of each file begins where the last picture of the one before ends, so that frame i of the match is frame i,
+whatever file it is in::
+
+    a.MP4, 0.3 s     b.MP4, 0.5 s            a.MP4+b.MP4
+    0   .1   .2   | .3   .4   .5  .6  .7     seconds of the match
+      0    1    2    3    4    5   6   7     frames at 10 fps
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from fractions import Fraction
+from pathlib import Path
+
+from e2espot.core.errors import VideoError
+from e2espot.core.timeline import MAX_DURATION_S
+from e2espot.video.index import VideoIndex
+from e2espot.video.indexing import index_of
+
+SEPARATOR = "+"
+"""Between the names of the files of one match."""
+
+
+def parts_of(path: Path | str) -> tuple[Path, ...]:
+    """The files that a path names: itself, or the parts of ``a.MP4+b.MP4``.
+
+    A part without a folder of its own is in the folder of the first one. A ``+`` within the name of an existing file
+    or folder belongs to that name.
+
+    Raises:
+        VideoError: some of the parts exist and others do not.
+    """
+    text = os.fspath(path)
+    if SEPARATOR not in text or Path(text).exists():
+        return (Path(text),)
+    words = text.split(SEPARATOR)
+    for count in range(len(words), 0, -1):
+        first = Path(SEPARATOR.join(words[:count]))
+        if words[0] and first.is_file():
+            return (first, *_later_parts(words[count:], first.parent, text))
+    return (Path(text),)  # none exists, which is reported as for any other path
+
+
+def _later_parts(words: list[str], folder: Path, text: str) -> list[Path]:
+    """The parts after the first one; each takes as many words as make the name of a file."""
+    parts: list[Path] = []
+    while words:
+        for count in range(len(words), 0, -1):
+            name = SEPARATOR.join(words[:count])
+            part = Path(name) if "/" in name else folder / name
+            if name and part.is_file():
+                parts.append(part)
+                words = words[count:]
+                break
+        else:
+            missing = Path(words[0]) if "/" in words[0] else folder / words[0]
+            raise VideoError(f"{text}: there is no file {missing}; name every file of the match, joined by +")
+    return parts
+
+
+def stem_of(path: Path | str) -> str:
+    """Name of a match by its files, without suffixes: ``day/GX01.MP4+day/GX02.MP4`` -> ``GX01+GX02``."""
+    return SEPARATOR.join(part.stem for part in parts_of(path))
+
+
+def indexes_of(
+    path: Path | str, *, allow_truncated: bool = False, video_stream: int | None = None
+) -> tuple[VideoIndex, ...]:
+    """Indexes of the files that a path names, each with the time in the match at which it begins.
+
+    Args:
+        path: A file, or several joined by ``+``.
+        allow_truncated: Accept a last file that ends early, as far as it goes.
+        video_stream: See ``index_video``; the same in every file.
+
+    Raises:
+        VideoError: see ``index_video``; or a file breaks off, and others follow it.
+    """
+    parts = parts_of(path)
+    indexes: list[VideoIndex] = []
+    start_s = Fraction(0)
+    for part in parts:
+        if indexes and indexes[-1].truncated:
+            raise VideoError(
+                f"{indexes[-1].path}: breaks off, so it is not known when {part.name} goes on; copy it again, or read "
+                "the files one by one"
+            )
+        index = index_of(part, allow_truncated=allow_truncated, video_stream=video_stream)
+        indexes.append(index if start_s == 0 else dataclasses.replace(index, starts_at_s=start_s))
+        start_s += index.duration_s
+    if start_s > MAX_DURATION_S:
+        raise VideoError(
+            f"{path}: lasts {float(start_s):.0f} s in all, longer than any match; read the files one by one"
+        )
+    return tuple(indexes)
