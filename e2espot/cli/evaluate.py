@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from e2espot.core.annotated import parse_annotated
 from e2espot.core.errors import ConfigurationError
+from e2espot.core.teams import SecondHalf, parse_team_map
 from e2espot.formats.filenames import BALL_LABEL_FILE
 
 if TYPE_CHECKING:
@@ -46,6 +49,13 @@ class Evaluate:
     """Metrics to print."""
     team: bool = False
     """Also score which team acts, left or right (SoccerNet's Team-mAP of 2025), at the first of the metrics."""
+    annotated: str = ""
+    """Stretches of every game in which the labels are complete, such as 0:00-10:00 or 1/0:00-45:00,2/5:00-20:00; what
+    is outside does not count. Empty for what the label files say, by default everything."""
+    team_map: str = ""
+    """Sides of teams that labels call something else than left and right, such as home=left,away=right."""
+    second_half: SecondHalf = "same"
+    """Sides of the mapped teams in the second half: the same, or swap."""
     missing: Literal["error", "empty"] = "error"
     """What to do about a labelled game without predictions: stop, or score it as empty."""
     json: Path | None = None
@@ -59,11 +69,14 @@ def main(arguments: list[str]) -> None:
         raise ConfigurationError(f"--fps is {args.fps}; give 1 to 1000 bins per second, and at least one --metric")
     from e2espot.core.label_sets import label_set_named, label_set_of
     from e2espot.scoring import evaluate
-    from e2espot.scoring.inputs import games_to_score, read_labels, read_predictions
+    from e2espot.scoring.inputs import games_to_score, read_labels, score_inputs
 
     games = games_to_score(args.labels, split=args.split, label_file=args.label_file)
-    labels = read_labels(args.labels, games, label_file=args.label_file)
-    predictions = read_predictions(args.predictions, games, missing=args.missing)
+    labelled = read_labels(args.labels, games, label_file=args.label_file, annotated=parse_annotated(args.annotated))
+    scored = score_inputs(args.predictions, labelled, missing=args.missing)
+    labels, predictions = _with_sides(args, labelled.labels), scored.predictions
+    for note in (*labelled.notes, *scored.notes):
+        print(f"note: {note}")
     if args.label_set is None:
         label_set = label_set_of(entry.label for entries in labels.values() for entry in entries)
         print(
@@ -82,6 +95,15 @@ def main(arguments: list[str]) -> None:
         from e2espot.files.atomic import write_atomically
 
         write_atomically(args.json, json.dumps(results, indent=1).encode())
+
+
+def _with_sides(args: Evaluate, labels: EventsByGame) -> EventsByGame:
+    """The labels with their teams as left and right, as far as they are mapped."""
+    teams = parse_team_map(args.team_map, args.second_half)
+    return {
+        game: [dataclasses.replace(event, team=teams.side_of(event.team, event.half)) for event in events]
+        for game, events in labels.items()
+    }
 
 
 def _score_teams(

@@ -10,6 +10,7 @@ import tyro
 
 from e2espot.cli.recipe_args import parse_recipe_args, recipe_of
 from e2espot.core.errors import ConfigurationError
+from e2espot.core.teams import SecondHalf
 from e2espot.formats.filenames import BALL_LABEL_FILE
 from e2espot.training.options import BadLabels, RunOptions
 from e2espot.training.recipe import Recipe
@@ -42,6 +43,12 @@ class Folds:
     """What to do about an invalid label: stop, or skip and count it."""
     video_stream: int | None = None
     """Which video stream of a file is read, counted from 0; by default the one that players choose."""
+    annotated: str = ""
+    """Stretches of every game in which the labels are complete, such as 0:00-10:00 or 1/0:00-45:00,2/5:00-20:00."""
+    team_map: str = ""
+    """Sides of teams that labels call something else than left and right, such as home=left,away=right."""
+    second_half: SecondHalf = "same"
+    """Sides of the mapped teams in the second half: the same, or swap."""
     reader: Literal["auto", "decord", "dali"] = "auto"
     """Decoder of the videos."""
     device: str = "auto"
@@ -70,6 +77,9 @@ def main(arguments: list[str]) -> None:
         label_file=args.label_file,
         bad_labels=args.bad_labels,
         video_stream=args.video_stream,
+        annotated=args.annotated,
+        team_map=args.team_map,
+        second_half=args.second_half,
         reader=args.reader,
         device=args.device,
     )

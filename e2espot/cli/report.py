@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from e2espot.core.annotated import parse_annotated
 from e2espot.core.errors import ConfigurationError
 from e2espot.formats.filenames import BALL_LABEL_FILE
 
@@ -41,6 +42,9 @@ class ReportOptions:
     """Number of misses and of false positives listed per run."""
     resolution: Literal["224p", "720p"] = "224p"
     """Which video file of a game the frames are taken from."""
+    annotated: str = ""
+    """Stretches of every game in which the labels are complete, such as 0:00-10:00 or 1/0:00-45:00,2/5:00-20:00; what
+    is outside does not count. Empty for what the label files say, by default everything."""
     missing: Literal["error", "empty"] = "error"
     """What to do about a labelled game without predictions: stop, or score it as empty."""
     title: str = "Match report"
@@ -60,25 +64,32 @@ def main(arguments: list[str]) -> None:
     from e2espot.files.atomic import write_atomically
     from e2espot.report.analysis import analyse_run
     from e2espot.report.page import report_page
-    from e2espot.scoring.inputs import games_to_score, read_labels, read_predictions
+    from e2espot.scoring.inputs import games_to_score, read_labels, score_inputs
 
     games = games_to_score(args.labels, split=args.split, label_file=args.label_file)
-    labels = read_labels(args.labels, games, label_file=args.label_file)
+    labelled = read_labels(args.labels, games, label_file=args.label_file, annotated=parse_annotated(args.annotated))
+    labels = labelled.labels
     if args.label_set is None:
         label_set = label_set_of(entry.label for entries in labels.values() for entry in entries)
     else:
         label_set = label_set_named(args.label_set)
+    scored = {
+        name: score_inputs(path, labelled, missing=args.missing) for name, path in _named(args.predictions).items()
+    }
+    notes = [*labelled.notes, *(f"{name}: {note}" for name, run in scored.items() for note in run.notes)]
+    for note in notes:
+        print(f"note: {note}")
     runs = [
         analyse_run(
             name,
             labels,
-            read_predictions(path, games, missing=args.missing),
+            games_of_run.predictions,
             label_set,
             tolerance_s=args.tolerance,
             framerate=args.fps,
             examples=args.examples,
         )
-        for name, path in _named(args.predictions).items()
+        for name, games_of_run in scored.items()
     ]
     page = report_page(args.title, games, runs, _strips(args, games, runs) if args.videos else None)
     write_atomically(args.out, page.encode("utf-8", "replace"))

@@ -92,7 +92,7 @@ def _finish(run: Run, progress: Progress) -> None:
     from e2espot.training.validation import finish_run
 
     folder = run.config.folder
-    if run.valid_games:
+    if run.validates:
         result = finish_run(folder, run.train_games, run.valid_games, run.device.type, run.config.backend)
         print(f"best epoch {progress.best_epoch}: mAP@1 {progress.best_mAP:.4f} with plain soft suppression")
         print(

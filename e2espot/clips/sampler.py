@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 from typing import Protocol
 
 import numpy as np
@@ -36,6 +37,8 @@ class LabelledVideo:
 
     num_frames: int
     """Length of the video on the grid."""
+    annotated: tuple[range, ...] | None = None
+    """Frames in which every event has a label: ascending, not adjacent, none empty; None for the whole video."""
     event_frames: tuple[int, ...]
     """Frame of each event, in any order."""
     event_targets: tuple[int, ...]
@@ -46,6 +49,15 @@ class LabelledVideo:
     """Frames of hard negatives: confident predictions of another spotter that are no events."""
     negative_weights: tuple[float, ...] = ()
     """Relative sampling weight of each hard negative."""
+
+    @property
+    def num_annotated(self) -> int:
+        """Number of frames that can be learnt from."""
+        return self.num_frames if self.annotated is None else sum(map(len, self.annotated))
+
+    def is_annotated(self, frame: int) -> bool:
+        """Whether a missing label at ``frame`` means that nothing happens there."""
+        return self.annotated is None or any(frame in frames for frames in self.annotated)
 
 
 _Anchors = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -89,6 +101,12 @@ class ClipSampler:
                 f"cannot sample {self.num_clips} clips of {self.clip_len} frames from {len(self.videos)} videos with "
                 f"event_fraction {self.event_fraction} and negative_fraction {self.negative_fraction}; give at least "
                 "one video, positive counts, and fractions in [0, 1] with a sum of at most 1"
+            )
+        if not any(video.num_annotated for video in self.videos):
+            raise ConfigurationError(
+                f"nothing was annotated in any of the {len(self.videos)} videos; check what the label files and the "
+                "option say about it",
+                option="annotated",
             )
         # Two videos with events (5, 9) and (7,): video = (0, 0, 1), frame = (5, 9, 7).
         video = np.repeat(np.arange(len(self.videos)), [len(v.event_frames) for v in self.videos])
@@ -137,9 +155,15 @@ class ClipSampler:
         return int(videos[anchor]), int(frames[anchor]) - int(rng.integers(self.clip_len))
 
     def _start_anywhere(self, rng: np.random.Generator) -> tuple[int, int]:
-        """(video, start) of a clip anywhere, each video in proportion to its length."""
-        lengths = np.array([v.num_frames for v in self.videos], dtype=np.float64)
+        """(video, start) of a clip anywhere, each video in proportion to its annotated length."""
+        lengths = np.array([v.num_annotated for v in self.videos], dtype=np.float64)
         video = int(rng.choice(len(lengths), p=lengths / lengths.sum()))
+        annotated = self.videos[video].annotated
+        if annotated is not None:
+            # Around any annotated frame. Ranges [0, 5) and [20, 25), number 7 of their 10 frames -> frame 22.
+            number = int(rng.integers(self.videos[video].num_annotated))
+            frame = next(islice(chain.from_iterable(annotated), number, None))
+            return video, frame - int(rng.integers(self.clip_len))
         smallest, largest = self._start_range(video)
         return video, int(rng.integers(smallest, largest + 1))
 

@@ -42,6 +42,8 @@ class ClipTargets:
     """Whether the clip is from the second of two datasets, which has classes of its own."""
     valid_T: np.ndarray
     """bool; False for frames outside the video, and for frames that a decoder made up after damage."""
+    annotated_T: np.ndarray
+    """bool; False for frames that were not annotated: the network sees them, and they teach nothing."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,7 +61,9 @@ class TargetBatch:
     joint_B: Tensor
     """bool; whether a clip is from the second of two datasets."""
     valid_BT: Tensor
-    """bool; False for frames that neither teach nor count."""
+    """bool; False for frames that show nothing: outside the video, or made up by a decoder."""
+    annotated_BT: Tensor
+    """bool; False for frames that were not annotated."""
 
     @classmethod
     def stack(cls, clips: Sequence[ClipTargets]) -> TargetBatch:
@@ -75,7 +79,12 @@ class TargetBatch:
             ball_BT2=stacked([clip.ball_T2 for clip in clips]),
             joint_B=torch.tensor([clip.joint for clip in clips]),
             valid_BT=stacked([clip.valid_T for clip in clips]),
+            annotated_BT=stacked([clip.annotated_T for clip in clips]),
         )
+
+    def teaches(self) -> Tensor:
+        """Bool ``(B, T)``; the frames that the loss counts."""
+        return self.valid_BT & self.annotated_BT
 
     def clips(self, clips: slice) -> TargetBatch:
         """The targets of some of the clips."""
@@ -94,12 +103,12 @@ class TargetBatch:
         return self._map(permute)
 
     def without_invalid(self) -> TargetBatch:
-        """Offset and team unknown where frames are invalid: a damaged frame shows neither."""
+        """Offset and team unknown where frames do not teach: a damaged frame shows neither."""
         nan = torch.full_like(self.offset_BT, float("nan"))
         return dataclasses.replace(
             self,
-            offset_BT=torch.where(self.valid_BT, self.offset_BT, nan),
-            team_BT=torch.where(self.valid_BT, self.team_BT, nan),
+            offset_BT=torch.where(self.teaches(), self.offset_BT, nan),
+            team_BT=torch.where(self.teaches(), self.team_BT, nan),
         )
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> TargetBatch:
@@ -111,6 +120,7 @@ class TargetBatch:
             team_BT=change(self.team_BT),
             ball_BT2=change(self.ball_BT2),
             valid_BT=change(self.valid_BT),
+            annotated_BT=change(self.annotated_BT),
         )
 
 
@@ -151,6 +161,7 @@ def clip_targets(clip: ClipSpec, video: LabelledVideo, *, label_radius: int, joi
         ball_T2=np.full((clip.length, 2), np.nan, dtype=np.float32),
         joint=joint,
         valid_T=valid_T,
+        annotated_T=np.array([video.is_annotated(frame) for frame in frame_T.tolist()]),
     )
 
 

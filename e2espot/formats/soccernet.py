@@ -6,11 +6,12 @@ Scoring reads the same files in official mode, with :func:`e2espot.formats.socce
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
+from e2espot.core.annotated import AnnotatedHalves
 from e2espot.core.coverage import ReadCoverage
 from e2espot.core.errors import AnnotationError
 from e2espot.core.events import Event, ScoredEvent
@@ -19,6 +20,7 @@ from e2espot.core.timeline import frame_of_position_ms, position_ms_of_frame
 from e2espot.core.version import VERSION_FIELD, __version__
 from e2espot.files.atomic import write_atomically
 from e2espot.files.json_fields import read_bytes
+from e2espot.formats.annotated_field import read_annotated
 from e2espot.formats.soccernet_json import dump_document, label_document, make_row, parse_document, read_row, read_rows
 
 
@@ -30,6 +32,8 @@ class LabelFile:
     """Events in the order of the file."""
     skipped: int = 0
     """Number of invalid entries that were left out."""
+    annotated: AnnotatedHalves = field(default_factory=dict)
+    """What the file says was labelled of each half; empty if everything was."""
 
 
 def read_labels(
@@ -52,7 +56,8 @@ def read_labels(
     Raises:
         AnnotationError: an invalid entry; the message names file, entry and field.
     """
-    _, rows = parse_document(read_bytes(path), "label", str(path))
+    content, rows = parse_document(read_bytes(path), "label", str(path))
+    annotated = read_annotated(content, str(path))
     events, skipped = [], 0
     for number, row in enumerate(rows):
         try:
@@ -63,7 +68,7 @@ def read_labels(
                     f"{error}; fix it, or pass bad_labels='skip' to leave such entries out", option="bad_labels"
                 ) from None
             skipped += 1
-    return LabelFile(events=tuple(events), skipped=skipped)
+    return LabelFile(events=tuple(events), skipped=skipped, annotated=annotated)
 
 
 def _read_label(

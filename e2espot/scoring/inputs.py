@@ -2,18 +2,44 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from e2espot.core.annotated import AnnotatedHalves, inside, intersect_annotated
 from e2espot.core.errors import AnnotationError, ConfigurationError
 from e2espot.core.events import ScoredEvent
 from e2espot.files.bundle import Bundle
+from e2espot.formats.annotated_field import read_annotated
 from e2espot.formats.filenames import BALL_LABEL_FILE, RESULTS_FILE
 from e2espot.formats.soccernet_json import parse_document, read_rows
 
 EventsByGame = dict[str, list[ScoredEvent]]
 """Game -> its labels or predictions."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledGames:
+    """The labels of several games, and which stretches of them are labelled at all."""
+
+    labels: EventsByGame
+    """Game -> its labels within what was annotated."""
+    annotated: dict[str, AnnotatedHalves]
+    """Game -> what was annotated of it."""
+    notes: tuple[str, ...] = ()
+    """What a person should know about them, one line each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredGames:
+    """The predictions for labelled games."""
+
+    predictions: EventsByGame
+    """Game -> its predictions within what was annotated."""
+    notes: tuple[str, ...] = ()
+    """What a person should know about them, one line each."""
 
 
 def games_to_score(labels: Path, *, split: str | None = None, label_file: str = BALL_LABEL_FILE) -> list[str]:
@@ -43,19 +69,78 @@ def games_to_score(labels: Path, *, split: str | None = None, label_file: str = 
     return names
 
 
-def read_labels(path: Path, games: Sequence[str], *, label_file: str = BALL_LABEL_FILE) -> EventsByGame:
+def read_labels(
+    path: Path,
+    games: Sequence[str],
+    *,
+    label_file: str = BALL_LABEL_FILE,
+    annotated: AnnotatedHalves | None = None,
+) -> LabelledGames:
     """Read the labels of the games.
+
+    Args:
+        path: Folder or zip of labels.
+        games: Names of the games.
+        label_file: Name of the label files.
+        annotated: What was annotated of every game, besides what the files say; None for everything.
 
     Raises:
         AnnotationError: a file is missing or makes the evaluator crash.
     """
     bundle = Bundle(path)
     labels: EventsByGame = {}
+    annotated_by_game: dict[str, AnnotatedHalves] = {}
+    num_outside = 0
     for game in games:
         context = f"{path}: {game}/{label_file}"
-        _, rows = parse_document(bundle.data(f"{game}/{label_file}"), "label", context)
-        labels[game] = read_rows(rows, context, kind="label", mode="official")
-    return labels
+        content, rows = parse_document(bundle.data(f"{game}/{label_file}"), "label", context)
+        annotated_by_game[game] = intersect_annotated(read_annotated(content, context), annotated or {})
+        events = read_rows(rows, context, kind="label", mode="official")
+        labels[game] = inside(events, annotated_by_game[game])
+        num_outside += len(events) - len(labels[game])
+    notes = []
+    if num_outside:
+        notes.append(f"{num_outside} labels outside of the annotated stretches do not count")
+    empty = [game for game in games if not labels[game]]
+    if empty:
+        notes.append(f"without a single label: {', '.join(empty[:8])}{' ...' if len(empty) > 8 else ''}")
+    return LabelledGames(labels=labels, annotated=annotated_by_game, notes=tuple(notes))
+
+
+def score_inputs(path: Path, games: LabelledGames, *, missing: Literal["error", "empty"] = "error") -> ScoredGames:
+    """Read the predictions for labelled games, and note what would distort their score silently.
+
+    Args:
+        path: Folder or zip of results.
+        games: The labels.
+        missing: Whether a game without results is an error, or has no predictions.
+
+    Raises:
+        AnnotationError: as :func:`read_predictions`.
+    """
+    every = read_predictions(path, list(games.labels), missing=missing)
+    predictions = {game: inside(events, games.annotated[game]) for game, events in every.items()}
+    notes = []
+    num_outside = sum(map(len, every.values())) - sum(map(len, predictions.values()))
+    if num_outside:
+        notes.append(f"{num_outside} predictions outside of the annotated stretches do not count")
+    unlabelled = [
+        f"{game} (half {half}: {count})"
+        for game, events in predictions.items()
+        for half, count in sorted(Counter(event.half for event in events).items())
+        if games.labels[game] and half not in {label.half for label in games.labels[game]}
+    ]
+    if unlabelled:
+        notes.append(
+            f"predictions in halves without a single label count as false: {', '.join(unlabelled[:8])}"
+            f"{' ...' if len(unlabelled) > 8 else ''}; if they were not annotated, say what was"
+        )
+    values = [event.value for events in predictions.values() for event in events]
+    if any(value > 1 for value in values):
+        notes.append(f"{sum(value > 1 for value in values)} confidences are above 1, which ranks them as 1")
+    if any(value < 0 for value in values):
+        notes.append(f"{sum(value < 0 for value in values)} confidences are below 0 or none, and are ignored")
+    return ScoredGames(predictions=predictions, notes=tuple(notes))
 
 
 def read_predictions(path: Path, games: Sequence[str], *, missing: Literal["error", "empty"] = "error") -> EventsByGame:
@@ -67,7 +152,8 @@ def read_predictions(path: Path, games: Sequence[str], *, missing: Literal["erro
         missing: Whether a game without results is an error, or has no predictions.
 
     Raises:
-        AnnotationError: a file makes the evaluator crash, or is missing although ``missing`` is ``"error"``.
+        AnnotationError: a file makes the evaluator crash, or is missing although ``missing`` is ``"error"``, or no
+            game has results.
     """
     bundle = Bundle(path)
     predictions: EventsByGame = {}
@@ -83,4 +169,14 @@ def read_predictions(path: Path, games: Sequence[str], *, missing: Literal["erro
             raise AnnotationError(
                 f"{context}: missing; 'empty' scores such a game as having no predictions", option="missing"
             )
+    if games and not any(f"{game}/{RESULTS_FILE}" in bundle.names for game in games):
+        raise AnnotationError(
+            f"{path}: has no {RESULTS_FILE} for any of the {len(games)} labelled games, such as {games[0]!r}; "
+            f"it holds: {_first_names(bundle)}"
+        )
     return predictions
+
+
+def _first_names(bundle: Bundle) -> str:
+    names = sorted(bundle.names)
+    return (", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")) or "nothing"

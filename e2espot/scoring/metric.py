@@ -16,8 +16,9 @@ or 0 where there is no event. Here only the bins that hold an event are stored::
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -78,6 +79,8 @@ class Report:
 
     results: dict[str, MetricResult]
     """Name of the metric -> result."""
+    num_labels: dict[str, int] = field(default_factory=dict)
+    """Class -> its labels; empty if they were not counted."""
 
     def mAP(self, metric: str = "at1") -> float:  # noqa: N802
         """Mean AP of one metric, 0 to 1."""
@@ -97,6 +100,17 @@ class Report:
         headings = [f"@{name[2:]}" if name.startswith("at") else name for name in names]
         lines = [" " * width + "".join(f"{heading:>8}" for heading in headings)]
         lines += [f"{label:<{width}}" + "".join(f"{100 * value:8.2f}" for value in values) for label, values in rows]
+        absent = [label for label in classes if self.num_labels.get(label) == 0]
+        if absent and len(absent) < len(classes):
+            means = [
+                100 * float(np.mean([self.results[name].per_class[label] for label in classes if label not in absent]))
+                for name in names
+            ]
+            lines.append(
+                f"mAP is the mean over {len(classes)} classes; {len(absent)} have no label here and count as 0: "
+                f"{', '.join(absent)}"
+            )
+            lines.append(f"mean of the others: {', '.join(f'{mean:.2f}' for mean in means)}")
         return "\n".join(lines)
 
 
@@ -142,7 +156,11 @@ def evaluate(
         seconds: np.array([scorer.average_precisions(seconds * framerate) for scorer in scorers]).T
         for seconds in tolerances_s
     }
-    return Report({name: _combine(name, average_precisions_3C, label_set) for name in metrics})
+    num_labels = Counter(event.label for events in labels.values() for event in events)
+    return Report(
+        {name: _combine(name, average_precisions_3C, label_set) for name in metrics},
+        {name: num_labels[name] for name in label_set.names},
+    )
 
 
 def evaluate_events(

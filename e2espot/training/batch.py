@@ -114,6 +114,7 @@ def _mixup(run: Run, batch: TrainingBatch, num_clips: int, rng: np.random.Genera
         targets=dataclasses.replace(
             targets,
             valid_BT=targets.valid_BT & partner_targets.valid_BT,
+            annotated_BT=targets.annotated_BT & partner_targets.annotated_BT,
             ball_BT2=torch.full_like(targets.ball_BT2, float("nan")),  # a blend shows two balls
         ),
         partner_targets=partner_targets,

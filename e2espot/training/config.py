@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from e2espot.clips.augmentation_params import Augmentation
+from e2espot.core.annotated import parse_annotated
 from e2espot.core.device import compute_dtype, parse_device
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.label_sets import LabelSet, label_set_named
 from e2espot.core.parts import parse_part
+from e2espot.core.teams import parse_team_map
 from e2espot.core.timeline import parse_fps
 from e2espot.core.version import VERSION_FIELD, __version__
 from e2espot.formats.filenames import label_file_of
 from e2espot.training.distributed import ProcessGroup, init_process_group
-from e2espot.training.options import BadLabels, RunOptions
+from e2espot.training.options import LabelReading, RunOptions
 from e2espot.training.recipe import Recipe
 from e2espot.video import COLOUR_RULE, Backend, choose_backend
 
@@ -63,10 +65,10 @@ class TrainingConfig:
     """Folder of scores that hard negatives are taken from."""
     resolution: Literal["224p", "720p"]
     """Which of a game's files is read."""
-    label_file: str
-    """Name of the label file in a game's folder."""
-    bad_labels: BadLabels
-    """What is done about an invalid label."""
+    labels: LabelReading
+    """How label files are read."""
+    options: RunOptions
+    """The options as the user wrote them."""
     video_stream: int | None
     """Which video stream of each file is read; None for the one that players choose."""
 
@@ -101,8 +103,11 @@ class TrainingConfig:
             "reader": self.backend,
             "colour_rule": COLOUR_RULE,
             "resolution": self.resolution,
-            "label_file": self.label_file,
-            "bad_labels": self.bad_labels,
+            "label_file": self.labels.label_file,
+            "bad_labels": self.labels.bad_labels,
+            "annotated": self.options.annotated,
+            "team_map": self.options.team_map,
+            "second_half": self.options.second_half,
             "video_stream": self.video_stream,
             "joint_data": None if self.joint_data is None else str(self.joint_data),
             VERSION_FIELD: __version__,
@@ -142,8 +147,8 @@ def resolve(recipe: Recipe, data: Path, folder: Path, options: RunOptions | None
         fold=parse_part(recipe.data.fold, "fold", min_count=2) if recipe.data.fold else None,
         hard_negatives=Path(recipe.sampling.hard_negatives) if recipe.sampling.hard_negatives else None,
         resolution=_resolution(options, height),
-        label_file=label_file_of(recipe.data.label_set) if options.label_file == "auto" else options.label_file,
-        bad_labels=options.bad_labels,
+        labels=_label_reading(recipe, options),
+        options=options,
         video_stream=options.video_stream,
         device=device,
         dtype=compute_dtype(device, recipe.optimisation.precision),
@@ -183,6 +188,15 @@ def _joint_label_set(recipe: Recipe, joint_data: Path | None) -> LabelSet | None
             option="joint_data",
         )
     return label_set_named(name) if name else None
+
+
+def _label_reading(recipe: Recipe, options: RunOptions) -> LabelReading:
+    return LabelReading(
+        label_file=label_file_of(recipe.data.label_set) if options.label_file == "auto" else options.label_file,
+        bad_labels=options.bad_labels,
+        teams=parse_team_map(options.team_map, options.second_half),
+        annotated=parse_annotated(options.annotated),
+    )
 
 
 def _resolution(options: RunOptions, height: int) -> Literal["224p", "720p"]:

@@ -92,7 +92,7 @@ def _check_folder(folder: Path, config: TrainingConfig, recipe: Recipe, folds: i
 
     With another division into folds, runs would score games that they have learnt from.
     """
-    games = find_games(config.data, split=None, resolution=config.resolution, label_file=config.label_file)
+    games = find_games(config.data, split=None, resolution=config.resolution, label_file=config.labels.label_file)
     record: dict[str, Any] = {
         "folds": folds,
         "games": [game.name for game in games if game.labels_path is not None],

@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 from e2espot.clips.dataset import TrainingVideo
 from e2espot.clips.sampler import LabelledVideo
+from e2espot.core.annotated import AnnotatedHalves, inside, intersect_annotated
+from e2espot.core.coverage import ranges_of_mask
 from e2espot.core.errors import AnnotationError, ConfigurationError
 from e2espot.core.events import Event
 from e2espot.core.label_sets import LabelSet
-from e2espot.formats.filenames import BALL_LABEL_FILE, scores_file
+from e2espot.formats.filenames import scores_file
 from e2espot.formats.games import Game, find_games
 from e2espot.formats.soccernet import read_labels
-from e2espot.training.options import BadLabels
+from e2espot.training.options import LabelReading
 
 _LOG = logging.getLogger(__name__)
 
@@ -37,6 +38,12 @@ class LabelledGame:
     """Labels on the grid."""
     fps: Fraction
     """Rate of the grid."""
+    annotated: AnnotatedHalves = field(default_factory=dict)
+    """What was labelled of each half; a half that is not listed was labelled in full."""
+
+    def annotates(self, half: int) -> bool:
+        """Whether anything of a half was labelled."""
+        return half not in self.annotated or bool(self.annotated[half].ranges_ms)
 
     def training_videos(
         self, label_set: LabelSet, *, joint: bool = False, negatives: Path | None = None
@@ -52,8 +59,10 @@ class LabelledGame:
         videos = []
         for video in self.game.videos:
             events = [event for event in self.events if event.half == video.half]
+            num_frames, ranges = self.num_frames[video.half], self.annotated.get(video.half)
             labelled = LabelledVideo(
-                num_frames=self.num_frames[video.half],
+                num_frames=num_frames,
+                annotated=None if ranges is None else ranges_of_mask(ranges.mask(num_frames, self.fps)),
                 event_frames=tuple(event.frame for event in events),
                 event_targets=tuple(label_set.target_of(event.label) for event in events),
                 event_teams=tuple(event.team for event in events),
@@ -80,8 +89,7 @@ def load_games(
     fps: Fraction,
     *,
     resolution: str = "224p",
-    label_file: str = BALL_LABEL_FILE,
-    bad_labels: BadLabels = "stop",
+    reading: LabelReading | None = None,
     video_stream: int | None = None,
 ) -> list[LabelledGame]:
     """Games of a split with their labels, read strictly.
@@ -92,8 +100,7 @@ def load_games(
         label_set: The classes that labels may name.
         fps: Rate of the frame grid.
         resolution: Which of a game's files is read.
-        label_file: Name of the label file in a game's folder.
-        bad_labels: What is done about an invalid label.
+        reading: How label files are read; the defaults without.
         video_stream: Which video stream of each file is read; None for the one that players choose.
 
     Raises:
@@ -101,15 +108,9 @@ def load_games(
         ConfigurationError: a train split without games.
         VideoError: a video that cannot be read.
     """
-    games = _with_labels(
-        find_games(root, split=split, resolution=resolution, label_file=label_file),
-        split,
-        label_set,
-        fps,
-        label_file=label_file,
-        bad_labels=bad_labels,
-        video_stream=video_stream,
-    )
+    reading = reading or LabelReading()
+    files = find_games(root, split=split, resolution=resolution, label_file=reading.label_file)
+    games = _with_labels(files, split, label_set, fps, reading, video_stream)
     if not games and split == "train":
         raise ConfigurationError(
             f"{root}: no games in split {split!r} at resolution {resolution}; check splits.json and the resolution",
@@ -125,8 +126,7 @@ def load_fold(
     fps: Fraction,
     *,
     resolution: str = "224p",
-    label_file: str = BALL_LABEL_FILE,
-    bad_labels: BadLabels = "stop",
+    reading: LabelReading | None = None,
     video_stream: int | None = None,
 ) -> tuple[list[LabelledGame], list[LabelledGame]]:
     """Train and valid games of one fold of a cross-validation over all labelled games; see :func:`load_games`.
@@ -139,9 +139,10 @@ def load_fold(
         ConfigurationError: fewer games than folds.
     """
     number, count = fold
+    reading = reading or LabelReading()
     games = [
         game
-        for game in find_games(root, split=None, resolution=resolution, label_file=label_file)
+        for game in find_games(root, split=None, resolution=resolution, label_file=reading.label_file)
         if game.labels_path is not None
     ]
     if len(games) < count:
@@ -151,10 +152,9 @@ def load_fold(
         for held_out in (False, True)
     )
     name = f"{number}/{count}"
-    options: Any = {"label_file": label_file, "bad_labels": bad_labels, "video_stream": video_stream}
     return (
-        _with_labels(train, name, label_set, fps, **options),
-        _with_labels(valid, name, label_set, fps, **options),
+        _with_labels(train, name, label_set, fps, reading, video_stream),
+        _with_labels(valid, name, label_set, fps, reading, video_stream),
     )
 
 
@@ -163,9 +163,7 @@ def _with_labels(
     split: str,
     label_set: LabelSet,
     fps: Fraction,
-    *,
-    label_file: str,
-    bad_labels: BadLabels,
+    reading: LabelReading,
     video_stream: int | None,
 ) -> list[LabelledGame]:
     from e2espot.video import probe
@@ -173,14 +171,33 @@ def _with_labels(
     labelled = []
     for game in games:
         if game.labels_path is None:
-            raise AnnotationError(f"{game.folder}: no {label_file}; the {split} split needs labels for every game")
+            raise AnnotationError(
+                f"{game.folder}: no {reading.label_file}; the {split} split needs labels for every game"
+            )
         videos = tuple(replace(video, video_stream=video_stream) for video in game.videos)
         num_frames = {video.half: probe(video.path, fps, video_stream=video_stream).num_frames for video in videos}
-        labels = read_labels(game.labels_path, label_set, fps=fps, num_frames=num_frames, bad_labels=bad_labels)
+        labels = read_labels(game.labels_path, label_set, fps=fps, num_frames=num_frames, bad_labels=reading.bad_labels)
         if labels.skipped:
             _LOG.warning("%s: skipped %d invalid labels", game.labels_path, labels.skipped)
+        annotated = intersect_annotated(labels.annotated, reading.annotated)
+        events = [
+            replace(event, team=reading.teams.side_of(event.team, event.half))
+            for event in inside(labels.events, annotated)
+        ]
+        if len(events) < len(labels.events):
+            _LOG.warning(
+                "%s: left out %d labels outside of the annotated stretches",
+                game.labels_path,
+                len(labels.events) - len(events),
+            )
         labelled.append(
-            LabelledGame(game=replace(game, videos=videos), num_frames=num_frames, events=tuple(labels.events), fps=fps)
+            LabelledGame(
+                game=replace(game, videos=videos),
+                num_frames=num_frames,
+                events=tuple(events),
+                fps=fps,
+                annotated={half: ranges for half, ranges in annotated.items() if half in num_frames},
+            )
         )
     return labelled
 
@@ -205,7 +222,8 @@ def add_hard_negatives(labelled: LabelledVideo, game: LabelledGame, half: int, s
         # From the grid of the scores to that of the labels: frame 80 at 25 fps, labels at 12.5 fps -> 40.
         frame = int((event.frame + 0.5) * float(game.fps / scores.fps))
         distance = min((abs(frame - known) for known in labelled.event_frames), default=min_distance + 1)
-        if event.confidence >= _MIN_CONFIDENCE and distance > min_distance and frame < labelled.num_frames:
+        counts = labelled.is_annotated(frame)
+        if counts and event.confidence >= _MIN_CONFIDENCE and distance > min_distance and frame < labelled.num_frames:
             frames.append(frame)
             weights.append(event.confidence)
     return replace(labelled, negative_frames=tuple(frames), negative_weights=tuple(weights))

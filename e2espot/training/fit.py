@@ -116,18 +116,18 @@ def _end_epoch(run: Run) -> None:
 
 
 def _validate_and_keep_best(run: Run) -> None:
-    """Save the averaged weights if they are the best so far; without valid games the latest are."""
+    """Save the averaged weights if they are the best so far; without valid games that have labels the latest are."""
     settings, progress = run.recipe.optimisation, run.progress
     weights = run.config.folder / "best.safetensors"
     is_last = progress.epoch == settings.num_epochs - 1
-    if run.valid_games and (progress.epoch >= settings.start_val_epoch or is_last):
+    if run.validates and (progress.epoch >= settings.start_val_epoch or is_last):
         value = validate(run)
         progress.rows[-1]["valid_mAP@1"] = value
         _LOG.info("epoch %d: mAP@1 %.4f on the valid games", progress.epoch, value)
-        if value > progress.best_mAP:
+        if value >= progress.best_mAP:  # of equal epochs the later one has learnt more
             progress.best_mAP, progress.best_epoch = value, progress.epoch
             save_spotter(weights, run.ema, run.spotter.spec)
-    elif not run.valid_games:
+    elif not run.validates:
         save_spotter(weights, run.ema, run.spotter.spec)
 
 

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from e2espot.core.annotated import AnnotatedHalves
+from e2espot.core.teams import SecondHalf, TeamMap
+from e2espot.formats.filenames import BALL_LABEL_FILE
+
 BadLabels = Literal["stop", "skip"]
 """What is done about an invalid label."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelReading:
+    """How the label files of a dataset are read."""
+
+    label_file: str = BALL_LABEL_FILE
+    """Name of the label file in a game's folder."""
+    bad_labels: BadLabels = "stop"
+    """What is done about an invalid label."""
+    teams: TeamMap = field(default_factory=TeamMap)
+    """Sides of teams that have other names."""
+    annotated: AnnotatedHalves = field(default_factory=dict)
+    """What was labelled of each game, besides what the files say; empty for everything."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +38,13 @@ class RunOptions:
     """Name of the label files: auto reads Labels-v2.json for soccernet-v2-17, else Labels-ball.json."""
     bad_labels: BadLabels = "stop"
     """What to do about an invalid label: stop, or skip and count it."""
+    annotated: str = ""
+    """Stretches of every game in which the labels are complete, such as 0:00-10:00 or 1/0:00-45:00,2/5:00-20:00; what
+    is outside teaches nothing and does not count. Empty for what the label files say, by default everything."""
+    team_map: str = ""
+    """Sides of teams that labels call something else than left and right, such as home=left,away=right."""
+    second_half: SecondHalf = "same"
+    """Sides of the mapped teams in the second half: the same, or swap."""
     joint_data: Path | None = None
     """Second dataset folder, for recipes with a joint_label_set."""
     video_stream: int | None = None

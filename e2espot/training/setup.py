@@ -30,7 +30,9 @@ from e2espot.training import checkpoints
 from e2espot.training.config import TrainingConfig
 from e2espot.training.data import LabelledGame, load_fold, load_games
 from e2espot.training.distributed import ProcessGroup
+from e2espot.training.label_checks import check_labels, check_train_labels
 from e2espot.training.losses import class_weights
+from e2espot.training.options import LabelReading
 from e2espot.training.recipe import Recipe
 from e2espot.training.resume import restore
 from e2espot.training.state import Progress, Run
@@ -53,6 +55,9 @@ def setup(config: TrainingConfig) -> Run:
     state = checkpoints.load_state(config.folder) if config.resume else None
     train, valid = _load_split(config)
     joint = _load_joint(config)
+    check_labels(train, valid, config)
+    if config.joint_label_set is not None:
+        check_train_labels(joint, config.joint_label_set, "second dataset")
     # Seeded right before the first random weight, so that nothing read above can change it.
     torch.manual_seed(config.recipe.sampling.seed)
     spotter, start = _build(config)
@@ -123,8 +128,7 @@ def _load_split(config: TrainingConfig) -> tuple[list[LabelledGame], list[Labell
     """Train and valid games."""
     options: dict[str, Any] = {
         "resolution": config.resolution,
-        "label_file": config.label_file,
-        "bad_labels": config.bad_labels,
+        "reading": config.labels,
         "video_stream": config.video_stream,
     }
     if config.fold is not None:
@@ -145,8 +149,11 @@ def _load_joint(config: TrainingConfig) -> list[LabelledGame]:
         config.joint_label_set,
         config.fps,
         resolution=config.resolution,
-        label_file=config.recipe.data.joint_label_file,
-        bad_labels=config.bad_labels,
+        reading=LabelReading(
+            label_file=config.recipe.data.joint_label_file,
+            bad_labels=config.labels.bad_labels,
+            teams=config.labels.teams,
+        ),
         video_stream=config.video_stream,
     )
 

@@ -66,7 +66,7 @@ class Run:
     train_games: list[LabelledGame]
     """Games that are learnt from."""
     valid_games: list[LabelledGame]
-    """Games that choose the best epoch; without any, the last epoch is kept."""
+    """Games that choose the best epoch; without any that has labels, the last epoch is kept."""
     class_weights: Tensor
     """Loss weights ``(K,)`` of background and classes."""
     joint_weights: Tensor
@@ -82,6 +82,11 @@ class Run:
     def recipe(self) -> Recipe:
         """The recipe under training."""
         return self.config.recipe
+
+    @property
+    def validates(self) -> bool:
+        """Whether the valid games can tell a good epoch from a bad one; without a label every epoch scores zero."""
+        return any(game.events for game in self.valid_games)
 
     @property
     def device(self) -> torch.device:

@@ -52,7 +52,7 @@ def _class_loss(run: Run, batch: TrainingBatch, logits_BTK: Tensor, *, joint: bo
     if batch.partner_targets is not None:
         weight_B11 = batch.weight_B[rows, None, None]
         soft_BTK = weight_B11 * soft_BTK + (1 - weight_B11) * one_hot(batch.partner_targets.class_BT)
-    valid_BT, gamma = batch.targets.valid_BT[rows], run.recipe.loss.focal_gamma
+    valid_BT, gamma = batch.targets.teaches()[rows], run.recipe.loss.focal_gamma
     loss = spotting_loss(logits_BTK[rows], soft_BTK, valid_BT, weights_K, gamma, run.group.normalizer)
     num_clips = run.group.normalizer(rows.new_tensor(len(rows), dtype=torch.float32), 0)
     return loss * num_clips / len(batch.targets.joint_B)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
+from e2espot.core.annotated import AnnotatedRanges, inside
+from e2espot.core.coverage import ReadCoverage, intersect_coverage, ranges_of_mask
 from e2espot.core.events import Event
 from e2espot.core.label_sets import LabelSet
 from e2espot.core.scores import Scores
@@ -42,15 +44,26 @@ class ValidationResult:
 def score_games(
     spotter: Spotter, games: list[LabelledGame], reader: BackendOption | Backend = "auto"
 ) -> dict[str, dict[int, Scores]]:
-    """Scores by game and half."""
+    """Scores by game and half; what was not annotated gets no events, as if it could not be read."""
     options = InferenceOptions(reader=reader)
     return {
         game.game.name: {
-            video.half: spot_video(spotter, video.path, replace(options, video_stream=video.video_stream))
+            video.half: _where_annotated(
+                spot_video(spotter, video.path, replace(options, video_stream=video.video_stream)),
+                game.annotated.get(video.half),
+            )
             for video in game.game.videos
         }
         for game in games
     }
+
+
+def _where_annotated(scores: Scores, annotated: AnnotatedRanges | None) -> Scores:
+    if annotated is None:
+        return scores
+    num_frames = len(scores.scores_TK)
+    coverage = ReadCoverage(ranges=ranges_of_mask(annotated.mask(num_frames, scores.fps)))
+    return replace(scores, coverage=intersect_coverage([scores.coverage, coverage], num_frames))
 
 
 def labels_of(games: list[LabelledGame], fps: Fraction | None = None) -> dict[str, list[Event]]:
@@ -85,7 +98,7 @@ def baseline_report(train: list[LabelledGame], games: list[LabelledGame], label_
     """mAP@1 to mAP@5 on ``games`` of the periodic baseline fitted on ``train``."""
     lengths = {game.game.name: game.num_frames for game in train}
     baseline = fit_periodic_baseline(labels_of(train), lengths, label_set, fps)
-    predictions = {game.game.name: baseline.predict(game.num_frames, fps) for game in games}
+    predictions = {game.game.name: inside(baseline.predict(game.num_frames, fps), game.annotated) for game in games}
     return evaluate_events(labels_of(games), predictions, label_set, fps=fps)
 
 

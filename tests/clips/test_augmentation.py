@@ -31,6 +31,7 @@ def targets_of(ball_BT2: torch.Tensor, team: float = float("nan")) -> TargetBatc
         ball_BT2=ball_BT2,
         joint_B=torch.zeros(shape[0], dtype=torch.bool),
         valid_BT=torch.ones(shape, dtype=torch.bool),
+        annotated_BT=torch.ones(shape, dtype=torch.bool),
     )
 
 

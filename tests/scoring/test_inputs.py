@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from e2espot.core.annotated import parse_annotated
 from e2espot.core.errors import AnnotationError, ConfigurationError
 from e2espot.core.events import ScoredEvent
-from e2espot.scoring.inputs import games_to_score, read_labels, read_predictions
+from e2espot.core.label_sets import LabelSet
+from e2espot.scoring import evaluate
+from e2espot.scoring.inputs import games_to_score, read_labels, read_predictions, score_inputs
 
 LABEL = {"gameTime": "1 - 00:04", "label": "PASS", "position": "4020", "team": "left", "visibility": "not shown"}
 PREDICTION = {"gameTime": "2 - 00:09", "label": "DRIVE", "position": "9020", "half": "2", "confidence": "0.75"}
@@ -56,7 +59,7 @@ def test_games_to_score_of_a_split_follow_its_list_and_need_a_folder(labels: Pat
 def test_read_labels_gives_times_halves_teams_and_minus_one_for_not_shown(labels: Path) -> None:
     expected = ScoredEvent(half=1, position_ms=4020, label="PASS", value=-1.0, team="left")
     for path in (labels, zipped(labels)):
-        assert read_labels(path, ["l/s/b"]) == {"l/s/b": [expected]}
+        assert read_labels(path, ["l/s/b"]).labels == {"l/s/b": [expected]}
     with pytest.raises(AnnotationError, match=r"l/s/c/Labels-ball\.json: cannot be read"):
         read_labels(labels, ["l/s/c"])
 
@@ -77,3 +80,57 @@ def test_read_predictions_names_file_and_entry_of_a_bad_row(tmp_path: Path) -> N
     write(tmp_path, "g", "results_spotting.json", {"predictions": [PREDICTION, bad]})
     with pytest.raises(AnnotationError, match=r"g/results_spotting\.json: predictions\[1\].*'confidence' is 'high'"):
         read_predictions(tmp_path, ["g"], missing="empty")
+
+
+def rows(kind: str, *times: tuple[int, int], value: object = 0.9) -> dict[str, object]:
+    """A file with PASS at each (half, ms)."""
+    if kind == "annotations":
+        return {kind: [{"gameTime": f"{half} - 00:00", "label": "PASS", "position": ms} for half, ms in times]}
+    return {kind: [{"label": "PASS", "position": ms, "half": half, "confidence": value} for half, ms in times]}
+
+
+def test_events_outside_of_annotated_stretches_do_not_count(tmp_path: Path) -> None:
+    times = [(half, ms) for half in (1, 2) for ms in range(1000, 60_000, 2000)]
+    labels = {**rows("annotations", *times[:30]), "annotated": [{"half": "2", "stretches": []}]}
+    write(tmp_path / "labels", "g", "Labels-ball.json", labels)
+    write(tmp_path / "plain", "g", "Labels-ball.json", rows("annotations", *times[:30]))
+    write(tmp_path / "out", "g", "results_spotting.json", rows("predictions", *times))
+
+    def ap(folder: str, annotated: str = "") -> tuple[float, tuple[str, ...]]:
+        games = read_labels(tmp_path / folder, ["g"], annotated=parse_annotated(annotated))
+        scored = score_inputs(tmp_path / "out", games)
+        report = evaluate(games.labels, scored.predictions, LabelSet(("PASS",)), ["at1"])
+        return report.mAP("at1"), (*games.notes, *scored.notes)
+
+    assert ap("labels") == (pytest.approx(1.0), ("30 predictions outside of the annotated stretches do not count",))
+    assert ap("plain", "1/0:00-1:00")[0] == pytest.approx(1.0)
+    value, notes = ap("plain")
+    assert value == pytest.approx(0.5)
+    assert len(notes) == 1
+    assert "g (half 2: 30)" in notes[0]
+    assert ap("plain", "0:00-0:10")[1] == (
+        "25 labels outside of the annotated stretches do not count",
+        "50 predictions outside of the annotated stretches do not count",
+        "predictions in halves without a single label count as false: g (half 2: 5); if they were not annotated, say "
+        "what was",
+    )
+
+
+def test_games_without_labels_and_impossible_confidences_are_noted(tmp_path: Path) -> None:
+    write(tmp_path / "labels", "a", "Labels-ball.json", rows("annotations", (1, 1000)))
+    write(tmp_path / "labels", "b", "Labels-ball.json", rows("annotations"))
+    write(tmp_path / "out", "a", "results_spotting.json", rows("predictions", (1, 1000), (1, 5000), value=87.5))
+    write(tmp_path / "out", "b", "results_spotting.json", rows("predictions", (1, 1000), value=-1))
+    games = read_labels(tmp_path / "labels", ["a", "b"])
+    assert games.notes == ("without a single label: b",)
+    assert score_inputs(tmp_path / "out", games).notes == (
+        "2 confidences are above 1, which ranks them as 1",
+        "1 confidences are below 0 or none, and are ignored",
+    )
+
+
+def test_results_of_no_labelled_game_are_refused_even_if_missing_ones_are_empty(tmp_path: Path) -> None:
+    write(tmp_path / "out", "run/l/s/a", "results_spotting.json", {"predictions": []})
+    for path in (tmp_path / "out", zipped(tmp_path / "out")):
+        with pytest.raises(AnnotationError, match=r"such as 'l/s/a'; it holds: run/l/s/a/results_spotting\.json"):
+            read_predictions(path, ["l/s/a"], missing="empty")

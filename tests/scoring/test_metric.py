@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from e2espot.core.errors import AnnotationError, ConfigurationError
 from e2espot.core.events import Event
-from e2espot.core.label_sets import LABEL_SETS
+from e2espot.core.label_sets import LABEL_SETS, LabelSet
 from e2espot.scoring import METRICS, ScoredEvent, evaluate, evaluate_events
 
 official = pytest.importorskip("SoccerNet.Evaluation.ActionSpotting", reason="the SoccerNet package is not installed")
@@ -113,3 +113,12 @@ def test_table_is_percent() -> None:
     assert report.table().splitlines()[0].split() == ["@1"]
     assert "0.00" in report.table()
     assert report.to_json()["at1"]["per_class"] == {"PASS": 0.0, "DRIVE": 0.0}
+
+
+def test_table_names_the_classes_without_labels_and_the_mean_of_the_others() -> None:
+    labels = {"g": [ScoredEvent(half=1, position_ms=ms, label="PASS") for ms in range(1000, 60_000, 3000)]}
+    names = ("PASS", "DRIVE", "SHOT", "CROSS")
+    table = evaluate(labels, labels, LabelSet(names), ["at1", "at2"]).table()
+    assert "mAP is the mean over 4 classes; 3 have no label here and count as 0: DRIVE, SHOT, CROSS" in table
+    assert table.endswith("mean of the others: 100.00, 100.00")
+    assert "mean over" not in evaluate(labels, labels, LabelSet(("PASS",)), ["at1"]).table()

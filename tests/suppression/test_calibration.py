@@ -71,6 +71,21 @@ def test_classes_with_few_labels_get_no_parameters_of_their_own() -> None:
     assert not fitted.by_class
 
 
+def test_classes_without_labels_do_not_dilute_a_gain() -> None:
+    scores, events = match(3, sharp=9.0)
+    many = LabelSet((*LABELS.names, *(f"C{number}" for number in range(38))))
+    wide_TK = np.pad(scores.scores_TK, ((0, 0), (0, 38)))
+    wide = Scores(scores_TK=wide_TK, label_set=many, fps=FPS)
+    narrow = fit_calibration({"g": {1: scores}}, {"g": events}, LABELS)
+    assert narrow.map_from
+    assert fit_calibration({"g": {1: wide}}, {"g": events}, many) == narrow
+
+
+def test_without_any_label_every_parameter_keeps_its_default() -> None:
+    scores, _ = match(3)
+    assert fit_calibration({"g": {1: scores}}, {"g": []}, LABELS) == Calibration()
+
+
 def test_suppression_by_class_applies_to_that_class_only() -> None:
     scores, _ = match(6)
     hard = Suppression(method="hard", window_s=3.0)

@@ -23,7 +23,7 @@ def test_resolve_of_the_defaults_is_e2e_spots_setting() -> None:
     assert (config.data, config.folder) == (Path("data"), Path("run"))
     assert (config.fps, config.frame_size, config.label_radius) == (Fraction(25), (398, 224), 2)
     assert config.label_set == LABEL_SETS["ball-2"]
-    assert (config.resolution, config.label_file, config.backend) == ("224p", "Labels-ball.json", "pyav")
+    assert (config.resolution, config.labels.label_file, config.backend) == ("224p", "Labels-ball.json", "pyav")
     assert config.device == torch.device("cpu")
     assert config.steps_per_epoch == 5000 // 8
     assert config.local_slots == range(8)
@@ -54,7 +54,7 @@ def test_resolution_follows_the_height_of_the_frames_unless_given(size: str, opt
     ],
 )
 def test_label_file_follows_the_label_set_unless_given(label_set: str, option: str, label_file: str) -> None:
-    assert config_of({"label_set": label_set}, label_file=option).label_file == label_file
+    assert config_of({"label_set": label_set}, label_file=option).labels.label_file == label_file
 
 
 @pytest.mark.parametrize(("crop_dim", "side"), [(0, 0), (100, 100), (224, 224), (500, 224)])

@@ -69,7 +69,7 @@ def test_recipe_learns_two_steps_on_a_tiny_dataset(
     joint = datasets[joint_label_set, "224p"] if joint_label_set else None
     options = RunOptions(resolution=resolution, joint_data=joint)
     config = resolve(recipe, root, tmp_path / "run", options)
-    assert config.label_file == LAYOUTS[label_set].labels
+    assert config.labels.label_file == LAYOUTS[label_set].labels
     run = setup(config)
     # Biases and norms have no weight decay: only gradients change them.
     plain = {key: value.clone() for key, value in run.spotter.named_parameters() if value.ndim == 1}

@@ -1,0 +1,152 @@
+"""Which stretches of a game were annotated. Outside them a missing label does not mean that nothing happened.
+
+One notion for training (frames outside teach nothing), scoring (predictions outside do not count) and calibration::
+
+    video        |-----------------------------------------|
+    annotated        [==========)            [=====)
+    labels              x    x                  x
+    prediction              p          q       p              p counts, q does not
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+from e2espot.core.errors import ConfigurationError
+from e2espot.core.timeline import MAX_DURATION_MS, position_ms_of_frame
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnnotatedRanges:
+    """The stretches of one video in which every event has a label; none for a video that was not annotated."""
+
+    ranges_ms: tuple[tuple[int, int], ...] = ()
+    """Start and end in milliseconds, half open, ascending, apart from each other."""
+
+    def contains(self, position_ms: int) -> bool:
+        """Whether a time is inside one of the stretches."""
+        return any(start_ms <= position_ms < stop_ms for start_ms, stop_ms in self.ranges_ms)
+
+    def mask(self, num_frames: int, fps: Fraction) -> np.ndarray:
+        """Frames whose middle is inside: bool ``(num_frames,)``.
+
+        # [0, 100) at 25 fps: middles at 20, 60 and 100 ms -> [True, True, False]
+        """
+        middle_ms_T = np.array([position_ms_of_frame(frame, fps) for frame in range(num_frames)], dtype=np.int64)
+        inside_T = np.zeros(num_frames, dtype=bool)
+        for start_ms, stop_ms in self.ranges_ms:
+            inside_T |= (start_ms <= middle_ms_T) & (middle_ms_T < stop_ms)
+        return inside_T
+
+    def describe(self) -> str:
+        """``0:00 to 10:00 and 15:00 to 20:00``, or ``nothing``."""
+        return " and ".join(f"{_clock(start)} to {_clock(stop)}" for start, stop in self.ranges_ms) or "nothing"
+
+
+AnnotatedHalves = Mapping[int, AnnotatedRanges]
+"""Half -> what was labelled of it; a half that is not listed was labelled in full."""
+
+
+def merge_ranges(ranges_ms: Iterable[tuple[int, int]]) -> AnnotatedRanges:
+    """Stretches in any order, which may overlap, as :class:`AnnotatedRanges`; empty ones are left out.
+
+    # (5000, 9000), (0, 6000), (7, 7) -> (0, 9000)
+    """
+    merged: list[tuple[int, int]] = []
+    for start_ms, stop_ms in sorted(ranges_ms):
+        if stop_ms <= start_ms:
+            continue
+        if merged and start_ms <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], stop_ms))
+        else:
+            merged.append((start_ms, stop_ms))
+    return AnnotatedRanges(ranges_ms=tuple(merged))
+
+
+def intersect_annotated(first: AnnotatedHalves, second: AnnotatedHalves) -> dict[int, AnnotatedRanges]:
+    """What both of two statements call labelled."""
+    both = {**first, **second}
+    for half in first.keys() & second.keys():
+        both[half] = merge_ranges(
+            (max(a_ms, c_ms), min(b_ms, d_ms))
+            for a_ms, b_ms in first[half].ranges_ms
+            for c_ms, d_ms in second[half].ranges_ms
+        )
+    return both
+
+
+class _Timed(Protocol):
+    """An event of either kind."""
+
+    @property
+    def half(self) -> int:
+        """Half of the game."""
+
+    @property
+    def position_ms(self) -> int:
+        """Milliseconds from the start of the half's video."""
+
+
+_E = TypeVar("_E", bound=_Timed)
+
+
+def inside(events: Sequence[_E], annotated: AnnotatedHalves) -> list[_E]:
+    """The events within what was labelled, in their order."""
+    if not annotated:
+        return list(events)
+    return [
+        event for event in events if event.half not in annotated or annotated[event.half].contains(event.position_ms)
+    ]
+
+
+_RANGE = re.compile(r"(?:([1-5])/)?([0-9:.]+)-([0-9:.]+)")
+
+
+def parse_annotated(text: str) -> dict[int, AnnotatedRanges]:
+    """Stretches as a person writes them: ``0:00-10:00``, or with halves ``1/0:00-45:00,2/10:00-1:02:30.5``.
+
+    Without a half, a stretch is one of every half. As soon as one half is named, the others that are not have nothing.
+
+    Raises:
+        ConfigurationError: not of that form, or a stretch that ends before it starts.
+    """
+    ranges: dict[int, list[tuple[int, int]]] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        match = _RANGE.fullmatch(part)
+        times = [_parse_clock(time) for time in (match[2], match[3])] if match else [None, None]
+        if match is None or times[0] is None or times[1] is None or times[0] >= times[1]:
+            raise ConfigurationError(
+                f"annotated has {part!r}; give start-end in minutes:seconds, such as 0:00-10:00, after the half and a "
+                "slash if only that half is meant: 2/0:00-10:00",
+                option="annotated",
+            )
+        for half in (1, 2) if match[1] is None else (int(match[1]),):
+            ranges.setdefault(half, []).append((times[0], times[1]))
+    return {half: merge_ranges(ranges.get(half, ())) for half in {1, 2, *ranges}} if ranges else {}
+
+
+def _parse_clock(text: str) -> int | None:
+    """``75``, ``1:15``, ``1:02:30.5`` -> milliseconds; None for anything else."""
+    parts = text.split(":")
+    if len(parts) > 3 or not all(re.fullmatch(r"\d{1,6}", part) for part in parts[:-1]):
+        return None
+    if re.fullmatch(r"\d{1,6}(\.\d{1,3})?", parts[-1]) is None:
+        return None
+    total_ms = 0
+    for part in parts[:-1]:
+        total_ms = 60 * total_ms + int(part)
+    position_ms = int(1000 * (60 * total_ms + Fraction(parts[-1])))
+    return position_ms if position_ms <= MAX_DURATION_MS else None
+
+
+def _clock(position_ms: int) -> str:
+    """Minutes and seconds, with tenths only where they are not zero."""
+    minutes, rest_ms = divmod(position_ms, 60_000)
+    tenths = f".{rest_ms % 1000 // 100}" if rest_ms % 1000 >= 100 else ""
+    return f"{minutes}:{rest_ms // 1000:02d}{tenths}"

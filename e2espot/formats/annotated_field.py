@@ -1,0 +1,67 @@
+"""The field ``annotated`` of a label file: which stretches of a game its labels are complete in.
+
+SoccerNet's files have no such field, and its readers ignore ours::
+
+    {"annotated": [{"half": "1", "stretches": [{"from": 0, "to": 600000}]}], "annotations": [...]}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from e2espot.core.annotated import AnnotatedHalves, AnnotatedRanges, merge_ranges
+from e2espot.core.errors import AnnotationError
+from e2espot.files.json_fields import parse_each, require, require_ms
+
+ANNOTATED_FIELD = "annotated"
+"""Name of the field, next to ``annotations``."""
+
+
+def read_annotated(content: Mapping[str, Any], context: str) -> dict[int, AnnotatedRanges]:
+    """Half -> what of it was labelled; empty if the file does not say, so that all of it was.
+
+    Args:
+        content: Top-level fields of a label file.
+        context: Names the file in errors.
+
+    Raises:
+        AnnotationError: not of the form above, a half twice, or a stretch that ends before it starts.
+    """
+    rows = require(content, ANNOTATED_FIELD, list, context, [])
+    halves = parse_each(rows, ANNOTATED_FIELD, context, _read_half)
+    if len(dict(halves)) < len(halves):
+        raise AnnotationError(f"{context}: {ANNOTATED_FIELD!r} names a half twice; give each half one entry")
+    return dict(halves)
+
+
+def _read_half(row: Any, context: str) -> tuple[int, AnnotatedRanges]:
+    half: Any = require(row, "half", object, context)
+    if str(half) not in ("1", "2", "3", "4", "5"):
+        raise AnnotationError(f"{context}: field 'half' is {half!r:.80}; expected 1 or 2")
+    return int(half), merge_ranges(read_stretches(require(row, "stretches", list, context), context))
+
+
+def read_stretches(rows: list[Any], context: str) -> list[tuple[int, int]]:
+    """``[{"from": 0, "to": 600000}, ...]`` as pairs of milliseconds; the end is exclusive.
+
+    Raises:
+        AnnotationError: not of that form, or a stretch that ends before it starts.
+    """
+
+    def read(row: Any, context: str) -> tuple[int, int]:
+        start_ms, stop_ms = (require_ms(row, name, context) for name in ("from", "to"))
+        if stop_ms < start_ms:
+            raise AnnotationError(f"{context}: ends at {stop_ms} ms, before it starts at {start_ms} ms")
+        return start_ms, stop_ms
+
+    return list(parse_each(rows, "stretches", context, read))
+
+
+def annotated_field(halves: AnnotatedHalves) -> dict[str, Any]:
+    """The field for a label file; nothing if every half was labelled in full."""
+    rows = [
+        {"half": str(half), "stretches": [{"from": start, "to": stop} for start, stop in halves[half].ranges_ms]}
+        for half in sorted(halves)
+    ]
+    return {ANNOTATED_FIELD: rows} if rows else {}

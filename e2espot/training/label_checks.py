@@ -1,0 +1,93 @@
+"""What labels must give before training starts: examples to learn from, and a way to tell epochs apart.
+
+Whatever would otherwise be learnt or chosen silently is refused here, or named in one line.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+
+from e2espot.core.errors import ConfigurationError
+from e2espot.core.label_sets import LabelSet
+from e2espot.training.config import TrainingConfig
+from e2espot.training.data import LabelledGame
+
+_LOG = logging.getLogger(__name__)
+
+
+def check_labels(train: Sequence[LabelledGame], valid: Sequence[LabelledGame], config: TrainingConfig) -> None:
+    """Refuse labels that nothing can be learnt from; log what is missing in the others.
+
+    Raises:
+        ConfigurationError: no event in the train games, or, for a network with a team head, no team.
+    """
+    check_train_labels(train, config.label_set, "dataset")
+    if config.recipe.network.team:
+        _check_teams(train)
+    if valid and not any(game.events for game in valid):
+        _LOG.warning(
+            "none of the %d valid games has a label, so they can choose neither an epoch nor a calibration; the last "
+            "epoch is kept",
+            len(valid),
+        )
+    unlabelled = unlabelled_halves([*train, *valid])
+    if unlabelled:
+        _LOG.warning(
+            "without a single label, learnt and scored as if nothing happened there: %s; remove what was "
+            "not annotated, or say what was",
+            ", ".join(unlabelled),
+        )
+
+
+def check_train_labels(games: Sequence[LabelledGame], label_set: LabelSet, what: str) -> None:
+    """Refuse games without any event; log classes without one.
+
+    Args:
+        games: The train games.
+        label_set: Classes that are trained.
+        what: Names the dataset in messages.
+
+    Raises:
+        ConfigurationError: no event at all.
+    """
+    counts = Counter(event.label for game in games for event in game.events)
+    if not counts:
+        raise ConfigurationError(
+            f"the {len(games)} train games of the {what} have no label to learn from; check their label files, and "
+            "whether invalid labels were skipped",
+            option="bad_labels",
+        )
+    missing = [name for name in label_set.names if not counts[name]]
+    if missing:
+        _LOG.warning("classes without an example in the train games of the %s: %s", what, ", ".join(missing))
+
+
+def _check_teams(games: Sequence[LabelledGame]) -> None:
+    counts = Counter(event.team for game in games for event in game.events)
+    others = {team: count for team, count in counts.items() if team not in ("left", "right", "not applicable", "")}
+    known = counts["left"] + counts["right"]
+    names = ", ".join(f"{team or 'empty'} ({count})" for team, count in counts.most_common(8))
+    if others or not known:
+        raise ConfigurationError(
+            f"the team head learns left and right, and the labels have: {names}; map other names to left and right, "
+            "such as home=left,away=right",
+            option="team_map",
+        )
+    if known < counts.total():
+        _LOG.warning("%d of %d labels have no team and teach none", counts.total() - known, counts.total())
+
+
+def unlabelled_halves(games: Sequence[LabelledGame]) -> list[str]:
+    """Name of each game without a label, and ``name (half 2)`` where one of its halves has none."""
+    names = []
+    for game in games:
+        labelled = {event.half for event in game.events}
+        halves = [video.half for video in game.game.videos if game.annotates(video.half)]
+        empty = [half for half in halves if half not in labelled]
+        if halves and len(empty) == len(halves):
+            names.append(game.game.name)
+        else:
+            names += [f"{game.game.name} (half {half})" for half in empty]
+    return names

@@ -1,0 +1,59 @@
+"""Frames that were not annotated: clips are sampled elsewhere, and they teach nothing."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from e2espot.clips.sampler import ClipSampler, ClipSpec, LabelledVideo
+from e2espot.clips.targets import TargetBatch, clip_targets
+from e2espot.core.errors import ConfigurationError
+
+VIDEO = LabelledVideo(
+    num_frames=3000, annotated=(range(100, 200), range(1000, 1100)), event_frames=(150,), event_targets=(1,)
+)
+
+
+def test_clips_hold_an_annotated_frame_and_both_stretches_are_sampled() -> None:
+    sampler = ClipSampler(videos=(VIDEO,), clip_len=50, num_clips=500, event_fraction=0.0)
+    clips = [sampler.clip(0, index) for index in range(500)]
+    assert all(any(VIDEO.is_annotated(frame) for frame in range(clip.start, clip.start + 50)) for clip in clips)
+    in_first = np.mean([clip.start < 500 for clip in clips])
+    assert 0.4 < in_first < 0.6
+
+
+def test_videos_are_sampled_by_their_annotated_length() -> None:
+    whole = LabelledVideo(num_frames=800, event_frames=(), event_targets=())
+    nothing = replace(whole, annotated=())
+    sampler = ClipSampler(videos=(VIDEO, whole, nothing), clip_len=50, num_clips=1000, event_fraction=0.0)
+    videos = [sampler.clip(0, index).video for index in range(1000)]
+    assert 0.15 < np.mean([video == 0 for video in videos]) < 0.25
+    assert 2 not in videos
+
+
+def test_an_annotation_of_everything_samples_the_same_clips_as_none() -> None:
+    whole = replace(VIDEO, annotated=None)
+    first, second = (
+        [ClipSampler(videos=(video,), clip_len=50, num_clips=9, seed=4).clip(0, index) for index in range(9)]
+        for video in (whole, replace(whole))
+    )
+    assert first == second
+
+
+def test_nothing_annotated_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="nothing was annotated") as caught:
+        ClipSampler(videos=(replace(VIDEO, annotated=(), event_frames=(), event_targets=()),), clip_len=5, num_clips=1)
+    assert caught.value.option == "annotated"
+
+
+def test_frames_outside_are_seen_but_teach_nothing() -> None:
+    clip = ClipSpec(video=0, start=80, length=100)
+    targets = clip_targets(clip, replace(VIDEO, event_frames=(100,)), label_radius=2)
+    assert targets.valid_T.all()  # they are decoded: context of the others
+    np.testing.assert_array_equal(targets.annotated_T, np.arange(80, 180) >= 100)
+    batch = TargetBatch.stack([targets])
+    np.testing.assert_array_equal(batch.teaches()[0].numpy(), np.arange(80, 180) >= 100)
+    offset_T = batch.without_invalid().offset_BT[0]
+    assert torch.isnan(offset_T[18:20]).all()  # frames 98 and 99 belong to the event, but were not annotated
+    assert offset_T[20:23].tolist() == [0, 1, 2]
