@@ -181,6 +181,7 @@ def _video_entry(video: AnnotatedVideo, video_metadata: Mapping[str, Any], dropp
         dropped.add("num_frames unknown without the video: written as if it ended with the last event")
     elif last >= video_metadata["num_frames"]:
         dropped.add("video with events past its last frame (E2E-Spot warns of them)")
+    dropped.add_annotated(video, "E2E-Spot")
     dropped.add_fields(remaining_fields(video.game_metadata, "UrlLocal", VERSION_FIELD), "game")
     dropped.add_fields(remaining_fields(video_metadata, "fps", "num_frames", "width", "height", "id"), "video")
     return {

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from e2espot.core.annotated import AnnotatedRanges
+
 
 @dataclass(frozen=True, kw_only=True)
 class Annotation:
@@ -42,6 +44,8 @@ class AnnotatedVideo:
     """train, valid, test, challenge, or empty."""
     annotations: tuple[Annotation, ...] = ()
     """Events in the order of the file."""
+    annotated: AnnotatedRanges | None = None
+    """Stretches in which the events are complete; None for the whole video."""
     video: str = ""
     """Path of the video file, relative to the dataset; empty if unknown."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -86,6 +90,13 @@ class DroppedFields:
         """Count something that the target format cannot hold."""
         if count:
             self._counts[what] += count
+
+    def add_annotated(self, video: AnnotatedVideo, format_name: str) -> None:
+        """Count a video whose annotated stretches the target format cannot hold."""
+        if video.annotated is not None:
+            self.add(
+                f"annotated stretches of a video ({format_name} has none: readers take the rest for background)",
+            )
 
     def add_fields(self, fields: Mapping[str, Any], owner: str) -> None:
         """Count each field that is not empty, as a field of ``owner`` (``event``, ``video``, ``game``, ``dataset``)."""

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from e2espot.core.annotated import AnnotatedRanges, merge_ranges
 from e2espot.core.errors import AnnotationError, ConfigurationError
 from e2espot.core.timeline import game_time, parse_game_time
 from e2espot.core.version import VERSION_FIELD
@@ -42,6 +43,8 @@ SN_GAR_CLASSES = (
 )
 """The ten classes of SN-GAR's action spotting, in its order."""
 _VIDEO_TYPES = ("video", "video_mp4")
+_NOT_ANNOTATED = ("unlabeled", "excluded")
+"""Values of ``annotation_status`` for a sample that nothing can be learnt from."""
 _SPLITS = {"val": "valid", "validation": "valid"}
 _DEFAULTS: dict[str, Any] = {"task": "action_spotting", "modalities": ["video"], "metadata": {}}
 _GAME_METADATA = "soccernet"
@@ -155,15 +158,57 @@ def _read_sample(sample: Any, context: str, split: str, predictions: bool) -> An
     if inputs != [_input(path, video_metadata)]:
         video_metadata["inputs"] = inputs
     video_metadata |= remaining_fields(metadata, "game", "half", _GAME_METADATA)
+    annotated = _annotated(sample, metadata, context)
+    # Fields that say no more than ``annotated`` are written again from it; excluded, for one, says more.
+    for name, value in _annotated_fields(annotated).items():
+        if video_metadata.get(name) == value:
+            del video_metadata[name]
     return AnnotatedVideo(
         game=game,
         half=half,
         split=_split_named(str(sample.get("split", split))),
         annotations=events,
+        annotated=annotated,
         video=path,
         metadata=check_video_metadata(video_metadata, f"{context}: metadata"),
         game_metadata=metadata[_GAME_METADATA] if from_soccernet else {},
     )
+
+
+def _annotated(sample: Mapping[str, Any], metadata: Mapping[str, Any], context: str) -> AnnotatedRanges | None:
+    """What a sample says was annotated, next to its events or in its metadata; None if it does not say.
+
+    ``annotation_status`` ``unlabeled`` and ``excluded`` mean nothing; any other, such as ``verified``, means the
+    ``intervals``, or without these everything.
+    """
+    fields = {**metadata, **sample}
+    if optional_text(fields, "annotation_status", context) in _NOT_ANNOTATED:
+        return AnnotatedRanges()
+    if fields.get("intervals") is None:
+        return None
+    return merge_ranges(parse_each(require(fields, "intervals", list, context), "intervals", context, _interval))
+
+
+def _interval(row: Any, context: str) -> tuple[int, int]:
+    """Milliseconds of ``{"start_ms": 0, "end_ms": 5000}`` or ``[0, 5000]``; the end is exclusive."""
+    if isinstance(row, list) and len(row) == 2:
+        row = {"start_ms": row[0], "end_ms": row[1]}
+    start_ms, stop_ms = require_ms(row, "start_ms", context), require_ms(row, "end_ms", context)
+    if stop_ms < start_ms:
+        raise AnnotationError(f"{context}: ends at {stop_ms} ms, before it starts at {start_ms} ms")
+    return start_ms, stop_ms
+
+
+def _annotated_fields(annotated: AnnotatedRanges | None) -> dict[str, Any]:
+    """The fields that :func:`_annotated` reads."""
+    if annotated is None:
+        return {}
+    if not annotated.ranges_ms:
+        return {"annotation_status": "unlabeled"}
+    return {
+        "annotation_status": "verified",
+        "intervals": [{"start_ms": start_ms, "end_ms": stop_ms} for start_ms, stop_ms in annotated.ranges_ms],
+    }
 
 
 def _game_and_half(name: str, metadata: Mapping[str, Any], context: str) -> tuple[str, int]:
@@ -269,6 +314,7 @@ def sn_gar_files(dataset: AnnotationSet, target: Path, dropped: DroppedFields) -
             dropped.add(
                 "second half of a game in two videos (SN-GAR has one video a game): written as a game of its own"
             )
+        dropped.add_annotated(video, "SN-GAR")
         dropped.add_fields(remaining_fields(video.game_metadata, "UrlLocal", VERSION_FIELD), "game")
         dropped.add_fields(remaining_fields(video.metadata, "fps", "inputs", "game_id", "id"), "video")
         retained = tuple(annotation for annotation in video.annotations if annotation.label in SN_GAR_CLASSES)
@@ -317,7 +363,12 @@ def _sample(video: AnnotatedVideo) -> dict[str, Any]:
     inputs = video_metadata.pop("inputs", [_input(video.video, video_metadata)])
     video_metadata.pop("fps", None)
     name = video_metadata.pop("id", f"{video.game}/{video.half}")
-    metadata: dict[str, Any] = {"game": video.game, "half": video.half, **video_metadata}
+    metadata: dict[str, Any] = {
+        "game": video.game,
+        "half": video.half,
+        **_annotated_fields(video.annotated),
+        **video_metadata,
+    }
     if video.game_metadata:
         metadata[_GAME_METADATA] = dict(video.game_metadata)
     return {

@@ -22,6 +22,7 @@ from e2espot.files.json_fields import (
     require,
     require_text,
 )
+from e2espot.formats.annotated_field import ANNOTATED_FIELD, annotated_field, read_annotated
 from e2espot.formats.filenames import BALL_LABEL_FILE, LABEL_FILES, RESULTS_FILE, SPLITS_FILE, V2_LABEL_FILE
 from e2espot.formats.games import Game, check_label_file, find_games
 from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
@@ -84,10 +85,11 @@ def _read_game(game: Game, split: str, kind: Kind) -> Iterable[AnnotatedVideo]:
     content, rows = parse_document(read_bytes(game.labels_path), kind, context)
     annotations = parse_each(rows, name, context, lambda row, context: read_annotation(row, context, kind))
     metadata_by_half: Mapping[str, Any] = require(content, "videos", dict, context, {})
+    annotated = read_annotated(content, context)
     files = {video.half: video.path.relative_to(game.folder).as_posix() for video in game.videos}
-    game_metadata = {"UrlLocal": game.name, **remaining_fields(content, name, "videos")}
+    game_metadata = {"UrlLocal": game.name, **remaining_fields(content, name, "videos", ANNOTATED_FIELD)}
     halves_with_metadata = [half for half in (1, 2) if str(half) in metadata_by_half]
-    halves = {1, *(half for half, _ in annotations), *files, *halves_with_metadata}
+    halves = {1, *(half for half, _ in annotations), *files, *halves_with_metadata, *annotated}
     for half in sorted(halves):
         fields = require(metadata_by_half, str(half), dict, f"{context}: videos", {})
         metadata = check_video_metadata(fields, f"{context}: videos.{half}")
@@ -100,6 +102,7 @@ def _read_game(game: Game, split: str, kind: Kind) -> Iterable[AnnotatedVideo]:
             half=half,
             split=split,
             annotations=tuple(annotation for its_half, annotation in annotations if its_half == half),
+            annotated=annotated.get(half),
             video=video,
             metadata=metadata,
             game_metadata=game_metadata,
@@ -165,6 +168,7 @@ def _document(videos: list[AnnotatedVideo], kind: Kind) -> dict[str, Any]:
     rows = [_row(annotation, video.half, kind) for video in videos for annotation in video.annotations]
     metadata_by_half = {str(video.half): fields for video in videos if (fields := _video_fields(video))}
     content: dict[str, Any] = {"UrlLocal": first.game, **first.game_metadata}
+    content |= annotated_field({video.half: video.annotated for video in videos if video.annotated is not None})
     if metadata_by_half:
         content["videos"] = metadata_by_half
     return {**content, LIST_NAMES[kind]: rows}

@@ -182,6 +182,7 @@ def soccertrack_files(
             for annotation in video.annotations
         ]
         for video in videos:
+            dropped.add_annotated(video, "SoccerTrack")
             dropped.add_fields(video.metadata, "video")
             dropped.add("split of a video", int(bool(video.split)))
         content = {

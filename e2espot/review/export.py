@@ -13,6 +13,7 @@ from e2espot.core.events import Event
 from e2espot.core.label_sets import LabelSet
 from e2espot.core.timeline import DEFAULT_FPS, position_ms_of_frame
 from e2espot.files.atomic import write_atomically
+from e2espot.formats.annotated_field import ANNOTATED_FIELD, read_annotated
 from e2espot.formats.filenames import BALL_LABEL_FILE
 from e2espot.formats.games import Video
 from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
@@ -125,7 +126,9 @@ def _read_labels(game: ExportedGame, dropped: DroppedFields) -> dict[int, list[A
 def _annotated_videos(game: ExportedGame, labels: Mapping[int, Sequence[Annotation]]) -> list[AnnotatedVideo]:
     """One video per half that has a file, labels or predictions."""
     top, _ = parse_document(game.text, "label", game.name)
-    game_metadata = {name: value for name, value in top.items() if name not in ("annotations", "videos")}
+    annotated = read_annotated(top, game.name)
+    own = ("annotations", "videos", ANNOTATED_FIELD)
+    game_metadata = {name: value for name, value in top.items() if name not in own}
     paths = {video.half: video.path for video in game.videos}
     streams = {video.half: video.video_stream for video in game.videos}
     videos = []
@@ -144,6 +147,7 @@ def _annotated_videos(game: ExportedGame, labels: Mapping[int, Sequence[Annotati
                 game=game.name,
                 half=half,
                 annotations=tuple(annotations),
+                annotated=annotated.get(half),
                 video=_full_path(paths[half]) if half in paths else "",
                 metadata=metadata,
                 game_metadata=game_metadata,

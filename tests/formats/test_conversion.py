@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from e2espot.core.errors import AnnotationError
 from e2espot.core.label_sets import LABEL_SETS
 from e2espot.core.timeline import frame_of_position_ms, game_time, position_ms_of_frame
 from e2espot.formats.soccernet import read_labels
@@ -64,10 +65,22 @@ def by_half(rows: list[dict[str, Any]], half) -> list[dict[str, Any]]:
     return sorted(rows, key=half)
 
 
+@st.composite
+def annotated_fields(draw):
+    """The field ``annotated`` of a label file, or no field."""
+    halves = draw(st.lists(st.sampled_from(["1", "2"]), unique=True, max_size=2))
+    rows = []
+    for half in sorted(halves):
+        ends = sorted(draw(st.sets(positions, max_size=4)))
+        pairs = zip(ends[::2], ends[1::2], strict=False)
+        rows.append({"half": half, "stretches": [{"from": start, "to": stop} for start, stop in pairs]})
+    return {"annotated": rows} if rows else {}
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.lists(label_rows(), max_size=6), extras, st.sampled_from(["opensportslab", "soccernet"]))
-def test_soccernet_labels_survive_conversion_there_and_back(rows, about, way) -> None:
-    content = {"UrlLocal": GAME, "UrlYoutube": "", "halftime": "1 - 46:04", **about}
+@given(st.lists(label_rows(), max_size=6), extras, annotated_fields(), st.sampled_from(["opensportslab", "soccernet"]))
+def test_soccernet_labels_survive_conversion_there_and_back(rows, about, annotated, way) -> None:
+    content = {"UrlLocal": GAME, "UrlYoutube": "", "halftime": "1 - 46:04", **about, **annotated}
     content["annotations"] = by_half(rows, lambda row: row["gameTime"][0])
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
@@ -340,3 +353,57 @@ def test_opensportslab_reads_results_of_the_older_library(tmp_path: Path) -> Non
     run_conversion(tmp_path / "results.json", tmp_path / "b", "opensportslab", "soccernet", predictions=True)
     (row,) = read_json(tmp_path / "b" / GAME / "results_spotting.json")["predictions"]
     assert (row["position"], row["half"], row["confidence"]) == ("36500", "1", "0.5")
+
+
+# What was annotated.
+
+
+def sample(name: str, **fields: Any) -> dict[str, Any]:
+    """A sample of OpenSportsLab with one event at 1 s."""
+    events = [{"head": "action", "label": "PASS", "position_ms": 1000}]
+    return {"id": name, "inputs": [{"type": "video", "path": f"{name}.mp4"}], "events": events, **fields}
+
+
+def test_annotation_status_and_intervals_say_what_was_annotated(tmp_path: Path) -> None:
+    samples = [
+        sample("a", annotation_status="verified"),
+        sample("b", annotation_status="verified", intervals=[{"start_ms": 0, "end_ms": 5000}, [4000, 9000]]),
+        sample("c", annotation_status="unlabeled", events=[]),
+        sample("d", metadata={"annotation_status": "excluded"}),
+        sample("e"),
+    ]
+    write_json(tmp_path / "osl.json", {"version": "2.0", "data": samples})
+    run_conversion(tmp_path / "osl.json", tmp_path / "sn", "opensportslab", "soccernet", label_file="Labels-ball.json")
+    stretches = {
+        game: read_json(tmp_path / "sn" / game / "Labels-ball.json").get("annotated")
+        for game in ("a", "b", "c", "d", "e")
+    }
+    nothing = [{"half": "1", "stretches": []}]
+    some = [{"half": "1", "stretches": [{"from": 0, "to": 9000}]}]
+    assert stretches == {"a": None, "b": some, "c": nothing, "d": nothing, "e": None}
+    run_conversion(tmp_path / "sn", tmp_path / "again.json", "soccernet", "opensportslab")
+    again = {entry["metadata"]["game"]: entry["metadata"] for entry in read_json(tmp_path / "again.json")["data"]}
+    assert [again[game].get("annotation_status") for game in "abcde"] == [
+        "verified",
+        "verified",
+        "unlabeled",
+        "excluded",
+        None,
+    ]
+    assert again["b"]["intervals"] == [{"start_ms": 0, "end_ms": 5000}, [4000, 9000]]
+
+
+@pytest.mark.parametrize("to_format", ["e2e-spot", "soccertrack-v2", "sn-gar"])
+def test_formats_without_annotated_stretches_list_them_as_dropped(to_format: str, tmp_path: Path) -> None:
+    content = {"annotated": [{"half": "1", "stretches": []}], "annotations": []}
+    write_json(tmp_path / "a" / "g" / "Labels-ball.json", content)
+    target = tmp_path / ("b.json" if to_format == "sn-gar" else "b")
+    dropped = run_conversion(tmp_path / "a", target, "soccernet", to_format).dropped
+    assert any(line.startswith("1 x annotated stretches of a video") for line in dropped)
+
+
+@pytest.mark.parametrize("intervals", [7, [7], [[5000, 4000]], [{"start_ms": 5}]])
+def test_broken_intervals_are_refused(intervals: Any, tmp_path: Path) -> None:
+    write_json(tmp_path / "osl.json", {"data": [sample("a", intervals=intervals)]})
+    with pytest.raises(AnnotationError, match=r"data\[0\]"):
+        run_conversion(tmp_path / "osl.json", tmp_path / "sn", "opensportslab", "soccernet")

@@ -43,7 +43,7 @@ def labels_of_conversion(root: Path) -> Found:
 
 
 def labels_of_scoring(root: Path) -> Found:
-    events = inputs.read_labels(root, [GAME])[GAME]
+    events = inputs.read_labels(root, [GAME]).labels[GAME]
     return [(event.half, frame_of_position_ms(event.position_ms), event.label) for event in events]
 
 
