@@ -127,8 +127,8 @@ def _annotated_videos(game: ExportedGame, labels: Mapping[int, Sequence[Annotati
     """One video per half that has a file, labels or predictions."""
     top, _ = parse_document(game.text, "label", game.name)
     annotated = read_annotated(top, game.name)
-    own = ("annotations", "videos", ANNOTATED_FIELD)
-    game_metadata = {name: value for name, value in top.items() if name not in own}
+    known = ("annotations", "videos", ANNOTATED_FIELD)
+    game_metadata = {name: value for name, value in top.items() if name not in known}
     paths = {video.half: video.path for video in game.videos}
     streams = {video.half: video.video_stream for video in game.videos}
     videos = []

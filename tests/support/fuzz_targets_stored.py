@@ -164,7 +164,7 @@ def _scored(scratch: Path) -> dict[str, Target]:
 
     def report(at: Path) -> None:
         games = games_to_score(labels)
-        truth = read_labels(labels, games)
+        truth = read_labels(labels, games).labels
         analysis = analyse_run("run", truth, read_predictions(at, games), BALL)
         report_page("report", games, [analysis])
 
