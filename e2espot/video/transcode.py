@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import heapq
+import logging
+import math
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from e2espot.core.errors import VideoError, one_line
+from e2espot.core.errors import DamagedVideoError, VideoError, one_line
 from e2espot.core.timeline import DEFAULT_FPS
 from e2espot.video.demux import open_container
 from e2espot.video.demux import video_stream as select_stream
+from e2espot.video.indexing import index_video
+from e2espot.video.pyav_reader import MAX_HOLD_S
+from e2espot.video.restarted_clock import ContinuousClock, Restart, clock_text, log_restarts
+
+_LOG = logging.getLogger(__name__)
 
 _CLOCK = Fraction(1, 90_000)
 """Time base of the new file, in which all common frame rates are exact."""
-_MIN_STEP_S = 90 * _CLOCK
-"""Distance to the previous picture, one millisecond, of a picture whose time would go back."""
-_MAX_STEP_BACK_S = Fraction(1, 2)
-"""Steps back up to this are single wrong stamps; farther ones mean that the clock was set again."""
+_MILLISECOND = 90
+"""Ticks of a millisecond, the clock of Matroska."""
 _MAX_TRIAL_PACKETS = 300
 """Packets by which stamps are judged."""
 _OPTIONS = {"crf": "18", "preset": "veryfast", "g": "50"}
@@ -29,6 +35,18 @@ _DECODE_FRIENDLY = {"crf": "18", "preset": "veryfast", "g": "25", "bf": "0", "x2
 _BLOCK = 16
 """Pixels of a macroblock's side."""
 _COLOUR_TAGS = ("colorspace", "color_range", "color_primaries", "color_trc")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Written:
+    """What was written to the new file."""
+
+    ticks: list[int]
+    """Time of each picture in ticks of ``_CLOCK``, increasing."""
+    shown_s: Fraction
+    """Seconds from the first picture to the end of the last."""
+    restarts: list[Restart]
+    """Where the clock of the source was restarted."""
 
 
 def transcode(
@@ -43,8 +61,12 @@ def transcode(
     """Decode every picture in order and encode it with its own time; audio is dropped.
 
     A picture without a time stamp is shown one period of the stream's rate after the previous one, and so is one at
-    which the clock goes back; one that goes back a little is moved just behind the previous one. Pixels keep their
-    aspect ratio and their size, except for an odd last row or column, which H.264 in 4:2:0 cannot store.
+    which the clock goes back: what is added to the times from there on is logged. One that goes back a little is moved
+    just behind the previous one. Pixels keep their aspect ratio and their size, except for an odd last row or column,
+    which H.264 in 4:2:0 cannot store. The new file is read back: it shows every picture at its time, or it is deleted.
+
+    In ``.mkv``, which counts whole milliseconds, times from the first picture are rounded up. That changes no frame of
+    a grid whose middles are whole milliseconds, such as 25 or 12.5 frames a second.
 
     Args:
         source: Any video that FFmpeg opens.
@@ -60,7 +82,8 @@ def transcode(
         Pictures written.
 
     Raises:
-        VideoError: ``source`` has nothing to decode or ends early, or ``target`` is no such container.
+        VideoError: ``source`` has nothing to decode or ends early, ``target`` is no such container, or is not read
+            back with every picture at its time.
     """
     import av
 
@@ -76,23 +99,51 @@ def transcode(
         target.parent.mkdir(parents=True, exist_ok=True)
         with open_container(source) as original, av.open(f"file:{part}", "w") as converted:
             stream = select_stream(original, source, number=video_stream)
-            pictures = _pictures_in_time(source, original, stream)
-            count, shown_s = _transcode_pictures(pictures, stream, converted, progress, decode_friendly)
+            damage = _Damage(source, allow_truncated=allow_truncated)
+            pictures = _pictures_in_time(source, original, stream, damage)
+            written = _transcode_pictures(pictures, stream, converted, progress, decode_friendly)
             declared_s, tolerance_s = _declared_duration(original, stream)
-        if not count:
+        log_restarts(source, written.restarts)
+        damage.log()
+        if not written.ticks:
             raise VideoError(f"{source}: holds no picture that can be decoded")
-        if not allow_truncated and shown_s < declared_s - tolerance_s:
+        if not allow_truncated and written.shown_s < declared_s - tolerance_s:
             raise VideoError(
-                f"{source}: breaks off after {float(shown_s):.2f} s of {float(declared_s):.2f}; "
+                f"{source}: breaks off after {float(written.shown_s):.2f} s of {float(declared_s):.2f}; "
                 "copy or download it again, or convert that much with allow_truncated=True",
                 option="allow_truncated",
             )
+        _check_read_back(source, part, written.ticks)
         part.replace(target)
     except (av.error.FFmpegError, IndexError) as error:
         raise VideoError(f"{source}: cannot be converted to {target.name} ({one_line(error)})") from None
     finally:
         part.unlink(missing_ok=True)
-    return count
+    return len(written.ticks)
+
+
+def _check_read_back(source: Path, part: Path, ticks: list[int]) -> None:
+    """Refuse a new file in which not every picture is read back at its time, so that it never replaces its source.
+
+    Raises:
+        VideoError: the new file is not indexed, or shows its pictures at other times.
+    """
+    try:
+        index = index_video(part)
+    except VideoError as error:
+        reason = str(error).removeprefix(f"{part}: ")
+        raise VideoError(f"{source}: its copy cannot be read back ({reason}); it is deleted") from None
+    read_P = [round((int(pts) - int(index.pts_P[0])) * index.time_base / _CLOCK) for pts in index.pts_P]
+    wanted_P = [tick - ticks[0] for tick in ticks]
+    if read_P == wanted_P:
+        return
+    if len(read_P) != len(wanted_P):
+        raise VideoError(f"{source}: its copy shows {len(read_P)} pictures instead of {len(wanted_P)}; it is deleted")
+    wrong = next(number for number, pair in enumerate(zip(read_P, wanted_P, strict=True)) if pair[0] != pair[1])
+    raise VideoError(
+        f"{source}: its copy shows picture {wrong} at {float(read_P[wrong] * _CLOCK):.3f} s instead of "
+        f"{float(wanted_P[wrong] * _CLOCK):.3f}; it is deleted"
+    )
 
 
 def _declared_duration(container: Any, stream: Any) -> tuple[Fraction, Fraction]:
@@ -105,11 +156,67 @@ def _declared_duration(container: Any, stream: Any) -> tuple[Fraction, Fraction]
     return declared_s, max(Fraction(1, 2 if is_alone else 1), declared_s / (100 if is_alone else 20))
 
 
-def _pictures_in_time(source: Path, container: Any, stream: Any) -> Iterator[tuple[Any, Fraction | None]]:
+class _Damage:
+    """Packets of the source that do not decode; the picture before is held, as in a player."""
+
+    def __init__(self, source: Path, *, allow_truncated: bool) -> None:
+        self._source, self._allow_truncated = source, allow_truncated
+        self._num_packets = self._num_pictures = 0
+        self._is_since_last_picture = False
+        self._first_s: Fraction | None = None
+        self._latest_s: Fraction | None = None
+        self._first_held = ""
+
+    def add_packet(self) -> None:
+        """Count a packet that does not decode."""
+        self._num_packets += 1
+        self._is_since_last_picture = True
+        self._first_held = self._first_held or self._position()
+
+    def add_picture(self, time_s: Fraction | None) -> None:
+        """Note a picture that decodes.
+
+        Raises:
+            DamagedVideoError: the picture before the damage would be held for longer than ``MAX_HOLD_S``.
+        """
+        is_held = self._is_since_last_picture and time_s is not None and self._latest_s is not None
+        if is_held and time_s - self._latest_s > MAX_HOLD_S and not self._allow_truncated:  # type: ignore[operator]
+            raise DamagedVideoError(
+                f"{self._source}: cannot be decoded from {self._position()} on; the file is damaged there. Copy or "
+                "download it again, or convert what can be read with allow_truncated=True",
+                option="allow_truncated",
+            )
+        self._is_since_last_picture = False
+        self._num_pictures += 1
+        if time_s is not None:
+            self._latest_s = time_s
+            self._first_s = time_s if self._first_s is None else self._first_s
+
+    def log(self) -> None:
+        """Log how many packets do not decode, and where the first of them is."""
+        if self._num_packets:
+            _LOG.warning(
+                "%s: %d of its packets do not decode; the picture before is held, first at %s",
+                self._source,
+                self._num_packets,
+                self._first_held,
+            )
+
+    def _position(self) -> str:
+        """The latest picture that decodes: its time from the first one, and its number."""
+        position_s = (self._latest_s or Fraction(0)) - (self._first_s or Fraction(0))
+        return f"{clock_text(position_s)} (picture {max(0, self._num_pictures - 1)})"
+
+
+def _pictures_in_time(
+    source: Path, container: Any, stream: Any, damage: _Damage
+) -> Iterator[tuple[Any, Fraction | None]]:
     """Yield (picture, seconds) in display order; None for a picture without a time stamp."""
     if not _has_decoding_times_only(source, stream.index):
-        for picture in container.decode(stream):
-            yield picture, None if picture.pts is None else Fraction(picture.pts * picture.time_base)
+        for picture in _decodable(container, stream, damage):
+            time_s = None if picture.pts is None else Fraction(picture.pts * picture.time_base)
+            damage.add_picture(time_s)
+            yield picture, time_s
         return
     # The stamps say when pictures are decoded: a picture carries that of another one, but together they are right.
     #   decoded I0 B1 B2 P3, stamps 0 2 3 1 -> 0 1 2 3
@@ -120,6 +227,26 @@ def _pictures_in_time(source: Path, container: Any, stream: Any) -> Iterator[tup
             heapq.heappush(stamps, stamp)
         for picture in packet.decode():
             yield picture, heapq.heappop(stamps) * Fraction(stream.time_base) if stamps else None
+
+
+def _decodable(container: Any, stream: Any, damage: _Damage) -> Iterator[Any]:
+    """Every picture that decodes; packets that do not are added to ``damage``."""
+    for packet in container.demux(stream):
+        pictures = _decoded(packet)
+        if pictures is None:
+            damage.add_packet()
+        else:
+            yield from pictures
+
+
+def _decoded(packet: Any) -> Any:
+    """Pictures that the decoder outputs for a packet; None if it does not decode."""
+    import av
+
+    try:
+        return packet.decode()
+    except av.error.InvalidDataError:
+        return None
 
 
 def _has_decoding_times_only(source: Path, stream_index: int) -> bool:
@@ -136,43 +263,12 @@ def _has_decoding_times_only(source: Path, stream_index: int) -> bool:
                 if latest_stored is not None and stamp < latest_stored:
                     return False  # stamps are reordered as well, or the clock goes back
                 latest_stored = stamp
-            for picture in packet.decode():
+            for picture in _decoded(packet) or ():
                 goes_back = goes_back or (
                     latest_shown is not None and picture.pts is not None and picture.pts < latest_shown
                 )
                 latest_shown = latest_shown if picture.pts is None else picture.pts
         return bool(goes_back)
-
-
-class _Clock:
-    """Times of the new file: those of the source, without steps back."""
-
-    def __init__(self, period_s: Fraction) -> None:
-        """Place pictures without a time of their own ``period_s`` after the previous one."""
-        self._period_s = period_s
-        self._previous_s: Fraction | None = None
-        self._offset_s = self._offset_before_jump_s = Fraction(0)
-
-    def position(self, source_s: Fraction | None) -> Fraction:
-        """Time of a picture in seconds, always later than the previous one's.
-
-        A step back of more than ``_MAX_STEP_BACK_S`` is a clock that was set again: pictures follow one period apart.
-        Example at 25 fps: 3.92, 3.96, 1.96, 2.00 -> 3.92, 3.96, 4.00, 4.04.
-        """
-        if self._previous_s is None:
-            self._previous_s = source_s or Fraction(0)
-            return self._previous_s
-        following_s = self._previous_s + self._period_s
-        position_s = following_s if source_s is None else source_s + self._offset_s
-        if source_s is not None and position_s < self._previous_s - _MAX_STEP_BACK_S:
-            self._offset_before_jump_s, self._offset_s = self._offset_s, following_s - source_s
-            position_s = following_s
-        elif source_s is not None and 0 < source_s + self._offset_before_jump_s - self._previous_s <= _MAX_STEP_BACK_S:
-            # A single wrong stamp, not another clock.
-            self._offset_s = self._offset_before_jump_s
-            position_s = source_s + self._offset_s
-        self._previous_s = max(position_s, self._previous_s + _MIN_STEP_S)
-        return self._previous_s
 
 
 def _transcode_pictures(
@@ -181,30 +277,32 @@ def _transcode_pictures(
     converted: Any,
     progress: Callable[[int], object] | None,
     decode_friendly: bool,
-) -> tuple[int, Fraction]:
-    """Number of pictures, and seconds from the first to the end of the last."""
+) -> _Written:
+    """Encode all pictures."""
     period_s = 1 / Fraction(stream.average_rate or DEFAULT_FPS)
-    clock = _Clock(period_s)
-    output, first_s, end_s, count = None, Fraction(0), Fraction(0), 0
+    clock = ContinuousClock(period_s)
+    output, first_s, end_s = None, Fraction(0), Fraction(0)
+    unit = _MILLISECOND if "matroska" in converted.format.name else 1
+    ticks: list[int] = []
     for picture, source_s in pictures:
         upright = _rotated(picture)
         if output is None:
             output = _add_output(converted, stream, (upright.width, upright.height), period_s, decode_friendly)
             output.codec_context.sample_aspect_ratio = _aspect_ratio(stream, picture)
         position_s = clock.position(source_s)
+        first_s = first_s if ticks else position_s
+        first_tick = math.ceil(first_s / (unit * _CLOCK))
+        ticks.append(unit * (first_tick + math.ceil((position_s - first_s) / (unit * _CLOCK))))
         # The last picture may be a still that lasts for seconds. Read here: ``plain`` may be the very same object.
         end_s = position_s + max(period_s, Fraction((getattr(picture, "duration", 0) or 0) * picture.time_base))
         plain = upright.reformat(output.width, output.height, format="yuv420p")
-        plain.pts, plain.time_base = round(position_s / _CLOCK), _CLOCK
+        plain.pts, plain.time_base = ticks[-1], _CLOCK
         converted.mux(output.encode(plain))
-        first_s = position_s if count == 0 else first_s
-        count += 1
         if progress is not None:
             progress(1)
-    if output is None:
-        return 0, Fraction(0)
-    converted.mux(output.encode())
-    return count, end_s - first_s
+    if output is not None:
+        converted.mux(output.encode())
+    return _Written(ticks=ticks, shown_s=end_s - first_s, restarts=clock.restarts)
 
 
 def _aspect_ratio(stream: Any, picture: Any) -> Fraction:

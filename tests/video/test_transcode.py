@@ -1,5 +1,6 @@
 """Conversion to plain H.264: times, pixels, errors, and what decode-friendly files are made of."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -14,6 +15,7 @@ from av.video.reformatter import ColorRange, Colorspace
 
 from e2espot.core.errors import VideoError
 from e2espot.video import index_video, open_reader
+from e2espot.video import transcode as module
 from e2espot.video.stream_copy import decode_overhead
 from e2espot.video.transcode import transcode
 from tests.support.numbered_video import Video, constant, expected, number_in, numbers_in, picture, write
@@ -123,7 +125,9 @@ def test_transcode_of_decoding_times_with_b_frames_shows_every_picture_in_its_tu
 
 
 @pytest.mark.parametrize("bf", [0, 2])
-def test_transcode_continues_where_the_clock_goes_back(bf: int, tmp_path: Path) -> None:
+def test_transcode_continues_where_the_clock_goes_back(
+    bf: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     def shift(pictures: int) -> Callable[[list[Any]], None]:
         def change(packets: list[Any]) -> None:
             for packet in packets:
@@ -137,8 +141,36 @@ def test_transcode_continues_where_the_clock_goes_back(bf: int, tmp_path: Path) 
     second = copy_packets(plain, tmp_path / "second.ts", shift(-25), range(50, 100))
     path = tmp_path / "reconnected.ts"
     path.write_bytes(first.read_bytes() + second.read_bytes())
-    assert transcode(path, tmp_path / "new.mp4") == 100
+    with caplog.at_level(logging.WARNING):
+        assert transcode(path, tmp_path / "new.mp4") == 100
     assert shown_by(tmp_path / "new.mp4") == list(range(100))
+    # Pictures 0 to 49 are at 1 to 3 s, and 50 to 99 at 1 to 3 s again.
+    message = (
+        f"{path}: its clock was restarted at 0:00:02.000, picture 50; 2.000 s are added to its times from there on"
+    )
+    assert [record.getMessage() for record in caplog.records] == [message]
+
+
+def test_transcode_deletes_a_copy_that_is_not_read_back_as_it_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = write(tmp_path / "plain", constant(Fraction(25), 20)), tmp_path / "out" / "new.mp4"
+    for change, message in (
+        (lambda pts_P: pts_P[:-1], "its copy shows 19 pictures instead of 20; it is deleted"),
+        (
+            lambda pts_P: pts_P + 900 * (np.arange(len(pts_P)) == 7),
+            "its copy shows picture 7 at 0.290 s instead of 0.280",
+        ),
+    ):
+
+        def altered(path: Path, change: Any = change) -> Any:
+            index = index_video(path)
+            return replace(index, pts_P=change(index.pts_P))
+
+        monkeypatch.setattr(module, "index_video", altered)
+        with pytest.raises(VideoError, match=message):
+            transcode(source, target)
+        assert list(target.parent.iterdir()) == []
 
 
 @pytest.mark.parametrize("degrees", [0, 90])
