@@ -23,7 +23,7 @@ class ReportOptions:
     predictions: tyro.conf.Positional[tuple[Path, ...]]
     """Folders or zips of <game>/results_spotting.json; several runs are shown side by side."""
     labels: Annotated[Path, tyro.conf.arg(aliases=["-l"])]
-    """Folder or zip of <game>/<label file>."""
+    """Folder or zip of <game>/<label file>, or the label file of one video."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("report.html")
     """The file to write."""
     videos: Annotated[Path | None, tyro.conf.arg(aliases=["-v"])] = None

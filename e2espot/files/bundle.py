@@ -15,15 +15,17 @@ _MAX_UNPACKED_BYTES = 1 << 28
 
 
 class Bundle:
-    """The JSON files of a folder or a zip archive, by their paths relative to it."""
+    """The JSON files of a folder or a zip archive, by their paths relative to it; or one JSON file, by its name."""
 
     def __init__(self, path: Path) -> None:
         """List the files.
 
         Raises:
-            ConfigurationError: neither a folder nor a zip, or a zip that cannot be listed.
+            ConfigurationError: neither a folder nor a zip nor a JSON file, or a zip that cannot be listed.
         """
         self.path = path
+        self.is_file = path.is_file() and path.suffix == ".json"
+        """Whether it is one JSON file."""
         if path.is_dir():
             self.names = {
                 (folder / name).relative_to(path).as_posix()
@@ -41,8 +43,10 @@ class Bundle:
             if len(listed) > len(self.names):
                 repeated = next(name for name in sorted(self.names) if listed.count(name) > 1)
                 raise ConfigurationError(f"{path}: it holds {repeated!r} twice; create the zip again")
+        elif self.is_file:
+            self.names = {path.name}
         else:
-            raise ConfigurationError(f"{path}: neither a folder nor a zip file")
+            raise ConfigurationError(f"{path}: neither a folder nor a zip file nor a .json file")
 
     def data(self, name: str) -> bytes:
         """Content of a file.
@@ -51,6 +55,8 @@ class Bundle:
             AnnotationError: the file cannot be read.
         """
         try:
+            if self.is_file:
+                return self.path.read_bytes()
             if self.path.is_dir():
                 return (self.path / name).read_bytes()
             with zipfile.ZipFile(self.path) as archive:

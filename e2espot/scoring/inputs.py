@@ -14,6 +14,7 @@ from e2espot.core.events import ScoredEvent
 from e2espot.files.bundle import Bundle
 from e2espot.formats.annotated_field import read_annotated
 from e2espot.formats.filenames import BALL_LABEL_FILE, RESULTS_FILE
+from e2espot.formats.result_names import match_results
 from e2espot.formats.soccernet_json import parse_document, read_rows
 
 EventsByGame = dict[str, list[ScoredEvent]]
@@ -46,7 +47,7 @@ def games_to_score(labels: Path, *, split: str | None = None, label_file: str = 
     """List the labelled games.
 
     Args:
-        labels: Folder or zip of labels.
+        labels: Folder or zip of labels, or the label file of one game.
         split: Split of a folder; None for all labelled games.
         label_file: Name of the label files.
 
@@ -58,12 +59,14 @@ def games_to_score(labels: Path, *, split: str | None = None, label_file: str = 
     check_label_file(label_file)
     if split is not None:
         if not labels.is_dir():
-            raise ConfigurationError(f"{labels} is a zip, which has no splits; give a folder", option="split")
+            raise ConfigurationError(f"{labels} is a file, which has no splits; give a folder", option="split")
         games = find_games(labels, split=split, label_file=label_file, need_videos=False)
         names = [game.name for game in games]
+    elif (bundle := Bundle(labels)).is_file:
+        names = [labels.name.removesuffix(".json").removesuffix(".labels")]
     else:
         ending = f"/{label_file}"
-        names = sorted(name.removesuffix(ending) for name in Bundle(labels).names if name.endswith(ending))
+        names = sorted(name.removesuffix(ending) for name in bundle.names if name.endswith(ending))
     if not names:
         raise ConfigurationError(f"{labels}: no games with {label_file} to score")
     return names
@@ -79,7 +82,7 @@ def read_labels(
     """Read the labels of the games.
 
     Args:
-        path: Folder or zip of labels.
+        path: Folder or zip of labels, or the label file of one game.
         games: Names of the games.
         label_file: Name of the label files.
         annotated: What was annotated of every game, besides what the files say; None for everything.
@@ -92,8 +95,9 @@ def read_labels(
     annotated_by_game: dict[str, AnnotatedHalves] = {}
     num_outside = 0
     for game in games:
-        context = f"{path}: {game}/{label_file}"
-        content, rows = parse_document(bundle.data(f"{game}/{label_file}"), "label", context)
+        name = path.name if bundle.is_file else f"{game}/{label_file}"
+        context = str(path) if bundle.is_file else f"{path}: {name}"
+        content, rows = parse_document(bundle.data(name), "label", context)
         annotated_by_game[game] = intersect_annotated(read_annotated(content, context), annotated or {})
         events = read_rows(rows, context, kind="label", mode="official")
         labels[game] = inside(events, annotated_by_game[game])
@@ -144,10 +148,10 @@ def score_inputs(path: Path, games: LabelledGames, *, missing: Literal["error", 
 
 
 def read_predictions(path: Path, games: Sequence[str], *, missing: Literal["error", "empty"] = "error") -> EventsByGame:
-    """Read the predictions of the games.
+    """Read the predictions of the games, under whatever name of :mod:`e2espot.formats.result_names` they have.
 
     Args:
-        path: Folder or zip of results.
+        path: Folder or zip of results; for one game also its results file.
         games: Names of the games.
         missing: Whether a game without results is an error, or has no predictions.
 
@@ -157,10 +161,14 @@ def read_predictions(path: Path, games: Sequence[str], *, missing: Literal["erro
     """
     bundle = Bundle(path)
     predictions: EventsByGame = {}
+    if bundle.is_file and len(games) == 1:
+        file_of_game = {games[0]: path.name}
+    else:
+        file_of_game = match_results(games, bundle.names, RESULTS_FILE, str(path))
     for game in games:
-        name = f"{game}/{RESULTS_FILE}"
+        name = file_of_game.get(game, f"{game}/{RESULTS_FILE}")
         context = f"{path}: {name}"
-        if name in bundle.names:
+        if game in file_of_game:
             _, rows = parse_document(bundle.data(name), "prediction", context)
             predictions[game] = read_rows(rows, context, kind="prediction", mode="official")
         elif missing == "empty":
@@ -169,7 +177,7 @@ def read_predictions(path: Path, games: Sequence[str], *, missing: Literal["erro
             raise AnnotationError(
                 f"{context}: missing; 'empty' scores such a game as having no predictions", option="missing"
             )
-    if games and not any(f"{game}/{RESULTS_FILE}" in bundle.names for game in games):
+    if games and not file_of_game:
         raise AnnotationError(
             f"{path}: has no {RESULTS_FILE} for any of the {len(games)} labelled games, such as {games[0]!r}; "
             f"it holds: {_first_names(bundle)}"

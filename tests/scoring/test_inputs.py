@@ -51,7 +51,7 @@ def test_games_to_score_of_a_split_follow_its_list_and_need_a_folder(labels: Pat
     assert games_to_score(labels, split="test") == ["l/s/b"]
     with pytest.raises(ConfigurationError, match="no games with"):
         games_to_score(labels, split="train")
-    with pytest.raises(ConfigurationError, match="a zip, which has no splits") as caught:
+    with pytest.raises(ConfigurationError, match="a file, which has no splits") as caught:
         games_to_score(zipped(labels), split="test")
     assert caught.value.option == "split"
 
@@ -130,7 +130,18 @@ def test_games_without_labels_and_impossible_confidences_are_noted(tmp_path: Pat
 
 
 def test_results_of_no_labelled_game_are_refused_even_if_missing_ones_are_empty(tmp_path: Path) -> None:
-    write(tmp_path / "out", "run/l/s/a", "results_spotting.json", {"predictions": []})
+    write(tmp_path / "out", "l/s/b", "results_spotting.json", {"predictions": []})
     for path in (tmp_path / "out", zipped(tmp_path / "out")):
-        with pytest.raises(AnnotationError, match=r"such as 'l/s/a'; it holds: run/l/s/a/results_spotting\.json"):
+        with pytest.raises(AnnotationError, match=r"such as 'l/s/a'; it holds: l/s/b/results_spotting\.json"):
             read_predictions(path, ["l/s/a"], missing="empty")
+
+
+def test_one_video_is_scored_with_one_label_file(tmp_path: Path) -> None:
+    write(tmp_path, ".", "match.labels.json", rows("annotations", (1, 1000)))
+    write(tmp_path / "out", "match", "results_spotting.json", rows("predictions", (1, 1000)))
+    labels = tmp_path / "match.labels.json"
+    games = games_to_score(labels)
+    assert games == ["match"]
+    events = read_labels(labels, games)
+    for path in (tmp_path / "out", tmp_path / "out" / "match", tmp_path / "out" / "match" / "results_spotting.json"):
+        assert [event.position_ms for event in score_inputs(path, events).predictions["match"]] == [1000]
