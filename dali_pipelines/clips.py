@@ -9,6 +9,7 @@ Shapes: T = frames of a clip, H x W = size that the network sees.
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,15 @@ from typing import Any
 import numpy as np
 import torch
 
+from dali_pipelines.colour import AffineColours, source_colours, swscale_colours
 from dali_pipelines.graph import Graph, GraphOptions, dali, host_frames_node, new_pipeline, video_node
-from dali_pipelines.routes import DecodeRoute, choose_route, colour_correction, dali_indexes
+from dali_pipelines.routes import DecodeRoute, choose_route, dali_indexes
 from e2espot.clips.augmentation_params import BLUR_TAPS, AugmentationParams
 from e2espot.clips.dataset import ClipDataset, TrainingVideo
 from e2espot.clips.sampler import ClipSpec
 from e2espot.video import VideoIndex, pictures_of_grid
 from e2espot.video.index import frames_of_file
+from e2espot.video.packets import PacketSource
 from e2espot.video.stream_copy import cut_pictures
 
 _OUTSIDE = -1
@@ -47,8 +50,8 @@ class EncodedClip:
     """``decode``: uint8 bytes of a container; ``host``: uint8 RGB THWC at the network's size."""
     positions_T: np.ndarray
     """int32; position in the container of each frame's picture, -1 outside the video."""
-    matrix: str
-    """YUV matrix of the stream; ``bt601``, which needs no correction, where PyAV has converted the colours."""
+    colours: AffineColours
+    """From its RGB to that of the other readers; no change where PyAV has converted it."""
 
 
 class EncodedClipDataset(ClipDataset):
@@ -74,7 +77,9 @@ class EncodedClipDataset(ClipDataset):
             return self.decode_on_host(clip, inside_T)
         # start -2, 5 frames: inside_T = [F, F, T, T, T], t_N = [2, 3, 4], so frames 0, 1 and 2 are copied.
         pictures_N = pictures_of_grid(index, self.fps)[clip.start + t_N - frames_of_file(index, self.fps).start]
-        cut = cut_pictures(index, int(pictures_N[0]), int(pictures_N[-1]))
+        with closing(PacketSource(index)) as packets:
+            cut = cut_pictures(index, int(pictures_N[0]), int(pictures_N[-1]), packets)
+            source = source_colours(index, packets)
         positions_T = np.full(clip.length, _OUTSIDE, dtype=np.int32)
         positions_T[t_N] = cut.positions_of(pictures_N)
         encoded = EncodedClip(
@@ -84,7 +89,7 @@ class EncodedClipDataset(ClipDataset):
             route="decode",
             data=np.frombuffer(cut.data, dtype=np.uint8),
             positions_T=positions_T,
-            matrix=index.matrix,
+            colours=swscale_colours(source, self.size),
         )
         return encoded, inside_T
 
@@ -113,7 +118,7 @@ class EncodedClipDataset(ClipDataset):
             route="host",
             data=frames_THWC,
             positions_T=np.full(clip.length, _OUTSIDE, dtype=np.int32),
-            matrix="bt601",
+            colours=AffineColours(matrix_33=np.eye(3), offset_3=np.zeros(3)),
         )
         return encoded, valid_T
 
@@ -166,10 +171,13 @@ class ClipGraph(Graph):
         inputs: dict[str, list[np.ndarray]] = {
             # The colours are corrected first, then augmented and normalised: one matrix does all.
             "matrix": [
-                (param.matrix_33 @ colour_correction(clip.matrix)).astype(np.float32)
+                (param.matrix_33 @ clip.colours.matrix_33).astype(np.float32)
                 for clip, param in zip(clips, params, strict=True)
             ],
-            "offset": [param.offset_3 for param in params],
+            "offset": [
+                (param.matrix_33 @ clip.colours.offset_3 + param.offset_3).astype(np.float32)
+                for clip, param in zip(clips, params, strict=True)
+            ],
             "mirror": [np.array(param.flip, dtype=np.int32) for param in params],
         }
         if self._route == "decode":

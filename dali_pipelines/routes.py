@@ -1,4 +1,4 @@
-"""Decoding routes: which files DALI decodes, and by which matrix its colours are corrected.
+"""Decoding routes: which files DALI decodes.
 
 Pure decisions, made without DALI, so that they can be read and tested anywhere.
 """
@@ -9,10 +9,7 @@ import logging
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from e2espot.core.errors import ConfigurationError
-from e2espot.core.pixels import YUV_RED_BLUE
 from e2espot.video import VideoIndex, index_of
 from e2espot.video.index import closed_gops_only
 from e2espot.video.parts import indexes_of
@@ -101,28 +98,3 @@ def is_decodable(
             _LOG.info("%s: decoded by the CPU: %s", index.path, reason)
             decodable = False
     return decodable
-
-
-def colour_correction(matrix: str) -> np.ndarray:
-    """Matrix by which DALI's RGB becomes the RGB of the stream's own YUV matrix; float64 ``(3, 3)``.
-
-    DALI converts by BT.601 whatever the stream declares. Luma and range are common to all matrices, so going back to
-    YUV by BT.601 and forth by the right matrix undoes it, except for values that were clipped. The rows sum to 1:
-    grey stays grey.
-    """
-    if matrix not in YUV_RED_BLUE:
-        return np.eye(3)
-    declared, assumed = _rgb_from_yuv(*YUV_RED_BLUE[matrix]), _rgb_from_yuv(*YUV_RED_BLUE["bt601"])
-    return np.eye(3) if matrix == "bt601" else declared @ np.linalg.inv(assumed)
-
-
-def _rgb_from_yuv(red: float, blue: float) -> np.ndarray:
-    """Full-range Y, Cb, Cr to RGB (ITU-R BT.601 and BT.709, section 3), by the weights of red and blue in luma."""
-    green = 1 - red - blue
-    return np.array(
-        [
-            [1, 0, 2 * (1 - red)],
-            [1, -2 * blue * (1 - blue) / green, -2 * red * (1 - red) / green],
-            [1, 2 * (1 - blue), 0],
-        ]
-    )

@@ -26,8 +26,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dali_pipelines.graph import Graph, GraphOptions, dali, last_error_line, new_pipeline, video_node
-from dali_pipelines.routes import choose_route, colour_correction, dali_indexes
+from dali_pipelines.colour import SourceColours, source_colours, swscale_node
+from dali_pipelines.graph import Graph, GraphOptions, last_error_line, new_pipeline, video_node
+from dali_pipelines.routes import choose_route, dali_indexes
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.timeline import DEFAULT_FPS
 from e2espot.video import VideoIndex, index_of, pictures_of_grid
@@ -141,22 +142,17 @@ def rechunk(tensors: Iterator[Tensor], chunk_len: int, num_frames: int) -> Itera
 
 
 class RunGraph(Graph):
-    """From stream copies to uint8 frames of the size asked for, in the stream's own colours."""
+    """From stream copies to uint8 frames of the size asked for, in the colours of the other readers."""
 
-    def __init__(self, options: GraphOptions, size: tuple[int, int], matrix: str) -> None:
-        """A graph for one file; ``matrix`` is its YUV matrix."""
-        self._size, self._matrix = size, matrix
+    def __init__(self, options: GraphOptions, size: tuple[int, int], source: SourceColours) -> None:
+        """A graph for one file, whose pictures are ``source``."""
+        self._size, self._source = size, source
         super().__init__(options, self.define)
 
     def define(self) -> Any:
         """The pipeline, not yet built."""
-        fn, types = dali().fn, dali().types
         with new_pipeline(self.options) as pipeline:
-            video = video_node(self.options)
-            video = fn.resize(video, size=self._size[::-1], interp_type=types.INTERP_LINEAR, antialias=True)
-            correction = colour_correction(self._matrix)
-            if not np.allclose(correction, np.eye(3)):
-                video = fn.coord_transform(video, M=correction.ravel().tolist(), dtype=types.UINT8)
+            video = swscale_node(video_node(self.options), self._source, self._size)
             pipeline.set_outputs(video)
         return pipeline
 
@@ -167,7 +163,7 @@ class _RunDecoder:
     def __init__(self, stream: MatchStream, index: VideoIndex, pictures_K: np.ndarray) -> None:
         self._stream, self._index, self._pictures_K = stream, index, pictures_K
         self._source = PacketSource(index)
-        self._graph = RunGraph(stream.options, stream.size, index.matrix)
+        self._graph = RunGraph(stream.options, stream.size, source_colours(index, self._source))
         self._in_flight: deque[list[range]] = deque()
 
     def frames(self, runs: list[range]) -> Iterator[Tensor]:

@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from dali_pipelines.clips import ClipGraph, EncodedClip, EncodedClipDataset
+from dali_pipelines.colour import SourceColours, colour_correction
 from dali_pipelines.graph import GraphOptions
-from dali_pipelines.routes import choose_route, colour_correction, dali_index
+from dali_pipelines.routes import choose_route, dali_index
 from dali_pipelines.stream import RunGraph, max_run_len, plan_runs
 from e2espot.video import open_reader, pictures_of_grid
 from e2espot.video.keyframes import KeyframeKind, keyframe_kind
@@ -122,7 +123,9 @@ GRAPHS = {
     "clips, from the host": lambda options: ClipGraph(
         options, "host", size=SIZE, dtype=torch.float32, crop=True, blur=True
     ),
-    "a match": lambda options: RunGraph(options, SIZE, "bt709"),
+    "a match": lambda options: RunGraph(
+        options, SIZE, SourceColours(size=(1280, 720), matrix="bt709", full_range=False)
+    ),
 }
 
 

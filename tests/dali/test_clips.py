@@ -172,8 +172,8 @@ def test_clip_that_dali_refuses_is_named_and_decoded_by_pyav(
 
         cut = module.cut_pictures
 
-        def corrupted(index: Any, first: int, last: int) -> Any:
-            good = cut(index, first, last)
+        def corrupted(index: Any, first: int, last: int, packets: Any) -> Any:
+            good = cut(index, first, last, packets)
             if index.path.name == "copy.mkv":
                 return type(good)(data=b"not a container" * 9, ranks_N=good.ranks_N)
             return good
@@ -194,7 +194,7 @@ def test_clip_that_no_backend_decodes_is_invalid(
 ) -> None:
     from dali_pipelines import clips as module
 
-    def unreadable(index: Any, first: int, last: int) -> Any:
+    def unreadable(index: Any, first: int, last: int, packets: Any) -> Any:
         return Cut(data=b"not a container" * 9, ranks_N=np.arange(first, last + 1))
 
     def refuse(*_: Any) -> Any:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dali_pipelines.routes import choose_route, colour_correction
+from dali_pipelines.colour import colour_correction
+from dali_pipelines.routes import choose_route
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.pixels import YUV_RED_BLUE
 from e2espot.video.index import VideoIndex, closed_gops_only, index_from_scan

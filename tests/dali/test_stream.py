@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dali_pipelines import stream as module
+from dali_pipelines.colour import SourceColours, swscale_node
 from dali_pipelines.graph import GraphOptions
 from dali_pipelines.routes import choose_route, dali_index
 from dali_pipelines.stream import MatchStream, plan_runs
@@ -225,7 +226,8 @@ def test_chunks_equal_those_of_dalis_own_reader(files: dict[str, Path], tmp_path
         video, numbers = dali().fn.experimental.readers.video(
             filenames=[str(path)], sequence_length=COUNT, enable_frame_num="sequence"
         )
-        pipeline.set_outputs(video, numbers)
+        colours = SourceColours(size=SIZE, matrix="bt601", full_range=False)
+        pipeline.set_outputs(swscale_node(video, colours, SIZE), numbers)
     pipeline.build()
     theirs, numbers = (np.array(output[0]) for output in pipeline.run())
     assert numbers.ravel().tolist() == list(range(COUNT))

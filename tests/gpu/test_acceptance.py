@@ -112,15 +112,17 @@ def test_match_stream_gives_every_frame_once(files: dict[str, Path], name: str) 
 
 @pytest.mark.parametrize("name", ["small-mp4", "720p-mp4"])
 def test_match_stream_equals_dalis_own_reader(files: dict[str, Path], name: str) -> None:
+    from dali_pipelines.colour import SourceColours, swscale_node
     from dali_pipelines.graph import GraphOptions, dali, new_pipeline
     from dali_pipelines.stream import MatchStream
 
     size = KINDS[name]["size"]
+    colours = SourceColours(size=size, matrix="bt601", full_range=False)
     with new_pipeline(GraphOptions(device=GPU, batch_size=1)) as pipeline:
         video = dali().fn.experimental.readers.video(
             device="gpu", filenames=[str(files[name])], sequence_length=50, random_shuffle=False
         )
-        pipeline.set_outputs(video)
+        pipeline.set_outputs(swscale_node(video, colours, size))
     pipeline.build()
     (theirs,) = pipeline.run()
     ours = torch.cat(

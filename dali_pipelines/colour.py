@@ -1,0 +1,244 @@
+r"""Colours at the network's size: DALI's RGB converted to what FFmpeg's swscale makes of the same picture.
+
+PyAV and decord scale and convert in one call of swscale. DALI gives RGB of the full size, by BT.601 whatever the stream
+declares, nearly as the standards define it. swscale differs from the standards in two ways, and networks are trained
+with its pictures, so the graph repeats them:
+
+* two neighbouring columns share their chroma (unless the width is odd);
+* it computes in whole steps, rounded down, so that pictures are up to two grey levels too dark.
+
+::
+
+    DALI's RGB, full size -- scaled to w x h ------------> Y, in whole steps ----------+
+                          \- scaled to w/2 x h, doubled -> Cb, Cr, in whole steps -----+-> RGB by the stream's matrix
+
+Measured on 40 clips: see docs/dali.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dali_pipelines.graph import dali
+from e2espot.core.pixels import YUV_RED_BLUE
+
+if TYPE_CHECKING:
+    from e2espot.video import VideoIndex
+    from e2espot.video.packets import PacketSource
+
+_CENTRE = 128
+"""Code of no chroma."""
+_FULL_RANGE = 2
+"""FFmpeg's number of the range that it calls jpeg."""
+_TABLE_BLACK = 326 * 255 / 219 - 400
+"""Grey level of luma code 0 in swscale's table for limited range: entry 326 of one that begins at -(384 + 16)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceColours:
+    """What the conversion of a stream's pictures depends on."""
+
+    size: tuple[int, int]
+    """Width and height of a picture."""
+    matrix: str
+    """YUV matrix that the stream declares."""
+    full_range: bool
+    """Whether it declares luma codes of 0 to 255, not 16 to 235."""
+
+
+def source_colours(index: VideoIndex, packets: PacketSource) -> SourceColours:
+    """The pictures of an indexed stream; ``packets`` is the open file."""
+    is_tagged_full = int(packets.stream.codec_context.color_range) == _FULL_RANGE
+    return SourceColours(
+        size=(index.coded_width, index.coded_height),
+        matrix=index.matrix,
+        full_range=is_tagged_full or index.pixel_format.startswith("yuvj"),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SwscaleStyle:
+    """Which of swscale's ways a picture takes; it depends on sizes only."""
+
+    shares_chroma: bool
+    """Whether two neighbouring columns share their chroma. Otherwise swscale computes exactly, as the standards do."""
+    scales: bool
+    """Whether it scales at all."""
+    rounding: float
+    """Added to luma and chroma before they are rounded down to whole steps: 1/2, or 0 where two rows are mixed."""
+
+
+def swscale_style(source: tuple[int, int], size: tuple[int, int]) -> SwscaleStyle:
+    """The way of a picture from ``source`` to ``size``, both (width, height)."""
+    return SwscaleStyle(
+        shares_chroma=size[0] % 2 == 0,
+        scales=source != size,
+        # Enlarging mixes two rows, by other code than that for one row or more than two.
+        rounding=0.0 if size[1] > source[1] else 0.5,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class YuvCodes:
+    """Affine maps between RGB in 0 .. 255 and the codes of Y, Cb, Cr that a file stores."""
+
+    from_rgb_33: np.ndarray
+    """Codes of an RGB that was made by BT.601, without their offset."""
+    offset_3: np.ndarray
+    """Codes of black."""
+    luma_gain: float
+    """Grey levels of one step of luma."""
+    red_of_cr: float
+    """Grey levels of one step of Cr in red."""
+    green_of_cb: float
+    """The same of Cb in green; negative."""
+    green_of_cr: float
+    """The same of Cr in green; negative."""
+    blue_of_cb: float
+    """The same of Cb in blue."""
+
+
+def yuv_codes(matrix: str, *, full_range: bool) -> YuvCodes:
+    """Codes of a stream (ITU-R BT.601 and BT.709, sections 2.5 and 3).
+
+    Args:
+        matrix: Its matrix, by which RGB is made of the codes.
+        full_range: Whether luma takes all codes, not only 16 to 235.
+    """
+    luma_span, chroma_span = (255, 255) if full_range else (219, 224)
+    scale_3 = np.array([luma_span, chroma_span, chroma_span]) / 255
+    red, blue = YUV_RED_BLUE.get(matrix, YUV_RED_BLUE["bt601"])
+    rgb_33 = rgb_from_yuv(red, blue) * 255 / np.array([luma_span, chroma_span, chroma_span])
+    return YuvCodes(
+        from_rgb_33=scale_3[:, None] * np.linalg.inv(rgb_from_yuv(*YUV_RED_BLUE["bt601"])),
+        offset_3=np.array([0 if full_range else 16, _CENTRE, _CENTRE], dtype=np.float64),
+        luma_gain=255 / luma_span,
+        red_of_cr=float(rgb_33[0, 2]),
+        green_of_cb=float(rgb_33[1, 1]),
+        green_of_cr=float(rgb_33[1, 2]),
+        blue_of_cb=float(rgb_33[2, 1]),
+    )
+
+
+def colour_correction(matrix: str) -> np.ndarray:
+    """Matrix by which DALI's RGB becomes the RGB of the stream's own YUV matrix; float64 ``(3, 3)``.
+
+    DALI converts by BT.601 whatever the stream declares. Luma and range are common to all matrices, so going back to
+    YUV by BT.601 and forth by the right matrix undoes it, except for values that were clipped. The rows sum to 1:
+    grey stays grey.
+    """
+    if matrix not in YUV_RED_BLUE:
+        return np.eye(3)
+    declared, assumed = rgb_from_yuv(*YUV_RED_BLUE[matrix]), rgb_from_yuv(*YUV_RED_BLUE["bt601"])
+    return np.eye(3) if matrix == "bt601" else declared @ np.linalg.inv(assumed)
+
+
+def rgb_from_yuv(red: float, blue: float) -> np.ndarray:
+    """Full-range Y, Cb, Cr to RGB (ITU-R BT.601 and BT.709, section 3), by the weights of red and blue in luma."""
+    green = 1 - red - blue
+    return np.array(
+        [
+            [1, 0, 2 * (1 - red)],
+            [1, -2 * blue * (1 - blue) / green, -2 * red * (1 - red) / green],
+            [1, 2 * (1 - blue), 0],
+        ]
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AffineColours:
+    """An affine change of RGB in 0 .. 255."""
+
+    matrix_33: np.ndarray
+    """float64."""
+    offset_3: np.ndarray
+    """float64; grey levels."""
+
+
+def swscale_colours(source: SourceColours, size: tuple[int, int]) -> AffineColours:
+    """From DALI's RGB to swscale's on average, without its steps and shared columns: enough where clips are augmented.
+
+    ::
+
+        BT.709, limited range, scaled   -> (-2.3, -1.8, -2.1) grey levels
+        not scaled                      -> (-1.0, -1.5, -1.0)
+    """
+    style, codes = swscale_style(source.size, size), yuv_codes(source.matrix, full_range=source.full_range)
+    matrix_33 = colour_correction(source.matrix)
+    gains_2 = np.array([codes.green_of_cb, codes.green_of_cr])
+    if not style.shares_chroma:
+        offset_3 = np.zeros(3)
+    elif style.scales:
+        gain, black = codes.luma_gain, codes.offset_3[0]
+        table = gain * (black + style.rounding - 0.5) + (0.0 if source.full_range else _TABLE_BLACK)
+
+        def lost(chroma_gains: np.ndarray) -> float:
+            # floor(code * g) - floor(128 * g) is (code - 128) * g, less 1/2 on average, plus the fraction of 128 * g.
+            shift = chroma_gains / gain
+            return float(((style.rounding - 0.5) * shift - 0.5 + _CENTRE * shift % 1).sum() * gain)
+
+        offset_3 = table + np.array(
+            [lost(np.array([codes.red_of_cr])), lost(gains_2), lost(np.array([codes.blue_of_cb]))]
+        )
+    else:
+        # Luma, and one or two parts of chroma, each rounded down; luma of full range is a whole number anyway.
+        offset_3 = np.array([-0.5, -1.0, -0.5]) - (0.0 if source.full_range else 0.5)
+    return AffineColours(matrix_33=matrix_33, offset_3=offset_3)
+
+
+def swscale_node(video: Any, source: SourceColours, size: tuple[int, int]) -> Any:
+    """Node that scales and converts DALI's pictures as swscale would.
+
+    Args:
+        video: uint8 FHWC, RGB by BT.601, of the stream's size.
+        source: The stream.
+        size: (width, height) asked for.
+
+    Returns:
+        uint8 FHWC of ``size``.
+    """
+    fn, types, floor = dali().fn, dali().types, dali().math.floor
+    width, height = size
+    style, codes = swscale_style(source.size, size), yuv_codes(source.matrix, full_range=source.full_range)
+    linear = {"interp_type": types.INTERP_LINEAR, "dtype": types.FLOAT}
+
+    def transform(pixels: Any, matrix_33: np.ndarray, offset_3: np.ndarray | float = 0.0) -> Any:
+        offset_3 = np.broadcast_to(offset_3, 3)
+        return fn.coord_transform(pixels, M=matrix_33.ravel().tolist(), T=offset_3.tolist(), dtype=types.FLOAT)
+
+    scaled = fn.resize(video, size=(height, width), antialias=True, **linear)
+    if not style.shares_chroma:
+        return fn.coord_transform(scaled, M=colour_correction(source.matrix).ravel().tolist(), dtype=types.UINT8)
+    # Unscaled, two rows share their chroma as well: the mean of the four pixels around each chroma sample.
+    halved_height = height if style.scales else height // 2
+    halved = fn.resize(video, size=(halved_height, width // 2), antialias=style.scales, **linear)
+    doubled = fn.resize(halved, size=(height, width), interp_type=types.INTERP_NN)
+    luma, cb, cr = codes.from_rgb_33
+    black, centre, _ = codes.offset_3
+    # Three channels each, for red, green and blue: (Y, Y, Y), (Cr, Cb, Cb) and (0, Cr, 0).
+    luma = floor(transform(scaled, np.stack([luma, luma, luma]), black + style.rounding))
+    first = floor(transform(doubled, np.stack([cr, cb, cb]), centre + style.rounding))
+    second = floor(transform(doubled, np.stack([0 * cr, cr, 0 * cr]), centre + style.rounding))
+    first_gain = np.array([codes.red_of_cr, codes.green_of_cb, codes.blue_of_cb])
+    second_gain = np.array([0.0, codes.green_of_cr, 0.0])
+    if style.scales:
+        # Chroma is a shift in a table of luma, of whole steps; the table begins 0.4 of a step early.
+        gain, black_level = codes.luma_gain, 0.0 if source.full_range else _TABLE_BLACK
+        first_gain, second_gain = first_gain / gain, second_gain / gain
+        # Less what chroma of no colour shifts by, which is a whole number as well.
+        steps = (
+            luma
+            + floor(transform(first, np.diag(first_gain), -np.floor(centre * first_gain)))
+            + floor(transform(second, np.diag(second_gain), -np.floor(centre * second_gain)))
+        )
+        rgb = floor(steps * gain + (black_level + 0.5))
+    else:
+        rgb = (
+            floor(transform(luma, np.eye(3) * codes.luma_gain, -black * codes.luma_gain))
+            + floor(transform(first, np.diag(first_gain), -centre * first_gain))
+            + floor(transform(second, np.diag(second_gain), -centre * second_gain))
+        )
+    return fn.cast(dali().math.clamp(rgb, 0.0, 255.0), dtype=types.UINT8)
