@@ -32,8 +32,9 @@ class Render:
     """Factor on the pace of events; 1 is the pace of real matches."""
     resolution: Literal["224p", "720p"] = "224p"
     """Frame size: 224p is 398x224, 720p is 1280x720."""
-    world: Literal["plain", "tv"] = "plain"
-    """Looks: plain, or tv for the variety of television pictures (balls, kits, boards, graphics, cameras, signal)."""
+    world: Literal["plain", "tv", "mixed"] = "plain"
+    """Looks: plain; tv for the variety of television (balls, kits, boards, graphics, cameras, signal); mixed for tv
+    with every fourth game plain."""
     jobs: int = 2
     """Number of processes."""
     stats: bool = False

@@ -28,8 +28,8 @@ SIZES = {"224p": (398, 224), "720p": (1280, 720)}
 """Resolution -> (width, height)."""
 RENDERER_VERSION = 3
 """Incremented when the same parameters give other pictures, so that a rerun paints them again."""
-PLAIN, TELEVISION = WORLDS = ("plain", "tv")
-"""How matches look: a plain pitch with few colours, or the variety of television pictures."""
+PLAIN, TELEVISION, MIXED = WORLDS = ("plain", "tv", "mixed")
+"""How matches look: a plain pitch with few colours, the variety of television pictures, or every fourth game plain."""
 _MOST_GAMES, _MOST_MINUTES = 100_000, 1_000
 
 
@@ -52,7 +52,7 @@ class GameSpec:
     version: int = RENDERER_VERSION
     """Version of the renderer."""
     world: str = PLAIN
-    """Key of ``WORLDS``."""
+    """``plain`` or ``tv``."""
 
 
 def plan_games(
@@ -98,7 +98,7 @@ def plan_games(
                 frames=frames,
                 density=density,
                 resolution=resolution,
-                world=world,
+                world=(PLAIN if index % 4 == 3 else TELEVISION) if world == MIXED else world,
             )
         )
     names = [spec.name for spec in specs]
@@ -271,7 +271,7 @@ def render_dataset(
         resolution: ``224p`` or ``720p``.
         jobs: processes.
         progress: show a bar on stderr.
-        world: ``plain``, or ``tv`` for the variety of television pictures.
+        world: ``plain``, ``tv`` for the variety of television pictures, or ``mixed``: every fourth game is plain.
 
     Returns:
         The splits, as written.

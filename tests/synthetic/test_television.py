@@ -135,8 +135,15 @@ def test_is_complete_takes_games_of_versions_without_worlds_as_plain(tmp_path):
         assert match.is_complete(one, tmp_path) is expected
 
 
+def test_plan_games_makes_every_fourth_game_of_a_mixed_world_plain():
+    specs, _ = match.plan_games(
+        games=8, minutes=1, seed=0, test_minutes=None, density=1, resolution="224p", world="mixed"
+    )
+    assert [spec.world for spec in specs] == ["tv", "tv", "tv", "plain"] * 2
+
+
 def test_plan_games_refuses_an_unknown_world():
-    with pytest.raises(ConfigurationError, match="plain, tv"):
+    with pytest.raises(ConfigurationError, match="plain, tv, mixed"):
         match.plan_games(games=1, minutes=1, seed=0, test_minutes=None, density=1, resolution="224p", world="moon")
 
 
