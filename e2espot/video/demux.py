@@ -10,7 +10,7 @@ import logging
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from e2espot.core.timeline import MAX_DURATION_S
 from e2espot.video.accepted_formats import describe_refused, format_whitelist
 from e2espot.video.field_pictures import FieldPairing, FieldRole, Fields
 from e2espot.video.keyframes import keyframe_kind, length_prefix_size
+from e2espot.video.sample_descriptions import reject_skipped_codecs
+from e2espot.video.stream_format import FormatTracker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +31,8 @@ _LOG = logging.getLogger(__name__)
 NO_PTS = np.iinfo(np.int64).min
 """Marks a time stamp that the file does not give."""
 
+NEW_HEADER: Final = "new_extradata"
+"""FFmpeg's name of what comes with a packet that puts another codec header in force."""
 _MP4_BOXES = ("ftyp", "moov", "mdat", "wide", "free", "skip", "styp")
 _MAX_PROBE_PACKETS = 600
 """Packets among which one must decode."""
@@ -99,6 +103,8 @@ class Scan:
     """int8; stored packets that were joined to one: 2 where the fields of a picture are stored apart."""
     fields: Fields
     """How pictures are stored as fields."""
+    format_change_packet: int | None = None
+    """First packet with pictures of another size, or with another codec header, than before; None if there is none."""
 
 
 def open_container(path: Path) -> Any:
@@ -224,8 +230,10 @@ def scan_video(path: Path, number: int | None = None) -> Scan:
     with open_container(path) as container:
         stream = video_stream(container, path, number=number)
         discard_other_streams(container, stream)
+        if container.format.name.startswith("mov"):
+            reject_skipped_codecs(path, stream)
         status = path.stat()
-        rows, truncated, fields = _packet_rows(container, stream)
+        rows, truncated, fields, format_change_packet = _packet_rows(container, stream)
         if not rows:
             raise VideoError(f"{path}: its video stream holds no pictures; the file may have broken off")
         columns = np.array(rows, dtype=np.int64).T
@@ -250,6 +258,7 @@ def scan_video(path: Path, number: int | None = None) -> Scan:
             keyframe_M=columns[4].astype(np.int8),
             num_parts_M=columns[5].astype(np.int8),
             fields=fields,
+            format_change_packet=format_change_packet,
             **picture,
         )
 
@@ -264,11 +273,17 @@ def demux_errors() -> Any:
     return (av.error.FFmpegError, OSError, IndexError)
 
 
-def _packet_rows(container: Any, stream: Any) -> tuple[list[tuple[int, int, int, bool, int, int]], bool, Fields]:
-    """(pts, dts, duration, shown, keyframe kind, parts) of each packet; whether reading ended early; and the fields."""
-    codec, extradata = stream.codec_context.name, stream.codec_context.extradata or b""
+_Row = tuple[int, int, int, bool, int, int]
+"""(pts, dts, duration, shown, keyframe kind, parts) of a packet."""
+
+
+def _packet_rows(container: Any, stream: Any) -> tuple[list[_Row], bool, Fields, int | None]:
+    """Rows of all packets; whether reading ended early; how pictures are stored as fields; where the format changes."""
+    codec, extradata = stream.codec_context.codec.canonical_name, bytes(stream.codec_context.extradata or b"")
     pairing = FieldPairing(extradata, length_prefix_size(codec, extradata)) if codec == "h264" else None
-    rows: list[tuple[int, int, int, bool, int, int]] = []
+    tracker: FormatTracker | None = FormatTracker(codec, extradata)
+    format_change_packet = None
+    rows: list[_Row] = []
     truncated = last_is_cut = False
     packets: Iterator[Any] = container.demux(stream)
     while True:
@@ -293,10 +308,17 @@ def _packet_rows(container: Any, stream: Any) -> tuple[list[tuple[int, int, int,
         kind = keyframe_kind(codec, extradata, memoryview(packet)) if packet.is_keyframe else 0
         # VP8 has packets that only later ones refer to ("altref"): bit 4 of the first byte is show_frame (RFC 6386).
         shown = not packet.is_discard and not (codec == "vp8" and not memoryview(packet)[0] & 16)
+        if tracker is not None and _is_format_change(tracker, packet):
+            format_change_packet, tracker = len(rows), None
         rows.append((pts, dts, packet.duration or 0, shown, kind, 1))
     if rows and truncated and last_is_cut:
         rows.pop()  # the file ends within the last packet
-    return rows, truncated, "none" if pairing is None else pairing.kind()
+    return rows, truncated, "none" if pairing is None else pairing.kind(), format_change_packet
+
+
+def _is_format_change(tracker: FormatTracker, packet: Any) -> bool:
+    new_header = bytes(packet.get_sidedata(NEW_HEADER)) if packet.has_sidedata(NEW_HEADER) else None
+    return tracker.is_change(memoryview(packet), is_keyframe=packet.is_keyframe, new_header=new_header)
 
 
 def _probe_first_picture(container: Any, stream: Any, path: Path) -> dict[str, Any]:

@@ -39,6 +39,7 @@ from e2espot.core.timeline import DEFAULT_FPS, MAX_DURATION_S, num_frames_of_dur
 from e2espot.video.demux import NO_PTS, Scan
 from e2espot.video.field_pictures import Fields
 from e2espot.video.keyframes import KeyframeKind
+from e2espot.video.time_jumps import reject_time_jumps, replaced_at_joins
 
 COLOUR_RULE = "as tagged, untagged = bt601"
 """How YUV becomes RGB in every backend: by the matrix and range that the stream declares, as in a player."""
@@ -46,10 +47,6 @@ COLOUR_RULE = "as tagged, untagged = bt601"
 # FFmpeg's AVColorSpace -> the name of the matrix.
 _MATRICES = {1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
 _INT64_SAFE = 2**62
-_MAX_DEPTH = 32
-"""Pictures stored before a picture that is displayed before them; H.264 and HEVC allow 16, of two fields each."""
-_MAX_REORDERING = 256
-"""Positions between the file order and the display order of a picture; no codec reorders farther."""
 
 Identification = Literal["pts", "decode_order"]
 """How a decoded picture is matched with its packet."""
@@ -116,6 +113,8 @@ class VideoIndex:
     """Seconds from the container's time zero to the end its header declares; None if it declares none."""
     starts_at_s: Fraction = Fraction(0)
     """Seconds of the match at which the first picture appears: not 0 only if earlier files hold what comes before."""
+    format_change_packet: int | None = None
+    """First packet with pictures of another size, or with another codec header, than before; None if there is none."""
 
     @property
     def num_pictures(self) -> int:
@@ -268,6 +267,7 @@ def index_from_scan(scan: Scan) -> VideoIndex:
         identified_by=identified_by,
         truncated=scan.truncated,
         declared_duration_s=scan.declared_duration_s,
+        format_change_packet=scan.format_change_packet,
     )
     if index.duration_s > MAX_DURATION_S:
         raise VideoError(
@@ -310,7 +310,8 @@ def _shown_packets(scan: Scan, pts_M: np.ndarray, keyframe_M: np.ndarray, identi
     first = np.flatnonzero(keyframe_M)[0]
     shown_M: np.ndarray = scan.shown_M & (np.arange(len(pts_M)) >= first)
     if identified_by == "pts":
-        _reject_time_jumps(scan, pts_M, keyframe_M)
+        shown_M &= ~replaced_at_joins(scan, pts_M, keyframe_M, shown_M)
+        reject_time_jumps(scan, pts_M, keyframe_M, shown_M)
         if scan.first_pts in pts_M[shown_M]:  # earlier pictures did not decode
             shown_M &= pts_M >= scan.first_pts
         elif keyframe_M[first] == KeyframeKind.OPEN_GOP:  # B-frames of the open GOP refer to packets that are not there
@@ -318,42 +319,6 @@ def _shown_packets(scan: Scan, pts_M: np.ndarray, keyframe_M: np.ndarray, identi
     if not shown_M.any():
         raise VideoError(f"{scan.path}: its edit list or time stamps hide every picture; the file is damaged")
     return shown_M
-
-
-def _reject_time_jumps(scan: Scan, pts_M: np.ndarray, keyframe_M: np.ndarray) -> None:
-    """Refuse files whose clock goes back: concatenated ones, and those of recorders that lost the connection.
-
-    What a player shows there depends on the player: the pictures after the jump, or none until the clock has caught
-    up. Equal time stamps are no jump.
-
-    ::
-
-        packet       0   1   2   3   4   5   6   7
-        pts          0   3   1   2   4   5   2   3      packet 6 is refused: it is stored after the closed GOP of
-        keyframe     C               C       C          packet 4, so it cannot be displayed before packet 1
-
-    Raises:
-        VideoError: a picture is displayed before one of an earlier closed GOP, or reordered farther than codecs do.
-    """
-    first = int(np.flatnonzero(keyframe_M)[0])
-    pts_N, is_closed_N = pts_M[first:], keyframe_M[first:] == KeyframeKind.CLOSED_GOP
-    # The latest time stored before the closed GOP that each packet belongs to.
-    latest_before_N = np.append(np.iinfo(np.int64).min, np.maximum.accumulate(pts_N)[:-1])
-    goes_back_N = pts_N < np.maximum.accumulate(np.where(is_closed_N, latest_before_N, np.iinfo(np.int64).min))
-    # Without closed GOPs: how many pictures are stored before each one and displayed after it.
-    depth_N = np.zeros(len(pts_N), dtype=np.int64)
-    for distance in range(1, min(2 * _MAX_DEPTH, len(pts_N))):
-        depth_N[distance:] += pts_N[:-distance] > pts_N[distance:]
-    goes_back_N |= depth_N > _MAX_DEPTH
-    displacement_N = np.abs(np.argsort(pts_N, kind="stable") - np.arange(len(pts_N)))
-    if not goes_back_N.any() and displacement_N.max() <= _MAX_REORDERING:
-        return
-    picture = int(np.argmax(goes_back_N if goes_back_N.any() else displacement_N > _MAX_REORDERING))
-    position_s = float(int(np.ptp(pts_N[: picture or 1])) * scan.time_base)
-    raise VideoError(
-        f"{scan.path}: its time stamps jump back after {position_s:.2f} s, at picture {first + picture}; "
-        "convert it with `e2espot transcode`"
-    )
 
 
 def _segments(
@@ -375,19 +340,23 @@ def _segments(
         start_picture 0              6           7               pictures 4 and 5 belong to the segment of packet 0
     """
     packets = np.flatnonzero(keyframe_M)
-    latest_so_far_M = np.maximum.accumulate(pts_M)
+    latest_shown_so_far_M = np.maximum.accumulate(np.where(shown_M, pts_M, NO_PTS))
     earliest_from_here_M = np.minimum.accumulate(pts_M[::-1])[::-1]
+    earliest_shown_from_here_M = np.minimum.accumulate(np.where(shown_M, pts_M, np.iinfo(np.int64).max)[::-1])[::-1]
     is_closed = keyframe_M[packets] == KeyframeKind.CLOSED_GOP
     start_pts = np.where(is_closed, earliest_from_here_M[packets], pts_M[packets])
+    # Times of hidden pictures do not count: after a join of two edits, those hidden before the second one have the
+    # times of pictures that are shown from the first.  pts 28 29 (28 29) 30, start_pts 28 -> start_shown 30
+    start_shown = np.maximum(start_pts, earliest_shown_from_here_M[packets])
     # A segment needs nothing from before its start only if everything stored before is displayed before.
-    valid = np.append(True, latest_so_far_M[packets[1:] - 1] < start_pts[1:])
+    valid = np.append(True, latest_shown_so_far_M[packets[1:] - 1] < start_shown[1:])
     if identified_by == "decode_order":  # counting is right only where no picture is left over from before
         valid = np.append(True, is_closed[1:])
-    packets, start_pts = packets[valid], start_pts[valid]
+    packets, start_pts, start_shown = packets[valid], start_pts[valid], start_shown[valid]
     if identified_by == "decode_order":
         pictures = np.cumsum(shown_M)[packets] - shown_M[packets]
     else:
-        pictures = np.searchsorted(pts_P, start_pts, side="left")
+        pictures = np.searchsorted(pts_P, start_shown, side="left")
     # A segment whose pictures are all hidden is dropped: the next one serves its purpose.
     has_pictures = np.append(pictures[1:] != pictures[:-1], True) & (pictures < len(pts_P))
     return packets[has_pictures], start_pts[has_pictures], pictures[has_pictures].astype(np.int64)

@@ -56,7 +56,7 @@ def keyframe_kind(codec: str, extradata: bytes, packet: memoryview) -> KeyframeK
         return _h264_kind(extradata, packet)
     if codec in _NAL_TYPES:
         closed, opened = _NAL_TYPES[codec]
-        units = _nal_units(packet, length_prefix_size(codec, extradata))
+        units = nal_units(packet, length_prefix_size(codec, extradata))
         # HEVC: 1 bit zero, 6 bits type, ... VVC: two bytes, the type in the upper 5 bits of the second.
         types = {unit[0] >> 1 & 63 if codec == "hevc" else unit[1] >> 3 for unit in units if len(unit) > 1}
         if types & set(closed):
@@ -67,7 +67,7 @@ def keyframe_kind(codec: str, extradata: bytes, packet: memoryview) -> KeyframeK
 
 def _h264_kind(extradata: bytes, packet: memoryview) -> KeyframeKind:
     kind = KeyframeKind.NONE
-    for unit in _nal_units(packet, length_prefix_size("h264", extradata)):
+    for unit in nal_units(packet, length_prefix_size("h264", extradata)):
         unit_type = unit[0] & 31  # 1 bit zero, 2 bits reference priority, 5 bits type
         if unit_type == _H264_IDR:
             return KeyframeKind.CLOSED_GOP
@@ -104,7 +104,7 @@ def length_prefix_size(codec: str, extradata: bytes) -> int:
     return (extradata[21 if codec == "hevc" else 4] & 3) + 1
 
 
-def _nal_units(packet: memoryview, prefix_size: int) -> Iterator[memoryview]:
+def nal_units(packet: memoryview, prefix_size: int) -> Iterator[memoryview]:
     """Yield the NAL units of a packet, none empty; they are length-prefixed, or separated by start codes for 0.
 
     ::

@@ -9,7 +9,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from e2espot.core.errors import VideoError, one_line
-from e2espot.video.demux import demux_errors, discard_other_streams, open_container, video_stream
+from e2espot.video.demux import NEW_HEADER, demux_errors, discard_other_streams, open_container, video_stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,8 @@ class PacketSource:
         self._container: Any = None
         self._packets: Iterator[Any] = iter(())
         self._next = 0
-        self._reopen()
+        self._unread_header: Any = None  # codec header of a packet that was skipped
+        self.reopen()
 
     def close(self) -> None:
         """Close the file."""
@@ -47,14 +48,30 @@ class PacketSource:
         """
         self.go_to(first)
         while self._next < end:
-            yield self._next, self._read_next()
+            number, packet = self._next, self._read_next()
+            if self._unread_header is not None:
+                if not packet.has_sidedata(NEW_HEADER):
+                    packet.set_sidedata(self._unread_header)
+                self._unread_header = None
+            yield number, packet
 
     def go_to(self, number: int) -> None:
         """Make ``number`` the next packet."""
         if not number - _READ_FORWARD <= self._next <= number:
             self._seek(number)
         while self._next < number:
-            self._read_next()
+            self._keep_header(self._read_next())
+
+    def _keep_header(self, skipped: Any) -> None:
+        """Keep the codec header that comes with a skipped packet for the next one that is read.
+
+        FFmpeg gives a header only with the packet at which it changes, compared with the packet read before::
+
+            sample description   1 1 1 2 2 2 1     packets 0 and 5 are read: 5 gets the header that came with 3
+            new header with            ^     ^
+        """
+        if skipped.has_sidedata(NEW_HEADER):
+            self._unread_header = skipped.get_sidedata(NEW_HEADER)
 
     def _read_next(self) -> Any:
         num_parts = int(self._index.num_parts_M[self._next]) if self._has_parts else 1
@@ -95,11 +112,13 @@ class PacketSource:
                 # A seek may lead to the second field of a picture, which may have the same stamps as the first or none.
                 if following is not None and (number is None or (is_first_part and following != number)):
                     number = following
-                    del heads[0]
+                    self._keep_header(heads.pop(0))
             if number is not None and number <= wanted:
                 self._packets, self._next = chain(heads, packets), number
                 return
-        self._reopen()
+            for head in heads:
+                self._keep_header(head)
+        self.reopen()
 
     def _identify(self, packet: Any) -> int | None:
         """Number of a packet, if its time stamps are unique in the file."""
@@ -110,7 +129,9 @@ class PacketSource:
         numbers = matches.nonzero()[0]
         return int(numbers[0]) if len(numbers) == 1 else None
 
-    def _reopen(self) -> None:
+    def reopen(self) -> None:
+        """Open the file again at its first packet, with a new decoder."""
+        self._unread_header = None
         if self._container is not None:
             self._container.close()
         self._container = open_container(self._index.path)

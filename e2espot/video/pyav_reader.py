@@ -160,6 +160,8 @@ class PyavDecoder:
         packet = None  # flushes the decoder at the end of the file
         if self._next_packet < self._index.num_packets:
             ((_, packet),) = self._source.read(self._next_packet, self._next_packet + 1)
+            if not self._index.shown_M[self._next_packet]:
+                packet.pts = None  # its picture must not be taken for a shown one with the same time, of another edit
         self._next_packet += 1
         try:
             pictures = self._codec.decode(packet)
@@ -216,6 +218,8 @@ class PyavDecoder:
         self._next_packet = int(self._index.start_packet_S[segment])
         if segment == 0 and self._index.identified_by == "pts":
             self._next_packet = 0  # packets that cannot be shown may still hold parameters for the decoder
+        if self._index.format_change_packet is not None:
+            self._source.reopen()  # a decoder keeps the last header that it was given, even if flushed
         self._counted_rank = int(self._index.start_picture_S[segment])
         if "444" in self._index.pixel_format and self._next_packet > 0:
             # Old x264 versions wrote 4:4:4 in a way of their own, and name their version in the first packet only.

@@ -93,6 +93,15 @@ def why_inexact(index: VideoIndex) -> str | None:
         return "some of its pictures are hidden"
     if index.fields == "unpaired":
         return "some of its fields lack the other one of their picture"
+    # Packets of a copy are counted by their times, but between two edits they have those of other pictures:
+    #   shown 28 29, hidden 30 31, hidden 28 29, shown 30 31
+    hidden_pts_N = index.pts_M[~index.shown_M]
+    if ((index.pts_P[0] <= hidden_pts_N) & (hidden_pts_N <= index.pts_P[-1])).any():
+        return "its edit list hides pictures between those that are shown"
+    # A copy has one codec header, and decoders that fill buffers of one size cannot change to another.
+    if index.format_change_packet is not None:
+        since_first = int(index.pts_M[index.format_change_packet] - index.pts_P[0])
+        return f"the size or coding of its pictures changes after {float(since_first * index.time_base):.2f} s"
     # The decoder knows which of two pictures with one time stamp comes first; the file order does not say it.
     reorders = bool((np.diff(index.packet_P) < 0).any())
     if reorders and (np.diff(index.pts_P) == 0).any():

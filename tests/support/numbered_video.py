@@ -71,8 +71,8 @@ def numbers_in(frames_THWC: np.ndarray) -> list[int]:
     return [number_in(frame) for frame in frames_THWC]
 
 
-def write(path: Path, video: Video) -> Path:
-    """Write ``video``; picture i shows i and begins at ``stamps[i]``."""
+def write(path: Path, video: Video, first: int = 0) -> Path:
+    """Write ``video``; picture i shows ``first`` + i and begins at ``stamps[i]``."""
     path = path.with_suffix(video.suffix)
     with av.open(str(path), "w", options=video.container_options) as container:
         stream: Any = container.add_stream(video.codec, rate=25)
@@ -86,7 +86,9 @@ def write(path: Path, video: Video) -> Path:
         if video.rotation_degrees:
             stream.set_display_rotation(video.rotation_degrees)
         for number, stamp in enumerate(video.stamps):
-            frame = av.VideoFrame.from_ndarray(picture(number, video.size, tint=video.colour is not None), "rgb24")
+            frame = av.VideoFrame.from_ndarray(
+                picture(first + number, video.size, tint=video.colour is not None), "rgb24"
+            )
             if video.colour is not None:
                 frame = frame.reformat(
                     format=video.pixel_format, dst_colorspace=video.colour[0], dst_color_range=video.colour[1]

@@ -1,0 +1,81 @@
+"""The codecs that an MP4 or MOV file names for a track: FFmpeg reads one of them and skips all other pictures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from e2espot.core.errors import VideoError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_PATH_TO_TABLE = (b"mdia", b"minf", b"stbl", b"stsd")
+
+
+def reject_skipped_codecs(path: Path, stream: Any) -> None:
+    """Refuse a track with pictures that FFmpeg skips since they are in another codec than the first.
+
+    Args:
+        path: The file.
+        stream: Its video stream, of an MP4 or MOV file.
+
+    Raises:
+        VideoError: there are such pictures.
+    """
+    # An edit list may leave out pictures as well, so the table is read to be certain.
+    if stream.frames <= len(getattr(stream, "index_entries", ())):
+        return
+    codecs = entry_names(path, stream.id)
+    if len(codecs) > 1:
+        raise VideoError(
+            f"{path}: its pictures are in several codecs ({', '.join(codecs)}), of which FFmpeg reads one; "
+            "split it into one file a codec with another program"
+        )
+
+
+def entry_names(path: Path, track_id: int) -> list[str]:
+    """Names of the sample descriptions of a track, such as ``["avc1", "hvc1"]``, without repeats, in their order."""
+    with path.open("rb") as file:
+        movie = _read_movie(file)
+    for name, track in _boxes(movie):
+        if name != b"trak" or _track_id(track) != track_id:
+            continue
+        table = track
+        for wanted in _PATH_TO_TABLE:
+            table = next((content for name, content in _boxes(table) if name == wanted), b"")
+        return list(dict.fromkeys(name.decode("latin-1") for name, _ in _boxes(table[8:])))
+    return []
+
+
+def _read_movie(file: Any) -> bytes:
+    """Content of the box ``moov``, which holds the tables of all tracks; empty if there is none."""
+    while head := file.read(8):
+        length, name = int.from_bytes(head[:4], "big"), head[4:]
+        head_size = 8
+        if length == 1:  # the length is in 8 more bytes
+            length, head_size = int.from_bytes(file.read(8), "big"), 16
+        if length < head_size:  # 0: up to the end of the file
+            return file.read() if name == b"moov" and length == 0 else b""
+        if name == b"moov":
+            return bytes(file.read(length - head_size))
+        file.seek(length - head_size, 1)
+    return b""
+
+
+def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Name and content of each box in ``data``: 4 bytes of length, 4 of name, content (ISO/IEC 14496-12, 4.2)."""
+    offset = 0
+    while offset + 8 <= len(data):
+        length = int.from_bytes(data[offset : offset + 4], "big")
+        if length < 8:
+            return
+        yield data[offset + 4 : offset + 8], data[offset + 8 : offset + length]
+        offset += length
+
+
+def _track_id(track: bytes) -> int:
+    """Number of a track, from its header: after two times of 4 bytes, in version 1 of 8 (ISO/IEC 14496-12, 8.3.2)."""
+    header = next((content for name, content in _boxes(track) if name == b"tkhd"), b"\0")
+    offset = 20 if header[:1] == b"\x01" else 12
+    return int.from_bytes(header[offset : offset + 4], "big")
