@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from e2espot.core.errors import AnnotationError, ConfigurationError, E2ESpotError
+from e2espot.core.errors import AnnotationError, E2ESpotError
+from e2espot.files.lock import ProcessLock
 
 _MAX_NUMBER = 10**9
 """Bound on revisions and ids in a record."""
@@ -31,19 +31,20 @@ class Journal:
         """
         self.path = path
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._lock = ProcessLock(
+                path.with_name(f".{path.name}.lock"),
+                f"{path}: these labels are open in another review; close it first, or use its page",
+            )
+            try:
+                # Binary, for systems that would translate the ends of lines.
+                self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
+            except BaseException:
+                self._lock.release()
+                raise
         except OSError as error:
             raise E2ESpotError(
                 f"{path}: cannot be written ({error.strerror}); check the permissions, or write to another folder",
                 option="out",
-            ) from None
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self._descriptor)
-            raise ConfigurationError(
-                f"{path}: these labels are open in another review; close it first, or use its page"
             ) from None
 
     def read(self) -> list[dict[str, Any]]:
@@ -89,9 +90,11 @@ class Journal:
 
     def close(self) -> None:
         """Unlock the file; an empty one is deleted."""
-        if os.fstat(self._descriptor).st_size == 0:
-            self.path.unlink(missing_ok=True)
+        is_empty = os.fstat(self._descriptor).st_size == 0
         os.close(self._descriptor)
+        if is_empty:  # deleted while the lock is held; Windows deletes no open file
+            self.path.unlink(missing_ok=True)
+        self._lock.release()
 
     def __enter__(self) -> Self:
         """Close the journal at the end of the block."""

@@ -20,7 +20,6 @@ a broken transfer from the beginning.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import logging
 import os
@@ -35,6 +34,11 @@ from typing import IO, TYPE_CHECKING
 from e2espot.core.errors import ConfigurationError, VideoError
 from e2espot.files.cache import cache_dir
 from e2espot.sources.remote.url import open_store, redact, translate_errors
+
+try:
+    import fcntl
+except ImportError:  # Windows: no lock on a file is shared by several readers there
+    fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -96,6 +100,11 @@ class VideoCache:
             VideoError: the store has no such file, refuses, or breaks off repeatedly; or the disk is full.
             ConfigurationError: the file is larger than the limit, or its kind of store is unknown.
         """
+        if fcntl is None:
+            raise ConfigurationError(
+                f"{redact(url)}: videos in stores need an operating system with shared file locks, which this one is "
+                "not; download the video and give its path"
+            )
         stored = _look_up(url)
         if stored.size > self.limit_bytes:
             raise ConfigurationError(

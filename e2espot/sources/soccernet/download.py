@@ -11,6 +11,7 @@ from typing import Any
 
 from e2espot.core.errors import AnnotationError, ConfigurationError
 from e2espot.files.atomic import write_atomically
+from e2espot.files.lock import ProcessLock
 from e2espot.formats.filenames import SPLITS_FILE
 from e2espot.formats.splits import BALL_SPLITS
 from e2espot.sources.soccernet.catalog import Source, list_remote_paths
@@ -125,17 +126,7 @@ def _refuse_ball_games(root: Path) -> None:
 @contextmanager
 def _lock(root: Path) -> Iterator[None]:
     """Keep other downloads out of the folder."""
-    try:
-        import fcntl
-    except ImportError:  # this operating system has no such locks
-        yield
-        return
-    (root / FOLDER).mkdir(parents=True, exist_ok=True)
-    with (root / FOLDER / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise ConfigurationError(f"{root}: another download is running here; wait until it ends") from None
+    with ProcessLock(root / FOLDER / "lock", f"{root}: another download is running here; wait until it ends"):
         (root / FOLDER / UNPACKING).unlink(missing_ok=True)  # left by a run that was killed
         yield
 

@@ -168,7 +168,7 @@ def test_interrupted_download_is_resumed(ball_2025: FakeServer, tmp_path: Path) 
     assert get(tmp_path, resolutions=both) == []
     assert files_in(tmp_path) == games("valid", "224p.mp4", "720p.mp4")
     assert ball_2025.sent - before < 400_000
-    assert {path.name for path in (tmp_path / ".download").iterdir()} == {"complete.json", "lock"}
+    assert {path.name for path in (tmp_path / ".download").iterdir()} == {"complete.json"}
 
 
 def test_temporary_file_of_a_killed_run_is_removed(ball_2025: FakeServer, tmp_path: Path) -> None:
