@@ -10,6 +10,8 @@ import tyro
 from tyro.extras import SubcommandApp
 
 from e2espot.formats.conversion import FormatName
+from e2espot.formats.cut_lists import CutListName
+from e2espot.formats.sportscode import parse_instance_times
 
 app = SubcommandApp()
 
@@ -21,10 +23,11 @@ class Events:
     source: tyro.conf.Positional[Path]
     """File or folder to read."""
     target: tyro.conf.Positional[Path]
-    """Folder to write to; for OpenSportsLab and SN-GAR also one .json file."""
+    """Folder to write to; for OpenSportsLab and SN-GAR also one .json file, for a table one .csv or .tsv file, for
+    SportsCode one .xml file."""
     from_format: Annotated[FormatName, tyro.conf.arg(name="from")]
     """Format to read."""
-    to_format: Annotated[FormatName, tyro.conf.arg(name="to")]
+    to_format: Annotated[FormatName | CutListName, tyro.conf.arg(name="to")]
     """Format to write."""
     label_file: str | None = None
     """Name of SoccerNet's label files; by default Labels-ball.json or Labels-v2.json, whichever fits."""
@@ -32,6 +35,12 @@ class Events:
     """Replace existing files."""
     periods: Path | None = None
     """SoccerTrack's bas_periods.json, which states when each half was filmed; by default from 0:00 and 45:00."""
+    lead: float = 5.0
+    """Seconds of a SportsCode instance or a cut before its event."""
+    lag: float = 3.0
+    """Seconds of a SportsCode instance or a cut after its event."""
+    half_starts: str = "0:00"
+    """Where each half starts on SportsCode's one time line, such as 0:00,47:12."""
 
 
 @app.command
@@ -55,7 +64,9 @@ def predictions(args: Annotated[Events, tyro.conf.arg(name="")]) -> None:
 def _convert_events(args: Events, *, predictions: bool) -> None:
     from e2espot.formats.conversion import Conversion, convert
 
-    converted = convert(Conversion(**vars(args), predictions=predictions))
+    fields = {name: value for name, value in vars(args).items() if name not in ("lead", "lag", "half_starts")}
+    times = parse_instance_times(args.lead, args.lag, args.half_starts)
+    converted = convert(Conversion(**fields, times=times, predictions=predictions))
     more = len(converted.paths) - 3
     names = ", ".join(map(str, converted.paths[:3])) + (f" and {more} more" if more > 0 else "")
     print(f"{converted.num_annotations} events of {converted.num_videos} videos -> {names}")

@@ -119,7 +119,7 @@ def parse_annotated(text: str) -> dict[int, AnnotatedRanges]:
     ranges: dict[int, list[tuple[int, int]]] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         match = _RANGE.fullmatch(part)
-        times = [_parse_clock(time) for time in (match[2], match[3])] if match else [None, None]
+        times = [parse_clock_ms(time) for time in (match[2], match[3])] if match else [None, None]
         if match is None or times[0] is None or times[1] is None or times[0] >= times[1]:
             raise ConfigurationError(
                 f"annotated has {part!r}; give start-end in minutes:seconds, such as 0:00-10:00, after the half and a "
@@ -131,7 +131,7 @@ def parse_annotated(text: str) -> dict[int, AnnotatedRanges]:
     return {half: merge_ranges(ranges.get(half, ())) for half in {1, 2, *ranges}} if ranges else {}
 
 
-def _parse_clock(text: str) -> int | None:
+def parse_clock_ms(text: str) -> int | None:
     """``75``, ``1:15``, ``1:02:30.5`` -> milliseconds; None for anything else."""
     parts = text.split(":")
     if len(parts) > 3 or not all(re.fullmatch(r"\d{1,6}", part) for part in parts[:-1]):

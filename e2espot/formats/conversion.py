@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
 
 from e2espot.core.errors import ConfigurationError, VideoError
 from e2espot.core.timeline import DEFAULT_FPS
 from e2espot.files.atomic import write_atomically
 from e2espot.files.json_fields import read_bytes
+from e2espot.formats.cut_lists import CutListName, cut_list_files
 from e2espot.formats.e2e_spot import e2e_spot_files, read_e2e_spot
 from e2espot.formats.interchange import AnnotatedVideo, AnnotationSet, DroppedFields
 from e2espot.formats.opensportslab import opensportslab_files, read_opensportslab, sn_gar_files
 from e2espot.formats.soccernet_interchange import read_soccernet, soccernet_files
 from e2espot.formats.soccertrack import Periods, read_periods, read_soccertrack, soccertrack_files
+from e2espot.formats.sportscode import InstanceTimes, read_sportscode, sportscode_files
+from e2espot.formats.table import read_table, table_files
 
-FormatName = Literal["soccernet", "opensportslab", "e2e-spot", "soccertrack-v2", "sn-gar"]
+FormatName = Literal["soccernet", "opensportslab", "e2e-spot", "soccertrack-v2", "sn-gar", "table", "sportscode"]
+"""A format that is read and written."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,10 +32,11 @@ class Conversion:
     source: Path
     """File or folder to read."""
     target: Path
-    """Folder to write to; for OpenSportsLab and SN-GAR also a file name that ends in ``.json``."""
+    """Folder to write to; for OpenSportsLab and SN-GAR also a name that ends in ``.json``, for a table one that ends in
+    ``.csv`` or ``.tsv``, for SportsCode one that ends in ``.xml``."""
     from_format: FormatName
     """Format of the source."""
-    to_format: FormatName
+    to_format: FormatName | CutListName
     """Format of the target."""
     predictions: bool
     """True for predictions, False for labels."""
@@ -41,6 +46,8 @@ class Conversion:
     """Replace existing files."""
     periods: Path | None = None
     """SoccerTrack's ``bas_periods.json``; None for the nominal 0:00 and 45:00."""
+    times: InstanceTimes = field(default_factory=InstanceTimes)
+    """How events become instances of SportsCode and cuts, and back."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,9 +95,26 @@ def _read(conversion: Conversion, dropped: DroppedFields, periods: Periods) -> A
         return read_soccernet(conversion.source, predictions=conversion.predictions, file_name=conversion.label_file)
     if conversion.from_format == "e2e-spot":
         return read_e2e_spot(conversion.source, predictions=conversion.predictions)
+    if conversion.from_format == "table":
+        return read_table(conversion.source, predictions=conversion.predictions)
+    if conversion.from_format == "sportscode":
+        return _read_sportscode(conversion)
     if conversion.from_format == "soccertrack-v2":
         return read_soccertrack(conversion.source, dropped, periods, predictions=conversion.predictions)
     return read_opensportslab(conversion.source, predictions=conversion.predictions)
+
+
+def _read_sportscode(conversion: Conversion) -> AnnotationSet:
+    """One file, or every ``.xml`` file of a folder."""
+    if conversion.predictions:
+        raise ConfigurationError("SportsCode's XML holds labels; convert labels from it")
+    source = conversion.source
+    files = [source] if source.is_file() else sorted(source.rglob("*.xml"))
+    if not files:
+        raise ConfigurationError(f"{source}: no .xml file there")
+    return AnnotationSet(
+        videos=tuple(video for file in files for video in read_sportscode(file, conversion.times).videos)
+    )
 
 
 def _files(
@@ -103,9 +127,15 @@ def _files(
         return e2e_spot_files(dataset, conversion.target, dropped, lambda video: _probe(root, video))
     if conversion.to_format == "soccertrack-v2":
         return soccertrack_files(dataset, conversion.target, dropped, periods)
+    if conversion.to_format == "sportscode":
+        return sportscode_files(dataset, conversion.target, conversion.times, dropped)
+    if conversion.to_format in get_args(CutListName):
+        name = cast(CutListName, conversion.to_format)
+        return cut_list_files(dataset, conversion.target, name, conversion.times, dropped)
     writers: dict[str, Callable[[AnnotationSet, Path, DroppedFields], dict[Path, bytes]]] = {
         "opensportslab": opensportslab_files,
         "sn-gar": sn_gar_files,
+        "table": table_files,
     }
     return writers[conversion.to_format](dataset, conversion.target, dropped)
 

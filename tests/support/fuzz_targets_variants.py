@@ -112,6 +112,21 @@ def _events(scratch: Path) -> dict[str, Target]:
             read=_with_valid_file(lambda at: read_e2e_spot(at / "test.json", predictions=False), "test.json", [VIDEO]),
             encoding="text",
         ),
+        "table": Target(
+            name="t.csv",
+            valid="game;half;time;label;score;team\na/b.mp4;1;5:07,48;PASS;0,5;left\nc;2;1;DRIVE;1;\n",
+            read=_converted("t.csv", "table", predictions=True),
+            encoding="text",
+        ),
+        "sportscode": Target(
+            name="m.xml",
+            valid=(
+                "<file><ALL_INSTANCES><instance><ID>1</ID><start>12.5</start><end>20</end><code>PASS</code>"
+                "<label><group>Team</group><text>left</text></label></instance></ALL_INSTANCES></file>"
+            ),
+            read=_converted("m.xml", "sportscode"),
+            encoding="text",
+        ),
         "older results": Target(
             name="results.json",
             valid={"Url": f"{GAME}/1", "predictions": ROWS, "fps": 2},

@@ -1,0 +1,188 @@
+"""SportsCode's XML, which coaches' tools read: instances with a start and an end on one time line for a match.
+
+An event is a moment; an instance begins some seconds before it and ends some after it::
+
+    instance   start |--------- lead ---------x----- lag -----| end        x: the event
+
+    half 1 starts at 0:00      half 2 starts at 47:12     of the one time line: ``half_starts_ms = (0, 2832000)``
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from xml.etree import ElementTree
+
+from e2espot.core.annotated import parse_clock_ms
+from e2espot.core.errors import AnnotationError, ConfigurationError
+from e2espot.core.timeline import MAX_DURATION_S
+from e2espot.files.json_fields import read_bytes, relative_path
+from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
+
+_GROUPS = {"team": "Team", "visibility": "Visibility"}
+"""Field of an event -> group of its label."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstanceTimes:
+    """How moments become instances on one time line, and back."""
+
+    lead_ms: int = 5000
+    """Milliseconds of an instance before its event."""
+    lag_ms: int = 3000
+    """Milliseconds of an instance after its event."""
+    half_starts_ms: tuple[int, ...] = (0,)
+    """Where each half starts on the time line, in milliseconds."""
+
+
+def parse_instance_times(lead_s: float, lag_s: float, half_starts: str) -> InstanceTimes:
+    """Instance times from seconds and from the starts of the halves as ``0:00,47:12``.
+
+    Raises:
+        ConfigurationError: a time that is negative, out of order or none.
+    """
+    starts_ms = [parse_clock_ms(part.strip()) for part in half_starts.split(",")]
+    known_ms = [start_ms for start_ms in starts_ms if start_ms is not None]
+    if len(known_ms) < len(starts_ms) or known_ms != sorted(set(known_ms)) or len(known_ms) > 2:
+        raise ConfigurationError(
+            f"half_starts is {half_starts!r}; give one or two times in order, such as 0:00,47:12", option="half_starts"
+        )
+    if not (0 <= lead_s <= 600 and 0 <= lag_s <= 600):
+        raise ConfigurationError(f"lead and lag are {lead_s} and {lag_s}; give 0 to 600 seconds", option="lead")
+    return InstanceTimes(lead_ms=round(1000 * lead_s), lag_ms=round(1000 * lag_s), half_starts_ms=tuple(known_ms))
+
+
+def read_sportscode(source: Path, times: InstanceTimes) -> AnnotationSet:
+    """Read the labels of one match; the file names the game.
+
+    Raises:
+        AnnotationError: not such a file, or an instance without a start and a code; names file and instance.
+    """
+    data = read_bytes(source)
+    if re.search(rb"<!(DOCTYPE|ENTITY)", data.replace(b"\0", b"")):  # also in UTF-16
+        raise AnnotationError(f"{source}: XML with definitions of its own is not read; export the match again")
+    try:
+        root = ElementTree.fromstring(data)
+    except (ElementTree.ParseError, LookupError, ValueError) as error:
+        raise AnnotationError(f"{source}: not XML ({error})") from None
+    instances = root.findall(".//ALL_INSTANCES/instance")
+    if not instances:
+        raise AnnotationError(f"{source}: no instances; expected SportsCode's XML, with <ALL_INSTANCES><instance>")
+    events = [_event(entry, f"{source}: instance {number}", times) for number, entry in enumerate(instances, 1)]
+    halves = sorted({half for half, _ in events})
+    return AnnotationSet(
+        videos=tuple(
+            AnnotatedVideo(
+                game=source.stem, half=half, annotations=tuple(event for its_half, event in events if its_half == half)
+            )
+            for half in halves
+        )
+    )
+
+
+def _event(entry: ElementTree.Element, context: str, times: InstanceTimes) -> tuple[int, Annotation]:
+    code = (entry.findtext("code") or "").strip()
+    if not code:
+        raise AnnotationError(f"{context}: no code, which is the label of its event")
+    try:
+        start_s = float((entry.findtext("start") or "").replace(",", "."))
+    except ValueError:
+        start_s = math.nan
+    if not 0 <= start_s <= MAX_DURATION_S:
+        raise AnnotationError(f"{context}: start is {entry.findtext('start')!r:.40}; expected seconds")
+    position_ms = round(1000 * start_s) + times.lead_ms
+    half = sum(start_ms <= position_ms for start_ms in times.half_starts_ms) or 1
+    fields, extra = {}, {}
+    for label in entry.findall("label"):
+        group, text = (label.findtext("group") or "").strip(), (label.findtext("text") or "").strip()
+        name = next((field for field, other in _GROUPS.items() if other.lower() == group.lower()), None)
+        if name is not None:
+            fields[name] = text
+        elif text:
+            # A label without a group is a word about the event; of two in one group the last is kept.
+            extra[group or f"label {text}"] = text
+    start_of_half_ms = times.half_starts_ms[half - 1] if times.half_starts_ms else 0
+    return half, Annotation(
+        label=code,
+        position_ms=max(0, position_ms - start_of_half_ms),
+        team=fields.get("team", ""),
+        visibility=fields.get("visibility", ""),
+        extra=extra,
+    )
+
+
+def sportscode_files(
+    dataset: AnnotationSet, target: Path, times: InstanceTimes, dropped: DroppedFields
+) -> dict[Path, bytes]:
+    """One XML file for each game; in ASCII, which every tool reads.
+
+    Raises:
+        ConfigurationError: a second half whose start on the time line is not known, or several games for one file.
+    """
+    dropped.add_fields(dataset.metadata, "dataset")
+    ordered = sorted(dataset.videos, key=lambda video: (video.game, video.half))
+    files: dict[Path, bytes] = {}
+    for game, group in groupby(ordered, key=lambda video: video.game):
+        path = target if target.suffix == ".xml" else target / f"{relative_path(game, 'name of a game')}.xml"
+        if path in files:
+            raise ConfigurationError(f"{target}: one file holds one game; give a folder")
+        files[path] = _document(game, list(group), times, dropped)
+    return files
+
+
+def _document(game: str, videos: Sequence[AnnotatedVideo], times: InstanceTimes, dropped: DroppedFields) -> bytes:
+    root = ElementTree.Element("file")
+    instances = ElementTree.SubElement(root, "ALL_INSTANCES")
+    number = 0
+    for video in videos:
+        if video.annotations and video.half > len(times.half_starts_ms):
+            raise ConfigurationError(
+                f"{game}: SportsCode has one time line for a match; say where half {video.half} starts on it, such as "
+                "0:00,47:12",
+                option="half_starts",
+            )
+        dropped.add_annotated(video, "SportsCode")
+        dropped.add_fields(video.metadata, "video")
+        dropped.add_fields({key: value for key, value in video.game_metadata.items() if key != "UrlLocal"}, "game")
+        for annotation in sorted(video.annotations, key=lambda annotation: annotation.position_ms):
+            number += 1
+            start_of_half_ms = times.half_starts_ms[video.half - 1]
+            instances.append(_instance(number, annotation, start_of_half_ms, times, dropped))
+    ElementTree.indent(root)
+    data: bytes = ElementTree.tostring(root, encoding="us-ascii", xml_declaration=True)
+    return data + b"\n"
+
+
+def _instance(
+    number: int, annotation: Annotation, start_of_half_ms: int, times: InstanceTimes, dropped: DroppedFields
+) -> ElementTree.Element:
+    position_ms = start_of_half_ms + annotation.position_ms
+    if position_ms < times.lead_ms:
+        dropped.add("event less than the lead after the start: its instance is shorter, so its time is not exact")
+    entry = ElementTree.Element("instance")
+    for name, text in (
+        ("ID", str(number)),
+        ("start", f"{max(0, position_ms - times.lead_ms) / 1000:.3f}"),
+        ("end", f"{(position_ms + times.lag_ms) / 1000:.3f}"),
+        ("code", annotation.label),
+    ):
+        ElementTree.SubElement(entry, name).text = text
+    labels = {"Team": annotation.team, "Visibility": annotation.visibility}
+    if annotation.confidence is not None:
+        labels["Confidence"] = f"{annotation.confidence:.3f}"
+    labels |= {str(key): str(value) for key, value in annotation.extra.items() if value not in ("", None)}
+    for group, text in labels.items():
+        if text:
+            label = ElementTree.SubElement(entry, "label")
+            ElementTree.SubElement(label, "group").text = _printable(group)
+            ElementTree.SubElement(label, "text").text = _printable(text)
+    return entry
+
+
+def _printable(text: str) -> str:
+    """The text without control characters, which XML cannot hold."""
+    return "".join(letter for letter in text if letter >= " " and not 0xD800 <= ord(letter) < 0xE000)

@@ -1,0 +1,225 @@
+"""Tables of events, one row an event: CSV and TSV as spreadsheets, BORIS and people write them.
+
+    game;half;time;label;team            BORIS:  Media file,Time,FPS,Behavior,Comment
+    derby;1;5:07,480;PASS;left                   derby.mp4,307.48,25,PASS,
+
+Separator (comma, semicolon, tab, bar), decimal sign and the names of columns are recognised. Lines in front of the
+heading, which BORIS writes, are skipped. Columns that are not known stay with the event.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from itertools import groupby
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from e2espot.core.errors import AnnotationError, ConfigurationError
+from e2espot.core.timeline import MAX_DURATION_MS, game_time, position_ms_of_frame
+from e2espot.files.json_fields import decode_text, read_bytes, relative_path
+from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
+
+_COLUMNS: dict[str, tuple[str, ...]] = {
+    "game": ("game", "match", "video", "file", "media file", "media file name", "media file path", "observation id"),
+    "half": ("half", "period"),
+    "position_ms": ("position_ms", "position", "ms", "milliseconds", "time_ms", "start_ms"),
+    "time": ("time", "start", "timestamp", "seconds", "time_s", "t", "start (s)", "clock", "gametime", "game time"),
+    "frame": ("frame", "image index"),
+    "fps": ("fps", "fps (frame/s)"),
+    "label": ("label", "class", "event", "action", "behavior", "behaviour", "code"),
+    "score": ("score", "confidence"),
+    "team": ("team", "side"),
+    "visibility": ("visibility",),
+}
+"""What a column means -> the names that it is known by, in small letters."""
+
+_WRITTEN = ("game", "half", "time", "position_ms", "label", "score", "team", "visibility")
+"""Columns of the tables that are written."""
+
+_VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".ts")
+
+_Row = Mapping[str, str]
+"""Fields of a line by the names of ``_COLUMNS``, or by their own."""
+
+
+def read_table(source: Path, *, predictions: bool) -> AnnotationSet:
+    """Read one table, or all ``.csv`` and ``.tsv`` files of a folder; without a column for it, the file names the game.
+
+    Raises:
+        AnnotationError: no heading with a label and a time, or a row that cannot be read; names file, line and column.
+        ConfigurationError: no such file.
+    """
+    paths = (
+        [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.suffix in (".csv", ".tsv"))
+    )
+    if not paths:
+        raise ConfigurationError(f"{source}: no .csv or .tsv file there")
+    events: list[tuple[str, int, Annotation]] = []
+    for path in paths:
+        default = path.relative_to(source).with_suffix("").as_posix() if source.is_dir() else path.stem
+        events += [_read_row(row, f"{path}: line {line}", default, predictions) for line, row in _rows(path)]
+    order = dict.fromkeys((game, half) for game, half, _ in events)
+    return AnnotationSet(
+        videos=tuple(
+            AnnotatedVideo(
+                game=game,
+                half=half,
+                annotations=tuple(annotation for *key, annotation in events if key == [game, half]),
+            )
+            for game, half in sorted(order)
+        ),
+        predictions=predictions,
+    )
+
+
+def _rows(path: Path) -> list[tuple[int, _Row]]:
+    """Number of each line and its fields, by the names of ``_COLUMNS`` where a column has one of theirs."""
+    text = decode_text(read_bytes(path), str(path))
+    for separator in (";", "\t", ",", "|"):
+        lines = list(csv.reader(io.StringIO(text), delimiter=separator))
+        for number, line in enumerate(lines[:50]):
+            names = _column_names(line)
+            if "label" in names and {"time", "position_ms", "frame"} & {*names}:
+                rows = enumerate(lines[number + 1 :], number + 2)
+                return [(at, dict(zip(names, line, strict=False))) for at, line in rows if any(map(str.strip, line))]
+    raise AnnotationError(
+        f"{path}: no heading with a label and a time; name the columns label and time (or position_ms, or frame)"
+    )
+
+
+def _column_names(line: Sequence[str]) -> list[str]:
+    names: list[str] = []
+    for cell in line:
+        text = cell.strip().lstrip("\ufeff").lower()
+        known = next((name for name, others in _COLUMNS.items() if text in others), cell.strip())
+        names.append(cell.strip() if known in names else known)
+    return names
+
+
+def _read_row(row: _Row, context: str, game: str, predictions: bool) -> tuple[str, int, Annotation]:
+    label = row["label"].strip()
+    if not label:
+        raise AnnotationError(f"{context}: the label is empty")
+    half, position_ms = _half_and_position(row, context)
+    score = row.get("score", "").strip()
+    if predictions and not score:
+        raise AnnotationError(f"{context}: no score; every prediction has one")
+    name = row.get("game", "").strip()
+    if name:
+        path = PurePosixPath(name.replace("\\", "/"))
+        name = (path.with_suffix("") if path.suffix.lower() in _VIDEO_SUFFIXES else path).as_posix()
+    extra = {key: value for key, value in row.items() if key not in _COLUMNS and value.strip()}
+    annotation = Annotation(
+        label=label,
+        position_ms=position_ms,
+        confidence=float(_number(score, context, "score")) if score else None,
+        team=row.get("team", "").strip(),
+        visibility=row.get("visibility", "").strip(),
+        extra=extra,
+    )
+    return relative_path(name.lstrip("/") or game, f"{context}: name of the game"), half, annotation
+
+
+def _half_and_position(row: _Row, context: str) -> tuple[int, int]:
+    """Half and milliseconds: of ``position_ms``, else of the time, else of the frame and its rate."""
+    half_text = row.get("half", "").strip() or "1"
+    time = row.get("time", "").strip()
+    if match := re.fullmatch(r"([1-5]) - (.+)", time):  # SoccerNet's clock
+        half_text, time = match[1], match[2]
+    if half_text not in ("1", "2"):
+        raise AnnotationError(f"{context}: half is {half_text!r}; expected 1 or 2")
+    if row.get("position_ms", "").strip():
+        position_ms = int(_number(row["position_ms"], context, "position_ms"))
+    elif time:
+        position_ms = _clock_ms(time, context)
+    elif row.get("frame", "").strip():
+        if not row.get("fps", "").strip():
+            raise AnnotationError(f"{context}: a frame without a rate is no time; add a column fps")
+        fps = _number(row["fps"], context, "fps")
+        if not 1 <= fps <= 1000:
+            raise AnnotationError(f"{context}: fps is {row['fps']!r}; expected 1 to 1000")
+        position_ms = position_ms_of_frame(int(_number(row["frame"], context, "frame")), fps)
+    else:
+        raise AnnotationError(f"{context}: no time")
+    if not 0 <= position_ms <= MAX_DURATION_MS:
+        raise AnnotationError(f"{context}: the time is {position_ms} ms; expected 0 to {MAX_DURATION_MS}")
+    return int(half_text), position_ms
+
+
+def _clock_ms(text: str, context: str) -> int:
+    """``307.48``, ``5:07,480`` or ``0:05:07.48`` -> 307480; the last number may have decimals.
+
+    Raises:
+        AnnotationError: not a time.
+    """
+    *before, seconds = text.split(":")
+    if len(before) > 2 or not all(re.fullmatch(r"\d{1,4}", part) for part in before):
+        raise AnnotationError(f"{context}: time is {text!r:.60}; expected seconds, or hours:minutes:seconds")
+    total_s = Fraction(0)
+    for part in before:
+        total_s = 60 * total_s + int(part)
+    return int(1000 * (60 * total_s + _number(seconds, context, "time")))
+
+
+def _number(text: str, context: str, column: str) -> Fraction:
+    """A number with a decimal point or comma."""
+    plain = text.strip().replace(",", ".")
+    if re.fullmatch(r"[+-]?(\d{1,15}(\.\d{0,15})?|\.\d{1,15})([eE][+-]?\d{1,2})?", plain) is None:
+        raise AnnotationError(f"{context}: {column} is {text!r:.60}; expected a number")
+    return Fraction(plain)
+
+
+def table_files(dataset: AnnotationSet, target: Path, dropped: DroppedFields) -> dict[Path, bytes]:
+    """One table of all events, or one for each game if ``target`` has no suffix ``.csv`` or ``.tsv``.
+
+    Raises:
+        ConfigurationError: the target is a file with another ending.
+    """
+    dropped.add_fields(dataset.metadata, "dataset")
+    for video in dataset.videos:
+        dropped.add_annotated(video, "a table")
+        dropped.add_fields(video.metadata, "video")
+        dropped.add_fields({key: value for key, value in video.game_metadata.items() if key != "UrlLocal"}, "game")
+        dropped.add("split of a video", int(bool(video.split)))
+    if target.suffix in (".csv", ".tsv"):
+        return {target: _table(dataset.videos, "\t" if target.suffix == ".tsv" else ",")}
+    if target.is_file():
+        raise ConfigurationError(f"{target} is a file; give a folder, or a name that ends in .csv or .tsv")
+    ordered = sorted(dataset.videos, key=lambda video: (video.game, video.half))
+    groups = groupby(ordered, key=lambda video: video.game)
+    return {
+        target / f"{relative_path(game, 'name of a game')}.csv": _table(list(videos), ",") for game, videos in groups
+    }
+
+
+def _table(videos: Sequence[AnnotatedVideo], separator: str) -> bytes:
+    rows = [(video, annotation) for video in videos for annotation in video.annotations]
+    others = sorted({key for _, annotation in rows for key in annotation.extra})
+    out = io.StringIO()
+    writer = csv.writer(out, delimiter=separator, lineterminator="\n")
+    writer.writerow([*_WRITTEN, *others])
+    for video, annotation in rows:
+        writer.writerow([*_cells(video, annotation), *(_plain(annotation.extra.get(key, "")) for key in others)])
+    return out.getvalue().encode()
+
+
+def _cells(video: AnnotatedVideo, annotation: Annotation) -> list[str]:
+    seconds = game_time(annotation.position_ms, video.half).partition(" - ")[2]
+    return [
+        video.game,
+        str(video.half),
+        f"{seconds}.{annotation.position_ms % 1000:03d}",
+        str(annotation.position_ms),
+        annotation.label,
+        "" if annotation.confidence is None else repr(annotation.confidence),
+        annotation.team,
+        annotation.visibility,
+    ]
+
+
+def _plain(value: Any) -> str:
+    return "" if value is None else str(value)
