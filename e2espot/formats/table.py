@@ -80,7 +80,10 @@ def _rows(path: Path) -> list[tuple[int, _Row]]:
     """Number of each line and its fields, by the names of ``_COLUMNS`` where a column has one of theirs."""
     text = decode_text(read_bytes(path), str(path))
     for separator in (";", "\t", ",", "|"):
-        lines = list(csv.reader(io.StringIO(text), delimiter=separator))
+        try:
+            lines = list(csv.reader(io.StringIO(text), delimiter=separator))
+        except csv.Error:  # a field of more than 128 KiB: a quote that never closes under this separator
+            continue
         for number, line in enumerate(lines[:50]):
             names = _column_names(line)
             if "label" in names and {"time", "position_ms", "frame"} & {*names}:

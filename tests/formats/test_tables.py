@@ -82,6 +82,7 @@ def test_columns_name_game_half_and_team_and_others_stay(tmp_path: Path) -> None
         ("time,label,half\n1,PASS,7\n", "half is '7'"),
         ("time,label,game\n1,PASS,../x\n", "below the dataset"),
         ("", "no heading"),
+        ('time,label\n1,"' + "x" * 200_000, "no heading"),
     ],
 )
 def test_broken_tables_are_refused_with_their_line(text: str, message: str, tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ NAMES = [
     *("reviewed predictions", "download record", "splits.json of a download", "transfer note", "state.pt", "index"),
     *("render.json", "e2e-spot gzip", "e2e-spot folder", "e2e-spot class.txt", "older results"),
     *("opensportslab folder", "opensportslab of others", "soccertrack folder", "labels, bad ones left out"),
+    *("table", "sportscode"),
     *(
         "labels with a video",
         "reviewed dataset",
