@@ -77,7 +77,7 @@ def _run_on_clip(job: Job, clip: LabelledClip) -> ClipResult:
     has_map = isinstance(job.spotters[0].backbone, SmallBackbone)
     try:
         events = predict_video(job, single_video(clip.video)).events
-        index = index_of(clip.video)
+        index = index_of(clip.video, video_stream=job.options.video_stream)
         peak_B, linked_B = _ball_errors(job, clip, index) if has_map else (None, None)
     except VideoError as error:
         lost_B = np.full(len(clip.ball), np.inf) if has_map else None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from e2espot.core.adaptation import Adaptation
 from e2espot.core.label_sets import LabelSet
 from e2espot.core.timeline import DEFAULT_FPS
 
@@ -33,6 +34,8 @@ class Scores:
     """float32 (frames,) in [0, 1]; probability that the right team acts, if the spotter predicts teams."""
     coverage: ReadCoverage | None = None
     """What could be read; None for the whole video. Other frames have zero scores and get no events."""
+    adaptations: tuple[Adaptation, ...] = ()
+    """How the spotter was adapted to the video, or those of an ensemble; empty if they were not."""
 
     def __post_init__(self) -> None:
         """Refuse an array that does not fit the label set."""

@@ -11,6 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
+from e2espot.core.adaptation import Adaptation
 from e2espot.core.annotated import AnnotatedHalves
 from e2espot.core.coverage import ReadCoverage
 from e2espot.core.errors import AnnotationError
@@ -122,6 +123,7 @@ def write_predictions(
     events: Sequence[Event],
     fps: Fraction,
     coverage: Mapping[int, ReadCoverage] | None = None,
+    adaptations: Mapping[int, Sequence[Adaptation]] | None = None,
 ) -> None:
     """Write ``results_spotting.json`` atomically; an event's time is the middle of its frame.
 
@@ -134,6 +136,7 @@ def write_predictions(
         fps: Rate of the grid.
         coverage: Half -> what was read, for the halves that could not be read in full. It becomes the field
             ``readable`` next to the predictions, which evaluators ignore.
+        adaptations: Half -> how the spotters were adapted to it, for those that were. It becomes the field ``adapted``.
 
     Raises:
         E2ESpotError: the file cannot be written.
@@ -152,6 +155,12 @@ def write_predictions(
     content: dict[str, Any] = {"UrlLocal": url_local, VERSION_FIELD: __version__, "predictions": rows}
     if coverage:
         content["readable"] = [_coverage_row(half, coverage[half], fps) for half in sorted(coverage)]
+    if adaptations:
+        content["adapted"] = [
+            {"half": str(half), **adaptation.to_json()}
+            for half in sorted(adaptations)
+            for adaptation in adaptations[half]
+        ]
     write_atomically(path, dump_document(content))
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from e2espot.core.adaptation import Adaptation
 from e2espot.core.coverage import ReadCoverage
 from e2espot.core.errors import ConfigurationError, VideoError
 from e2espot.core.events import Event
@@ -51,6 +52,8 @@ class VideoResult:
     """The scores of every frame; None unless the job keeps them."""
     coverage: ReadCoverage | None = None
     """What was read of the video; None for all of it."""
+    adaptations: tuple[Adaptation, ...] = ()
+    """How each spotter was adapted to the video; empty if they were not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +146,7 @@ def predict_video(
         events=tuple(events),
         scores=scores if job.keep_scores else None,
         coverage=scores.coverage,
+        adaptations=scores.adaptations,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from e2espot.core.device import Precision
 
@@ -19,6 +19,9 @@ class UserOptions:
     """Read a damaged or truncated video as far as it decodes; the results state which ranges were read."""
     video_stream: int | None = None
     """Which video stream of a file is read, counted from 0; by default the one that players choose."""
+    adapt: Literal["auto", "none", "statistics"] = "auto"
+    """Adapt the network's batch norms to each video, without labels, after a first look at some frames of it: auto
+    does so as far as the video differs from the training data, statistics always does, none never."""
     flip: bool = False
     """Average with the scores of the mirrored video: slightly better, and twice the time."""
     cuda_graphs: bool = False

@@ -23,10 +23,10 @@ from torch import Tensor
 from e2espot.core.coverage import ReadCoverage, intersect_coverage, ranges_of_mask
 from e2espot.core.device import compute_dtype
 from e2espot.core.errors import CheckpointError, ConfigurationError
-from e2espot.core.pixels import centre_crop_offset
 from e2espot.core.scores import Scores
+from e2espot.inference.adapt import adapt_to_video
 from e2espot.inference.options import InferenceOptions
-from e2espot.models.spotter import Spotter, mean_pixel
+from e2espot.models.spotter import Spotter, centre_crop, mean_pixel
 from e2espot.models.streaming.backbone_stream import BackboneStream
 from e2espot.models.streaming.cuda_graph import CudaGraphBackbone
 
@@ -39,6 +39,8 @@ def spot_video(
     progress: Callable[[int, int], None] | None = None,
 ) -> Scores:
     """Compute the scores of every frame of a video file, on the output grid of the spotter.
+
+    The spotter is adapted to the video first, unless ``options.adapt`` is ``none``; the one given stays as it is.
 
     Args:
         spotter: In evaluation mode; its device is used.
@@ -55,6 +57,7 @@ def spot_video(
     options = options or InferenceOptions()
     opening: dict[str, Any] = {"allow_truncated": options.allow_truncated, "video_stream": options.video_stream}
     info = probe(Path(path), spotter.fps, **opening)
+    spotter, adaptation = adapt_to_video(spotter, Path(path), options)
     missing: list[range] = []  # filled while the chunks are consumed; complete only after score_frames
     chunks = _chunks(spotter, Path(path), options, missing)
     scores_TK = score_frames(spotter, chunks, info.num_frames, options, progress=progress)
@@ -83,6 +86,7 @@ def spot_video(
         fps=spotter.grid_fps,
         path=Path(path),
         right_T=scores_TK[:, count] if spotter.spec.team else None,
+        adaptations=() if adaptation is None else (adaptation,),
         coverage=None
         if is_complete
         else ReadCoverage(ranges=ranges_of_mask(valid_T), declared_duration_s=info.declared_duration_s),
@@ -110,7 +114,8 @@ def average_scores(members: list[Scores]) -> Scores:
     coverage = intersect_coverage([scores.coverage for scores in members], len(mean_TK))
     if coverage is not None:
         mean_TK[~coverage.mask(len(mean_TK))] = 0
-    return dataclasses.replace(first, scores_TK=mean_TK, right_T=right_T, coverage=coverage)
+    adaptations = tuple(adaptation for scores in members for adaptation in scores.adaptations)
+    return dataclasses.replace(first, scores_TK=mean_TK, right_T=right_T, coverage=coverage, adaptations=adaptations)
 
 
 def ball_maps_of_video(spotter: Spotter, path: str | Path, options: InferenceOptions) -> Iterator[Tensor]:
@@ -120,6 +125,7 @@ def ball_maps_of_video(spotter: Spotter, path: str | Path, options: InferenceOpt
         VideoError: as :func:`spot_video`.
         ConfigurationError: the backbone has no such map.
     """
+    spotter, _ = adapt_to_video(spotter, Path(path), options)
     with torch.inference_mode():
         yield from stream_ball_maps(spotter, _chunks(spotter, Path(path), options, []), options)
 
@@ -306,14 +312,6 @@ class _Features:
         """``halo`` frames of the mean colour, which normalisation turns into zeros."""
         assert self._shape_HWC is not None
         return mean_pixel(self._device).expand(self._halo, *self._shape_HWC)
-
-
-def centre_crop(frames_THWC: Tensor, crop_dim: int) -> Tensor:
-    """The centre square of ``crop_dim`` pixels a side; the whole frame for 0."""
-    if not crop_dim:
-        return frames_THWC
-    top, left = (centre_crop_offset(extent, crop_dim) for extent in frames_THWC.shape[1:3])
-    return frames_THWC[:, top : top + crop_dim, left : left + crop_dim]
 
 
 def _piece_len(device: torch.device) -> int:

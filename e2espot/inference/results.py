@@ -99,6 +99,7 @@ class BatchResults:
         events = [event for result in halves for event in result.events]
         path = self.out / name / RESULTS_FILE
         partial = {result.video.half: result.coverage for result in halves if result.coverage is not None}
-        write_predictions(path, url_local=name, events=events, fps=self.fps, coverage=partial)
+        adaptations = {result.video.half: result.adaptations for result in halves if result.adaptations}
+        write_predictions(path, url_local=name, events=events, fps=self.fps, coverage=partial, adaptations=adaptations)
         (self.out / name / _PENDING_FILE).unlink(missing_ok=True)
         return path, events

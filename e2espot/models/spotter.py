@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from e2espot.core.label_sets import LabelSet
-from e2espot.core.pixels import IMAGENET_MEAN, IMAGENET_STD
+from e2espot.core.pixels import IMAGENET_MEAN, IMAGENET_STD, centre_crop_offset
 from e2espot.core.timeline import parse_fps
 from e2espot.models.backbones.registry import FrameFeatures, build_backbone
 from e2espot.models.displacement import apply_displacement, upsample_scores
@@ -176,6 +176,14 @@ def to_channels_last(spotter: Spotter) -> None:
     for layer in spotter.modules():
         if isinstance(layer, nn.Conv2d):
             layer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def centre_crop(frames_THWC: Tensor, crop_dim: int) -> Tensor:
+    """The centre square of ``crop_dim`` pixels a side; the whole frame for 0."""
+    if not crop_dim:
+        return frames_THWC
+    top, left = (centre_crop_offset(extent, crop_dim) for extent in frames_THWC.shape[1:3])
+    return frames_THWC[:, top : top + crop_dim, left : left + crop_dim]
 
 
 def mean_pixel(device: torch.device) -> Tensor:

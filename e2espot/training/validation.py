@@ -45,7 +45,8 @@ def score_games(
     spotter: Spotter, games: list[LabelledGame], reader: BackendOption | Backend = "auto"
 ) -> dict[str, dict[int, Scores]]:
     """Scores by game and half; what was not annotated gets no events, as if it could not be read."""
-    options = InferenceOptions(reader=reader)
+    # Not adapted, so that an epoch is judged by its weights alone.
+    options = InferenceOptions(reader=reader, adapt="none")
     return {
         game.game.name: {
             video.half: _where_annotated(

@@ -9,7 +9,7 @@ from e2espot.video.index import COLOUR_RULE, VideoIndex, pictures_of_grid
 from e2espot.video.indexing import index_of, index_video
 from e2espot.video.parts import indexes_of, parts_of
 from e2espot.video.reader import FrameReader, VideoInfo, open_reader, probe
-from e2espot.video.stream import Chunk, stream_frames
+from e2espot.video.stream import Chunk, stream_clips, stream_frames
 
 __all__ = [
     "COLOUR_RULE",
@@ -28,5 +28,6 @@ __all__ = [
     "parts_of",
     "pictures_of_grid",
     "probe",
+    "stream_clips",
     "stream_frames",
 ]

@@ -44,7 +44,7 @@ from e2espot.video.parts import indexes_of
 from e2espot.video.reader import GridReader, match_info, reader_of
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterator, Sequence
     from fractions import Fraction
 
     from e2espot.video.backend import HostBackend
@@ -167,6 +167,52 @@ def stream_frames(
                 if missing is not None:
                     missing += [range(part.start + gap.start, part.start + gap.stop) for gap in lost]
                 yield Chunk(part.start + frames.start, frames_THWC)
+
+
+def stream_clips(
+    path: Path | str,
+    clips: Sequence[range],
+    *,
+    fps: Fraction = DEFAULT_FPS,
+    size: tuple[int, int] | None = None,
+    reader: HostBackend = "auto",
+    allow_truncated: bool = False,
+    video_stream: int | None = None,
+) -> Iterator[Chunk]:
+    """Yield some ranges of frames, each as one chunk; those with frames that do not decode are left out.
+
+    Args:
+        path: See :func:`stream_frames`, as all that is not named here.
+        clips: Frames of each range, of one length and in ascending order. None goes from one file into the next.
+        fps: Frames per second of the grid.
+        size: (width, height) to scale to; None for the size as shown.
+        reader: See ``open_reader``.
+        allow_truncated: Accept a file that ends early, as far as it goes.
+        video_stream: See ``index_video``.
+
+    Raises:
+        VideoError: see ``index_video``; or the decoder died or hangs.
+    """
+    indexes = indexes_of(path, allow_truncated=allow_truncated, video_stream=video_stream)
+    info = match_info(Path(path), indexes, fps)
+    for index in indexes:
+        part = frames_of_file(index, fps)
+        chunks = [range(clip.start - part.start, clip.stop - part.start) for clip in clips if clip.start in part]
+        if not chunks:
+            continue
+        request = _Request(
+            index=index,
+            fps=fps,
+            size=size or (info.width, info.height),
+            reader=reader,
+            chunks=tuple(chunks),
+            num_slots=4,
+            skip_damaged=True,
+        )
+        with closing(_decode(request, timeout_s=120.0, in_process=os.name != "posix")) as decoded:
+            for frames, (frames_THWC, lost) in zip(chunks, decoded, strict=True):
+                if not lost:
+                    yield Chunk(part.start + frames.start, frames_THWC)
 
 
 def _decode(

@@ -1,0 +1,119 @@
+"""Which frames of a video are looked at before it is processed: short clips spread over all of it.
+
+Decoding can only begin at a keyframe, so a clip begins at one where that is near::
+
+    video        |----------------------------------------------------------------|
+    keyframes    k         k         k         k         k         k         k
+    even starts  |                |               |                |
+    clips        [..]              [..]      [..]                  [..]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from e2espot.inference.options import InferenceOptions
+from e2espot.video import VideoIndex, pictures_of_grid, stream_clips
+from e2espot.video.index import frames_of_file
+from e2espot.video.parts import indexes_of
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LookOptions:
+    """How much of a video is looked at first."""
+
+    num_clips: int = 16
+    """Most clips."""
+    clip_len: int = 16
+    """Most frames of a clip: more than most networks look to each side, so that the ends count for little."""
+    clips_per_batch: int = 4
+    """Clips that are normalised together; those of a batch are spread over the video."""
+    batch_pixels: int = 64 * 398 * 224
+    """Most pixels of a batch, which bounds memory: clips of larger frames are shorter, down to four frames."""
+
+
+def first_look(
+    path: Path, fps: Fraction, size: tuple[int, int], options: InferenceOptions, look: LookOptions | None = None
+) -> Iterator[np.ndarray]:
+    """Yield batches of clips, uint8 RGB ``BTHWC``; none if nothing decodes.
+
+    PyAV reads them whatever reads the rest, so that they are the same for every reader. Clips with frames that do not
+    decode are left out: that is reported when the whole video is read.
+
+    Args:
+        path: The video.
+        fps: Rate of the grid.
+        size: (width, height) of the frames.
+        options: How the video is read.
+        look: How much of it is read.
+
+    Raises:
+        VideoError: the file is missing or not a video, or its decoder died.
+    """
+    look = look or LookOptions()
+    indexes = indexes_of(path, allow_truncated=options.allow_truncated, video_stream=options.video_stream)
+    chunks = stream_clips(
+        path,
+        spread_clips(indexes, fps, size, look),
+        fps=fps,
+        size=size,
+        reader="pyav",
+        allow_truncated=options.allow_truncated,
+        video_stream=options.video_stream,
+    )
+    for batch in interleave([chunk.frames_THWC for chunk in chunks], look.clips_per_batch):
+        yield np.stack(batch)
+
+
+def spread_clips(indexes: Sequence[VideoIndex], fps: Fraction, size: tuple[int, int], look: LookOptions) -> list[range]:
+    """Frames of the clips, in order and without overlap, all of one length, each within one file."""
+    parts = [frames_of_file(index, fps) for index in indexes]
+    num_frames = parts[-1].stop
+    fitting = look.batch_pixels // (look.clips_per_batch * size[0] * size[1])
+    clip_len = min(look.clip_len, max(4, fitting), max(map(len, parts)))
+    if not clip_len:
+        return []
+    num_clips = max(1, min(look.num_clips, num_frames // clip_len))
+    step = Fraction(num_frames - clip_len, max(1, num_clips - 1))
+    keys = _keyframes(indexes, fps)
+    clips: list[range] = []
+    for number in range(num_clips):
+        even = int(number * step)  # 100 frames, 4 clips of 16 -> 0, 28, 56, 84
+        near = keys[np.abs(keys - even) <= step / 2]
+        start = int(near[np.abs(near - even).argmin()]) if len(near) else even
+        start = max(start, clips[-1].stop if clips else 0)
+        part = next((part for part in parts if start in part), parts[-1])
+        start = min(start, part.stop - clip_len)
+        # At the end of a file there may be no room left behind the clip before.
+        if start >= max(part.start, clips[-1].stop if clips else 0):
+            clips.append(range(start, start + clip_len))
+    return clips
+
+
+def _keyframes(indexes: Sequence[VideoIndex], fps: Fraction) -> np.ndarray:
+    """The first frame of the match at or after each point at which decoding can begin."""
+    starts = [
+        frames_of_file(index, fps).start
+        + np.searchsorted(pictures_of_grid(index, fps), index.start_picture_S, side="left")
+        for index in indexes
+    ]
+    return np.concatenate(starts)
+
+
+def interleave(clips: list[_T], clips_per_batch: int) -> list[list[_T]]:
+    """Batches of clips, each spread over the video.
+
+    ::
+
+        8 clips, 4 a batch -> [0 2 4 6], [1 3 5 7];  5 clips -> [0 2 4], [1 3]
+    """
+    num_batches = -(-len(clips) // clips_per_batch)
+    return [clips[first::num_batches] for first in range(num_batches)]
