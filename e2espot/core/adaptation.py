@@ -18,5 +18,5 @@ class Adaptation:
     """How far the video is from the training data: mean squared shift of the batch norms' inputs, in deviations."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; the distance with as many digits as are the same on every machine."""
-        return {**asdict(self), "distance": float(f"{self.distance:.3g}")}
+        """Plain values, with as many digits as are the same on every machine."""
+        return {**asdict(self), "share": float(f"{self.share:.3g}"), "distance": float(f"{self.distance:.3g}")}

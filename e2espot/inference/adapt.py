@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
 from e2espot.core.adaptation import Adaptation
+from e2espot.core.errors import VideoError
 from e2espot.inference.first_look import first_look
 from e2espot.inference.options import InferenceOptions
 from e2espot.models.norm_statistics import batch_norms, distance_from_training, measure_statistics, mix_statistics
 from e2espot.models.spotter import Spotter, centre_crop
 
+_LOG = logging.getLogger(__name__)
+
 SHARE = 0.5
-"""Share of the video's statistics. From 0.25 to 0.75 real footage gains about as much; see ``docs/benchmarks.md``."""
+"""Largest share of the video's statistics. From 0.4 to 0.8 real footage gains about as much (``docs/benchmarks.md``);
+with all of them, a layer forgets what it was trained on."""
+FULL_DISTANCE = 0.02
+"""Distance from which on ``auto`` takes the largest share. Rendered matches are at 0.002 to 0.005 from others of their
+kind, filmed ones at 0.05 to 0.7; nearer ones get a share in proportion."""
 
 
 def adapt_to_video(spotter: Spotter, path: Path, options: InferenceOptions) -> tuple[Spotter, Adaptation | None]:
@@ -29,10 +37,7 @@ def adapt_to_video(spotter: Spotter, path: Path, options: InferenceOptions) -> t
         options: ``adapt`` decides whether it is adapted.
 
     Returns:
-        The spotter itself and None if it is not adapted: it has no batch norms, or no frame of the look decodes.
-
-    Raises:
-        VideoError: as ``first_look``.
+        The spotter itself and None if it is not adapted: it has no batch norms, or the look gives no frames.
     """
     if options.adapt == "none" or not batch_norms(spotter.backbone):
         return spotter, None
@@ -45,10 +50,15 @@ def adapt_to_video(spotter: Spotter, path: Path, options: InferenceOptions) -> t
             levels = torch.from_numpy(batch_BTHWC)
             yield centre_crop(levels.flatten(0, 1), spotter.spec.crop_dim).unflatten(0, levels.shape[:2])
 
-    statistics = measure_statistics(spotter.backbone, batches())
+    try:
+        statistics = measure_statistics(spotter.backbone, batches())
+    except VideoError as error:  # if the video cannot be used at all, reading it from the start reports that
+        _LOG.warning("not adapted to the video: %s", error)
+        return spotter, None
     if not statistics:
         return spotter, None
     distance = distance_from_training(spotter.backbone, statistics)
     adapted = copy.deepcopy(spotter)
-    mix_statistics(adapted.backbone, statistics, SHARE)
-    return adapted, Adaptation(num_frames=num_frames, share=SHARE, distance=distance)
+    share = SHARE if options.adapt == "statistics" else SHARE * min(1.0, distance / FULL_DISTANCE)
+    mix_statistics(adapted.backbone, statistics, share)
+    return adapted, Adaptation(num_frames=num_frames, share=share, distance=distance)

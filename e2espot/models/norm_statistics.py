@@ -50,11 +50,13 @@ class _Moments:
 
     def add(self, _layer: nn.Module, inputs: tuple[Tensor]) -> None:
         """Forward hook: the channels are on axis 1, of images and of clips alike."""
-        x = inputs[0].detach().transpose(0, 1).flatten(1)
-        mean_C, var_C = x.double().mean(1).cpu(), x.double().var(1, correction=0).cpu()
-        self._sum_C = self._sum_C + mean_C * x.shape[1]
-        self._squares_C = self._squares_C + (var_C + mean_C**2) * x.shape[1]
-        self.count += x.shape[1]
+        x = inputs[0].detach()
+        count = x.numel() // x.shape[1]
+        var_C, mean_C = torch.var_mean(x, [axis for axis in range(x.ndim) if axis != 1], correction=0)
+        var_C, mean_C = var_C.double().cpu(), mean_C.double().cpu()
+        self._sum_C = self._sum_C + mean_C * count
+        self._squares_C = self._squares_C + (var_C + mean_C**2) * count
+        self.count += count
 
     def statistics(self) -> NormStatistics:
         """Mean and variance over all batches together."""
@@ -84,9 +86,10 @@ def measure_statistics(backbone: Backbone, batches_BTHWC: Iterable[Tensor]) -> t
     for layer, sums in zip(layers, moments, strict=True):
         layer.train()  # normalise by the batch
         layer.register_forward_pre_hook(sums.add)
+    weight = next(network.parameters())
     with torch.inference_mode():
         for levels_BTHWC in batches_BTHWC:
-            network(normalise(levels_BTHWC.to(next(network.parameters()).device)))
+            network(normalise(levels_BTHWC.to(weight.device), weight.dtype))
     return tuple(sums.statistics() for sums in moments if sums.count)
 
 

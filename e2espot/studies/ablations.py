@@ -81,7 +81,7 @@ def train_variant(plan: AblationPlan, data: Path, variant: str, seed: int) -> Pa
             (split, False),
             *((("test_flip", True),) if split == "test" and variant == DEFAULTS else ()),
         ):
-            write_scores(folder / f"{name}.npz", spot_video(spotter, video, InferenceOptions(flip=flip)))
+            write_scores(folder / f"{name}.npz", spot_video(spotter, video, InferenceOptions(flip=flip, adapt="none")))
     record = {"variant": variant, "seed": seed, "steps": steps, "seconds_a_step": step_s, "training_cpu_s": spent}
     write_atomically(folder / "done.json", json.dumps(record).encode())
     return folder

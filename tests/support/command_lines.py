@@ -36,7 +36,8 @@ COMMANDS = (
         tool="infer",
         lines=(
             "W/run W/data/test/game/224p.mp4 -o OUT --device cpu --reader auto --flip --save_scores --table 5",
-            "W/run W/data -o OUT -s test --resolution 224p --ensemble W/run --shard 1/1 --resume --device cpu",
+            "W/run W/data -o OUT -s test --resolution 224p --ensemble W/run --shard 1/1 --resume --device cpu "
+            "--adapt none",
         ),
     ),
     Command(

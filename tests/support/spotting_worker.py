@@ -15,6 +15,7 @@ import torch
 
 from e2espot.core.device import compute_dtype
 from e2espot.formats.games import find_games
+from e2espot.inference.options import InferenceOptions
 from e2espot.inference.predict import spot_video
 from e2espot.models import load_spotter
 from e2espot.models.weights.checkpoint import shipped_spotter
@@ -27,7 +28,9 @@ def main(matches: Path, file: Path) -> None:
             torch.nn.functional.conv2d(torch.ones(1, 32, 32, 32), torch.ones(32, 32, 3, 3))
     sys.stdout.write(f"computing in {compute_dtype(torch.device('cpu'))}\n")
     spotter = load_spotter(shipped_spotter())
-    np.savez(file, **{game.name: spot_video(spotter, game.videos[0].path).scores_TK for game in find_games(matches)})
+    options = InferenceOptions(adapt="none")
+    scores = {game.name: spot_video(spotter, game.videos[0].path, options) for game in find_games(matches)}
+    np.savez(file, **{name: of_game.scores_TK for name, of_game in scores.items()})
 
 
 if __name__ == "__main__":
