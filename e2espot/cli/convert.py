@@ -35,6 +35,8 @@ class Events:
     """Replace existing files."""
     periods: Path | None = None
     """SoccerTrack's bas_periods.json, which states when each half was filmed; by default from 0:00 and 45:00."""
+    map: Path | None = None
+    """YAML file that renames or merges classes, with lines such as HEADER: PASS."""
     lead: float = 5.0
     """Seconds of a SportsCode instance or a cut before its event."""
     lag: float = 3.0

@@ -17,6 +17,7 @@ from e2espot.formats.filenames import BALL_LABEL_FILE
 
 if TYPE_CHECKING:
     from e2espot.core.label_sets import LabelSet
+    from e2espot.formats.label_map import read_label_map
     from e2espot.scoring.inputs import EventsByGame
 
 
@@ -49,6 +50,8 @@ class Evaluate:
     """Metrics to print."""
     team: bool = False
     """Also score which team acts, left or right (SoccerNet's Team-mAP of 2025), at the first of the metrics."""
+    map: Path | None = None
+    """YAML file that renames or merges classes of labels and predictions, with lines such as HEADER: PASS."""
     annotated: str = ""
     """Stretches of every game in which the labels are complete, such as 0:00-10:00 or 1/0:00-45:00,2/5:00-20:00; what
     is outside does not count. Empty for what the label files say, by default everything."""
@@ -72,8 +75,11 @@ def main(arguments: list[str]) -> None:
     from e2espot.scoring.inputs import games_to_score, read_labels, score_inputs
 
     games = games_to_score(args.labels, split=args.split, label_file=args.label_file)
-    labelled = read_labels(args.labels, games, label_file=args.label_file, annotated=parse_annotated(args.annotated))
-    scored = score_inputs(args.predictions, labelled, missing=args.missing)
+    label_map = read_label_map(args.map)
+    labelled = read_labels(
+        args.labels, games, label_file=args.label_file, annotated=parse_annotated(args.annotated), label_map=label_map
+    )
+    scored = score_inputs(args.predictions, labelled, missing=args.missing, label_map=label_map)
     labels, predictions = _with_sides(args, labelled.labels), scored.predictions
     for note in (*labelled.notes, *scored.notes):
         print(f"note: {note}")

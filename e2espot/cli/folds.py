@@ -43,6 +43,8 @@ class Folds:
     """What to do about an invalid label: stop, or skip and count it."""
     video_stream: int | None = None
     """Which video stream of a file is read, counted from 0; by default the one that players choose."""
+    map: Path | None = None
+    """YAML file that renames or merges classes, with lines such as HEADER: PASS."""
     annotated: str = ""
     """Stretches of every game in which the labels are complete, such as 0:00-10:00 or 1/0:00-45:00,2/5:00-20:00."""
     team_map: str = ""
@@ -77,6 +79,7 @@ def main(arguments: list[str]) -> None:
         label_file=args.label_file,
         bad_labels=args.bad_labels,
         video_stream=args.video_stream,
+        map=args.map,
         annotated=args.annotated,
         team_map=args.team_map,
         second_half=args.second_half,

@@ -76,7 +76,7 @@ def _with_config(recipe: Recipe, args: RecipeArgs) -> Recipe:
 
 def _stored_options(run: Path, fields: Mapping[str, Any]) -> RunOptions:
     names = (
-        *("resolution", "label_file", "bad_labels", "annotated", "team_map", "second_half"),
+        *("resolution", "label_file", "bad_labels", "map", "annotated", "team_map", "second_half"),
         *("joint_data", "reader", "video_stream"),
     )
     options = {name: fields[name] for name in names if fields.get(name) is not None}

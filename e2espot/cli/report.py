@@ -42,6 +42,8 @@ class ReportOptions:
     """Number of misses and of false positives listed per run."""
     resolution: Literal["224p", "720p"] = "224p"
     """Which video file of a game the frames are taken from."""
+    map: Path | None = None
+    """YAML file that renames or merges classes of labels and predictions, with lines such as HEADER: PASS."""
     annotated: str = ""
     """Stretches of every game in which the labels are complete, such as 0:00-10:00 or 1/0:00-45:00,2/5:00-20:00; what
     is outside does not count. Empty for what the label files say, by default everything."""
@@ -62,19 +64,24 @@ def main(arguments: list[str]) -> None:
         )
     from e2espot.core.label_sets import label_set_named, label_set_of
     from e2espot.files.atomic import write_atomically
+    from e2espot.formats.label_map import read_label_map
     from e2espot.report.analysis import analyse_run
     from e2espot.report.page import report_page
     from e2espot.scoring.inputs import games_to_score, read_labels, score_inputs
 
     games = games_to_score(args.labels, split=args.split, label_file=args.label_file)
-    labelled = read_labels(args.labels, games, label_file=args.label_file, annotated=parse_annotated(args.annotated))
+    label_map = read_label_map(args.map)
+    labelled = read_labels(
+        args.labels, games, label_file=args.label_file, annotated=parse_annotated(args.annotated), label_map=label_map
+    )
     labels = labelled.labels
     if args.label_set is None:
         label_set = label_set_of(entry.label for entries in labels.values() for entry in entries)
     else:
         label_set = label_set_named(args.label_set)
     scored = {
-        name: score_inputs(path, labelled, missing=args.missing) for name, path in _named(args.predictions).items()
+        name: score_inputs(path, labelled, missing=args.missing, label_map=label_map)
+        for name, path in _named(args.predictions).items()
     }
     notes = [*labelled.notes, *(f"{name}: {note}" for name, run in scored.items() for note in run.notes)]
     for note in notes:

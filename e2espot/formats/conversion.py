@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
@@ -14,7 +14,8 @@ from e2espot.files.atomic import write_atomically
 from e2espot.files.json_fields import read_bytes
 from e2espot.formats.cut_lists import CutListName, cut_list_files
 from e2espot.formats.e2e_spot import e2e_spot_files, read_e2e_spot
-from e2espot.formats.interchange import AnnotatedVideo, AnnotationSet, DroppedFields
+from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
+from e2espot.formats.label_map import LabelMap, read_label_map
 from e2espot.formats.opensportslab import opensportslab_files, read_opensportslab, sn_gar_files
 from e2espot.formats.soccernet_interchange import read_soccernet, soccernet_files
 from e2espot.formats.soccertrack import Periods, read_periods, read_soccertrack, soccertrack_files
@@ -46,6 +47,8 @@ class Conversion:
     """Replace existing files."""
     periods: Path | None = None
     """SoccerTrack's ``bas_periods.json``; None for the nominal 0:00 and 45:00."""
+    map: Path | None = None
+    """YAML file that renames or merges classes; None for none."""
     times: InstanceTimes = field(default_factory=InstanceTimes)
     """How events become instances of SportsCode and cuts, and back."""
 
@@ -76,7 +79,7 @@ def convert(conversion: Conversion) -> Converted:
         raise ConfigurationError(f"{conversion.source}: no such file or folder")
     dropped = DroppedFields()
     periods = read_periods(conversion.periods) if conversion.periods is not None else {}
-    dataset = _read(conversion, dropped, periods)
+    dataset = _renamed(_read(conversion, dropped, periods), read_label_map(conversion.map), dropped)
     files = _files(conversion, dataset, dropped, periods)
     if not conversion.overwrite:
         _refuse_to_replace(files)
@@ -88,6 +91,24 @@ def convert(conversion: Conversion) -> Converted:
         num_annotations=sum(len(video.annotations) for video in dataset.videos),
         dropped=dropped.lines(),
     )
+
+
+def _renamed(dataset: AnnotationSet, label_map: LabelMap, dropped: DroppedFields) -> AnnotationSet:
+    """The dataset under the new names of its classes."""
+    if not label_map.names:
+        return dataset
+
+    def renamed(annotations: Sequence[Annotation]) -> Iterator[Annotation]:
+        for annotation in annotations:
+            label = label_map(annotation.label)
+            if label is None:
+                dropped.add(f"event of class {annotation.label!r} (left out by the map)")
+            else:
+                yield replace(annotation, label=label)
+
+    videos = tuple(replace(video, annotations=tuple(renamed(video.annotations))) for video in dataset.videos)
+    classes = dict.fromkeys(name for name in map(label_map, dataset.classes) if name is not None)
+    return replace(dataset, videos=videos, classes=tuple(classes))
 
 
 def _read(conversion: Conversion, dropped: DroppedFields, periods: Periods) -> AnnotationSet:

@@ -6,7 +6,7 @@ Scoring reads the same files in official mode, with :func:`e2espot.formats.socce
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +22,7 @@ from e2espot.core.version import VERSION_FIELD, __version__
 from e2espot.files.atomic import write_atomically
 from e2espot.files.json_fields import read_bytes
 from e2espot.formats.annotated_field import read_annotated
+from e2espot.formats.label_map import LabelMap
 from e2espot.formats.soccernet_json import dump_document, label_document, make_row, parse_document, read_row, read_rows
 
 
@@ -44,6 +45,7 @@ def read_labels(
     fps: Fraction,
     num_frames: Mapping[int, int] | None = None,
     bad_labels: Literal["stop", "skip"] = "stop",
+    label_map: LabelMap | None = None,
 ) -> LabelFile:
     """Read the labels of one game onto the frame grid, in strict mode.
 
@@ -53,6 +55,7 @@ def read_labels(
         fps: Rate of the grid.
         num_frames: Half -> number of grid frames, if the videos are known.
         bad_labels: ``skip`` leaves out and counts the entries that ``stop`` refuses.
+        label_map: New names of classes; None for those of the file.
 
     Raises:
         AnnotationError: an invalid entry; the message names file, entry and field.
@@ -62,7 +65,10 @@ def read_labels(
     events, skipped = [], 0
     for number, row in enumerate(rows):
         try:
-            events.append(_read_label(row, f"{path}: annotations[{number}]", label_set, fps, num_frames))
+            context = f"{path}: annotations[{number}]"
+            entry = _renamed(read_row(row, context, kind="label", mode="strict"), label_map)
+            if entry is not None:
+                events.append(_checked_label(entry, context, label_set, fps, num_frames))
         except AnnotationError as error:
             if bad_labels == "stop":
                 raise AnnotationError(
@@ -72,15 +78,20 @@ def read_labels(
     return LabelFile(events=tuple(events), skipped=skipped, annotated=annotated)
 
 
-def _read_label(
-    row: Any, context: str, label_set: LabelSet, fps: Fraction, num_frames: Mapping[int, int] | None
+def _renamed(entry: ScoredEvent, label_map: LabelMap | None) -> ScoredEvent | None:
+    """The event under its new name; None if its class is left out."""
+    label = entry.label if label_map is None else label_map(entry.label)
+    return None if label is None else replace(entry, label=label)
+
+
+def _checked_label(
+    entry: ScoredEvent, context: str, label_set: LabelSet, fps: Fraction, num_frames: Mapping[int, int] | None
 ) -> Event:
-    entry = read_row(row, context, kind="label", mode="strict")
     if entry.label not in label_set:
         raise AnnotationError(f"{context}: unknown label {entry.label!r}; known: {', '.join(label_set.names)}")
     event = _on_grid(entry, fps, visible=entry.value > 0)
     if num_frames is not None and event.half not in num_frames:
-        raise AnnotationError(f"{context}: gameTime {row['gameTime']!r} names half {event.half}, which has no video")
+        raise AnnotationError(f"{context}: gameTime names half {event.half}, which has no video")
     if num_frames is not None and event.frame >= num_frames[event.half]:
         raise AnnotationError(
             f"{context}: position {entry.position_ms} is past the last picture of half {event.half} "

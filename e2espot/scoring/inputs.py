@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +14,7 @@ from e2espot.core.events import ScoredEvent
 from e2espot.files.bundle import Bundle
 from e2espot.formats.annotated_field import read_annotated
 from e2espot.formats.filenames import BALL_LABEL_FILE, RESULTS_FILE
+from e2espot.formats.label_map import LabelMap
 from e2espot.formats.result_names import match_results
 from e2espot.formats.soccernet_json import parse_document, read_rows
 
@@ -78,6 +79,7 @@ def read_labels(
     *,
     label_file: str = BALL_LABEL_FILE,
     annotated: AnnotatedHalves | None = None,
+    label_map: LabelMap | None = None,
 ) -> LabelledGames:
     """Read the labels of the games.
 
@@ -86,6 +88,7 @@ def read_labels(
         games: Names of the games.
         label_file: Name of the label files.
         annotated: What was annotated of every game, besides what the files say; None for everything.
+        label_map: New names of classes; None for those of the files.
 
     Raises:
         AnnotationError: a file is missing or makes the evaluator crash.
@@ -99,7 +102,7 @@ def read_labels(
         context = str(path) if bundle.is_file else f"{path}: {name}"
         content, rows = parse_document(bundle.data(name), "label", context)
         annotated_by_game[game] = intersect_annotated(read_annotated(content, context), annotated or {})
-        events = read_rows(rows, context, kind="label", mode="official")
+        events = _renamed(read_rows(rows, context, kind="label", mode="official"), label_map)
         labels[game] = inside(events, annotated_by_game[game])
         num_outside += len(events) - len(labels[game])
     notes = []
@@ -111,18 +114,26 @@ def read_labels(
     return LabelledGames(labels=labels, annotated=annotated_by_game, notes=tuple(notes))
 
 
-def score_inputs(path: Path, games: LabelledGames, *, missing: Literal["error", "empty"] = "error") -> ScoredGames:
+def score_inputs(
+    path: Path,
+    games: LabelledGames,
+    *,
+    missing: Literal["error", "empty"] = "error",
+    label_map: LabelMap | None = None,
+) -> ScoredGames:
     """Read the predictions for labelled games, and note what would distort their score silently.
 
     Args:
         path: Folder or zip of results.
         games: The labels.
         missing: Whether a game without results is an error, or has no predictions.
+        label_map: New names of classes; None for those of the files.
 
     Raises:
         AnnotationError: as :func:`read_predictions`.
     """
-    every = read_predictions(path, list(games.labels), missing=missing)
+    stored = read_predictions(path, list(games.labels), missing=missing)
+    every = {game: _renamed(events, label_map) for game, events in stored.items()}
     predictions = {game: inside(events, games.annotated[game]) for game, events in every.items()}
     notes = []
     num_outside = sum(map(len, every.values())) - sum(map(len, predictions.values()))
@@ -145,6 +156,14 @@ def score_inputs(path: Path, games: LabelledGames, *, missing: Literal["error", 
     if any(value < 0 for value in values):
         notes.append(f"{sum(value < 0 for value in values)} confidences are below 0 or none, and are ignored")
     return ScoredGames(predictions=predictions, notes=tuple(notes))
+
+
+def _renamed(events: list[ScoredEvent], label_map: LabelMap | None) -> list[ScoredEvent]:
+    """The events under their new names, without those of classes that are left out."""
+    if label_map is None or not label_map.names:
+        return events
+    names = ((event, label_map(event.label)) for event in events)
+    return [replace(event, label=name) for event, name in names if name is not None]
 
 
 def read_predictions(path: Path, games: Sequence[str], *, missing: Literal["error", "empty"] = "error") -> EventsByGame:

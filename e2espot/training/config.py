@@ -20,6 +20,7 @@ from e2espot.core.teams import parse_team_map
 from e2espot.core.timeline import parse_fps
 from e2espot.core.version import VERSION_FIELD, __version__
 from e2espot.formats.filenames import label_file_of
+from e2espot.formats.label_map import read_label_map
 from e2espot.training.distributed import ProcessGroup, init_process_group
 from e2espot.training.options import LabelReading, RunOptions
 from e2espot.training.recipe import Recipe
@@ -105,6 +106,7 @@ class TrainingConfig:
             "resolution": self.resolution,
             "label_file": self.labels.label_file,
             "bad_labels": self.labels.bad_labels,
+            "map": None if self.options.map is None else str(self.options.map),
             "annotated": self.options.annotated,
             "team_map": self.options.team_map,
             "second_half": self.options.second_half,
@@ -196,6 +198,7 @@ def _label_reading(recipe: Recipe, options: RunOptions) -> LabelReading:
         bad_labels=options.bad_labels,
         teams=parse_team_map(options.team_map, options.second_half),
         annotated=parse_annotated(options.annotated),
+        label_map=read_label_map(options.map),
     )
 
 

@@ -176,7 +176,14 @@ def _with_labels(
             )
         videos = tuple(replace(video, video_stream=video_stream) for video in game.videos)
         num_frames = {video.half: probe(video.path, fps, video_stream=video_stream).num_frames for video in videos}
-        labels = read_labels(game.labels_path, label_set, fps=fps, num_frames=num_frames, bad_labels=reading.bad_labels)
+        labels = read_labels(
+            game.labels_path,
+            label_set,
+            fps=fps,
+            num_frames=num_frames,
+            bad_labels=reading.bad_labels,
+            label_map=reading.label_map,
+        )
         if labels.skipped:
             _LOG.warning("%s: skipped %d invalid labels", game.labels_path, labels.skipped)
         annotated = intersect_annotated(labels.annotated, reading.annotated)

@@ -9,6 +9,7 @@ from typing import Literal
 from e2espot.core.annotated import AnnotatedHalves
 from e2espot.core.teams import SecondHalf, TeamMap
 from e2espot.formats.filenames import BALL_LABEL_FILE
+from e2espot.formats.label_map import LabelMap
 
 BadLabels = Literal["stop", "skip"]
 """What is done about an invalid label."""
@@ -26,6 +27,8 @@ class LabelReading:
     """Sides of teams that have other names."""
     annotated: AnnotatedHalves = field(default_factory=dict)
     """What was labelled of each game, besides what the files say; empty for everything."""
+    label_map: LabelMap = field(default_factory=LabelMap)
+    """New names of classes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +41,8 @@ class RunOptions:
     """Name of the label files: auto reads Labels-v2.json for soccernet-v2-17, else Labels-ball.json."""
     bad_labels: BadLabels = "stop"
     """What to do about an invalid label: stop, or skip and count it."""
+    map: Path | None = None
+    """YAML file that renames or merges classes before anything else reads them, with lines such as HEADER: PASS."""
     annotated: str = ""
     """Stretches of every game in which the labels are complete, such as 0:00-10:00 or 1/0:00-45:00,2/5:00-20:00; what
     is outside teaches nothing and does not count. Empty for what the label files say, by default everything."""
