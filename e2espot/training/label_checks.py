@@ -59,9 +59,27 @@ def check_train_labels(games: Sequence[LabelledGame], label_set: LabelSet, what:
             "whether invalid labels were skipped",
             option="bad_labels",
         )
+    shared = _events_that_share_a_frame(games)
+    if shared:
+        _LOG.warning(
+            "%d of %d events share their frame with another one, and a frame has one class: the one listed first is "
+            "learnt",
+            shared,
+            counts.total(),
+        )
     missing = [name for name in label_set.names if not counts[name]]
     if missing:
         _LOG.warning("classes without an example in the train games of the %s: %s", what, ", ".join(missing))
+
+
+def _events_that_share_a_frame(games: Sequence[LabelledGame]) -> int:
+    """Number of events at a frame that already has one of another class."""
+    hidden = 0
+    for game in games:
+        classes: dict[tuple[int, int], str] = {}
+        for event in game.events:
+            hidden += classes.setdefault((event.half, event.frame), event.label) != event.label
+    return hidden
 
 
 def _check_teams(games: Sequence[LabelledGame]) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from e2espot.clips.sampler import ClipSpec
+from e2espot.clips.targets import clip_targets
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.label_sets import LABEL_SETS
 from e2espot.training import fit as fit_module
@@ -118,3 +120,17 @@ def test_scores_outside_of_what_was_annotated_give_no_events(data: Path) -> None
     assert scores[1].coverage.ranges == (range(25),)
     assert scores[2].coverage is not None
     assert scores[2].coverage.ranges == ()
+
+
+def test_events_of_two_classes_at_one_frame_are_counted(data: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = json.loads((data / "a" / "Labels-ball.json").read_text())["annotations"]
+    other = {"PASS": "DRIVE", "DRIVE": "PASS"}
+    edit(data, "a", annotations=[*rows, {**rows[0], "label": other[rows[0]["label"]]}, rows[1]])
+    with caplog.at_level(logging.WARNING):
+        run = setup(config_of(data))
+    assert any(record.getMessage().startswith("1 of 6 events share their frame") for record in caplog.records)
+    first = run.dataset.videos[0].labelled
+    spec = ClipSpec(video=0, start=first.event_frames[0], length=1)
+    assert clip_targets(spec, first, label_radius=0).class_T.tolist() == [
+        first.event_targets[0]
+    ]  # the one listed first
