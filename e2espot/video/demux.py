@@ -19,7 +19,7 @@ from e2espot.core.timeline import MAX_DURATION_S
 from e2espot.video.accepted_formats import describe_refused, format_whitelist
 from e2espot.video.field_pictures import FieldPairing, FieldRole, Fields
 from e2espot.video.keyframes import keyframe_kind, length_prefix_size
-from e2espot.video.sample_descriptions import reject_skipped_codecs
+from e2espot.video.mp4 import reject_skipped_codecs, top_level_boxes
 from e2espot.video.stream_format import FormatTracker
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ NO_PTS = np.iinfo(np.int64).min
 
 NEW_HEADER: Final = "new_extradata"
 """FFmpeg's name of what comes with a packet that puts another codec header in force."""
-_MP4_BOXES = ("ftyp", "moov", "mdat", "wide", "free", "skip", "styp")
+_FIRST_HEADER_ONLY = ("mpeg4", "vc1", "wmv3")
+"""Codecs whose decoders in FFmpeg ignore such a new header."""
 _MAX_PROBE_PACKETS = 600
 """Packets among which one must decode."""
 _MAX_REORDERING = 32
@@ -233,7 +234,7 @@ def scan_video(path: Path, number: int | None = None) -> Scan:
         if container.format.name.startswith("mov"):
             reject_skipped_codecs(path, stream)
         status = path.stat()
-        rows, truncated, fields, format_change_packet = _packet_rows(container, stream)
+        rows, truncated, fields, format_change_packet = _packet_rows(container, stream, path)
         if not rows:
             raise VideoError(f"{path}: its video stream holds no pictures; the file may have broken off")
         columns = np.array(rows, dtype=np.int64).T
@@ -277,7 +278,7 @@ _Row = tuple[int, int, int, bool, int, int]
 """(pts, dts, duration, shown, keyframe kind, parts) of a packet."""
 
 
-def _packet_rows(container: Any, stream: Any) -> tuple[list[_Row], bool, Fields, int | None]:
+def _packet_rows(container: Any, stream: Any, path: Path) -> tuple[list[_Row], bool, Fields, int | None]:
     """Rows of all packets; whether reading ended early; how pictures are stored as fields; where the format changes."""
     codec, extradata = stream.codec_context.codec.canonical_name, bytes(stream.codec_context.extradata or b"")
     pairing = FieldPairing(extradata, length_prefix_size(codec, extradata)) if codec == "h264" else None
@@ -309,6 +310,11 @@ def _packet_rows(container: Any, stream: Any) -> tuple[list[_Row], bool, Fields,
         # VP8 has packets that only later ones refer to ("altref"): bit 4 of the first byte is show_frame (RFC 6386).
         shown = not packet.is_discard and not (codec == "vp8" and not memoryview(packet)[0] & 16)
         if tracker is not None and _is_format_change(tracker, packet):
+            if codec in _FIRST_HEADER_ONLY and packet.has_sidedata(NEW_HEADER):
+                raise VideoError(
+                    f"{path}: its codec header changes at picture {len(rows)}, where FFmpeg goes on decoding "
+                    f"{codec} by the first one; split it there with another program"
+                )
             format_change_packet, tracker = len(rows), None
         rows.append((pts, dts, packet.duration or 0, shown, kind, 1))
     if rows and truncated and last_is_cut:
@@ -357,7 +363,7 @@ def _picture_properties(picture: Any, codec: Any) -> dict[str, Any]:
 
 
 def _why_not_opened(path: Path, error: Exception) -> str:
-    boxes = _top_level_boxes(path)
+    boxes = top_level_boxes(path)
     if boxes and "moov" not in boxes:
         return "has no index (moov), so recording or download broke off; copy or download it again"
     reason = getattr(error, "strerror", None) or one_line(error)  # without FFmpeg's error number
@@ -421,26 +427,3 @@ def _only_cues_missing(format_name: str, duration_s: Fraction | None, columns: n
     end_s = (int(pts_M.max()) + int(duration_M[pts_M.argmax()])) * time_base
     is_even = steps[-_MAX_REORDERING:].max() <= _CUES_SLACK * np.median(steps)
     return bool(is_even) and end_s >= duration_s - _MATROSKA_ROUNDING_S
-
-
-def _top_level_boxes(path: Path) -> list[str]:
-    """Names of the outermost boxes of an MP4 or MOV file; empty for anything else.
-
-    A box is 4 bytes of length, 4 of name, and its content; a length of 1 is followed by 8 bytes with the
-    real one, and a length of 0 reaches to the end of the file (ISO/IEC 14496-12, section 4.2)::
-
-        00 00 00 20 | f t y p | 24 bytes    00 00 10 00 | m o o v | 4088 bytes    -> ["ftyp", "moov"]
-    """
-    names: list[str] = []
-    size, offset = path.stat().st_size, 0
-    with path.open("rb") as file:
-        while offset < size and len(names) < 64:
-            file.seek(offset)
-            head = file.read(16)
-            length, name = int.from_bytes(head[:4], "big"), head[4:8].decode("latin-1")
-            length = int.from_bytes(head[8:16], "big") if length == 1 else length or size - offset
-            if length < 8 or (not names and name not in _MP4_BOXES):
-                break
-            names.append(name)
-            offset += length
-    return names

@@ -66,6 +66,13 @@ def read_header(path: Path) -> bytes:
         return bytes(container.streams.video[0].codec_context.extradata or b"")
 
 
+def read_box(path: Path, name: str) -> bytes:
+    """Content of the first box of this name."""
+    data = path.read_bytes()
+    start = data.find(name.encode())
+    return data[start + 4 : start - 4 + int.from_bytes(data[start - 4 : start], "big")]
+
+
 def write_mp4(
     path: Path,
     samples: Sequence[Sample],

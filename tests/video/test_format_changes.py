@@ -14,7 +14,7 @@ import pytest
 from dali_pipelines.routes import choose_route, dali_index
 from e2espot.core.errors import VideoError
 from e2espot.video import index_video, open_reader
-from tests.support.mp4_boxes import Description, read_header, read_samples, write_mp4
+from tests.support.mp4_boxes import Description, read_box, read_header, read_samples, write_mp4
 from tests.support.numbered_video import Video, constant, numbers_in, write
 
 HALF = 60
@@ -179,3 +179,14 @@ def test_index_refuses_a_track_in_two_codecs(tmp_path: Path) -> None:
     with pytest.raises(VideoError, match=r"its pictures are in several codecs \(avc1, hvc1\)") as caught:
         index_video(path)
     assert "\n" not in str(caught.value)
+
+
+def test_index_refuses_a_new_header_that_the_decoder_ignores(tmp_path: Path) -> None:
+    parts = halves(tmp_path, (SMALL, LARGE), suffix=".mp4", codec="mpeg4", options={"g": "20"})
+    entries = [
+        Description(header=read_box(part, "esds"), size=size, entry_name="mp4v", header_name="esds")
+        for part, size in zip(parts, (SMALL, LARGE), strict=True)
+    ]
+    path = write_mp4(tmp_path / "both.mp4", [*read_samples(parts[0]), *read_samples(parts[1], 2)], entries)
+    with pytest.raises(VideoError, match=f"its codec header changes at picture {HALF}, where FFmpeg goes on decoding"):
+        index_video(path)

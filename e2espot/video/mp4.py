@@ -1,4 +1,4 @@
-"""The codecs that an MP4 or MOV file names for a track: FFmpeg reads one of them and skips all other pictures."""
+"""What FFmpeg does not give of an MP4 or MOV file: its outermost boxes, and the codecs of a track."""
 
 from __future__ import annotations
 
@@ -10,7 +10,31 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+_FIRST_BOXES = ("ftyp", "moov", "mdat", "wide", "free", "skip", "styp")
 _PATH_TO_TABLE = (b"mdia", b"minf", b"stbl", b"stsd")
+
+
+def top_level_boxes(path: Path) -> list[str]:
+    """Names of the outermost boxes of an MP4 or MOV file; empty for anything else.
+
+    A box is 4 bytes of length, 4 of name, and its content; a length of 1 is followed by 8 bytes with the
+    real one, and a length of 0 reaches to the end of the file (ISO/IEC 14496-12, section 4.2)::
+
+        00 00 00 20 | f t y p | 24 bytes    00 00 10 00 | m o o v | 4088 bytes    -> ["ftyp", "moov"]
+    """
+    names: list[str] = []
+    size, offset = path.stat().st_size, 0
+    with path.open("rb") as file:
+        while offset < size and len(names) < 64:
+            file.seek(offset)
+            head = file.read(16)
+            length, name = int.from_bytes(head[:4], "big"), head[4:8].decode("latin-1")
+            length = int.from_bytes(head[8:16], "big") if length == 1 else length or size - offset
+            if length < 8 or (not names and name not in _FIRST_BOXES):
+                break
+            names.append(name)
+            offset += length
+    return names
 
 
 def reject_skipped_codecs(path: Path, stream: Any) -> None:
