@@ -27,7 +27,8 @@ _PARAMETER_SETS = {"h264": (7, 8), "hevc": (33, 34)}
 _HEVC_SEQUENCE_SET = 33
 _VP8_START_CODE = b"\x9d\x01\x2a"
 _VP9_FRAME_MARKER, _VP9_SYNC_CODE = 2, 0x498342
-_VP9_SLOTS, _VP9_REFERENCES, _VP9_RGB = 8, 3, 7
+_VP9_REFERENCES, _VP9_RGB = 3, 7
+_VP9_TABLE_MARK, _VP9_HEADER_BYTES = 6, 12
 _JPEG_FRAME_HEADERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # ITU-T T.81, table B.1
 
 
@@ -45,7 +46,6 @@ class FormatTracker:
         self._num_header_sets = _num_sequence_sets(codec, extradata)
         self._seen: set[bytes] = set()
         self._size: Size | None = None
-        self._vp9_sizes: list[Size | None] = [None] * _VP9_SLOTS
 
     def is_change(self, packet: memoryview, *, is_keyframe: bool, new_header: bytes | None = None) -> bool:
         """Whether a packet is in another format than those before.
@@ -58,7 +58,7 @@ class FormatTracker:
         if new_header is not None and new_header != self._header:
             return True
         if self._codec == "vp9":
-            return any(self._is_new_size(size) for size in _sizes_vp9(packet, self._vp9_sizes))
+            return any(self._is_new_size(size) for size in _sizes_vp9(packet))
         if not is_keyframe:
             return False
         if self._codec in ("vp8", "mjpeg"):
@@ -158,20 +158,19 @@ def _size_jpeg(packet: memoryview) -> Size | None:
     return None
 
 
-def _sizes_vp9(packet: memoryview, sizes_of_slots: list[Size | None]) -> Iterator[Size]:
-    """Sizes of the pictures in a VP9 packet; updates ``sizes_of_slots``, the sizes of the pictures to refer to.
+def _sizes_vp9(packet: memoryview) -> Iterator[Size]:
+    """Sizes that the pictures in a VP9 packet give; none for those of the size of a picture that they refer to.
 
-    Source: VP9 Bitstream & Decoding Process Specification, sections 6.2 and annex B.
+    Source: VP9 Bitstream & Decoding Process Specification, section 6.2 and annex B.
     """
+    # By far the most packets: one shown picture of profile 0 with the size of its first reference. Bits of its header:
+    #   10 00 0 1 1 0 | rr ffffff | ff iii s ii | i s iii s 1 .
+    if len(packet) > 4 and packet[0] == 0b10000110 and packet[3] & 2 and packet[-1] >> 5 != _VP9_TABLE_MARK:
+        return
     for picture in _pictures_vp9(packet):
-        bits = _Bits(bytes(picture[:40]))
-        size, refreshed = _header_vp9(bits, sizes_of_slots)
-        if size is None:
-            continue
-        for slot in range(_VP9_SLOTS):
-            if refreshed >> slot & 1:
-                sizes_of_slots[slot] = size
-        yield size
+        size = _size_in_header_vp9(_Bits(bytes(picture[:_VP9_HEADER_BYTES])))
+        if size is not None:
+            yield size
 
 
 def _pictures_vp9(packet: memoryview) -> list[memoryview]:
@@ -185,7 +184,7 @@ def _pictures_vp9(packet: memoryview) -> list[memoryview]:
     last = packet[-1] if len(packet) else 0
     num_pictures, size_bytes = (last & 7) + 1, (last >> 3 & 3) + 1
     table = len(packet) - 2 - num_pictures * size_bytes
-    if last >> 5 != 6 or table < 0 or packet[table] != last:
+    if last >> 5 != _VP9_TABLE_MARK or table < 0 or packet[table] != last:
         return [packet]
     pictures, offset = [], 0
     for i in range(num_pictures):
@@ -196,34 +195,32 @@ def _pictures_vp9(packet: memoryview) -> list[memoryview]:
     return pictures
 
 
-def _header_vp9(bits: _Bits, sizes_of_slots: list[Size | None]) -> tuple[Size | None, int]:
-    """Size of a picture, and the slots in which it is stored, as bits; None for one that is only shown again."""
+def _size_in_header_vp9(bits: _Bits) -> Size | None:
+    """Size that a picture gives; None for one of the size of another, or that is only shown again."""
     if bits.read(2) != _VP9_FRAME_MARKER:
-        return None, 0
+        return None
     profile = bits.read(1) | bits.read(1) << 1
     bits.read(1 if profile == 3 else 0)
     if bits.read(1):  # show_existing_frame
-        return None, 0
+        return None
     is_inter, is_shown, is_resilient = bits.read(1), bits.read(1), bits.read(1)
     if not is_inter:
         if bits.read(24) != _VP9_SYNC_CODE:
-            return None, 0
+            return None
         _skip_colours_vp9(bits, profile)
-        return _size_vp9(bits), 0xFF
+        return _size_vp9(bits)
     is_intra_only = 0 if is_shown else bits.read(1)
     bits.read(0 if is_resilient else 2)
     if is_intra_only:
         bits.read(24)
         if profile:
             _skip_colours_vp9(bits, profile)
-        refreshed = bits.read(8)
-        return _size_vp9(bits), refreshed
-    refreshed = bits.read(8)
-    slots = [bits.read(4) >> 1 for _ in range(_VP9_REFERENCES)]  # 3 bits, and a sign for motion vectors
-    for slot in slots:
-        if bits.read(1):  # it has the size of this reference
-            return sizes_of_slots[slot], refreshed
-    return _size_vp9(bits), refreshed
+        bits.read(8)
+        return _size_vp9(bits)
+    bits.read(8 + 4 * _VP9_REFERENCES)  # the slots that it is stored in; slot and sign of each reference
+    if any(bits.read(1) for _ in range(_VP9_REFERENCES)):  # it has the size of this reference
+        return None
+    return _size_vp9(bits)
 
 
 def _skip_colours_vp9(bits: _Bits, profile: int) -> None:
