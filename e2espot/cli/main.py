@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "review": "look at events and correct them in the browser",
     },
     "Data": {
+        "dataset": "look at a dataset before training: videos, labels, and what looks wrong",
         "download": "download SoccerNet's games",
         "convert": "convert labels, predictions and weights of other packages",
         "transcode": "rewrite a video as plain H.264",

@@ -7,13 +7,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from e2espot.core.errors import AnnotationError, ConfigurationError
+from e2espot.core.errors import ConfigurationError
 from e2espot.core.label_sets import LABEL_SETS
 from e2espot.core.timeline import game_time
 from e2espot.files.json_fields import (
     check_video_metadata,
     dump_json,
-    load_json,
     optional_text,
     parse_each,
     read_bytes,
@@ -27,7 +26,7 @@ from e2espot.formats.filenames import BALL_LABEL_FILE, LABEL_FILES, RESULTS_FILE
 from e2espot.formats.games import Game, check_label_file, find_games
 from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
 from e2espot.formats.soccernet_json import LIST_NAMES, Kind, make_row, parse_document, read_row
-from e2espot.formats.splits import BALL_SPLITS, canonical_split
+from e2espot.formats.splits import BALL_SPLITS, split_of_games
 
 _SPLITS = ("train", "valid", "test", "challenge")
 _READ_FIELDS: dict[Kind, tuple[str, ...]] = {
@@ -63,19 +62,10 @@ def read_soccernet(source: Path, *, predictions: bool, file_name: str | None = N
         )
     for games in games_by_name.values():
         if games:
-            splits = _read_splits(source)
+            splits = split_of_games(source)
             videos = [video for game in games for video in _read_game(game, splits.get(game.name, ""), kind)]
             return AnnotationSet(videos=tuple(videos), predictions=predictions)
     raise ConfigurationError(f"{source}: no {' or '.join(names)} below it")
-
-
-def _read_splits(root: Path) -> dict[str, str]:
-    """Game -> split, from ``splits.json`` or SoccerNet's own lists."""
-    file = root / SPLITS_FILE
-    lists: Any = load_json(read_bytes(file), str(file)) if file.is_file() else BALL_SPLITS
-    if not isinstance(lists, dict) or not all(isinstance(games, (list, tuple)) for games in lists.values()):
-        raise AnnotationError(f"{file}: it must be an object with one list for each split")
-    return {str(game): canonical_split(split) for split, games in lists.items() for game in games}
 
 
 def _read_game(game: Game, split: str, kind: Kind) -> Iterable[AnnotatedVideo]:

@@ -52,6 +52,19 @@ def names_of_split(root: Path, split: str) -> list[str]:
     return names
 
 
+def split_of_games(root: Path) -> dict[str, str]:
+    """Game -> split, from ``splits.json`` or SoccerNet's own lists.
+
+    Raises:
+        AnnotationError: a broken ``splits.json``.
+    """
+    file = root / SPLITS_FILE
+    lists: Any = load_json(read_bytes(file), str(file)) if file.is_file() else BALL_SPLITS
+    if not isinstance(lists, dict) or not all(isinstance(games, (list, tuple)) for games in lists.values()):
+        raise AnnotationError(f"{file}: it must be an object with one list for each split")
+    return {str(game): canonical_split(split) for split, games in lists.items() for game in games}
+
+
 def canonical_split(name: str) -> str:
     """Name of a split as SoccerNet spells it: ``val`` is ``valid``."""
     return "valid" if name == "val" else name

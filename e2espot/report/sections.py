@@ -352,7 +352,8 @@ def _clock(seconds: float) -> str:
     return f"{int(minutes):02d}:{int(rest * 100 + 1e-6) / 100:05.2f}"
 
 
-def _strip_button(strip: Strip, framerate: int) -> Markup:
+def strip_pictures(strip: Strip, framerate: int) -> Markup:
+    """The pictures of a strip side by side, the centre marked."""
     images = [
         element(
             "img",
@@ -364,4 +365,9 @@ def _strip_button(strip: Strip, framerate: int) -> Markup:
         )
         for jpeg, step in zip(strip.jpegs, STEPS, strict=True)
     ]
-    return element("button", join(*images), class_="strip", type="button", aria_label="Enlarge these frames")
+    return join(*images)
+
+
+def _strip_button(strip: Strip, framerate: int) -> Markup:
+    pictures = strip_pictures(strip, framerate)
+    return element("button", pictures, class_="strip", type="button", aria_label="Enlarge these frames")

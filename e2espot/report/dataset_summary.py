@@ -1,0 +1,268 @@
+"""What is in a dataset, before training on it: videos, labels, and what looks wrong.
+
+dataset folder -> find_games -> probe, label rows -> VideoSummary ... -> DatasetSummary -> text, JSON, dataset_page
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from e2espot.core.annotated import AnnotatedHalves
+from e2espot.core.errors import AnnotationError, VideoError
+from e2espot.core.events import ScoredEvent
+from e2espot.core.timeline import DEFAULT_FPS, frame_of_position_ms, game_time, parse_game_time
+from e2espot.files.json_fields import read_bytes
+from e2espot.formats.annotated_field import read_annotated
+from e2espot.formats.filenames import BALL_LABEL_FILE
+from e2espot.formats.games import Game, Video, find_games
+from e2espot.formats.soccernet_json import parse_document, read_row
+from e2espot.formats.splits import split_of_games
+
+_MAX_SHIFT_S = 2
+"""A clock and a position that differ by more are not two roundings of one time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoSummary:
+    """One video with its labels."""
+
+    game: str
+    """Name of the game."""
+    half: int
+    """1 or 2."""
+    split: str
+    """Split of the game; empty for none."""
+    path: str
+    """Path of the video; empty where labels name a half that has none."""
+    minutes: float
+    """Length of the video; 0 if it cannot be read."""
+    fps: float
+    """Pictures a second of the file, on average."""
+    width: int
+    """Width of the pictures in pixels."""
+    height: int
+    """Height of the pictures in pixels."""
+    classes: dict[str, int]
+    """Class -> number of its labels."""
+    annotated: str
+    """The annotated stretches; empty for the whole video."""
+    problems: tuple[str, ...]
+    """What looks wrong, one line each."""
+    events: tuple[ScoredEvent, ...] = field(default=(), repr=False)
+    """The labels; not in the JSON."""
+
+    @property
+    def num_labels(self) -> int:
+        """Number of labels."""
+        return sum(self.classes.values())
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the events themselves."""
+        fields = {name: value for name, value in dataclasses.asdict(self).items() if name != "events"}
+        return {**fields, "problems": list(self.problems), "labels": self.num_labels}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSummary:
+    """All videos of a dataset."""
+
+    videos: tuple[VideoSummary, ...]
+    """In order of games and halves."""
+
+    @property
+    def classes(self) -> dict[str, int]:
+        """Class -> labels, the most frequent first."""
+        total = Counter[str]()
+        for video in self.videos:
+            total.update(video.classes)
+        return dict(total.most_common())
+
+    def text(self) -> str:
+        """Tables for a terminal."""
+        minutes = sum(video.minutes for video in self.videos)
+        games = len({video.game for video in self.videos})
+        num_labels = sum(self.classes.values())
+        lines = [
+            f"{games} games, {len(self.videos)} videos, {minutes:.1f} minutes, {num_labels} labels"
+            + (f" ({num_labels / minutes:.1f} a minute)" if minutes else ""),
+            "",
+            f"{'split':<10} {'half':>4} {'minutes':>8} {'pictures/s':>10} {'size':>10} {'labels':>7} {'a minute':>8} "
+            " game",
+        ]
+        for video in self.videos:
+            rate = f"{video.num_labels / video.minutes:.1f}" if video.minutes else "-"
+            size = f"{video.width}x{video.height}" if video.width else "-"
+            lines.append(
+                f"{video.split or '-':<10} {video.half:>4} {video.minutes:>8.1f} {video.fps:>10.3f} {size:>10} "
+                f"{video.num_labels:>7} {rate:>8}  {video.game}"
+                + (f" (annotated: {video.annotated})" if video.annotated else "")
+            )
+        lines += ["", f"{'class':<26} {'labels':>7} {'half 1':>7} {'half 2':>7} {'a minute':>8}"]
+        for name, count in self.classes.items():
+            halves = [sum(video.classes.get(name, 0) for video in self.videos if video.half == half) for half in (1, 2)]
+            rate = f"{count / minutes:.2f}" if minutes else "-"
+            lines.append(f"{name:<26} {count:>7} {halves[0]:>7} {halves[1]:>7} {rate:>8}")
+        problems = [f"  {video.game}, half {video.half}: {line}" for video in self.videos for line in video.problems]
+        return "\n".join([*lines, "", "nothing looks wrong" if not problems else "look at:", *problems])
+
+    def to_json(self) -> dict[str, Any]:
+        """``{"classes": {...}, "videos": [...]}``."""
+        return {"classes": self.classes, "videos": [video.to_json() for video in self.videos]}
+
+
+def summarise(
+    root: Path,
+    *,
+    split: str | None = None,
+    resolution: str = "224p",
+    label_file: str = BALL_LABEL_FILE,
+    progress: Callable[[int], object] | None = None,
+) -> DatasetSummary:
+    """Look at every game of a dataset; a broken video or label becomes a line, not an error.
+
+    Args:
+        root: Dataset folder.
+        split: Name of a split; None for every game.
+        resolution: Which of a game's files is its video.
+        label_file: Name of the label files.
+        progress: Called with the number of further games that are done.
+
+    Raises:
+        ConfigurationError: no such folder or split.
+    """
+    games = find_games(root, split=split, resolution=resolution, label_file=label_file, need_videos=False)
+    splits = split_of_games(root)
+    videos: list[VideoSummary] = []
+    for game in games:
+        if game.videos or game.labels_path is not None:
+            videos += _summarise_game(game, splits.get(game.name, ""))
+        if progress is not None:
+            progress(1)
+    return DatasetSummary(videos=tuple(videos))
+
+
+def _summarise_game(game: Game, split: str) -> list[VideoSummary]:
+    rows, annotated, problems = _label_rows(game)
+    files = {video.half: video for video in game.videos}
+    halves = sorted({*files, *(event.half for event, _ in rows)} or {1})
+    return [
+        _summarise_video(
+            game,
+            half,
+            split,
+            files.get(half),
+            [(event, clock) for event, clock in rows if event.half == half],
+            annotated,
+            problems if half == halves[0] else [],
+        )
+        for half in halves
+    ]
+
+
+def _label_rows(game: Game) -> tuple[list[tuple[ScoredEvent, str]], AnnotatedHalves, list[str]]:
+    """The valid labels with their clocks, what was annotated, and what is wrong with the file."""
+    if game.labels_path is None:
+        return [], {}, ["no label file"]
+    context = str(game.labels_path)
+    try:
+        content, rows = parse_document(read_bytes(game.labels_path), "label", context)
+        annotated = read_annotated(content, context)
+    except AnnotationError as error:
+        return [], {}, [str(error)]
+    labels, broken = [], []
+    for number, row in enumerate(rows):
+        try:
+            event = read_row(row, f"annotations[{number}]", kind="label", mode="strict")
+            labels.append((event, str(row.get("gameTime", ""))))
+        except AnnotationError as error:
+            broken.append(str(error))
+    more = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
+    return labels, annotated, [f"invalid label: {broken[0]}{more}"] if broken else []
+
+
+def _summarise_video(
+    game: Game,
+    half: int,
+    split: str,
+    video: Video | None,
+    rows: Sequence[tuple[ScoredEvent, str]],
+    annotated: AnnotatedHalves,
+    problems: Sequence[str],
+) -> VideoSummary:
+    from e2espot.video import probe
+
+    lines = list(problems)
+    minutes, fps, width, height = 0.0, 0.0, 0, 0
+    if video is None:
+        lines.append("labels, but no video")
+    else:
+        try:
+            info = probe(video.path, video_stream=video.video_stream)
+            minutes, fps, width, height = float(info.duration_s / 60), info.source_fps, info.width, info.height
+        except VideoError as error:
+            lines.append(str(error))
+    lines += label_problems(rows, None if not minutes else 60_000 * minutes)
+    ranges = annotated.get(half)
+    if not rows and game.labels_path is not None and (ranges is None or ranges.ranges_ms):
+        lines.append("not a single label; if it was not annotated, state that")
+    return VideoSummary(
+        game=game.name,
+        half=half,
+        split=split,
+        path="" if video is None else str(video.path),
+        minutes=minutes,
+        fps=fps,
+        width=width,
+        height=height,
+        classes=dict(Counter(event.label for event, _ in rows).most_common()),
+        annotated="" if ranges is None else ranges.describe(),
+        problems=tuple(lines),
+        events=tuple(event for event, _ in rows),
+    )
+
+
+def label_problems(
+    rows: Sequence[tuple[ScoredEvent, str]], duration_ms: float | None, fps: Fraction = DEFAULT_FPS
+) -> list[str]:
+    """What looks wrong about the times of a half's labels.
+
+    Args:
+        rows: Labels with their clocks, ``1 - 05:07``.
+        duration_ms: Length of the video; None if it is unknown.
+        fps: Grid on which two labels are at one frame.
+    """
+    lines = []
+    late = [event for event, _ in rows if duration_ms is not None and event.position_ms >= duration_ms]
+    if late:
+        lines.append(f"{len(late)} labels past the end of the video, the first at {_clock(late[0])}")
+    shifted = [event for event, clock in rows if _shift_s(event, clock) > _MAX_SHIFT_S]
+    if shifted:
+        lines.append(f"{len(shifted)} labels whose position and gameTime differ, the first at {_clock(shifted[0])}")
+    counts = Counter((event.position_ms, event.label) for event, _ in rows)
+    if repeated := sum(count - 1 for count in counts.values()):
+        lines.append(f"{repeated} labels that repeat another one")
+    frames = Counter(frame_of_position_ms(position_ms, fps) for position_ms, _ in counts)
+    if shared := sum(count - 1 for count in frames.values()):
+        lines.append(f"{shared} labels at the frame of another one, of which training learns the first")
+    whole = sum(event.position_ms % 1000 == 0 for event, _ in rows)
+    if len(rows) >= 20 and whole == len(rows):
+        lines.append("every label is at a whole second: too coarse for a tolerance of one second")
+    return lines
+
+
+def _shift_s(event: ScoredEvent, clock: str) -> float:
+    try:
+        _, seconds = parse_game_time(clock)
+    except AnnotationError:
+        return 0.0
+    return abs(event.position_ms / 1000 - seconds)
+
+
+def _clock(event: ScoredEvent) -> str:
+    return game_time(event.position_ms, event.half).partition(" - ")[2]

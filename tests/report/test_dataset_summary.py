@@ -1,0 +1,105 @@
+"""The summary of a dataset: its counts, and every line about what looks wrong."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from e2espot.cli.main import main
+from e2espot.core.events import ScoredEvent
+from e2espot.report.dataset_page import sample_events
+from e2espot.report.dataset_summary import DatasetSummary, label_problems, summarise
+from tests.support.tiny_dataset import Layout, write_game
+
+LAYOUT = Layout(videos=("1_224p.mkv", "2_224p.mkv"), classes=("PASS", "DRIVE"))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three games: a whole one in two halves, one without labels for its second half, one whose video is broken."""
+    root = tmp_path_factory.mktemp("data")
+    for seed, game in enumerate(("a", "b")):
+        write_game(root / game, seed, num_frames=75, layout=LAYOUT)
+    write_game(root / "c", 2, num_frames=30)
+    (root / "c" / "224p.mp4").write_bytes(b"no video")
+    labels = json.loads((root / "b" / "Labels-ball.json").read_text())
+    rows = [row for row in labels["annotations"] if row["gameTime"].startswith("1")]
+    (root / "b" / "Labels-ball.json").write_text(json.dumps({"annotations": [*rows, {"label": "PASS"}]}))
+    (root / "splits.json").write_text(json.dumps({"train": ["a"], "valid": ["b"]}))
+    return root
+
+
+def rows(*times_ms: int, clock: str = "") -> list[tuple[ScoredEvent, str]]:
+    return [(ScoredEvent(half=1, position_ms=time, label="PASS"), clock) for time in times_ms]
+
+
+def test_summary_counts_videos_and_labels(data: Path) -> None:
+    summary = summarise(data)
+    assert [(video.game, video.half, video.split, video.num_labels) for video in summary.videos] == [
+        ("a", 1, "train", 3),
+        ("a", 2, "train", 3),
+        ("b", 1, "valid", 3),
+        ("b", 2, "valid", 0),
+        ("c", 1, "", 1),
+    ]
+    first = summary.videos[0]
+    assert (first.width, first.height, round(first.fps), round(60 * first.minutes)) == (96, 64, 25, 3)
+    assert summary.classes == {"PASS": 6, "DRIVE": 4}
+    text = summary.text()
+    assert "3 games, 5 videos, 0.2 minutes, 10 labels" in text
+    assert "b, half 2: not a single label" in text
+    assert "b, half 1: invalid label: annotations[3]" in text
+    assert "c, half 1: " in text
+    assert not any(video.problems for video in summary.videos[:2])
+
+
+def test_summary_of_a_split_has_its_games_alone(data: Path) -> None:
+    assert {video.game for video in summarise(data, split="valid").videos} == {"b"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "line"),
+    [
+        (rows(1000, 61_000), "1 labels past the end of the video, the first at 01:01"),
+        (rows(1000, clock="1 - 00:09"), "1 labels whose position and gameTime differ, the first at 00:01"),
+        (rows(1001, 1001), "1 labels that repeat another one"),
+        (rows(1001, 1010), "1 labels at the frame of another one, of which training learns the first"),
+        (rows(*range(0, 25_000, 1000)), "every label is at a whole second: too coarse for a tolerance of one second"),
+    ],
+)
+def test_label_problems_name_what_looks_wrong(labels: list[tuple[ScoredEvent, str]], line: str) -> None:
+    assert label_problems(labels, 60_000) == [line]
+
+
+def test_label_problems_accept_what_is_right() -> None:
+    assert label_problems(rows(1000, 5980, 59_999, clock="1 - 00:01")[:1] + rows(5980, 59_999), 60_000) == []
+
+
+def test_sampled_labels_take_classes_and_videos_in_turn(data: Path) -> None:
+    summary = summarise(data)
+    sampled = sample_events(summary, 6)
+    assert {(event.label, video.game, video.half) for video, event in sampled} == {
+        ("PASS", "a", 1), ("DRIVE", "a", 1), ("PASS", "a", 2), ("DRIVE", "a", 2), ("PASS", "b", 1), ("DRIVE", "b", 1)
+    }  # fmt: skip
+    assert sampled == sample_events(summary, 6)
+    assert sample_events(DatasetSummary(videos=()), 6) == []
+
+
+def test_command_writes_page_and_numbers(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page, numbers = tmp_path / "d.html", tmp_path / "d.json"
+    main(["dataset", str(data), "-o", str(page), "--json", str(numbers), "--examples", "4"])
+    assert "look at:" in capsys.readouterr().out
+    html = page.read_text()
+    assert html.count("<figure") == 4
+    assert html.count("data:image/jpeg") == 20
+    assert "<script" not in html
+    content = json.loads(numbers.read_text())
+    assert content["classes"] == {"PASS": 6, "DRIVE": 4}
+    assert "events" not in content["videos"][0]
+
+
+def test_folder_without_games_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["dataset", str(tmp_path)])
+    assert ended.value.code == 2
+    assert "no game with" in capsys.readouterr().err
