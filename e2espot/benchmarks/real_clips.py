@@ -6,6 +6,7 @@ advantage that the spotter lacks.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from e2espot.core.events import Event, ScoredEvent
 from e2espot.core.label_sets import LabelSet
 from e2espot.core.timeline import DEFAULT_FPS, frame_of_position_ms, num_frames_of_duration
 from e2espot.formats.labelled_clips import LabelledClip
+from e2espot.inference.adapt import adapt_to_video
 from e2espot.inference.ball_path import linked_positions, peak_positions
 from e2espot.inference.job import Job, predict_video, single_video
 from e2espot.inference.predict import ball_maps_of_video
@@ -76,9 +78,10 @@ def _run_on_clip(job: Job, clip: LabelledClip) -> ClipResult:
     labels = tuple(event for event in clip.events if event.label in CLASSES)
     has_map = isinstance(job.spotters[0].backbone, SmallBackbone)
     try:
-        events = predict_video(job, single_video(clip.video)).events
         index = index_of(clip.video, video_stream=job.options.video_stream)
-        peak_B, linked_B = _ball_errors(job, clip, index) if has_map else (None, None)
+        adapted = _adapt_job(job, clip)
+        events = predict_video(adapted, single_video(clip.video)).events
+        peak_B, linked_B = _ball_errors(adapted, clip, index) if has_map else (None, None)
     except VideoError as error:
         lost_B = np.full(len(clip.ball), np.inf) if has_map else None
         return ClipResult(
@@ -100,6 +103,13 @@ def _run_on_clip(job: Job, clip: LabelledClip) -> ClipResult:
         peak_error_B=peak_B,
         linked_error_B=linked_B,
     )
+
+
+def _adapt_job(job: Job, clip: LabelledClip) -> Job:
+    """The job with its spotters adapted to the clip as ``predict_video`` would adapt them: once for events and ball."""
+    spotters = tuple(adapt_to_video(spotter, clip.video, job.options)[0] for spotter in job.spotters)
+    options = dataclasses.replace(job.options, adapt="none", size="trained")
+    return dataclasses.replace(job, spotters=spotters, options=options)
 
 
 def _ball_errors(job: Job, clip: LabelledClip, index: VideoIndex) -> tuple[np.ndarray, np.ndarray]:

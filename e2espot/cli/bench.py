@@ -119,6 +119,7 @@ def _check(args: Bench) -> None:
     if args.feature_arch not in FEATURE_ARCHS:
         raise ConfigurationError(f"--feature_arch is {args.feature_arch!r}; choose from {', '.join(FEATURE_ARCHS)}")
     parse_device(args.device)
+    args.video.frame_size()
     for file in args.files:
         if args.topic != "real" and not file.is_file():
             raise ConfigurationError(f"{file}: no such video")

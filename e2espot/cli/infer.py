@@ -130,6 +130,7 @@ def _exists(word: str) -> bool:
 
 
 def _check(args: Infer) -> None:
+    args.video.frame_size()
     if args.task_cpus < 1 or not 0 <= args.task_gpus < 1000:
         raise ConfigurationError(
             f"--task_cpus {args.task_cpus} --task_gpus {args.task_gpus}: give at least 1 CPU, and 0 GPUs or more"

@@ -1,8 +1,9 @@
-"""Adapts a spotter to one video before it is processed: batch norm statistics of the video itself, without labels."""
+"""Adapts a spotter to one video before it is processed: the size of its frames, and its own batch norm statistics."""
 
 from __future__ import annotations
 
 import copy
+import dataclasses
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import torch
 
 from e2espot.core.adaptation import Adaptation
-from e2espot.core.errors import VideoError
+from e2espot.core.errors import ConfigurationError, VideoError
 from e2espot.inference.first_look import first_look
 from e2espot.inference.options import InferenceOptions
 from e2espot.models.norm_statistics import batch_norms, distance_from_training, measure_statistics, mix_statistics
@@ -27,18 +28,22 @@ kind, filmed ones at 0.05 to 0.7; nearer ones get a share in proportion."""
 
 
 def adapt_to_video(spotter: Spotter, path: Path, options: InferenceOptions) -> tuple[Spotter, Adaptation | None]:
-    """The spotter with batch norms that are adapted to a video, and what was done.
+    """The spotter for frames of the requested size, with batch norms that are adapted to a video; and what was done.
 
     Equal videos give equal statistics, bit by bit at an equal number of threads, whatever reader is used afterwards.
 
     Args:
         spotter: In evaluation mode; stays as it is.
         path: The video.
-        options: ``adapt`` decides whether it is adapted.
+        options: ``size`` decides the size of the frames, ``adapt`` whether it is adapted.
 
     Returns:
-        The spotter itself and None if it is not adapted: it has no batch norms, or the look gives no frames.
+        None as the second if it is not adapted: it has no batch norms, or the look gives no frames.
+
+    Raises:
+        ConfigurationError: another size for a spotter that sees a square cut out of each frame.
     """
+    spotter = resize(spotter, options.frame_size())
     if options.adapt == "none" or not batch_norms(spotter.backbone):
         return spotter, None
     num_frames = 0
@@ -62,3 +67,22 @@ def adapt_to_video(spotter: Spotter, path: Path, options: InferenceOptions) -> t
     share = SHARE if options.adapt == "statistics" else SHARE * min(1.0, distance / FULL_DISTANCE)
     mix_statistics(adapted.backbone, statistics, share)
     return adapted, Adaptation(num_frames=num_frames, share=share, distance=distance)
+
+
+def resize(spotter: Spotter, size: tuple[int, int] | None) -> Spotter:
+    """The spotter for frames of another size, (width, height); None for its own. Weights are shared.
+
+    Raises:
+        ConfigurationError: the spotter sees a square cut out of each frame, whose size is fixed.
+    """
+    if size is None or size == (spotter.spec.width, spotter.spec.height):
+        return spotter
+    if spotter.spec.crop_dim:
+        raise ConfigurationError(
+            f"this spotter sees the centre {spotter.spec.crop_dim} pixels of frames of {spotter.spec.width}x"
+            f"{spotter.spec.height}; leave size at 'trained'",
+            option="size",
+        )
+    resized = copy.copy(spotter)
+    resized.spec = dataclasses.replace(spotter.spec, width=size[0], height=size[1])
+    return resized

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from e2espot.core.device import Precision
+from e2espot.core.frame_size import parse_frame_size
 
 if TYPE_CHECKING:
     from e2espot.video import Backend, BackendOption
@@ -22,10 +23,20 @@ class UserOptions:
     adapt: Literal["auto", "none", "statistics"] = "auto"
     """Adapt the network's batch norms to each video, without labels, after a first look at some frames of it: auto
     does so as far as the video differs from the training data, statistics always does, none never."""
+    size: str = "trained"
+    """Size at which the network sees the frames: trained, or width x height such as 512x288."""
     flip: bool = False
     """Average with the scores of the mirrored video: slightly better, and twice the time."""
     cuda_graphs: bool = False
     """On CUDA, record the backbone's work once as a CUDA graph and replay it: for GPUs that wait for their CPU."""
+
+    def frame_size(self) -> tuple[int, int] | None:
+        """``size`` as (width, height); None for the size of training.
+
+        Raises:
+            ConfigurationError: not of that form, or out of range.
+        """
+        return None if self.size == "trained" else parse_frame_size(self.size)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,6 @@ set ``recipe.optimisation.batch_size``. A recipe holds what a user wrote; ``trai
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
@@ -23,11 +22,9 @@ import yaml
 from e2espot.clips.augmentation_params import Augmentation
 from e2espot.core.device import Precision
 from e2espot.core.errors import ConfigurationError, first_line
+from e2espot.core.frame_size import MAX_SIDE, parse_frame_size
 from e2espot.core.timeline import parse_fps
 from e2espot.formats.filenames import V2_LABEL_FILE
-
-MAX_SIDE = 100_000
-"""More pixels per side, and more frames per clip, than any network has."""
 
 _MANY = 10**9
 _RANGES: dict[str, tuple[float, float]] = {
@@ -87,14 +84,7 @@ class DataSettings(_Settings):
         Raises:
             ConfigurationError: not of that form, or out of range.
         """
-        match = re.fullmatch(r"([0-9]{2,6})x([0-9]{2,6})", self.size)
-        width, height = (int(match[1]), int(match[2])) if match is not None else (0, 0)
-        if not (32 <= width <= MAX_SIDE and 32 <= height <= MAX_SIDE):
-            raise ConfigurationError(
-                f"size is {self.size!r}; give width x height from 32 to {MAX_SIDE} pixels, such as 398x224",
-                option="size",
-            )
-        return width, height
+        return parse_frame_size(self.size)
 
     def _check(self) -> None:
         self.frame_size()

@@ -14,7 +14,7 @@ from e2espot.cli import bench
 from e2espot.core.errors import ConfigurationError
 from e2espot.formats.games import find_games
 from e2espot.formats.labelled_clips import LabelledClip, find_labelled_clips
-from e2espot.inference.job import Job, load_job
+from e2espot.inference.job import Job, load_job, predict_video, single_video
 from e2espot.inference.options import InferenceOptions
 from e2espot.models.weights.checkpoint import shipped_spotter
 from e2espot.sources.remote import default_cache
@@ -88,6 +88,14 @@ def test_run_on_clips_misses_a_ball_that_is_labelled_elsewhere(folder: Path, job
     (result,) = run_on_clips(job, [moved])
     assert result.peak_error_B is not None
     assert (result.peak_error_B <= 1 / 40).mean() < 0.1
+
+
+def test_run_on_clips_predicts_what_infer_predicts(folder: Path, job: Job, results: dict[str, ClipResult]) -> None:
+    events = predict_video(job, single_video(folder / "clip_0.mp4")).events
+    predictions = results["clip_0"].predictions
+    assert [(event.position_ms, event.label, event.confidence) for event in events] == [
+        (event.position_ms, event.label, event.value) for event in predictions
+    ]
 
 
 def test_score_clips_counts_a_refused_clip_as_empty_and_names_it(results: dict[str, ClipResult]) -> None:

@@ -12,12 +12,12 @@ import pytest
 import torch
 
 from e2espot.cli.main import main
-from e2espot.core.errors import VideoError
+from e2espot.core.errors import ConfigurationError, VideoError
 from e2espot.inference import adapt
 from e2espot.inference.adapt import FULL_DISTANCE, SHARE, adapt_to_video
 from e2espot.inference.first_look import LookOptions, first_look, interleave, spread_clips
 from e2espot.inference.options import InferenceOptions
-from e2espot.inference.predict import spot_video
+from e2espot.inference.predict import ball_maps_of_video, spot_video
 from e2espot.models import Spotter, load_spotter
 from e2espot.models.norm_statistics import measure_statistics, mix_statistics
 from e2espot.video.index import frames_of_file, pictures_of_grid
@@ -159,6 +159,26 @@ def test_adapt_to_video_does_without_where_the_first_look_fails(
     monkeypatch.setattr(adapt, "first_look", fail)
     assert adapt_to_video(spotter, video, InferenceOptions()) == (spotter, None)
     assert "not adapted" in caplog.text and "no picture" in caplog.text
+
+
+def test_spot_video_shows_the_network_frames_of_the_requested_size(spotter: Spotter, video: Path) -> None:
+    options = InferenceOptions(precision="fp32", adapt="none", size="64x48")
+    resized = copy.deepcopy(spotter)
+    resized.spec = dataclasses.replace(spotter.spec, width=64, height=48)
+    expected = spot_video(resized, video, InferenceOptions(precision="fp32", adapt="none"))
+    np.testing.assert_array_equal(spot_video(spotter, video, options).scores_TK, expected.scores_TK)
+    assert (spotter.spec.width, spotter.spec.height) == SIZE
+    map_THW = next(ball_maps_of_video(spotter, video, options))
+    assert map_THW.shape[1:] == (6, 8)
+
+
+def test_size_is_refused_for_a_cropping_spotter_and_if_it_is_none(spotter: Spotter, video: Path) -> None:
+    cropping = copy.copy(spotter)
+    cropping.spec = dataclasses.replace(spotter.spec, crop_dim=48)
+    with pytest.raises(ConfigurationError, match="sees the centre 48 pixels"):
+        spot_video(cropping, video, InferenceOptions(size="128x96"))
+    with pytest.raises(ConfigurationError, match="size is 'large'"):
+        spot_video(spotter, video, InferenceOptions(size="large"))
 
 
 def test_infer_states_the_adaptation_in_its_results(video: Path, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ COMMANDS = (
         lines=(
             "W/run W/data/test/game/224p.mp4 -o OUT --device cpu --reader auto --flip --save_scores --table 5",
             "W/run W/data -o OUT -s test --resolution 224p --ensemble W/run --shard 1/1 --resume --device cpu "
-            "--adapt none",
+            "--adapt none --size 64x32",
         ),
     ),
     Command(
