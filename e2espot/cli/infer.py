@@ -155,7 +155,7 @@ def _plan(args: Infer, sources: Sequence[str]) -> dict[str, Game]:
 
 def _games_of(args: Infer, source: str) -> list[Game]:
     """A dataset's games, or a loose video as a game of its own."""
-    from e2espot.formats.games import Game, find_games
+    from e2espot.formats.games import Game, find_games, loose_games, resolutions_below
     from e2espot.inference.job import single_video
     from e2espot.sources.remote import find_remote_games, is_url
 
@@ -167,9 +167,23 @@ def _games_of(args: Infer, source: str) -> list[Game]:
     if games is None:
         video = single_video(source)
         return [Game(name=video.game, folder=video.path.parent, videos=(video,), labels_path=None)]
-    if not games:
-        raise ConfigurationError(f"{source}: no games with {args.resolution} video in split {args.split!r}")
-    return games
+    if games:
+        return games
+    if not is_url(source):
+        present = ", ".join(resolutions_below(Path(source)))
+        loose = loose_games(Path(source)) if args.split is None and not present else []
+        if loose:
+            return loose
+        if present:
+            raise ConfigurationError(
+                f"{source}: no games with {args.resolution} video{_in_split(args)}; it has {present}",
+                option="resolution",
+            )
+    raise ConfigurationError(f"{source}: no videos there{_in_split(args)}")
+
+
+def _in_split(args: Infer) -> str:
+    return "" if args.split is None else f" in split {args.split!r}"
 
 
 def _spot(args: Infer, run: Path | None, games: dict[str, Game]) -> None:

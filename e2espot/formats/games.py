@@ -81,12 +81,48 @@ def find_games(
     games = [_game(root, root / name, resolution, label_file) for name in names_of_split(root, split)]
     for game in games:
         if need_videos and not game.videos:
+            present = ", ".join(resolutions_below(game.folder))
             raise ConfigurationError(
                 f"{game.folder}: no {resolution}.mp4 (or 1_{resolution}.mkv, 2_{resolution}.mkv); "
-                "check the resolution, and that the game is complete",
+                + (f"it has {present}" if present else "check that the game is complete"),
                 option="resolution",
             )
     return games
+
+
+LOOSE_SUFFIXES = (
+    *(".mp4", ".mkv", ".webm", ".mov", ".m4v", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".wmv", ".flv"),
+    *(".3gp", ".ogv", ".mxf"),
+)
+"""Endings, in any case, of files that are taken for videos in a folder that is no dataset."""
+
+
+def loose_games(root: Path) -> list[Game]:
+    """Every video below a folder as a game of its own, named by its path without the ending.
+
+    Raises:
+        ConfigurationError: two videos whose names differ in their ending alone, so that their results would be one.
+    """
+    games: dict[str, Game] = {}
+    for folder, files in folders_below(root):
+        for file in sorted(files):
+            path = folder / file
+            if path.suffix.lower() not in LOOSE_SUFFIXES or file.startswith("."):
+                continue
+            name = path.relative_to(root).with_suffix("").as_posix()
+            if name in games:
+                raise ConfigurationError(
+                    f"{path} and {games[name].videos[0].path.name} would both have results named {name!r}; rename one"
+                )
+            videos = (Video(game=name, half=1, path=path),)
+            games[name] = Game(name=name, folder=folder, videos=videos, labels_path=None)
+    return [games[name] for name in sorted(games)]
+
+
+def resolutions_below(root: Path) -> list[str]:
+    """Resolutions of the games' videos below a dataset folder, such as ``720p``: what could have been asked for."""
+    matches = (re.search(r"([0-9]+p)(?:_part[0-9]+)?\.", file) for _, files in folders_below(root) for file in files)
+    return sorted({match[1] for match in matches if match is not None and is_game_video(match.string)})
 
 
 def check_label_file(name: str) -> None:

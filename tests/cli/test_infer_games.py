@@ -134,3 +134,30 @@ def test_resume_skips_finished_games(
     assert first.read_bytes() == whole, "scores were asked for and missing"
     assert (out / "toy" / "c" / "scores.npz").is_file()
     assert infer(weights, data, "-o", out) == 0
+
+
+def test_folder_of_any_videos_is_taken_as_one_game_each(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = constant(Fraction(25), 10)
+    for name in ("Derby.MP4", "cup/semi final.mkv"):
+        path = tmp_path / "own" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(tmp_path / "made", video).rename(path)
+    (tmp_path / "own" / "notes.txt").write_text("no video")
+    assert infer(weights, tmp_path / "own", "-o", tmp_path / "out") == 0
+    results = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.json"))
+    assert results == ["Derby/results_spotting.json", "cup/semi final/results_spotting.json"]
+    (tmp_path / "own" / "Derby.mov").write_bytes(b"")
+    assert infer(weights, tmp_path / "own", "-o", tmp_path / "out2") == 2
+    assert "would both have results named 'Derby'" in capsys.readouterr().err
+
+
+def test_resolution_that_is_missing_names_those_that_exist(
+    weights: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert infer(weights, data, "-o", tmp_path / "out", "--resolution", "720p") == 2
+    assert "no games with 720p video; it has 224p (--resolution)" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    assert infer(weights, tmp_path / "empty", "-o", tmp_path / "out") == 2
+    assert "no videos there" in capsys.readouterr().err
