@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -26,6 +26,7 @@ from e2espot.video.demux import video_stream as select_stream
 from e2espot.video.index import VideoIndex, pictures_of_grid
 from e2espot.video.indexing import index_of, index_video
 from e2espot.video.packets import whole_packets
+from e2espot.video.parts import indexes_of
 
 _LOG = logging.getLogger(__name__)
 
@@ -40,16 +41,32 @@ Progress = Callable[[int], object]
 """Called with the number of bytes copied since the last call."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class BrowserFile:
+    """A file that the browser plays."""
+
+    path: Path
+    """The video itself, or a copy of its packets."""
+    name: str
+    """Name of the video itself."""
+    media_type: str
+    """``video/mp4`` or ``video/webm``."""
+    first_picture: int
+    """Number of its first picture among those of the match."""
+    starts_at_s: Fraction
+    """Seconds of the match at which that begins; the browser's clock of the file begins at zero there."""
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class BrowserVideo:
     """A video for the review page. P = pictures that are ever visible, K = frames of the grid."""
 
-    path: Path
-    """The file to serve: the video itself, or a copy of its packets."""
-    media_type: str
-    """``video/mp4`` or ``video/webm``."""
+    files: tuple[BrowserFile, ...]
+    """What is served: one file, or those of a match in several files."""
     times_P: np.ndarray
-    """float64 ``(P + 1,)``; browser seconds at which each picture begins, then the end of the last one."""
+    """float64 ``(P + 1,)``; seconds of the match at which each picture begins, then the end of the last one."""
+    start_P: np.ndarray
+    """int32, increasing; pictures at which decoding can begin."""
     picture_K: np.ndarray
     """int32; the picture on screen in the middle of each grid frame."""
     frame_P: np.ndarray
@@ -73,7 +90,7 @@ def prepare_browser_video(
     """Make a video ready for a browser.
 
     Args:
-        path: The video.
+        path: The video, or the files of one match joined by ``+``.
         cache: Folder for copies.
         progress: Called while a copy is made.
         allow_truncated: Use a truncated file up to where it ends.
@@ -82,13 +99,15 @@ def prepare_browser_video(
     Raises:
         VideoError: The video cannot be read, or browsers do not play its codec.
     """
-    index = index_of(path, allow_truncated=allow_truncated, video_stream=video_stream)
-    media_type = _media_type(index)
-    served = index
-    if not _plays_as_is(index):
-        served = index_of(_cached_copy(index, cache, media_type, progress))
-    _check_same_times(index, served)
-    return _with_tables(index, served, media_type)
+    indexes = indexes_of(path, allow_truncated=allow_truncated, video_stream=video_stream)
+    media_types = [_media_type(index) for index in indexes]  # refuses before the first copy
+    served = [
+        index if _plays_as_is(index) else index_of(_cached_copy(index, cache, media_type, progress))
+        for index, media_type in zip(indexes, media_types, strict=True)
+    ]
+    for index, copy in zip(indexes, served, strict=True):
+        _check_same_times(index, copy)
+    return _with_tables(indexes, served, media_types)
 
 
 def _media_type(index: VideoIndex) -> str:
@@ -118,8 +137,57 @@ def _plays_as_is(index: VideoIndex) -> bool:
         return len(video_streams(opened)) == 1  # of several, browsers differ in which one they show
 
 
-def _with_tables(index: VideoIndex, served: VideoIndex, media_type: str) -> BrowserVideo:
-    """Compute the tables of a video.
+def _with_tables(
+    indexes: Sequence[VideoIndex], served: Sequence[VideoIndex], media_types: Sequence[str]
+) -> BrowserVideo:
+    """Compute the tables of a match from those of its files, whose pictures are numbered on."""
+    files: list[BrowserFile] = []
+    tables: list[_Tables] = []
+    num_pictures = 0
+    for index, copy, media_type in zip(indexes, served, media_types, strict=True):
+        files.append(
+            BrowserFile(
+                path=copy.path,
+                name=index.path.name,
+                media_type=media_type,
+                first_picture=num_pictures,
+                starts_at_s=index.starts_at_s,
+            )
+        )
+        tables.append(_tables(index, copy, num_pictures))
+        num_pictures += len(tables[-1].times_P)
+    end_s = indexes[-1].starts_at_s + served[-1].duration_s
+    picture_K = np.concatenate([table.picture_K for table in tables])
+    frame_P = np.concatenate([table.frame_P for table in tables])
+    duration_s = sum((index.duration_s for index in indexes), Fraction(0))
+    return BrowserVideo(
+        files=tuple(files),
+        times_P=np.array([*np.concatenate([table.times_P for table in tables]), float(end_s)]),
+        start_P=np.concatenate([table.start_P for table in tables]).astype(np.int32),
+        picture_K=picture_K.astype(np.int32),
+        frame_P=np.clip(frame_P, 0, max(0, len(picture_K) - 1)).astype(np.int32),
+        width=indexes[0].width,
+        height=indexes[0].height,
+        average_fps=float(sum(index.num_pictures for index in indexes) / duration_s),
+    )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Tables:
+    """Rows of one file in the tables of ``BrowserVideo``."""
+
+    times_P: np.ndarray
+    """float64; seconds of the match at which each picture begins."""
+    start_P: np.ndarray
+    """int64; pictures at which decoding can begin."""
+    picture_K: np.ndarray
+    """int64; picture of each frame of the file."""
+    frame_P: np.ndarray
+    """int64; frame of the match that contains the middle of each picture."""
+
+
+def _tables(index: VideoIndex, served: VideoIndex, first_picture: int) -> _Tables:
+    """Compute the tables of one file.
 
     Several pictures may have one time stamp; only the last of them is ever visible::
 
@@ -128,32 +196,26 @@ def _with_tables(index: VideoIndex, served: VideoIndex, media_type: str) -> Brow
         rank_P     0   1   1   2    (an invisible picture has the rank of the one that covers it)
     """
     visible_P = np.append(np.diff(served.pts_P) > 0, True)
-    rank_P = np.cumsum(visible_P) - visible_P
-    times_s = [float(int(tick) * served.time_base) for tick in served.pts_P[visible_P]]
-    end_s = served.first_picture_s + served.duration_s
+    rank_P = np.cumsum(visible_P) - visible_P + first_picture
+    times_s = [float(index.starts_at_s + int(tick) * served.time_base) for tick in served.pts_P[visible_P]]
     # The middle of a picture in ticks of half the time base: exact, so that rounding moves no picture to
     # another frame. middle = (start + next start) / 2, so 2 * middle = 2 * start + duration.
     starts = index.pts_P[visible_P] - index.pts_P[0]
     steps = np.diff(starts).tolist()
     doubled_middles = [Fraction(2 * int(start) + step) for start, step in zip(starts[:-1], steps, strict=True)]
     doubled_middles.append(2 * int(starts[-1]) + index.last_duration)
-    frames = [int(doubled * index.time_base * DEFAULT_FPS / 2) for doubled in doubled_middles]
-    picture_K = rank_P[pictures_of_grid(index, DEFAULT_FPS)]
-    return BrowserVideo(
-        path=served.path,
-        media_type=media_type,
-        times_P=np.array([*times_s, float(end_s)]),
-        picture_K=picture_K.astype(np.int32),
-        frame_P=np.clip(frames, 0, max(0, len(picture_K) - 1)).astype(np.int32),
-        width=index.width,
-        height=index.height,
-        average_fps=index.average_fps,
+    middles_s = [index.starts_at_s + doubled * index.time_base / 2 for doubled in doubled_middles]
+    return _Tables(
+        times_P=np.array(times_s),
+        start_P=np.unique(rank_P[index.start_picture_S]),
+        picture_K=rank_P[pictures_of_grid(index, DEFAULT_FPS)],
+        frame_P=np.array([int(middle_s * DEFAULT_FPS) for middle_s in middles_s]),
     )
 
 
 def _check_same_times(index: VideoIndex, served: VideoIndex) -> None:
     """Refuse a copy that shows pictures at other times, because events would be at wrong times."""
-    if served is index:
+    if served.path == index.path:
         return
     same = served.num_pictures == index.num_pictures
     if same:
@@ -185,7 +247,7 @@ def _remux(index: VideoIndex, target: Path, media_type: str, progress: Progress 
     options = {"movflags": "faststart"} if media_type == "video/mp4" else {}
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with open_container(index.path) as source, av.open(str(part), "w", options=options) as output:
+        with open_container(index.path) as source, av.open(f"file:{part}", "w", options=options) as output:
             _copy_packets(index, source, output, media_type, progress)
         index_video(part)  # fails if the copy cannot be read
         part.replace(target)
@@ -205,18 +267,19 @@ def _remux(index: VideoIndex, target: Path, media_type: str, progress: Progress 
 
 def _copy_packets(index: VideoIndex, source: Any, output: Any, media_type: str, progress: Progress | None) -> None:
     video = select_stream(source, index.path, index.stream_index)
-    output_streams = {video.index: output.add_stream_from_template(video)}
+    # "opaque": PyAV looks for an encoder with the decoder's name otherwise, and libdav1d is none.
+    output_streams = {video.index: output.add_stream_from_template(video, opaque=True)}
     audio_codecs = _MP4_AUDIO_CODECS if media_type == "video/mp4" else _WEBM_AUDIO_CODECS
     audio = next(
         (
             stream
             for stream in source.streams.audio
-            if stream.codec_context and stream.codec_context.name in audio_codecs
+            if stream.codec_context and stream.codec_context.codec.canonical_name in audio_codecs
         ),
         None,
     )
     if audio is not None:
-        output_streams[audio.index] = output.add_stream_from_template(audio)
+        output_streams[audio.index] = output.add_stream_from_template(audio, opaque=True)
     decoding_times = iter(compute_decoding_times(index.pts_M).tolist())
     for packet in whole_packets(index, source.demux(*([video] if audio is None else [video, audio]))):
         is_video = packet.stream.index == video.index

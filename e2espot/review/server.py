@@ -5,8 +5,9 @@
     GET  /                              the page; /static/NAME its parts
     GET  /api/session                   games, videos, classes, settings
     GET  /api/videos/N                  size, predictions, names of the scores' classes
-    GET  /api/videos/N/file             the video, by ranges
-    GET  /api/videos/N/times            float64: browser seconds of each picture, and the end of the last
+    GET  /api/videos/N/file/F           file F of the video, by ranges; most videos have file 0 only
+    GET  /api/videos/N/times            float64: seconds of each picture, and the end of the last
+    GET  /api/videos/N/start_after/P    the first picture after P at which decoding can begin
     GET  /api/videos/N/grid             int32: the picture of each frame, then the frame of each picture
     GET  /api/videos/N/scores           uint8 (T, K): scores of every frame, 255 for 1
     GET  /api/games/N/labels            labels and verdicts with their revision
@@ -73,7 +74,8 @@ def application(review: Review, port: int) -> OriginGuard:
             Route("/static/{name}", _static_file()),
             Route("/api/session", _read(review, _session)),
             Route("/api/videos/{video:int}", _read(review, _video)),
-            Route("/api/videos/{video:int}/file", _video_file(review)),
+            Route("/api/videos/{video:int}/file/{file:int}", _video_file(review)),
+            Route("/api/videos/{video:int}/start_after/{picture:int}", _read(review, _start_after)),
             Route("/api/videos/{video:int}/times", _read(review, _times)),
             Route("/api/videos/{video:int}/grid", _read(review, _grid)),
             Route("/api/videos/{video:int}/scores", _read(review, _scores)),
@@ -127,11 +129,12 @@ def _video_file(review: Review) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         try:
             video = await run_in_threadpool(review.browser_video, request.path_params["video"])
+            file = video.files[request.path_params["file"]]
         except IndexError:
             return Response("no such video", status_code=404)
         except E2ESpotError as error:
             return Response(str(error), status_code=422)
-        return FileResponse(video.path, media_type=video.media_type, headers={"cache-control": "no-cache"})
+        return FileResponse(file.path, media_type=file.media_type, headers={"cache-control": "no-cache"})
 
     return endpoint
 
@@ -208,7 +211,10 @@ def _video(review: Review, params: Params) -> dict[str, Any]:
         "width": browser_video.width,
         "height": browser_video.height,
         "num_frames": num_frames,
-        "media_type": browser_video.media_type,
+        "files": [
+            {"name": file.name, "first": file.first_picture, "start_s": float(file.starts_at_s)}
+            for file in browser_video.files
+        ],
         "names": names,
         "predictions": {  # columns, because a match has up to 20,000 predictions
             "frame": [event.frame for event in events],
@@ -221,6 +227,12 @@ def _video(review: Review, params: Params) -> dict[str, Any]:
 
 def _times(review: Review, params: Params) -> np.ndarray:
     return review.browser_video(params["video"]).times_P
+
+
+def _start_after(review: Review, params: Params) -> dict[str, int | None]:
+    starts = review.browser_video(params["video"]).start_P
+    later = starts[starts > params["picture"]]
+    return {"picture": int(later[0]) if len(later) else None}
 
 
 def _grid(review: Review, params: Params) -> np.ndarray:

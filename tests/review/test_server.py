@@ -70,7 +70,7 @@ def test_server_listens_on_the_loopback_interface_only(server: Server) -> None:
                 socket.create_connection((address, server.port), timeout=1).close()
 
 
-@pytest.mark.parametrize("path", ["/", "/api/session", "/api/videos/0/file", "/static/app.js", "/api/changes/x"])
+@pytest.mark.parametrize("path", ["/", "/api/session", "/api/videos/0/file/0", "/static/app.js", "/api/changes/x"])
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:{port}", "127.0.0.1", "127.0.0.1:1", ""])
 def test_foreign_host_is_refused(server: Server, path: str, host: str) -> None:
     status, headers, body = ask(server, path, Host=host.format(port=server.port))
@@ -106,8 +106,9 @@ def test_change_from_another_origin_is_refused(server: Server, game: Path, origi
         "/../../etc/passwd",
         "/secret.txt",
         "/static/..%5c..%5csecret.txt",
-        "/api/videos/1/file",
-        "/api/videos/-1/file",
+        "/api/videos/1/file/0",
+        "/api/videos/-1/file/0",
+        "/api/videos/0/file/1",
         "/api/videos/0/../../secret.txt",
         "/api/games/7/labels",
         "/api/videos/9",
@@ -124,12 +125,12 @@ def test_path_outside_the_static_files_is_not_found(server: Server, path: str) -
 
 def test_video_is_served_by_ranges(server: Server, game: Path) -> None:
     whole = (game / "game" / "224p.mp4").read_bytes()
-    status, headers, body = ask(server, "/api/videos/0/file")
+    status, headers, body = ask(server, "/api/videos/0/file/0")
     assert (status, body, headers["content-type"], headers["accept-ranges"]) == (200, whole, "video/mp4", "bytes")
-    status, headers, body = ask(server, "/api/videos/0/file", Range="bytes=100-299")
+    status, headers, body = ask(server, "/api/videos/0/file/0", Range="bytes=100-299")
     assert (status, body, headers["content-range"]) == (206, whole[100:300], f"bytes 100-299/{len(whole)}")
-    assert ask(server, "/api/videos/0/file", Range="bytes=-50")[2] == whole[-50:]
-    assert ask(server, "/api/videos/0/file", Range=f"bytes={len(whole)}-")[0] == 416
+    assert ask(server, "/api/videos/0/file/0", Range="bytes=-50")[2] == whole[-50:]
+    assert ask(server, "/api/videos/0/file/0", Range=f"bytes={len(whole)}-")[0] == 416
     assert headers["cross-origin-resource-policy"] == "same-origin"
 
 
@@ -248,14 +249,16 @@ def test_matroska_is_remuxed_without_encoding(tmp_path: Path) -> None:
     whole = write(tmp_path / "a", constant(Fraction(50), 60))
     source = remux(whole, tmp_path / "224p.mkv")
     ready = prepare_browser_video(source, tmp_path / "cache")
-    assert ready.path.parent == tmp_path / "cache"
-    assert index_of(ready.path).num_packets == 60
-    before, after = (sum(1 for _ in path.read_bytes()) for path in (source, ready.path))
+    assert ready.files[0].path.parent == tmp_path / "cache"
+    assert index_of(ready.files[0].path).num_packets == 60
+    before, after = (sum(1 for _ in path.read_bytes()) for path in (source, ready.files[0].path))
     assert abs(before - after) < 4000  # the same packets in another container
-    stamp = ready.path.stat().st_mtime_ns
-    assert prepare_browser_video(source, tmp_path / "cache").path.stat().st_mtime_ns == stamp  # the copy is reused
+    stamp = ready.files[0].path.stat().st_mtime_ns
+    assert (
+        prepare_browser_video(source, tmp_path / "cache").files[0].path.stat().st_mtime_ns == stamp
+    )  # the copy is reused
     assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".mp4"]
-    assert prepare_browser_video(whole, tmp_path / "cache").path == whole
+    assert prepare_browser_video(whole, tmp_path / "cache").files[0].path == whole
 
 
 def test_audio_is_copied_in_sync(tmp_path: Path) -> None:
@@ -278,7 +281,7 @@ def test_audio_is_copied_in_sync(tmp_path: Path) -> None:
         written.mux(pictures.encode(None))
         written.mux(audio.encode(None))
     ready = prepare_browser_video(source, tmp_path / "cache")
-    with av.open(str(ready.path)) as copied:
+    with av.open(str(ready.files[0].path)) as copied:
         assert [stream.type for stream in copied.streams] == ["video", "audio"]
         first = {stream.type: float(next(copied.demux(stream)).pts * stream.time_base) for stream in copied.streams}
     assert first["video"] == 0

@@ -41,7 +41,7 @@ PATHS = (
     "/",
     "/static/app.js",
     "/api/session",
-    *(f"/api/videos/0{part}" for part in ("", "/file", "/times", "/grid", "/scores")),
+    *(f"/api/videos/0{part}" for part in ("", "/file/0", "/times", "/grid", "/scores")),
     "/api/games/0/labels",
     "/api/games/0/osl?threshold=0.5",
     "/api/queue/uncertain",

@@ -113,7 +113,7 @@ def test_browser_copy_holds_each_pair_of_fields_once(layout: Layout, suffix: str
     path = write_fields(tmp_path / f"fields{suffix}", VIDEOS["reordered"], layout=layout)
     served = prepare_browser_video(path, tmp_path / "cache")
     assert served.times_P == pytest.approx(np.arange(COUNT + 1) / 25)
-    with open_reader(served.path) as frames:
+    with open_reader(served.files[0].path) as frames:
         assert numbers_in(frames.read(range(COUNT))) == list(range(COUNT))
 
 

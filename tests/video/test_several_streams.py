@@ -136,7 +136,7 @@ def test_training_clips_and_validation_read_the_stream_that_was_chosen(tmp_path:
 def test_review_serves_only_the_stream_that_was_scored(number: int | None, tmp_path: Path) -> None:
     path = write_two(tmp_path / "two.mp4", default=1)
     served = prepare_browser_video(path, tmp_path / "cache", video_stream=number)
-    with av.open(str(served.path)) as container:
+    with av.open(str(served.files[0].path)) as container:
         assert len(container.streams.video) == 1
     wanted = [1000 - position if number != 0 else position for position in range(COUNT)]
-    assert numbers_in(open_reader(served.path).read(range(COUNT))) == wanted
+    assert numbers_in(open_reader(served.files[0].path).read(range(COUNT))) == wanted

@@ -7,6 +7,7 @@ import { drawClassButtons, drawCounts, drawEventCard, drawLaneNames } from "/sta
 import { PlaybackError, Player } from "/static/player.js";
 import { Changes, fetchBytes, fetchJson } from "/static/server.js";
 import { Timeline } from "/static/timeline.js";
+import { Trouble } from "/static/trouble.js";
 
 /** @typedef {import("./model.js").EventItem} EventItem */
 /** @typedef {import("./model.js").Selection} Selection */
@@ -30,6 +31,7 @@ export class Page {
     this.session = session;
     this.model = new Model(session);
     this.player = new Player(byId("video", HTMLVideoElement));
+    this.trouble = new Trouble(this);
     this.timeline = new Timeline(byId("overview", HTMLCanvasElement), byId("lanes", HTMLCanvasElement), this.model);
     this.list = new List(byId("list"), byId("rows"), this.model.fps, (item, index) => this.pick(item, index));
     this.decisions = new Decisions(this);
@@ -70,16 +72,15 @@ export class Page {
     this.video = video;
     this.selected = null;
     byId("video-choice", HTMLSelectElement).value = String(video);
-    byId("video-error").hidden = true;
+    this.trouble.show(null);
     this.#updateExportLink();
     try {
       await this.#load(video);
     } catch (error) {
       const { message } = /** @type {Error} */ (error);
-      byId("video-error").textContent = error instanceof PlaybackError
-        ? `The browser cannot play this video (${message}); convert it with e2espot transcode`
-        : message;
-      byId("video-error").hidden = false;
+      this.trouble.show(error instanceof PlaybackError
+        ? `The browser cannot play this video (${message}). ${this.trouble.remedy(0)}`
+        : message);
     }
     this.loading = false;
     this.showSaveState("ready");
@@ -108,7 +109,7 @@ export class Page {
         if (this.video === video) this.timeline.setScores(new Uint8Array(bytes), scores.classes, scores.fps);
       });
     }
-    await this.player.load(`${base}/file`, new Float64Array(times), pictures, frames);
+    await this.player.load(`${base}/file`, data.files, new Float64Array(times), pictures, frames);
   }
 
   #onPicture() {
@@ -367,6 +368,7 @@ export class Page {
   /** @param {number} speed */
   setSpeed(speed) {
     byId("speed", HTMLSelectElement).value = String(speed);
+    this.player.video.defaultPlaybackRate = speed; // of the next file
     this.player.video.playbackRate = speed;
   }
 

@@ -3,9 +3,16 @@
 import { lowerBound } from "/static/matching.js";
 
 const MEDIA_TIME_TOLERANCE_S = 2e-4; // browsers report media times in microseconds
+const MAX_SEEK_ERROR_S = 0.5; // farther off, the browser has not found the picture
+const SEEK_TIMEOUT_MS = 10_000;
 
 /** The browser cannot play a video. */
 export class PlaybackError extends Error {}
+
+/**
+ * A match may have several files; times run on from one to the next. The browser has one of them open.
+ * @typedef {{name: string, first: number, start_s: number}} MediaFile number of its first picture, and when that begins
+ */
 
 export class Player {
   /** @param {HTMLVideoElement} video */
@@ -25,24 +32,40 @@ export class Player {
     this.requestedFrame = null;
     /** @type {[number, number] | null} */
     this.loop = null; // first and last frame
+    this.url = "";
+    /** @type {MediaFile[]} */
+    this.files = [{ name: "", first: 0, start_s: 0 }];
+    this.file = 0; // the one that the browser has open
+    this.opening = false; // another file
+    this.failed = false; // the browser has given up, and shows nothing until a file is opened
+    this.resume = false; // play once the picture is on screen
+    this.seekTimer = 0;
+    /** Called with a picture that is not shown, and what the browser says, or null once a picture is shown again.
+     * @type {(picture: number, reason: string | null) => void} */
+    this.onTrouble = () => {};
     video.addEventListener("seeked", () => this.#onSeeked());
     video.addEventListener("play", () => this.#changed());
     video.addEventListener("pause", () => this.#onPause());
+    video.addEventListener("ended", () => this.#onEnded());
+    video.addEventListener("error", () => this.#onError());
+    video.addEventListener("loadeddata", () => this.#onLoaded());
     this.#watch();
   }
 
   /**
    * Load a video and its tables.
-   * @param {string} url
+   * @param {string} url of its files, without their number
+   * @param {MediaFile[]} files
    * @param {Float64Array} times
    * @param {Int32Array} pictures
    * @param {Int32Array} frames
    * @returns {Promise<void>}
    */
-  load(url, times, pictures, frames) {
+  load(url, files, times, pictures, frames) {
     this.pause();
+    clearTimeout(this.seekTimer);
     const cleared = { picture: 0, requested: null, seeking: null, requestedFrame: null, loop: null };
-    Object.assign(this, { times, pictures, frames, ...cleared });
+    Object.assign(this, { url, files, times, pictures, frames, file: 0, opening: false, failed: false, ...cleared });
     return new Promise((resolve, reject) => {
       const settled = new AbortController();
       const { signal } = settled;
@@ -52,10 +75,17 @@ export class Player {
       }, { signal });
       this.video.addEventListener("error", () => {
         settled.abort();
-        reject(new PlaybackError(this.video.error?.message ?? "unknown error"));
+        reject(new PlaybackError(this.#reason()));
       }, { signal });
-      this.video.src = url;
+      this.video.src = `${url}/0`;
     });
+  }
+
+  /** Open the file of a picture again after an error, and show the picture.
+   * @param {number} picture */
+  reopen(picture) {
+    this.requested = this.seeking = this.#clamp(picture);
+    this.#openFile(this.fileOf(this.requested));
   }
 
   /** The frame that was asked for while its picture is shown, else the frame that contains the picture's middle. */
@@ -67,14 +97,15 @@ export class Player {
   /** The picture on screen, or the one that soon will be. */
   get target() { return this.requested ?? this.picture; }
 
-  get playing() { return !this.video.paused; }
+  get playing() { return !this.video.paused || this.resume; }
 
-  /** @param {number} seconds */
+  /** @param {number} seconds from the start of the first file */
   pictureAt(seconds) {
     return this.#clamp(lowerBound(this.times, seconds + MEDIA_TIME_TOLERANCE_S) - 1);
   }
 
-  /** @param {number} picture */
+  /** Seconds from the start of the first file.
+   * @param {number} picture */
   middleOf(picture) { return (this.times[picture] + this.times[picture + 1]) / 2; }
 
   /**
@@ -83,7 +114,8 @@ export class Player {
    */
   show(picture) {
     this.requested = this.#clamp(picture);
-    if (this.seeking === null) this.#seek();
+    if (this.failed) this.reopen(this.requested);
+    else if (this.seeking === null && !this.opening) this.#seek();
     this.#changed();
   }
 
@@ -113,12 +145,17 @@ export class Player {
   }
 
   play() {
+    if (this.opening) {
+      this.resume = true;
+      return;
+    }
     this.requested = null;
-    this.video.play().catch(() => {}); // refused by the browser, or paused again before it began
+    this.#play();
   }
 
   pause() {
-    if (this.playing) this.video.pause();
+    this.resume = false;
+    if (!this.video.paused) this.video.pause();
   }
 
   /**
@@ -129,19 +166,81 @@ export class Player {
   repeat(first, last) {
     this.loop = [first, last];
     this.showFrame(first);
-    this.video.play().catch(() => {});
+    if (this.opening) this.resume = true;
+    else this.#play();
+  }
+
+  #play() {
+    this.video.play().catch(() => {}); // refused by the browser, or paused again before it began
   }
 
   /** @param {number} picture */
   #clamp(picture) { return Math.max(0, Math.min(this.frames.length - 1, picture)); }
 
+  /** @param {number} picture */
+  fileOf(picture) { return Math.max(0, this.files.findLastIndex((file) => file.first <= picture)); }
+
+  #reason() { return this.video.error?.message || "unknown error"; }
+
   #seek() {
     this.seeking = this.requested;
-    if (this.seeking !== null) this.video.currentTime = this.middleOf(this.seeking);
+    if (this.seeking === null) return;
+    const file = this.fileOf(this.seeking);
+    if (file !== this.file) {
+      this.resume = this.playing;
+      this.#openFile(file);
+      return;
+    }
+    this.#startTimer();
+    this.video.currentTime = this.middleOf(this.seeking) - this.files[file].start_s;
+  }
+
+  /** @param {number} file */
+  #openFile(file) {
+    this.file = file;
+    this.opening = true;
+    this.failed = false;
+    this.#startTimer();
+    this.video.src = `${this.url}/${file}`; // which pauses
+  }
+
+  #onLoaded() {
+    if (!this.opening) return;
+    this.opening = false;
+    this.requested ??= this.seeking;
+    this.#seek();
+  }
+
+  #startTimer() {
+    clearTimeout(this.seekTimer);
+    this.seekTimer = window.setTimeout(() => this.#onSlow(), SEEK_TIMEOUT_MS);
+  }
+
+  #onSlow() {
+    if (this.seeking !== null) this.onTrouble(this.seeking, "it has been looking for it for 10 seconds");
+  }
+
+  #onError() {
+    clearTimeout(this.seekTimer);
+    // Chromium names the packet at which it stopped, in microseconds of the file.
+    const stopped = /timestamp=(\d+)/.exec(this.#reason());
+    const picture = stopped ? this.pictureAt(Number(stopped[1]) / 1e6 + this.files[this.file].start_s) : 0;
+    const wanted = Math.max(picture, this.seeking ?? this.picture);
+    this.failed = true;
+    this.opening = this.resume = false;
+    this.requested = this.seeking = null;
+    this.onTrouble(wanted, this.#reason());
+  }
+
+  #onEnded() {
+    if (this.file + 1 >= this.files.length) return;
+    this.resume = true;
+    this.show(this.files[this.file + 1].first);
   }
 
   #onSeeked() {
-    if (this.seeking === null) return;
+    if (this.seeking === null || this.opening) return;
+    clearTimeout(this.seekTimer);
     const reached = this.seeking;
     this.seeking = null;
     if (this.requested !== null && this.requested !== reached) {
@@ -150,19 +249,25 @@ export class Player {
     }
     this.picture = reached;
     this.requested = null;
+    const missed_s = this.middleOf(reached) - this.files[this.file].start_s - this.video.currentTime;
+    this.onTrouble(reached, missed_s > MAX_SEEK_ERROR_S ? `it stops ${missed_s.toFixed(1)} s before` : null);
+    if (this.resume) {
+      this.resume = false;
+      this.#play();
+    }
     this.#changed();
   }
 
   #onPause() {
     // The clock may be past the picture on screen: go back to that picture.
-    if (this.requested === null) this.show(this.picture);
+    if (this.requested === null && !this.video.error && !this.opening) this.show(this.picture);
   }
 
   #watch() {
     /** @type {VideoFrameRequestCallback} */
     const onPicture = (_, metadata) => {
       if (this.seeking === null) {
-        this.picture = this.pictureAt(metadata.mediaTime);
+        this.picture = this.#pictureOnScreen(metadata.mediaTime);
         const looped = this.playing && this.loop !== null && this.frames[this.picture] >= this.loop[1];
         if (looped && this.loop) this.showFrame(this.loop[0]);
         this.#changed();
@@ -170,6 +275,13 @@ export class Player {
       this.video.requestVideoFrameCallback(onPicture);
     };
     this.video.requestVideoFrameCallback(onPicture);
+  }
+
+  /** @param {number} mediaTime seconds from the start of the open file */
+  #pictureOnScreen(mediaTime) {
+    const { first, start_s } = this.files[this.file];
+    const end = this.files[this.file + 1]?.first ?? this.frames.length;
+    return Math.max(first, Math.min(end - 1, this.pictureAt(mediaTime + start_s)));
   }
 
   #changed() {

@@ -9,10 +9,12 @@
  * @property {"uncertain" | "disagree" | null} queue
  * @property {number} threshold
  */
+/** @typedef {import("./player.js").MediaFile} MediaFile */
 /**
  * @typedef {object} VideoData One video; predictions are columns, their classes indexes into `names`.
  * @property {number} half
  * @property {number} num_frames
+ * @property {MediaFile[]} files
  * @property {string[]} names
  * @property {{frame: number[], name: number[], score: number[]}} predictions
  * @property {{classes: string[], fps: number} | null} scores

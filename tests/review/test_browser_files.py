@@ -1,0 +1,202 @@
+"""Matches in several files, other video streams, copies for the browser, and files it cannot decode, in Chromium."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+
+from e2espot.video import indexes_of, open_reader, probe
+from e2espot.video.index import pictures_of_grid
+from tests.support.numbered_video import constant, number_in, picture, write
+from tests.support.review_process import RESTS, Server, number, opened, press, until
+
+PLAIN = constant(Fraction(25), 60, options={"g": "20", "bf": "2"})
+
+
+@pytest.fixture
+def show(browser, tmp_path: Path):
+    """Starts a server on a source and opens its page."""
+    started: list[Any] = []
+
+    def start(source: object, *options: object) -> Any:
+        server = Server(source, "--cache", tmp_path / "cache", *options)
+        context = browser.new_context(viewport={"width": 1280, "height": 720})
+        started.append((server, context))
+        return opened(context, server.url)
+
+    yield start
+    for server, context in started:
+        context.close()
+        server.stop()
+
+
+def expected_numbers(path: str) -> list[int]:
+    """Number of the picture that each frame of the match shows."""
+    with open_reader(path, size=(160, 96)) as reader:
+        return [number_in(frame) for frame in reader.read(range(reader.info.num_frames))]
+
+
+def test_times_run_on_from_file_to_file(tmp_path: Path, show) -> None:
+    # 47 pictures at 29.97 are 1.568 s, no whole number of frames; the second file is copied, of another size and codec.
+    first = write(tmp_path / "GX01", replace(constant(Fraction(30000, 1001), 47), options={"g": "15"}))
+    vp9 = {"codec": "libvpx-vp9", "suffix": ".mkv", "options": {"deadline": "realtime", "cpu-used": "8"}}
+    second = write(tmp_path / "GX02", constant(Fraction(25), 40, size=(320, 180), **vp9))
+    match = f"{first}+{second}"
+    wanted = expected_numbers(match)
+    folder = tmp_path / "GX01+GX02"
+    folder.mkdir()
+    frames = [3, len(wanted) // 2, 39, 40, 41, len(wanted) - 2]
+    rows = [{"gameTime": "1 - 00:00", "label": "PASS", "position": str(k * 40 + 20)} for k in frames]
+    (folder / "Labels-ball.json").write_text(json.dumps({"annotations": rows}))
+    page = show(match)
+    assert page.evaluate("e2espotReview.player.pictures.length") == len(wanted)
+    assert page.evaluate("e2espotReview.player.frames.length") == 47 + 40
+    for frame in sorted(frames):
+        press(page, "n")
+        assert page.evaluate("e2espotReview.player.frame") == frame
+        assert number(page) == wanted[frame]
+    for frame in sorted(frames, reverse=True)[1:]:  # back over the join
+        press(page, "p")
+        assert number(page) == wanted[frame]
+    press(page, "End")
+    assert number(page) == 39
+    press(page, *["ArrowLeft"] * 45)  # faster than files open
+    assert page.evaluate("e2espotReview.player.picture") == 86 - 45
+    assert number(page) == 41
+    press(page, *["ArrowRight"] * 6)
+    assert number(page) == 0
+    press(page, "Home")
+    assert number(page) == 0
+    assert page.evaluate("e2espotReview.player.file") == 0
+
+
+def test_playing_goes_on_in_the_next_file(tmp_path: Path, show) -> None:
+    parts = [write(tmp_path / f"GX0{n}", PLAIN) for n in (1, 2)]
+    page = show(f"{parts[0]}+{parts[1]}")
+    press(page, *["ArrowRight"] * 40)
+    page.keyboard.press(" ")
+    until(page, "e2espotReview.player.picture > 75")
+    assert page.evaluate("e2espotReview.player.file") == 1
+    page.keyboard.press(" ")
+    until(page, "!e2espotReview.player.playing")
+    until(page, RESTS)
+    until(page, f"e2espotReview.player.picture === {60 + number(page)}")
+
+
+def two_streams(path: Path) -> Path:
+    with av.open(str(path), "w") as container:
+        streams: list[Any] = []
+        for default in (0, 1):
+            stream: Any = container.add_stream("libx264", rate=25, options={"g": "10"})
+            stream.width, stream.height, stream.pix_fmt, stream.disposition = 160, 96, "yuv420p", default
+            streams.append(stream)
+        for position in range(30):
+            for stream, shown in zip(streams, (position, 1000 - position), strict=True):
+                image = av.VideoFrame.from_ndarray(picture(shown), "rgb24")
+                image.pts, image.time_base = position, Fraction(1, 25)
+                container.mux(stream.encode(image))
+        for stream in streams:
+            container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(("options", "first"), [((), 1000), (("--video_stream", 0), 0), (("--video_stream", 1), 1000)])
+def test_page_shows_the_stream_that_was_scored(options: tuple[object, ...], first: int, tmp_path: Path, show) -> None:
+    path = two_streams(tmp_path / "two.mp4")
+    page = show(path, *options)
+    press(page, *["ArrowRight"] * 4)
+    assert number(page) == (1000 - 4 if first else 4)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"suffix": ".ts"},
+        {"suffix": ".mkv", "codec": "libsvtav1", "options": {"preset": "10", "svtav1-params": "tune=0"}},
+    ],
+    ids=["transport stream", "AV1 in Matroska"],
+)
+def test_files_that_browsers_do_not_open_are_copied_without_encoding(
+    change: dict[str, Any], tmp_path: Path, show
+) -> None:
+    page = show(write(tmp_path / "source", replace(PLAIN, **change)))
+    assert page.is_hidden("#video-error")
+    press(page, *["ArrowRight"] * 17)
+    assert number(page) == 17
+
+
+def damaged(path: Path, packets: range) -> Path:
+    with av.open(str(path)) as container:
+        extents = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    data = bytearray(path.read_bytes())
+    for offset, size in extents[packets.start : packets.stop]:
+        data[offset + 8 : offset + size] = bytes(size - 8)
+    path.write_bytes(data)
+    return path
+
+
+def test_page_says_where_a_video_does_not_decode_and_goes_on_after_it(tmp_path: Path, show) -> None:
+    options = {"g": "20", "bf": "0", "x264-params": "scenecut=0"}
+    path = damaged(write(tmp_path / "match", constant(Fraction(25), 200, options=options)), range(100, 150))
+    page = show(path)
+    press(page, "Control+ArrowRight", "Control+ArrowRight", "Control+ArrowRight")
+    assert number(page) == 75
+    page.keyboard.press(" ")
+    until(page, "!document.getElementById('video-error').hidden")
+    text = page.inner_text("#video-error-text")
+    assert "The browser does not show the video at 00:04.0" in text
+    assert ", picture 10" in text
+    assert 'e2espot transcode "match.mp4" NEW.mp4' in text
+    page.click("#video-go-on")  # tries 120, 140, 160: the first two do not decode either
+    until(page, "document.getElementById('video-error').hidden && e2espotReview.player.seeking === null")
+    until(page, RESTS)
+    assert number(page) == 160 == page.evaluate("e2espotReview.player.picture")
+    press(page, "ArrowRight")
+    assert number(page) == 161
+    page.keyboard.press("Control+Shift+ArrowLeft")  # to 36, past the damage
+    until(page, RESTS)
+    assert number(page) == 36
+    for _ in range(3):  # and into it
+        page.keyboard.press("Control+ArrowRight")
+        page.wait_for_timeout(300)
+    until(page, "!document.getElementById('video-error').hidden")
+    page.keyboard.press("Home")  # the page is not stuck
+    until(page, "document.getElementById('video-error').hidden")
+    until(page, RESTS)
+    assert number(page) == 0
+
+
+def test_page_says_that_nothing_follows_what_does_not_decode(tmp_path: Path, show) -> None:
+    options = {"g": "20", "bf": "0", "x264-params": "scenecut=0"}
+    path = damaged(write(tmp_path / "match", constant(Fraction(25), 100, options=options)), range(81, 98))
+    page = show(path)
+    page.keyboard.press("End")
+    until(page, "!document.getElementById('video-error').hidden")
+    page.click("#video-go-on")
+    until(page, "document.getElementById('video-error-text').textContent.includes('shows no picture after')")
+    assert page.is_hidden("#video-go-on")
+
+
+def test_tables_of_a_match_in_several_files_are_those_of_its_grid(tmp_path: Path) -> None:
+    from e2espot.review.browser_video import prepare_browser_video
+
+    first = write(tmp_path / "a", constant(Fraction(30000, 1001), 47, options={"g": "15"}))
+    second = write(tmp_path / "b", replace(PLAIN, suffix=".mkv"))
+    video = prepare_browser_video(Path(f"{first}+{second}"), tmp_path / "cache")
+    info = probe(f"{first}+{second}")
+    assert [(file.name, file.first_picture) for file in video.files] == [("a.mp4", 0), ("b.mkv", 47)]
+    assert video.files[1].path.parent == tmp_path / "cache"
+    assert len(video.picture_K) == info.num_frames
+    assert (len(video.times_P), len(video.frame_P)) == (info.num_pictures + 1, info.num_pictures)
+    pictures = [pictures_of_grid(index, Fraction(25)) for index in indexes_of(f"{first}+{second}")]
+    assert video.picture_K.tolist() == [*pictures[0], *(47 + pictures[1])]
+    for frame, shown in enumerate(video.picture_K):
+        assert video.times_P[shown] <= (frame + 0.5) / 25 + 1e-9 < video.times_P[shown + 1] + 2e-9
+    middles = (video.times_P[:-1] + video.times_P[1:]) / 2
+    assert (abs(video.frame_P - (middles * 25).astype(int)) <= 1).all()
