@@ -1,17 +1,18 @@
 r"""Colours at the network's size: DALI's RGB converted to what FFmpeg's swscale makes of the same picture.
 
 PyAV and decord scale and convert in one call of swscale. DALI gives RGB of the full size, by BT.601 whatever the stream
-declares, nearly as the standards define it. swscale differs from the standards in two ways, and networks are trained
-with its pictures, so the graph repeats them:
+declares, with interpolated chroma. swscale differs from the standards in two ways, and networks are trained with its
+pictures, so the graph takes DALI's conversion back and repeats swscale's:
 
 * two neighbouring columns share their chroma (unless the width is odd);
 * it computes in whole steps, rounded down, so that pictures are up to two grey levels too dark.
 
 ::
 
-    DALI's RGB, full size -- scaled to w x h ------------> Y, in whole steps ----------+
-                          \- scaled to w/2 x h, doubled -> Cb, Cr, in whole steps -----+-> RGB by the stream's matrix
+    DALI's RGB, full size -- scaled to w x h --------------------------------> Y, in whole steps --------+
+                          \- Cb, Cr as stored -- scaled to w/2 x h, doubled --> Cb, Cr, in whole steps --+-> RGB
 
+What DALI has clipped, luma beyond 16 to 235 and colours beyond RGB, stays clipped.
 Measured on 40 clips: see docs/dali.md.
 """
 
@@ -33,6 +34,9 @@ _CENTRE = 128
 """Code of no chroma."""
 _FULL_RANGE = 2
 """FFmpeg's number of the range that it calls jpeg."""
+_SHARPEN = np.sqrt(2) * (2 * np.sqrt(2) - 3) ** np.abs(np.arange(-2, 3))
+"""Inverse of (1/8, 3/4, 1/8), cut off: (0.04, -0.24, 1.41, -0.24, 0.04). Chroma is interpolated to 3/4 of a sample and
+1/4 of its neighbour, on either side; the mean of both is 3/4 of the sample and 1/8 of each neighbour."""
 _TABLE_BLACK = 326 * 255 / 219 - 400
 """Grey level of luma code 0 in swscale's table for limited range: entry 326 of one that begins at -(384 + 16)."""
 
@@ -203,42 +207,49 @@ def swscale_node(video: Any, source: SourceColours, size: tuple[int, int]) -> An
     fn, types, floor = dali().fn, dali().types, dali().math.floor
     width, height = size
     style, codes = swscale_style(source.size, size), yuv_codes(source.matrix, full_range=source.full_range)
-    linear = {"interp_type": types.INTERP_LINEAR, "dtype": types.FLOAT}
-
-    def transform(pixels: Any, matrix_33: np.ndarray, offset_3: np.ndarray | float = 0.0) -> Any:
-        offset_3 = np.broadcast_to(offset_3, 3)
-        return fn.coord_transform(pixels, M=matrix_33.ravel().tolist(), T=offset_3.tolist(), dtype=types.FLOAT)
-
-    scaled = fn.resize(video, size=(height, width), antialias=True, **linear)
+    scaled = fn.resize(video, size=(height, width), interp_type=types.INTERP_LINEAR, antialias=True, dtype=types.FLOAT)
     if not style.shares_chroma:
         return fn.coord_transform(scaled, M=colour_correction(source.matrix).ravel().tolist(), dtype=types.UINT8)
-    # Unscaled, two rows share their chroma as well: the mean of the four pixels around each chroma sample.
-    halved_height = height if style.scales else height // 2
-    halved = fn.resize(video, size=(halved_height, width // 2), antialias=style.scales, **linear)
-    doubled = fn.resize(halved, size=(height, width), interp_type=types.INTERP_NN)
-    luma, cb, cr = codes.from_rgb_33
-    black, centre, _ = codes.offset_3
-    # Three channels each, for red, green and blue: (Y, Y, Y), (Cr, Cb, Cb) and (0, Cr, 0).
-    luma = floor(transform(scaled, np.stack([luma, luma, luma]), black + style.rounding))
-    first = floor(transform(doubled, np.stack([cr, cb, cb]), centre + style.rounding))
-    second = floor(transform(doubled, np.stack([0 * cr, cr, 0 * cr]), centre + style.rounding))
-    first_gain = np.array([codes.red_of_cr, codes.green_of_cb, codes.blue_of_cb])
-    second_gain = np.array([0.0, codes.green_of_cr, 0.0])
+    luma, (black, centre, _) = codes.from_rgb_33[0], codes.offset_3
+    luma = floor(_transform(scaled, np.stack([luma, luma, luma]), black + style.rounding))
+    # Cr, Cb, Cb, of which red, green and blue are made; green takes Cr as well.
+    chroma = _stored_chroma_node(video, source, codes)
     if style.scales:
-        # Chroma is a shift in a table of luma, of whole steps; the table begins 0.4 of a step early.
-        gain, black_level = codes.luma_gain, 0.0 if source.full_range else _TABLE_BLACK
-        first_gain, second_gain = first_gain / gain, second_gain / gain
-        # Less what chroma of no colour shifts by, which is a whole number as well.
-        steps = (
-            luma
-            + floor(transform(first, np.diag(first_gain), -np.floor(centre * first_gain)))
-            + floor(transform(second, np.diag(second_gain), -np.floor(centre * second_gain)))
-        )
-        rgb = floor(steps * gain + (black_level + 0.5))
+        chroma = fn.resize(chroma, size=(height, width // 2), interp_type=types.INTERP_LINEAR, antialias=True)
+        chroma = floor(chroma + style.rounding)
+    chroma = fn.resize(chroma, size=(height, width), interp_type=types.INTERP_NN)
+    gains = np.diag([codes.red_of_cr, codes.green_of_cb, codes.blue_of_cb]), np.zeros((3, 3))
+    gains[1][1, 0] = codes.green_of_cr
+    if style.scales:
+        # Chroma is a shift in a table of luma, of whole steps. What chroma of no colour shifts by is taken off.
+        for gain_33 in gains:
+            shift_33 = gain_33 / codes.luma_gain
+            luma = luma + floor(_transform(chroma, shift_33, -np.floor(centre * shift_33.sum(axis=1))))
+        rgb = floor(luma * codes.luma_gain + (0.5 if source.full_range else _TABLE_BLACK + 0.5))
     else:
-        rgb = (
-            floor(transform(luma, np.eye(3) * codes.luma_gain, -black * codes.luma_gain))
-            + floor(transform(first, np.diag(first_gain), -centre * first_gain))
-            + floor(transform(second, np.diag(second_gain), -centre * second_gain))
-        )
+        rgb = floor(_transform(luma, np.eye(3) * codes.luma_gain, -black * codes.luma_gain))
+        for gain_33 in gains:
+            rgb = rgb + floor(_transform(chroma, gain_33, -centre * gain_33.sum(axis=1)))
     return fn.cast(dali().math.clamp(rgb, 0.0, 255.0), dtype=types.UINT8)
+
+
+def _stored_chroma_node(video: Any, source: SourceColours, codes: YuvCodes) -> Any:
+    """Codes (Cr, Cb, Cb) of each chroma sample of the file, float FHWC of half the size; DALI has interpolated them."""
+    fn, types = dali().fn, dali().types
+    width, height = source.size
+    # Unfiltered, a pixel of half the size is the mean of the four around its chroma sample.
+    mean = fn.resize(
+        video, size=((height + 1) // 2, (width + 1) // 2), interp_type=types.INTERP_LINEAR, antialias=False,
+        dtype=types.FLOAT,
+    )  # fmt: skip
+    convolve = fn.filter if hasattr(fn, "filter") else fn.experimental.filter
+    sharp = convolve(mean, np.outer(_SHARPEN, _SHARPEN).astype(np.float32), border="reflect_1001")
+    _, cb, cr = codes.from_rgb_33
+    return dali().math.floor(_transform(sharp, np.stack([cr, cb, cb]), _CENTRE + 0.5))
+
+
+def _transform(pixels: Any, matrix_33: np.ndarray, offset_3: np.ndarray | float) -> Any:
+    offset_3 = np.broadcast_to(offset_3, 3)
+    return dali().fn.coord_transform(
+        pixels, M=matrix_33.ravel().tolist(), T=offset_3.tolist(), dtype=dali().types.FLOAT
+    )
