@@ -34,9 +34,10 @@ _CENTRE = 128
 """Code of no chroma."""
 _FULL_RANGE = 2
 """FFmpeg's number of the range that it calls jpeg."""
-_SHARPEN = np.sqrt(2) * (2 * np.sqrt(2) - 3) ** np.abs(np.arange(-2, 3))
-"""Inverse of (1/8, 3/4, 1/8), cut off: (0.04, -0.24, 1.41, -0.24, 0.04). Chroma is interpolated to 3/4 of a sample and
-1/4 of its neighbour, on either side; the mean of both is 3/4 of the sample and 1/8 of each neighbour."""
+_INVERSE = np.sqrt(2) * (2 * np.sqrt(2) - 3) ** np.abs(np.arange(-3, 4))
+_SHARPEN = _INVERSE / _INVERSE.sum()
+"""Inverse of (1/8, 3/4, 1/8), cut off after three samples: 1.41, -0.24, 0.04, -0.01. Chroma is interpolated to 3/4 of a
+sample and 1/4 of its neighbour, on either side; the mean of both is 3/4 of the sample and 1/8 of each neighbour."""
 _TABLE_BLACK = 326 * 255 / 219 - 400
 """Grey level of luma code 0 in swscale's table for limited range: entry 326 of one that begins at -(384 + 16)."""
 

@@ -24,7 +24,7 @@ COUNT = 9
 def planes(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     """Smooth luma and chroma with some noise, as FFmpeg stores yuv420p; none so extreme that RGB is clipped."""
     parts = []
-    for width, height, low, high in ((*size, 80, 170), *[(size[0] // 2, size[1] // 2, 112, 144)] * 2):
+    for width, height, low, high in ((*size, 90, 160), *[(size[0] // 2, size[1] // 2, 98, 158)] * 2):
         coarse = rng.uniform(low, high, (height // 8 + 2, width // 8 + 2))
         rows, columns = np.linspace(0, height // 8, height), np.linspace(0, width // 8, width)
         smooth = np.array([np.interp(columns, range(coarse.shape[1]), row) for row in coarse])
