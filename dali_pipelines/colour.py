@@ -208,17 +208,21 @@ def swscale_node(video: Any, source: SourceColours, size: tuple[int, int]) -> An
     fn, types, floor = dali().fn, dali().types, dali().math.floor
     width, height = size
     style, codes = swscale_style(source.size, size), yuv_codes(source.matrix, full_range=source.full_range)
-    scaled = fn.resize(video, size=(height, width), interp_type=types.INTERP_LINEAR, antialias=True, dtype=types.FLOAT)
+    linear = {"interp_type": types.INTERP_LINEAR, "antialias": True, "dtype": types.FLOAT}
     if not style.shares_chroma:
+        scaled = fn.resize(video, size=(height, width), **linear)
         return fn.coord_transform(scaled, M=colour_correction(source.matrix).ravel().tolist(), dtype=types.UINT8)
-    luma, (black, centre, _) = codes.from_rgb_33[0], codes.offset_3
-    luma = floor(_transform(scaled, np.stack([luma, luma, luma]), black + style.rounding))
+    black, centre, _ = codes.offset_3
+    # The codes as stored, since rounding makes up for that of RGB; then in whole steps of the size asked for.
+    luma_33 = np.stack([codes.from_rgb_33[0]] * 3)
+    luma = fn.coord_transform(video, M=luma_33.ravel().tolist(), T=[float(black)] * 3, dtype=types.UINT8)
+    luma = floor(fn.resize(luma, size=(height, width), **linear) + style.rounding)
     # Cr, Cb, Cb, of which red, green and blue are made; green takes Cr as well.
     chroma = _stored_chroma_node(video, source, codes)
     if style.scales:
-        chroma = fn.resize(chroma, size=(height, width // 2), interp_type=types.INTERP_LINEAR, antialias=True)
+        chroma = fn.resize(chroma, size=(height, width // 2), **linear)
         chroma = floor(chroma + style.rounding)
-    chroma = fn.resize(chroma, size=(height, width), interp_type=types.INTERP_NN)
+    chroma = fn.resize(chroma, size=(height, width), interp_type=types.INTERP_NN, dtype=types.FLOAT)
     gains = np.diag([codes.red_of_cr, codes.green_of_cb, codes.blue_of_cb]), np.zeros((3, 3))
     gains[1][1, 0] = codes.green_of_cr
     if style.scales:
