@@ -23,7 +23,8 @@ from dali_pipelines.routes import DecodeRoute, choose_route, dali_indexes
 from e2espot.clips.augmentation_params import BLUR_TAPS, AugmentationParams
 from e2espot.clips.dataset import ClipDataset, TrainingVideo
 from e2espot.clips.sampler import ClipSpec
-from e2espot.video import VideoIndex, pictures_of_grid
+from e2espot.video import VideoIndex, pictures_of_grid, require_readable
+from e2espot.video.clock_gaps import seen_frames
 from e2espot.video.index import frames_of_file
 from e2espot.video.packets import PacketSource
 from e2espot.video.stream_copy import cut_pictures
@@ -49,7 +50,7 @@ class EncodedClip:
     data: np.ndarray
     """``decode``: uint8 bytes of a container; ``host``: uint8 RGB THWC at the network's size."""
     positions_T: np.ndarray
-    """int32; position in the container of each frame's picture, -1 outside the video."""
+    """int32; position in the container of each frame's picture, -1 outside the video and where none is stored."""
     colours: AffineColours
     """From its RGB to that of the other readers; no change where PyAV has converted it."""
 
@@ -73,15 +74,22 @@ class EncodedClipDataset(ClipDataset):
         video = self.videos[clip.video]
         t_N = np.flatnonzero(inside_T)
         index = self._index_of_clip(video, clip.start + t_N)
-        if index is None or choose_route(index, self._device_type)[0] == "host":
+        if index is None:
             return self.decode_on_host(clip, inside_T)
         # start -2, 5 frames: inside_T = [F, F, T, T, T], t_N = [2, 3, 4], so frames 0, 1 and 2 are copied.
-        pictures_N = pictures_of_grid(index, self.fps)[clip.start + t_N - frames_of_file(index, self.fps).start]
+        frames_N = clip.start + t_N - frames_of_file(index, self.fps).start
+        pictures_N = pictures_of_grid(index, self.fps)[frames_N]
+        index = require_readable(index, int(pictures_N[-1]))
+        if choose_route(index, self._device_type)[0] == "host":
+            return self.decode_on_host(clip, inside_T)
         with closing(PacketSource(index)) as packets:
             cut = cut_pictures(index, int(pictures_N[0]), int(pictures_N[-1]), packets)
             source = source_colours(index, packets)
         positions_T = np.full(clip.length, _OUTSIDE, dtype=np.int32)
-        positions_T[t_N] = cut.positions_of(pictures_N)
+        seen_N = seen_frames(index, self.fps)[frames_N]
+        positions_T[t_N[seen_N]] = cut.positions_of(pictures_N[seen_N])
+        valid_T = inside_T.copy()
+        valid_T[t_N] = seen_N
         encoded = EncodedClip(
             path=video.path,
             video=clip.video,
@@ -91,7 +99,7 @@ class EncodedClipDataset(ClipDataset):
             positions_T=positions_T,
             colours=swscale_colours(source, self.size),
         )
-        return encoded, inside_T
+        return encoded, valid_T
 
     def _index_of_clip(self, video: TrainingVideo, frames_N: np.ndarray) -> VideoIndex | None:
         """Index of the file that holds all frames of a clip; None if there are no frames, or they are in two files."""

@@ -74,6 +74,8 @@ def choose_route(index: VideoIndex, device_type: str) -> tuple[DecodeRoute, str]
     inexact = why_inexact(index)
     if inexact is not None:
         return "host", inexact
+    if index.last_is_missing:
+        return "host", "its last picture does not decode"
     if not index.is_closed_gop_S[0]:
         return "host", "its first picture refers to packets before it"
     longest = index.longest_segment

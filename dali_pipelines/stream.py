@@ -31,7 +31,7 @@ from dali_pipelines.graph import Graph, GraphOptions, last_error_line, new_pipel
 from dali_pipelines.routes import choose_route, dali_indexes
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.timeline import DEFAULT_FPS
-from e2espot.video import VideoIndex, index_of, pictures_of_grid
+from e2espot.video import VideoIndex, index_of, pictures_of_grid, require_readable
 from e2espot.video.index import frames_of_file
 from e2espot.video.packets import PacketSource
 from e2espot.video.reader import reader_of
@@ -71,7 +71,8 @@ class MatchStream:
             VideoError: see ``index_video``; or a range of frames cannot be decoded.
             ConfigurationError: DALI is not installed, or cannot decode the file.
         """
-        for index in dali_indexes(self.path, allow_truncated=self.allow_truncated, video_stream=self.video_stream):
+        indexes = dali_indexes(self.path, allow_truncated=self.allow_truncated, video_stream=self.video_stream)
+        for index in [require_readable(index) for index in indexes]:
             yield from self._chunks_of_file(index)
 
     def _chunks_of_file(self, index: VideoIndex) -> Iterator[Tensor]:

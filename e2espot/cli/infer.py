@@ -141,12 +141,14 @@ def _check(args: Infer) -> None:
 
 def _plan(args: Infer, sources: Sequence[str]) -> dict[str, Game]:
     """Output name -> what to read, refusing two outputs of one name."""
+    from e2espot.sources.remote import redact
+
     games: dict[str, Game] = {}
     for source in sources:
         for game in _games_of(args, source):
             if game.name in games:
                 raise ConfigurationError(
-                    f"{source}: a second source named {game.name!r} would overwrite the first one's results; "
+                    f"{redact(source)}: a second source named {game.name!r} would overwrite the first one's results; "
                     "rename it or give it a run of its own"
                 )
             games[game.name] = game
@@ -157,7 +159,7 @@ def _games_of(args: Infer, source: str) -> list[Game]:
     """A dataset's games, or a loose video as a game of its own."""
     from e2espot.formats.games import Game, find_games, loose_games, resolutions_below
     from e2espot.inference.job import single_video
-    from e2espot.sources.remote import find_remote_games, is_url
+    from e2espot.sources.remote import find_remote_games, is_url, redact
 
     if is_url(source):
         games = find_remote_games(source, split=args.split, resolution=args.resolution)
@@ -179,7 +181,7 @@ def _games_of(args: Infer, source: str) -> list[Game]:
                 f"{source}: no games with {args.resolution} video{_in_split(args)}; it has {present}",
                 option="resolution",
             )
-    raise ConfigurationError(f"{source}: no videos there{_in_split(args)}")
+    raise ConfigurationError(f"{redact(source)}: no videos there{_in_split(args)}")
 
 
 def _in_split(args: Infer) -> str:
@@ -209,9 +211,9 @@ def _spot(args: Infer, run: Path | None, games: dict[str, Game]) -> None:
                 _print_table(result.video.game, events, fps, args.table)
                 print(f"{len(events)} events -> {path}", flush=True)
         elif result.video.game not in failed:
-            failed[result.video.game] = result.error
+            error = failed[result.video.game] = batch.add_failure(result)
             if len(games) > 1:
-                sys.stderr.write(f"{result.video.game}: no results: {result.error}\n")
+                sys.stderr.write(f"{result.video.game}: no results: {error}\n")
     if len(games) == 1 and failed:
         raise next(iter(failed.values()))
     if failed:

@@ -133,8 +133,8 @@ class ClipDataset(Dataset[ClipSample]):
     def _frames(self, clip: ClipSpec, inside_T: np.ndarray) -> tuple[Any, np.ndarray]:
         """Frames of a clip, and which of them are valid.
 
-        ``inside_T`` marks the frames inside the video. The decoder invents pixels after damage; such frames
-        become zero and invalid.
+        ``inside_T`` marks the frames inside the video. The decoder invents pixels after damage, and holds the last
+        picture where the clock leaps; such frames become zero and invalid.
         """
         width, height = self.size
         frames_THWC, valid_T = np.zeros((clip.length, height, width, 3), dtype=np.uint8), inside_T.copy()
@@ -143,11 +143,13 @@ class ClipDataset(Dataset[ClipSample]):
         if len(t_N):
             reader, frames = self._reader(clip.video), [int(frame) for frame in clip.start + t_N]
             frames_THWC[t_N] = reader.read(frames)
-            invented = t_N[~reader.is_reliable(frames)]
-            frames_THWC[invented], valid_T[invented] = 0, False
-            if len(invented) and clip.video not in self._damaged:
+            not_seen = t_N[~reader.is_reliable(frames)]
+            frames_THWC[not_seen], valid_T[not_seen] = 0, False
+            if len(not_seen) and clip.video not in self._damaged:
                 self._damaged.add(clip.video)
-                _LOG.warning("%s: parts of it are damaged; clips leave those frames out", self.videos[clip.video].path)
+                _LOG.warning(
+                    "%s: parts of it are damaged or missing; clips leave those frames out", self.videos[clip.video].path
+                )
         return frames_THWC, valid_T
 
     def _reader(self, video: int) -> FrameReader:

@@ -21,13 +21,19 @@ _MODE = _default_mode()
 """Permissions of new files; read at import, before there are threads that a changed umask could affect."""
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Write ``data`` under a temporary name in the folder of ``path``, then rename it; both reach the disk.
 
     ::
 
         out/.a.json.x3k9.part   write, fsync
         out/a.json              rename, fsync of the folder
+
+    Args:
+        path: The file.
+        data: All of its content.
+        durable: Wait until the disk has it. Without, a power failure may leave an empty or damaged file: for caches
+            that check their entries.
 
     Raises:
         E2ESpotError: the folder cannot be written or the disk is full; an existing file is unchanged.
@@ -40,11 +46,13 @@ def write_atomically(path: Path, data: bytes) -> None:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
         with os.fdopen(handle, "wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         Path(temporary).chmod(_MODE)  # mkstemp makes files that only their owner can read
         Path(temporary).replace(path)
-        _sync_folder(path.parent)
+        if durable:
+            _sync_folder(path.parent)
     except OSError as error:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)

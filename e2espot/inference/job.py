@@ -9,14 +9,14 @@ from pathlib import Path
 
 from e2espot.core.adaptation import Adaptation
 from e2espot.core.coverage import ReadCoverage
-from e2espot.core.errors import ConfigurationError, VideoError
+from e2espot.core.errors import ConfigurationError, VideoError, first_line
 from e2espot.core.events import Event
 from e2espot.core.scores import Scores
 from e2espot.formats.games import Video
 from e2espot.inference.options import InferenceOptions
 from e2espot.inference.predict import average_scores, spot_video
 from e2espot.models import Spotter, load_spotter
-from e2espot.sources.remote import VideoCache, is_url, result_name
+from e2espot.sources.remote import VideoCache, is_url, redact, result_name, scrub
 from e2espot.suppression.calibration import Calibration, apply_calibration, read_calibration
 from e2espot.video.parts import stem_of
 
@@ -64,6 +64,24 @@ class VideoFailure:
     """The video."""
     error: VideoError
     """The reason."""
+    traceback: str | None = None
+    """The traceback of an exception that this library does not expect; None for a bad file."""
+
+
+def unexpected_failure(video: Video, error: BaseException, traceback: str) -> VideoFailure:
+    """A failure by an exception that is nobody's word on the file: any bug or lack of memory, of any library.
+
+    Args:
+        video: The video.
+        error: The exception.
+        traceback: Its traceback, with line breaks.
+    """
+    url = video.url or ""
+    reason = scrub(f"{type(error).__name__}: {first_line(error)}" if str(error) else type(error).__name__, url)
+    name = redact(url) if url else video.path
+    return VideoFailure(
+        video=video, error=VideoError(f"{name}: failed unexpectedly ({reason})"), traceback=scrub(traceback, url)
+    )
 
 
 def load_job(
@@ -134,8 +152,14 @@ def predict_video(
         VideoError: the video cannot be read.
         ConfigurationError: the members of the ensemble differ in classes or rate, or the copy is too large.
     """
+    from e2espot.video.parts import one_state
+
     members: list[Scores] = []
-    with _local_path(job, video, copy_progress) as path:
+    options = job.options
+    with (
+        _local_path(job, video, copy_progress) as path,
+        one_state(path, allow_truncated=options.allow_truncated, video_stream=options.video_stream),
+    ):
         for index, spotter in enumerate(job.spotters):
             report = _member_progress(progress, index, len(job.spotters))
             members.append(spot_video(spotter, path, job.options, progress=report))

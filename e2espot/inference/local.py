@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from tqdm import tqdm
 
-from e2espot.core.errors import VideoError
+from e2espot.core.errors import E2ESpotError, VideoError
 from e2espot.formats.games import Video
-from e2espot.inference.job import Job, Progress, VideoFailure, VideoResult, predict_video
+from e2espot.inference.job import Job, Progress, VideoFailure, VideoResult, predict_video, unexpected_failure
 
 
 def run_local(job: Job, videos: Iterable[Video]) -> Iterator[VideoResult | VideoFailure]:
     """Predict videos in order, with a bar of frames for each, and one of bytes where a video is copied first.
 
-    A failed video fails its game: the other half is not processed.
+    A failed video fails its game, whatever the exception: the other half is not processed.
+
+    Raises:
+        E2ESpotError: options or weights that concern every game.
     """
     failed_games: set[str] = set()
     for video in videos:
@@ -26,8 +30,13 @@ def run_local(job: Job, videos: Iterable[Video]) -> Iterator[VideoResult | Video
         with _bar(name, unit="frame") as frames, _bar(f"copying {name}", unit="B", unit_scale=True) as copied:
             try:
                 result: VideoResult | VideoFailure = predict_video(job, video, frames, copied)
-            except VideoError as error:  # a bad file costs its game; anything else ends the run
+            except VideoError as error:  # a bad file costs its game
                 result = VideoFailure(video=video, error=error)
+            except E2ESpotError:  # options or weights that no game would accept
+                raise
+            except Exception as error:  # a bug, or too little memory: it costs its game as well
+                result = unexpected_failure(video, error, traceback.format_exc())
+            if isinstance(result, VideoFailure):
                 failed_games.add(video.game)
         yield result
 

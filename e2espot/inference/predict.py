@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -29,6 +29,9 @@ from e2espot.inference.options import InferenceOptions
 from e2espot.models.spotter import Spotter, centre_crop, mean_pixel
 from e2espot.models.streaming.backbone_stream import BackboneStream
 from e2espot.models.streaming.cuda_graph import CudaGraphBackbone
+
+if TYPE_CHECKING:
+    from e2espot.video import VideoIndex
 
 
 def spot_video(
@@ -52,14 +55,30 @@ def spot_video(
         VideoError: the file is missing, is not a video, or is damaged and ``allow_truncated`` is off.
         CheckpointError: the weights give scores that are not finite.
     """
-    from e2espot.video import probe
+    from e2espot.video.clock_gaps import log_gaps
+    from e2espot.video.parts import one_state
 
     options = options or InferenceOptions()
-    opening: dict[str, Any] = {"allow_truncated": options.allow_truncated, "video_stream": options.video_stream}
-    info = probe(Path(path), spotter.fps, **opening)
-    spotter, adaptation = adapt_to_video(spotter, Path(path), options)
-    missing: list[range] = []  # filled while the chunks are consumed; complete only after score_frames
-    chunks = _chunks(spotter, Path(path), options, missing)
+    with one_state(path, allow_truncated=options.allow_truncated, video_stream=options.video_stream) as indexes:
+        log_gaps(indexes)
+        return _spot_indexed(spotter, Path(path), indexes, options, progress)
+
+
+def _spot_indexed(
+    spotter: Spotter,
+    path: Path,
+    indexes: tuple[VideoIndex, ...],
+    options: InferenceOptions,
+    progress: Callable[[int, int], None] | None,
+) -> Scores:
+    from e2espot.video.clock_gaps import seen_frames
+    from e2espot.video.reader import match_info
+
+    info = match_info(path, indexes, spotter.fps)
+    spotter, adaptation = adapt_to_video(spotter, path, options)
+    seen_K = np.concatenate([seen_frames(index, spotter.fps) for index in indexes])
+    missing = list(ranges_of_mask(~seen_K))  # extended while the chunks are consumed; complete after score_frames
+    chunks = _blackened(_chunks(spotter, path, options, missing), seen_K)
     scores_TK = score_frames(spotter, chunks, info.num_frames, options, progress=progress)
     if not np.isfinite(scores_TK).all():
         raise CheckpointError(
@@ -76,7 +95,7 @@ def spot_video(
         # other, since it counts if its middle is before the end of the video. Network at 12.5 fps, factor 2:
         # 0.36 s -> 4 frames, 8 rows; 9 frames at 25 fps, so the last row is repeated
         # 0.37 s -> 5 frames, 10 rows; 9 frames at 25 fps, so the last row is cut
-        length = probe(Path(path), spotter.grid_fps, **opening).num_frames
+        length = match_info(path, indexes, spotter.grid_fps).num_frames
         rows_T = np.minimum(np.arange(length), len(scores_TK) - 1)
         scores_TK, valid_T = scores_TK[rows_T], valid_T[rows_T]
     is_complete = not info.truncated and bool(valid_T.all())
@@ -84,7 +103,7 @@ def spot_video(
         scores_TK=scores_TK[:, :count],
         label_set=spotter.label_set,
         fps=spotter.grid_fps,
-        path=Path(path),
+        path=path,
         right_T=scores_TK[:, count] if spotter.spec.team else None,
         adaptations=() if adaptation is None else (adaptation,),
         coverage=None
@@ -128,6 +147,18 @@ def ball_maps_of_video(spotter: Spotter, path: str | Path, options: InferenceOpt
     spotter, _ = adapt_to_video(spotter, Path(path), options)
     with torch.inference_mode():
         yield from stream_ball_maps(spotter, _chunks(spotter, Path(path), options, []), options)
+
+
+def _blackened(chunks_THWC: Iterator[Tensor], seen_K: np.ndarray) -> Iterator[Tensor]:
+    """The same frames, zeros where ``seen_K`` is False, as frames that do not decode."""
+    first = 0
+    for chunk_THWC in chunks_THWC:
+        not_seen_T = ~seen_K[first : first + len(chunk_THWC)]
+        if not_seen_T.any():
+            chunk_THWC = chunk_THWC.clone()
+            chunk_THWC[torch.from_numpy(not_seen_T).to(chunk_THWC.device)] = 0
+        first += len(chunk_THWC)
+        yield chunk_THWC
 
 
 def _chunks(spotter: Spotter, path: Path, options: InferenceOptions, missing: list[range]) -> Iterator[Tensor]:

@@ -29,7 +29,8 @@ from tqdm import tqdm
 
 from e2espot.core.errors import ConfigurationError, E2ESpotError, VideoError, first_line
 from e2espot.formats.games import Video
-from e2espot.inference.job import Job, VideoFailure, VideoResult, predict_video
+from e2espot.inference.job import Job, VideoFailure, VideoResult, predict_video, unexpected_failure
+from e2espot.sources.remote import redact
 
 _POLL_S = 0.5
 """Seconds between two updates of the bar, and between two reports of a task."""
@@ -181,14 +182,12 @@ def _result(ray: ModuleType, reference: Any, video: Video, cluster: Cluster) -> 
             return VideoFailure(video=video, error=error.cause)
         if isinstance(error.cause, E2ESpotError):
             raise error.cause from None
-        raise
+        return unexpected_failure(video, error.cause or error, str(error))
     except ray.exceptions.RayError as error:
-        attempts = 1 + cluster.retries
+        attempts, name = 1 + cluster.retries, redact(video.url) if video.url else video.path
         return VideoFailure(
             video=video,
-            error=VideoError(
-                f"{video.url or video.path}: {attempts} workers died while processing it ({type(error).__name__})"
-            ),
+            error=VideoError(f"{name}: {attempts} workers died while processing it ({type(error).__name__})"),
         )
     return result
 

@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from e2espot.core.errors import E2ESpotError, VideoError
 from e2espot.core.events import Event
 from e2espot.files.atomic import sweep, write_atomically
 from e2espot.formats.filenames import RESULTS_FILE, scores_file
@@ -16,8 +17,10 @@ from e2espot.formats.scores import write_scores
 from e2espot.formats.soccernet import write_predictions
 
 if TYPE_CHECKING:
-    from e2espot.inference.job import VideoResult
+    from e2espot.inference.job import VideoFailure, VideoResult
 
+TRACEBACK_FILE = "traceback.txt"
+"""The traceback of a game that failed unexpectedly; removed when it succeeds."""
 _PENDING_FILE = ".owed"
 """Marks a game whose results are of an earlier run and wait to be replaced; removed with the new results."""
 
@@ -89,6 +92,21 @@ class BatchResults:
             return None
         return self._write(name, [halves[half] for half in sorted(self._results.pop(name))])
 
+    def add_failure(self, failure: VideoFailure) -> VideoError:
+        """Write the traceback of an unexpected failure to the folder of its game.
+
+        Returns:
+            The error to report, which names the traceback if there is one.
+        """
+        if failure.traceback is None:
+            return failure.error
+        path = self.out / failure.video.game / TRACEBACK_FILE
+        try:
+            write_atomically(path, failure.traceback.encode("utf-8", "backslashreplace"))
+        except E2ESpotError as error:
+            return VideoError(f"{failure.error}; {error}")
+        return VideoError(f"{failure.error}; the traceback is in {path}")
+
     def _write(self, name: str, halves: list[VideoResult]) -> tuple[Path, list[Event]]:
         for result in halves:
             file = self.out / name / scores_file(result.video.half, len(self.games[name].videos))
@@ -102,4 +120,5 @@ class BatchResults:
         adaptations = {result.video.half: result.adaptations for result in halves if result.adaptations}
         write_predictions(path, url_local=name, events=events, fps=self.fps, coverage=partial, adaptations=adaptations)
         (self.out / name / _PENDING_FILE).unlink(missing_ok=True)
+        (self.out / name / TRACEBACK_FILE).unlink(missing_ok=True)
         return path, events

@@ -24,7 +24,7 @@ from e2espot.core.timeline import DEFAULT_FPS
 from e2espot.video.demux import open_container, video_streams
 from e2espot.video.demux import video_stream as select_stream
 from e2espot.video.index import VideoIndex, pictures_of_grid
-from e2espot.video.indexing import index_of, index_video
+from e2espot.video.indexing import index_of, index_video, require_readable
 from e2espot.video.packets import whole_packets
 from e2espot.video.parts import indexes_of
 
@@ -99,7 +99,10 @@ def prepare_browser_video(
     Raises:
         VideoError: The video cannot be read, or browsers do not play its codec.
     """
-    indexes = indexes_of(path, allow_truncated=allow_truncated, video_stream=video_stream)
+    indexes = [
+        require_readable(index)
+        for index in indexes_of(path, allow_truncated=allow_truncated, video_stream=video_stream)
+    ]
     media_types = [_media_type(index) for index in indexes]  # refuses before the first copy
     served = [
         index if _plays_as_is(index) else index_of(_cached_copy(index, cache, media_type, progress))
@@ -249,7 +252,7 @@ def _remux(index: VideoIndex, target: Path, media_type: str, progress: Progress 
         target.parent.mkdir(parents=True, exist_ok=True)
         with open_container(index.path) as source, av.open(f"file:{part}", "w", options=options) as output:
             _copy_packets(index, source, output, media_type, progress)
-        index_video(part)  # fails if the copy cannot be read
+        require_readable(index_video(part))  # fails if the copy cannot be read
         part.replace(target)
     except (av.error.FFmpegError, ValueError) as error:
         raise VideoError(

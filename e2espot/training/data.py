@@ -166,7 +166,9 @@ def _with_labels(
     reading: LabelReading,
     video_stream: int | None,
 ) -> list[LabelledGame]:
-    from e2espot.video import probe
+    from e2espot.video import indexes_of
+    from e2espot.video.clock_gaps import log_gaps
+    from e2espot.video.reader import match_info
 
     labelled = []
     for game in games:
@@ -175,7 +177,11 @@ def _with_labels(
                 f"{game.folder}: no {reading.label_file}; the {split} split needs labels for every game"
             )
         videos = tuple(replace(video, video_stream=video_stream) for video in game.videos)
-        num_frames = {video.half: probe(video.path, fps, video_stream=video_stream).num_frames for video in videos}
+        num_frames = {}
+        for video in videos:
+            indexes = indexes_of(video.path, video_stream=video_stream)
+            log_gaps(indexes)
+            num_frames[video.half] = match_info(video.path, indexes, fps).num_frames
         labels = read_labels(
             game.labels_path,
             label_set,

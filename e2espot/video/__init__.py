@@ -6,7 +6,7 @@ display order; a *frame* is an index on the constant grid (25 fps by default). S
 
 from e2espot.video.backend import Backend, BackendOption, HostBackend, choose_backend
 from e2espot.video.index import COLOUR_RULE, VideoIndex, pictures_of_grid
-from e2espot.video.indexing import index_of, index_video
+from e2espot.video.indexing import index_of, index_video, require_readable
 from e2espot.video.parts import indexes_of, parts_of
 from e2espot.video.reader import FrameReader, VideoInfo, open_reader, probe
 from e2espot.video.stream import Chunk, stream_clips, stream_frames
@@ -28,6 +28,7 @@ __all__ = [
     "parts_of",
     "pictures_of_grid",
     "probe",
+    "require_readable",
     "stream_clips",
     "stream_frames",
 ]

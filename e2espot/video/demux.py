@@ -23,7 +23,6 @@ from e2espot.video.mp4 import reject_skipped_codecs, top_level_boxes
 from e2espot.video.stream_format import FormatTracker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 _LOG = logging.getLogger(__name__)
@@ -225,19 +224,18 @@ def scan_video(path: Path, number: int | None = None) -> Scan:
     Raises:
         VideoError: see ``index_video``.
     """
-    # Opened twice: decoding the first picture consumes packets, and not every container can be rewound.
     with open_container(path) as container:
-        picture = _probe_first_picture(container, video_stream(container, path, number=number), path)
-    with open_container(path) as container:
+        status = path.stat()  # before the pass: a file that grows meanwhile has another state then
         stream = video_stream(container, path, number=number)
         discard_other_streams(container, stream)
         if container.format.name.startswith("mov"):
             reject_skipped_codecs(path, stream)
-        status = path.stat()
-        rows, truncated, fields, format_change_packet = _packet_rows(container, stream, path)
+        first = _FirstPicture(stream.codec_context)
+        rows, truncated, fields, format_change_packet = _packet_rows(container, stream, first, path)
+        picture = first.properties_or_raise(path)
         if not rows:
             raise VideoError(f"{path}: its video stream holds no pictures; the file may have broken off")
-        columns = np.array(rows, dtype=np.int64).T
+        columns = np.stack([np.array(column, dtype=np.int64) for column in zip(*rows, strict=True)])
         duration_s = declared_duration(path, container, stream)
         if declared_end(path, container.format.name, stream) > status.st_size:
             truncated |= not _only_cues_missing(container.format.name, duration_s, columns, Fraction(stream.time_base))
@@ -278,48 +276,51 @@ _Row = tuple[int, int, int, bool, int, int]
 """(pts, dts, duration, shown, keyframe kind, parts) of a packet."""
 
 
-def _packet_rows(container: Any, stream: Any, path: Path) -> tuple[list[_Row], bool, Fields, int | None]:
+def _packet_rows(
+    container: Any, stream: Any, first: _FirstPicture, path: Path
+) -> tuple[list[_Row], bool, Fields, int | None]:
     """Rows of all packets; whether reading ended early; how pictures are stored as fields; where the format changes."""
     codec, extradata = stream.codec_context.codec.canonical_name, bytes(stream.codec_context.extradata or b"")
     pairing = FieldPairing(extradata, length_prefix_size(codec, extradata)) if codec == "h264" else None
     tracker: FormatTracker | None = FormatTracker(codec, extradata)
     format_change_packet = None
     rows: list[_Row] = []
-    truncated = last_is_cut = False
-    packets: Iterator[Any] = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets)
-        except StopIteration:
-            break
-        except demux_errors():
-            truncated = True
-            break
-        if packet.size == 0:  # the end of the stream, or a picture that an AVI writer dropped
-            continue
-        truncated = last_is_cut = bool(packet.is_corrupt)
-        pts = NO_PTS if packet.pts is None else packet.pts
-        dts = NO_PTS if packet.dts is None else packet.dts
-        if pairing is not None:
-            role = pairing.role(memoryview(packet), is_keyframe=packet.is_keyframe)
-            if role == FieldRole.SECOND_FIELD:  # it has the times of the first one, or none
-                pts, dts, duration, shown, kind, _ = rows[-1]
-                rows[-1] = (pts, dts, duration + (packet.duration or 0), shown, kind, 2)
+    is_vp8, truncated, last_is_cut = codec == "vp8", False, False
+    try:
+        for packet in container.demux(stream):
+            if first.is_wanted and not first.feed(packet):
+                break
+            if packet.size == 0:  # the end of the stream, or a picture that an AVI writer dropped
                 continue
-        kind = keyframe_kind(codec, extradata, memoryview(packet)) if packet.is_keyframe else 0
-        # VP8 has packets that only later ones refer to ("altref"): bit 4 of the first byte is show_frame (RFC 6386).
-        shown = not packet.is_discard and not (codec == "vp8" and not memoryview(packet)[0] & 16)
-        if tracker is not None and _is_format_change(tracker, packet):
-            if codec in _FIRST_HEADER_ONLY and packet.has_sidedata(NEW_HEADER):
-                raise VideoError(
-                    f"{path}: its codec header changes at picture {len(rows)}, where FFmpeg goes on decoding "
-                    f"{codec} by the first one; split it there with another program"
-                )
-            format_change_packet, tracker = len(rows), None
-        rows.append((pts, dts, packet.duration or 0, shown, kind, 1))
+            truncated = last_is_cut = packet.is_corrupt
+            if pairing is not None:
+                role = pairing.role(memoryview(packet), is_keyframe=packet.is_keyframe)
+                if role == FieldRole.SECOND_FIELD:  # it has the times of the first one, or none
+                    pts, dts, duration, shown, kind, _ = rows[-1]
+                    rows[-1] = (pts, dts, duration + (packet.duration or 0), shown, kind, 2)
+                    continue
+            pts, dts, duration = packet.pts, packet.dts, packet.duration or 0
+            kind = keyframe_kind(codec, extradata, memoryview(packet)) if packet.is_keyframe else 0
+            # VP8 has packets that only later ones refer to ("altref"); bit 4 of byte 0 is show_frame (RFC 6386).
+            shown = not packet.is_discard and not (is_vp8 and not memoryview(packet)[0] & 16)
+            if tracker is not None and _is_format_change(tracker, packet):
+                _reject_ignored_header(path, codec, packet, len(rows))
+                format_change_packet, tracker = len(rows), None
+            rows.append((NO_PTS if pts is None else pts, NO_PTS if dts is None else dts, duration, shown, kind, 1))
+    except demux_errors() as error:
+        truncated = True
+        first.problem = one_line(error)
     if rows and truncated and last_is_cut:
         rows.pop()  # the file ends within the last packet
     return rows, truncated, "none" if pairing is None else pairing.kind(), format_change_packet
+
+
+def _reject_ignored_header(path: Path, codec: str, packet: Any, number: int) -> None:
+    if codec in _FIRST_HEADER_ONLY and packet.has_sidedata(NEW_HEADER):
+        raise VideoError(
+            f"{path}: its codec header changes at picture {number}, where FFmpeg goes on decoding "
+            f"{codec} by the first one; split it there with another program"
+        )
 
 
 def _is_format_change(tracker: FormatTracker, packet: Any) -> bool:
@@ -327,27 +328,40 @@ def _is_format_change(tracker: FormatTracker, packet: Any) -> bool:
     return tracker.is_change(memoryview(packet), is_keyframe=packet.is_keyframe, new_header=new_header)
 
 
-def _probe_first_picture(container: Any, stream: Any, path: Path) -> dict[str, Any]:
-    """Properties of the stream that only a decoded picture gives: fields of ``Scan``."""
-    import av
+class _FirstPicture:
+    """Decodes packets in the course of the demuxing pass until one gives a picture."""
 
-    codec = stream.codec_context
-    codec.thread_count = 1
-    problem = ""
-    packets = container.demux(stream)
-    try:
-        for _, packet in zip(range(_MAX_PROBE_PACKETS), packets, strict=False):
-            try:
-                pictures = codec.decode(packet if packet.size else None)
-            except av.error.FFmpegError as error:
-                problem = one_line(error)
-                continue
-            if pictures:
-                return _picture_properties(pictures[0], codec)
-    except demux_errors() as error:
-        problem = one_line(error)
-    detail = f": {problem}" if problem else ""
-    raise VideoError(f"{path}: no picture of its {codec.name} stream can be decoded{detail}; the file is damaged")
+    def __init__(self, codec: Any) -> None:
+        codec.thread_count = 1
+        self._codec, self._num_fed, self.problem = codec, 0, ""
+        self._properties: dict[str, Any] | None = None
+        self.is_wanted = True
+
+    def feed(self, packet: Any) -> bool:
+        """Decode the next packet; False if none of so many packets decodes that the file is given up."""
+        import av
+
+        self._num_fed += 1
+        try:
+            pictures = self._codec.decode(packet if packet.size else None)
+        except av.error.FFmpegError as error:
+            self.problem, pictures = one_line(error), []
+        if pictures:
+            self._properties, self.is_wanted = _picture_properties(pictures[0], self._codec), False
+        return not self.is_wanted or self._num_fed < _MAX_PROBE_PACKETS
+
+    def properties_or_raise(self, path: Path) -> dict[str, Any]:
+        """Properties of the stream that only a decoded picture gives: fields of ``Scan``.
+
+        Raises:
+            VideoError: no packet gave a picture.
+        """
+        if self._properties is None:
+            detail = f": {self.problem}" if self.problem else ""
+            raise VideoError(
+                f"{path}: no picture of its {self._codec.name} stream can be decoded{detail}; the file is damaged"
+            )
+        return self._properties
 
 
 def _picture_properties(picture: Any, codec: Any) -> dict[str, Any]:

@@ -115,6 +115,13 @@ class VideoIndex:
     """Seconds of the match at which the first picture appears: not 0 only if earlier files hold what comes before."""
     format_change_packet: int | None = None
     """First packet with pictures of another size, or with another codec header, than before; None if there is none."""
+    video_stream: int | None = None
+    """Number of the stream as the caller gave it; None where it is the one that players choose."""
+    unproven_from: int | None = None
+    """Pictures from this rank on may be used only after ``indexing.require_readable`` has decoded the end of the file;
+    None where that was done, or proves nothing."""
+    last_is_missing: bool = False
+    """Whether the last picture is known not to decode; the one before it is held, as in a player."""
 
     @property
     def num_pictures(self) -> int:
@@ -205,6 +212,11 @@ def pictures_of_grid(index: VideoIndex, fps: Fraction) -> np.ndarray:
         first one of the match began. The arithmetic is exact: a picture that begins at that very instant counts as
         shown. K and k are those of ``frames_of_file``.
     """
+    return np.searchsorted(index.pts_P - index.pts_P[0], elapsed_ticks_of_grid(index, fps), side="right") - 1
+
+
+def elapsed_ticks_of_grid(index: VideoIndex, fps: Fraction) -> np.ndarray:
+    """Ticks from the first picture of a file to the middle of each of its frames, rounded down; int64 ``(K,)``."""
     frames = frames_of_file(index, fps)
     # (k + 1/2) / fps seconds = (2k + 1) * half_frame ticks, a rational number. Time stamps are whole ticks, so
     # pts <= elapsed is the same as pts <= floor(elapsed), and whole numbers suffice:
@@ -215,8 +227,8 @@ def pictures_of_grid(index: VideoIndex, fps: Fraction) -> np.ndarray:
     step, offset = int(half_frame * denominator), int(start * denominator)
     fits_int64 = (2 * frames.stop + 1) * step < _INT64_SAFE and denominator < _INT64_SAFE
     half_frames_K = 2 * np.arange(frames.start, frames.stop, dtype=np.int64 if fits_int64 else object) + 1
-    elapsed_K = ((half_frames_K * step - offset) // denominator).astype(np.int64)
-    return np.searchsorted(index.pts_P - index.pts_P[0], elapsed_K, side="right") - 1
+    elapsed_K: np.ndarray = ((half_frames_K * step - offset) // denominator).astype(np.int64)
+    return elapsed_K
 
 
 def matrix_name(colorspace: int) -> str:

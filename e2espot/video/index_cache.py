@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
 from fractions import Fraction
@@ -26,7 +27,7 @@ from e2espot.files.cache import cache_dir
 from e2espot.files.npz import read_arrays
 from e2espot.video.index import VideoIndex
 
-_FORMAT = 7
+_FORMAT = 8
 """Raised when the fields of an index, their meaning or what is refused change, so that older entries are not used."""
 _MIN_PACKETS = 1000
 """Packets from which on reading an entry is quicker than reading the video."""
@@ -49,7 +50,10 @@ def load(path: Path, byte_size: int, mtime_ns: int, video_stream: int | None = N
     if entry is None:
         return None
     try:
-        arrays: dict[str, Any] = dict(read_arrays(entry))
+        stored: dict[str, Any] = dict(read_arrays(entry))
+        arrays: dict[str, Any] = {
+            name: np.cumsum(array) if array.dtype == np.int64 else array for name, array in stored.items()
+        }
         facts, digest = str(arrays.pop("facts")), str(arrays.pop("digest"))
         if digest != _digest(facts, arrays):
             return None
@@ -61,9 +65,9 @@ def load(path: Path, byte_size: int, mtime_ns: int, video_stream: int | None = N
         return None
 
 
-def store(index: VideoIndex, video_stream: int | None = None) -> None:
+def store(index: VideoIndex) -> None:
     """Write the index of a stream to the cache, if it is long enough to be worth it."""
-    entry = entry_path(index.path, index.byte_size, index.mtime_ns, video_stream)
+    entry = entry_path(index.path, index.byte_size, index.mtime_ns, index.video_stream)
     if entry is None or index.num_packets < _MIN_PACKETS:
         return
     fields = {field.name: getattr(index, field.name) for field in dataclasses.fields(index)}
@@ -73,12 +77,27 @@ def store(index: VideoIndex, video_stream: int | None = None) -> None:
         for name, value in fields.items()
         if name not in arrays and name != "path"
     }
-    facts, buffer = json.dumps(scalars), BytesIO()
+    facts = json.dumps(scalars)
     members: dict[str, Any] = {"facts": np.array(facts), "digest": np.array(_digest(facts, arrays)), **arrays}
-    np.savez_compressed(buffer, **members)
     with suppress(OSError, E2ESpotError):
-        write_atomically(entry, buffer.getvalue())
+        write_atomically(entry, _npz(members), durable=False)  # a damaged entry is noticed
         _remove_oldest(entry.parent)
+
+
+def _npz(members: Mapping[str, np.ndarray]) -> bytes:
+    """Pack arrays as npz; of int64 arrays the differences: time stamps become one repeated number.
+
+    ::
+
+        pts_M  0, 512, 1024, 1536  ->  0, 512, 512, 512      a fifth of the size, in a sixth of the time
+    """
+    buffer = BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, array in members.items():
+            differences = np.diff(array, prepend=0) if array.dtype == np.int64 else array
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, differences, allow_pickle=False)
+    return buffer.getvalue()
 
 
 def _digest(facts: str, arrays: Mapping[str, np.ndarray]) -> str:
@@ -104,6 +123,8 @@ def entry_path(path: Path, byte_size: int, mtime_ns: int, video_stream: int | No
 
 def _remove_oldest(base: Path) -> None:
     """Remove the oldest entries beyond ``_MAX_FILES``."""
+    if sum(1 for _ in base.iterdir()) <= _MAX_FILES:  # counting is quick, looking at the age of each is not
+        return
     entries = sorted(base.glob("*.npz"), key=lambda file: file.stat().st_mtime)
     for file in entries[: max(0, len(entries) - _MAX_FILES)]:
         file.unlink(missing_ok=True)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +17,8 @@ from e2espot.video.demux import scan_video
 from e2espot.video.index import VideoIndex, index_from_scan, median_step
 from e2espot.video.pyav_reader import PyavDecoder
 
+_LOG = logging.getLogger(__name__)
+
 _MAX_PACKETS_IN_MEMORY = 4_000_000
 """An index takes some 60 bytes a packet: this many are two dozen matches, or hundreds of short clips."""
 _MAX_TRIAL_PACKETS = 600
@@ -22,17 +27,23 @@ _MAX_TRIAL_PACKETS = 600
 _NUM_ORDER_PACKETS = 64
 """Packets decoded to see whether time stamps in file order are display times; B-frames come within the first few."""
 
-_IndexKey = tuple[Path, int, int, bool, int | None]
+_IndexKey = tuple[Path, int, int, int | None]
 _INDEXES: OrderedDict[_IndexKey, VideoIndex] = OrderedDict()
-"""(path, size, modification time, allow_truncated, video_stream) -> index, least recently used first."""
+"""(path, size, modification time, video_stream) -> index, least recently used first."""
+
+_PINNED: dict[tuple[Path, bool, int | None], VideoIndex] = {}
+"""(path, allow_truncated, video_stream) -> the index of a running job, see ``one_index``."""
 
 
 def index_video(path: Path | str, *, allow_truncated: bool = False, video_stream: int | None = None) -> VideoIndex:
-    """Read the time stamps of every picture of a file, without decoding them.
+    """Read the time stamps of every picture of a file, without decoding more than the first.
+
+    A file that ends before its header declares is refused. Whether the pictures at its end decode is not tried: see
+    ``require_readable``.
 
     Args:
         path: The file.
-        allow_truncated: Accept a file that ends early, as far as it goes.
+        allow_truncated: Accept a file that ends early, as far as it goes. Its end is decoded at once.
         video_stream: Number of the stream among the video streams of the file, counted from 0; None for the one that
             players choose.
 
@@ -40,15 +51,31 @@ def index_video(path: Path | str, *, allow_truncated: bool = False, video_stream
         VideoError: the file is missing, empty, not a video, holds no pictures or no such stream, cannot be decoded,
             or carries contradictory time stamps. One line that names the file.
     """
-    scan = scan_video(Path(path), video_stream)
+    return _checked(_index_file(Path(path), video_stream), allow_truncated=allow_truncated)
+
+
+def _index_file(path: Path, video_stream: int | None) -> VideoIndex:
+    """The index of a file, whether it is truncated or not."""
+    scan = scan_video(path, video_stream)
     index = index_from_scan(scan)
     if scan.reorders and index.identified_by == "pts" and (np.diff(index.pts_M) >= 0).all():
         _reject_decoding_times(index)
-    index = _without_undecodable_end(index)
-    if index.truncated and not allow_truncated:
+    index = dataclasses.replace(index, video_stream=video_stream, unproven_from=_start_of_trial(index))
+    return _with_proven_end(index) if index.truncated else index
+
+
+def _checked(index: VideoIndex, *, allow_truncated: bool) -> VideoIndex:
+    """``index``, with its end proven if truncated files are allowed.
+
+    Raises:
+        VideoError: the file is truncated, and that is not allowed.
+    """
+    if allow_truncated:
+        return _with_proven_end(index)
+    if index.truncated:
         raise VideoError(
-            f"{path}: breaks off after {float(index.duration_s):.1f} s; copy or download it again, "
-            "or use it up to there with allow_truncated=True",
+            f"{index.path}: breaks off after {float(index.duration_s):.1f} s; copy or download it again, or wait if it "
+            "is still being written, or use it up to there with allow_truncated=True",
             option="allow_truncated",
         )
     return index
@@ -67,14 +94,35 @@ def _reject_decoding_times(index: VideoIndex) -> None:
         decoder.close()
 
 
-def _without_undecodable_end(index: VideoIndex) -> VideoIndex:
-    """The same index without pictures at its end that do not decode; if more than one, the file is truncated."""
-    num_decodable = _last_decodable(index) + 1
-    num_lost = index.num_pictures - num_decodable
-    if num_lost == 0:
+def _start_of_trial(index: VideoIndex) -> int | None:
+    """First picture after the last keyframe; None where decoding from there on would take long, or proves nothing."""
+    if index.identified_by == "decode_order" or index.num_packets - int(index.start_packet_S[-1]) > _MAX_TRIAL_PACKETS:
+        return None
+    return int(index.start_picture_S[-1])
+
+
+def _with_proven_end(index: VideoIndex) -> VideoIndex:
+    """The same index with a proven end, and without the pictures there that do not decode.
+
+    If more than one does not decode, the file is truncated. A single one is common, and stays: the picture before it is
+    held, as in a player.
+
+    Raises:
+        VideoError: no picture decodes, or packets that were read a moment ago cannot be read again.
+    """
+    if index.unproven_from is None:
         return index
+    index = dataclasses.replace(index, unproven_from=None)
+    decoder = PyavDecoder(index, (16, 16))
+    try:
+        num_decodable = decoder.last_decodable_rank(len(index.start_packet_S) - 1) + 1
+    finally:
+        decoder.close()
     if num_decodable == 0:
         raise VideoError(f"{index.path}: none of its pictures can be decoded; the file is damaged")
+    num_lost = index.num_pictures - num_decodable
+    if num_lost == 0 or (num_lost == 1 and not index.truncated):
+        return dataclasses.replace(index, last_is_missing=num_lost == 1)
     shown_M = index.shown_M.copy()
     shown_M[index.packet_P[num_decodable:]] = False
     pts_P = index.pts_P[:num_decodable]
@@ -84,48 +132,100 @@ def _without_undecodable_end(index: VideoIndex) -> VideoIndex:
         packet_P=index.packet_P[:num_decodable],
         shown_M=shown_M,
         last_duration=median_step(pts_P) or index.last_duration,
-        truncated=index.truncated or num_lost > 1,  # a single one is common: encoders leave an unpaired field
+        truncated=True,
     )
-
-
-def _last_decodable(index: VideoIndex) -> int:
-    """Rank of the last picture that decodes; the last one of all where trying would take long.
-
-    Raises:
-        VideoError: packets that were read a moment ago cannot be read again.
-    """
-    last = index.num_pictures - 1
-    segment = index.segment_of(last)
-    if index.identified_by == "decode_order":
-        return last
-    if index.num_packets - int(index.start_packet_S[segment]) > _MAX_TRIAL_PACKETS:
-        return last
-    decoder = PyavDecoder(index, (16, 16))
-    try:
-        return decoder.last_decodable_rank(segment)
-    finally:
-        decoder.close()
 
 
 def index_of(path: Path | str, *, allow_truncated: bool = False, video_stream: int | None = None) -> VideoIndex:
     """The index of a file, cached until the file changes; see ``index_video``."""
     path = Path(path)
+    pinned = _PINNED.get((path, allow_truncated, video_stream))
+    if pinned is not None:
+        return pinned
     try:
         status = path.stat()
     except OSError:
         return index_video(path, video_stream=video_stream)  # which raises the error that explains it
-    key = (path, status.st_size, status.st_mtime_ns, allow_truncated, video_stream)
-    if key in _INDEXES:
-        _INDEXES.move_to_end(key)
-        return _INDEXES[key]
-    index = index_cache.load(path, status.st_size, status.st_mtime_ns, video_stream)
-    if index is None or (index.truncated and not allow_truncated):
-        index = index_video(path, allow_truncated=allow_truncated, video_stream=video_stream)
-        index_cache.store(index, video_stream)
+    key = (path, status.st_size, status.st_mtime_ns, video_stream)
+    index = _INDEXES.get(key) or index_cache.load(*key)
+    if index is None:
+        index = _index_file(path, video_stream)
+        index_cache.store(index)
+    _remember(key, index)
+    checked = _checked(index, allow_truncated=allow_truncated)
+    if checked is not index:
+        index_cache.store(checked)
+        _remember(key, checked)
+    return checked
+
+
+@contextmanager
+def one_index(path: Path, *, allow_truncated: bool = False, video_stream: int | None = None) -> Iterator[VideoIndex]:
+    """Let ``index_of`` give one index of a file throughout a job, even if the file grows meanwhile.
+
+    A recording that is still being written is read up to where it was when the job began; the log says so.
+
+    Raises:
+        VideoError: see ``index_video``; or its end does not decode.
+    """
+    key = (path, allow_truncated, video_stream)
+    if key in _PINNED:  # part of a larger job
+        yield _PINNED[key]
+        return
+    index = _PINNED[key] = require_readable(index_of(path, allow_truncated=allow_truncated, video_stream=video_stream))
+    try:
+        yield index
+    finally:
+        del _PINNED[key]
+        with suppress(OSError):
+            if (path.stat().st_size, path.stat().st_mtime_ns) != (index.byte_size, index.mtime_ns):
+                _LOG.warning(
+                    "%s: changed while it was read, so it may still be recording; it was read up to %.2f s, its end "
+                    "when the job began",
+                    path,
+                    float(index.duration_s),
+                )
+
+
+def require_readable(index: VideoIndex, last: int | None = None) -> VideoIndex:
+    """Prove that the pictures up to ``last`` are in the file, by decoding its end if they reach that far.
+
+    The index alone shows what the container declares. Of a file whose last bytes are missing or damaged, only decoding
+    can tell; that takes as long as a thousand packets of the index, so it waits until the end is wanted. The answer is
+    cached::
+
+        segments          |---------|---------|----x     the last keyframe begins what is decoded
+        wanted                 ^^^                       used as it is
+        wanted                            ^^^            decoded to x first; refused if the file breaks off there
+
+    Args:
+        index: From ``index_of``.
+        last: Rank of the last picture wanted; None for all.
+
+    Returns:
+        The same index; nothing of it is unproven if ``last`` reached the end.
+
+    Raises:
+        VideoError: more than one picture at the end does not decode.
+    """
+    if index.unproven_from is None or (last is not None and last < index.unproven_from):
+        return index
+    key = (index.path, index.byte_size, index.mtime_ns, index.video_stream)
+    # The cached one may be proven already. It has all segments, and the clock of the file alone; ``index`` may not.
+    cached = _INDEXES.get(key) or index_cache.load(*key)
+    proven = _with_proven_end(cached or index)
+    if cached is not None and proven is not cached:
+        index_cache.store(proven)
+        _remember(key, proven)
+    _checked(proven, allow_truncated=False)
+    return dataclasses.replace(index, unproven_from=None, last_is_missing=proven.last_is_missing)
+
+
+def _remember(key: _IndexKey, index: VideoIndex) -> None:
     _INDEXES[key] = index
+    _INDEXES.move_to_end(key)
     while len(_INDEXES) > 1 and sum(cached.num_packets for cached in _INDEXES.values()) > _MAX_PACKETS_IN_MEMORY:
         _INDEXES.popitem(last=False)
-    return index
 
 
 def clear_index_cache() -> None:

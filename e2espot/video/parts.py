@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
 
 from e2espot.core.errors import VideoError
 from e2espot.core.timeline import MAX_DURATION_S
 from e2espot.video.index import VideoIndex
-from e2espot.video.indexing import index_of
+from e2espot.video.indexing import index_of, one_index
 
 SEPARATOR = "+"
 """Between the names of the files of one match."""
@@ -96,3 +98,14 @@ def indexes_of(
             f"{path}: lasts {float(start_s):.0f} s in all, longer than any match; read the files one by one"
         )
     return tuple(indexes)
+
+
+@contextmanager
+def one_state(
+    path: Path | str, *, allow_truncated: bool = False, video_stream: int | None = None
+) -> Iterator[tuple[VideoIndex, ...]]:
+    """Let ``indexes_of`` and ``index_of`` give the same indexes throughout a job; see ``indexing.one_index``."""
+    with ExitStack() as stack:
+        for part in parts_of(path):
+            stack.enter_context(one_index(part, allow_truncated=allow_truncated, video_stream=video_stream))
+        yield indexes_of(path, allow_truncated=allow_truncated, video_stream=video_stream)

@@ -20,7 +20,9 @@ import numpy as np
 
 from e2espot.core.errors import DamagedVideoError, VideoError
 from e2espot.core.timeline import DEFAULT_FPS
+from e2espot.video.clock_gaps import seen_frames
 from e2espot.video.index import COLOUR_RULE, VideoIndex, frames_of_file, pictures_of_grid
+from e2espot.video.indexing import require_readable
 from e2espot.video.parts import indexes_of
 from e2espot.video.stream_copy import why_inexact
 
@@ -92,9 +94,10 @@ class FrameReader(Protocol):
         """
 
     def is_reliable(self, frames: Sequence[int]) -> np.ndarray:
-        """Which of the frames just read are certain to be what a player shows; bool ``(T,)``.
+        """Which of the frames just read show what was on the pitch then, as a player would; bool ``(T,)``.
 
-        After damage a decoder invents pixels from what it has decoded before, up to the next keyframe: read in order
+        False where the clock of the file leaps and the picture before is held (see ``clock_gaps``), and after damage:
+        a decoder invents pixels from what it has decoded before, up to the next keyframe: read in order
         they differ from those read at random.
         """
 
@@ -126,10 +129,12 @@ class FrameDecoder(Protocol):
 class GridReader:
     """The ``FrameReader`` over any decoder: maps frames to pictures, decodes each once, applies the rotation."""
 
-    def __init__(self, info: VideoInfo, pictures_K: np.ndarray, size: tuple[int, int], decoder: FrameDecoder) -> None:
-        """Read frames through ``pictures_K`` at ``size`` = (width, height) as shown."""
-        self.info = info
-        self._pictures_K = pictures_K
+    def __init__(self, index: VideoIndex, fps: Fraction, size: tuple[int, int], decoder: FrameDecoder) -> None:
+        """Read frames of a grid of ``fps`` frames per second, at ``size`` = (width, height) as shown."""
+        self.info = video_info(index, fps)
+        self._index = index
+        self._pictures_K = pictures_of_grid(index, fps)
+        self._seen_K = seen_frames(index, fps)
         self._size = size
         self._decoder = decoder
 
@@ -146,13 +151,17 @@ class GridReader:
         # frames [7, 3, 3] -> pictures [14, 6, 6] -> ranks [6, 14], rank_index_T [1, 0, 0]
         ranks, rank_index_T = np.unique(self._pictures_K[wanted_T], return_inverse=True)
         quarter_turns = self.info.rotation_degrees // 90
+        if len(ranks):
+            self._index = require_readable(self._index, int(ranks[-1]))
         for i, (_, picture_HWC) in enumerate(self._decoder.decode([int(rank) for rank in ranks])):
             frames_THWC[rank_index_T == i] = np.rot90(picture_HWC, quarter_turns)
         return frames_THWC
 
     def is_reliable(self, frames: Sequence[int]) -> np.ndarray:
         """See ``FrameReader``."""
-        return self._decoder.is_reliable([int(self._pictures_K[frame]) for frame in frames])
+        is_decoded_T = self._decoder.is_reliable([int(self._pictures_K[frame]) for frame in frames])
+        is_reliable_T: np.ndarray = is_decoded_T & self._seen_K[np.asarray(frames, dtype=np.int64)]
+        return is_reliable_T
 
     def read_with_gaps(self, frames: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Read frames of a damaged file.
@@ -314,7 +323,7 @@ def reader_of(index: VideoIndex, *, fps: Fraction, size: tuple[int, int] | None,
         raise VideoError(f"{info.path}: lasts {float(info.duration_s):.3f} s, too short for one frame at {fps} fps")
     width, height = shown_size
     coded_size = (height, width) if index.rotation_degrees in (90, 270) else (width, height)
-    return GridReader(info, pictures_of_grid(index, fps), shown_size, _open_decoder(index, coded_size, reader))
+    return GridReader(index, fps, shown_size, _open_decoder(index, coded_size, reader))
 
 
 def _open_decoder(index: VideoIndex, size: tuple[int, int], reader: HostBackend) -> FrameDecoder:

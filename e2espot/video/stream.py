@@ -39,7 +39,8 @@ import numpy as np
 from e2espot.core.coverage import ranges_of_mask
 from e2espot.core.errors import VideoError
 from e2espot.core.timeline import DEFAULT_FPS
-from e2espot.video.index import VideoIndex, frames_of_file
+from e2espot.video.index import VideoIndex, frames_of_file, pictures_of_grid
+from e2espot.video.indexing import require_readable
 from e2espot.video.parts import indexes_of
 from e2espot.video.reader import GridReader, match_info, reader_of
 
@@ -148,7 +149,7 @@ def stream_frames(
     stop = info.num_frames if stop is None else stop
     if not 0 <= start <= stop <= info.num_frames:
         raise ValueError(f"{path}: frames {start} to {stop} asked for; there are {info.num_frames}")
-    for index in indexes:
+    for index in _readable(indexes, fps, range(start, stop)):
         part = frames_of_file(index, fps)
         chunks = _split(range(max(start, part.start) - part.start, min(stop, part.stop) - part.start), chunk_len)
         if not chunks:
@@ -213,6 +214,18 @@ def stream_clips(
             for frames, (frames_THWC, lost) in zip(chunks, decoded, strict=True):
                 if not lost:
                     yield Chunk(part.start + frames.start, frames_THWC)
+
+
+def _readable(indexes: Sequence[VideoIndex], fps: Fraction, frames: range) -> list[VideoIndex]:
+    """The same indexes, proven as far as ``frames`` reach: before the first frame is given, not after an hour."""
+    proven = []
+    for index in indexes:
+        part = frames_of_file(index, fps)
+        end = min(frames.stop, part.stop)
+        is_wanted = max(frames.start, part.start) < end
+        last = int(pictures_of_grid(index, fps)[end - 1 - part.start]) if is_wanted else -1
+        proven.append(require_readable(index, last))
+    return proven
 
 
 def _decode(

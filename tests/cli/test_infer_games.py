@@ -12,6 +12,7 @@ import pytest
 from e2espot.cli.main import main
 from e2espot.formats.games import find_games
 from e2espot.inference.job import VideoResult
+from e2espot.inference.predict import spot_video
 from e2espot.inference.results import BatchResults
 from tests.support.numbered_video import constant, write
 from tests.support.tiny_dataset import write_game, write_spotter
@@ -161,3 +162,27 @@ def test_resolution_that_is_missing_names_those_that_exist(
     (tmp_path / "empty").mkdir()
     assert infer(weights, tmp_path / "empty", "-o", tmp_path / "out") == 2
     assert "no videos there" in capsys.readouterr().err
+
+
+def test_unexpected_exception_costs_its_game_only(
+    weights: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def failing(spotter: Any, path: Path, *arguments: Any, **options: Any) -> Any:
+        if path.parent.name == "b":
+            raise ZeroDivisionError("division by zero\nin a library")
+        return spot_video(spotter, path, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("e2espot.inference.job.spot_video", failing)
+        assert infer(weights, data, "-o", tmp_path / "out") == 2
+    lines = capsys.readouterr().err.splitlines()
+    report = tmp_path / "out" / "toy" / "b" / "traceback.txt"
+    reason = f"failed unexpectedly (ZeroDivisionError: division by zero); the traceback is in {report}"
+    assert [line for line in lines if line.startswith("toy/b: no results: ") and line.endswith(reason)]
+    assert lines[-1].startswith("error: 1 of 3 games have no results: ")
+    assert "Traceback" not in "".join(lines)
+    assert "in failing" in report.read_text()
+    results = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.json"))
+    assert results == ["toy/a/results_spotting.json", "toy/c/results_spotting.json"]
+    assert infer(weights, data, "-o", tmp_path / "out", "--resume") == 0
+    assert not report.exists()

@@ -45,4 +45,4 @@ def test_frames_after_damage_are_invalid_wherever_the_clip_starts(
         assert numbers_in(sample.frames[valid_T]) == frame_T[valid_T].tolist()
         assert not sample.frames[~valid_T].any()
     assert num_damaged > 5
-    assert caplog.text.count("parts of it are damaged") == 1
+    assert caplog.text.count("parts of it are damaged or missing") == 1

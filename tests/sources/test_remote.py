@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from e2espot.core.errors import ConfigurationError, E2ESpotError, VideoError
 from e2espot.sources.remote import VideoCache, find_remote_games, is_url, result_name
-from e2espot.sources.remote.url import redact
+from e2espot.sources.remote.url import redact, scrub
 
 KB = 1000
 
@@ -112,6 +112,74 @@ def test_local_copy_of_changed_http_file_is_fetched_again(tmp_path: Path) -> Non
 class QuietHandler(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         pass
+
+
+SIGNATURE = "key=AKIA%2F20240101%2Fs3&sig=a%2Bb%3D"
+
+
+class SigningHandler(QuietHandler):
+    """Serves a request whose address is, to the byte, the one that was signed; and one redirect to it."""
+
+    def do_GET(self) -> None:
+        if self.path == f"/videos%2Fmatch.mp4?{SIGNATURE}":
+            self.path = "/match.mp4"
+            super().do_GET()
+        elif self.path == "/latest.mp4":
+            self.send_response(302)
+            self.send_header("Location", f"/videos%2Fmatch.mp4?{SIGNATURE}")
+            self.end_headers()
+        else:
+            self.send_error(403)
+
+    do_HEAD = do_GET
+
+
+@pytest.fixture
+def signing_server(tmp_path: Path) -> Iterator[str]:
+    (tmp_path / "served").mkdir()
+    (tmp_path / "served" / "match.mp4").write_bytes(b"a video")
+    handler = functools.partial(SigningHandler, directory=str(tmp_path / "served"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize("address", [f"videos%2Fmatch.mp4?{SIGNATURE}", "latest.mp4"])
+def test_local_copy_requests_a_signed_url_as_it_is(address: str, signing_server: str, tmp_path: Path) -> None:
+    copies = VideoCache(folder=tmp_path / "copies", limit_bytes=10 * KB)
+    with copies.local_copy(f"{signing_server}/{address}") as path:
+        assert path.read_bytes() == b"a video"
+
+
+def test_refused_signature_is_named_without_the_secret(
+    signing_server: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = f"{signing_server.replace('//', '//me:password@')}/match.mp4?key=AKIA%2Fold&sig=secret"
+    copies = VideoCache(folder=tmp_path / "copies", limit_bytes=10 * KB)
+    with (
+        pytest.raises(VideoError, match=r"match.mp4: the server denies access \(HTTP 403\)") as caught,
+        copies.local_copy(url),
+    ):
+        pass
+    for secret in ("AKIA", "sig=", "secret", "password"):
+        assert secret not in str(caught.value) + caplog.text
+
+
+@pytest.mark.parametrize(
+    "quoted",
+    [
+        "https://me:password@host/a.mp4?key=A%2FB&sig=secret",
+        "https://host/a.mp4?key=A/B&sig=secret",
+        "GET /a.mp4?key=A/B&sig=secret",
+        "GET /a.mp4?key=A%2FB&sig=secret as me:password",
+    ],
+)
+def test_scrub_removes_the_secrets_of_a_url_however_they_are_quoted(quoted: str) -> None:
+    text = scrub(f"403, message='Forbidden', url='{quoted}'", "https://me:password@host/a.mp4?key=A%2FB&sig=secret")
+    assert text.startswith("403, message='Forbidden', url='")
+    assert "/a.mp4" in text
+    assert not any(secret in text for secret in ("secret", "A/B", "A%2FB", "password"))
 
 
 def test_local_copy_resumes_broken_connection_where_it_broke(store: Flaky, tmp_path: Path) -> None:

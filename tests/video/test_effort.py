@@ -8,7 +8,7 @@ import pytest
 
 from e2espot.clips.dataset import ClipDataset, TrainingVideo, load_clips
 from e2espot.clips.sampler import ClipSampler, LabelledVideo
-from e2espot.video import index_of, open_reader, stream_frames
+from e2espot.video import index_of, open_reader, require_readable, stream_frames
 from e2espot.video.pyav_reader import PyavDecoder
 from e2espot.video.stream_copy import decode_overhead
 from tests.support.numbered_video import HEIGHT, WIDTH, constant, write
@@ -20,7 +20,7 @@ COUNT = 300
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     video = constant(Fraction(25), COUNT, options={"g": "50", "bf": "2", "x264-params": "scenecut=0"})
     path = write(tmp_path_factory.mktemp("effort") / "video", video)
-    index_of(path)  # decodes the end of the file, once
+    require_readable(index_of(path))  # decodes the end of the file, once
     return path
 
 

@@ -6,14 +6,21 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
-from urllib.parse import unquote
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
 
 from e2espot.core.errors import ConfigurationError, E2ESpotError, VideoError, first_line
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
+_URL_IN_TEXT = re.compile(r"[a-z][a-z0-9+.-]*://[^\s'\"<>)]+")
+_DENIED = (401, 403)
+"""HTTP: unauthorized, forbidden."""
+_KEPT_IN_URLS = "!#$%&'()*+,/:;=?@[]~"
+"""Characters that have a meaning in a URL, or are escaped already: as they are given, so they are requested."""
+_LONGEST_WORD = 3
+"""Shorter user names and queries are no secrets, and replacing them would garble the text."""
 _URL = re.compile(r"([a-z][a-z0-9+.-]*)://(.*)", re.DOTALL)
 
 
@@ -23,11 +30,31 @@ def is_url(source: str) -> bool:
 
 
 def redact(url: str) -> str:
-    """The URL without its secrets: user name, password, and the query, which may hold a signature."""
+    """The URL without its secrets: user name, password, and the query, which may hold a signature; a path as it is."""
+    if not is_url(url):
+        return url
     # https://me:secret@host/a.mp4?signature=x -> https://host/a.mp4
     scheme, _, rest = url.partition("://")
     host, slash, path = rest.partition("?")[0].partition("/")
     return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
+
+
+def scrub(text: str, url: str) -> str:
+    """``text`` without the secrets of ``url``, however a client library quotes them, and of any other URL in it.
+
+    ::
+
+        url   https://host/a.mp4?key=A%2FB
+        text  403, message='Forbidden', url='https://host/a.mp4?key=A/B'  ->  403, ... url='https://host/a.mp4'
+    """
+    text = _URL_IN_TEXT.sub(lambda match: redact(match.group()), text)
+    rest = url.partition("://")[2]
+    userinfo, query = rest.partition("/")[0].rpartition("@")[0], rest.partition("?")[2]
+    for part in filter(None, (userinfo, query)):
+        for secret in (part, quote(part, safe="/=&%"), unquote(part)):
+            if len(secret) > _LONGEST_WORD:
+                text = text.replace(secret, "...")
+    return text
 
 
 def result_name(url: str) -> str:
@@ -55,19 +82,27 @@ def open_store(url: str) -> tuple[AbstractFileSystem, str]:
     """
     import fsspec
 
+    options: dict[str, Any] = {}
+    if url.startswith(("http://", "https://")):
+        # aiohttp would write %2F as / in a query, also after a redirect, and a server that signs its URLs refuses that.
+        url = quote(url, safe=_KEPT_IN_URLS)  # what no URL may hold, such as spaces
+        options = {"encoded": True, "client_kwargs": {"requote_redirect_url": False}}
     try:
-        store, path = fsspec.url_to_fs(url)
+        store, path = fsspec.url_to_fs(url, **options)
     except ImportError as error:
         scheme = url.partition("://")[0]
-        raise ConfigurationError(f"{redact(url)}: {scheme} needs another package: {first_line(error)}") from None
+        raise ConfigurationError(
+            f"{redact(url)}: {scheme} needs another package: {scrub(first_line(error), url)}"
+        ) from None
     except ValueError as error:
         raise ConfigurationError(
-            f"{redact(url)}: {first_line(error)}; check the scheme, or download the file yourself"
+            f"{redact(url)}: {scrub(first_line(error), url)}; check the scheme, or download the file yourself"
         ) from None
     except E2ESpotError:
         raise
     except Exception as error:  # some stores connect here, and every client library has its own exceptions
-        raise VideoError(f"{redact(url)}: cannot be opened ({type(error).__name__}: {first_line(error)})") from None
+        reason = scrub(f"{type(error).__name__}: {first_line(error)}", url)
+        raise VideoError(f"{redact(url)}: cannot be opened ({reason})") from None
     return store, str(path)
 
 
@@ -82,13 +117,19 @@ def translate_errors(url: str) -> Iterator[None]:
         yield
     except E2ESpotError:
         raise
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        # fsspec hides the answer of a web server behind this exception.
+        status = getattr(error.__cause__, "status", None)
+        if status in _DENIED:
+            raise VideoError(
+                f"{redact(url)}: the server denies access (HTTP {status}); check the credentials, or whether a signed "
+                "URL has expired"
+            ) from None
         raise VideoError(f"{redact(url)}: the store has no such file") from None
     except PermissionError as error:
         raise VideoError(
-            f"{redact(url)}: the store denies access ({first_line(error)}); check the credentials"
+            f"{redact(url)}: the store denies access ({scrub(first_line(error), url)}); check the credentials"
         ) from None
     except Exception as error:  # every client library has its own exceptions
         reason = f"{type(error).__name__}: {first_line(error)}" if str(error) else type(error).__name__
-        # The client library may quote the URL with its secrets.
-        raise VideoError(f"{redact(url)}: cannot be read from its store ({reason.replace(url, redact(url))})") from None
+        raise VideoError(f"{redact(url)}: cannot be read from its store ({scrub(reason, url)})") from None
