@@ -69,7 +69,7 @@ class VideoFailure:
 
 
 def unexpected_failure(video: Video, error: BaseException, traceback: str) -> VideoFailure:
-    """A failure by an exception that is nobody's word on the file: any bug or lack of memory, of any library.
+    """A failure by an exception that says nothing about the file: a bug or lack of memory, in any library.
 
     Args:
         video: The video.

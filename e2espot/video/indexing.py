@@ -163,7 +163,7 @@ def index_of(path: Path | str, *, allow_truncated: bool = False, video_stream: i
 def one_index(path: Path, *, allow_truncated: bool = False, video_stream: int | None = None) -> Iterator[VideoIndex]:
     """Let ``index_of`` give one index of a file throughout a job, even if the file grows meanwhile.
 
-    A recording that is still being written is read up to where it was when the job began; the log says so.
+    A recording that is still being written is read up to where it was when the job began; the log reports it.
 
     Raises:
         VideoError: see ``index_video``; or its end does not decode.
@@ -191,7 +191,7 @@ def require_readable(index: VideoIndex, last: int | None = None) -> VideoIndex:
     """Prove that the pictures up to ``last`` are in the file, by decoding its end if they reach that far.
 
     The index alone shows what the container declares. Of a file whose last bytes are missing or damaged, only decoding
-    can tell; that takes as long as a thousand packets of the index, so it waits until the end is wanted. The answer is
+    shows it; that takes as long as a thousand packets of the index, so it waits until the end is wanted. The answer is
     cached::
 
         segments          |---------|---------|----x     the last keyframe begins what is decoded

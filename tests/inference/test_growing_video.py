@@ -1,4 +1,4 @@
-"""A recording that is still being written: a job reads one state of it, and says so."""
+"""A recording that is still being written: a job reads one state of it and logs it."""
 
 from fractions import Fraction
 from pathlib import Path

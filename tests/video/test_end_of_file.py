@@ -49,7 +49,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return fed
 
 
-def test_index_of_leaves_the_end_to_whoever_reads_it(tmp_path: Path, decoded: list[int]) -> None:
+def test_index_of_leaves_the_end_to_its_readers(tmp_path: Path, decoded: list[int]) -> None:
     path = write(tmp_path / "video", constant(Fraction(25), 200, options=OPTIONS))
     assert probe(path).num_frames == 200
     with open_reader(path) as reader:
