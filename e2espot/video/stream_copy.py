@@ -150,7 +150,9 @@ def _mux(source: PacketSource, plan: CutPlan) -> bytes:
     buffer = BytesIO()
     try:
         with av.open(buffer, "w", format="matroska") as target:
-            stream: Any = target.add_stream_from_template(source.stream)
+            stream: Any = target.add_stream_from_template(
+                source.stream, opaque=True
+            )  # for codecs without an encoder as well
             stream.time_base = Fraction(1, 1000)
             num_copied = 0
             for number, packet in source.read(int(plan.packets_N[0]), int(plan.packets_N[-1]) + 1):
