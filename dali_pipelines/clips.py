@@ -26,6 +26,7 @@ from e2espot.clips.sampler import ClipSpec
 from e2espot.video import VideoIndex, pictures_of_grid, require_readable
 from e2espot.video.clock_gaps import seen_frames
 from e2espot.video.index import frames_of_file
+from e2espot.video.losses import are_intact
 from e2espot.video.packets import PacketSource
 from e2espot.video.stream_copy import cut_pictures
 
@@ -80,7 +81,8 @@ class EncodedClipDataset(ClipDataset):
         frames_N = clip.start + t_N - frames_of_file(index, self.fps).start
         pictures_N = pictures_of_grid(index, self.fps)[frames_N]
         index = require_readable(index, int(pictures_N[-1]))
-        if choose_route(index, self._device_type)[0] == "host":
+        # The host leaves out what is not reliable.
+        if choose_route(index, self._device_type)[0] == "host" or not are_intact(index, pictures_N).all():
             return self.decode_on_host(clip, inside_T)
         with closing(PacketSource(index)) as packets:
             cut = cut_pictures(index, int(pictures_N[0]), int(pictures_N[-1]), packets)

@@ -25,6 +25,8 @@ class Transcode:
     """Accept a truncated file and convert what can be read."""
     video_stream: int | None = None
     """Which video stream of SRC is read, counted from 0; by default the one that players choose."""
+    source_fps: str | None = None
+    """Pictures per second of a raw stream (.h264, .hevc), which states no times; by default 25, as in players."""
 
 
 def _effort(path: Path, video_stream: int | None = None) -> str:
@@ -45,6 +47,7 @@ def main(arguments: list[str]) -> None:
     args = tyro.cli(Transcode, args=arguments, use_underscores=True, prog="e2espot transcode")
     from tqdm import tqdm
 
+    from e2espot.core.timeline import parse_source_fps
     from e2espot.video.transcode import transcode
 
     with tqdm(unit="picture", desc=args.source.name, disable=None) as bar:
@@ -55,6 +58,7 @@ def main(arguments: list[str]) -> None:
             decode_friendly=args.decode_friendly,
             allow_truncated=args.allow_truncated,
             video_stream=args.video_stream,
+            source_fps=parse_source_fps(args.source_fps),
         )
     print(f"{count} pictures -> {args.target}")
     if args.decode_friendly:

@@ -21,7 +21,7 @@ import math
 import re
 from fractions import Fraction
 
-from e2espot.core.errors import AnnotationError
+from e2espot.core.errors import AnnotationError, ConfigurationError
 
 DEFAULT_FPS = Fraction(25)
 """Rate of the frame grid unless a recipe names another."""
@@ -60,6 +60,14 @@ def game_time(position_ms: int, half: int = 1) -> str:
     return f"{half} - {minutes:02d}:{seconds:02d}"
 
 
+def clock_text(position_s: Fraction) -> str:
+    """A time from the start as a person finds it in a player: ``1:02:03.456``."""
+    total_ms = round(position_s * 1000)
+    minutes, ms = divmod(total_ms, 60_000)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{ms // 1000:02d}.{ms % 1000:03d}"
+
+
 def parse_game_time(text: str) -> tuple[int, int]:
     """``"1 - 05:07"`` -> (half, whole seconds).
 
@@ -87,3 +95,15 @@ def parse_fps(text: str | int | float | Fraction) -> Fraction:
     if not 0 < fps <= 1000:
         raise ValueError(f"fps is {text!r}; it must be above 0 and at most 1000")
     return fps
+
+
+def parse_source_fps(text: str | None) -> Fraction | None:
+    """The rate that a user gives for raw streams; None for none.
+
+    Raises:
+        ConfigurationError: it is no rate.
+    """
+    try:
+        return None if text is None else parse_fps(text)
+    except ValueError as error:
+        raise ConfigurationError(f"source_{error}", option="source_fps") from None

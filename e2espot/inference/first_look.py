@@ -59,15 +59,14 @@ def first_look(
         VideoError: the file is missing or not a video, or its decoder died.
     """
     look = look or LookOptions()
-    indexes = indexes_of(path, allow_truncated=options.allow_truncated, video_stream=options.video_stream)
+    indexes = indexes_of(path, **options.opening)
     chunks = stream_clips(
         path,
         spread_clips(indexes, fps, size, look),
         fps=fps,
         size=size,
         reader="pyav",
-        allow_truncated=options.allow_truncated,
-        video_stream=options.video_stream,
+        **options.opening,
     )
     for batch in interleave([chunk.frames_THWC for chunk in chunks], look.clips_per_batch):
         yield np.stack(batch)

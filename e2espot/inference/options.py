@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from e2espot.core.device import Precision
 from e2espot.core.frame_size import parse_frame_size
+from e2espot.core.timeline import parse_source_fps
 
 if TYPE_CHECKING:
     from e2espot.video import Backend, BackendOption
@@ -20,6 +21,8 @@ class UserOptions:
     """Read a damaged or truncated video as far as it decodes; the results state which ranges were read."""
     video_stream: int | None = None
     """Which video stream of a file is read, counted from 0; by default the one that players choose."""
+    source_fps: str | None = None
+    """Pictures per second of raw streams (.h264, .hevc), which state no times, such as 25 or 30000/1001."""
     adapt: Literal["auto", "none", "statistics"] = "auto"
     """Adapt the network's batch norms to each video, without labels, after a first look at some frames of it: auto
     does so as far as the video differs from the training data, statistics always does, none never."""
@@ -53,3 +56,16 @@ class InferenceOptions(UserOptions):
     """Frames the backbone processes at a time; None for a length that suits the device."""
     precision: Precision = "auto"
     """Number format of the backbone."""
+
+    @property
+    def opening(self) -> dict[str, Any]:
+        """Arguments of every function in ``e2espot.video`` that opens a video.
+
+        Raises:
+            ConfigurationError: ``source_fps`` is no rate.
+        """
+        return {
+            "allow_truncated": self.allow_truncated,
+            "video_stream": self.video_stream,
+            "source_fps": parse_source_fps(self.source_fps),
+        }

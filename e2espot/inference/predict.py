@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -59,7 +59,7 @@ def spot_video(
     from e2espot.video.parts import one_state
 
     options = options or InferenceOptions()
-    with one_state(path, allow_truncated=options.allow_truncated, video_stream=options.video_stream) as indexes:
+    with one_state(path, **options.opening) as indexes:
         log_gaps(indexes)
         return _spot_indexed(spotter, Path(path), indexes, options, progress)
 
@@ -175,14 +175,16 @@ def _chunks(spotter: Spotter, path: Path, options: InferenceOptions, missing: li
     device = next(spotter.parameters()).device
     size = (spotter.spec.width, spotter.spec.height)
     skipped = missing if options.allow_truncated else None
-    opening: dict[str, Any] = {"allow_truncated": options.allow_truncated, "video_stream": options.video_stream}
+    opening = options.opening
     backend = choose_backend(options.reader, device.type)
+    if backend == "dali" and options.source_fps is not None:
+        backend = "pyav"  # pictures of raw streams are found by counting from the beginning
     if backend == "dali":
         from dali_pipelines.graph import GraphOptions
         from dali_pipelines.routes import is_decodable
         from dali_pipelines.stream import MatchStream
 
-        if is_decodable(path, device.type, **opening):
+        if is_decodable(path, device.type, allow_truncated=options.allow_truncated, video_stream=options.video_stream):
             yield from MatchStream(
                 path=path,
                 size=size,
@@ -190,7 +192,8 @@ def _chunks(spotter: Spotter, path: Path, options: InferenceOptions, missing: li
                 fps=spotter.fps,
                 chunk_len=options.chunk_len,
                 missing=skipped,
-                **opening,
+                allow_truncated=options.allow_truncated,
+                video_stream=options.video_stream,
             ).chunks()
             return
         backend = "pyav"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from e2espot.core.errors import VideoError, first_line
+from e2espot.video.losses import are_intact
 from e2espot.video.packets import PacketSource
 from e2espot.video.stream_copy import Cut, cut_pictures
 
@@ -83,8 +84,8 @@ class DecordDecoder:
             yield from zip(available, self._decode_from_cut(available), strict=True)
 
     def is_reliable(self, ranks: Sequence[int]) -> np.ndarray:
-        """bool; always True: decord does not report damage."""
-        return np.ones(len(ranks), dtype=bool)
+        """bool; False after damage that the container reports. decord itself reports none."""
+        return are_intact(self._index, ranks)
 
     def _open_cut(self, ranks: Sequence[int]) -> None:
         # A grid faster than the pictures asks for the last picture again: 25 fps of a 12.5 fps video.

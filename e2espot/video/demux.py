@@ -75,8 +75,8 @@ class Scan:
     """Whether the file ends before its header declares, or reading ended in an error."""
     declared_duration_s: Fraction | None
     """Seconds from the container's time zero to the end the header declares; None if it declares none."""
-    reorders: bool
-    """Whether the codec may store pictures in another order than they are displayed."""
+    decoder_delay: int
+    """Pictures that the decoder waits for before it outputs one; 0 if none is stored in another order than shown."""
     pixel_format: str
     """FFmpeg's name of the pixel format."""
     width: int
@@ -101,6 +101,8 @@ class Scan:
     """int8 ``KeyframeKind``; whether decoding may begin at the packet."""
     num_parts_M: np.ndarray
     """int8; stored packets that were joined to one: 2 where the fields of a picture are stored apart."""
+    damaged_M: np.ndarray
+    """bool; whether the container reports that a part of the packet is lost."""
     fields: Fields
     """How pictures are stored as fields."""
     format_change_packet: int | None = None
@@ -256,6 +258,7 @@ def scan_video(path: Path, number: int | None = None) -> Scan:
             shown_M=columns[3].astype(bool),
             keyframe_M=columns[4].astype(np.int8),
             num_parts_M=columns[5].astype(np.int8),
+            damaged_M=columns[6].astype(bool),
             fields=fields,
             format_change_packet=format_change_packet,
             **picture,
@@ -272,8 +275,8 @@ def demux_errors() -> Any:
     return (av.error.FFmpegError, OSError, IndexError)
 
 
-_Row = tuple[int, int, int, bool, int, int]
-"""(pts, dts, duration, shown, keyframe kind, parts) of a packet."""
+_Row = tuple[int, int, int, bool, int, int, bool]
+"""(pts, dts, duration, shown, keyframe kind, parts, damaged) of a packet; see ``Scan``."""
 
 
 def _packet_rows(
@@ -296,8 +299,9 @@ def _packet_rows(
             if pairing is not None:
                 role = pairing.role(memoryview(packet), is_keyframe=packet.is_keyframe)
                 if role == FieldRole.SECOND_FIELD:  # it has the times of the first one, or none
-                    pts, dts, duration, shown, kind, _ = rows[-1]
-                    rows[-1] = (pts, dts, duration + (packet.duration or 0), shown, kind, 2)
+                    pts, dts, duration, shown, kind, _, damaged = rows[-1]
+                    duration += packet.duration or 0
+                    rows[-1] = (pts, dts, duration, shown, kind, 2, damaged or packet.is_corrupt)
                     continue
             pts, dts, duration = packet.pts, packet.dts, packet.duration or 0
             kind = keyframe_kind(codec, extradata, memoryview(packet)) if packet.is_keyframe else 0
@@ -306,7 +310,8 @@ def _packet_rows(
             if tracker is not None and _is_format_change(tracker, packet):
                 _reject_ignored_header(path, codec, packet, len(rows))
                 format_change_packet, tracker = len(rows), None
-            rows.append((NO_PTS if pts is None else pts, NO_PTS if dts is None else dts, duration, shown, kind, 1))
+            pts, dts = NO_PTS if pts is None else pts, NO_PTS if dts is None else dts
+            rows.append((pts, dts, duration, shown, kind, 1, packet.is_corrupt))
     except demux_errors() as error:
         truncated = True
         first.problem = one_line(error)
@@ -372,7 +377,7 @@ def _picture_properties(picture: Any, codec: Any) -> dict[str, Any]:
         "height": picture.height,
         "rotation_degrees": round(picture.rotation / 90) * 90 % 360,
         "colorspace": int(picture.colorspace),
-        "reorders": bool(codec.has_b_frames),
+        "decoder_delay": int(codec.has_b_frames),
     }
 
 

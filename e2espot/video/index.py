@@ -35,10 +35,11 @@ from typing import Literal
 import numpy as np
 
 from e2espot.core.errors import VideoError
-from e2espot.core.timeline import DEFAULT_FPS, MAX_DURATION_S, num_frames_of_duration
+from e2espot.core.timeline import DEFAULT_FPS, MAX_DURATION_S, clock_text, num_frames_of_duration
 from e2espot.video.demux import NO_PTS, Scan
 from e2espot.video.field_pictures import Fields
 from e2espot.video.keyframes import KeyframeKind
+from e2espot.video.raw_streams import with_counted_times
 from e2espot.video.time_jumps import reject_time_jumps, replaced_at_joins
 
 COLOUR_RULE = "as tagged, untagged = bt601"
@@ -100,6 +101,8 @@ class VideoIndex:
     """bool; whether everything stored after the start can be decoded from it, so that any decoder begins there."""
     num_parts_M: np.ndarray
     """int8; packets of the file that make up each one: 2 where the fields of a picture are stored apart."""
+    damaged_M: np.ndarray
+    """bool; whether the container reports that a part of the packet is lost."""
     fields: Fields
     """Whether pictures are stored as two fields."""
     last_duration: Fraction
@@ -115,6 +118,8 @@ class VideoIndex:
     """Seconds of the match at which the first picture appears: not 0 only if earlier files hold what comes before."""
     format_change_packet: int | None = None
     """First packet with pictures of another size, or with another codec header, than before; None if there is none."""
+    source_fps: Fraction | None = None
+    """Pictures per second that the caller gave for a raw stream; None for files that state their times."""
     video_stream: int | None = None
     """Number of the stream as the caller gave it; None where it is the one that players choose."""
     unproven_from: int | None = None
@@ -162,6 +167,21 @@ class VideoIndex:
     def longest_segment(self) -> int:
         """Pictures of the longest segment: the most that must be decoded to reach one picture."""
         return int(np.diff(self.start_picture_S, append=self.num_pictures).max())
+
+    def describe_picture(self, picture: int) -> str:
+        """Where a picture is, as a person finds it: ``2:05.40 (picture 3135 of 9000)``, both counted from 0."""
+        return f"{self.describe_time_of(picture)} (picture {picture} of {self.num_pictures})"
+
+    def describe_time_of(self, picture: int) -> str:
+        """When a picture begins after the first one; the end of the last for ``num_pictures``."""
+        if picture == self.num_pictures:
+            return clock_text(self.duration_s)
+        return clock_text(int(self.pts_P[picture] - self.pts_P[0]) * self.time_base)
+
+    def describe_packet(self, packet: int) -> str:
+        """Where a packet is: the last picture that begins no later; see ``describe_picture``."""
+        begun = int(np.searchsorted(self.pts_P, self.pts_M[min(packet, self.num_packets - 1)], side="right"))
+        return self.describe_picture(max(0, begun - 1))
 
     def segment_of(self, picture: int) -> int:
         """Segment that holds ``picture``."""
@@ -236,14 +256,20 @@ def matrix_name(colorspace: int) -> str:
     return _MATRICES.get(colorspace, "bt601")
 
 
-def index_from_scan(scan: Scan) -> VideoIndex:
+def index_from_scan(scan: Scan, source_fps: Fraction | None = None) -> VideoIndex:
     """Interpret the packets of a file; pure.
+
+    Args:
+        scan: The packets.
+        source_fps: Pictures per second of a raw stream, which states no times.
 
     Raises:
         VideoError: the time stamps are missing or contradict each other.
     """
     # AVI stores decoding times only: with B-frames, a decoded picture carries the time stamp of another packet.
-    identified_by: Identification = "decode_order" if scan.format_name == "avi" and scan.reorders else "pts"
+    identified_by: Identification = "decode_order" if scan.format_name == "avi" and scan.decoder_delay else "pts"
+    if source_fps is not None:
+        scan, identified_by = with_counted_times(scan, source_fps), "decode_order"
     pts_M, dts_M = _complete_time_stamps(scan)
     keyframe_M = _decodable_starts(scan, pts_M, identified_by)
     shown_M = _shown_packets(scan, pts_M, keyframe_M, identified_by)
@@ -274,6 +300,7 @@ def index_from_scan(scan: Scan) -> VideoIndex:
         start_picture_S=start_picture_S,
         is_closed_gop_S=keyframe_M[start_packet_S] == KeyframeKind.CLOSED_GOP,
         num_parts_M=scan.num_parts_M,
+        damaged_M=scan.damaged_M,
         fields=scan.fields,
         last_duration=_last_duration(scan, pts_P),
         identified_by=identified_by,
@@ -293,12 +320,18 @@ def _complete_time_stamps(scan: Scan) -> tuple[np.ndarray, np.ndarray]:
     pts_M, dts_M = scan.pts_M.copy(), scan.dts_M.copy()
     missing_M = pts_M == NO_PTS
     # Without B-frames a picture is displayed when it is decoded. AVI has decoding times only.
-    if missing_M.any() and (not scan.reorders or scan.format_name == "avi"):
+    if missing_M.any() and (not scan.decoder_delay or scan.format_name == "avi"):
         pts_M[missing_M] = dts_M[missing_M]
         missing_M = pts_M == NO_PTS
+    if missing_M.all():
+        raise VideoError(
+            f"{scan.path}: states no times, as raw streams do; give its pictures per second, such as source_fps=25",
+            option="source_fps",
+        )
     if missing_M.any():
         raise VideoError(
-            f"{scan.path}: {missing_M.sum()} of its {len(missing_M)} pictures carry no time stamp; "
+            f"{scan.path}: {missing_M.sum()} of its {len(missing_M)} pictures carry no time stamp, "
+            f"the first of them picture {np.argmax(missing_M)}; "
             "convert it with `e2espot transcode`"
         )
     dts_M[dts_M == NO_PTS] = pts_M[dts_M == NO_PTS]

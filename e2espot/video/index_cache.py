@@ -27,12 +27,12 @@ from e2espot.files.cache import cache_dir
 from e2espot.files.npz import read_arrays
 from e2espot.video.index import VideoIndex
 
-_FORMAT = 8
+_FORMAT = 10
 """Raised when the fields of an index, their meaning or what is refused change, so that older entries are not used."""
 _MIN_PACKETS = 1000
 """Packets from which on reading an entry is quicker than reading the video."""
 _MAX_FILES = 2000
-_FRACTIONS = ("time_base", "last_duration", "declared_duration_s", "starts_at_s")
+_FRACTIONS = ("time_base", "last_duration", "declared_duration_s", "source_fps", "starts_at_s")
 """Fields of ``VideoIndex`` that are stored as text, such as ``1/12800``."""
 
 
@@ -44,9 +44,11 @@ def folder() -> Path | None:
     return cache_dir("indexes")
 
 
-def load(path: Path, byte_size: int, mtime_ns: int, video_stream: int | None = None) -> VideoIndex | None:
+def load(
+    path: Path, byte_size: int, mtime_ns: int, video_stream: int | None = None, source_fps: Fraction | None = None
+) -> VideoIndex | None:
     """The cached index of a stream of a video of that size and modification time; None if there is none."""
-    entry = entry_path(path, byte_size, mtime_ns, video_stream)
+    entry = entry_path(path, byte_size, mtime_ns, video_stream, source_fps)
     if entry is None:
         return None
     try:
@@ -67,7 +69,7 @@ def load(path: Path, byte_size: int, mtime_ns: int, video_stream: int | None = N
 
 def store(index: VideoIndex) -> None:
     """Write the index of a stream to the cache, if it is long enough to be worth it."""
-    entry = entry_path(index.path, index.byte_size, index.mtime_ns, index.video_stream)
+    entry = entry_path(index.path, index.byte_size, index.mtime_ns, index.video_stream, index.source_fps)
     if entry is None or index.num_packets < _MIN_PACKETS:
         return
     fields = {field.name: getattr(index, field.name) for field in dataclasses.fields(index)}
@@ -109,7 +111,9 @@ def _digest(facts: str, arrays: Mapping[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-def entry_path(path: Path, byte_size: int, mtime_ns: int, video_stream: int | None = None) -> Path | None:
+def entry_path(
+    path: Path, byte_size: int, mtime_ns: int, video_stream: int | None = None, source_fps: Fraction | None = None
+) -> Path | None:
     """File of the cache for a video of that size and modification time; None if caching is switched off.
 
     ``video_stream`` is what was asked for: a number among the video streams, or None for the one that players choose.
@@ -117,7 +121,7 @@ def entry_path(path: Path, byte_size: int, mtime_ns: int, video_stream: int | No
     base = folder()
     if base is None:
         return None
-    key = f"{_FORMAT}\n{path.absolute()}\n{byte_size}\n{mtime_ns}\n{video_stream}"
+    key = f"{_FORMAT}\n{path.absolute()}\n{byte_size}\n{mtime_ns}\n{video_stream}\n{source_fps}"
     return base / f"{hashlib.sha256(key.encode('utf-8', 'surrogateescape')).hexdigest()[:32]}.npz"
 
 

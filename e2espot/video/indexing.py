@@ -7,6 +7,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,9 @@ from e2espot.core.errors import VideoError
 from e2espot.video import index_cache
 from e2espot.video.demux import scan_video
 from e2espot.video.index import VideoIndex, index_from_scan, median_step
-from e2espot.video.pyav_reader import PyavDecoder
+from e2espot.video.losses import describe_losses
+from e2espot.video.pyav_reader import OutOfOrderError, PyavDecoder
+from e2espot.video.time_jumps import suspected_time_jump, time_jump_error
 
 _LOG = logging.getLogger(__name__)
 
@@ -26,16 +29,24 @@ _MAX_TRIAL_PACKETS = 600
 
 _NUM_ORDER_PACKETS = 64
 """Packets decoded to see whether time stamps in file order are display times; B-frames come within the first few."""
+_MAX_JUMP_PACKETS = 5000
+"""Packets from a keyframe to a suspected jump of the clock up to which decoding decides; beyond, reading does."""
 
-_IndexKey = tuple[Path, int, int, int | None]
+_IndexKey = tuple[Path, int, int, int | None, Fraction | None]
 _INDEXES: OrderedDict[_IndexKey, VideoIndex] = OrderedDict()
-"""(path, size, modification time, video_stream) -> index, least recently used first."""
+"""(path, size, modification time, video_stream, source_fps) -> index, least recently used first."""
 
-_PINNED: dict[tuple[Path, bool, int | None], VideoIndex] = {}
-"""(path, allow_truncated, video_stream) -> the index of a running job, see ``one_index``."""
+_PINNED: dict[tuple[Path, bool, int | None, Fraction | None], VideoIndex] = {}
+"""(path, allow_truncated, video_stream, source_fps) -> the index of a running job, see ``one_index``."""
 
 
-def index_video(path: Path | str, *, allow_truncated: bool = False, video_stream: int | None = None) -> VideoIndex:
+def index_video(
+    path: Path | str,
+    *,
+    allow_truncated: bool = False,
+    video_stream: int | None = None,
+    source_fps: Fraction | None = None,
+) -> VideoIndex:
     """Read the time stamps of every picture of a file, without decoding more than the first.
 
     A file that ends before its header declares is refused. Whether the pictures at its end decode is not tried: see
@@ -46,21 +57,27 @@ def index_video(path: Path | str, *, allow_truncated: bool = False, video_stream
         allow_truncated: Accept a file that ends early, as far as it goes. Its end is decoded at once.
         video_stream: Number of the stream among the video streams of the file, counted from 0; None for the one that
             players choose.
+        source_fps: Pictures per second of a raw stream (``.h264``, ``.hevc``), which states no times; None for files
+            that state them.
 
     Raises:
         VideoError: the file is missing, empty, not a video, holds no pictures or no such stream, cannot be decoded,
             or carries contradictory time stamps. One line that names the file.
     """
-    return _checked(_index_file(Path(path), video_stream), allow_truncated=allow_truncated)
+    return _checked(_index_file(Path(path), video_stream, source_fps), allow_truncated=allow_truncated)
 
 
-def _index_file(path: Path, video_stream: int | None) -> VideoIndex:
+def _index_file(path: Path, video_stream: int | None, source_fps: Fraction | None) -> VideoIndex:
     """The index of a file, whether it is truncated or not."""
     scan = scan_video(path, video_stream)
-    index = index_from_scan(scan)
-    if scan.reorders and index.identified_by == "pts" and (np.diff(index.pts_M) >= 0).all():
+    index = index_from_scan(scan, source_fps)
+    if scan.decoder_delay and index.identified_by == "pts" and (np.diff(index.pts_M) >= 0).all():
         _reject_decoding_times(index)
-    index = dataclasses.replace(index, video_stream=video_stream, unproven_from=_start_of_trial(index))
+    if index.identified_by == "pts":
+        _reject_short_time_jump(index, scan.decoder_delay)
+    index = dataclasses.replace(
+        index, video_stream=video_stream, source_fps=source_fps, unproven_from=_start_of_trial(index)
+    )
     return _with_proven_end(index) if index.truncated else index
 
 
@@ -90,6 +107,28 @@ def _reject_decoding_times(index: VideoIndex) -> None:
     decoder = PyavDecoder(index, (16, 16))
     try:
         decoder.check_order(_NUM_ORDER_PACKETS)
+    finally:
+        decoder.close()
+
+
+def _reject_short_time_jump(index: VideoIndex, decoder_delay: int) -> None:
+    """Refuse files whose clock goes back by no more pictures than codecs reorder, if at all.
+
+    Raises:
+        VideoError: pictures near the packet that is reordered farthest do not decode in the order of their times.
+    """
+    packet = suspected_time_jump(index.pts_M, index.shown_M, decoder_delay)
+    if packet is None:
+        return
+    segment = max(0, int(np.searchsorted(index.start_packet_S, packet, side="right")) - 1)
+    if packet - int(index.start_packet_S[segment]) > _MAX_JUMP_PACKETS:
+        return
+    decoder = PyavDecoder(index, (16, 16))
+    try:
+        decoder.check_order(packet + _NUM_ORDER_PACKETS, segment)
+    except OutOfOrderError:
+        shown_before = index.pts_M[:packet][index.shown_M[:packet]]
+        raise time_jump_error(index.path, int(np.ptp(shown_before)) * index.time_base, packet) from None
     finally:
         decoder.close()
 
@@ -136,31 +175,47 @@ def _with_proven_end(index: VideoIndex) -> VideoIndex:
     )
 
 
-def index_of(path: Path | str, *, allow_truncated: bool = False, video_stream: int | None = None) -> VideoIndex:
+def index_of(
+    path: Path | str,
+    *,
+    allow_truncated: bool = False,
+    video_stream: int | None = None,
+    source_fps: Fraction | None = None,
+) -> VideoIndex:
     """The index of a file, cached until the file changes; see ``index_video``."""
     path = Path(path)
-    pinned = _PINNED.get((path, allow_truncated, video_stream))
+    pinned = _PINNED.get((path, allow_truncated, video_stream, source_fps))
     if pinned is not None:
         return pinned
     try:
         status = path.stat()
     except OSError:
         return index_video(path, video_stream=video_stream)  # which raises the error that explains it
-    key = (path, status.st_size, status.st_mtime_ns, video_stream)
+    key = (path, status.st_size, status.st_mtime_ns, video_stream, source_fps)
+    is_new = key not in _INDEXES
     index = _INDEXES.get(key) or index_cache.load(*key)
     if index is None:
-        index = _index_file(path, video_stream)
+        index = _index_file(path, video_stream, source_fps)
         index_cache.store(index)
     _remember(key, index)
     checked = _checked(index, allow_truncated=allow_truncated)
     if checked is not index:
         index_cache.store(checked)
         _remember(key, checked)
+    losses = describe_losses(checked) if is_new else None
+    if losses is not None:
+        _LOG.warning("%s: packets are missing; its pictures are not reliable %s", path, losses)
     return checked
 
 
 @contextmanager
-def one_index(path: Path, *, allow_truncated: bool = False, video_stream: int | None = None) -> Iterator[VideoIndex]:
+def one_index(
+    path: Path,
+    *,
+    allow_truncated: bool = False,
+    video_stream: int | None = None,
+    source_fps: Fraction | None = None,
+) -> Iterator[VideoIndex]:
     """Let ``index_of`` give one index of a file throughout a job, even if the file grows meanwhile.
 
     A recording that is still being written is read up to where it was when the job began; the log reports it.
@@ -168,11 +223,12 @@ def one_index(path: Path, *, allow_truncated: bool = False, video_stream: int | 
     Raises:
         VideoError: see ``index_video``; or its end does not decode.
     """
-    key = (path, allow_truncated, video_stream)
+    key = (path, allow_truncated, video_stream, source_fps)
     if key in _PINNED:  # part of a larger job
         yield _PINNED[key]
         return
-    index = _PINNED[key] = require_readable(index_of(path, allow_truncated=allow_truncated, video_stream=video_stream))
+    opened = index_of(path, allow_truncated=allow_truncated, video_stream=video_stream, source_fps=source_fps)
+    index = _PINNED[key] = require_readable(opened)
     try:
         yield index
     finally:
@@ -210,7 +266,7 @@ def require_readable(index: VideoIndex, last: int | None = None) -> VideoIndex:
     """
     if index.unproven_from is None or (last is not None and last < index.unproven_from):
         return index
-    key = (index.path, index.byte_size, index.mtime_ns, index.video_stream)
+    key = (index.path, index.byte_size, index.mtime_ns, index.video_stream, index.source_fps)
     # The cached one may be proven already. It has all segments, and the clock of the file alone; ``index`` may not.
     cached = _INDEXES.get(key) or index_cache.load(*key)
     proven = _with_proven_end(cached or index)

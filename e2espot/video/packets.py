@@ -80,8 +80,8 @@ class PacketSource:
             parts = [next(p for p in self._packets if p.size) for _ in range(num_parts)]
         except (StopIteration, *demux_errors()) as error:
             raise VideoError(
-                f"{self._index.path}: packet {self._next} of {self._index.num_packets} cannot be read "
-                f"({one_line(error)}); was the file replaced?"
+                f"{self._index.path}: cannot be read at {self._index.describe_packet(self._next)}: "
+                f"{one_line(error) or 'it ends there'}; was the file replaced?"
             ) from None
         self._next += 1
         return parts[0] if num_parts == 1 else _joined(parts)

@@ -69,7 +69,11 @@ def stem_of(path: Path | str) -> str:
 
 
 def indexes_of(
-    path: Path | str, *, allow_truncated: bool = False, video_stream: int | None = None
+    path: Path | str,
+    *,
+    allow_truncated: bool = False,
+    video_stream: int | None = None,
+    source_fps: Fraction | None = None,
 ) -> tuple[VideoIndex, ...]:
     """Indexes of the files that a path names, each with the time in the match at which it begins.
 
@@ -77,6 +81,7 @@ def indexes_of(
         path: A file, or several joined by ``+``.
         allow_truncated: Accept a last file that ends early, as far as it goes.
         video_stream: See ``index_video``; the same in every file.
+        source_fps: See ``index_video``; the same for every file.
 
     Raises:
         VideoError: see ``index_video``; or a file breaks off, and others follow it.
@@ -90,7 +95,7 @@ def indexes_of(
                 f"{indexes[-1].path}: breaks off, so it is not known when {part.name} goes on; copy it again, or read "
                 "the files one by one"
             )
-        index = index_of(part, allow_truncated=allow_truncated, video_stream=video_stream)
+        index = index_of(part, allow_truncated=allow_truncated, video_stream=video_stream, source_fps=source_fps)
         indexes.append(index if start_s == 0 else dataclasses.replace(index, starts_at_s=start_s))
         start_s += index.duration_s
     if start_s > MAX_DURATION_S:
@@ -102,10 +107,16 @@ def indexes_of(
 
 @contextmanager
 def one_state(
-    path: Path | str, *, allow_truncated: bool = False, video_stream: int | None = None
+    path: Path | str,
+    *,
+    allow_truncated: bool = False,
+    video_stream: int | None = None,
+    source_fps: Fraction | None = None,
 ) -> Iterator[tuple[VideoIndex, ...]]:
     """Let ``indexes_of`` and ``index_of`` give the same indexes throughout a job; see ``indexing.one_index``."""
     with ExitStack() as stack:
         for part in parts_of(path):
-            stack.enter_context(one_index(part, allow_truncated=allow_truncated, video_stream=video_stream))
-        yield indexes_of(path, allow_truncated=allow_truncated, video_stream=video_stream)
+            stack.enter_context(
+                one_index(part, allow_truncated=allow_truncated, video_stream=video_stream, source_fps=source_fps)
+            )
+        yield indexes_of(path, allow_truncated=allow_truncated, video_stream=video_stream, source_fps=source_fps)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from e2espot.core.errors import DamagedVideoError, VideoError
 from e2espot.video.demux import NO_PTS
+from e2espot.video.losses import are_intact
+from e2espot.video.old_x264 import version_message, with_message
 from e2espot.video.packets import PacketSource
 
 if TYPE_CHECKING:
@@ -22,6 +23,10 @@ _LOG = logging.getLogger(__name__)
 
 MAX_HOLD_S = 1
 """How long a picture may stand in for one that does not decode; beyond, the file counts as damaged there."""
+
+
+class OutOfOrderError(VideoError):
+    """Pictures are not output in the order of their times."""
 
 
 class PyavDecoder:
@@ -44,9 +49,14 @@ class PyavDecoder:
         self._current: tuple[int, Any] | None = None  # the last picture up to the rank asked for
         self._first_damaged: dict[int, int] = {}  # segment -> its first damaged packet
         self._segment = self._restarted_at = self._last_rank = -1
-        self._next_packet = self._counted_rank = 0
+        self._next_packet = self._counted_rank = self._first_fed = 0
         self._newest_pts = NO_PTS
         self._num_repeats = 0  # pictures decoded since the first one with the newest time stamp
+        self._message = b""  # put before the packet at which decoding begins
+        if index.codec_name == "h264" and ("444" in index.pixel_format or "gbr" in index.pixel_format):
+            ((_, first_packet),) = self._source.read(0, 1)
+            extradata = self._source.stream.codec_context.extradata or b""
+            self._message = version_message(extradata, memoryview(first_packet))
         self._restart(0)
 
     def close(self) -> None:
@@ -73,7 +83,9 @@ class PyavDecoder:
         """
         num_packets = self._index.num_packets
         first_damaged = [self._first_damaged.get(self._index.segment_of(rank), num_packets) for rank in ranks]
-        return self._index.packet_P[np.asarray(ranks, dtype=np.int64)] < np.asarray(first_damaged)
+        reliable: np.ndarray = self._index.packet_P[np.asarray(ranks, dtype=np.int64)] < np.asarray(first_damaged)
+        reliable &= are_intact(self._index, ranks)
+        return reliable
 
     def last_decodable_rank(self, segment: int) -> int:
         """Rank of the last picture that decodes, trying segments backwards from ``segment``; -1 if none does."""
@@ -85,14 +97,14 @@ class PyavDecoder:
                 return self._current[0]
         return -1
 
-    def check_order(self, num_packets: int) -> None:
-        """Decode the first ``num_packets`` packets.
+    def check_order(self, end_packet: int, segment: int = 0) -> None:
+        """Decode from the start of ``segment`` to ``end_packet`` (exclusive).
 
         Raises:
-            VideoError: pictures are not output in the order of their times.
+            OutOfOrderError: pictures are not output in the order of their times.
         """
-        self._restart(0)
-        while self._next_packet < num_packets and self._fill():
+        self._restart(segment)
+        while self._next_packet < end_packet and self._fill():
             self._decoded.clear()
 
     def _picture(self, rank: int) -> Any:
@@ -136,15 +148,18 @@ class PyavDecoder:
         """The picture of ``candidate``, if it may be shown for ``rank``."""
         pts_P, time_base = self._index.pts_P, self._index.time_base
         if candidate is None or abs(int(pts_P[rank] - pts_P[candidate[0]])) * time_base > MAX_HOLD_S:
-            position_s = float(int(pts_P[rank] - pts_P[0]) * time_base)
             raise DamagedVideoError(
-                f"{self._index.path}: cannot be decoded at {position_s:.2f} s; the file is damaged there. Copy or "
-                "download it again, or let inference skip such ranges (allow_truncated=True)",
+                f"{self._index.path}: cannot be decoded at {self._index.describe_picture(rank)}; the file is damaged "
+                "there. Copy or download it again, or let inference skip such ranges (allow_truncated=True)",
                 option="allow_truncated",
             )
         if candidate[0] != rank and not self._warned:
             self._warned = True
-            _LOG.warning("%s: some pictures do not decode; their neighbours are shown instead", self._index.path)
+            _LOG.warning(
+                "%s: some pictures do not decode, the first of them at %s; their neighbours are shown instead",
+                self._index.path,
+                self._index.describe_picture(rank),
+            )
         return candidate[1]
 
     def _fill(self) -> bool:
@@ -160,6 +175,8 @@ class PyavDecoder:
         packet = None  # flushes the decoder at the end of the file
         if self._next_packet < self._index.num_packets:
             ((_, packet),) = self._source.read(self._next_packet, self._next_packet + 1)
+            if self._message and 0 < self._next_packet == self._first_fed:
+                packet = with_message(packet, self._message)
             if not self._index.shown_M[self._next_packet]:
                 packet.pts = None  # its picture must not be taken for a shown one with the same time, of another edit
         self._next_packet += 1
@@ -169,8 +186,8 @@ class PyavDecoder:
             self._record_damage(self._next_packet - 1)
             if self._index.identified_by == "decode_order":
                 raise VideoError(
-                    f"{self._index.path}: packet {self._next_packet - 1} cannot be decoded, and an AVI file does not "
-                    "give its pictures times of their own; convert it with `e2espot transcode`"
+                    f"{self._index.path}: cannot be decoded at {self._index.describe_packet(self._next_packet - 1)}, "
+                    "and its pictures have no times of their own; convert it with `e2espot transcode`"
                 ) from None
             return  # a damaged packet; _checked decides whether its picture is missed
         for picture in pictures:
@@ -192,10 +209,10 @@ class PyavDecoder:
         if self._index.identified_by != "pts" or picture.pts is None:
             return
         if picture.pts < self._newest_pts:
-            position_s = float((picture.pts - int(self._index.pts_P[0])) * self._index.time_base)
-            raise VideoError(
-                f"{self._index.path}: its pictures do not decode in the order of their times, near {position_s:.2f} s; "
-                "convert it with `e2espot transcode`"
+            begun = int(np.searchsorted(self._index.pts_P, picture.pts, side="right"))
+            raise OutOfOrderError(
+                f"{self._index.path}: its pictures do not decode in the order of their times, near "
+                f"{self._index.describe_picture(max(0, begun - 1))}; convert it with `e2espot transcode`"
             )
         self._num_repeats = self._num_repeats + 1 if picture.pts == self._newest_pts else 0
         self._newest_pts = picture.pts
@@ -221,14 +238,10 @@ class PyavDecoder:
         if self._index.format_change_packet is not None:
             self._source.reopen()  # a decoder keeps the last header that it was given, even if flushed
         self._counted_rank = int(self._index.start_picture_S[segment])
-        if "444" in self._index.pixel_format and self._next_packet > 0:
-            # Old x264 versions wrote 4:4:4 in a way of their own, and name their version in the first packet only.
-            self._source.go_to(0)
-            with suppress(Exception):
-                self._source.stream.codec_context.decode(next(self._source.read(0, 1))[1])
         self._source.go_to(self._next_packet)
-        self._codec = self._source.stream.codec_context
+        self._codec = self._source.stream.codec_context  # another one if the source had to open the file again
         self._codec.flush_buffers()
+        self._first_fed = self._next_packet
         self._decoded.clear()
         self._current, self._newest_pts, self._num_repeats = None, NO_PTS, 0
         self._segment, self._restarted_at, self._last_rank = segment, segment, -1

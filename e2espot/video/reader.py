@@ -266,14 +266,19 @@ class JoinedReader:
 
 
 def probe(
-    path: Path | str, fps: Fraction = DEFAULT_FPS, *, allow_truncated: bool = False, video_stream: int | None = None
+    path: Path | str,
+    fps: Fraction = DEFAULT_FPS,
+    *,
+    allow_truncated: bool = False,
+    video_stream: int | None = None,
+    source_fps: Fraction | None = None,
 ) -> VideoInfo:
     """Describe a video, or a match in several files (``a.mp4+b.mp4``), on a grid of ``fps`` frames per second.
 
     Raises:
         VideoError: see ``index_video``.
     """
-    indexes = indexes_of(path, allow_truncated=allow_truncated, video_stream=video_stream)
+    indexes = indexes_of(path, allow_truncated=allow_truncated, video_stream=video_stream, source_fps=source_fps)
     return match_info(Path(path), indexes, fps)
 
 
@@ -285,6 +290,7 @@ def open_reader(
     reader: HostBackend = "auto",
     allow_truncated: bool = False,
     video_stream: int | None = None,
+    source_fps: Fraction | None = None,
 ) -> FrameReader:
     """Open a video for random access to its frames.
 
@@ -297,11 +303,12 @@ def open_reader(
             refuses codecs on which it is not exact, and leaves files whose pictures it would miscount to PyAV.
         allow_truncated: Accept a file that ends early, as far as it goes.
         video_stream: See ``index_video``.
+        source_fps: See ``index_video``.
 
     Raises:
         VideoError: see ``index_video``.
     """
-    indexes = indexes_of(path, allow_truncated=allow_truncated, video_stream=video_stream)
+    indexes = indexes_of(path, allow_truncated=allow_truncated, video_stream=video_stream, source_fps=source_fps)
     if len(indexes) == 1:
         return reader_of(indexes[0], fps=fps, size=size, reader=reader)
     info = match_info(Path(path), indexes, fps)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from e2espot.core.timeline import MAX_DURATION_S
+from e2espot.core.timeline import MAX_DURATION_S, clock_text
 
 _LOG = logging.getLogger(__name__)
 
@@ -96,11 +96,3 @@ def log_restarts(path: Path, restarts: list[Restart]) -> None:
         )
     if len(restarts) > _MAX_LINES:
         _LOG.warning("%s: its clock was restarted %d more times", path, len(restarts) - _MAX_LINES)
-
-
-def clock_text(position_s: Fraction) -> str:
-    """A time from the start as a person finds it in a player: ``1:02:03.456``."""
-    total_ms = round(position_s * 1000)
-    minutes, ms = divmod(total_ms, 60_000)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{ms // 1000:02d}.{ms % 1000:03d}"

@@ -38,7 +38,7 @@ import numpy as np
 
 from e2espot.core.coverage import ranges_of_mask
 from e2espot.core.errors import VideoError
-from e2espot.core.timeline import DEFAULT_FPS
+from e2espot.core.timeline import DEFAULT_FPS, clock_text
 from e2espot.video.index import VideoIndex, frames_of_file, pictures_of_grid
 from e2espot.video.indexing import require_readable
 from e2espot.video.parts import indexes_of
@@ -117,6 +117,7 @@ def stream_frames(
     reader: HostBackend = "auto",
     allow_truncated: bool = False,
     video_stream: int | None = None,
+    source_fps: Fraction | None = None,
     missing: list[range] | None = None,
     timeout_s: float = 120.0,
     in_process: bool = False,
@@ -134,6 +135,7 @@ def stream_frames(
         reader: See ``open_reader``.
         allow_truncated: Accept a file that ends early, as far as it goes.
         video_stream: See ``index_video``.
+        source_fps: See ``index_video``.
         missing: Extended while reading by the frames that do not decode, which are zeros then; None to raise at the
             first of them.
         timeout_s: Longest wait for the next frames before the decoder is considered hung.
@@ -144,7 +146,7 @@ def stream_frames(
     """
     if chunk_len < 1 or read_ahead < 1:
         raise ValueError(f"chunk_len is {chunk_len} and read_ahead {read_ahead}; both must be at least 1")
-    indexes = indexes_of(path, allow_truncated=allow_truncated, video_stream=video_stream)
+    indexes = indexes_of(path, allow_truncated=allow_truncated, video_stream=video_stream, source_fps=source_fps)
     info = match_info(Path(path), indexes, fps)
     stop = info.num_frames if stop is None else stop
     if not 0 <= start <= stop <= info.num_frames:
@@ -179,6 +181,7 @@ def stream_clips(
     reader: HostBackend = "auto",
     allow_truncated: bool = False,
     video_stream: int | None = None,
+    source_fps: Fraction | None = None,
 ) -> Iterator[Chunk]:
     """Yield some ranges of frames, each as one chunk; those with frames that do not decode are left out.
 
@@ -190,11 +193,12 @@ def stream_clips(
         reader: See ``open_reader``.
         allow_truncated: Accept a file that ends early, as far as it goes.
         video_stream: See ``index_video``.
+        source_fps: See ``index_video``.
 
     Raises:
         VideoError: see ``index_video``; or the decoder died or hangs.
     """
-    indexes = indexes_of(path, allow_truncated=allow_truncated, video_stream=video_stream)
+    indexes = indexes_of(path, allow_truncated=allow_truncated, video_stream=video_stream, source_fps=source_fps)
     info = match_info(Path(path), indexes, fps)
     for index in indexes:
         part = frames_of_file(index, fps)
@@ -306,10 +310,12 @@ class _DecoderProcess:
         path = self._request.index.path
         try:
             if not self._pipe.poll(self._timeout_s):
-                raise VideoError(f"{path}: its decoder gave nothing for {self._timeout_s:g} s at frame {slot.start}")
+                raise VideoError(
+                    f"{path}: its decoder gave nothing for {self._timeout_s:g} s at {self._position(slot)}"
+                )
             answer = self._pipe.recv()
         except (EOFError, OSError):
-            raise VideoError(f"{path}: its decoder died ({self._exit_reason()}) at frame {slot.start}") from None
+            raise VideoError(f"{path}: its decoder died ({self._exit_reason()}) at {self._position(slot)}") from None
         if isinstance(answer, BaseException):
             raise answer
         decoded, missing = answer
@@ -332,6 +338,10 @@ class _DecoderProcess:
         self._process.kill()
         self._process.wait()
         self._ring.close()
+
+    def _position(self, slot: range) -> str:
+        """Where a slot begins, as a person finds it."""
+        return f"{clock_text(slot.start / self._request.fps)} (frame {slot.start})"
 
     def _exit_reason(self) -> str:
         with suppress(subprocess.TimeoutExpired):

@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from e2espot.core.errors import VideoError
+from e2espot.core.timeline import clock_text
 from e2espot.video.keyframes import KeyframeKind
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+    from pathlib import Path
+
     from e2espot.video.demux import Scan
 
 _MAX_DEPTH = 32
@@ -85,17 +89,48 @@ def reject_time_jumps(scan: Scan, pts_M: np.ndarray, keyframe_M: np.ndarray, sho
     # The latest time stored before the closed GOP that each packet belongs to.
     latest_before_N = np.append(np.iinfo(np.int64).min, np.maximum.accumulate(pts_N)[:-1])
     goes_back_N = pts_N < np.maximum.accumulate(np.where(is_closed_N, latest_before_N, np.iinfo(np.int64).min))
-    # Without closed GOPs: how many pictures are stored before each one and displayed after it.
-    depth_N = np.zeros(len(pts_N), dtype=np.int64)
-    for distance in range(1, min(2 * _MAX_DEPTH, len(pts_N))):
-        depth_N[distance:] += pts_N[:-distance] > pts_N[distance:]
-    goes_back_N |= depth_N > _MAX_DEPTH
+    goes_back_N |= _depths(pts_N) > _MAX_DEPTH  # without closed GOPs
     displacement_N = np.abs(np.argsort(pts_N, kind="stable") - np.arange(len(pts_N)))
     if not goes_back_N.any() and displacement_N.max() <= _MAX_REORDERING:
         return
     picture = int(np.argmax(goes_back_N if goes_back_N.any() else displacement_N > _MAX_REORDERING))
-    position_s = float(int(np.ptp(pts_N[: picture or 1])) * scan.time_base)
-    raise VideoError(
-        f"{scan.path}: its time stamps jump back after {position_s:.2f} s, at picture {packet_N[picture]}; "
+    position_s = int(np.ptp(pts_N[: picture or 1])) * scan.time_base
+    raise time_jump_error(scan.path, position_s, int(packet_N[picture]))
+
+
+def _depths(pts_N: np.ndarray) -> np.ndarray:
+    """How many pictures are stored before each one and displayed after it, at most 63; int64.
+
+    ::
+
+        pts     0  3  1  2  4  3  4  5
+        depth   0  0  1  1  0  1  0  0
+    """
+    depth_N = np.zeros(len(pts_N), dtype=np.int64)
+    for distance in range(1, min(2 * _MAX_DEPTH, len(pts_N))):
+        depth_N[distance:] += pts_N[:-distance] > pts_N[distance:]
+    return depth_N
+
+
+def suspected_time_jump(pts_M: np.ndarray, shown_M: np.ndarray, decoder_delay: int) -> int | None:
+    """The packet that is reordered farthest, if that is farther than the decoder expects; None otherwise.
+
+    Either the decoder has not yet seen how far this file reorders, or the clock goes back there. Only decoding shows.
+
+    Args:
+        pts_M: Display times of packets, whose clock goes back by fewer pictures than codecs may reorder, if at all.
+        shown_M: Which of them are shown.
+        decoder_delay: See ``Scan``.
+    """
+    packet_N = np.flatnonzero(shown_M)
+    depth_N = _depths(pts_M[packet_N])
+    farthest = int(np.argmax(depth_N))
+    return int(packet_N[farthest]) if depth_N[farthest] > decoder_delay else None
+
+
+def time_jump_error(path: Path, position_s: Fraction, packet: int) -> VideoError:
+    """The error for a clock that goes back at ``packet``, ``position_s`` seconds after the first picture."""
+    return VideoError(
+        f"{path}: its time stamps jump back after {clock_text(position_s)}, at picture {packet}; "
         "convert it with `e2espot transcode`"
     )

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 
 from e2espot.core.errors import DamagedVideoError, VideoError, one_line
-from e2espot.core.timeline import DEFAULT_FPS
+from e2espot.core.timeline import DEFAULT_FPS, clock_text
 from e2espot.video.demux import open_container
 from e2espot.video.demux import video_stream as select_stream
 from e2espot.video.indexing import index_video
 from e2espot.video.pyav_reader import MAX_HOLD_S
-from e2espot.video.restarted_clock import ContinuousClock, Restart, clock_text, log_restarts
+from e2espot.video.raw_streams import source_fps_error
+from e2espot.video.restarted_clock import ContinuousClock, Restart, log_restarts
 
 _LOG = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ def transcode(
     decode_friendly: bool = False,
     allow_truncated: bool = False,
     video_stream: int | None = None,
+    source_fps: Fraction | None = None,
 ) -> int:
     """Decode every picture in order and encode it with its own time; audio is dropped.
 
@@ -77,6 +79,7 @@ def transcode(
         allow_truncated: Accept a file whose pictures end well before its header declares, as far as they go.
         video_stream: Number of the stream among the video streams of ``source``, counted from 0; None for the one that
             players choose.
+        source_fps: Pictures per second of a raw stream, which states no times; None for 25 of those, as in players.
 
     Returns:
         Pictures written.
@@ -101,7 +104,11 @@ def transcode(
             stream = select_stream(original, source, number=video_stream)
             damage = _Damage(source, allow_truncated=allow_truncated)
             pictures = _pictures_in_time(source, original, stream, damage)
-            written = _transcode_pictures(pictures, stream, converted, progress, decode_friendly)
+            if source_fps is not None:
+                pictures = _without_times(source, pictures, source_fps)
+            written = _transcode_pictures(
+                pictures, stream, converted, progress, decode_friendly, source_fps or stream.average_rate
+            )
             declared_s, tolerance_s = _declared_duration(original, stream)
         log_restarts(source, written.restarts)
         damage.log()
@@ -271,15 +278,30 @@ def _has_decoding_times_only(source: Path, stream_index: int) -> bool:
         return bool(goes_back)
 
 
+def _without_times(
+    source: Path, pictures: Iterator[tuple[Any, Fraction | None]], source_fps: Fraction
+) -> Iterator[tuple[Any, Fraction | None]]:
+    """The pictures of a raw stream.
+
+    Raises:
+        VideoError: the file states times of its own, which another rate would contradict.
+    """
+    for picture, position_s in pictures:
+        if position_s is not None:
+            raise source_fps_error(source, source_fps)
+        yield picture, None
+
+
 def _transcode_pictures(
     pictures: Iterator[tuple[Any, Fraction | None]],
     stream: Any,
     converted: Any,
     progress: Callable[[int], object] | None,
     decode_friendly: bool,
+    rate: Fraction | None,
 ) -> _Written:
-    """Encode all pictures."""
-    period_s = 1 / Fraction(stream.average_rate or DEFAULT_FPS)
+    """Encode all pictures; those without a time of their own follow at ``rate`` pictures a second."""
+    period_s = 1 / Fraction(rate or DEFAULT_FPS)
     clock = ContinuousClock(period_s)
     output, first_s, end_s = None, Fraction(0), Fraction(0)
     unit = _MILLISECOND if "matroska" in converted.format.name else 1

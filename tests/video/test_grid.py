@@ -41,7 +41,7 @@ def scan_of(
         average_rate=Fraction(25),
         truncated=False,
         declared_duration_s=None,
-        reorders=True,
+        decoder_delay=2,
         pixel_format="yuv420p",
         width=16,
         height=16,
@@ -54,6 +54,7 @@ def scan_of(
         first_pts=first,
         keyframe_M=keyframe_M,
         num_parts_M=np.ones(count, dtype=np.int8),
+        damaged_M=np.zeros(count, dtype=bool),
         fields="none",
     )
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from e2espot.video.restarted_clock import ContinuousClock, Restart, clock_text, log_restarts
+from e2espot.core.timeline import clock_text
+from e2espot.video.restarted_clock import ContinuousClock, Restart, log_restarts
 
 PERIOD = Fraction(1, 25)
 

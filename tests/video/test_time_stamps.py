@@ -55,18 +55,16 @@ def test_reader_shows_the_later_picture_of_a_repeated_time_stamp(reader: Any, bf
 
 @pytest.mark.parametrize("gop", [25, 999])
 @pytest.mark.parametrize("bf", [0, 2])
-@pytest.mark.parametrize("back_s", [1.2, 2, 3.5])
+@pytest.mark.parametrize("back_s", [0.2, 1.2, 2, 3.5])
 def test_index_refuses_a_clock_that_goes_back(back_s: float, bf: int, gop: int, tmp_path: Path) -> None:
     plain = encode(tmp_path, bf=bf, gop=gop)
-    if gop == 999 and back_s < 2:
-        pytest.skip("without keyframes, a jump shorter than the reordering that codecs allow shows only when decoding")
     first = copy(plain, tmp_path / "first.ts", range(100), {}, 25)
     second = copy(plain, tmp_path / "second.ts", range(100, COUNT), {}, 25 - round(25 * back_s))
     path = tmp_path / "reconnected.ts"
     path.write_bytes(first.read_bytes() + second.read_bytes())
     for read in (index_video, open_reader, lambda path: next(stream_frames(path))):
         with pytest.raises(
-            VideoError, match=r"time stamps jump back after (3\.9\d|4\.0\d) s, at picture 1\d\d;"
+            VideoError, match=r"time stamps jump back after 0:00:0(3\.9|4\.0)\d\d, at picture 1\d\d;"
         ) as caught:
             read(path)  # type: ignore[operator]
         assert "\n" not in str(caught.value)
