@@ -50,7 +50,7 @@ def test_choose_route_leaves_av1_to_the_host(path: Path) -> None:
 
 def test_browser_shows_a_copy_of_av1_in_matroska(path: Path, tmp_path: Path) -> None:
     served = prepare_browser_video(path, tmp_path)
-    assert served.path.suffix == ".mp4"
+    assert served.files[0].path.suffix == ".mp4"
     assert served.times_P == pytest.approx(np.arange(COUNT + 1) / 25)
-    with open_reader(served.path) as frames:
+    with open_reader(served.files[0].path) as frames:
         assert numbers_in(frames.read(range(COUNT))) == list(range(COUNT))
