@@ -33,6 +33,7 @@ from e2espot.suppression.nms import Suppression, suppress
 from e2espot.synthetic.match import render_dataset
 from e2espot.video import stream_frames
 from tests.support.agreement import compare
+from tests.support.vp9_copies import vp9_copy
 
 pytest.importorskip("cv2", reason="rendering needs OpenCV")
 pytestmark = pytest.mark.slow
@@ -184,6 +185,18 @@ def test_frames_lost_between_pieces_are_reported(matches: Matches, monkeypatch: 
     streaming = spot_video(matches.spotter, video, options)
     reference = matches.reference[name]
     assert compare(streaming, reference, suppress(streaming), suppress(reference)).faults
+
+
+def test_readers_agree_on_a_match(matches: Matches, tmp_path: Path) -> None:
+    """On a VP9 copy, which DALI's CPU backend reads as well."""
+    path = vp9_copy(next(iter(matches.videos.values())), tmp_path / "copy.mkv", 375)
+    scores = {
+        reader: spot_video(matches.spotter, path, InferenceOptions(reader=reader, precision="fp32"))
+        for reader in ("pyav", "decord", "dali")
+    }
+    for reader in ("decord", "dali"):
+        comparison = compare(scores[reader], scores["pyav"], suppress(scores[reader]), suppress(scores["pyav"]))
+        assert not comparison.faults, reader
 
 
 def test_wrong_scores_and_events_of_a_match_are_reported(matches: Matches) -> None:

@@ -1,0 +1,112 @@
+"""Every situation by every reader: the picture of a player, PyAV in its place, or an error of one line."""
+
+import json
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.budget import LONG, print_figure
+from tests.support.numbered_video import expected
+from tests.support.review_process import RESTS, Server, number, until
+from tests.support.situation_checks import outcome_of
+from tests.support.situations import READERS, SITUATIONS, Reader, Situation, table
+
+DOCS = Path(__file__).parents[2] / "docs" / "video.md"
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Files that have been made, by name of situation."""
+    return {}
+
+
+def file_of(situation: Situation, paths: dict[str, Path], factory: pytest.TempPathFactory) -> Path:
+    if situation.name not in paths:
+        paths[situation.name] = situation.make(factory.mktemp("situation"))
+    return paths[situation.name]
+
+
+@pytest.mark.parametrize("reader", [reader for reader in READERS if reader != "review"])
+@pytest.mark.parametrize("situation", SITUATIONS, ids=lambda situation: situation.name)
+def test_reader_shows_what_a_player_shows_or_refuses(
+    situation: Situation,
+    reader: Reader,
+    paths: dict[str, Path],
+    tmp_path_factory: pytest.TempPathFactory,
+    tmp_path: Path,
+) -> None:
+    path = file_of(situation, paths, tmp_path_factory)
+    outcome = outcome_of(reader, situation, path, tmp_path)
+    print_figure(f"{situation.name}, {reader}: {outcome}")
+    assert outcome.split(":")[0] == situation.outcome(reader), outcome
+
+
+RATE = Fraction(25)
+STEP = 7
+"""Every seventh frame is labelled, and so shown by the page."""
+PATIENT_S = 30
+"""Longest wait for the page, on a machine that is busy with other work."""
+
+
+def wanted_at(situation: Situation) -> list[int]:
+    return expected(list(situation.times_s), list(situation.numbers), RATE)
+
+
+@pytest.mark.skipif(not LONG, reason="a server and a page for each takes minutes; make stress runs it")
+@pytest.mark.parametrize("situation", SITUATIONS, ids=lambda situation: situation.name)
+def test_review_page_shows_what_a_player_shows_or_refuses(
+    situation: Situation,
+    paths: dict[str, Path],
+    tmp_path_factory: pytest.TempPathFactory,
+    tmp_path: Path,
+    browser: Any,
+) -> None:
+    outcome = reviewed(situation, file_of(situation, paths, tmp_path_factory), tmp_path, browser)
+    print_figure(f"{situation.name}, review: {outcome}")
+    assert outcome.split(":")[0] == situation.outcome("review"), outcome
+
+
+def reviewed(situation: Situation, path: Path, folder: Path, browser: Any) -> str:
+    """What ``e2espot review`` and its page make of a file, as ``outcome_of`` says it."""
+    wanted = wanted_at(situation)
+    frames = range(STEP, len(wanted), STEP)
+    rows = [{"gameTime": "1 - 00:00", "label": "PASS", "position": str(k * 40 + 20)} for k in frames]
+    (folder / "labels.json").write_text(json.dumps({"annotations": rows}))
+    try:
+        server = Server(path, "-l", folder / "labels.json", "--out", folder / "out", "--cache", folder / "cache")
+    except AssertionError as refusal:
+        return f"refused: {refusal}"
+    with server:
+        context = browser.new_context(viewport={"width": 1280, "height": 720})
+        page = context.new_page()
+        page.goto(server.url)
+        until(page, "document.documentElement.dataset.ready === 'yes' && !e2espotReview.loading", PATIENT_S)
+        if page.is_visible("#video-error"):
+            outcome = f"refused: {page.inner_text('#video-error')}"
+        else:
+            shown = shown_by_page(page, len(frames))
+            wrong = {frame: (one, wanted[frame]) for frame, one in shown.items() if one != wanted[frame]}
+            stands = len(shown) < len(frames)
+            outcome = f"wrong: {wrong}" if wrong else f"stands still: after {sorted(shown)}" if stands else "right"
+        context.close()
+    return outcome
+
+
+def shown_by_page(page: Any, count: int) -> dict[int, int]:
+    """Number on screen by frame, for the first ``count`` labels; fewer if the page comes to no rest."""
+    shown: dict[int, int] = {}
+    for _ in range(count):
+        try:
+            until(page, RESTS, PATIENT_S)
+            page.keyboard.press("n")
+            until(page, RESTS, PATIENT_S)
+        except AssertionError:
+            break
+        shown[page.evaluate("e2espotReview.player.frame")] = number(page)
+    return shown
+
+
+def test_docs_hold_the_table_of_the_registry() -> None:
+    assert table() in DOCS.read_text()
