@@ -11,7 +11,7 @@ from tests.support.budget import LONG, print_figure
 from tests.support.numbered_video import expected
 from tests.support.review_process import RESTS, Server, number, until
 from tests.support.situation_checks import outcome_of
-from tests.support.situations import READERS, SITUATIONS, Reader, Situation, table
+from tests.support.situations import SITUATIONS, Reader, Situation, table
 
 DOCS = Path(__file__).parents[2] / "docs" / "video.md"
 
@@ -28,7 +28,11 @@ def file_of(situation: Situation, paths: dict[str, Path], factory: pytest.TempPa
     return paths[situation.name]
 
 
-@pytest.mark.parametrize("reader", [reader for reader in READERS if reader != "review"])
+FAST: tuple[Reader, ...] = ("auto", "decord", "dali_cpu", "dali_copies")
+"""Readers of the sample in ``make test``."""
+
+
+@pytest.mark.parametrize("reader", [*FAST, "transcode"] if LONG else FAST)
 @pytest.mark.parametrize("situation", SITUATIONS, ids=lambda situation: situation.name)
 def test_reader_shows_what_a_player_shows_or_refuses(
     situation: Situation,

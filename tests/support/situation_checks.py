@@ -19,14 +19,15 @@ from e2espot.video import open_reader, pictures_of_grid, stream_frames
 from e2espot.video.reader import GridReader
 from e2espot.video.stream_copy import cut_pictures
 from e2espot.video.transcode import transcode
+from tests.support.budget import LONG, sized
 from tests.support.numbered_video import expected, number_in, numbers_in
 from tests.support.situations import Reader, Situation
 
 RATES = (Fraction(25), Fraction(25, 2))
-SIZES = ((80, 48), None)
-"""A network's size, and the full one."""
+SIZES = ((96, 64), None) if LONG else ((96, 64),)
+"""A network's size, and the full one. decord 0.6.0 fails at some widths, such as 48, with an error that names sizes."""
 CLIP_LEN = 8
-NUM_CLIPS = 6
+NUM_CLIPS = sized(3, 6)
 _OPTIONS = GraphOptions(device=torch.device("cpu"), batch_size=2, num_threads=1)
 
 
@@ -106,8 +107,8 @@ def _auto(path: Path, wanted: dict[Fraction, list[int]]) -> bool:
         for size in SIZES:
             with open_reader(path, fps=fps, size=size) as reader:
                 _compare_reader(reader, wanted[fps], f"{float(fps)} fps")
-        chunks = [chunk.frames_THWC for chunk in stream_frames(path, fps=fps, size=SIZES[0], chunk_len=20)]
-        _compare(numbers_in(np.concatenate(chunks)), wanted[fps], f"{float(fps)} fps, streamed")
+    chunks = [chunk.frames_THWC for chunk in stream_frames(path, fps=RATES[1], size=SIZES[0], chunk_len=20)]
+    _compare(numbers_in(np.concatenate(chunks)), wanted[RATES[1]], f"{float(RATES[1])} fps, streamed")
     return False
 
 
@@ -122,9 +123,9 @@ def _decord(path: Path, wanted: dict[Fraction, list[int]]) -> bool:
 def _dali_cpu(path: Path, wanted: dict[Fraction, list[int]]) -> bool:
     index = dali_index(path)
     if choose_route(index, "cpu")[0] == "host":
-        return not _auto(path, wanted)
+        return not (LONG and _auto(path, wanted))  # what PyAV makes of it is checked for ``auto``
     for fps in RATES:
-        for size in (SIZES[0], (index.width, index.height)):
+        for size in [size or (index.width, index.height) for size in SIZES]:
             chunks = list(MatchStream(path=path, size=size, options=_OPTIONS, fps=fps, chunk_len=20).chunks())
             _compare(numbers_in(torch.cat(chunks).numpy()), wanted[fps], f"{float(fps)} fps")
     return False
@@ -133,7 +134,7 @@ def _dali_cpu(path: Path, wanted: dict[Fraction, list[int]]) -> bool:
 def _dali_copies(path: Path, wanted: dict[Fraction, list[int]]) -> bool:
     index = dali_index(path)
     if choose_route(index, "cuda")[0] == "host":
-        return not _auto(path, wanted)
+        return not (LONG and _auto(path, wanted))  # what PyAV makes of it is checked for ``auto``
     for fps in RATES:
         pictures_K = pictures_of_grid(index, fps)
         for start in [0, *_clip_starts(len(pictures_K))]:
