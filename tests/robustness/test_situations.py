@@ -92,8 +92,8 @@ def reviewed(situation: Situation, path: Path, folder: Path, browser: Any) -> st
         else:
             shown = shown_by_page(page, len(frames))
             wrong = {frame: (one, wanted[frame]) for frame, one in shown.items() if one != wanted[frame]}
-            stands = len(shown) < len(frames)
-            outcome = f"wrong: {wrong}" if wrong else f"stands still: after {sorted(shown)}" if stands else "right"
+            is_stuck = len(shown) < len(frames)
+            outcome = f"wrong: {wrong}" if wrong else f"stands still: after {sorted(shown)}" if is_stuck else "right"
         context.close()
     return outcome
 

@@ -32,7 +32,7 @@ _OPTIONS = GraphOptions(device=torch.device("cpu"), batch_size=2, num_threads=1)
 
 
 class WrongPicturesError(AssertionError):
-    """A reader showed another picture than a player, and did not say so."""
+    """A reader showed another picture than a player, without a message."""
 
 
 def outcome_of(reader: Reader, situation: Situation, path: Path, folder: Path) -> str:
