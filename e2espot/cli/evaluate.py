@@ -17,7 +17,6 @@ from e2espot.formats.filenames import BALL_LABEL_FILE
 
 if TYPE_CHECKING:
     from e2espot.core.label_sets import LabelSet
-    from e2espot.formats.label_map import read_label_map
     from e2espot.scoring.inputs import EventsByGame
 
 
@@ -71,6 +70,7 @@ def main(arguments: list[str]) -> None:
     if not args.metric or not 1 <= args.fps <= 1000:
         raise ConfigurationError(f"--fps is {args.fps}; give 1 to 1000 bins per second, and at least one --metric")
     from e2espot.core.label_sets import label_set_named, label_set_of
+    from e2espot.formats.label_map import read_label_map
     from e2espot.scoring import evaluate
     from e2espot.scoring.inputs import games_to_score, read_labels, score_inputs
 

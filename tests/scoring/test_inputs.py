@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from e2espot.cli.main import main
 from e2espot.core.annotated import parse_annotated
 from e2espot.core.errors import AnnotationError, ConfigurationError
 from e2espot.core.events import ScoredEvent
@@ -145,3 +146,16 @@ def test_one_video_is_scored_with_one_label_file(tmp_path: Path) -> None:
     events = read_labels(labels, games)
     for path in (tmp_path / "out", tmp_path / "out" / "match", tmp_path / "out" / "match" / "results_spotting.json"):
         assert [event.position_ms for event in score_inputs(path, events).predictions["match"]] == [1000]
+
+
+def test_commands_take_annotated_stretches_and_maps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path / "labels", "g", "Labels-ball.json", rows("annotations", (1, 1000), (2, 1000)))
+    write(tmp_path / "out", "g", "results_spotting.json", rows("predictions", (1, 1000), (2, 9000)))
+    (tmp_path / "map.yaml").write_text("PASS: DRIVE\n")
+    options = ["-l", str(tmp_path / "labels"), "--annotated", "1/0:00-1:00", "--map", str(tmp_path / "map.yaml")]
+    main(["evaluate", str(tmp_path / "out"), *options])
+    printed = capsys.readouterr().out
+    assert "note: 1 labels outside of the annotated stretches do not count" in printed
+    assert "DRIVE  100.00" in printed
+    main(["report", str(tmp_path / "out"), *options, "-o", str(tmp_path / "r.html")])
+    assert "note: out: 1 predictions outside of the annotated stretches do not count" in capsys.readouterr().out
