@@ -30,6 +30,21 @@ _MIN_PICTURES_AHEAD = 128
 """Pictures of a copy when reading goes on, so that short segments do not each cost a decoder."""
 _MIN_PICTURES = 8
 """From fewer pictures decord cannot determine the rate, and refuses to open the copy."""
+_ROW_STEP = 32
+"""Pixels to whose multiples decord pads the rows of a scaled picture."""
+
+
+def fails_at_width(width: int) -> bool:
+    """Whether decord raises an error for every picture of a width.
+
+    It leaves out the padding of rows, unless a padded row is a whole number of pixels long, be they of 4 bytes or more:
+    that number it takes for the channels. It is so for eleven widths from 1 to 72::
+
+        width 48   64 * 3 bytes = 48 * 4   error
+        width 80   96 * 3 bytes = 80 * 3.6
+    """
+    padded = -(-width // _ROW_STEP) * _ROW_STEP
+    return padded != width and padded * 3 % width == 0
 
 
 class DecordDecoder:

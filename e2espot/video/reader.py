@@ -300,7 +300,8 @@ def open_reader(
         size: (width, height) to scale to; None for the size as shown, of the first file.
         reader: ``auto`` is ``pyav``, which decodes in order and identifies pictures by their time stamps: as fast
             as decord, bounded in memory on any file, and right on damaged ones. ``decord`` decodes stream copies; it
-            refuses codecs on which it is not exact, and leaves files whose pictures it would miscount to PyAV.
+            refuses codecs on which it is not exact, and leaves files whose pictures it would miscount to PyAV, as well
+            as the few widths at which it fails.
         allow_truncated: Accept a file that ends early, as far as it goes.
         video_stream: See ``index_video``.
         source_fps: See ``index_video``.
@@ -336,12 +337,15 @@ def reader_of(index: VideoIndex, *, fps: Fraction, size: tuple[int, int] | None,
 def _open_decoder(index: VideoIndex, size: tuple[int, int], reader: HostBackend) -> FrameDecoder:
     # Imported when needed: a process that only probes files loads neither library's decoder.
     if reader == "decord":
-        from e2espot.video.decord_reader import DecordDecoder
+        from e2espot.video.decord_reader import DecordDecoder, fails_at_width
 
-        reason = why_inexact(index)
-        if reason is None:
+        inexact = why_inexact(index)
+        if inexact is None and not fails_at_width(size[0]):
             return DecordDecoder(index, size)
-        _log_fallback(index.path, reason)
+        if inexact is None:
+            _log_fallback(index.path, f"which fails at widths such as {size[0]}")
+        else:
+            _log_fallback(index.path, f"which would show other pictures: {inexact}")
     if reader in ("auto", "pyav", "decord"):
         from e2espot.video.pyav_reader import PyavDecoder
 
@@ -352,7 +356,7 @@ def _open_decoder(index: VideoIndex, size: tuple[int, int], reader: HostBackend)
 @cache
 def _log_fallback(path: Path, reason: str) -> None:
     """Report once for each file that it is not read by the backend that was asked for."""
-    _LOG.warning("%s: read by PyAV instead of decord, which would show other pictures: %s", path, reason)
+    _LOG.warning("%s: read by PyAV instead of decord, %s", path, reason)
 
 
 def video_info(index: VideoIndex, fps: Fraction) -> VideoInfo:

@@ -25,7 +25,7 @@ from tests.support.situations import Reader, Situation
 
 RATES = (Fraction(25), Fraction(25, 2))
 SIZES = ((96, 64), None) if LONG else ((96, 64),)
-"""A network's size, and the full one. decord 0.6.0 fails at some widths, such as 48, with an error that names sizes."""
+"""A network's size, and the full one."""
 CLIP_LEN = 8
 NUM_CLIPS = sized(3, 6)
 _OPTIONS = GraphOptions(device=torch.device("cpu"), batch_size=2, num_threads=1)
