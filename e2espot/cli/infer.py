@@ -208,7 +208,7 @@ def _spot(args: Infer, run: Path | None, games: dict[str, Game]) -> None:
             written = batch.add(result)
             if written is not None:
                 path, events = written
-                _print_table(result.video.game, events, fps, args.table)
+                _print_table(games[result.video.game], events, fps, args.table)
                 print(f"{len(events)} events -> {path}", flush=True)
         elif result.video.game not in failed:
             error = failed[result.video.game] = batch.add_failure(result)
@@ -218,6 +218,19 @@ def _spot(args: Infer, run: Path | None, games: dict[str, Game]) -> None:
         raise next(iter(failed.values()))
     if failed:
         raise VideoError(f"{len(failed)} of {len(games)} games have no results: {'; '.join(map(str, failed.values()))}")
+
+
+def _pictures_of_frames(video: Video, fps: Fraction) -> Sequence[int]:
+    """Number of the picture that each frame shows, from 0; nothing for a video in a store or in several files."""
+    from e2espot.video import index_of, parts_of, pictures_of_grid
+
+    if video.url is not None or len(parts_of(video.path)) > 1:
+        return ()
+    try:
+        index = index_of(video.path, allow_truncated=True, video_stream=video.video_stream)
+        return pictures_of_grid(index, fps).tolist()  # type: ignore[no-any-return]
+    except VideoError:  # such as a raw stream without times, which was read at another rate
+        return ()
 
 
 def _run_engine(args: Infer, job: Job, videos: list[Video]) -> Iterator[VideoResult | VideoFailure]:
@@ -248,15 +261,19 @@ def _job(args: Infer, run: Path | None) -> Job:
     )
 
 
-def _print_table(name: str, events: list[Event], fps: Fraction, rows: int) -> None:
+def _print_table(game: Game, events: list[Event], fps: Fraction, rows: int) -> None:
+    """Print the strongest events with their times, and their pictures: what a player or an editor counts."""
     from e2espot.core.timeline import game_time, position_ms_of_frame
 
     strongest = sorted(events, key=lambda event: -event.confidence)[:rows]
-    print(f"\n{name}: the {len(strongest)} strongest of {len(events)} events")
-    print(f"{'time':>12}  {'frame':>7}  {'label':<24} confidence")
+    print(f"\n{game.name}: the {len(strongest)} strongest of {len(events)} events")
+    print(f"{'time':>12}  {'picture':>7}  {'label':<24} confidence")
+    pictures = {video.half: _pictures_of_frames(video, fps) for video in game.videos} if strongest else {}
     for event in sorted(strongest, key=lambda event: (event.half, event.frame)):
         position_ms = position_ms_of_frame(event.frame, fps)
         clock = f"{game_time(position_ms, event.half)}.{position_ms % 1000 // 10:02d}"
-        print(f"{clock:>12}  {event.frame:>7}  {event.label:<24} {event.confidence:.3f}")
+        of_half = pictures.get(event.half, ())
+        picture = of_half[event.frame] if event.frame < len(of_half) else "-"
+        print(f"{clock:>12}  {picture:>7}  {event.label:<24} {event.confidence:.3f}")
     likely = Counter(event.label for event in events if event.confidence >= 0.5)
     print("above 0.5: " + (", ".join(f"{count} {label}" for label, count in likely.most_common()) or "none"))

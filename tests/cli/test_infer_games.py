@@ -186,3 +186,15 @@ def test_unexpected_exception_costs_its_game_only(
     assert results == ["toy/a/results_spotting.json", "toy/c/results_spotting.json"]
     assert infer(weights, data, "-o", tmp_path / "out", "--resume") == 0
     assert not report.exists()
+
+
+def test_table_counts_pictures_of_the_file(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path / "match", constant(Fraction(50), 100))
+    assert infer(weights, path, "-o", tmp_path / "out", "--table", "200") == 0
+    lines = capsys.readouterr().out.splitlines()
+    start = next(number for number, line in enumerate(lines) if "picture" in line and "label" in line)
+    rows = [line.split() for line in lines[start + 1 :] if line[:7].strip().startswith("1 -")]
+    assert rows
+    for row in rows:  # "1 - 00:00.44 22 PASS 0.5": at 50 pictures a second
+        minutes, seconds = row[2].split(":")
+        assert int(row[3]) == int(50 * (60 * int(minutes) + float(seconds)) + 1e-6)
