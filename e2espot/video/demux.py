@@ -20,7 +20,7 @@ from e2espot.video.accepted_formats import describe_refused, format_whitelist
 from e2espot.video.field_pictures import FieldPairing, FieldRole, Fields
 from e2espot.video.keyframes import keyframe_kind, length_prefix_size
 from e2espot.video.mp4 import reject_skipped_codecs, top_level_boxes
-from e2espot.video.stream_format import FormatTracker
+from e2espot.video.stream_format import FormatTracker, is_plain_vp9
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -288,30 +288,35 @@ def _packet_rows(
     tracker: FormatTracker | None = FormatTracker(codec, extradata)
     format_change_packet = None
     rows: list[_Row] = []
-    is_vp8, truncated, last_is_cut = codec == "vp8", False, False
+    is_vp8, is_vp9, truncated, last_is_cut = codec == "vp8", codec == "vp9", False, False
     try:
         for packet in container.demux(stream):
             if first.is_wanted and not first.feed(packet):
                 break
             if packet.size == 0:  # the end of the stream, or a picture that an AVI writer dropped
                 continue
-            truncated = last_is_cut = packet.is_corrupt
-            if pairing is not None:
-                role = pairing.role(memoryview(packet), is_keyframe=packet.is_keyframe)
+            truncated = last_is_cut = is_damaged = packet.is_corrupt
+            is_keyframe = packet.is_keyframe
+            if pairing is not None and (is_keyframe or pairing.may_have_fields):
+                role = pairing.role(memoryview(packet), is_keyframe=is_keyframe)
                 if role == FieldRole.SECOND_FIELD:  # it has the times of the first one, or none
                     pts, dts, duration, shown, kind, _, damaged = rows[-1]
                     duration += packet.duration or 0
-                    rows[-1] = (pts, dts, duration, shown, kind, 2, damaged or packet.is_corrupt)
+                    rows[-1] = (pts, dts, duration, shown, kind, 2, damaged or is_damaged)
                     continue
             pts, dts, duration = packet.pts, packet.dts, packet.duration or 0
-            kind = keyframe_kind(codec, extradata, memoryview(packet)) if packet.is_keyframe else 0
+            kind = keyframe_kind(codec, extradata, memoryview(packet)) if is_keyframe else 0
             # VP8 has packets that only later ones refer to ("altref"); bit 4 of byte 0 is show_frame (RFC 6386).
             shown = not packet.is_discard and not (is_vp8 and not memoryview(packet)[0] & 16)
-            if tracker is not None and _is_format_change(tracker, packet):
+            # Most packets cannot be a change, and to ask each for side data of one kind takes as long as to read it.
+            may_change = is_keyframe or (
+                not is_plain_vp9(memoryview(packet)) if is_vp9 else any(packet.iter_sidedata())
+            )
+            if may_change and tracker is not None and _is_format_change(tracker, packet):
                 _reject_ignored_header(path, codec, packet, len(rows))
                 format_change_packet, tracker = len(rows), None
             pts, dts = NO_PTS if pts is None else pts, NO_PTS if dts is None else dts
-            rows.append((pts, dts, duration, shown, kind, 1, packet.is_corrupt))
+            rows.append((pts, dts, duration, shown, kind, 1, is_damaged))
     except demux_errors() as error:
         truncated = True
         first.problem = one_line(error)

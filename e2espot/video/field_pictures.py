@@ -77,6 +77,8 @@ class FieldPairing:
         self._prefix_size = prefix_size
         self._sps: dict[int, _Sps] = {}
         self._sps_of_pps: dict[int, int] = {}
+        self.may_have_fields = False
+        """Whether pictures may be fields, by the parameter sets so far; until then, only keyframes need a ``role``."""
         self._open: _Field | None = None  # a first field that waits for its second
         self._has_fields = self._has_unpaired_fields = False
         units = _avcc_units(extradata) if prefix_size else _unit_heads(memoryview(extradata), 0)
@@ -85,8 +87,7 @@ class FieldPairing:
 
     def role(self, packet: memoryview, *, is_keyframe: bool) -> FieldRole:
         """Role of the next packet; ``is_keyframe`` is the container's flag."""
-        may_have_fields = any(sps.has_fields for sps in self._sps.values())
-        if not may_have_fields and not is_keyframe:  # new parameter sets come with keyframes
+        if not self.may_have_fields and not is_keyframe:  # new parameter sets come with keyframes
             return FieldRole.WHOLE
         fields = self._fields(packet)
         if not fields:
@@ -139,6 +140,7 @@ class FieldPairing:
             if unit[0] & 31 == _SPS:
                 number, sps = _parse_sps(unit)
                 self._sps[number] = sps
+                self.may_have_fields = any(known.has_fields for known in self._sps.values())
             elif unit[0] & 31 == _PPS:
                 bits = _BitReader(unit)
                 self._sps_of_pps[bits.ue()] = bits.ue()

@@ -158,16 +158,38 @@ def _size_jpeg(packet: memoryview) -> Size | None:
     return None
 
 
+def is_plain_vp9(packet: memoryview) -> bool:
+    """Whether a packet is one picture that gives no size, as by far the most are."""
+    return packet[-1] >> 5 != _VP9_TABLE_MARK and _refers_to_size(packet)
+
+
+def _refers_to_size(picture: memoryview) -> bool:
+    """Whether a picture has the size of its first reference, or is only shown again; False for some rare ones as well.
+
+    ::
+
+        10 00 0 1 1 0 | rr ffffff | ff iii s ii | i s iii s 1 .      shown, profile 0: bits of its header
+        10 00 0 1 0 0 | 0 rr fffff | fff iii s i | ii s iii s 1      hidden
+        10 00 1 ...                                                  shown again
+    """
+    first = picture[0]
+    if first >> 3 == 0b10001:
+        return True
+    if len(picture) < 4:
+        return False
+    if first == 0b10000110:
+        return picture[3] & 2 == 2
+    return first == 0b10000100 and picture[1] < 128 and picture[3] & 1 == 1
+
+
 def _sizes_vp9(packet: memoryview) -> Iterator[Size]:
     """Sizes that the pictures in a VP9 packet give; none for those of the size of a picture that they refer to.
 
     Source: VP9 Bitstream & Decoding Process Specification, section 6.2 and annex B.
     """
-    # By far the most packets: one shown picture of profile 0 with the size of its first reference. Bits of its header:
-    #   10 00 0 1 1 0 | rr ffffff | ff iii s ii | i s iii s 1 .
-    if len(packet) > 4 and packet[0] == 0b10000110 and packet[3] & 2 and packet[-1] >> 5 != _VP9_TABLE_MARK:
-        return
     for picture in _pictures_vp9(packet):
+        if len(picture) and _refers_to_size(picture):
+            continue
         size = _size_in_header_vp9(_Bits(bytes(picture[:_VP9_HEADER_BYTES])))
         if size is not None:
             yield size

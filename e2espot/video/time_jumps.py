@@ -84,6 +84,8 @@ def reject_time_jumps(scan: Scan, pts_M: np.ndarray, keyframe_M: np.ndarray, sho
     if not len(packet_N):
         return
     pts_N = pts_M[packet_N]
+    if (np.diff(pts_N) >= 0).all():  # without B-frames, at once
+        return
     # A closed GOP counts from its first shown picture: its keyframe may be hidden.
     is_closed_N = np.diff(np.cumsum(keyframe_M == KeyframeKind.CLOSED_GOP)[packet_N], prepend=0) > 0
     # The latest time stored before the closed GOP that each packet belongs to.
