@@ -25,17 +25,19 @@ controls: venv
 ablations: venv
 	$(BIN)/e2espot ablations
 
-# The shipped weights of the small backbone, trained from random weights: an hour and a half on two cores.
+# The shipped weights of the small backbone: trained from random weights on plain matches, then on televised ones, and
+# blended with those before. Some two hours on two cores; every stage is skipped or resumed when it is run again.
+WEIGHTS := out/weights
 weights: venv
-	$(BIN)/e2espot render out/weights/matches --games 98 --minutes 1 --seed 1000
-	$(BIN)/e2espot train out/weights/matches -s out/weights/run --recipe rendered
-	mkdir -p e2espot/models/weights
-	cp out/weights/run/best.safetensors e2espot/models/weights/small_gsm.safetensors
-	@echo 'Measure them on labelled clips: e2espot bench real FOLDER... --record'
-
-# The shipped spotter on labelled clips of filmed matches: make real REAL="FOLDER ..."
-real: venv
-	$(BIN)/e2espot bench real $(REAL)
+	$(BIN)/e2espot render $(WEIGHTS)/matches --games 98 --minutes 1 --seed 1000
+	test -f $(WEIGHTS)/plain/best.safetensors || \
+	  $(BIN)/e2espot train $(WEIGHTS)/matches -s $(WEIGHTS)/plain --recipe rendered $$(test -d $(WEIGHTS)/plain/last && echo --resume)
+	$(BIN)/e2espot render $(WEIGHTS)/television --games 86 --minutes 1 --seed 6000 --density 1.4 --world mixed
+	test -f $(WEIGHTS)/tv/best.safetensors || \
+	  $(BIN)/e2espot train $(WEIGHTS)/television -s $(WEIGHTS)/tv --recipe rendered-tv \
+	  --init_from $(WEIGHTS)/plain/best.safetensors $$(test -d $(WEIGHTS)/tv/last && echo --resume)
+	$(BIN)/python -m e2espot.models.weights.blend $(WEIGHTS)/plain/best.safetensors $(WEIGHTS)/tv/best.safetensors \
+	  e2espot/models/weights/small_gsm.safetensors --share 0.5
 
 # Label, fine-tune, predict and review, with a simulated annotator: a quarter of an hour on one core.
 loop: venv
