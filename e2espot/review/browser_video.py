@@ -9,6 +9,7 @@ it is the file itself if that begins at zero, else a copy of its packets in a ne
 from __future__ import annotations
 
 import hashlib
+import itertools
 import logging
 import os
 from collections.abc import Callable, Sequence
@@ -21,6 +22,7 @@ import numpy as np
 
 from e2espot.core.errors import VideoError, one_line
 from e2espot.core.timeline import DEFAULT_FPS
+from e2espot.review.browser_packets import HeadersInKeyframes, closed_starts, needs_closed_flags
 from e2espot.video.demux import open_container, video_streams
 from e2espot.video.demux import video_stream as select_stream
 from e2espot.video.index import VideoIndex, pictures_of_grid
@@ -34,7 +36,7 @@ _MP4_CODECS = ("h264", "av1", "vp9")
 _WEBM_CODECS = ("vp8", "vp9", "av1")
 _MP4_AUDIO_CODECS = ("aac", "mp3", "opus", "flac")
 _WEBM_AUDIO_CODECS = ("opus", "vorbis")
-_COPY_VERSION = 1
+_COPY_VERSION = 2
 """Part of the name of a copy; a higher number makes existing copies unused."""
 
 Progress = Callable[[int], object]
@@ -118,6 +120,7 @@ def _media_type(index: VideoIndex) -> str:
         raise VideoError(
             f"{index.path}: the file does not state when its pictures are shown; convert it with `e2espot transcode`"
         )
+    needs_closed_flags(index)  # refuses what cannot be shown after a jump
     if index.codec_name in _MP4_CODECS:
         return "video/webm" if _is_webm(index) else "video/mp4"
     if index.codec_name in _WEBM_CODECS:
@@ -135,6 +138,8 @@ def _plays_as_is(index: VideoIndex) -> bool:
     """Whether any browser plays the file without a copy."""
     container = index.format_name.startswith("mov") or _is_webm(index)
     if not container or index.first_picture_s != 0 or index.path.suffix not in (".mp4", ".m4v", ".webm"):
+        return False
+    if needs_closed_flags(index) or (index.codec_name == "h264" and index.format_change_packet is not None):
         return False
     with open_container(index.path) as opened:
         return len(video_streams(opened)) == 1  # of several, browsers differ in which one they show
@@ -210,7 +215,7 @@ def _tables(index: VideoIndex, served: VideoIndex, first_picture: int) -> _Table
     middles_s = [index.starts_at_s + doubled * index.time_base / 2 for doubled in doubled_middles]
     return _Tables(
         times_P=np.array(times_s),
-        start_P=np.unique(rank_P[index.start_picture_S]),
+        start_P=np.unique(rank_P[served.start_picture_S]),
         picture_K=rank_P[pictures_of_grid(index, DEFAULT_FPS)],
         frame_P=np.array([int(middle_s * DEFAULT_FPS) for middle_s in middles_s]),
     )
@@ -284,9 +289,16 @@ def _copy_packets(index: VideoIndex, source: Any, output: Any, media_type: str, 
     if audio is not None:
         output_streams[audio.index] = output.add_stream_from_template(audio, opaque=True)
     decoding_times = iter(compute_decoding_times(index.pts_M).tolist())
+    headers = HeadersInKeyframes(index, bytes(video.codec_context.extradata or b""))
+    starts = set(index.start_packet_S[closed_starts(index)].tolist()) if needs_closed_flags(index) else None
+    numbers = itertools.count()
     for packet in whole_packets(index, source.demux(*([video] if audio is None else [video, audio]))):
         is_video = packet.stream.index == video.index
         dts = next(decoding_times) if is_video else packet.dts
+        if is_video:
+            packet = headers.apply(packet)
+            number = next(numbers)
+            packet.is_keyframe = packet.is_keyframe if starts is None else number in starts
         if packet.pts is None or dts is None:
             continue
         shift = round(index.first_picture_s / packet.time_base)

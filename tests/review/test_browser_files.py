@@ -11,10 +11,12 @@ from typing import Any
 import av
 import pytest
 
+from e2espot.core.errors import VideoError
 from e2espot.video import indexes_of, open_reader, probe
 from e2espot.video.index import pictures_of_grid
 from tests.support.numbered_video import constant, number_in, picture, write
 from tests.support.review_process import RESTS, Server, number, opened, press, until
+from tests.support.situation_files import two_descriptions
 
 PLAIN = constant(Fraction(25), 60, options={"g": "20", "bf": "2"})
 
@@ -129,6 +131,38 @@ def test_files_that_browsers_do_not_open_are_copied_without_encoding(
     assert page.is_hidden("#video-error")
     press(page, *["ArrowRight"] * 17)
     assert number(page) == 17
+
+
+OPEN_GOPS = {"g": "12", "bf": "2", "x264-params": "open-gop=1:b-adapt=0:scenecut=0"}
+
+
+def test_jumps_into_open_gops_show_the_right_picture(tmp_path: Path, show) -> None:
+    page = show(write(tmp_path / "open", replace(PLAIN, options=OPEN_GOPS)))
+    for frame in (14, 50, 28, 35, 7):
+        page.evaluate(f"e2espotReview.player.showFrame({frame})")
+        until(page, RESTS)
+        assert number(page) == frame
+    assert page.is_hidden("#video-error")
+
+
+def test_jumps_in_a_track_with_two_codec_headers_show_the_right_picture(tmp_path: Path, show) -> None:
+    page = show(two_descriptions(tmp_path))
+    press(page, "End")
+    assert number(page) == 59
+    press(page, *["ArrowLeft"] * 24)
+    assert number(page) == 35
+    press(page, "Home", *["ArrowRight"] * 14)
+    assert number(page) == 14
+    assert page.is_hidden("#video-error")
+
+
+def test_open_gops_without_closed_ones_are_refused_before_any_copy(tmp_path: Path) -> None:
+    from e2espot.review.browser_video import prepare_browser_video
+
+    path = write(tmp_path / "open", constant(Fraction(25), 510, options=OPEN_GOPS | {"preset": "ultrafast"}))
+    with pytest.raises(VideoError, match=r"open GOP.*convert it with `e2espot transcode`"):
+        prepare_browser_video(path, tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()
 
 
 def damaged(path: Path, packets: range) -> Path:

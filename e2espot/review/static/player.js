@@ -226,6 +226,7 @@ export class Player {
     const stopped = /timestamp=(\d+)/.exec(this.#reason());
     const picture = stopped ? this.pictureAt(Number(stopped[1]) / 1e6 + this.files[this.file].start_s) : 0;
     const wanted = Math.max(picture, this.seeking ?? this.picture);
+    this.picture = this.requested ?? this.seeking ?? this.picture; // so that keys move on from what was asked for
     this.failed = true;
     this.opening = this.resume = false;
     this.requested = this.seeking = null;
