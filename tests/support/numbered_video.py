@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
@@ -71,10 +74,25 @@ def numbers_in(frames_THWC: np.ndarray) -> list[int]:
     return [number_in(frame) for frame in frames_THWC]
 
 
+@contextmanager
+def ordinary_scheduling() -> Iterator[None]:
+    """Leave the thread with the scheduling that it had.
+
+    SVT-AV1 gives the thread that opens it real-time priority where the system permits that, as it does to root. Every
+    process that is started afterwards inherits it, and one that waits in a loop starves the machine.
+    """
+    before = (os.sched_getscheduler(0), os.sched_getparam(0)) if hasattr(os, "sched_getscheduler") else None
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.sched_setscheduler(0, *before)
+
+
 def write(path: Path, video: Video, first: int = 0) -> Path:
     """Write ``video``; picture i shows ``first`` + i and begins at ``stamps[i]``."""
     path = path.with_suffix(video.suffix)
-    with av.open(str(path), "w", options=video.container_options) as container:
+    with ordinary_scheduling(), av.open(str(path), "w", options=video.container_options) as container:
         stream: Any = container.add_stream(video.codec, rate=25)
         stream.width, stream.height = video.size
         stream.pix_fmt = video.pixel_format
