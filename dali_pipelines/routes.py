@@ -67,9 +67,9 @@ def choose_route(index: VideoIndex, device_type: str) -> tuple[DecodeRoute, str]
         )
     if codec not in _GPU_CODECS or pixel_format not in _PIXEL_FORMATS[codec]:
         return "host", f"NVDEC does not decode {codec} in {pixel_format}"
-    if codec == "av1":
-        # DALI counts what NVDEC decodes, and to show an earlier picture again, as most encoders do, decodes nothing.
-        return "host", "DALI miscounts AV1 pictures that show an earlier one"
+    if codec == "av1" or (index.shows_again and device_type == "cuda"):
+        # DALI counts what NVDEC decodes. To show an earlier picture again, as most AV1 encoders do, decodes nothing.
+        return "host", f"DALI miscounts {codec.upper()} pictures that show an earlier one"
     if index.rotation_degrees:
         return "host", f"its pictures are rotated by {index.rotation_degrees} degrees for display"
     if index.fields != "none":

@@ -20,7 +20,7 @@ from e2espot.video.accepted_formats import describe_refused, format_whitelist
 from e2espot.video.field_pictures import FieldPairing, FieldRole, Fields
 from e2espot.video.keyframes import keyframe_kind, length_prefix_size
 from e2espot.video.mp4 import reject_skipped_codecs, top_level_boxes
-from e2espot.video.stream_format import FormatTracker, is_plain_vp9
+from e2espot.video.stream_format import FormatTracker
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -107,6 +107,8 @@ class Scan:
     """How pictures are stored as fields."""
     format_change_packet: int | None = None
     """First packet with pictures of another size, or with another codec header, than before; None if there is none."""
+    shows_again: bool = False
+    """Whether packets show a picture that was decoded before, and hold none (VP9, "show existing")."""
 
 
 def open_container(path: Path) -> Any:
@@ -233,7 +235,7 @@ def scan_video(path: Path, number: int | None = None) -> Scan:
         if container.format.name.startswith("mov"):
             reject_skipped_codecs(path, stream)
         first = _FirstPicture(stream.codec_context)
-        rows, truncated, fields, format_change_packet = _packet_rows(container, stream, first, path)
+        rows, truncated, fields, tracker = _packet_rows(container, stream, first, path)
         picture = first.properties_or_raise(path)
         if not rows:
             raise VideoError(f"{path}: its video stream holds no pictures; the file may have broken off")
@@ -260,7 +262,8 @@ def scan_video(path: Path, number: int | None = None) -> Scan:
             num_parts_M=columns[5].astype(np.int8),
             damaged_M=columns[6].astype(bool),
             fields=fields,
-            format_change_packet=format_change_packet,
+            format_change_packet=tracker.first_change,
+            shows_again=tracker.shows_again,
             **picture,
         )
 
@@ -281,14 +284,12 @@ _Row = tuple[int, int, int, bool, int, int, bool]
 
 def _packet_rows(
     container: Any, stream: Any, first: _FirstPicture, path: Path
-) -> tuple[list[_Row], bool, Fields, int | None]:
-    """Rows of all packets; whether reading ended early; how pictures are stored as fields; where the format changes."""
+) -> tuple[list[_Row], bool, Fields, FormatTracker]:
+    """Rows of all packets; whether reading ended early; how pictures are stored as fields; what the tracker saw."""
     codec, extradata = stream.codec_context.codec.canonical_name, bytes(stream.codec_context.extradata or b"")
     pairing = FieldPairing(extradata, length_prefix_size(codec, extradata)) if codec == "h264" else None
-    tracker: FormatTracker | None = FormatTracker(codec, extradata)
-    format_change_packet = None
-    rows: list[_Row] = []
-    is_vp8, is_vp9, truncated, last_is_cut = codec == "vp8", codec == "vp9", False, False
+    rows, tracker, is_vp8 = list[_Row](), FormatTracker(codec, extradata), codec == "vp8"
+    truncated = last_is_cut = False
     try:
         for packet in container.demux(stream):
             if first.is_wanted and not first.feed(packet):
@@ -308,13 +309,9 @@ def _packet_rows(
             kind = keyframe_kind(codec, extradata, memoryview(packet)) if is_keyframe else 0
             # VP8 has packets that only later ones refer to ("altref"); bit 4 of byte 0 is show_frame (RFC 6386).
             shown = not packet.is_discard and not (is_vp8 and not memoryview(packet)[0] & 16)
-            # Most packets cannot be a change, and to ask each for side data of one kind takes as long as to read it.
-            may_change = is_keyframe or (
-                not is_plain_vp9(memoryview(packet)) if is_vp9 else any(packet.iter_sidedata())
-            )
-            if may_change and tracker is not None and _is_format_change(tracker, packet):
+            if tracker.may_change(packet, is_keyframe=is_keyframe) and _is_format_change(tracker, packet):
                 _reject_ignored_header(path, codec, packet, len(rows))
-                format_change_packet, tracker = len(rows), None
+                tracker.first_change = len(rows)
             pts, dts = NO_PTS if pts is None else pts, NO_PTS if dts is None else dts
             rows.append((pts, dts, duration, shown, kind, 1, is_damaged))
     except demux_errors() as error:
@@ -322,7 +319,7 @@ def _packet_rows(
         first.problem = one_line(error)
     if rows and truncated and last_is_cut:
         rows.pop()  # the file ends within the last packet
-    return rows, truncated, "none" if pairing is None else pairing.kind(), format_change_packet
+    return rows, truncated, "none" if pairing is None else pairing.kind(), tracker
 
 
 def _reject_ignored_header(path: Path, codec: str, packet: Any, number: int) -> None:
@@ -334,8 +331,8 @@ def _reject_ignored_header(path: Path, codec: str, packet: Any, number: int) -> 
 
 
 def _is_format_change(tracker: FormatTracker, packet: Any) -> bool:
-    new_header = bytes(packet.get_sidedata(NEW_HEADER)) if packet.has_sidedata(NEW_HEADER) else None
-    return tracker.is_change(memoryview(packet), is_keyframe=packet.is_keyframe, new_header=new_header)
+    header = bytes(packet.get_sidedata(NEW_HEADER)) if packet.has_sidedata(NEW_HEADER) else None
+    return tracker.is_change(memoryview(packet), is_keyframe=packet.is_keyframe, new_header=header)
 
 
 class _FirstPicture:

@@ -118,6 +118,8 @@ class VideoIndex:
     """Seconds of the match at which the first picture appears: not 0 only if earlier files hold what comes before."""
     format_change_packet: int | None = None
     """First packet with pictures of another size, or with another codec header, than before; None if there is none."""
+    shows_again: bool = False
+    """Whether packets show a picture that was decoded before, and hold none (VP9, "show existing")."""
     source_fps: Fraction | None = None
     """Pictures per second that the caller gave for a raw stream; None for files that state their times."""
     video_stream: int | None = None
@@ -307,6 +309,7 @@ def index_from_scan(scan: Scan, source_fps: Fraction | None = None) -> VideoInde
         truncated=scan.truncated,
         declared_duration_s=scan.declared_duration_s,
         format_change_packet=scan.format_change_packet,
+        shows_again=scan.shows_again,
     )
     if index.duration_s > MAX_DURATION_S:
         raise VideoError(

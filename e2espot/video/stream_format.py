@@ -12,7 +12,7 @@ copied; whether it does is known once all its packets were read::
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from e2espot.video.keyframes import length_prefix_size, nal_units
 
@@ -46,6 +46,18 @@ class FormatTracker:
         self._num_header_sets = _num_sequence_sets(codec, extradata)
         self._seen: set[bytes] = set()
         self._size: Size | None = None
+        self.first_change: int | None = None
+        """Number of the packet that is in another format; the caller counts."""
+        self.shows_again = False
+        """Whether a packet shows a picture that was decoded before, and holds none itself (VP9, "show existing")."""
+
+    def may_change(self, packet: Any, *, is_keyframe: bool) -> bool:
+        """Whether ``is_change`` must be asked about a packet of PyAV; it need not for most, nor after a change."""
+        if self.first_change is not None:
+            return False
+        # To ask each packet for side data of one kind takes as long as to read it.
+        is_vp9 = self._codec == "vp9"
+        return is_keyframe or (not _is_plain_vp9(memoryview(packet)) if is_vp9 else any(packet.iter_sidedata()))
 
     def is_change(self, packet: memoryview, *, is_keyframe: bool, new_header: bytes | None = None) -> bool:
         """Whether a packet is in another format than those before.
@@ -58,6 +70,7 @@ class FormatTracker:
         if new_header is not None and new_header != self._header:
             return True
         if self._codec == "vp9":
+            self.shows_again |= any(_shows_again_vp9(picture) for picture in _pictures_vp9(packet))
             return any(self._is_new_size(size) for size in _sizes_vp9(packet))
         if not is_keyframe:
             return False
@@ -158,9 +171,10 @@ def _size_jpeg(packet: memoryview) -> Size | None:
     return None
 
 
-def is_plain_vp9(packet: memoryview) -> bool:
-    """Whether a packet is one picture that gives no size, as by far the most are."""
-    return packet[-1] >> 5 != _VP9_TABLE_MARK and _refers_to_size(packet)
+def _is_plain_vp9(packet: memoryview) -> bool:
+    """Whether a packet is one coded picture that gives no size, as by far the most are."""
+    # Bit 4 is that of a picture shown again, in all profiles but 3.
+    return not packet[0] & 8 and packet[-1] >> 5 != _VP9_TABLE_MARK and _refers_to_size(packet)
 
 
 def _refers_to_size(picture: memoryview) -> bool:
@@ -193,6 +207,17 @@ def _sizes_vp9(packet: memoryview) -> Iterator[Size]:
         size = _size_in_header_vp9(_Bits(bytes(picture[:_VP9_HEADER_BYTES])))
         if size is not None:
             yield size
+
+
+def _shows_again_vp9(picture: memoryview) -> bool:
+    """Whether "show_existing_frame" is set, bit 4 of the header, or bit 5 in profile 3.
+
+    ::
+
+        10 00 1 sss    slot sss is shown again      10 11 0 1 ss   the same in profile 3
+    """
+    first = picture[0] if len(picture) else 0
+    return first & 0b11111100 == 0b10110100 or (first & 0b11001000 == 0b10001000 and first & 0b110000 != 0b110000)
 
 
 def _pictures_vp9(packet: memoryview) -> list[memoryview]:

@@ -156,6 +156,29 @@ def test_size_of_every_vp9_picture_is_compared(packets: list[bytes], changed: in
     assert (are_changes.index(True) if True in are_changes else None) == changed
 
 
+@pytest.mark.parametrize(
+    ("packet", "shows_again"),
+    [
+        (VP9_SHOWN_AGAIN, True),
+        (VP9_SHOWN_AGAIN[:1], True),
+        (b"\xaf", True),  # profile 1, slot 7
+        (b"\x9b", True),  # profile 2, slot 3
+        (b"\xb5\x80", True),  # profile 3, slot 3
+        (superframe(vp9_inter(0, 2, is_shown=False), VP9_SHOWN_AGAIN), True),
+        (superframe(vp9_inter(0, 2, is_shown=False), vp9_inter(1)), False),
+        *((vp9_key(SIZE, profile), False) for profile in range(4)),
+        (vp9_inter(0), False),
+        (vp9_intra_only(4, SIZE), False),
+        (b"", False),
+        (b"\x00" * 9, False),
+    ],
+)
+def test_packets_that_show_a_vp9_picture_again_are_noticed(packet: bytes, shows_again: bool) -> None:
+    tracker = FormatTracker("vp9", b"")
+    changes(tracker, [packet], is_keyframe=False)
+    assert tracker.shows_again == shows_again
+
+
 @given(
     st.sampled_from(["h264", "hevc", "mpeg4", "vp8", "vp9", "mjpeg", "av1"]),
     st.lists(st.binary(max_size=40), max_size=4),
