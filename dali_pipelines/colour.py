@@ -13,7 +13,7 @@ pictures, so the graph takes DALI's conversion back and repeats swscale's:
                           \- Cb, Cr as stored -- scaled to w/2 x h, doubled --> Cb, Cr, in whole steps --+-> RGB
 
 What DALI has clipped, luma beyond 16 to 235 and colours beyond RGB, stays clipped.
-Measured on 40 clips: see docs/dali.md.
+Measured on nine clips: see docs/dali.md.
 """
 
 from __future__ import annotations
