@@ -19,16 +19,22 @@ import torch
 
 from dali_pipelines.colour import AffineColours, source_colours, swscale_colours
 from dali_pipelines.graph import Graph, GraphOptions, dali, host_frames_node, new_pipeline, video_node
-from dali_pipelines.routes import DecodeRoute, choose_route, dali_indexes
+from dali_pipelines.routes import DecodeRoute, choose_route
 from e2espot.clips.augmentation_params import BLUR_TAPS, AugmentationParams
 from e2espot.clips.dataset import ClipDataset, TrainingVideo
 from e2espot.clips.sampler import ClipSpec
 from e2espot.video import VideoIndex, pictures_of_grid, require_readable
 from e2espot.video.clock_gaps import seen_frames
-from e2espot.video.index import frames_of_file
+from e2espot.video.index import closed_gops_only, frames_of_file
 from e2espot.video.losses import are_intact
 from e2espot.video.packets import PacketSource
+from e2espot.video.parts import indexes_of
+from e2espot.video.preparation import preparation_of, window_of
 from e2espot.video.stream_copy import cut_pictures
+
+Window = tuple[float, float, float, float]
+"""Left, top, right and bottom, as fractions of a picture."""
+WHOLE: Window = (0.0, 0.0, 1.0, 1.0)
 
 _OUTSIDE = -1
 """Position of a frame outside the video, which DALI fills with black."""
@@ -54,6 +60,8 @@ class EncodedClip:
     """int32; position in the container of each frame's picture, -1 outside the video and where none is stored."""
     colours: AffineColours
     """From its RGB to that of the other readers; no change where PyAV has converted it."""
+    area: Window = WHOLE
+    """Part of each picture inside black bars; the whole where PyAV has cropped it."""
 
 
 class EncodedClipDataset(ClipDataset):
@@ -68,21 +76,25 @@ class EncodedClipDataset(ClipDataset):
             size=other.size,
             label_radius=other.label_radius,
             reader="auto",
+            pictures=other.pictures,
         )
+        self.prepared = other.prepared
         self._device_type = device_type
 
     def _frames(self, clip: ClipSpec, inside_T: np.ndarray) -> tuple[Any, np.ndarray]:
         video = self.videos[clip.video]
         t_N = np.flatnonzero(inside_T)
-        index = self._index_of_clip(video, clip.start + t_N)
-        if index is None:
+        whole_index = self._index_of_clip(video, clip.start + t_N)
+        if whole_index is None:
             return self.decode_on_host(clip, inside_T)
         # start -2, 5 frames: inside_T = [F, F, T, T, T], t_N = [2, 3, 4], so frames 0, 1 and 2 are copied.
-        frames_N = clip.start + t_N - frames_of_file(index, self.fps).start
-        pictures_N = pictures_of_grid(index, self.fps)[frames_N]
-        index = require_readable(index, int(pictures_N[-1]))
+        frames_N = clip.start + t_N - frames_of_file(whole_index, self.fps).start
+        pictures_N = pictures_of_grid(whole_index, self.fps)[frames_N]
+        whole_index = require_readable(whole_index, int(pictures_N[-1]))
+        index, preparation = closed_gops_only(whole_index), preparation_of(whole_index, self.pictures)
         # The host leaves out what is not reliable.
-        if choose_route(index, self._device_type)[0] == "host" or not are_intact(index, pictures_N).all():
+        is_host = choose_route(index, self._device_type, preparation)[0] == "host"
+        if is_host or not are_intact(index, pictures_N).all():
             return self.decode_on_host(clip, inside_T)
         with closing(PacketSource(index)) as packets:
             cut = cut_pictures(index, int(pictures_N[0]), int(pictures_N[-1]), packets)
@@ -100,12 +112,13 @@ class EncodedClipDataset(ClipDataset):
             data=np.frombuffer(cut.data, dtype=np.uint8),
             positions_T=positions_T,
             colours=swscale_colours(source, self.size),
+            area=window_of(index, preparation),
         )
         return encoded, valid_T
 
     def _index_of_clip(self, video: TrainingVideo, frames_N: np.ndarray) -> VideoIndex | None:
         """Index of the file that holds all frames of a clip; None if there are no frames, or they are in two files."""
-        for index in dali_indexes(video.path, video_stream=video.video_stream) if len(frames_N) else ():
+        for index in indexes_of(video.path, video_stream=video.video_stream) if len(frames_N) else ():
             held = frames_of_file(index, self.fps)
             if held.start <= frames_N[0] and frames_N[-1] < held.stop:
                 return index
@@ -133,6 +146,17 @@ class EncodedClipDataset(ClipDataset):
         return encoded, valid_T
 
 
+def inner_window(outer: Window, inner: Window) -> Window:
+    """A window of a window, as fractions of the whole picture.
+
+    ::
+
+        outer (0, 0.25, 1, 0.75), inner (0.5, 0, 1, 0.5) -> (0.5, 0.25, 1, 0.5)
+    """
+    left, top, width, height = outer[0], outer[1], outer[2] - outer[0], outer[3] - outer[1]
+    return left + inner[0] * width, top + inner[1] * height, left + inner[2] * width, top + inner[3] * height
+
+
 class ClipGraph(Graph):
     """From encoded clips and augmentation parameters to normalised frames, ``THWC`` in memory."""
 
@@ -146,7 +170,7 @@ class ClipGraph(Graph):
         crop: bool,
         blur: bool,
     ) -> None:
-        """A graph for one route; ``crop`` and ``blur``: whether any clip is ever cropped or blurred."""
+        """A graph for one route; ``crop`` and ``blur``: whether any clip may be cropped or blurred."""
         self._route, self._size, self._crop, self._blur = route, size, crop, blur
         self._is_half = dtype == torch.float16
         super().__init__(options, self.define)
@@ -195,9 +219,10 @@ class ClipGraph(Graph):
         else:
             inputs["frames"] = [clip.data for clip in clips]
         if self._crop:
-            # window is (left, top, right, bottom); DALI's order is height, width.
-            inputs["crop_start"] = [np.array(param.window[1::-1], dtype=np.float32) for param in params]
-            inputs["crop_end"] = [np.array(param.window[:1:-1], dtype=np.float32) for param in params]
+            windows = [inner_window(clip.area, param.window) for clip, param in zip(clips, params, strict=True)]
+            # A window is (left, top, right, bottom); DALI's order is height, width.
+            inputs["crop_start"] = [np.array(window[1::-1], dtype=np.float32) for window in windows]
+            inputs["crop_end"] = [np.array(window[:1:-1], dtype=np.float32) for window in windows]
         if self._blur:
             inputs["sigma"] = [np.array(max(param.blur_sigma, _MIN_BLUR_SIGMA), dtype=np.float32) for param in params]
         self.submit(inputs)

@@ -73,7 +73,8 @@ class DaliClips:
         for video in dataset.videos:
             # Refuses what cannot be read, and logs what the CPU decodes.
             is_decodable(video.path, options.device.type, video_stream=video.video_stream)
-        crop = augmentation is not None and augmentation.crop < 1
+        # Whether a video has black bars is known only when its first clip is read.
+        crop = dataset.pictures.crop_bars != "off" or (augmentation is not None and augmentation.crop < 1)
         blur = augmentation is not None and augmentation.blur > 0
         self._graphs = {
             route: ClipGraph(options, route, size=dataset.size, dtype=dtype, crop=crop, blur=blur) for route in _ROUTES

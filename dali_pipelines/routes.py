@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Literal
 
 from e2espot.core.errors import ConfigurationError
+from e2espot.core.picture_options import PictureOptions
 from e2espot.video import VideoIndex, index_of
 from e2espot.video.index import closed_gops_only
 from e2espot.video.parts import indexes_of
+from e2espot.video.preparation import PLAIN, Preparation, preparation_of
 from e2espot.video.stream_copy import why_inexact
 
 _LOG = logging.getLogger(__name__)
@@ -40,20 +42,13 @@ def dali_index(path: Path, *, allow_truncated: bool = False, video_stream: int |
     return closed_gops_only(index_of(path, allow_truncated=allow_truncated, video_stream=video_stream))
 
 
-def dali_indexes(
-    path: Path, *, allow_truncated: bool = False, video_stream: int | None = None
-) -> tuple[VideoIndex, ...]:
-    """As ``dali_index``, for each file of a match in several files."""
-    indexes = indexes_of(path, allow_truncated=allow_truncated, video_stream=video_stream)
-    return tuple(map(closed_gops_only, indexes))
-
-
-def choose_route(index: VideoIndex, device_type: str) -> tuple[DecodeRoute, str]:
+def choose_route(index: VideoIndex, device_type: str, preparation: Preparation = PLAIN) -> tuple[DecodeRoute, str]:
     """The route that a file takes, and the reason.
 
     Args:
         index: From ``dali_index``.
         device_type: ``cpu`` or ``cuda``.
+        preparation: What is done to its pictures; DALI can crop them.
 
     Raises:
         ConfigurationError: DALI's CPU backend does not support the codec.
@@ -74,9 +69,9 @@ def choose_route(index: VideoIndex, device_type: str) -> tuple[DecodeRoute, str]
         return "host", f"its pictures are rotated by {index.rotation_degrees} degrees for display"
     if index.fields != "none":
         return "host", "its pictures are stored as fields"
-    inexact = why_inexact(index)
-    if inexact is not None:
-        return "host", inexact
+    reason = _why_not_prepared(preparation) or why_inexact(index)
+    if reason is not None:
+        return "host", reason
     if index.last_is_missing:
         return "host", "its last picture does not decode"
     if not index.is_closed_gop_S[0]:
@@ -87,18 +82,34 @@ def choose_route(index: VideoIndex, device_type: str) -> tuple[DecodeRoute, str]
     return "decode", f"{codec} in {pixel_format}"
 
 
+def _why_not_prepared(preparation: Preparation) -> str | None:
+    """Why DALI cannot prepare pictures; None if it can."""
+    if preparation.deinterlace is not None:
+        return "its pictures are interlaced"
+    return f"its pictures are HDR ({preparation.hdr.transfer.upper()})" if preparation.hdr is not None else None
+
+
 def is_decodable(
-    path: Path, device_type: str, *, allow_truncated: bool = False, video_stream: int | None = None
+    path: Path,
+    device_type: str,
+    *,
+    allow_truncated: bool = False,
+    video_stream: int | None = None,
+    pictures: PictureOptions | None = None,
 ) -> bool:
     """Whether DALI decodes a file, or all files of a match, on a device; the reason is logged if not.
+
+    With ``pictures``, which say how pictures may be prepared, a first look is taken at the files, and what they need is
+    part of the answer.
 
     Raises:
         VideoError: see ``index_video``.
         ConfigurationError: DALI's CPU backend does not support the codec.
     """
     decodable = True
-    for index in dali_indexes(path, allow_truncated=allow_truncated, video_stream=video_stream):
-        route, reason = choose_route(index, device_type)
+    for index in indexes_of(path, allow_truncated=allow_truncated, video_stream=video_stream):
+        preparation = PLAIN if pictures is None else preparation_of(index, pictures)
+        route, reason = choose_route(closed_gops_only(index), device_type, preparation)
         if route == "host":
             _LOG.info("%s: decoded by the CPU: %s", index.path, reason)
             decodable = False

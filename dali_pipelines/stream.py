@@ -27,13 +27,17 @@ import torch
 from torch import Tensor
 
 from dali_pipelines.colour import SourceColours, source_colours, swscale_node
-from dali_pipelines.graph import Graph, GraphOptions, last_error_line, new_pipeline, video_node
-from dali_pipelines.routes import choose_route, dali_indexes
+from dali_pipelines.graph import Graph, GraphOptions, dali, last_error_line, new_pipeline, video_node
+from dali_pipelines.routes import choose_route
 from e2espot.core.errors import ConfigurationError
+from e2espot.core.picture_options import PictureOptions
 from e2espot.core.timeline import DEFAULT_FPS
 from e2espot.video import VideoIndex, index_of, pictures_of_grid, require_readable
-from e2espot.video.index import frames_of_file
+from e2espot.video.black_bars import Area
+from e2espot.video.index import closed_gops_only, frames_of_file
 from e2espot.video.packets import PacketSource
+from e2espot.video.parts import indexes_of
+from e2espot.video.preparation import Preparation, preparation_of
 from e2espot.video.reader import reader_of
 from e2espot.video.stream import read_range
 from e2espot.video.stream_copy import cut_pictures
@@ -63,6 +67,8 @@ class MatchStream:
     """Number of the stream among the video streams of the file; None for the one that players choose."""
     missing: list[range] | None = None
     """Extended while reading by the frames that do not decode, which are zeros then; None to raise at the first."""
+    pictures: PictureOptions | None = None
+    """How pictures may be prepared."""
 
     def chunks(self) -> Iterator[Tensor]:
         """Yield every frame of the match once, in order: uint8 RGB ``THWC`` on the device.
@@ -71,19 +77,20 @@ class MatchStream:
             VideoError: see ``index_video``; or a range of frames cannot be decoded.
             ConfigurationError: DALI is not installed, or cannot decode the file.
         """
-        indexes = dali_indexes(self.path, allow_truncated=self.allow_truncated, video_stream=self.video_stream)
+        indexes = indexes_of(self.path, allow_truncated=self.allow_truncated, video_stream=self.video_stream)
         for index in [require_readable(index) for index in indexes]:
-            yield from self._chunks_of_file(index)
+            yield from self._chunks_of_file(closed_gops_only(index), preparation_of(index, self.pictures))
 
-    def _chunks_of_file(self, index: VideoIndex) -> Iterator[Tensor]:
-        route, reason = choose_route(index, self.options.device.type)
+    def _chunks_of_file(self, index: VideoIndex, preparation: Preparation) -> Iterator[Tensor]:
+        route, reason = choose_route(index, self.options.device.type, preparation)
         if route == "host":
             raise ConfigurationError(
                 f"{index.path}: DALI does not decode it: {reason}; choose auto as the reader", option="reader"
             )
         pictures_K = pictures_of_grid(index, self.fps)
         runs = plan_runs(index.start_picture_S, pictures_K, max_run_len(index))
-        yield from rechunk(_RunDecoder(self, index, pictures_K).frames(runs), self.chunk_len, len(pictures_K))
+        decoder = _RunDecoder(self, index, preparation, pictures_K)
+        yield from rechunk(decoder.frames(runs), self.chunk_len, len(pictures_K))
 
 
 def max_run_len(index: VideoIndex) -> int:
@@ -145,15 +152,24 @@ def rechunk(tensors: Iterator[Tensor], chunk_len: int, num_frames: int) -> Itera
 class RunGraph(Graph):
     """From stream copies to uint8 frames of the size asked for, in the colours of the other readers."""
 
-    def __init__(self, options: GraphOptions, size: tuple[int, int], source: SourceColours) -> None:
-        """A graph for one file, whose pictures are ``source``."""
-        self._size, self._source = size, source
+    def __init__(
+        self, options: GraphOptions, size: tuple[int, int], source: SourceColours, area: Area | None = None
+    ) -> None:
+        """A graph for one file, whose pictures are ``source``; ``area`` is the part of them that is scaled."""
+        self._size, self._source, self._area = size, source, area
         super().__init__(options, self.define)
 
     def define(self) -> Any:
         """The pipeline, not yet built."""
         with new_pipeline(self.options) as pipeline:
-            video = swscale_node(video_node(self.options), self._source, self._size)
+            video, source = video_node(self.options), self._source
+            if self._area is not None:
+                area = self._area
+                video = dali().fn.slice(
+                    video, start=(area.top, area.left), shape=(area.height, area.width), axis_names="HW"
+                )
+                source = replace(source, size=(area.width, area.height))
+            video = swscale_node(video, source, self._size)
             pipeline.set_outputs(video)
         return pipeline
 
@@ -161,10 +177,13 @@ class RunGraph(Graph):
 class _RunDecoder:
     """Decodes runs, a batch of them at a time, with the next batches in flight."""
 
-    def __init__(self, stream: MatchStream, index: VideoIndex, pictures_K: np.ndarray) -> None:
-        self._stream, self._index, self._pictures_K = stream, index, pictures_K
+    def __init__(
+        self, stream: MatchStream, index: VideoIndex, preparation: Preparation, pictures_K: np.ndarray
+    ) -> None:
+        self._stream, self._index, self._preparation, self._pictures_K = stream, index, preparation, pictures_K
         self._source = PacketSource(index)
-        self._graph = RunGraph(stream.options, stream.size, source_colours(index, self._source))
+        colours = source_colours(index, self._source)
+        self._graph = RunGraph(stream.options, stream.size, colours, preparation.area)
         self._in_flight: deque[list[range]] = deque()
 
     def frames(self, runs: list[range]) -> Iterator[Tensor]:
@@ -241,7 +260,7 @@ class _RunDecoder:
             index_of(self._index.path, allow_truncated=stream.allow_truncated, video_stream=stream.video_stream),
             starts_at_s=self._index.starts_at_s,
         )
-        with reader_of(index, fps=stream.fps, size=stream.size, reader="pyav") as reader:
+        with reader_of(index, fps=stream.fps, size=stream.size, reader="pyav", preparation=self._preparation) as reader:
             frames_THWC, lost = read_range(reader, run, skip_damaged=stream.missing is not None)
         if stream.missing is not None:
             first = frames_of_file(index, stream.fps).start

@@ -21,6 +21,7 @@ import msgspec
 import tyro
 
 from e2espot.core.errors import ConfigurationError
+from e2espot.core.picture_options import PICTURE_OPTIONS
 from e2espot.training.options import RunOptions
 from e2espot.training.recipe import Recipe, merge, read_recipe, recipe_fields
 
@@ -77,7 +78,7 @@ def _with_config(recipe: Recipe, args: RecipeArgs) -> Recipe:
 def _stored_options(run: Path, fields: Mapping[str, Any]) -> RunOptions:
     names = (
         *("resolution", "label_file", "bad_labels", "map", "annotated", "team_map", "second_half"),
-        *("joint_data", "reader", "video_stream"),
+        *("joint_data", "reader", "video_stream", *PICTURE_OPTIONS),
     )
     options = {name: fields[name] for name in names if fields.get(name) is not None}
     if options.get("reader") == "pyav":  # no option: what auto resolves to on the CPU

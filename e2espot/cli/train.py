@@ -93,7 +93,9 @@ def _finish(run: Run, progress: Progress) -> None:
 
     folder = run.config.folder
     if run.validates:
-        result = finish_run(folder, run.train_games, run.valid_games, run.device.type, run.config.backend)
+        result = finish_run(
+            folder, run.train_games, run.valid_games, run.device.type, run.config.backend, run.config.pictures
+        )
         print(f"best epoch {progress.best_epoch}: mAP@1 {progress.best_mAP:.4f} with plain soft suppression")
         print(
             f"\nmAP in percent on the valid games, which chose epoch and calibration: {result.calibration.describe()}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import tyro
 
@@ -27,6 +28,8 @@ class Transcode:
     """Which video stream of SRC is read, counted from 0; by default the one that players choose."""
     source_fps: str | None = None
     """Pictures per second of a raw stream (.h264, .hevc), which states no times; by default 25, as in players."""
+    deinterlace: Literal["auto", "off"] = "auto"
+    """auto deinterlaces interlaced videos such as 1080i50; off leaves both fields in one picture."""
 
 
 def _effort(path: Path, video_stream: int | None = None) -> str:
@@ -59,6 +62,7 @@ def main(arguments: list[str]) -> None:
             allow_truncated=args.allow_truncated,
             video_stream=args.video_stream,
             source_fps=parse_source_fps(args.source_fps),
+            deinterlace=args.deinterlace,
         )
     print(f"{count} pictures -> {args.target}")
     if args.decode_friendly:

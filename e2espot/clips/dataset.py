@@ -17,7 +17,7 @@ import signal
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,13 +30,15 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 from e2espot.clips.sampler import ClipSpec, LabelledVideo, Sampler
 from e2espot.clips.targets import ClipTargets, TargetBatch, clip_targets
 from e2espot.core.errors import AnnotationError, E2ESpotError, VideoError, first_line, one_line
+from e2espot.core.picture_options import PictureOptions
 from e2espot.core.timeline import frame_of_position_ms, position_ms_of_frame
 from e2espot.files.npz import read_arrays
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
-    from e2espot.video import FrameReader, HostBackend
+    from e2espot.video import FrameReader, HostBackend, VideoIndex
+    from e2espot.video.preparation import Preparation
 
 _LOG = logging.getLogger(__name__)
 _POLL_S, _MAX_POLLS = 5, 120
@@ -73,6 +75,8 @@ class ClipSample:
     """Epoch of the clip."""
     index: int
     """Index of the clip in the epoch."""
+    prepared: dict[Path, Preparation] = field(default_factory=dict)
+    """How pictures of its files were prepared, for those that are not plain."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -99,6 +103,7 @@ class ClipDataset(Dataset[ClipSample]):
         size: Width and height of the frames, in pixels.
         label_radius: Frames to each side of an event that carry its class.
         reader: What decodes the videos.
+        pictures: How pictures may be prepared; see ``open_reader``.
     """
 
     def __init__(
@@ -110,9 +115,13 @@ class ClipDataset(Dataset[ClipSample]):
         size: tuple[int, int],
         label_radius: int,
         reader: HostBackend = "auto",
+        pictures: PictureOptions | None = None,
     ) -> None:
         self.videos, self.sampler, self.fps, self.size = videos, sampler, fps, size
         self.label_radius, self.reader = label_radius, reader
+        self.pictures = pictures or PictureOptions()
+        self.prepared: dict[Path, Preparation] = {}
+        """How pictures of a video are prepared, for those of which clips have arrived and are not plain."""
         self._readers: OrderedDict[int, FrameReader] = OrderedDict()
         self._damaged: set[int] = set()
 
@@ -128,7 +137,13 @@ class ClipDataset(Dataset[ClipSample]):
         targets = clip_targets(clip, video.labelled, label_radius=self.label_radius, joint=video.joint)
         frames, valid_T = self._frames(clip, targets.valid_T)
         targets = dataclasses.replace(targets, valid_T=valid_T, ball_T2=self._ball(clip, video, valid_T))
-        return ClipSample(frames=frames, targets=targets, epoch=epoch, index=index)
+        return ClipSample(
+            frames=frames,
+            targets=targets,
+            epoch=epoch,
+            index=index,
+            prepared={path: preparation for path, _, preparation in self._parts(clip) if not preparation.is_plain},
+        )
 
     def _frames(self, clip: ClipSpec, inside_T: np.ndarray) -> tuple[Any, np.ndarray]:
         """Frames of a clip, and which of them are valid.
@@ -152,6 +167,21 @@ class ClipDataset(Dataset[ClipSample]):
                 )
         return frames_THWC, valid_T
 
+    def _parts(self, clip: ClipSpec) -> list[tuple[Path, VideoIndex, Preparation]]:
+        """Path, index and preparation of each file that holds frames of a clip: one, except where a file ends."""
+        from e2espot.video.index import frames_of_file
+        from e2espot.video.parts import indexes_of
+        from e2espot.video.preparation import preparation_of
+
+        video = self.videos[clip.video]
+        indexes = [
+            index
+            for index in indexes_of(video.path, video_stream=video.video_stream)
+            if max(clip.start, (frames := frames_of_file(index, self.fps)).start)
+            < min(clip.start + clip.length, frames.stop)
+        ]
+        return [(index.path, index, preparation_of(index, self.pictures)) for index in indexes]
+
     def _reader(self, video: int) -> FrameReader:
         from e2espot.video import open_reader
 
@@ -164,6 +194,7 @@ class ClipDataset(Dataset[ClipSample]):
                 size=self.size,
                 reader=self.reader,
                 video_stream=self.videos[video].video_stream,
+                pictures=self.pictures,
             )
         self._readers.move_to_end(video)
         return self._readers[video]
@@ -173,7 +204,13 @@ class ClipDataset(Dataset[ClipSample]):
         ball_T2 = np.full((clip.length, 2), np.nan, dtype=np.float32)
         if video.tracks_path is None:
             return ball_T2
+        from e2espot.video.preparation import positions_within, window_of
+
         position_N2, visible_N = read_ball_track(video.tracks_path)
+        # Tracks count on the whole picture, the frames show what is left of it without bars. A match with tracks is
+        # one file.
+        for _, index, preparation in self._parts(clip)[:1]:
+            position_N2 = positions_within(position_N2, window_of(index, preparation))
         for t in np.flatnonzero(valid_T):
             # Grid of 12.5 fps: frame 3 has its middle at 280 ms, which is in frame 7 of the track.
             track_frame = frame_of_position_ms(position_ms_of_frame(int(clip.start + t), self.fps))
@@ -315,6 +352,16 @@ class _ErrorsAsValues(Dataset[ClipSample | _Failure]):
             return _Failure(RuntimeError(str(error)))  # which certainly can be pickled
 
 
+@dataclass(frozen=True)
+class _Loaded:
+    """A batch as it travels from a worker to the training process, which alone writes the log."""
+
+    batch: Any
+    """What ``collate`` returned."""
+    prepared: dict[Path, Preparation]
+    """How pictures of its videos were prepared, for those that are not plain."""
+
+
 class _CollateOrFail:
     """Collates a batch, or returns the first failure in it."""
 
@@ -323,13 +370,19 @@ class _CollateOrFail:
 
     def __call__(self, clips: list[ClipSample | _Failure]) -> Any:
         failure = next((clip for clip in clips if isinstance(clip, _Failure)), None)
-        return self._collate(clips) if failure is None else failure  # type: ignore[arg-type]
+        if failure is not None:
+            return failure
+        samples = [clip for clip in clips if isinstance(clip, ClipSample)]
+        prepared = {path: preparation for sample in samples for path, preparation in sample.prepared.items()}
+        return _Loaded(self._collate(samples), prepared)
 
 
 def _checked(
     loaded: Iterator[Any], workers: Sequence[BaseProcess], dataset: ClipDataset, batches: list[list[tuple[int, int]]]
 ) -> Iterator[Any]:
     """The loaded batches; any problem becomes one line that names the videos of the batch."""
+    from e2espot.video.preparation import log_preparation
+
     for batch in batches:
         try:
             result = _next_batch(loaded, workers)
@@ -341,7 +394,10 @@ def _checked(
             if isinstance(result.error, E2ESpotError):
                 raise result.error
             raise _broken_batch(dataset, batch, "failed", result.error) from None
-        yield result
+        for path, preparation in result.prepared.items():
+            log_preparation(path, preparation)
+            dataset.prepared[path] = preparation
+        yield result.batch
 
 
 def _next_batch(loaded: Iterator[Any], workers: Sequence[BaseProcess]) -> Any:

@@ -135,6 +135,7 @@ def write_predictions(
     fps: Fraction,
     coverage: Mapping[int, ReadCoverage] | None = None,
     adaptations: Mapping[int, Sequence[Adaptation]] | None = None,
+    prepared: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """Write ``results_spotting.json`` atomically; an event's time is the middle of its frame.
 
@@ -148,6 +149,7 @@ def write_predictions(
         coverage: Half -> what was read, for the halves that could not be read in full. It becomes the field
             ``readable`` next to the predictions, which evaluators ignore.
         adaptations: Half -> how the spotters were adapted to it, for those that were. It becomes the field ``adapted``.
+        prepared: What was done to the pictures of which files before they were read. It becomes the field ``prepared``.
 
     Raises:
         E2ESpotError: the file cannot be written.
@@ -172,6 +174,8 @@ def write_predictions(
             for half in sorted(adaptations)
             for adaptation in adaptations[half]
         ]
+    if prepared:
+        content["prepared"] = [dict(row) for row in prepared]
     write_atomically(path, dump_document(content))
 
 

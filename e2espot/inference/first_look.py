@@ -67,6 +67,7 @@ def first_look(
         size=size,
         reader="pyav",
         **options.opening,
+        pictures=options,
     )
     for batch in interleave([chunk.frames_THWC for chunk in chunks], look.clips_per_batch):
         yield np.stack(batch)

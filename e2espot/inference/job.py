@@ -18,7 +18,8 @@ from e2espot.inference.predict import average_scores, spot_video
 from e2espot.models import Spotter, load_spotter
 from e2espot.sources.remote import VideoCache, is_url, redact, result_name, scrub
 from e2espot.suppression.calibration import Calibration, apply_calibration, read_calibration
-from e2espot.video.parts import stem_of
+from e2espot.video.parts import indexes_of, stem_of
+from e2espot.video.preparation import Preparation, preparation_of
 
 Progress = Callable[[int, int], None]
 """Called with (done, total), in frames or bytes."""
@@ -54,6 +55,8 @@ class VideoResult:
     """What was read of the video; None for all of it."""
     adaptations: tuple[Adaptation, ...] = ()
     """How each spotter was adapted to the video; empty if they were not."""
+    prepared: tuple[tuple[str, Preparation], ...] = ()
+    """(name of the file, how its pictures were prepared), for the files of the video whose pictures are not plain."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,6 +166,7 @@ def predict_video(
         for index, spotter in enumerate(job.spotters):
             report = _member_progress(progress, index, len(job.spotters))
             members.append(spot_video(spotter, path, job.options, progress=report))
+        prepared = _prepared_files(job.options, path)
     scores = average_scores(members)
     events = apply_calibration(job.calibration, scores, half=video.half)
     return VideoResult(
@@ -171,7 +175,15 @@ def predict_video(
         scores=scores if job.keep_scores else None,
         coverage=scores.coverage,
         adaptations=scores.adaptations,
+        prepared=prepared,
     )
+
+
+def _prepared_files(options: InferenceOptions, path: Path) -> tuple[tuple[str, Preparation], ...]:
+    """See ``VideoResult.prepared``. Known since the video was read: nothing is decoded for it."""
+    indexes = indexes_of(path, allow_truncated=options.allow_truncated, video_stream=options.video_stream)
+    prepared = [(index.path.name, preparation_of(index, options)) for index in indexes]
+    return tuple((name, preparation) for name, preparation in prepared if not preparation.is_plain)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from e2espot.core.device import Precision
 from e2espot.core.frame_size import parse_frame_size
+from e2espot.core.picture_options import PictureOptions
 from e2espot.core.timeline import parse_source_fps
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class UserOptions:
+class UserOptions(PictureOptions):
     """Options that the command line offers as well, under the same names."""
 
     allow_truncated: bool = False

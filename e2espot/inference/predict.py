@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -184,7 +184,8 @@ def _chunks(spotter: Spotter, path: Path, options: InferenceOptions, missing: li
         from dali_pipelines.routes import is_decodable
         from dali_pipelines.stream import MatchStream
 
-        if is_decodable(path, device.type, allow_truncated=options.allow_truncated, video_stream=options.video_stream):
+        named: dict[str, Any] = {"allow_truncated": options.allow_truncated, "video_stream": options.video_stream}
+        if is_decodable(path, device.type, pictures=options, **named):
             yield from MatchStream(
                 path=path,
                 size=size,
@@ -192,8 +193,8 @@ def _chunks(spotter: Spotter, path: Path, options: InferenceOptions, missing: li
                 fps=spotter.fps,
                 chunk_len=options.chunk_len,
                 missing=skipped,
-                allow_truncated=options.allow_truncated,
-                video_stream=options.video_stream,
+                pictures=options,
+                **named,
             ).chunks()
             return
         backend = "pyav"
@@ -206,6 +207,7 @@ def _chunks(spotter: Spotter, path: Path, options: InferenceOptions, missing: li
         reader=backend,
         missing=skipped,
         **opening,
+        pictures=options,
     ):
         yield torch.from_numpy(chunk.frames_THWC)
 

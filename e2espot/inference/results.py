@@ -118,7 +118,20 @@ class BatchResults:
         path = self.out / name / RESULTS_FILE
         partial = {result.video.half: result.coverage for result in halves if result.coverage is not None}
         adaptations = {result.video.half: result.adaptations for result in halves if result.adaptations}
-        write_predictions(path, url_local=name, events=events, fps=self.fps, coverage=partial, adaptations=adaptations)
+        prepared = [
+            {"half": str(result.video.half), "file": file, **preparation.to_json()}
+            for result in halves
+            for file, preparation in result.prepared
+        ]
+        write_predictions(
+            path,
+            url_local=name,
+            events=events,
+            fps=self.fps,
+            coverage=partial,
+            adaptations=adaptations,
+            prepared=prepared,
+        )
         (self.out / name / _PENDING_FILE).unlink(missing_ok=True)
         (self.out / name / TRACEBACK_FILE).unlink(missing_ok=True)
         return path, events

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from e2espot.core.errors import ConfigurationError, VideoError
+from e2espot.core.picture_options import PictureOptions
 
 _LOG = logging.getLogger(__name__)
 
@@ -126,7 +127,9 @@ def _cut_video(path: Path, keys: list[FrameKey], framerate: int) -> dict[FrameKe
     width = min(_MAX_WIDTH, info.width)
     height = max(1, round(info.height * width / info.width))
     strips = {}
-    with open_reader(path, fps=fps, size=(width, height), allow_truncated=True) as reader:
+    # With its bars, as a player shows it.
+    pictures = PictureOptions(crop_bars="off")
+    with open_reader(path, fps=fps, size=(width, height), allow_truncated=True, pictures=pictures) as reader:
         for key in keys:
             # frame 3 of a video of 100 frames: -5 -1 3 7 11 -> 0 0 3 7 11
             frames = np.clip(key.frame + np.array(STEPS), 0, info.num_frames - 1)

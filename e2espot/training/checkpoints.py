@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import pickle
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,19 @@ def load_config(run: Path) -> dict[str, Any]:
         return dict(yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8")))
     except (OSError, yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{run}: no readable config.yaml in this run folder ({type(error).__name__})") from None
+
+
+def add_preparations(run: Path, prepared: dict[str, dict[str, Any]]) -> None:
+    """Record in ``preparations.json`` what is done to the pictures of which videos, next to what it holds already.
+
+    Without any, the run has no such file.
+    """
+    path = run / "preparations.json"
+    known: dict[str, Any] = {}
+    with suppress(OSError, ValueError, TypeError):  # a damaged record is written again
+        known = dict(json.loads(path.read_text(encoding="utf-8")))
+    if prepared and known != known | prepared:
+        write_atomically(path, (json.dumps(known | prepared, indent=1, sort_keys=True) + "\n").encode())
 
 
 def write_metrics(run: Path, rows: list[dict[str, Any]]) -> None:

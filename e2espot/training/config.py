@@ -5,7 +5,7 @@ Recipe, RunOptions -> resolve -> TrainingConfig -> setup -> Run
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +16,7 @@ from e2espot.core.device import compute_dtype, parse_device
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.label_sets import LabelSet, label_set_named
 from e2espot.core.parts import parse_part
+from e2espot.core.picture_options import PictureOptions
 from e2espot.core.teams import parse_team_map
 from e2espot.core.timeline import parse_fps
 from e2espot.core.version import VERSION_FIELD, __version__
@@ -81,6 +82,8 @@ class TrainingConfig:
     """The processes of the run."""
     backend: Backend
     """What decodes the videos."""
+    pictures: PictureOptions
+    """How their pictures may be prepared."""
 
     @property
     def steps_per_epoch(self) -> int:
@@ -103,6 +106,7 @@ class TrainingConfig:
             "start": start,
             "reader": self.backend,
             "colour_rule": COLOUR_RULE,
+            **asdict(self.pictures),
             "resolution": self.resolution,
             "label_file": self.labels.label_file,
             "bad_labels": self.labels.bad_labels,
@@ -156,6 +160,7 @@ def resolve(recipe: Recipe, data: Path, folder: Path, options: RunOptions | None
         dtype=compute_dtype(device, recipe.optimisation.precision),
         group=group,
         backend=choose_backend(options.reader, device.type),
+        pictures=options.only_pictures(),
     )
 
 

@@ -124,6 +124,6 @@ def _scores_out_of_fold(game: LabelledGame, config: TrainingConfig, oof: Path) -
     trained_s = (config.folder / "best.safetensors").stat().st_mtime
     if not all(file.is_file() and file.stat().st_mtime >= trained_s for file in files.values()):
         spotter = load_spotter(config.folder, config.device.type)
-        for half, scores in score_games(spotter, [game], config.backend)[game.game.name].items():
+        for half, scores in score_games(spotter, [game], config.backend, config.pictures)[game.game.name].items():
             write_scores(files[half], scores)
     return {half: read_scores(file) for half, file in files.items()}

@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -25,6 +26,8 @@ from e2espot.training.resume import state_of
 from e2espot.training.state import Progress, Run
 from e2espot.training.step import take_step
 from e2espot.training.validation import score_games, score_predictions
+from e2espot.video.parts import indexes_of
+from e2espot.video.preparation import known_look, preparation_of
 
 _LOG = logging.getLogger(__name__)
 
@@ -111,8 +114,19 @@ def _end_epoch(run: Run) -> None:
     progress.epoch, progress.step = progress.epoch + 1, 0
     if run.group.is_main:
         checkpoints.write_metrics(run.config.folder, progress.rows)
+        checkpoints.add_preparations(run.config.folder, _preparations(run))
     save(run)
     run.group.barrier()
+
+
+def _preparations(run: Run) -> dict[str, dict[str, Any]]:
+    """Video -> what is done to its pictures, for those of the run that are known and not plain."""
+    prepared = dict(run.dataset.prepared)
+    for video in (video for game in run.valid_games for video in game.game.videos):
+        for index in indexes_of(video.path, video_stream=video.video_stream):
+            if known_look(index) is not None:
+                prepared[index.path] = preparation_of(index, run.config.pictures)
+    return {str(path): preparation.to_json() for path, preparation in prepared.items() if not preparation.is_plain}
 
 
 def _validate_and_keep_best(run: Run) -> None:
@@ -135,7 +149,7 @@ def validate(run: Run) -> float:
     """mAP@1 of the averaged weights on the valid games, computed as inference does."""
     spotter = Spotter(run.spotter.spec).to(run.device)
     spotter.load_state_dict(run.ema)
-    scores = score_games(spotter.eval(), run.valid_games, run.config.backend)
+    scores = score_games(spotter.eval(), run.valid_games, run.config.backend, run.config.pictures)
     return score_predictions(scores, run.valid_games, Calibration(), run.config.label_set).mAP("at1")
 
 

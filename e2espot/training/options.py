@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from e2espot.core.annotated import AnnotatedHalves
+from e2espot.core.picture_options import PictureOptions
 from e2espot.core.teams import SecondHalf, TeamMap
 from e2espot.formats.filenames import BALL_LABEL_FILE
 from e2espot.formats.label_map import LabelMap
@@ -32,7 +33,7 @@ class LabelReading:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunOptions:
+class RunOptions(PictureOptions):
     """Options of one training run; the docstring of a field is its ``--help``."""
 
     resolution: Literal["auto", "224p", "720p"] = "auto"

@@ -181,6 +181,7 @@ def _dataset(config: TrainingConfig, train: Sequence[LabelledGame], joint: Seque
         size=config.frame_size,
         label_radius=config.label_radius,
         reader="decord" if config.backend == "decord" else "auto",
+        pictures=config.pictures,
     )
 
 

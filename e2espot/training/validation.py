@@ -6,7 +6,7 @@ Spotter -> spot_video -> Scores -> fit_calibration -> Calibration -> events -> R
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from e2espot.core.annotated import AnnotatedRanges, inside
 from e2espot.core.coverage import ReadCoverage, intersect_coverage, ranges_of_mask
 from e2espot.core.events import Event
 from e2espot.core.label_sets import LabelSet
+from e2espot.core.picture_options import PictureOptions
 from e2espot.core.scores import Scores
 from e2espot.core.timeline import frame_of_position_ms, position_ms_of_frame
 from e2espot.files.atomic import write_atomically
@@ -42,11 +43,14 @@ class ValidationResult:
 
 
 def score_games(
-    spotter: Spotter, games: list[LabelledGame], reader: BackendOption | Backend = "auto"
+    spotter: Spotter,
+    games: list[LabelledGame],
+    reader: BackendOption | Backend = "auto",
+    pictures: PictureOptions | None = None,
 ) -> dict[str, dict[int, Scores]]:
     """Scores by game and half; what was not annotated gets no events, as if it could not be read."""
     # Not adapted, so that an epoch is judged by its weights alone.
-    options = InferenceOptions(reader=reader, adapt="none")
+    options = InferenceOptions(reader=reader, adapt="none", **asdict(pictures or PictureOptions()))
     return {
         game.game.name: {
             video.half: _where_annotated(
@@ -109,6 +113,7 @@ def finish_run(
     valid: list[LabelledGame],
     device: str,
     reader: BackendOption | Backend = "auto",
+    pictures: PictureOptions | None = None,
 ) -> ValidationResult:
     """Fit the calibration of the best epoch on the valid games, store it with the run, and score both.
 
@@ -118,9 +123,10 @@ def finish_run(
         valid: Games that the calibration is fitted on, and that are scored.
         device: cpu or cuda.
         reader: What decodes the videos.
+        pictures: How their pictures may be prepared.
     """
     spotter = load_spotter(folder, device)
-    scores = score_games(spotter, valid, reader)
+    scores = score_games(spotter, valid, reader, pictures)
     calibration = fit_calibration(scores, labels_of(valid, spotter.grid_fps), spotter.label_set)
     write_atomically(folder / "calibration.json", (json.dumps(calibration.to_json(), indent=1) + "\n").encode())
     return ValidationResult(

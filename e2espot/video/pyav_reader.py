@@ -13,6 +13,8 @@ from e2espot.video.demux import NO_PTS
 from e2espot.video.losses import are_intact
 from e2espot.video.old_x264 import version_message, with_message
 from e2espot.video.packets import PacketSource
+from e2espot.video.picture_filter import PictureFilter
+from e2espot.video.preparation import PLAIN, Preparation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,10 +38,16 @@ class PyavDecoder:
     (damaged, or the second field of a pair) the previous picture is held, as in a player.
     """
 
-    def __init__(self, index: VideoIndex, size: tuple[int, int]) -> None:
-        """Open the file; ``size`` is the (width, height) to scale to, before rotation."""
+    def __init__(self, index: VideoIndex, size: tuple[int, int], preparation: Preparation = PLAIN) -> None:
+        """Open the file.
+
+        Args:
+            index: The index of the file.
+            size: The (width, height) to scale to, before rotation.
+            preparation: What is done to the pictures before they are scaled.
+        """
         self._index = index
-        self._size = size
+        self._filter = PictureFilter(index, size, preparation)
         self._source = PacketSource(index)
         # Where pictures share a time stamp, the first of them: pts [0, 40, 40, 80] -> {0: 0, 40: 1, 80: 3}
         self._first_rank_of_pts = {int(index.pts_P[rank]): rank for rank in range(index.num_pictures - 1, -1, -1)}
@@ -72,7 +80,7 @@ class PyavDecoder:
         """
         for rank in ranks:
             if self._converted is None or self._converted[0] != rank:
-                self._converted = rank, self._to_rgb(self._picture(rank))
+                self._converted = rank, self._filter.to_rgb(rank, self._picture)
             yield self._converted
 
     def is_reliable(self, ranks: Sequence[int]) -> np.ndarray:
@@ -82,10 +90,14 @@ class PyavDecoder:
         decoding began elsewhere.
         """
         num_packets = self._index.num_packets
-        first_damaged = [self._first_damaged.get(self._index.segment_of(rank), num_packets) for rank in ranks]
-        reliable: np.ndarray = self._index.packet_P[np.asarray(ranks, dtype=np.int64)] < np.asarray(first_damaged)
-        reliable &= are_intact(self._index, ranks)
-        return reliable
+        is_reliable = np.ones(len(ranks), dtype=bool)
+        # A deinterlaced picture is made from its neighbours as well.
+        for offset in (-1, 0, 1) if self._filter.needs_neighbours else (0,):
+            near_N = np.clip(np.asarray(ranks, dtype=np.int64) + offset, 0, self._index.num_pictures - 1)
+            first_damaged = [self._first_damaged.get(self._index.segment_of(near), num_packets) for near in near_N]
+            is_reliable &= self._index.packet_P[near_N] < np.asarray(first_damaged)
+            is_reliable &= are_intact(self._index, near_N.tolist())
+        return is_reliable
 
     def last_decodable_rank(self, segment: int) -> int:
         """Rank of the last picture that decodes, trying segments backwards from ``segment``; -1 if none does."""
@@ -245,9 +257,3 @@ class PyavDecoder:
         self._decoded.clear()
         self._current, self._newest_pts, self._num_repeats = None, NO_PTS, 0
         self._segment, self._restarted_at, self._last_rank = segment, segment, -1
-
-    def _to_rgb(self, picture: Any) -> np.ndarray:
-        width, height = self._size
-        scaled = picture.reformat(width=width, height=height, format="rgb24", interpolation="BILINEAR", threads=1)
-        array: np.ndarray = scaled.to_ndarray()
-        return array

@@ -24,12 +24,14 @@ from e2espot.video.clock_gaps import seen_frames
 from e2espot.video.index import COLOUR_RULE, VideoIndex, frames_of_file, pictures_of_grid
 from e2espot.video.indexing import require_readable
 from e2espot.video.parts import indexes_of
+from e2espot.video.preparation import PLAIN, Preparation, preparation_of, shown_size
 from e2espot.video.stream_copy import why_inexact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
 
+    from e2espot.core.picture_options import PictureOptions
     from e2espot.video.backend import HostBackend
 
 _LOG = logging.getLogger(__name__)
@@ -46,9 +48,9 @@ class VideoInfo:
     fps: Fraction
     """Frames per second of the grid."""
     width: int
-    """Width in pixels as shown, after rotation."""
+    """Width in pixels as shown, after rotation and cropping."""
     height: int
-    """Height in pixels as shown, after rotation."""
+    """Height in pixels as shown, after rotation and cropping."""
     source_fps: float
     """Average pictures per second, for display only."""
     num_pictures: int
@@ -67,6 +69,8 @@ class VideoInfo:
     """YUV matrix by which pictures are converted: ``bt601``, ``bt709``, ..."""
     colour_rule: str = COLOUR_RULE
     """How that matrix is chosen."""
+    preparation: Preparation = PLAIN
+    """What is done to pictures before they are scaled; plain from ``probe``, which decodes nothing."""
     truncated: bool = False
     """Whether the file ends early and is used up to there."""
     declared_duration_s: Fraction | None = None
@@ -129,9 +133,16 @@ class FrameDecoder(Protocol):
 class GridReader:
     """The ``FrameReader`` over any decoder: maps frames to pictures, decodes each once, applies the rotation."""
 
-    def __init__(self, index: VideoIndex, fps: Fraction, size: tuple[int, int], decoder: FrameDecoder) -> None:
+    def __init__(
+        self,
+        index: VideoIndex,
+        fps: Fraction,
+        size: tuple[int, int],
+        decoder: FrameDecoder,
+        preparation: Preparation = PLAIN,
+    ) -> None:
         """Read frames of a grid of ``fps`` frames per second, at ``size`` = (width, height) as shown."""
-        self.info = video_info(index, fps)
+        self.info = video_info(index, fps, preparation)
         self._index = index
         self._pictures_K = pictures_of_grid(index, fps)
         self._seen_K = seen_frames(index, fps)
@@ -291,13 +302,14 @@ def open_reader(
     allow_truncated: bool = False,
     video_stream: int | None = None,
     source_fps: Fraction | None = None,
+    pictures: PictureOptions | None = None,
 ) -> FrameReader:
     """Open a video for random access to its frames.
 
     Args:
         path: The file, or those of one match joined by ``+``: ``a.mp4+b.mp4``.
         fps: Frames per second of the grid.
-        size: (width, height) to scale to; None for the size as shown, of the first file.
+        size: (width, height) to scale to; None for the size as shown without black bars, of the first file.
         reader: ``auto`` is ``pyav``, which decodes in order and identifies pictures by their time stamps: as fast
             as decord, bounded in memory on any file, and right on damaged ones. ``decord`` decodes stream copies; it
             refuses codecs on which it is not exact, and leaves files whose pictures it would miscount to PyAV, as well
@@ -305,51 +317,66 @@ def open_reader(
         allow_truncated: Accept a file that ends early, as far as it goes.
         video_stream: See ``index_video``.
         source_fps: See ``index_video``.
+        pictures: How pictures may be prepared: by default interlaced ones are deinterlaced, HDR is mapped to standard
+            range, and black bars are cropped.
 
     Raises:
         VideoError: see ``index_video``.
     """
     indexes = indexes_of(path, allow_truncated=allow_truncated, video_stream=video_stream, source_fps=source_fps)
+    first = preparation_of(indexes[0], pictures)
     if len(indexes) == 1:
-        return reader_of(indexes[0], fps=fps, size=size, reader=reader)
-    info = match_info(Path(path), indexes, fps)
-    shown_size = size or (info.width, info.height)
+        return reader_of(indexes[0], fps=fps, size=size, reader=reader, preparation=first)
+    target_size = size or shown_size(indexes[0], first)
     return JoinedReader(
-        info,
+        match_info(Path(path), indexes, fps, first),
         [frames_of_file(index, fps) for index in indexes],
-        lambda part: reader_of(indexes[part], fps=fps, size=shown_size, reader=reader),
+        lambda part: reader_of(
+            indexes[part],
+            fps=fps,
+            size=target_size,
+            reader=reader,
+            preparation=preparation_of(indexes[part], pictures),
+        ),
     )
 
 
-def reader_of(index: VideoIndex, *, fps: Fraction, size: tuple[int, int] | None, reader: HostBackend) -> GridReader:
-    """Open a video whose index is at hand; see ``open_reader``."""
-    shown_size = size or (index.width, index.height)
-    if min(shown_size) < 1:
-        raise ValueError(f"size is {shown_size}; width and height must be positive")
-    info = video_info(index, fps)
+def reader_of(
+    index: VideoIndex, *, fps: Fraction, size: tuple[int, int] | None, reader: HostBackend, preparation: Preparation
+) -> GridReader:
+    """Open a video whose index and preparation are at hand; see ``open_reader``."""
+    target_size = size or shown_size(index, preparation)
+    if min(target_size) < 1:
+        raise ValueError(f"size is {target_size}; width and height must be positive")
+    info = video_info(index, fps, preparation)
     if info.num_frames == 0:
         raise VideoError(f"{info.path}: lasts {float(info.duration_s):.3f} s, too short for one frame at {fps} fps")
-    width, height = shown_size
+    width, height = target_size
     coded_size = (height, width) if index.rotation_degrees in (90, 270) else (width, height)
-    return GridReader(index, fps, shown_size, _open_decoder(index, coded_size, reader))
+    decoder = _open_decoder(index, coded_size, reader, preparation)
+    return GridReader(index, fps, target_size, decoder, preparation)
 
 
-def _open_decoder(index: VideoIndex, size: tuple[int, int], reader: HostBackend) -> FrameDecoder:
+def _open_decoder(
+    index: VideoIndex, size: tuple[int, int], reader: HostBackend, preparation: Preparation
+) -> FrameDecoder:
     # Imported when needed: a process that only probes files loads neither library's decoder.
     if reader == "decord":
         from e2espot.video.decord_reader import DecordDecoder, fails_at_width
 
         inexact = why_inexact(index)
-        if inexact is None and not fails_at_width(size[0]):
-            return DecordDecoder(index, size)
-        if inexact is None:
+        if inexact is not None:
+            _log_fallback(index.path, f"which would show other pictures: {inexact}")
+        elif not preparation.is_plain:
+            _log_fallback(index.path, f"since its pictures are {preparation.describe()}")
+        elif fails_at_width(size[0]):
             _log_fallback(index.path, f"which fails at widths such as {size[0]}")
         else:
-            _log_fallback(index.path, f"which would show other pictures: {inexact}")
+            return DecordDecoder(index, size)
     if reader in ("auto", "pyav", "decord"):
         from e2espot.video.pyav_reader import PyavDecoder
 
-        return PyavDecoder(index, size)
+        return PyavDecoder(index, size, preparation)
     raise ValueError(f"reader is {reader!r}; frames are read by 'auto', 'pyav' or 'decord'")
 
 
@@ -359,14 +386,16 @@ def _log_fallback(path: Path, reason: str) -> None:
     _LOG.warning("%s: read by PyAV instead of decord, %s", path, reason)
 
 
-def video_info(index: VideoIndex, fps: Fraction) -> VideoInfo:
+def video_info(index: VideoIndex, fps: Fraction, preparation: Preparation = PLAIN) -> VideoInfo:
     """Summary of an index, counted on a grid of ``fps`` frames per second."""
+    width, height = shown_size(index, preparation)
     return VideoInfo(
         path=index.path,
         num_frames=len(frames_of_file(index, fps)),
         fps=Fraction(fps),
-        width=index.width,
-        height=index.height,
+        width=width,
+        height=height,
+        preparation=preparation,
         source_fps=index.average_fps,
         num_pictures=index.num_pictures,
         first_picture_s=index.first_picture_s,
@@ -380,9 +409,9 @@ def video_info(index: VideoIndex, fps: Fraction) -> VideoInfo:
     )
 
 
-def match_info(path: Path, indexes: Sequence[VideoIndex], fps: Fraction) -> VideoInfo:
-    """Summary of a match in one file or several: size, colours and codec are those of the first one."""
-    first, last = (video_info(index, fps) for index in (indexes[0], indexes[-1]))
+def match_info(path: Path, indexes: Sequence[VideoIndex], fps: Fraction, preparation: Preparation = PLAIN) -> VideoInfo:
+    """Summary of a match in one file or several: size, colours, codec and preparation are those of the first one."""
+    first, last = (video_info(index, fps, preparation) for index in (indexes[0], indexes[-1]))
     if len(indexes) == 1:
         return first
     duration_s = sum((index.duration_s for index in indexes), Fraction(0))

@@ -6,7 +6,8 @@ costs one error, and memory does not grow with the video::
     parent: stream_frames                                 child: serve_child
       chunks [0, 64) [64, 128) ...
       slots  [0, 24) [24, 48) [48, 64) [64, 88) ...
-                 -- request: index, size, slots ------->    decodes slot i
+                 -- request: index, size, slots ------->    takes the first look
+                 <- answer: what it shows --------------    decodes slot i
                                                             writes it at position i % num_slots of the ring
                  <- answer: slot i, frames missing ------
       copies it into its chunk
@@ -42,13 +43,16 @@ from e2espot.core.timeline import DEFAULT_FPS, clock_text
 from e2espot.video.index import VideoIndex, frames_of_file, pictures_of_grid
 from e2espot.video.indexing import require_readable
 from e2espot.video.parts import indexes_of
+from e2espot.video.preparation import known_look, preparation_of, remember_look, shown_size
 from e2espot.video.reader import GridReader, match_info, reader_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
     from fractions import Fraction
 
+    from e2espot.core.picture_options import PictureOptions
     from e2espot.video.backend import HostBackend
+    from e2espot.video.first_look import FirstLook
 
 _MAX_SLOT_BYTES = 64 << 20
 """Larger chunks are passed in several slots, so that the ring stays small for large frames."""
@@ -78,6 +82,10 @@ class _Request:
     """(width, height) to scale to."""
     reader: HostBackend
     """Backend that decodes."""
+    pictures: PictureOptions | None
+    """How pictures may be prepared. The child decides, since that takes decoding."""
+    look: FirstLook | None
+    """What an earlier child has seen of the file; None for the first one."""
     chunks: tuple[range, ...]
     """Frames of the file in each chunk, in order; at least one chunk, and none longer than the first."""
     num_slots: int
@@ -119,6 +127,7 @@ def stream_frames(
     video_stream: int | None = None,
     source_fps: Fraction | None = None,
     missing: list[range] | None = None,
+    pictures: PictureOptions | None = None,
     timeout_s: float = 120.0,
     in_process: bool = False,
 ) -> Iterator[Chunk]:
@@ -127,7 +136,7 @@ def stream_frames(
     Args:
         path: The file, or those of one match joined by ``+``: ``a.mp4+b.mp4``.
         fps: Frames per second of the grid.
-        size: (width, height) to scale to; None for the size as shown.
+        size: (width, height) to scale to; None for the size as shown without black bars, of the first file.
         chunk_len: Frames of a chunk; the last of a file may be shorter.
         read_ahead: Most chunks decoded ahead; fewer if frames are so large that a chunk takes several slots.
         start: First frame.
@@ -138,6 +147,7 @@ def stream_frames(
         source_fps: See ``index_video``.
         missing: Extended while reading by the frames that do not decode, which are zeros then; None to raise at the
             first of them.
+        pictures: How pictures may be prepared; see ``open_reader``.
         timeout_s: Longest wait for the next frames before the decoder is considered hung.
         in_process: Decode in this process and on demand, without a child.
 
@@ -151,6 +161,8 @@ def stream_frames(
     stop = info.num_frames if stop is None else stop
     if not 0 <= start <= stop <= info.num_frames:
         raise ValueError(f"{path}: frames {start} to {stop} asked for; there are {info.num_frames}")
+    if size is None:
+        size = shown_size(indexes[0], preparation_of(indexes[0], pictures))
     for index in _readable(indexes, fps, range(start, stop)):
         part = frames_of_file(index, fps)
         chunks = _split(range(max(start, part.start) - part.start, min(stop, part.stop) - part.start), chunk_len)
@@ -159,8 +171,10 @@ def stream_frames(
         request = _Request(
             index=index,
             fps=fps,
-            size=size or (info.width, info.height),
+            size=size,
             reader=reader,
+            pictures=pictures,
+            look=known_look(index),
             chunks=tuple(chunks),
             num_slots=read_ahead,
             skip_damaged=missing is not None,
@@ -182,6 +196,7 @@ def stream_clips(
     allow_truncated: bool = False,
     video_stream: int | None = None,
     source_fps: Fraction | None = None,
+    pictures: PictureOptions | None = None,
 ) -> Iterator[Chunk]:
     """Yield some ranges of frames, each as one chunk; those with frames that do not decode are left out.
 
@@ -194,12 +209,14 @@ def stream_clips(
         allow_truncated: Accept a file that ends early, as far as it goes.
         video_stream: See ``index_video``.
         source_fps: See ``index_video``.
+        pictures: How pictures may be prepared; see ``open_reader``.
 
     Raises:
         VideoError: see ``index_video``; or the decoder died or hangs.
     """
     indexes = indexes_of(path, allow_truncated=allow_truncated, video_stream=video_stream, source_fps=source_fps)
-    info = match_info(Path(path), indexes, fps)
+    if size is None:
+        size = shown_size(indexes[0], preparation_of(indexes[0], pictures))
     for index in indexes:
         part = frames_of_file(index, fps)
         chunks = [range(clip.start - part.start, clip.stop - part.start) for clip in clips if clip.start in part]
@@ -208,8 +225,10 @@ def stream_clips(
         request = _Request(
             index=index,
             fps=fps,
-            size=size or (info.width, info.height),
+            size=size,
             reader=reader,
+            pictures=pictures,
+            look=known_look(index),
             chunks=tuple(chunks),
             num_slots=4,
             skip_damaged=True,
@@ -237,18 +256,26 @@ def _decode(
 ) -> Generator[tuple[np.ndarray, list[range]], None, None]:
     """``frames_THWC`` of each chunk of one file, and its ranges of frames that do not decode."""
     if in_process:
-        with reader_of(request.index, fps=request.fps, size=request.size, reader=request.reader) as frame_reader:
+        with _open_reader(request) as frame_reader:
             for frames in request.chunks:
                 yield read_range(frame_reader, frames, skip_damaged=request.skip_damaged)
         return
     width, height = request.size
     with closing(_DecoderProcess(request, timeout_s)) as decoder:
+        decoder.receive_first_look()
         for frames in request.chunks:
             frames_THWC, lost = np.empty((len(frames), height, width, 3), dtype=np.uint8), []
             for slot in _split(frames, request.slot_len):
                 first = slot.start - frames.start
                 lost += decoder.receive(slot, frames_THWC[first : first + len(slot)])
             yield frames_THWC, lost
+
+
+def _open_reader(request: _Request) -> GridReader:
+    if request.look is not None:
+        remember_look(request.index, request.look)
+    preparation = preparation_of(request.index, request.pictures)
+    return reader_of(request.index, fps=request.fps, size=request.size, reader=request.reader, preparation=preparation)
 
 
 def _split(frames: range, length: int) -> list[range]:
@@ -301,6 +328,35 @@ class _DecoderProcess:
         with suppress(OSError):  # a child that is dead already is reported by receive()
             self._pipe.send(request)
 
+    def receive_first_look(self) -> None:
+        """Remember and log what the first look has shown, which is the first answer; None if it was not needed."""
+        index = self._request.index
+        look: FirstLook | None = self._answer(self._request.chunks[0].start)
+        if look is not None:
+            remember_look(index, look)
+        preparation_of(index, self._request.pictures)  # which logs it in this process; nothing is decoded for it
+
+    def _answer(self, first_frame: int) -> Any:
+        """The next answer of the child, which is about the frames from ``first_frame`` on.
+
+        Raises:
+            VideoError: the child died or hangs, or what it raised.
+        """
+        path = self._request.index.path
+        try:
+            if not self._pipe.poll(self._timeout_s):
+                raise VideoError(
+                    f"{path}: its decoder gave nothing for {self._timeout_s:g} s at {self._position(first_frame)}"
+                )
+            answer = self._pipe.recv()
+        except (EOFError, OSError):
+            raise VideoError(
+                f"{path}: its decoder died ({self._exit_reason()}) at {self._position(first_frame)}"
+            ) from None
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
     def receive(self, slot: range, target_THWC: np.ndarray) -> list[range]:
         """Copy the next slot, which must hold the frames ``slot``, into ``target_THWC``.
 
@@ -308,17 +364,7 @@ class _DecoderProcess:
             Frames of the slot that do not decode.
         """
         path = self._request.index.path
-        try:
-            if not self._pipe.poll(self._timeout_s):
-                raise VideoError(
-                    f"{path}: its decoder gave nothing for {self._timeout_s:g} s at {self._position(slot)}"
-                )
-            answer = self._pipe.recv()
-        except (EOFError, OSError):
-            raise VideoError(f"{path}: its decoder died ({self._exit_reason()}) at {self._position(slot)}") from None
-        if isinstance(answer, BaseException):
-            raise answer
-        decoded, missing = answer
+        decoded, missing = self._answer(slot.start)
         if decoded != slot:
             raise AssertionError(f"{path}: the decoder gave frames {decoded} where {slot} are next")
         # Slots are shorter at the end of a chunk, but begin at whole multiples of slot_bytes.
@@ -339,9 +385,9 @@ class _DecoderProcess:
         self._process.wait()
         self._ring.close()
 
-    def _position(self, slot: range) -> str:
-        """Where a slot begins, as a person finds it."""
-        return f"{clock_text(slot.start / self._request.fps)} (frame {slot.start})"
+    def _position(self, frame: int) -> str:
+        """Where a frame is, as a person finds it."""
+        return f"{clock_text(frame / self._request.fps)} (frame {frame})"
 
     def _exit_reason(self) -> str:
         with suppress(subprocess.TimeoutExpired):
@@ -381,7 +427,8 @@ def serve_child(pipe_fd: int, ring_fd: int) -> None:
 
 def _decode_into(pipe: Connection[Any, Any], ring: mmap, request: _Request) -> None:
     num_free = request.num_slots
-    with reader_of(request.index, fps=request.fps, size=request.size, reader=request.reader) as reader:
+    with _open_reader(request) as reader:
+        pipe.send(known_look(request.index))
         for i, slot in enumerate(request.slots):
             # Decoded before waiting for a free slot: one more than the ring holds is ready.
             frames_THWC, missing = read_range(reader, slot, skip_damaged=request.skip_damaged)

@@ -10,15 +10,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from e2espot.core.errors import DamagedVideoError, VideoError, one_line
+from e2espot.core.picture_options import PictureOptions
 from e2espot.core.timeline import DEFAULT_FPS, clock_text
 from e2espot.video.demux import open_container
 from e2espot.video.demux import video_stream as select_stream
-from e2espot.video.indexing import index_video
+from e2espot.video.first_look import look_at_start
+from e2espot.video.indexing import index_of, index_video
+from e2espot.video.interlacing import FieldOrder, deinterlaced
+from e2espot.video.preparation import preparation_of
 from e2espot.video.pyav_reader import MAX_HOLD_S
 from e2espot.video.raw_streams import source_fps_error
 from e2espot.video.restarted_clock import ContinuousClock, Restart, log_restarts
@@ -59,6 +63,7 @@ def transcode(
     allow_truncated: bool = False,
     video_stream: int | None = None,
     source_fps: Fraction | None = None,
+    deinterlace: Literal["auto", "off"] = "auto",
 ) -> int:
     """Decode every picture in order and encode it with its own time; audio is dropped.
 
@@ -80,6 +85,8 @@ def transcode(
         video_stream: Number of the stream among the video streams of ``source``, counted from 0; None for the one that
             players choose.
         source_fps: Pictures per second of a raw stream, which states no times; None for 25 of those, as in players.
+        deinterlace: ``auto`` deinterlaces interlaced pictures, as the readers do, since the new file could not say
+            that they are interlaced. ``off`` leaves both fields in one picture.
 
     Returns:
         Pictures written.
@@ -106,6 +113,9 @@ def transcode(
             pictures = _pictures_in_time(source, original, stream, damage)
             if source_fps is not None:
                 pictures = _without_times(source, pictures, source_fps)
+            order = _field_order(source, video_stream) if deinterlace == "auto" else None
+            if order is not None:
+                pictures = deinterlaced(pictures, order)
             written = _transcode_pictures(
                 pictures, stream, converted, progress, decode_friendly, source_fps or stream.average_rate
             )
@@ -127,6 +137,16 @@ def transcode(
     finally:
         part.unlink(missing_ok=True)
     return len(written.ticks)
+
+
+def _field_order(source: Path, video_stream: int | None) -> FieldOrder | None:
+    """Order of the fields of an interlaced file, None for a progressive one; as for reading, where it can be read."""
+    options = PictureOptions(tone_map="off", crop_bars="off")
+    try:
+        index = index_of(source, allow_truncated=True, video_stream=video_stream)
+    except VideoError:  # such files are what this command is for
+        return look_at_start(source, video_stream).field_order
+    return preparation_of(index, options).deinterlace
 
 
 def _check_read_back(source: Path, part: Path, ticks: list[int]) -> None:

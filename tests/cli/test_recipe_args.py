@@ -11,6 +11,7 @@ from e2espot.cli.recipe_args import RecipeArgs, parse_recipe_args
 from e2espot.cli.train import Train
 from e2espot.cli.train import parse as parse_command
 from e2espot.core.errors import CheckpointError, ConfigurationError
+from e2espot.core.picture_options import PictureOptions
 from e2espot.training.recipe import Recipe, merge, read_recipe
 
 
@@ -59,6 +60,7 @@ def test_resumed_run_keeps_its_settings_unless_a_flag_is_given(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     stored = {**merge(Recipe(), {**read_recipe("laptop"), "seed": 5}).to_fields(), "start": "x", "reader": "pyav"}
+    stored |= {"deinterlace": "off", "crop_bars": "640:360:0:60"}
     stored |= {"resolution": "720p", "label_file": "clean.json", "bad_labels": "skip", "joint_data": str(tmp_path)}
     stored["epoch_clips"] = stored.pop("clips_per_epoch")  # as earlier versions wrote it, without e2espot_version
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(stored))
@@ -66,6 +68,7 @@ def test_resumed_run_keeps_its_settings_unless_a_flag_is_given(
     assert args.settings == merge(Recipe(), {**read_recipe("laptop"), "seed": 5, "num_epochs": 12})
     assert (args.options.resolution, args.options.label_file, args.options.bad_labels) == ("720p", "clean.json", "skip")
     assert (args.options.joint_data, args.options.reader) == (tmp_path, "auto")
+    assert args.options.only_pictures() == PictureOptions(deinterlace="off", crop_bars="640:360:0:60")
     assert "--recipe is ignored" in caplog.text
     assert parse("DATA", f"-s={tmp_path}").settings == merge(Recipe(), read_recipe("e2e-spot"))
 

@@ -11,8 +11,11 @@ from dali_pipelines.colour import colour_correction
 from dali_pipelines.routes import choose_route
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.pixels import YUV_RED_BLUE
+from e2espot.video.black_bars import Area
 from e2espot.video.index import VideoIndex, closed_gops_only, index_from_scan
 from e2espot.video.keyframes import KeyframeKind
+from e2espot.video.preparation import Preparation
+from e2espot.video.tone_map import HdrColour
 from tests.video.test_grid import scan_of
 
 
@@ -55,6 +58,22 @@ def test_choose_route_on_cuda_follows_what_nvdec_decodes(codec: str, pixel_forma
 def test_choose_route_is_host_where_dali_would_give_other_pictures(changes: dict[str, Any], reason: str) -> None:
     route, explanation = choose_route(index_with(**changes), "cuda")
     assert (route, reason in explanation) == ("host", True)
+
+
+@pytest.mark.parametrize(
+    ("preparation", "route", "reason"),
+    [
+        (Preparation(deinterlace="top"), "host", "interlaced"),
+        (Preparation(hdr=HdrColour(transfer="hlg", primaries=9)), "host", "HDR (HLG)"),
+        (Preparation(area=Area(left=0, top=60, width=320, height=240)), "decode", "h264"),
+    ],
+)
+def test_choose_route_is_host_for_pictures_that_dali_cannot_prepare(
+    preparation: Preparation, route: str, reason: str
+) -> None:
+    chosen, explanation = choose_route(index_with(), "cuda", preparation)
+    assert chosen == route
+    assert reason in explanation
 
 
 @pytest.mark.parametrize(("count", "route"), [(1500, "decode"), (1501, "host")])

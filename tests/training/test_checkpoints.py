@@ -1,5 +1,6 @@
 """The latest readable state can always be loaded."""
 
+import json
 import logging
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from e2espot.core.errors import CheckpointError
-from e2espot.training.checkpoints import load_state, save_state, sweep_run
+from e2espot.training.checkpoints import add_preparations, load_state, save_state, sweep_run
 
 
 def test_load_state_falls_back_to_the_previous_state(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -33,3 +34,14 @@ def test_sweep_run_removes_half_written_files_only(tmp_path: Path) -> None:
     (tmp_path / "mine.part").write_bytes(b"not ours")
     sweep_run(tmp_path)
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["mine.part", "state.pt"]
+
+
+def test_add_preparations_keeps_what_is_recorded_and_writes_no_file_without_any(tmp_path: Path) -> None:
+    add_preparations(tmp_path, {})
+    assert not (tmp_path / "preparations.json").exists()
+    add_preparations(tmp_path, {"a.mp4": {"tone_mapped": "pq"}})
+    add_preparations(tmp_path, {"b.mp4": {"cropped_to": "320:240:0:60"}})
+    assert json.loads((tmp_path / "preparations.json").read_text()) == {
+        "a.mp4": {"tone_mapped": "pq"},
+        "b.mp4": {"cropped_to": "320:240:0:60"},
+    }

@@ -12,7 +12,10 @@ import numpy as np
 import pytest
 
 from e2espot.core.errors import VideoError
-from e2espot.video import index_video, open_reader, pictures_of_grid, probe, stream_frames
+from e2espot.core.picture_options import PictureOptions
+from e2espot.video import index_of, index_video, open_reader, pictures_of_grid, probe, stream_frames
+from e2espot.video.black_bars import Area
+from e2espot.video.preparation import Preparation, preparation_of
 
 CLIPS = Path(__file__).parents[2].parent / "shared" / "clips"
 SIZE = (64, 36)
@@ -51,10 +54,21 @@ def test_reader_shows_what_a_player_shows(name: str) -> None:
     assert [int(pts) * index.time_base for pts in index.pts_P[:most]] == [at_s for at_s, _ in truth]
     grid = pictures_of_grid(index, Fraction(25))
     frames = np.flatnonzero(grid < len(truth))
-    with open_reader(CLIPS / name, size=SIZE) as reader:
+    with open_reader(CLIPS / name, size=SIZE, pictures=PictureOptions(crop_bars="off")) as reader:
         shown = reader.read(frames.tolist())
     wanted = np.stack([truth[rank][1] for rank in grid[frames]])
     assert np.abs(shown.astype(int) - wanted).mean(axis=(1, 2, 3)).max() < 1
+
+
+BARRED = {
+    "asone_football1.mp4": Area(left=0, top=46, width=1920, height=988),
+    "pkglimmer_6.mp4": Area(left=0, top=32, width=720, height=416),
+}
+
+
+@pytest.mark.parametrize("name", names(CLIPS))
+def test_only_clips_with_bars_are_prepared(name: str) -> None:
+    assert preparation_of(index_of(CLIPS / name)) == Preparation(area=BARRED.get(name))
 
 
 @pytest.mark.parametrize("name", ["lorenzo_match.mp4", "osasasasa_soccer.mp4", "tudor_football.mp4"])
