@@ -39,6 +39,10 @@ weights: venv
 	$(BIN)/python -m e2espot.models.weights.blend $(WEIGHTS)/plain/best.safetensors $(WEIGHTS)/tv/best.safetensors \
 	  e2espot/models/weights/small_gsm.safetensors --share 0.5
 
+# The shipped spotter on labelled clips of filmed matches: make real REAL="FOLDER ..."
+real: venv
+	$(BIN)/e2espot bench real $(REAL)
+
 # Label, fine-tune, predict and review, with a simulated annotator: a quarter of an hour on one core.
 loop: venv
 	$(BIN)/e2espot loop -o out/loop --seed $(SEED) \

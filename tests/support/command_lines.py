@@ -57,7 +57,7 @@ COMMANDS = (
             "W/predictions -l W/data -s test --label_file Labels-ball.json --label_set ball-2 --fps 25 "
             "--metric at1 tight --missing empty --json OUT/scores.json",
             "W/predictions --labels W/data --team --json OUT/scores.json",
-            "W/results.zip --labels W/labels.zip --label_set W/odd/class.txt --missing empty",
+            "W/packed.zip --labels W/labels.zip --label_set W/odd/class.txt --missing empty",
         ),
     ),
     Command(
@@ -98,7 +98,7 @@ COMMANDS = (
     Command(
         tool="report",
         lines=(
-            "W/predictions W/results.zip -l W/data -o OUT/report.html -s test --label_set ball-2 --fps 25 "
+            "W/predictions W/packed.zip -l W/data -o OUT/report.html -s test --label_set ball-2 --fps 25 "
             "--tolerance 1 --examples 3 --missing empty --title Match",
             "W/predictions -l W/data -o OUT/report.html -v W/data -s test --resolution 224p --examples 1",
         ),

@@ -59,9 +59,10 @@ def _predict(root: Path) -> None:
     for game in BALL_SPLITS["test"]:
         file = root / "results" / game / "results_spotting.json"
         write_predictions(file, url_local=game, events=events, fps=Fraction(25))
-    with zipfile.ZipFile(root / "results.zip", "w") as archive:
-        for file in sorted((root / "results").rglob("*.json")):
-            archive.write(file, file.relative_to(root / "results").as_posix())
+    for name, packed in (("results", "results.zip"), ("predictions", "packed.zip")):
+        with zipfile.ZipFile(root / packed, "w") as archive:
+            for file in sorted((root / name).rglob("*.json")):
+                archive.write(file, file.relative_to(root / name).as_posix())
     with zipfile.ZipFile(root / "labels.zip", "w") as archive:
         for file in sorted((root / "data").rglob("Labels-ball.json")):
             archive.write(file, file.relative_to(root / "data").as_posix())
