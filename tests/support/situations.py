@@ -179,7 +179,7 @@ SITUATIONS = (
             pixel_format="yuv420p10le",
             options={"x265-params": _X265["x265-params"] + ":colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc"},
         ),
-        decord="refused",
+        decord="by PyAV",
         dali_cpu="not applicable",
         review="refused",
     ),
