@@ -34,12 +34,12 @@ from e2espot.core.picture_options import PictureOptions
 from e2espot.core.timeline import DEFAULT_FPS
 from e2espot.video import VideoIndex, index_of, pictures_of_grid, require_readable
 from e2espot.video.black_bars import Area
+from e2espot.video.decoder_process import read_range
 from e2espot.video.index import closed_gops_only, frames_of_file
 from e2espot.video.packets import PacketSource
 from e2espot.video.parts import indexes_of
 from e2espot.video.preparation import Preparation, preparation_of
 from e2espot.video.reader import reader_of
-from e2espot.video.stream import read_range
 from e2espot.video.stream_copy import cut_pictures
 
 _LOG = logging.getLogger(__name__)

@@ -1,22 +1,6 @@
-"""Every frame of a video in order, decoded ahead of the consumer.
+"""Every frame of a video in order, decoded ahead of the consumer by a process of its own.
 
-The decoder runs in a child process and writes into a ring of shared memory. So a file that kills or hangs its decoder
-costs one error, and memory does not grow with the video::
-
-    parent: stream_frames                                 child: serve_child
-      chunks [0, 64) [64, 128) ...
-      slots  [0, 24) [24, 48) [48, 64) [64, 88) ...
-                 -- request: index, size, slots ------->    takes the first look
-                 <- answer: what it shows --------------    decodes slot i
-                                                            writes it at position i % num_slots of the ring
-                 <- answer: slot i, frames missing ------
-      copies it into its chunk
-                 -- slot i is free ---------------------->  may write slot i + num_slots
-
-    ring:  | slot 0, 4, ... | slot 1, 5, ... | slot 2, 6, ... | slot 3, 7, ... |   num_slots x slot_bytes
-
-The ring has no name in any file system, and dies with its last user, however that ends. The child is a bare interpreter
-that imports nothing of the caller's: no torch, no ``__main__``.
+    path -> indexes_of -> one request per file -> decode_ahead (``decoder_process``) -> Chunk ...
 
 Shapes: T = frames of a chunk, H x W = size asked for, C = red, green, blue.
 """
@@ -24,40 +8,28 @@ Shapes: T = frames of a chunk, H x W = size asked for, C = red, green, blue.
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-import tempfile
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
-from mmap import mmap
-from multiprocessing import Pipe
-from multiprocessing.connection import Connection
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from e2espot.core.coverage import ranges_of_mask
-from e2espot.core.errors import VideoError
-from e2espot.core.timeline import DEFAULT_FPS, clock_text
+from e2espot.core.timeline import DEFAULT_FPS
+from e2espot.video.decoder_process import DecodeRequest, decode_ahead, split_frames
 from e2espot.video.index import VideoIndex, frames_of_file, pictures_of_grid
 from e2espot.video.indexing import require_readable
 from e2espot.video.parts import indexes_of
-from e2espot.video.preparation import known_look, preparation_of, remember_look, shown_size
-from e2espot.video.reader import GridReader, match_info, reader_of
+from e2espot.video.preparation import known_look, preparation_of, shown_size
+from e2espot.video.reader import match_info
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from fractions import Fraction
+
+    import numpy as np
 
     from e2espot.core.picture_options import PictureOptions
     from e2espot.video.backend import HostBackend
-    from e2espot.video.first_look import FirstLook
-
-_MAX_SLOT_BYTES = 64 << 20
-"""Larger chunks are passed in several slots, so that the ring stays small for large frames."""
-_EXIT_TIMEOUT_S = 5
-_CHILD = "import sys; sys.path[:] = {path!r}; from e2espot.video.stream import serve_child; serve_child({pipe}, {ring})"
 
 
 @dataclass(frozen=True)
@@ -68,49 +40,6 @@ class Chunk:
     """Number of the first one."""
     frames_THWC: np.ndarray
     """uint8 RGB."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Request:
-    """What the child decodes, and where it writes it. Sent once, pickled."""
-
-    index: VideoIndex
-    """The video."""
-    fps: Fraction
-    """Frames per second of the grid."""
-    size: tuple[int, int]
-    """(width, height) to scale to."""
-    reader: HostBackend
-    """Backend that decodes."""
-    pictures: PictureOptions | None
-    """How pictures may be prepared. The child decides, since that takes decoding."""
-    look: FirstLook | None
-    """What an earlier child has seen of the file; None for the first one."""
-    chunks: tuple[range, ...]
-    """Frames of the file in each chunk, in order; at least one chunk, and none longer than the first."""
-    num_slots: int
-    """Slots the ring holds at a time."""
-    skip_damaged: bool
-    """Whether frames that do not decode are given as zeros and reported, instead of raising."""
-
-    @property
-    def slot_len(self) -> int:
-        """Most frames of a slot."""
-        width, height = self.size
-        return max(1, min(len(self.chunks[0]), _MAX_SLOT_BYTES // (width * height * 3)))
-
-    @property
-    def slot_bytes(self) -> int:
-        """Size of the largest slot."""
-        return self.slot_len * self.size[0] * self.size[1] * 3
-
-    @property
-    def slots(self) -> list[range]:
-        """Frames of each slot, in order.
-
-        Parent and child both divide by this rule alone: with two of them, every later frame would be another one.
-        """
-        return [slot for frames in self.chunks for slot in _split(frames, self.slot_len)]
 
 
 def stream_frames(
@@ -163,27 +92,27 @@ def stream_frames(
         raise ValueError(f"{path}: frames {start} to {stop} asked for; there are {info.num_frames}")
     if size is None:
         size = shown_size(indexes[0], preparation_of(indexes[0], pictures))
-    for index in _readable(indexes, fps, range(start, stop)):
-        part = frames_of_file(index, fps)
-        chunks = _split(range(max(start, part.start) - part.start, min(stop, part.stop) - part.start), chunk_len)
-        if not chunks:
-            continue
-        request = _Request(
-            index=index,
-            fps=fps,
-            size=size,
-            reader=reader,
-            pictures=pictures,
-            look=known_look(index),
-            chunks=tuple(chunks),
-            num_slots=read_ahead,
-            skip_damaged=missing is not None,
-        )
-        with closing(_decode(request, timeout_s, in_process or os.name != "posix")) as decoded:
-            for frames, (frames_THWC, lost) in zip(chunks, decoded, strict=True):
-                if missing is not None:
-                    missing += [range(part.start + gap.start, part.start + gap.stop) for gap in lost]
-                yield Chunk(part.start + frames.start, frames_THWC)
+    readable = _readable(indexes, fps, range(start, stop))
+    request = partial(
+        DecodeRequest,
+        fps=fps,
+        size=size,
+        reader=reader,
+        pictures=pictures,
+        num_slots=read_ahead,
+        skip_damaged=missing is not None,
+    )
+
+    def chunks_of(part: range) -> list[range]:
+        return split_frames(range(max(start, part.start), min(stop, part.stop)), chunk_len)
+
+    with closing(
+        _decode_match(readable, fps, chunks_of, request, timeout_s=timeout_s, in_process=in_process)
+    ) as decoded:
+        for chunk, lost in decoded:
+            if missing is not None:
+                missing += lost
+            yield chunk
 
 
 def stream_clips(
@@ -217,26 +146,17 @@ def stream_clips(
     indexes = indexes_of(path, allow_truncated=allow_truncated, video_stream=video_stream, source_fps=source_fps)
     if size is None:
         size = shown_size(indexes[0], preparation_of(indexes[0], pictures))
-    for index in indexes:
-        part = frames_of_file(index, fps)
-        chunks = [range(clip.start - part.start, clip.stop - part.start) for clip in clips if clip.start in part]
-        if not chunks:
-            continue
-        request = _Request(
-            index=index,
-            fps=fps,
-            size=size,
-            reader=reader,
-            pictures=pictures,
-            look=known_look(index),
-            chunks=tuple(chunks),
-            num_slots=4,
-            skip_damaged=True,
-        )
-        with closing(_decode(request, timeout_s=120.0, in_process=os.name != "posix")) as decoded:
-            for frames, (frames_THWC, lost) in zip(chunks, decoded, strict=True):
-                if not lost:
-                    yield Chunk(part.start + frames.start, frames_THWC)
+    request = partial(
+        DecodeRequest, fps=fps, size=size, reader=reader, pictures=pictures, num_slots=4, skip_damaged=True
+    )
+
+    def chunks_of(part: range) -> list[range]:
+        return [clip for clip in clips if clip.start in part]
+
+    with closing(_decode_match(indexes, fps, chunks_of, request, timeout_s=120.0, in_process=False)) as decoded:
+        for chunk, lost in decoded:
+            if not lost:
+                yield chunk
 
 
 def _readable(indexes: Sequence[VideoIndex], fps: Fraction, frames: range) -> list[VideoIndex]:
@@ -251,195 +171,33 @@ def _readable(indexes: Sequence[VideoIndex], fps: Fraction, frames: range) -> li
     return proven
 
 
-def _decode(
-    request: _Request, timeout_s: float, in_process: bool
-) -> Generator[tuple[np.ndarray, list[range]], None, None]:
-    """``frames_THWC`` of each chunk of one file, and its ranges of frames that do not decode."""
-    if in_process:
-        with _open_reader(request) as frame_reader:
-            for frames in request.chunks:
-                yield read_range(frame_reader, frames, skip_damaged=request.skip_damaged)
-        return
-    width, height = request.size
-    with closing(_DecoderProcess(request, timeout_s)) as decoder:
-        decoder.receive_first_look()
-        for frames in request.chunks:
-            frames_THWC, lost = np.empty((len(frames), height, width, 3), dtype=np.uint8), []
-            for slot in _split(frames, request.slot_len):
-                first = slot.start - frames.start
-                lost += decoder.receive(slot, frames_THWC[first : first + len(slot)])
-            yield frames_THWC, lost
-
-
-def _open_reader(request: _Request) -> GridReader:
-    if request.look is not None:
-        remember_look(request.index, request.look)
-    preparation = preparation_of(request.index, request.pictures)
-    return reader_of(request.index, fps=request.fps, size=request.size, reader=request.reader, preparation=preparation)
-
-
-def _split(frames: range, length: int) -> list[range]:
-    """Consecutive parts of at most ``length`` frames: ``range(0, 64)`` by 24 -> [0, 24) [24, 48) [48, 64)."""
-    return [frames[i : i + length] for i in range(0, len(frames), length)]
-
-
-def read_range(reader: GridReader, frames: range, *, skip_damaged: bool) -> tuple[np.ndarray, list[range]]:
-    """Read consecutive frames.
+def _decode_match(
+    indexes: Sequence[VideoIndex],
+    fps: Fraction,
+    chunks_of: Callable[[range], list[range]],
+    request: Callable[..., DecodeRequest],
+    *,
+    timeout_s: float,
+    in_process: bool,
+) -> Generator[tuple[Chunk, list[range]], None, None]:
+    """Each chunk of a match in one file or several, and its ranges of frames that do not decode.
 
     Args:
-        reader: The open video.
-        frames: Frames of the grid.
-        skip_damaged: Return zeros for frames that do not decode, instead of raising.
-
-    Returns:
-        ``frames_THWC``, and the ranges of frames that do not decode.
-
-    Raises:
-        DamagedVideoError: a frame does not decode, and damaged frames are not skipped.
+        indexes: The files in order.
+        fps: Frames per second of the grid.
+        chunks_of: The frames of a file, counted in the match -> its chunks.
+        request: Makes the request for a file from its index, its first look and its chunks.
+        timeout_s: See :func:`stream_frames`.
+        in_process: See :func:`stream_frames`.
     """
-    if not skip_damaged:
-        return reader.read(frames), []
-    frames_THWC, valid_T = reader.read_with_gaps(frames)
-    return frames_THWC, [frames[gap.start : gap.stop] for gap in ranges_of_mask(~valid_T)]
-
-
-class _DecoderProcess:
-    """The decoder's process, and the parent's end of ring and pipe."""
-
-    def __init__(self, request: _Request, timeout_s: float) -> None:
-        self._request, self._timeout_s = request, timeout_s
-        self._num_received = 0
-        ring_bytes = request.slot_bytes * request.num_slots
-        ring = _anonymous_memory(ring_bytes)
-        parent_end, child_end = Pipe()
-        try:
-            self._ring = mmap(ring, ring_bytes)
-            command = _CHILD.format(path=sys.path, pipe=child_end.fileno(), ring=ring)
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", command],
-                pass_fds=(child_end.fileno(), ring),
-                stdin=subprocess.DEVNULL,
-                process_group=0,  # Ctrl-C reaches the whole group of a terminal, but the parent decides
-            )
-        finally:
-            child_end.close()
-            os.close(ring)
-        self._pipe: Connection[Any, Any] = parent_end
-        with suppress(OSError):  # a child that is dead already is reported by receive()
-            self._pipe.send(request)
-
-    def receive_first_look(self) -> None:
-        """Remember and log what the first look has shown, which is the first answer; None if it was not needed."""
-        index = self._request.index
-        look: FirstLook | None = self._answer(self._request.chunks[0].start)
-        if look is not None:
-            remember_look(index, look)
-        preparation_of(index, self._request.pictures)  # which logs it in this process; nothing is decoded for it
-
-    def _answer(self, first_frame: int) -> Any:
-        """The next answer of the child, which is about the frames from ``first_frame`` on.
-
-        Raises:
-            VideoError: the child died or hangs, or what it raised.
-        """
-        path = self._request.index.path
-        try:
-            if not self._pipe.poll(self._timeout_s):
-                raise VideoError(
-                    f"{path}: its decoder gave nothing for {self._timeout_s:g} s at {self._position(first_frame)}"
-                )
-            answer = self._pipe.recv()
-        except (EOFError, OSError):
-            raise VideoError(
-                f"{path}: its decoder died ({self._exit_reason()}) at {self._position(first_frame)}"
-            ) from None
-        if isinstance(answer, BaseException):
-            raise answer
-        return answer
-
-    def receive(self, slot: range, target_THWC: np.ndarray) -> list[range]:
-        """Copy the next slot, which must hold the frames ``slot``, into ``target_THWC``.
-
-        Returns:
-            Frames of the slot that do not decode.
-        """
-        path = self._request.index.path
-        decoded, missing = self._answer(slot.start)
-        if decoded != slot:
-            raise AssertionError(f"{path}: the decoder gave frames {decoded} where {slot} are next")
-        # Slots are shorter at the end of a chunk, but begin at whole multiples of slot_bytes.
-        offset = self._num_received % self._request.num_slots * self._request.slot_bytes
-        flat = np.frombuffer(self._ring, dtype=np.uint8, count=target_THWC.size, offset=offset)
-        target_THWC[...] = flat.reshape(target_THWC.shape)
-        del flat  # a map that is still referred to cannot be closed
-        self._num_received += 1
-        with suppress(OSError):
-            self._pipe.send(None)  # the slot is free
-        lost: list[range] = missing
-        return lost
-
-    def close(self) -> None:
-        """End the child and release the ring."""
-        self._pipe.close()
-        self._process.kill()
-        self._process.wait()
-        self._ring.close()
-
-    def _position(self, frame: int) -> str:
-        """Where a frame is, as a person finds it."""
-        return f"{clock_text(frame / self._request.fps)} (frame {frame})"
-
-    def _exit_reason(self) -> str:
-        with suppress(subprocess.TimeoutExpired):
-            code = self._process.wait(timeout=_EXIT_TIMEOUT_S)
-            return f"signal {-code}" if code < 0 else f"exit status {code}"
-        return "no exit status"
-
-
-def _anonymous_memory(num_bytes: int) -> int:
-    """File descriptor of memory without a name, independent of ``/dev/shm`` and its limit."""
-    if hasattr(os, "memfd_create"):
-        ring = os.memfd_create("e2espot", os.MFD_CLOEXEC)
-    else:
-        with tempfile.TemporaryFile() as file:
-            ring = os.dup(file.fileno())
-    os.ftruncate(ring, num_bytes)
-    return ring
-
-
-def serve_child(pipe_fd: int, ring_fd: int) -> None:
-    """Run the child: decode into the ring until all is done, or the parent has closed the pipe."""
-    import signal
-
-    # A signal reaches the whole process group; the parent decides, and closes the pipe.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    pipe: Connection[Any, Any] = Connection(pipe_fd)
-    with suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        request: _Request = pipe.recv()
-        try:
-            _decode_into(pipe, mmap(ring_fd, request.slot_bytes * request.num_slots), request)
-        except (EOFError, BrokenPipeError, ConnectionResetError):
-            raise
-        except Exception as error:
-            pipe.send(error)
-
-
-def _decode_into(pipe: Connection[Any, Any], ring: mmap, request: _Request) -> None:
-    num_free = request.num_slots
-    with _open_reader(request) as reader:
-        pipe.send(known_look(request.index))
-        for i, slot in enumerate(request.slots):
-            # Decoded before waiting for a free slot: one more than the ring holds is ready.
-            frames_THWC, missing = read_range(reader, slot, skip_damaged=request.skip_damaged)
-            while num_free == 0 or pipe.poll():
-                pipe.recv()
-                num_free += 1
-            offset = i % request.num_slots * request.slot_bytes
-            ring[offset : offset + frames_THWC.nbytes] = frames_THWC.tobytes()
-            num_free -= 1
-            pipe.send((slot, missing))
-    # Exit only when all slots are received: a pipe that closes earlier means a dead decoder to the parent.
-    while num_free < request.num_slots:
-        pipe.recv()
-        num_free += 1
+    for index in indexes:
+        part = frames_of_file(index, fps)
+        # A match of 100 and 50 frames: chunk 120..130 of the match is 20..30 of the second file.
+        chunks = tuple(range(chunk.start - part.start, chunk.stop - part.start) for chunk in chunks_of(part))
+        if not chunks:
+            continue
+        of_file = request(index=index, look=known_look(index), chunks=chunks)
+        with closing(decode_ahead(of_file, timeout_s, in_process or os.name != "posix")) as decoded:
+            for frames, (frames_THWC, lost) in zip(chunks, decoded, strict=True):
+                gaps = [range(part.start + gap.start, part.start + gap.stop) for gap in lost]
+                yield Chunk(part.start + frames.start, frames_THWC), gaps
