@@ -19,7 +19,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from e2espot.core.errors import ConfigurationError
-from e2espot.core.timeline import MAX_DURATION_MS, position_ms_of_frame
+from e2espot.core.timeline import minutes_text, parse_clock_ms, position_ms_of_frame
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +45,11 @@ class AnnotatedRanges:
         return inside_T
 
     def describe(self) -> str:
-        """``0:00 to 10:00 and 15:00 to 20:00``, or ``nothing``."""
-        return " and ".join(f"{_clock(start)} to {_clock(stop)}" for start, stop in self.ranges_ms) or "nothing"
+        """``0:00.0 to 10:00.0 and 15:00.0 to 20:00.0``, or ``nothing``."""
+        return (
+            " and ".join(f"{minutes_text(start)} to {minutes_text(stop)}" for start, stop in self.ranges_ms)
+            or "nothing"
+        )
 
 
 AnnotatedHalves = Mapping[int, AnnotatedRanges]
@@ -129,24 +132,3 @@ def parse_annotated(text: str) -> dict[int, AnnotatedRanges]:
         for half in (1, 2) if match[1] is None else (int(match[1]),):
             ranges.setdefault(half, []).append((times[0], times[1]))
     return {half: merge_ranges(ranges.get(half, ())) for half in {1, 2, *ranges}} if ranges else {}
-
-
-def parse_clock_ms(text: str) -> int | None:
-    """``75``, ``1:15``, ``1:02:30.5`` -> milliseconds; None for anything else."""
-    parts = text.split(":")
-    if len(parts) > 3 or not all(re.fullmatch(r"\d{1,6}", part) for part in parts[:-1]):
-        return None
-    if re.fullmatch(r"\d{1,6}(\.\d{1,3})?", parts[-1]) is None:
-        return None
-    total_ms = 0
-    for part in parts[:-1]:
-        total_ms = 60 * total_ms + int(part)
-    position_ms = int(1000 * (60 * total_ms + Fraction(parts[-1])))
-    return position_ms if position_ms <= MAX_DURATION_MS else None
-
-
-def _clock(position_ms: int) -> str:
-    """Minutes and seconds, with tenths only where they are not zero."""
-    minutes, rest_ms = divmod(position_ms, 60_000)
-    tenths = f".{rest_ms % 1000 // 100}" if rest_ms % 1000 >= 100 else ""
-    return f"{minutes}:{rest_ms // 1000:02d}{tenths}"

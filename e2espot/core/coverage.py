@@ -8,6 +8,8 @@ from fractions import Fraction
 
 import numpy as np
 
+from e2espot.core.timeline import minutes_text
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReadCoverage:
@@ -41,11 +43,11 @@ class ReadCoverage:
 
     def describe(self, fps: Fraction) -> str:
         """One line for the user, such as ``0:00.0 to 1:01.4, of 90:00.0 promised``."""
-        parts = [f"{_clock(start_ms)} to {_clock(stop_ms)}" for start_ms, stop_ms in self.ranges_ms(fps)]
+        parts = [f"{minutes_text(start_ms)} to {minutes_text(stop_ms)}" for start_ms, stop_ms in self.ranges_ms(fps)]
         text = " and ".join(parts) or "nothing"
         if self.declared_duration_s is None:
             return text
-        return f"{text}, of {_clock(int(1000 * self.declared_duration_s))} promised"
+        return f"{text}, of {minutes_text(int(1000 * self.declared_duration_s))} promised"
 
 
 def ranges_of_mask(valid_T: Sequence[bool] | np.ndarray) -> tuple[range, ...]:
@@ -79,8 +81,3 @@ def intersect_coverage(coverages: Sequence[ReadCoverage | None], num_frames: int
         ranges=ranges_of_mask(valid_T),
         declared_duration_s=next((duration_s for duration_s in durations_s if duration_s is not None), None),
     )
-
-
-def _clock(position_ms: int) -> str:
-    minutes, remainder_ms = divmod(position_ms, 60_000)
-    return f"{minutes}:{remainder_ms // 1000:02d}.{remainder_ms % 1000 // 100}"

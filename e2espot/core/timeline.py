@@ -68,6 +68,26 @@ def clock_text(position_s: Fraction) -> str:
     return f"{hours}:{minutes:02d}:{ms // 1000:02d}.{ms % 1000:03d}"
 
 
+def minutes_text(position_ms: int) -> str:
+    """A time in minutes and seconds with one decimal, cut off: ``75:02.9``."""
+    minutes, rest_ms = divmod(position_ms, 60_000)
+    return f"{minutes}:{rest_ms // 1000:02d}.{rest_ms % 1000 // 100}"
+
+
+def parse_clock_ms(text: str) -> int | None:
+    """A time as a person types it, ``75``, ``1:15`` or ``1:02:30.5``, in whole milliseconds; None for anything else."""
+    *before, seconds = text.split(":")
+    if len(before) > 2 or not all(re.fullmatch(r"\d{1,6}", part) for part in before):
+        return None
+    if re.fullmatch(r"\d{1,6}(\.\d{1,15})?", seconds) is None:
+        return None
+    minutes = 0
+    for part in before:
+        minutes = 60 * minutes + int(part)
+    position_ms = int(1000 * (60 * minutes + Fraction(seconds)))
+    return position_ms if position_ms <= MAX_DURATION_MS else None
+
+
 def parse_game_time(text: str) -> tuple[int, int]:
     """``"1 - 05:07"`` -> (half, whole seconds).
 

@@ -18,6 +18,13 @@ SPLITS_FILE = "splits.json"
 """Games of each split, at the root of a dataset."""
 
 
+VIDEO_SUFFIXES = (
+    *(".mp4", ".mkv", ".webm", ".mov", ".m4v", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".wmv", ".flv"),
+    *(".3gp", ".ogv", ".mxf"),
+)
+"""Endings, in small letters, of files that are taken for videos where their name says nothing else."""
+
+
 def scores_file(half: int, num_videos: int) -> str:
     """Name of the per-frame scores of one half: ``scores.npz``, or ``scores_1.npz`` if a game has several videos."""
     return f"scores_{half}.npz" if num_videos > 1 else "scores.npz"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from e2espot.core.errors import ConfigurationError
 from e2espot.files.walk import folders_below
-from e2espot.formats.filenames import BALL_LABEL_FILE
+from e2espot.formats.filenames import BALL_LABEL_FILE, VIDEO_SUFFIXES
 from e2espot.formats.splits import names_of_split
 from e2espot.video.parts import SEPARATOR
 
@@ -90,13 +90,6 @@ def find_games(
     return games
 
 
-LOOSE_SUFFIXES = (
-    *(".mp4", ".mkv", ".webm", ".mov", ".m4v", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".wmv", ".flv"),
-    *(".3gp", ".ogv", ".mxf"),
-)
-"""Endings, in any case, of files that are taken for videos in a folder that is no dataset."""
-
-
 def loose_games(root: Path) -> list[Game]:
     """Every video below a folder as a game of its own, named by its path without the ending.
 
@@ -107,7 +100,7 @@ def loose_games(root: Path) -> list[Game]:
     for folder, files in folders_below(root):
         for file in sorted(files):
             path = folder / file
-            if path.suffix.lower() not in LOOSE_SUFFIXES or file.startswith("."):
+            if path.suffix.lower() not in VIDEO_SUFFIXES or file.startswith("."):
                 continue
             name = path.relative_to(root).with_suffix("").as_posix()
             if name in games:

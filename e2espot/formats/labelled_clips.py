@@ -22,11 +22,11 @@ from typing import Any
 from e2espot.core.errors import AnnotationError, ConfigurationError
 from e2espot.core.events import ScoredEvent
 from e2espot.files.json_fields import optional_text, read_bytes, require, require_number
+from e2espot.formats.filenames import VIDEO_SUFFIXES
 from e2espot.formats.soccernet_json import parse_document, read_row
 
 LABELS_ENDING = ".labels.json"
 """What the name of a clip's label file ends with."""
-_VIDEO_ENDINGS = (".mp4", ".mkv", ".webm", ".avi", ".ts", ".mov")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,11 +130,11 @@ def _ball_position(entry: Any, context: str) -> BallPosition | None:
 
 def _video_of(file: Path) -> Path:
     stem = file.name.removesuffix(LABELS_ENDING)
-    for ending in _VIDEO_ENDINGS:
+    for ending in VIDEO_SUFFIXES:
         video = file.with_name(stem + ending)
         if video.is_file():
             return video
-    raise ConfigurationError(f"{file}: no video {stem}{_VIDEO_ENDINGS[0]} next to it")
+    raise ConfigurationError(f"{file}: no video {stem}{VIDEO_SUFFIXES[0]} next to it")
 
 
 def _first_part(text: str) -> str:

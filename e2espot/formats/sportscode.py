@@ -17,9 +17,8 @@ from itertools import groupby
 from pathlib import Path
 from xml.etree import ElementTree
 
-from e2espot.core.annotated import parse_clock_ms
 from e2espot.core.errors import AnnotationError, ConfigurationError
-from e2espot.core.timeline import MAX_DURATION_S
+from e2espot.core.timeline import MAX_DURATION_S, parse_clock_ms
 from e2espot.files.json_fields import read_bytes, relative_path
 from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
 

@@ -19,8 +19,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from e2espot.core.errors import AnnotationError, ConfigurationError
-from e2espot.core.timeline import MAX_DURATION_MS, game_time, position_ms_of_frame
+from e2espot.core.timeline import MAX_DURATION_MS, game_time, parse_clock_ms, position_ms_of_frame
 from e2espot.files.json_fields import decode_text, read_bytes, relative_path
+from e2espot.formats.filenames import VIDEO_SUFFIXES
 from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
 
 _COLUMNS: dict[str, tuple[str, ...]] = {
@@ -39,8 +40,6 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
 
 _WRITTEN = ("game", "half", "time", "position_ms", "label", "score", "team", "visibility")
 """Columns of the tables that are written."""
-
-_VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".ts")
 
 _Row = Mapping[str, str]
 """Fields of a line by the names of ``_COLUMNS``, or by their own."""
@@ -114,7 +113,7 @@ def _read_row(row: _Row, context: str, game: str, predictions: bool) -> tuple[st
     name = row.get("game", "").strip()
     if name:
         path = PurePosixPath(name.replace("\\", "/"))
-        name = (path.with_suffix("") if path.suffix.lower() in _VIDEO_SUFFIXES else path).as_posix()
+        name = (path.with_suffix("") if path.suffix.lower() in VIDEO_SUFFIXES else path).as_posix()
     extra = {key: value for key, value in row.items() if key not in _COLUMNS and value.strip()}
     annotation = Annotation(
         label=label,
@@ -138,7 +137,10 @@ def _half_and_position(row: _Row, context: str) -> tuple[int, int]:
     if row.get("position_ms", "").strip():
         position_ms = int(_number(row["position_ms"], context, "position_ms"))
     elif time:
-        position_ms = _clock_ms(time, context)
+        clock_ms = parse_clock_ms(time.replace(",", "."))
+        if clock_ms is None:
+            raise AnnotationError(f"{context}: time is {time!r:.60}; expected seconds, or hours:minutes:seconds")
+        position_ms = clock_ms
     elif row.get("frame", "").strip():
         if not row.get("fps", "").strip():
             raise AnnotationError(f"{context}: a frame without a rate is no time; add a column fps")
@@ -151,21 +153,6 @@ def _half_and_position(row: _Row, context: str) -> tuple[int, int]:
     if not 0 <= position_ms <= MAX_DURATION_MS:
         raise AnnotationError(f"{context}: the time is {position_ms} ms; expected 0 to {MAX_DURATION_MS}")
     return int(half_text), position_ms
-
-
-def _clock_ms(text: str, context: str) -> int:
-    """``307.48``, ``5:07,480`` or ``0:05:07.48`` -> 307480; the last number may have decimals.
-
-    Raises:
-        AnnotationError: not a time.
-    """
-    *before, seconds = text.split(":")
-    if len(before) > 2 or not all(re.fullmatch(r"\d{1,4}", part) for part in before):
-        raise AnnotationError(f"{context}: time is {text!r:.60}; expected seconds, or hours:minutes:seconds")
-    total_s = Fraction(0)
-    for part in before:
-        total_s = 60 * total_s + int(part)
-    return int(1000 * (60 * total_s + _number(seconds, context, "time")))
 
 
 def _number(text: str, context: str, column: str) -> Fraction:

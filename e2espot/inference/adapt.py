@@ -12,8 +12,8 @@ import torch
 
 from e2espot.core.adaptation import Adaptation
 from e2espot.core.errors import ConfigurationError, VideoError
-from e2espot.inference.first_look import first_look
 from e2espot.inference.options import InferenceOptions
+from e2espot.inference.sampled_clips import sample_clips
 from e2espot.models.norm_statistics import batch_norms, distance_from_training, measure_statistics, mix_statistics
 from e2espot.models.spotter import Spotter, centre_crop
 
@@ -38,7 +38,7 @@ def adapt_to_video(spotter: Spotter, path: Path, options: InferenceOptions) -> t
         options: ``size`` decides the size of the frames, ``adapt`` whether it is adapted.
 
     Returns:
-        None as the second if it is not adapted: it has no batch norms, or the look gives no frames.
+        None as the second if it is not adapted: it has no batch norms, or no frame could be sampled.
 
     Raises:
         ConfigurationError: another size for a spotter that sees a square cut out of each frame.
@@ -50,7 +50,7 @@ def adapt_to_video(spotter: Spotter, path: Path, options: InferenceOptions) -> t
 
     def batches() -> Iterator[torch.Tensor]:
         nonlocal num_frames
-        for batch_BTHWC in first_look(path, spotter.fps, (spotter.spec.width, spotter.spec.height), options):
+        for batch_BTHWC in sample_clips(path, spotter.fps, (spotter.spec.width, spotter.spec.height), options):
             num_frames += batch_BTHWC.shape[0] * batch_BTHWC.shape[1]
             levels = torch.from_numpy(batch_BTHWC)
             yield centre_crop(levels.flatten(0, 1), spotter.spec.crop_dim).unflatten(0, levels.shape[:2])

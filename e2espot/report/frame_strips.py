@@ -13,6 +13,7 @@ import numpy as np
 
 from e2espot.core.errors import ConfigurationError, VideoError
 from e2espot.core.picture_options import PictureOptions
+from e2espot.formats.filenames import VIDEO_SUFFIXES
 
 _LOG = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ def find_videos(root: Path, games: Iterable[str], resolution: str) -> dict[tuple
         if video.game in wanted
     }
     for game in wanted - {name for name, _ in videos}:
-        for suffix in (".mp4", ".mkv", ".webm", ".mov", ".avi"):
+        for suffix in VIDEO_SUFFIXES:
             path = root / f"{game}{suffix}"
             # The names come from files: none may lead out of the folder.
             if ".." not in Path(game).parts and path.is_file():

@@ -16,11 +16,10 @@ import numpy as np
 
 from e2espot.core.events import ScoredEvent
 from e2espot.core.label_sets import LabelSet
+from e2espot.core.teams import SIDES
 from e2espot.scoring.metric import Report, evaluate
 
 _LOG = logging.getLogger(__name__)
-TEAMS = ("left", "right")
-"""The team that plays on the left of the screen, and the one on the right."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +61,7 @@ def evaluate_teams(
         game: [replace(event, half=1) for event in events] for game, events in predictions.items()
     }
     # Team-mAP is the plain metric on twice the classes: PASS -> PASS-left, PASS-right
-    team_classes = LabelSet(tuple(_team_class(name, team) for name in label_set.names for team in TEAMS))
+    team_classes = LabelSet(tuple(_team_class(name, team) for name in label_set.names for team in SIDES))
     report = evaluate(
         {game: [_with_team_class(event) for event in events] for game, events in labels_of_first_half.items()},
         {game: [_with_team_class(event) for event in events] for game, events in predictions_as_first_half.items()},
@@ -79,9 +78,9 @@ def evaluate_teams(
                 for event in events
                 if event.label == name and event.team == team
             )
-            for team in TEAMS
+            for team in SIDES
         ]
-        values = [report.per_class[_team_class(name, team)] for team in TEAMS]
+        values = [report.per_class[_team_class(name, team)] for team in SIDES]
         # left 3 labels with AP 0.6, right 1 with AP 0.2 -> (3 * 0.6 + 1 * 0.2) / 4 = 0.5
         total = sum(weights)
         per_class[name] = float(np.dot(weights, values) / total) if total else float("nan")

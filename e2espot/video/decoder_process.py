@@ -1,7 +1,6 @@
 """A decoder in a child process, which writes into a ring of shared memory.
 
-A file that kills or hangs its decoder
-costs one error, and memory does not grow with the video::
+A file that kills or hangs its decoder costs one error, and memory does not grow with the video::
 
     parent: decode_ahead                                  child: serve_child
       chunks [0, 64) [64, 128) ...

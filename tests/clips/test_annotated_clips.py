@@ -32,15 +32,6 @@ def test_videos_are_sampled_by_their_annotated_length() -> None:
     assert 2 not in videos
 
 
-def test_an_annotation_of_everything_samples_the_same_clips_as_none() -> None:
-    whole = replace(VIDEO, annotated=None)
-    first, second = (
-        [ClipSampler(videos=(video,), clip_len=50, num_clips=9, seed=4).clip(0, index) for index in range(9)]
-        for video in (whole, replace(whole))
-    )
-    assert first == second
-
-
 def test_nothing_annotated_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="nothing was annotated") as caught:
         ClipSampler(videos=(replace(VIDEO, annotated=(), event_frames=(), event_targets=()),), clip_len=5, num_clips=1)

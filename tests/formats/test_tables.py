@@ -77,7 +77,7 @@ def test_columns_name_game_half_and_team_and_others_stay(tmp_path: Path) -> None
         ("a,b\n1,2\n", "no heading with a label and a time"),
         ("time,label\nsoon,PASS\n", r"line 2: time is 'soon'"),
         ("time,label\n1,\n", "line 2: the label is empty"),
-        ("time,label\n-1,PASS\n", "line 2: the time is -1000 ms"),
+        ("time,label\n-1,PASS\n", "line 2: time is '-1'"),
         ("frame,label\n1,PASS\n", "add a column fps"),
         ("time,label,half\n1,PASS,7\n", "half is '7'"),
         ("time,label,game\n1,PASS,../x\n", "below the dataset"),

@@ -15,9 +15,9 @@ from e2espot.cli.main import main
 from e2espot.core.errors import ConfigurationError, VideoError
 from e2espot.inference import adapt
 from e2espot.inference.adapt import FULL_DISTANCE, SHARE, adapt_to_video
-from e2espot.inference.first_look import LookOptions, first_look, interleave, spread_clips
 from e2espot.inference.options import InferenceOptions
 from e2espot.inference.predict import ball_maps_of_video, spot_video
+from e2espot.inference.sampled_clips import SampleOptions, interleave, sample_clips, spread_clips
 from e2espot.models import Spotter, load_spotter
 from e2espot.models.norm_statistics import measure_statistics, mix_statistics
 from e2espot.video.index import frames_of_file, pictures_of_grid
@@ -42,14 +42,14 @@ def spotter(tmp_path_factory: pytest.TempPathFactory) -> Spotter:
     return load_spotter(write_spotter(tmp_path_factory.mktemp("run") / "best.safetensors"))
 
 
-def clips_of(path: Path, look: LookOptions, size: tuple[int, int] = SIZE) -> list[range]:
+def clips_of(path: Path, look: SampleOptions, size: tuple[int, int] = SIZE) -> list[range]:
     return spread_clips(indexes_of(path), FPS, size, look)
 
 
 def test_spread_clips_begin_at_keyframes_all_over_the_video(tmp_path: Path) -> None:
     path = write(tmp_path / "long", constant(Fraction(25), 1000, options={"g": "40", "sc_threshold": "0"}))
     (index,) = indexes_of(path)
-    clips = clips_of(path, LookOptions(num_clips=5, clip_len=8))
+    clips = clips_of(path, SampleOptions(num_clips=5, clip_len=8))
     starts = np.searchsorted(pictures_of_grid(index, FPS), index.start_picture_S)
     assert [len(clip) for clip in clips] == [8] * 5
     assert {clip.start for clip in clips[:-1]} <= set(starts.tolist())
@@ -58,11 +58,11 @@ def test_spread_clips_begin_at_keyframes_all_over_the_video(tmp_path: Path) -> N
 
 
 def test_spread_clips_cover_a_short_video_once(video: Path) -> None:
-    clips = clips_of(video, LookOptions())
+    clips = clips_of(video, SampleOptions())
     frames = [frame for clip in clips for frame in clip]
     assert len(frames) == len(set(frames)) >= 60
     assert max(frames) < frames_of_file(indexes_of(video)[0], FPS).stop
-    assert len(clips_of(video, LookOptions(), size=(3840, 2160))[0]) == 4
+    assert len(clips_of(video, SampleOptions(), size=(3840, 2160))[0]) == 4
 
 
 def test_spread_clips_stay_within_the_files_of_a_match(tmp_path: Path) -> None:
@@ -70,10 +70,10 @@ def test_spread_clips_stay_within_the_files_of_a_match(tmp_path: Path) -> None:
         write(tmp_path / name, constant(Fraction(25), 90))
     match = Path(f"{tmp_path}/a.mp4+{tmp_path}/b.mp4")
     parts = [frames_of_file(index, FPS) for index in indexes_of(match)]
-    clips = clips_of(match, LookOptions(num_clips=5, clip_len=12))
+    clips = clips_of(match, SampleOptions(num_clips=5, clip_len=12))
     assert all(any(clip.start in part and clip.stop - 1 in part for part in parts) for clip in clips)
     assert {next(i for i, part in enumerate(parts) if clip.start in part) for clip in clips} == {0, 1}
-    batches = list(first_look(match, FPS, (160, 96), InferenceOptions(), LookOptions(num_clips=5, clip_len=12)))
+    batches = list(sample_clips(match, FPS, (160, 96), InferenceOptions(), SampleOptions(num_clips=5, clip_len=12)))
     shown = sorted(number for batch in batches for clip_THWC in batch for number in numbers_in(clip_THWC))
     # Frame k at 12.5 fps shows picture 2 k + 1 of the match; the second file counts its own pictures from 0.
     expected = [picture for clip in clips for frame in clip for picture in [2 * frame + 1]]
@@ -101,7 +101,7 @@ def test_adapt_to_video_is_the_same_again_and_for_every_reader(spotter: Spotter,
 def test_adapt_to_video_takes_a_small_share_of_a_video_like_those_of_training(spotter: Spotter, video: Path) -> None:
     options = InferenceOptions(adapt="statistics")
     near = copy.deepcopy(spotter)
-    looks = first_look(video, FPS, SIZE, options)
+    looks = sample_clips(video, FPS, SIZE, options)
     mix_statistics(near.backbone, measure_statistics(near.backbone, map(torch.from_numpy, looks)), share=0.95)
     _, automatic = adapt_to_video(near, video, InferenceOptions())
     _, always = adapt_to_video(near, video, options)
@@ -135,28 +135,28 @@ def load_spotter_without_norms(spotter: Spotter) -> Spotter:
     return bare
 
 
-def test_first_look_passes_over_what_does_not_decode(tmp_path: Path) -> None:
+def test_sampled_clips_leave_out_what_does_not_decode(tmp_path: Path) -> None:
     whole = write(tmp_path / "whole", constant(Fraction(25), 300, options={"g": "25", "bf": "0"}))
     data = bytearray(whole.read_bytes())
     data[len(data) // 4 : len(data) // 2] = bytes(len(data) // 2 - len(data) // 4)
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(bytes(data))
-    look = LookOptions(num_clips=10, clip_len=8)
+    look = SampleOptions(num_clips=10, clip_len=8)
     counts = [
-        sum(len(batch) for batch in first_look(path, FPS, (160, 96), InferenceOptions(allow_truncated=True), look))
+        sum(len(batch) for batch in sample_clips(path, FPS, (160, 96), InferenceOptions(allow_truncated=True), look))
         for path in (whole, broken)
     ]
     assert counts[0] == 10
     assert 0 < counts[1] < 10
 
 
-def test_adapt_to_video_does_without_where_the_first_look_fails(
+def test_adapt_to_video_does_nothing_where_sampling_fails(
     spotter: Spotter, video: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: object, **__: object) -> object:
         raise VideoError("no picture")
 
-    monkeypatch.setattr(adapt, "first_look", fail)
+    monkeypatch.setattr(adapt, "sample_clips", fail)
     assert adapt_to_video(spotter, video, InferenceOptions()) == (spotter, None)
     assert "not adapted" in caplog.text and "no picture" in caplog.text
 

@@ -1,4 +1,4 @@
-"""Which frames of a video are looked at before it is processed: short clips spread over all of it.
+"""Which frames of a video the statistics of its batch norms come from: short clips spread over all of it.
 
 Decoding can only begin at a keyframe, so a clip begins at one where that is near::
 
@@ -27,8 +27,8 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, kw_only=True)
-class LookOptions:
-    """How much of a video is looked at first."""
+class SampleOptions:
+    """How much of a video is sampled."""
 
     num_clips: int = 16
     """Most clips."""
@@ -40,8 +40,8 @@ class LookOptions:
     """Most pixels of a batch, which bounds memory: clips of larger frames are shorter, down to four frames."""
 
 
-def first_look(
-    path: Path, fps: Fraction, size: tuple[int, int], options: InferenceOptions, look: LookOptions | None = None
+def sample_clips(
+    path: Path, fps: Fraction, size: tuple[int, int], options: InferenceOptions, sampling: SampleOptions | None = None
 ) -> Iterator[np.ndarray]:
     """Yield batches of clips, uint8 RGB ``BTHWC``; none if nothing decodes.
 
@@ -53,35 +53,37 @@ def first_look(
         fps: Rate of the grid.
         size: (width, height) of the frames.
         options: How the video is read.
-        look: How much of it is read.
+        sampling: How much of it is read.
 
     Raises:
         VideoError: the file is missing or not a video, or its decoder died.
     """
-    look = look or LookOptions()
+    sampling = sampling or SampleOptions()
     indexes = indexes_of(path, **options.opening)
     chunks = stream_clips(
         path,
-        spread_clips(indexes, fps, size, look),
+        spread_clips(indexes, fps, size, sampling),
         fps=fps,
         size=size,
         reader="pyav",
         **options.opening,
         pictures=options,
     )
-    for batch in interleave([chunk.frames_THWC for chunk in chunks], look.clips_per_batch):
+    for batch in interleave([chunk.frames_THWC for chunk in chunks], sampling.clips_per_batch):
         yield np.stack(batch)
 
 
-def spread_clips(indexes: Sequence[VideoIndex], fps: Fraction, size: tuple[int, int], look: LookOptions) -> list[range]:
+def spread_clips(
+    indexes: Sequence[VideoIndex], fps: Fraction, size: tuple[int, int], sampling: SampleOptions
+) -> list[range]:
     """Frames of the clips, in order and without overlap, all of one length, each within one file."""
     parts = [frames_of_file(index, fps) for index in indexes]
     num_frames = parts[-1].stop
-    fitting = look.batch_pixels // (look.clips_per_batch * size[0] * size[1])
-    clip_len = min(look.clip_len, max(4, fitting), max(map(len, parts)))
+    fitting = sampling.batch_pixels // (sampling.clips_per_batch * size[0] * size[1])
+    clip_len = min(sampling.clip_len, max(4, fitting), max(map(len, parts)))
     if not clip_len:
         return []
-    num_clips = max(1, min(look.num_clips, num_frames // clip_len))
+    num_clips = max(1, min(sampling.num_clips, num_frames // clip_len))
     step = Fraction(num_frames - clip_len, max(1, num_clips - 1))
     keys = _keyframes(indexes, fps)
     clips: list[range] = []
