@@ -36,7 +36,7 @@ weights: venv
 	test -f $(WEIGHTS)/tv/best.safetensors || \
 	  $(BIN)/e2espot train $(WEIGHTS)/television -s $(WEIGHTS)/tv --recipe rendered-tv \
 	  --init_from $(WEIGHTS)/plain/best.safetensors $$(test -d $(WEIGHTS)/tv/last && echo --resume)
-	$(BIN)/python -m e2espot.models.weights.blend $(WEIGHTS)/plain/best.safetensors $(WEIGHTS)/tv/best.safetensors \
+	$(BIN)/e2espot blend $(WEIGHTS)/plain/best.safetensors $(WEIGHTS)/tv/best.safetensors \
 	  e2espot/models/weights/small_gsm.safetensors --share 0.5
 
 # The shipped spotter on labelled clips of filmed matches: make real REAL="FOLDER ..."

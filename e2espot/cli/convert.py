@@ -9,9 +9,7 @@ from typing import Annotated
 import tyro
 from tyro.extras import SubcommandApp
 
-from e2espot.formats.conversion import FormatName
-from e2espot.formats.cut_lists import CutListName
-from e2espot.formats.sportscode import parse_instance_times
+from e2espot.formats.format_names import CutListName, FormatName
 
 app = SubcommandApp()
 
@@ -65,6 +63,7 @@ def predictions(args: Annotated[Events, tyro.conf.arg(name="")]) -> None:
 
 def _convert_events(args: Events, *, predictions: bool) -> None:
     from e2espot.formats.conversion import Conversion, convert
+    from e2espot.formats.sportscode import parse_instance_times
 
     fields = {name: value for name, value in vars(args).items() if name not in ("lead", "lag", "half_starts")}
     times = parse_instance_times(args.lead, args.lag, args.half_starts)

@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "infer": "spot the ball actions of videos or of a dataset",
         "train": "train a spotter from raw video",
         "evaluate": "score predictions as SoccerNet does",
+        "blend": "blend the weights of a spotter before and after fine-tuning",
         "folds": "cross-validate: one run per fold, every game scored by a run that has not seen it",
     },
     "Look and correct": {

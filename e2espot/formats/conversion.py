@@ -6,14 +6,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, cast, get_args
 
 from e2espot.core.errors import ConfigurationError, VideoError
 from e2espot.core.timeline import DEFAULT_FPS
 from e2espot.files.atomic import write_atomically
 from e2espot.files.json_fields import read_bytes
-from e2espot.formats.cut_lists import CutListName, cut_list_files
+from e2espot.formats.cut_lists import cut_list_files
 from e2espot.formats.e2e_spot import e2e_spot_files, read_e2e_spot
+from e2espot.formats.format_names import CutListName, FormatName
 from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
 from e2espot.formats.label_map import LabelMap, read_label_map
 from e2espot.formats.opensportslab import opensportslab_files, read_opensportslab, sn_gar_files
@@ -21,9 +22,6 @@ from e2espot.formats.soccernet_interchange import read_soccernet, soccernet_file
 from e2espot.formats.soccertrack import Periods, read_periods, read_soccertrack, soccertrack_files
 from e2espot.formats.sportscode import InstanceTimes, read_sportscode, sportscode_files
 from e2espot.formats.table import read_table, table_files
-
-FormatName = Literal["soccernet", "opensportslab", "e2e-spot", "soccertrack-v2", "sn-gar", "table", "sportscode"]
-"""A format that is read and written."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Literal
 
 from e2espot.core.errors import ConfigurationError
 from e2espot.files.json_fields import relative_path
+from e2espot.formats.format_names import CutListName
 from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
 from e2espot.formats.sportscode import InstanceTimes
 
-CutListName = Literal["srt", "vtt", "chapters", "losslesscut", "edl"]
 _SUFFIXES: dict[CutListName, str] = {
     **{"srt": ".srt", "vtt": ".vtt", "chapters": ".chapters.txt", "losslesscut": ".cuts.csv", "edl": ".edl"}
 }

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 
 from e2espot.core.label_sets import LABEL_SETS
-from e2espot.formats.conversion import Conversion, FormatName, convert
+from e2espot.formats.conversion import Conversion, convert
 from e2espot.formats.e2e_spot import read_e2e_spot
+from e2espot.formats.format_names import FormatName
 from e2espot.formats.opensportslab import read_opensportslab
 from e2espot.formats.soccernet import read_labels
 from e2espot.models.backbones.registry import build_backbone

@@ -2,13 +2,10 @@
 
 Fine-tuning moves all weights a little. On the line between the weights before and after, accuracy on the old footage
 returns sooner than that on the new footage leaves (Wortsman et al., Robust fine-tuning of zero-shot models, 2022).
-
-Command line: ``python -m e2espot.models.weights.blend BEFORE AFTER OUT --share 0.5``.
 """
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import torch
@@ -43,12 +40,3 @@ def blend(before: Path, after: Path, out: Path, share: float) -> None:
 def _between(first: Tensor, second: Tensor, share: float) -> Tensor:
     """Counters, which are whole numbers, are those of the second."""
     return torch.lerp(first, second, share) if first.is_floating_point() else second
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Blend the weights of two spotters.")
-    for name in ("before", "after", "out"):
-        parser.add_argument(name, type=Path)
-    parser.add_argument("--share", type=float, default=0.5)
-    args = parser.parse_args()
-    blend(args.before, args.after, args.out, args.share)

@@ -1,0 +1,35 @@
+"""Blend the weights of two spotters: e2espot blend BEFORE AFTER OUT --share 0.5."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blend:
+    """Blend the weights of a spotter before and after fine-tuning, so that it stays good on what it knew before.
+
+    Example: e2espot blend before.safetensors RUN blended.safetensors --share 0.5
+    """
+
+    before: tyro.conf.Positional[Path]
+    """Weights file or run before fine-tuning."""
+    after: tyro.conf.Positional[Path]
+    """Weights file or run of the same network after it."""
+    out: tyro.conf.Positional[Path]
+    """Weights file to write."""
+    share: float = 0.5
+    """From 0, which gives the first, to 1, which gives the second."""
+
+
+def main(arguments: list[str]) -> None:
+    """Blend, print where the weights are."""
+    args = tyro.cli(Blend, args=arguments, use_underscores=True, prog="e2espot blend")
+
+    from e2espot.models.weights.blend import blend
+
+    blend(args.before, args.after, args.out, args.share)
+    print(f"weights: {args.out}")

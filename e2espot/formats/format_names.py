@@ -1,0 +1,11 @@
+"""Names of the formats of events; apart from their readers and writers, so that a help text need not load these."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+FormatName = Literal["soccernet", "opensportslab", "e2e-spot", "soccertrack-v2", "sn-gar", "table", "sportscode"]
+"""A format that is read and written."""
+
+CutListName = Literal["srt", "vtt", "chapters", "losslesscut", "edl"]
+"""A format for players and editors, which is written only."""
