@@ -4,7 +4,8 @@ Measured in Chromium 156. After a jump it begins to decode at the last packet th
 by the header of the whole track:
 
 - At an open GOP that is wrong. Pictures before the keyframe come out wrong or as a neighbour, and some files end in a
-  decoding error. So a copy flags only those keyframes at which everything can be decoded::
+  decoding error. So a copy flags only those keyframes at which everything can be decoded; where those are far apart,
+  no copy is made (see ``encoded_fragments``)::
 
       packets, in file order    I0  P3  B1  B2 | I6  B4  B5  P9 | ...     B4 and B5 refer to P3 as well
       key flags of the file     x                x
@@ -20,13 +21,16 @@ from typing import Any
 
 import numpy as np
 
-from e2espot.core.errors import VideoError
 from e2espot.video.demux import NEW_HEADER
 from e2espot.video.index import VideoIndex
 from e2espot.video.keyframes import length_prefix_size
 
 _MAX_DECODED = 500
 """Most pictures that a jump may decode: a second or two at 1080p."""
+
+
+class NotForBrowsersError(Exception):
+    """No copy of the packets would be shown rightly by browsers; the message is a clause that names the reason."""
 
 
 def has_open_gops(index: VideoIndex) -> bool:
@@ -38,7 +42,8 @@ def needs_closed_flags(index: VideoIndex) -> bool:
     """Whether the file must be copied with key flags at closed GOPs only.
 
     Raises:
-        VideoError: Closed GOPs are so far apart that jumps would take long, and pictures refer across open ones.
+        NotForBrowsersError: Closed GOPs are so far apart that jumps would take long, and pictures refer across open
+            ones.
     """
     if not has_open_gops(index):
         return False
@@ -47,10 +52,7 @@ def needs_closed_flags(index: VideoIndex) -> bool:
         return True
     if not _has_leading_pictures(index):
         return False
-    raise VideoError(
-        f"{index.path}: its pictures refer to others across keyframes (open GOP), which browsers decode wrongly "
-        "after a jump; convert it with `e2espot transcode`"
-    )
+    raise NotForBrowsersError("its pictures refer to others across keyframes (open GOP)")
 
 
 def closed_starts(index: VideoIndex) -> np.ndarray:
@@ -82,7 +84,6 @@ class HeadersInKeyframes:
             index: Its index.
             header: The first codec header of the stream.
         """
-        self._path = index.path
         self._prefix_size = length_prefix_size("h264", header)
         is_wanted = index.codec_name == "h264" and index.format_change_packet is not None
         self._is_wanted = is_wanted and self._prefix_size > 0  # others have them in their keyframes anyway
@@ -92,7 +93,7 @@ class HeadersInKeyframes:
         """The next packet of the video, with the parameter sets before its own content if it is a keyframe.
 
         Raises:
-            VideoError: The headers cannot be combined in one track.
+            NotForBrowsersError: The headers cannot be combined in one track.
         """
         import av
 
@@ -101,10 +102,7 @@ class HeadersInKeyframes:
         if packet.has_sidedata(NEW_HEADER):
             self._header = bytes(packet.get_sidedata(NEW_HEADER))
             if length_prefix_size("h264", self._header) != self._prefix_size:
-                raise VideoError(
-                    f"{self._path}: its codec header changes in a way that browsers do not play; convert it with "
-                    "`e2espot transcode`"
-                )
+                raise NotForBrowsersError("its codec header changes in a way that browsers do not play")
         elif not packet.is_keyframe:
             return packet
         units = parameter_sets_of_header(self._header)

@@ -3,7 +3,8 @@
 Measured in Chromium: its ``currentTime`` and ``mediaTime`` are the container's time of a picture with the
 edit list applied, as in ``VideoIndex.pts_P``. But the end of an .mp4 that begins late cannot be reached,
 and other browsers refuse Matroska or shift such files. So the video that is served always begins at zero:
-it is the file itself if that begins at zero, else a copy of its packets in a new container.
+it is the file itself if that begins at zero, else a copy of its packets in a new container. What browsers
+do not show rightly either way is encoded again while it is shown (see ``encoded_fragments``).
 """
 
 from __future__ import annotations
@@ -22,7 +23,13 @@ import numpy as np
 
 from e2espot.core.errors import VideoError, one_line
 from e2espot.core.timeline import DEFAULT_FPS
-from e2espot.review.browser_packets import HeadersInKeyframes, closed_starts, needs_closed_flags
+from e2espot.review.browser_packets import (
+    HeadersInKeyframes,
+    NotForBrowsersError,
+    closed_starts,
+    needs_closed_flags,
+)
+from e2espot.review.encoded_fragments import visible_pictures
 from e2espot.video.demux import open_container, video_streams
 from e2espot.video.demux import video_stream as select_stream
 from e2espot.video.index import VideoIndex, pictures_of_grid
@@ -47,12 +54,12 @@ Progress = Callable[[int], object]
 class BrowserFile:
     """A file that the browser plays."""
 
+    index: VideoIndex
+    """Index of the video itself."""
     path: Path
     """The video itself, or a copy of its packets."""
-    name: str
-    """Name of the video itself."""
-    media_type: str
-    """``video/mp4`` or ``video/webm``."""
+    media_type: str | None
+    """``video/mp4`` or ``video/webm``; None if the browser gets encoded fragments only."""
     first_picture: int
     """Number of its first picture among those of the match."""
     starts_at_s: Fraction
@@ -99,35 +106,53 @@ def prepare_browser_video(
         video_stream: Number of the stream among the video streams of the file; None for the one that players choose.
 
     Raises:
-        VideoError: The video cannot be read, or browsers do not play its codec.
+        VideoError: The video cannot be read.
     """
     indexes = [
         require_readable(index)
         for index in indexes_of(path, allow_truncated=allow_truncated, video_stream=video_stream)
     ]
-    media_types = [_media_type(index) for index in indexes]  # refuses before the first copy
-    served = [
-        index if _plays_as_is(index) else index_of(_cached_copy(index, cache, media_type, progress))
-        for index, media_type in zip(indexes, media_types, strict=True)
-    ]
-    for index, copy in zip(indexes, served, strict=True):
+    return _with_tables(indexes, [_served(index, cache, progress) for index in indexes])
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Served:
+    """What the browser gets of one file."""
+
+    index: VideoIndex
+    """Index of the file itself or of its copy."""
+    media_type: str | None
+    """See ``BrowserFile``."""
+
+
+def _served(index: VideoIndex, cache: Path, progress: Progress | None) -> _Served:
+    """The file itself or a copy, or the promise of encoded fragments where browsers would show either wrongly."""
+    try:
+        media_type = _media_type(index)
+        if _plays_as_is(index):
+            return _Served(index=index, media_type=media_type)
+        copy = index_of(_cached_copy(index, cache, media_type, progress))
         _check_same_times(index, copy)
-    return _with_tables(indexes, served, media_types)
+        return _Served(index=copy, media_type=media_type)
+    except NotForBrowsersError as reason:
+        _LOG.info("%s: encoded for the browser while it is shown, without sound, since %s", index.path, reason)
+        return _Served(index=index, media_type=None)
 
 
 def _media_type(index: VideoIndex) -> str:
+    """The kind of container that browsers play the packets in.
+
+    Raises:
+        NotForBrowsersError: There is none.
+    """
     if index.identified_by == "decode_order":
-        raise VideoError(
-            f"{index.path}: the file does not state when its pictures are shown; convert it with `e2espot transcode`"
-        )
-    needs_closed_flags(index)  # refuses what cannot be shown after a jump
+        raise NotForBrowsersError("the file does not state when its pictures are shown")
+    needs_closed_flags(index)  # raises where pictures would be wrong after a jump
     if index.codec_name in _MP4_CODECS:
         return "video/webm" if _is_webm(index) else "video/mp4"
     if index.codec_name in _WEBM_CODECS:
         return "video/webm"
-    raise VideoError(
-        f"{index.path}: browsers do not play {index.codec_name}; convert it to H.264 with `e2espot transcode`"
-    )
+    raise NotForBrowsersError(f"browsers do not play {index.codec_name}")
 
 
 def _is_webm(index: VideoIndex) -> bool:
@@ -145,26 +170,24 @@ def _plays_as_is(index: VideoIndex) -> bool:
         return len(video_streams(opened)) == 1  # of several, browsers differ in which one they show
 
 
-def _with_tables(
-    indexes: Sequence[VideoIndex], served: Sequence[VideoIndex], media_types: Sequence[str]
-) -> BrowserVideo:
+def _with_tables(indexes: Sequence[VideoIndex], served: Sequence[_Served]) -> BrowserVideo:
     """Compute the tables of a match from those of its files, whose pictures are numbered on."""
     files: list[BrowserFile] = []
     tables: list[_Tables] = []
     num_pictures = 0
-    for index, copy, media_type in zip(indexes, served, media_types, strict=True):
+    for index, shown in zip(indexes, served, strict=True):
         files.append(
             BrowserFile(
-                path=copy.path,
-                name=index.path.name,
-                media_type=media_type,
+                index=index,
+                path=shown.index.path,
+                media_type=shown.media_type,
                 first_picture=num_pictures,
                 starts_at_s=index.starts_at_s,
             )
         )
-        tables.append(_tables(index, copy, num_pictures))
+        tables.append(_tables(index, shown.index, num_pictures))
         num_pictures += len(tables[-1].times_P)
-    end_s = indexes[-1].starts_at_s + served[-1].duration_s
+    end_s = indexes[-1].starts_at_s + served[-1].index.duration_s
     picture_K = np.concatenate([table.picture_K for table in tables])
     frame_P = np.concatenate([table.frame_P for table in tables])
     duration_s = sum((index.duration_s for index in indexes), Fraction(0))
@@ -203,9 +226,10 @@ def _tables(index: VideoIndex, served: VideoIndex, first_picture: int) -> _Table
         visible_P  1   0   1   1
         rank_P     0   1   1   2    (an invisible picture has the rank of the one that covers it)
     """
-    visible_P = np.append(np.diff(served.pts_P) > 0, True)
+    visible_P = visible_pictures(served)
     rank_P = np.cumsum(visible_P) - visible_P + first_picture
-    times_s = [float(index.starts_at_s + int(tick) * served.time_base) for tick in served.pts_P[visible_P]]
+    ticks = (served.pts_P[visible_P] - served.pts_P[0]).tolist()
+    times_s = [float(index.starts_at_s + tick * served.time_base) for tick in ticks]
     # The middle of a picture in ticks of half the time base: exact, so that rounding moves no picture to
     # another frame. middle = (start + next start) / 2, so 2 * middle = 2 * start + duration.
     starts = index.pts_P[visible_P] - index.pts_P[0]
@@ -222,18 +246,18 @@ def _tables(index: VideoIndex, served: VideoIndex, first_picture: int) -> _Table
 
 
 def _check_same_times(index: VideoIndex, served: VideoIndex) -> None:
-    """Refuse a copy that shows pictures at other times, because events would be at wrong times."""
-    if served.path == index.path:
-        return
+    """Refuse a copy that shows pictures at other times, because events would be at wrong times.
+
+    Raises:
+        NotForBrowsersError: It does.
+    """
     same = served.num_pictures == index.num_pictures
     if same:
         before_s = (index.pts_P - index.pts_P[0]) * float(index.time_base)
         after_s = (served.pts_P - served.pts_P[0]) * float(served.time_base)
         same = bool(np.abs(before_s - after_s).max() < 1e-3) and served.first_picture_s == 0
     if not same:
-        raise VideoError(
-            f"{index.path}: a copy in another container shows other pictures; convert it with `e2espot transcode`"
-        )
+        raise NotForBrowsersError("a copy in another container shows other pictures")
 
 
 def _cached_copy(index: VideoIndex, cache: Path, media_type: str, progress: Progress | None) -> Path:
@@ -248,7 +272,12 @@ def _cached_copy(index: VideoIndex, cache: Path, media_type: str, progress: Prog
 
 
 def _remux(index: VideoIndex, target: Path, media_type: str, progress: Progress | None) -> None:
-    """Copy video and audio packets, with the first shown picture at zero; whole or not at all."""
+    """Copy video and audio packets, with the first shown picture at zero; whole or not at all.
+
+    Raises:
+        NotForBrowsersError: The container cannot hold them.
+        VideoError: The copy cannot be written.
+    """
     import av
 
     part = target.with_name(f".{target.stem}.{os.getpid()}.part{target.suffix}")
@@ -260,10 +289,7 @@ def _remux(index: VideoIndex, target: Path, media_type: str, progress: Progress 
         require_readable(index_video(part))  # fails if the copy cannot be read
         part.replace(target)
     except (av.error.FFmpegError, ValueError) as error:
-        raise VideoError(
-            f"{index.path}: cannot be copied to another container ({one_line(error)}); convert it with "
-            "`e2espot transcode`"
-        ) from None
+        raise NotForBrowsersError(f"it cannot be copied to another container ({one_line(error)})") from None
     except OSError as error:
         raise VideoError(
             f"{target}: cannot be written ({error.strerror}); check the cache folder and its free space",

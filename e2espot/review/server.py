@@ -6,6 +6,7 @@
     GET  /api/session                   games, videos, classes, settings
     GET  /api/videos/N                  size, predictions, names of the scores' classes
     GET  /api/videos/N/file/F           file F of the video, by ranges; most videos have file 0 only
+    GET  /api/videos/N/file/F/fragment/S pictures of it from S * fragment_pictures on, encoded as MP4
     GET  /api/videos/N/times            float64: seconds of each picture, and the end of the last
     GET  /api/videos/N/start_after/P    the first picture after P at which decoding can begin
     GET  /api/videos/N/grid             int32: the picture of each frame, then the frame of each picture
@@ -36,6 +37,7 @@ from e2espot.core.errors import AnnotationError, E2ESpotError, one_line
 from e2espot.core.events import Event
 from e2espot.core.scores import Scores
 from e2espot.formats.scores import read_scores
+from e2espot.review.encoded_fragments import FRAGMENT_PICTURES
 from e2espot.review.export import ExportedGame, export_opensportslab, unreviewed
 from e2espot.review.label_store import ConflictError
 from e2espot.review.open_tabs import TabConnection
@@ -75,6 +77,7 @@ def application(review: Review, port: int) -> OriginGuard:
             Route("/api/session", _read(review, _session)),
             Route("/api/videos/{video:int}", _read(review, _video)),
             Route("/api/videos/{video:int}/file/{file:int}", _video_file(review)),
+            Route("/api/videos/{video:int}/file/{file:int}/fragment/{fragment:int}", _fragment(review)),
             Route("/api/videos/{video:int}/start_after/{picture:int}", _read(review, _start_after)),
             Route("/api/videos/{video:int}/times", _read(review, _times)),
             Route("/api/videos/{video:int}/grid", _read(review, _grid)),
@@ -134,7 +137,24 @@ def _video_file(review: Review) -> Endpoint:
             return Response("no such video", status_code=404)
         except E2ESpotError as error:
             return Response(str(error), status_code=422)
+        if file.media_type is None:
+            return Response("browsers do not play this file; ask for its fragments", status_code=415)
         return FileResponse(file.path, media_type=file.media_type, headers={"cache-control": "no-cache"})
+
+    return endpoint
+
+
+def _fragment(review: Review) -> Endpoint:
+    async def endpoint(request: Request) -> Response:
+        params = request.path_params
+        try:
+            encoder = await run_in_threadpool(review.fragment_encoder, params["video"], params["file"])
+            content = await run_in_threadpool(encoder.encode, params["fragment"])
+        except IndexError:
+            return Response("no such fragment", status_code=404)
+        except E2ESpotError as error:
+            return Response(str(error), status_code=422)
+        return Response(content, media_type="video/mp4", headers={"cache-control": "no-store"})
 
     return endpoint
 
@@ -212,9 +232,15 @@ def _video(review: Review, params: Params) -> dict[str, Any]:
         "height": browser_video.height,
         "num_frames": num_frames,
         "files": [
-            {"name": file.name, "first": file.first_picture, "start_s": float(file.starts_at_s)}
+            {
+                "name": file.index.path.name,
+                "first": file.first_picture,
+                "start_s": float(file.starts_at_s),
+                "encoded": file.media_type is None,
+            }
             for file in browser_video.files
         ],
+        "fragment_pictures": FRAGMENT_PICTURES,
         "names": names,
         "predictions": {  # columns, because a match has up to 20,000 predictions
             "frame": [event.frame for event in events],

@@ -17,6 +17,7 @@ from e2espot.core.timeline import DEFAULT_FPS
 from e2espot.formats.games import Video
 from e2espot.review.active_learning import Question, QueueMode
 from e2espot.review.browser_video import BrowserVideo, prepare_browser_video
+from e2espot.review.encoded_fragments import FragmentEncoder
 from e2espot.review.inputs import ReviewInputs
 from e2espot.review.label_rows import EventKey
 from e2espot.review.label_store import ConflictError, LabelStore
@@ -99,6 +100,7 @@ class Review:
         self._cache, self._allow_truncated = cache, allow_truncated
         self._stores: dict[int, LabelStore] = {}
         self._browser_videos: dict[int, BrowserVideo] = {}
+        self._fragment_encoders: dict[tuple[int, int], FragmentEncoder] = {}
         self._store_lock = threading.RLock()
         self._video_lock = threading.Lock()
 
@@ -126,8 +128,20 @@ class Review:
                 )
             return self._browser_videos[video]
 
+    def fragment_encoder(self, video: int, file: int) -> FragmentEncoder:
+        """Encodes a file of a video for browsers that cannot play it, by the numbers of both.
+
+        Raises:
+            IndexError: There is no such video or file.
+        """
+        index = self.browser_video(video).files[file].index
+        with self._video_lock:
+            return self._fragment_encoders.setdefault((video, file), FragmentEncoder(index))
+
     def close(self) -> None:
-        """Close all label stores."""
+        """Close all label stores and videos."""
+        for encoder in self._fragment_encoders.values():
+            encoder.close()
         for store in self._stores.values():
             store.close()
 

@@ -11,10 +11,9 @@ from typing import Any
 import av
 import pytest
 
-from e2espot.core.errors import VideoError
 from e2espot.video import indexes_of, open_reader, probe
 from e2espot.video.index import pictures_of_grid
-from tests.support.numbered_video import constant, number_in, picture, write
+from tests.support.numbered_video import Video, constant, number_in, picture, write
 from tests.support.review_process import RESTS, Server, number, opened, press, until
 from tests.support.situation_files import two_descriptions
 
@@ -26,9 +25,11 @@ def show(browser, tmp_path: Path):
     """Starts a server on a source and opens its page."""
     started: list[Any] = []
 
-    def start(source: object, *options: object) -> Any:
+    def start(source: object, *options: object, unplayable: str | None = None) -> Any:
         server = Server(source, "--cache", tmp_path / "cache", *options)
         context = browser.new_context(viewport={"width": 1280, "height": 720})
+        if unplayable is not None:
+            context.route(unplayable, lambda route: route.fulfill(body="no video", content_type="video/mp4"))
         started.append((server, context))
         return opened(context, server.url)
 
@@ -156,13 +157,58 @@ def test_jumps_in_a_track_with_two_codec_headers_show_the_right_picture(tmp_path
     assert page.is_hidden("#video-error")
 
 
-def test_open_gops_without_closed_ones_are_refused_before_any_copy(tmp_path: Path) -> None:
-    from e2espot.review.browser_video import prepare_browser_video
+ENCODED = {
+    "open GOPs without closed ones": constant(Fraction(25), 1100, options=OPEN_GOPS | {"preset": "ultrafast"}),
+    "a codec that browsers do not play, with gaps": Video(
+        stamps=tuple(k * 40 + 3000 * (k >= 30) + 3 * (k % 7) for k in range(70)),
+        time_base=Fraction(1, 1000),
+        codec="mpeg4",
+        suffix=".mkv",
+        options={"g": "12", "bf": "2"},
+    ),
+}
 
-    path = write(tmp_path / "open", constant(Fraction(25), 510, options=OPEN_GOPS | {"preset": "ultrafast"}))
-    with pytest.raises(VideoError, match=r"open GOP.*convert it with `e2espot transcode`"):
-        prepare_browser_video(path, tmp_path / "cache")
+
+@pytest.mark.parametrize("kind", ENCODED)
+def test_files_that_browsers_show_wrongly_are_encoded_in_fragments(kind: str, tmp_path: Path, show) -> None:
+    count = len(ENCODED[kind].stamps)
+    page = show(write(tmp_path / "match", ENCODED[kind]))
+    assert number(page) == 0
+    # In long files fragments far from the picture on screen are dropped, and loaded again.
+    for one in (count - 1, count - 2, *range(13, count, 101), 26, 25, 24, 50, 49, 30, 29, 0):
+        show_picture(page, one)
+    press(page, *["ArrowRight"] * 30)
+    assert number(page) == 30
+    show_picture(page, count - 30)
+    page.keyboard.press(" ")
+    until(page, f"e2espotReview.player.video.ended && e2espotReview.player.picture === {count - 1}")
+    assert number(page) == count - 1
+    assert page.evaluate("e2espotReview.player.feed.loaded.size") <= 40
+    assert page.is_hidden("#video-error")
     assert not (tmp_path / "cache").exists()
+
+
+def show_picture(page: Any, wanted: int) -> None:
+    page.evaluate(f"e2espotReview.player.show({wanted})")
+    until(page, RESTS)
+    assert number(page) == wanted == page.evaluate("e2espotReview.player.picture")
+
+
+def test_browser_that_cannot_play_a_file_gets_fragments_of_what_decodes(tmp_path: Path, show) -> None:
+    options = {"g": "10", "bf": "0", "x264-params": "scenecut=0"}
+    path = damaged(write(tmp_path / "match", constant(Fraction(25), 200, options=options)), range(50, 100))
+    page = show(path, unplayable="**/file/0")
+    show_picture(page, 24)
+    page.evaluate("e2espotReview.player.show(88)")
+    until(page, "!document.getElementById('video-error').hidden")
+    text = page.inner_text("#video-error-text")
+    assert "cannot be decoded at 0:00:0" in text
+    assert "e2espot transcode" not in text
+    page.click("#video-go-on")
+    until(page, "document.getElementById('video-error').hidden && e2espotReview.player.seeking === null")
+    until(page, RESTS)
+    assert number(page) == 100
+    show_picture(page, 20)
 
 
 def damaged(path: Path, packets: range) -> Path:
@@ -224,7 +270,7 @@ def test_tables_of_a_match_in_several_files_are_those_of_its_grid(tmp_path: Path
     second = write(tmp_path / "b", replace(PLAIN, suffix=".mkv"))
     video = prepare_browser_video(Path(f"{first}+{second}"), tmp_path / "cache")
     info = probe(f"{first}+{second}")
-    assert [(file.name, file.first_picture) for file in video.files] == [("a.mp4", 0), ("b.mkv", 47)]
+    assert [(file.index.path.name, file.first_picture) for file in video.files] == [("a.mp4", 0), ("b.mkv", 47)]
     assert video.files[1].path.parent == tmp_path / "cache"
     assert len(video.picture_K) == info.num_frames
     assert (len(video.times_P), len(video.frame_P)) == (info.num_pictures + 1, info.num_pictures)

@@ -185,13 +185,11 @@ def review(*arguments: object, **variables: str) -> subprocess.CompletedProcess[
 
 
 def test_errors_of_the_command_are_one_line(game: Path, tmp_path: Path, server: Server) -> None:
-    unsupported = write(tmp_path / "old", constant(Fraction(25), 20, codec="mpeg4"))
     (tmp_path / "text.mp4").write_text("no video")
     (tmp_path / "broken").mkdir()
     write(tmp_path / "broken" / "224p", constant(Fraction(25), 20))
     (tmp_path / "broken" / "Labels-ball.json").write_text("{")
     cases = {
-        (unsupported,): "browsers do not play mpeg4; convert it to H.264 with `e2espot transcode`",
         (tmp_path / "none.mp4",): "no such video or folder",
         (tmp_path / "text.mp4",): "not a video",
         (tmp_path / "broken",): "Labels-ball.json: not JSON",

@@ -163,7 +163,6 @@ SITUATIONS = (
         decord="by PyAV",
         dali_cpu="not applicable",
         dali_copies="by PyAV",
-        review="refused",
     ),
     _situation(
         "field pictures (1080i)",
@@ -181,16 +180,14 @@ SITUATIONS = (
         ),
         decord="by PyAV",
         dali_cpu="not applicable",
-        review="refused",
     ),
     _video("H.264 in 4:4:4", _plain(suffix=".mkv", pixel_format="yuv444p", options={"g": "12"}), **_PYAV_ONLY),
-    _video("HEVC", _plain(codec="libx265", options=_X265), decord="refused", review="refused", **_GPU_ONLY),
+    _video("HEVC", _plain(codec="libx265", options=_X265), decord="refused", **_GPU_ONLY),
     _video(
         "HEVC in 10 bits",
         _plain(codec="libx265", pixel_format="yuv420p10le", options=_X265),
         decord="refused",
         dali_cpu="not applicable",
-        review="refused",
     ),
     _video("VP9", _plain(codec="libvpx-vp9", suffix=".webm", options=_VPX)),
     _video("VP9 with hidden pictures", _plain(codec="libvpx-vp9", suffix=".webm", options=_LAGGED)),
@@ -211,11 +208,11 @@ SITUATIONS = (
     ),
     _video("AV1", _plain(codec="libsvtav1", options={"preset": "8", "g": "20", "crf": "15", "svtav1-params": "lp=1"}),
            decord="refused", dali_cpu="not applicable", dali_copies="by PyAV"),
-    _video("MPEG-4", _plain(codec="mpeg4", options={"g": "12", "bf": "2"}), review="refused", **_PYAV_ONLY),
+    _video("MPEG-4", _plain(codec="mpeg4", options={"g": "12", "bf": "2"}), **_PYAV_ONLY),
     _video("MPEG-2, transport stream", _plain(codec="mpeg2video", suffix=".ts", options={"g": "12", "bf": "2"}),
-           review="refused", **_PYAV_ONLY),
+           **_PYAV_ONLY),
     _video("MJPEG", _plain(codec="mjpeg", suffix=".mkv", pixel_format="yuvj420p", options={"qscale": "2"}),
-           decord="refused", review="refused"),
+           decord="refused"),
 )  # fmt: skip
 """All of them, in the order of the table."""
 

@@ -11,6 +11,7 @@ import { Trouble } from "/static/trouble.js";
 
 /** @typedef {import("./model.js").EventItem} EventItem */
 /** @typedef {import("./model.js").Selection} Selection */
+/** @typedef {import("./player.js").MediaFile} MediaFile */
 /** @typedef {import("./server.js").GameUpdate} GameUpdate */
 /** @typedef {import("./server.js").Question} Question */
 /** @typedef {import("./server.js").SaveState} SaveState */
@@ -109,7 +110,15 @@ export class Page {
         if (this.video === video) this.timeline.setScores(new Uint8Array(bytes), scores.classes, scores.fps);
       });
     }
-    await this.player.load(`${base}/file`, data.files, new Float64Array(times), pictures, frames);
+    const load = (/** @type {MediaFile[]} */ files) =>
+      this.player.load(`${base}/file`, files, data.fragment_pictures, new Float64Array(times), pictures, frames);
+    try {
+      await load(data.files);
+    } catch (error) {
+      // Browsers differ in what they play: the server decodes for this one.
+      if (!(error instanceof PlaybackError) || data.files.every((file) => file.encoded)) throw error;
+      await load(data.files.map((file) => ({ ...file, encoded: true })));
+    }
   }
 
   #onPicture() {

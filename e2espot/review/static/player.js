@@ -1,6 +1,7 @@
 // The video, picture by picture. Which picture is on screen is known from the media time that the browser
 // reports. To show a picture, the player seeks to the middle of its time, so that no rounding reaches a neighbour.
 import { lowerBound } from "/static/matching.js";
+import { FragmentFeed } from "/static/fragments.js";
 
 const MEDIA_TIME_TOLERANCE_S = 2e-4; // browsers report media times in microseconds
 const MAX_SEEK_ERROR_S = 0.5; // farther off, the browser has not found the picture
@@ -11,7 +12,9 @@ export class PlaybackError extends Error {}
 
 /**
  * A match may have several files; times run on from one to the next. The browser has one of them open.
- * @typedef {{name: string, first: number, start_s: number}} MediaFile number of its first picture, and when that begins
+ * An encoded one is opened in fragments, since the browser cannot play the file itself.
+ * @typedef {{name: string, first: number, start_s: number, encoded: boolean}} MediaFile number of its first picture,
+ *   and when that begins
  */
 
 export class Player {
@@ -34,7 +37,10 @@ export class Player {
     this.loop = null; // first and last frame
     this.url = "";
     /** @type {MediaFile[]} */
-    this.files = [{ name: "", first: 0, start_s: 0 }];
+    this.files = [{ name: "", first: 0, start_s: 0, encoded: false }];
+    this.fragmentPictures = 1; // pictures of a fragment
+    /** @type {FragmentFeed | null} */
+    this.feed = null; // of the open file, if it is encoded
     this.file = 0; // the one that the browser has open
     this.opening = false; // another file
     this.failed = false; // the browser has given up, and shows nothing until a file is opened
@@ -43,11 +49,14 @@ export class Player {
     /** Called with a picture that is not shown, and what the browser says, or null once a picture is shown again.
      * @type {(picture: number, reason: string | null) => void} */
     this.onTrouble = () => {};
+    /** Called if the browser cannot play the video that is being loaded.
+     * @type {((reason: string) => void) | null} */
+    this.onLoadError = null;
     video.addEventListener("seeked", () => this.#onSeeked());
     video.addEventListener("play", () => this.#changed());
     video.addEventListener("pause", () => this.#onPause());
     video.addEventListener("ended", () => this.#onEnded());
-    video.addEventListener("error", () => this.#onError());
+    video.addEventListener("error", () => this.#onError(this.#reason()));
     video.addEventListener("loadeddata", () => this.#onLoaded());
     this.#watch();
   }
@@ -56,29 +65,56 @@ export class Player {
    * Load a video and its tables.
    * @param {string} url of its files, without their number
    * @param {MediaFile[]} files
+   * @param {number} fragmentPictures
    * @param {Float64Array} times
    * @param {Int32Array} pictures
    * @param {Int32Array} frames
    * @returns {Promise<void>}
    */
-  load(url, files, times, pictures, frames) {
+  load(url, files, fragmentPictures, times, pictures, frames) {
     this.pause();
     clearTimeout(this.seekTimer);
     const cleared = { picture: 0, requested: null, seeking: null, requestedFrame: null, loop: null };
-    Object.assign(this, { url, files, times, pictures, frames, file: 0, opening: false, failed: false, ...cleared });
+    Object.assign(this, { url, files, fragmentPictures, times, pictures, frames }, cleared);
+    Object.assign(this, { file: 0, opening: false, failed: false });
     return new Promise((resolve, reject) => {
       const settled = new AbortController();
       const { signal } = settled;
       this.video.addEventListener("loadeddata", () => {
         settled.abort();
+        this.onLoadError = null;
         resolve();
       }, { signal });
-      this.video.addEventListener("error", () => {
+      this.onLoadError = (reason) => {
         settled.abort();
-        reject(new PlaybackError(this.#reason()));
-      }, { signal });
-      this.video.src = `${url}/0`;
+        this.onLoadError = null;
+        reject(new PlaybackError(reason));
+      };
+      this.#open(0, 0);
     });
+  }
+
+  /**
+   * Give the browser a file.
+   * @param {number} file
+   * @param {number} picture that is shown first
+   */
+  #open(file, picture) {
+    this.feed?.close();
+    this.feed = null;
+    if (!this.files[file].encoded) {
+      this.video.src = `${this.url}/${file}`;
+      return;
+    }
+    const { first, start_s } = this.files[file];
+    const end = this.files[file + 1]?.first ?? this.frames.length;
+    const starts = [];
+    for (let start = first; start < end; start += this.fragmentPictures) starts.push(this.times[start] - start_s);
+    starts.push(this.times[end] - start_s);
+    this.feed = new FragmentFeed(
+      this.video, `${this.url}/${file}/fragment`, starts, this.middleOf(picture) - start_s,
+      (reason) => this.#onError(reason),
+    );
   }
 
   /** Open the file of a picture again after an error, and show the picture.
@@ -201,7 +237,7 @@ export class Player {
     this.opening = true;
     this.failed = false;
     this.#startTimer();
-    this.video.src = `${this.url}/${file}`; // which pauses
+    this.#open(file, this.seeking ?? this.files[file].first); // which pauses
   }
 
   #onLoaded() {
@@ -220,17 +256,21 @@ export class Player {
     if (this.seeking !== null) this.onTrouble(this.seeking, "it has been looking for it for 10 seconds");
   }
 
-  #onError() {
+  /** @param {string} reason */
+  #onError(reason) {
     clearTimeout(this.seekTimer);
+    this.feed?.close();
+    this.feed = null;
     // Chromium names the packet at which it stopped, in microseconds of the file.
-    const stopped = /timestamp=(\d+)/.exec(this.#reason());
+    const stopped = /timestamp=(\d+)/.exec(reason);
     const picture = stopped ? this.pictureAt(Number(stopped[1]) / 1e6 + this.files[this.file].start_s) : 0;
     const wanted = Math.max(picture, this.seeking ?? this.picture);
     this.picture = this.requested ?? this.seeking ?? this.picture; // so that keys move on from what was asked for
     this.failed = true;
     this.opening = this.resume = false;
     this.requested = this.seeking = null;
-    this.onTrouble(wanted, this.#reason());
+    if (this.onLoadError) this.onLoadError(reason);
+    else this.onTrouble(wanted, reason);
   }
 
   #onEnded() {

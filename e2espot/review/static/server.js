@@ -15,6 +15,7 @@
  * @property {number} half
  * @property {number} num_frames
  * @property {MediaFile[]} files
+ * @property {number} fragment_pictures pictures of a fragment of an encoded file
  * @property {string[]} names
  * @property {{frame: number[], name: number[], score: number[]}} predictions
  * @property {{classes: string[], fps: number} | null} scores

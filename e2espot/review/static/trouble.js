@@ -15,13 +15,13 @@ export class Trouble {
   }
 
   /**
-   * What helps for the file of a picture.
+   * What helps for the file of a picture; nothing if the server does not decode it either.
    * @param {number} picture
    */
   remedy(picture) {
     const { player } = this.page;
-    const { name } = player.files[player.fileOf(picture)];
-    return `To see all of it, convert the file: e2espot transcode "${name}" NEW.mp4`;
+    const { name, encoded } = player.files[player.fileOf(picture)];
+    return encoded ? "" : `To see all of it, convert the file: e2espot transcode "${name}" NEW.mp4`;
   }
 
   /**
