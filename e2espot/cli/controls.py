@@ -67,7 +67,7 @@ def _score(run: Path, matches: Path, shuffled: bool) -> float:
     from e2espot.models import load_spotter
     from e2espot.training.data import load_games
     from e2espot.training.fit_calibration import fit_calibration
-    from e2espot.training.validation import labels_of, score_games, score_predictions
+    from e2espot.training.validation import classes_of, labels_of, score_games, score_predictions
 
     spotter = load_spotter(run)
     valid, test = (load_games(matches, split, spotter.label_set, spotter.fps) for split in ("valid", "test"))
@@ -78,7 +78,7 @@ def _score(run: Path, matches: Path, shuffled: bool) -> float:
         ]
     else:
         scores = [score_games(spotter, games) for games in (valid, test)]
-    calibration = fit_calibration(scores[0], labels_of(valid), spotter.label_set)
+    calibration = fit_calibration(scores[0], labels_of(valid), spotter.label_set, classes_of(valid))
     return score_predictions(scores[1], test, calibration, spotter.label_set).mAP("at1")
 
 

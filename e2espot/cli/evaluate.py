@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from e2espot.core.annotated import parse_annotated
+from e2espot.core.annotated_classes import parse_annotated_classes
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.teams import SecondHalf, parse_team_map
 from e2espot.formats.filenames import BALL_LABEL_FILE
@@ -54,6 +55,9 @@ class Evaluate:
     annotated: str = ""
     """Stretches of every game in which the labels are complete, such as 0:00-10:00 or 1/0:00-45:00,2/5:00-20:00; what
     is outside does not count. Empty for what the label files say, by default everything."""
+    annotated_classes: str = ""
+    """Classes that the labels of every game are complete in, such as PASS,SHOT; the others do not count. Empty for what
+    the label files say, by default all."""
     team_map: str = ""
     """Sides of teams that labels call something else than left and right, such as home=left,away=right."""
     second_half: SecondHalf = "same"
@@ -77,7 +81,12 @@ def main(arguments: list[str]) -> None:
     games = games_to_score(args.labels, split=args.split, label_file=args.label_file)
     label_map = read_label_map(args.map)
     labelled = read_labels(
-        args.labels, games, label_file=args.label_file, annotated=parse_annotated(args.annotated), label_map=label_map
+        args.labels,
+        games,
+        label_file=args.label_file,
+        annotated=parse_annotated(args.annotated),
+        classes=parse_annotated_classes(args.annotated_classes),
+        label_map=label_map,
     )
     scored = score_inputs(args.predictions, labelled, missing=args.missing, label_map=label_map)
     labels, predictions = _with_sides(args, labelled.labels), scored.predictions
@@ -91,7 +100,8 @@ def main(arguments: list[str]) -> None:
         )
     else:
         label_set = label_set_named(args.label_set)
-    report = evaluate(labels, predictions, label_set, args.metric, args.fps)
+    label_set, without = labelled.counted_classes(label_set)
+    report = dataclasses.replace(evaluate(labels, predictions, label_set, args.metric, args.fps), unannotated=without)
     print(f"mAP in percent over {len(labels)} games, {sum(map(len, labels.values()))} labels")
     print(report.table())
     results = report.to_json()

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from e2espot.core.annotated import parse_annotated
+from e2espot.core.annotated_classes import parse_annotated_classes
 from e2espot.core.errors import ConfigurationError
 from e2espot.formats.filenames import BALL_LABEL_FILE
 
@@ -47,6 +48,9 @@ class ReportOptions:
     annotated: str = ""
     """Stretches of every game in which the labels are complete, such as 0:00-10:00 or 1/0:00-45:00,2/5:00-20:00; what
     is outside does not count. Empty for what the label files say, by default everything."""
+    annotated_classes: str = ""
+    """Classes that the labels of every game are complete in, such as PASS,SHOT; the others do not count. Empty for what
+    the label files say, by default all."""
     missing: Literal["error", "empty"] = "error"
     """What to do about a labelled game without predictions: stop, or score it as empty."""
     title: str = "Match report"
@@ -72,18 +76,25 @@ def main(arguments: list[str]) -> None:
     games = games_to_score(args.labels, split=args.split, label_file=args.label_file)
     label_map = read_label_map(args.map)
     labelled = read_labels(
-        args.labels, games, label_file=args.label_file, annotated=parse_annotated(args.annotated), label_map=label_map
+        args.labels,
+        games,
+        label_file=args.label_file,
+        annotated=parse_annotated(args.annotated),
+        classes=parse_annotated_classes(args.annotated_classes),
+        label_map=label_map,
     )
     labels = labelled.labels
     if args.label_set is None:
         label_set = label_set_of(entry.label for entries in labels.values() for entry in entries)
     else:
         label_set = label_set_named(args.label_set)
+    label_set, without = labelled.counted_classes(label_set)
     scored = {
         name: score_inputs(path, labelled, missing=args.missing, label_map=label_map)
         for name, path in _named(args.predictions).items()
     }
-    notes = [*labelled.notes, *(f"{name}: {note}" for name, run in scored.items() for note in run.notes)]
+    left_out = [f"no game annotates {', '.join(without)}; the mean is over the other classes"] if without else []
+    notes = [*labelled.notes, *left_out, *(f"{name}: {note}" for name, run in scored.items() for note in run.notes)]
     for note in notes:
         print(f"note: {note}")
     runs = [

@@ -124,6 +124,7 @@ class ClipDataset(Dataset[ClipSample]):
         """How pictures of a video are prepared, for those of which clips have arrived and are not plain."""
         self._readers: OrderedDict[int, FrameReader] = OrderedDict()
         self._damaged: set[int] = set()
+        self._num_numbers = 1 + max((n for video in videos for n in video.labelled.unannotated_targets), default=0)
 
     def __len__(self) -> int:
         """Clips per epoch."""
@@ -134,7 +135,13 @@ class ClipDataset(Dataset[ClipSample]):
         epoch, index = key
         clip = self.sampler.clip(epoch, index)
         video = self.videos[clip.video]
-        targets = clip_targets(clip, video.labelled, label_radius=self.label_radius, joint=video.joint)
+        targets = clip_targets(
+            clip,
+            video.labelled,
+            label_radius=self.label_radius,
+            joint=video.joint,
+            num_numbers=self._num_numbers,
+        )
         frames, valid_T = self._frames(clip, targets.valid_T)
         targets = dataclasses.replace(targets, valid_T=valid_T, ball_T2=self._ball(clip, video, valid_T))
         return ClipSample(

@@ -43,6 +43,8 @@ class LabelledVideo:
     """Frame of each event, in any order."""
     event_targets: tuple[int, ...]
     """Class of each event, 1 for the first class of the label set."""
+    unannotated_targets: tuple[int, ...] = ()
+    """Classes that were not annotated, numbered alike: their absence from the labels teaches nothing."""
     event_teams: tuple[str, ...] = ()
     """Team of each event: left, right, or anything else for unknown; empty where no team is known."""
     negative_frames: tuple[int, ...] = ()

@@ -6,7 +6,8 @@ once, in the worker that decodes the clip. The targets then travel with the pixe
     LabelledVideo, ClipSpec -> ClipTargets (numpy, one clip, in the worker)
                             -> TargetBatch (tensors, B clips) -> augmentation -> loss
 
-Shapes: B clips, T frames.
+Shapes: B clips, T frames, W numbers of classes from 0 for the background up to the largest that a video of the dataset
+does not annotate (1 if every video annotates every class).
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ class ClipTargets:
     """bool; False for frames outside the video, and for frames that a decoder made up after damage."""
     annotated_T: np.ndarray
     """bool; False for frames that were not annotated: the network sees them, and they teach nothing."""
+    unannotated_W: np.ndarray
+    """bool; True for classes that were not annotated: nothing is taught about them."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -64,6 +67,8 @@ class TargetBatch:
     """bool; False for frames that show nothing: outside the video, or made up by a decoder."""
     annotated_BT: Tensor
     """bool; False for frames that were not annotated."""
+    unannotated_BW: Tensor
+    """bool; True for classes that were not annotated."""
 
     @classmethod
     def stack(cls, clips: Sequence[ClipTargets]) -> TargetBatch:
@@ -80,6 +85,7 @@ class TargetBatch:
             joint_B=torch.tensor([clip.joint for clip in clips]),
             valid_BT=stacked([clip.valid_T for clip in clips]),
             annotated_BT=stacked([clip.annotated_T for clip in clips]),
+            unannotated_BW=stacked([clip.unannotated_W for clip in clips]),
         )
 
     def teaches(self) -> Tensor:
@@ -88,11 +94,19 @@ class TargetBatch:
 
     def clips(self, clips: slice) -> TargetBatch:
         """The targets of some of the clips."""
-        return dataclasses.replace(self._map(lambda tensor: tensor[clips]), joint_B=self.joint_B[clips])
+        return dataclasses.replace(
+            self._map(lambda tensor: tensor[clips]),
+            joint_B=self.joint_B[clips],
+            unannotated_BW=self.unannotated_BW[clips],
+        )
 
     def to(self, device: torch.device) -> TargetBatch:
         """The targets on ``device``."""
-        return dataclasses.replace(self._map(lambda tensor: tensor.to(device)), joint_B=self.joint_B.to(device))
+        return dataclasses.replace(
+            self._map(lambda tensor: tensor.to(device)),
+            joint_B=self.joint_B.to(device),
+            unannotated_BW=self.unannotated_BW.to(device),
+        )
 
     def reorder_frames(self, order_T: Tensor) -> TargetBatch:
         """The targets of clips whose frames were reordered: frame ``t`` becomes frame ``order_T[t]`` of this batch."""
@@ -100,7 +114,7 @@ class TargetBatch:
 
     def permute_clips(self, permute: Callable[[Tensor], Tensor]) -> TargetBatch:
         """The targets of other clips, which ``permute`` moves along axis 0; clips keep to their dataset."""
-        return self._map(permute)
+        return dataclasses.replace(self._map(permute), unannotated_BW=permute(self.unannotated_BW))
 
     def without_invalid(self) -> TargetBatch:
         """Offset and team unknown where frames do not teach: a damaged frame shows neither."""
@@ -124,7 +138,9 @@ class TargetBatch:
         )
 
 
-def clip_targets(clip: ClipSpec, video: LabelledVideo, *, label_radius: int, joint: bool = False) -> ClipTargets:
+def clip_targets(
+    clip: ClipSpec, video: LabelledVideo, *, label_radius: int, joint: bool = False, num_numbers: int = 1
+) -> ClipTargets:
     """Targets of a clip, the ball's position and damage to the video not yet known.
 
     An event labels its own frame and ``label_radius`` frames to each side. Where two events reach a frame,
@@ -140,6 +156,7 @@ def clip_targets(clip: ClipSpec, video: LabelledVideo, *, label_radius: int, joi
         video: Length and events of the video.
         label_radius: Frames to each side of an event that carry its class.
         joint: Whether the video is from the second of two datasets.
+        num_numbers: W, more than every number in the video's ``unannotated_targets``.
     """
     frame_T = np.arange(clip.start, clip.start + clip.length)
     valid_T = inside_video(clip, video.num_frames)
@@ -154,6 +171,8 @@ def clip_targets(clip: ClipSpec, video: LabelledVideo, *, label_radius: int, joi
         if len(video.event_teams) == len(video.event_frames):
             teams = np.array([_TEAM_TARGETS.get(team, np.nan) for team in video.event_teams], dtype=np.float32)
             team_T[labelled_T] = teams[event_N]
+    unannotated_W = np.zeros(num_numbers, dtype=bool)
+    unannotated_W[list(video.unannotated_targets)] = True
     return ClipTargets(
         class_T=class_T,
         offset_T=offset_T,
@@ -162,6 +181,7 @@ def clip_targets(clip: ClipSpec, video: LabelledVideo, *, label_radius: int, joi
         joint=joint,
         valid_T=valid_T,
         annotated_T=np.array([video.is_annotated(frame) for frame in frame_T.tolist()]),
+        unannotated_W=unannotated_W,
     )
 
 

@@ -3,6 +3,10 @@
 SoccerNet's files have no such field, and its readers ignore ours::
 
     {"annotated": [{"half": "1", "stretches": [{"from": 0, "to": 600000}]}], "annotations": [...]}
+
+Next to it may be ``annotated_classes``, the classes that its labels are complete in::
+
+    {"annotated_classes": ["PASS", "SHOT"], "annotations": [...]}
 """
 
 from __future__ import annotations
@@ -11,11 +15,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from e2espot.core.annotated import AnnotatedHalves, AnnotatedRanges, merge_ranges
+from e2espot.core.annotated_classes import AnnotatedClasses
 from e2espot.core.errors import AnnotationError
-from e2espot.files.json_fields import parse_each, require, require_ms
+from e2espot.files.json_fields import parse_each, require, require_ms, require_text
+from e2espot.formats.label_map import LabelMap
 
 ANNOTATED_FIELD = "annotated"
 """Name of the field, next to ``annotations``."""
+CLASSES_FIELD = "annotated_classes"
+"""Name of the field that lists the annotated classes."""
 
 
 def read_annotated(content: Mapping[str, Any], context: str) -> dict[int, AnnotatedRanges]:
@@ -65,3 +73,38 @@ def annotated_field(halves: AnnotatedHalves) -> dict[str, Any]:
         for half in sorted(halves)
     ]
     return {ANNOTATED_FIELD: rows} if rows else {}
+
+
+def read_annotated_classes(
+    content: Mapping[str, Any], context: str, label_map: LabelMap | None = None
+) -> AnnotatedClasses:
+    """The classes that a label file says were annotated; None if it does not say, so that all of them were.
+
+    Args:
+        content: Top-level fields of a label file.
+        context: Names the file in errors.
+        label_map: New names of classes. A class that several are merged into counts as annotated if one of them was.
+
+    Raises:
+        AnnotationError: not a list of names, or an empty one.
+    """
+    if content.get(CLASSES_FIELD) is None:
+        return None
+    names = require(content, CLASSES_FIELD, list, context)
+    if not names:
+        raise AnnotationError(
+            f"{context}: {CLASSES_FIELD!r} is empty; leave it out if every class was annotated, and state with "
+            f"{ANNOTATED_FIELD!r} what was not looked at"
+        )
+    read = parse_each(names, CLASSES_FIELD, context, lambda name, at: require_text({"name": name}, "name", at))
+    renamed = read if label_map is None else tuple(map(label_map, read))
+    return frozenset(name for name in renamed if name is not None)
+
+
+def with_renamed_classes(game_fields: Mapping[str, Any], label_map: LabelMap) -> dict[str, Any]:
+    """Fields of a game with the annotated classes under their new names."""
+    names = game_fields.get(CLASSES_FIELD)
+    if not isinstance(names, list):
+        return dict(game_fields)
+    renamed = dict.fromkeys(new for name in names if (new := label_map(str(name))) is not None)
+    return {**game_fields, CLASSES_FIELD: list(renamed)}

@@ -12,12 +12,18 @@ from e2espot.core.errors import ConfigurationError, VideoError
 from e2espot.core.timeline import DEFAULT_FPS
 from e2espot.files.atomic import write_atomically
 from e2espot.files.json_fields import read_bytes
+from e2espot.formats.annotated_field import CLASSES_FIELD, with_renamed_classes
 from e2espot.formats.cut_lists import cut_list_files
 from e2espot.formats.e2e_spot import e2e_spot_files, read_e2e_spot
 from e2espot.formats.format_names import CutListName, FormatName
 from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
 from e2espot.formats.label_map import LabelMap, read_label_map
-from e2espot.formats.opensportslab import opensportslab_files, read_opensportslab, sn_gar_files
+from e2espot.formats.opensportslab import (
+    SN_GAR_CLASSES,
+    opensportslab_files,
+    read_opensportslab,
+    sn_gar_files,
+)
 from e2espot.formats.soccernet_interchange import read_soccernet, soccernet_files
 from e2espot.formats.soccertrack import Periods, read_periods, read_soccertrack, soccertrack_files
 from e2espot.formats.sportscode import InstanceTimes, read_sportscode, sportscode_files
@@ -104,7 +110,14 @@ def _renamed(dataset: AnnotationSet, label_map: LabelMap, dropped: DroppedFields
             else:
                 yield replace(annotation, label=label)
 
-    videos = tuple(replace(video, annotations=tuple(renamed(video.annotations))) for video in dataset.videos)
+    videos = tuple(
+        replace(
+            video,
+            annotations=tuple(renamed(video.annotations)),
+            game_metadata=with_renamed_classes(video.game_metadata, label_map),
+        )
+        for video in dataset.videos
+    )
     classes = dict.fromkeys(name for name in map(label_map, dataset.classes) if name is not None)
     return replace(dataset, videos=videos, classes=tuple(classes))
 
@@ -120,7 +133,16 @@ def _read(conversion: Conversion, dropped: DroppedFields, periods: Periods) -> A
         return _read_sportscode(conversion)
     if conversion.from_format == "soccertrack-v2":
         return read_soccertrack(conversion.source, dropped, periods, predictions=conversion.predictions)
-    return read_opensportslab(conversion.source, predictions=conversion.predictions)
+    dataset = read_opensportslab(conversion.source, predictions=conversion.predictions)
+    if conversion.from_format == "sn-gar" and conversion.to_format == "soccernet" and not conversion.predictions:
+        # Its files list ten classes, which a label file does in this field alone. Without it a spotter of twelve would
+        # learn that a DRIVE and a BALL PLAYER BLOCK never happen.
+        videos = (
+            replace(video, game_metadata={**video.game_metadata, CLASSES_FIELD: list(SN_GAR_CLASSES)})
+            for video in dataset.videos
+        )
+        dataset = replace(dataset, videos=tuple(videos))
+    return dataset
 
 
 def _read_sportscode(conversion: Conversion) -> AnnotationSet:

@@ -27,6 +27,7 @@ from e2espot.files.json_fields import (
     require_number,
     require_text,
 )
+from e2espot.formats.annotated_field import CLASSES_FIELD
 from e2espot.formats.interchange import (
     AnnotatedVideo,
     Annotation,
@@ -315,7 +316,10 @@ def sn_gar_files(dataset: AnnotationSet, target: Path, dropped: DroppedFields) -
                 "second half of a game in two videos (SN-GAR has one video a game): written as a game of its own"
             )
         dropped.add_annotated(video, "SN-GAR")
-        dropped.add_fields(remaining_fields(video.game_metadata, "UrlLocal", VERSION_FIELD), "game")
+        game_fields = remaining_fields(video.game_metadata, "UrlLocal", VERSION_FIELD)
+        if game_fields.get(CLASSES_FIELD) == list(SN_GAR_CLASSES):
+            del game_fields[CLASSES_FIELD]  # its own, which the file lists anyway
+        dropped.add_fields(game_fields, "game")
         dropped.add_fields(remaining_fields(video.metadata, "fps", "inputs", "game_id", "id"), "video")
         retained = tuple(annotation for annotation in video.annotations if annotation.label in SN_GAR_CLASSES)
         videos.append(replace(video, annotations=retained))

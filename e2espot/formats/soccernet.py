@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from e2espot.core.adaptation import Adaptation
 from e2espot.core.annotated import AnnotatedHalves
+from e2espot.core.annotated_classes import AnnotatedClasses
 from e2espot.core.coverage import ReadCoverage
 from e2espot.core.errors import AnnotationError
 from e2espot.core.events import Event, ScoredEvent
@@ -21,7 +22,7 @@ from e2espot.core.timeline import frame_of_position_ms, position_ms_of_frame
 from e2espot.core.version import VERSION_FIELD, __version__
 from e2espot.files.atomic import write_atomically
 from e2espot.files.json_fields import read_bytes
-from e2espot.formats.annotated_field import read_annotated
+from e2espot.formats.annotated_field import read_annotated, read_annotated_classes
 from e2espot.formats.label_map import LabelMap
 from e2espot.formats.soccernet_json import dump_document, label_document, make_row, parse_document, read_row, read_rows
 
@@ -36,6 +37,8 @@ class LabelFile:
     """Number of invalid entries that were left out."""
     annotated: AnnotatedHalves = field(default_factory=dict)
     """What the file says was labelled of each half; empty if everything was."""
+    classes: AnnotatedClasses = None
+    """Classes that the file says were annotated; None for all of them."""
 
 
 def read_labels(
@@ -62,6 +65,7 @@ def read_labels(
     """
     content, rows = parse_document(read_bytes(path), "label", str(path))
     annotated = read_annotated(content, str(path))
+    classes = read_annotated_classes(content, str(path), label_map)
     events, skipped = [], 0
     for number, row in enumerate(rows):
         try:
@@ -75,7 +79,7 @@ def read_labels(
                     f"{error}; fix it, or pass bad_labels='skip' to leave such entries out", option="bad_labels"
                 ) from None
             skipped += 1
-    return LabelFile(events=tuple(events), skipped=skipped, annotated=annotated)
+    return LabelFile(events=tuple(events), skipped=skipped, annotated=annotated, classes=classes)
 
 
 def _renamed(entry: ScoredEvent, label_map: LabelMap | None) -> ScoredEvent | None:

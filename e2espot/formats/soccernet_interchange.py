@@ -21,7 +21,7 @@ from e2espot.files.json_fields import (
     require,
     require_text,
 )
-from e2espot.formats.annotated_field import ANNOTATED_FIELD, annotated_field, read_annotated
+from e2espot.formats.annotated_field import ANNOTATED_FIELD, annotated_field, read_annotated, read_annotated_classes
 from e2espot.formats.filenames import BALL_LABEL_FILE, LABEL_FILES, RESULTS_FILE, SPLITS_FILE, V2_LABEL_FILE
 from e2espot.formats.games import Game, check_label_file, find_games
 from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
@@ -76,6 +76,7 @@ def _read_game(game: Game, split: str, kind: Kind) -> Iterable[AnnotatedVideo]:
     annotations = parse_each(rows, name, context, lambda row, context: read_annotation(row, context, kind))
     metadata_by_half: Mapping[str, Any] = require(content, "videos", dict, context, {})
     annotated = read_annotated(content, context)
+    read_annotated_classes(content, context)  # stays one of the game's fields; checked here
     files = {video.half: video.path.relative_to(game.folder).as_posix() for video in game.videos}
     game_metadata = {"UrlLocal": game.name, **remaining_fields(content, name, "videos", ANNOTATED_FIELD)}
     halves_with_metadata = [half for half in (1, 2) if str(half) in metadata_by_half]

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from e2espot.core.annotated import AnnotatedHalves
+from e2espot.core.annotated_classes import AnnotatedClasses
 from e2espot.core.errors import AnnotationError, VideoError
 from e2espot.core.events import ScoredEvent
 from e2espot.core.timeline import DEFAULT_FPS, frame_of_position_ms, game_time, parse_game_time
 from e2espot.files.json_fields import read_bytes
-from e2espot.formats.annotated_field import read_annotated
+from e2espot.formats.annotated_field import read_annotated, read_annotated_classes
 from e2espot.formats.filenames import BALL_LABEL_FILE
 from e2espot.formats.games import Game, Video, find_games
 from e2espot.formats.soccernet_json import parse_document, read_row
@@ -52,6 +53,8 @@ class VideoSummary:
     """Class -> number of its labels."""
     annotated: str
     """The annotated stretches; empty for the whole video."""
+    annotated_classes: tuple[str, ...]
+    """The annotated classes; empty for all of them."""
     problems: tuple[str, ...]
     """What looks wrong, one line each."""
     events: tuple[ScoredEvent, ...] = field(default=(), repr=False)
@@ -102,6 +105,7 @@ class DatasetSummary:
                 f"{video.split or '-':<10} {video.half:>4} {video.minutes:>8.1f} {video.fps:>10.3f} {size:>10} "
                 f"{video.num_labels:>7} {rate:>8}  {video.game}"
                 + (f" (annotated: {video.annotated})" if video.annotated else "")
+                + (f" (annotated classes: {', '.join(video.annotated_classes)})" if video.annotated_classes else "")
             )
         lines += ["", f"{'class':<26} {'labels':>7} {'half 1':>7} {'half 2':>7} {'a minute':>8}"]
         for name, count in self.classes.items():
@@ -148,7 +152,7 @@ def summarise(
 
 
 def _summarise_game(game: Game, split: str) -> list[VideoSummary]:
-    rows, annotated, problems = _label_rows(game)
+    rows, annotated, classes, problems = _label_rows(game)
     files = {video.half: video for video in game.videos}
     halves = sorted({*files, *(event.half for event, _ in rows)} or {1})
     return [
@@ -159,22 +163,25 @@ def _summarise_game(game: Game, split: str) -> list[VideoSummary]:
             files.get(half),
             [(event, clock) for event, clock in rows if event.half == half],
             annotated,
+            classes,
             problems if half == halves[0] else [],
         )
         for half in halves
     ]
 
 
-def _label_rows(game: Game) -> tuple[list[tuple[ScoredEvent, str]], AnnotatedHalves, list[str]]:
-    """The valid labels with their clocks, what was annotated, and what is wrong with the file."""
+def _label_rows(
+    game: Game,
+) -> tuple[list[tuple[ScoredEvent, str]], AnnotatedHalves, AnnotatedClasses, list[str]]:
+    """The valid labels with their clocks, what was annotated, which classes were, and what is wrong with the file."""
     if game.labels_path is None:
-        return [], {}, ["no label file"]
+        return [], {}, None, ["no label file"]
     context = str(game.labels_path)
     try:
         content, rows = parse_document(read_bytes(game.labels_path), "label", context)
-        annotated = read_annotated(content, context)
+        annotated, classes = read_annotated(content, context), read_annotated_classes(content, context)
     except AnnotationError as error:
-        return [], {}, [str(error)]
+        return [], {}, None, [str(error)]
     labels, broken = [], []
     for number, row in enumerate(rows):
         try:
@@ -183,7 +190,7 @@ def _label_rows(game: Game) -> tuple[list[tuple[ScoredEvent, str]], AnnotatedHal
         except AnnotationError as error:
             broken.append(str(error))
     more = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
-    return labels, annotated, [f"invalid label: {broken[0]}{more}"] if broken else []
+    return labels, annotated, classes, [f"invalid label: {broken[0]}{more}"] if broken else []
 
 
 def _summarise_video(
@@ -193,6 +200,7 @@ def _summarise_video(
     video: Video | None,
     rows: Sequence[tuple[ScoredEvent, str]],
     annotated: AnnotatedHalves,
+    annotated_classes: AnnotatedClasses,
     problems: Sequence[str],
 ) -> VideoSummary:
     from e2espot.video import probe
@@ -222,6 +230,7 @@ def _summarise_video(
         height=height,
         classes=dict(Counter(event.label for event, _ in rows).most_common()),
         annotated="" if ranges is None else ranges.describe(),
+        annotated_classes=tuple(sorted(annotated_classes or ())),
         problems=tuple(lines),
         events=tuple(event for event, _ in rows),
     )

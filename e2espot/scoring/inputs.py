@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Literal
 
 from e2espot.core.annotated import AnnotatedHalves, inside, intersect_annotated
+from e2espot.core.annotated_classes import AnnotatedClasses, annotated_somewhere, intersect_classes, of_classes
 from e2espot.core.errors import AnnotationError, ConfigurationError
 from e2espot.core.events import ScoredEvent
+from e2espot.core.label_sets import LabelSet
 from e2espot.files.bundle import Bundle
-from e2espot.formats.annotated_field import read_annotated
+from e2espot.formats.annotated_field import read_annotated, read_annotated_classes
 from e2espot.formats.filenames import BALL_LABEL_FILE, RESULTS_FILE
 from e2espot.formats.label_map import LabelMap
 from e2espot.formats.result_names import match_results
@@ -30,8 +32,15 @@ class LabelledGames:
     """Game -> its labels within what was annotated."""
     annotated: dict[str, AnnotatedHalves]
     """Game -> what was annotated of it."""
+    classes: dict[str, AnnotatedClasses]
+    """Game -> classes that were annotated in it."""
     notes: tuple[str, ...] = ()
     """What a person should know about them, one line each."""
+
+    def counted_classes(self, label_set: LabelSet) -> tuple[LabelSet, tuple[str, ...]]:
+        """The classes of a label set that at least one game annotates, and the others, which have no score."""
+        counted = annotated_somewhere(label_set, self.classes.values())
+        return counted, tuple(name for name in label_set.names if name not in counted)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +88,7 @@ def read_labels(
     *,
     label_file: str = BALL_LABEL_FILE,
     annotated: AnnotatedHalves | None = None,
+    classes: AnnotatedClasses = None,
     label_map: LabelMap | None = None,
 ) -> LabelledGames:
     """Read the labels of the games.
@@ -88,6 +98,7 @@ def read_labels(
         games: Names of the games.
         label_file: Name of the label files.
         annotated: What was annotated of every game, besides what the files say; None for everything.
+        classes: Classes that were annotated in every game, besides what the files say; None for all of them.
         label_map: New names of classes; None for those of the files.
 
     Raises:
@@ -96,22 +107,28 @@ def read_labels(
     bundle = Bundle(path)
     labels: EventsByGame = {}
     annotated_by_game: dict[str, AnnotatedHalves] = {}
-    num_outside = 0
+    classes_by_game: dict[str, AnnotatedClasses] = {}
+    num_outside, num_other = 0, 0
     for game in games:
         name = path.name if bundle.is_file else f"{game}/{label_file}"
         context = str(path) if bundle.is_file else f"{path}: {name}"
         content, rows = parse_document(bundle.data(name), "label", context)
         annotated_by_game[game] = intersect_annotated(read_annotated(content, context), annotated or {})
         events = _renamed(read_rows(rows, context, kind="label", mode="official"), label_map)
-        labels[game] = inside(events, annotated_by_game[game])
-        num_outside += len(events) - len(labels[game])
+        classes_by_game[game] = intersect_classes(read_annotated_classes(content, context, label_map), classes)
+        within = inside(events, annotated_by_game[game])
+        labels[game] = of_classes(within, classes_by_game[game])
+        num_outside += len(events) - len(within)
+        num_other += len(within) - len(labels[game])
     notes = []
     if num_outside:
         notes.append(f"{num_outside} labels outside of the annotated stretches do not count")
+    if num_other:
+        notes.append(f"{num_other} labels of classes that their game does not annotate do not count")
     empty = [game for game in games if not labels[game]]
     if empty:
         notes.append(f"without a single label: {', '.join(empty[:8])}{' ...' if len(empty) > 8 else ''}")
-    return LabelledGames(labels=labels, annotated=annotated_by_game, notes=tuple(notes))
+    return LabelledGames(labels=labels, annotated=annotated_by_game, classes=classes_by_game, notes=tuple(notes))
 
 
 def score_inputs(
@@ -134,11 +151,16 @@ def score_inputs(
     """
     stored = read_predictions(path, list(games.labels), missing=missing)
     every = {game: _renamed(events, label_map) for game, events in stored.items()}
-    predictions = {game: inside(events, games.annotated[game]) for game, events in every.items()}
+    within = {game: inside(events, games.annotated[game]) for game, events in every.items()}
+    predictions = {game: of_classes(events, games.classes[game]) for game, events in within.items()}
     notes = []
-    num_outside = sum(map(len, every.values())) - sum(map(len, predictions.values()))
-    if num_outside:
-        notes.append(f"{num_outside} predictions outside of the annotated stretches do not count")
+    num_every, num_within, num_counted = (sum(map(len, events.values())) for events in (every, within, predictions))
+    if num_every > num_within:
+        notes.append(f"{num_every - num_within} predictions outside of the annotated stretches do not count")
+    if num_within > num_counted:
+        notes.append(
+            f"{num_within - num_counted} predictions of classes that their game does not annotate do not count"
+        )
     unlabelled = [
         f"{game} (half {half}: {count})"
         for game, events in predictions.items()

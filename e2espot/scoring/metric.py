@@ -81,6 +81,8 @@ class Report:
     """Name of the metric -> result."""
     num_labels: dict[str, int] = field(default_factory=dict)
     """Class -> its labels; empty if they were not counted."""
+    unannotated: tuple[str, ...] = ()
+    """Classes of the task that no game annotates, which are left out of all of this."""
 
     def mAP(self, metric: str = "at1") -> float:  # noqa: N802
         """Mean AP of one metric, 0 to 1."""
@@ -111,6 +113,10 @@ class Report:
                 f"{', '.join(absent)}"
             )
             lines.append(f"mean of the others: {', '.join(f'{mean:.2f}' for mean in means)}")
+        if self.unannotated:
+            lines.append(
+                f"mean over the {len(classes)} annotated classes; no game annotates {', '.join(self.unannotated)}"
+            )
         return "\n".join(lines)
 
 

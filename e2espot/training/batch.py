@@ -29,7 +29,7 @@ class TrainingBatch:
     frames_BTCHW: Tensor
     """Normalised, augmented and, with mixup, blended."""
     targets: TargetBatch
-    """What the network should answer; with mixup, valid where both clips of a pair are."""
+    """What the network should answer; with mixup, valid and annotated where both clips of a pair are."""
     partner_targets: TargetBatch | None
     """Targets of the clips that were blended in; None without mixup."""
     weight_B: Tensor
@@ -115,6 +115,7 @@ def _mixup(run: Run, batch: TrainingBatch, num_clips: int, rng: np.random.Genera
             targets,
             valid_BT=targets.valid_BT & partner_targets.valid_BT,
             annotated_BT=targets.annotated_BT & partner_targets.annotated_BT,
+            unannotated_BW=targets.unannotated_BW | partner_targets.unannotated_BW,
             ball_BT2=torch.full_like(targets.ball_BT2, float("nan")),  # a blend shows two balls
         ),
         partner_targets=partner_targets,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from e2espot.clips.augmentation_params import Augmentation
 from e2espot.core.annotated import parse_annotated
+from e2espot.core.annotated_classes import AnnotatedClasses, parse_annotated_classes
 from e2espot.core.device import compute_dtype, parse_device
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.label_sets import LabelSet, label_set_named
@@ -61,6 +62,8 @@ class TrainingConfig:
     """Classes of the second dataset; None where there is none."""
     joint_data: Path | None
     """Folder of the second dataset; None where there is none."""
+    joint_classes: AnnotatedClasses
+    """Classes that the second dataset annotates, besides what its files say; None for all of them."""
     fold: tuple[int, int] | None
     """Part and number of parts of a cross-validation; None to follow the splits."""
     hard_negatives: Path | None
@@ -150,6 +153,9 @@ def resolve(recipe: Recipe, data: Path, folder: Path, options: RunOptions | None
         label_set=label_set_named(recipe.data.label_set),
         joint_label_set=_joint_label_set(recipe, options.joint_data),
         joint_data=options.joint_data,
+        joint_classes=_known_classes(
+            recipe.data.joint_annotated_classes, recipe.data.joint_label_set, "joint_annotated_classes"
+        ),
         fold=parse_part(recipe.data.fold, "fold", min_count=2) if recipe.data.fold else None,
         hard_negatives=Path(recipe.sampling.hard_negatives) if recipe.sampling.hard_negatives else None,
         resolution=_resolution(options, height),
@@ -203,8 +209,27 @@ def _label_reading(recipe: Recipe, options: RunOptions) -> LabelReading:
         bad_labels=options.bad_labels,
         teams=parse_team_map(options.team_map, options.second_half),
         annotated=parse_annotated(options.annotated),
+        classes=_known_classes(recipe.data.annotated_classes, recipe.data.label_set, "annotated_classes"),
         label_map=read_label_map(options.map),
     )
+
+
+def _known_classes(text: str, label_set: str, option: str) -> AnnotatedClasses:
+    """Annotated classes as a recipe names them; None for all.
+
+    Raises:
+        ConfigurationError: a name that the label set does not have.
+    """
+    classes = parse_annotated_classes(text, option)
+    known = label_set_named(label_set).names if label_set else ()
+    unknown = sorted((classes or frozenset()) - set(known))
+    if unknown:
+        raise ConfigurationError(
+            f"{option} names {', '.join(map(repr, unknown))}; the classes of the label set are "
+            f"{', '.join(known) or 'none, since there is no second dataset'}",
+            option=option,
+        )
+    return classes
 
 
 def _resolution(options: RunOptions, height: int) -> Literal["224p", "720p"]:

@@ -29,7 +29,7 @@ from e2espot.training.fit_calibration import fit_calibration
 from e2espot.training.options import RunOptions
 from e2espot.training.recipe import Recipe, current_names, merge
 from e2espot.training.setup import setup
-from e2espot.training.validation import labels_of, score_games, score_predictions
+from e2espot.training.validation import classes_of, labels_of, score_games, score_predictions
 
 _LOG = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ def cross_validate(
             scores[game.game.name] = _scores_out_of_fold(game, config, folder / "oof")
     some_scores = next(scores for halves in scores.values() for scores in halves.values())
     label_set, fps = some_scores.label_set, some_scores.fps
-    calibration = fit_calibration(scores, labels_of(games, fps), label_set)
+    calibration = fit_calibration(scores, labels_of(games, fps), label_set, classes_of(games))
     content = (json.dumps(calibration.to_json(), indent=1) + "\n").encode()
     for config in configs:
         write_atomically(config.folder / "calibration.json", content)

@@ -14,6 +14,7 @@ from pathlib import Path
 from e2espot.clips.dataset import TrainingVideo
 from e2espot.clips.sampler import LabelledVideo
 from e2espot.core.annotated import AnnotatedHalves, inside, intersect_annotated
+from e2espot.core.annotated_classes import AnnotatedClasses, intersect_classes, of_classes, unannotated
 from e2espot.core.coverage import ranges_of_mask
 from e2espot.core.errors import AnnotationError, ConfigurationError
 from e2espot.core.events import Event
@@ -40,6 +41,8 @@ class LabelledGame:
     """Rate of the grid."""
     annotated: AnnotatedHalves = field(default_factory=dict)
     """What was labelled of each half; a half that is not listed was labelled in full."""
+    classes: AnnotatedClasses = None
+    """Classes that were annotated; None for all of them."""
 
     def annotates(self, half: int) -> bool:
         """Whether anything of a half was labelled."""
@@ -66,6 +69,7 @@ class LabelledGame:
                 event_frames=tuple(event.frame for event in events),
                 event_targets=tuple(label_set.target_of(event.label) for event in events),
                 event_teams=tuple(event.team for event in events),
+                unannotated_targets=tuple(map(label_set.target_of, unannotated(label_set, self.classes))),
             )
             if negatives is not None:
                 labelled = add_hard_negatives(labelled, self, video.half, negatives)
@@ -193,16 +197,17 @@ def _with_labels(
         if labels.skipped:
             _LOG.warning("%s: skipped %d invalid labels", game.labels_path, labels.skipped)
         annotated = intersect_annotated(labels.annotated, reading.annotated)
+        classes = intersect_classes(labels.classes, reading.classes)
+        within = inside(labels.events, annotated)
         events = [
-            replace(event, team=reading.teams.side_of(event.team, event.half))
-            for event in inside(labels.events, annotated)
+            replace(event, team=reading.teams.side_of(event.team, event.half)) for event in of_classes(within, classes)
         ]
-        if len(events) < len(labels.events):
-            _LOG.warning(
-                "%s: left out %d labels outside of the annotated stretches",
-                game.labels_path,
-                len(labels.events) - len(events),
-            )
+        for count, which in (
+            (len(labels.events) - len(within), "outside of the annotated stretches"),
+            (len(within) - len(events), "of classes that the game does not annotate"),
+        ):
+            if count:
+                _LOG.warning("%s: left out %d labels %s", game.labels_path, count, which)
         labelled.append(
             LabelledGame(
                 game=replace(game, videos=videos),
@@ -210,6 +215,7 @@ def _with_labels(
                 events=tuple(events),
                 fps=fps,
                 annotated={half: ranges for half, ranges in annotated.items() if half in num_frames},
+                classes=classes,
             )
         )
     return labelled
@@ -235,7 +241,7 @@ def add_hard_negatives(labelled: LabelledVideo, game: LabelledGame, half: int, s
         # From the grid of the scores to that of the labels: frame 80 at 25 fps, labels at 12.5 fps -> 40.
         frame = int((event.frame + 0.5) * float(game.fps / scores.fps))
         distance = min((abs(frame - known) for known in labelled.event_frames), default=min_distance + 1)
-        counts = labelled.is_annotated(frame)
+        counts = labelled.is_annotated(frame) and bool(of_classes([event], game.classes))
         if counts and event.confidence >= _MIN_CONFIDENCE and distance > min_distance and frame < labelled.num_frames:
             frames.append(frame)
             weights.append(event.confidence)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from e2espot.core.annotated_classes import AnnotatedClasses, of_classes
 from e2espot.core.events import Event
 from e2espot.core.label_sets import LabelSet
 from e2espot.core.scores import Scores
@@ -33,18 +34,23 @@ LabelsByGame = Mapping[str, list[Event]]
 """Game -> labels of all halves."""
 
 
-def fit_calibration(scores_by_game: ScoresByGame, labels_by_game: LabelsByGame, label_set: LabelSet) -> Calibration:
+def fit_calibration(
+    scores_by_game: ScoresByGame,
+    labels_by_game: LabelsByGame,
+    label_set: LabelSet,
+    classes_by_game: Mapping[str, AnnotatedClasses] | None = None,
+) -> Calibration:
     """Calibration with the best mAP@1 on games that the run was not trained on.
 
     First one suppression for all classes; then, for every class with 50 labels, a shift and a suppression of its own
     where each gains a point; then the map, where it gains. Whatever gains less keeps its default, and without any
-    label everything does.
+    label everything does. In a game that does not annotate a class nothing is fitted to that class.
     """
     occurring = {event.label for events in labels_by_game.values() for event in events}
     names = tuple(name for name in label_set.names if name in occurring)
     if not names:
         return Calibration()
-    fit = _Fit(scores_by_game, labels_by_game, LabelSet(names))
+    fit = _Fit(scores_by_game, labels_by_game, LabelSet(names), classes_by_game or {})
     best, best_value = Calibration(), fit.mean_ap(Calibration()) + _MIN_GAIN
     for suppression in _candidates():
         value = fit.mean_ap(Calibration(suppression=suppression))
@@ -82,8 +88,14 @@ def _fit_class(fit: _Fit, base: Calibration, name: str) -> Calibration:
 class _Fit:
     """Games to fit on, and the classes that have labels in them."""
 
-    def __init__(self, scores: ScoresByGame, labels: LabelsByGame, label_set: LabelSet) -> None:
-        self._scores, self._labels, self._label_set = scores, labels, label_set
+    def __init__(
+        self,
+        scores: ScoresByGame,
+        labels: LabelsByGame,
+        label_set: LabelSet,
+        classes: Mapping[str, AnnotatedClasses],
+    ) -> None:
+        self._scores, self._labels, self._label_set, self._classes = scores, labels, label_set, classes
         self._fps = next(of_half.fps for halves in scores.values() for of_half in halves.values())
 
     def num_labels(self, name: str) -> int:
@@ -110,6 +122,8 @@ class _Fit:
                 for half, scores in halves.items()
                 for event in apply_to_class(calibration, scores, scores.label_set.names.index(name), half=half)
             ]
+            if (annotated := self._classes.get(game)) is None or name in annotated
+            else []
             for game, halves in self._scores.items()
         }
         labels = {game: [event for event in known if event.label == name] for game, known in self._labels.items()}
@@ -128,8 +142,13 @@ class _Fit:
 
     def _events(self, calibration: Calibration) -> dict[str, list[Event]]:
         return {
-            game: [
-                event for half, scores in halves.items() for event in apply_calibration(calibration, scores, half=half)
-            ]
+            game: of_classes(
+                [
+                    event
+                    for half, scores in halves.items()
+                    for event in apply_calibration(calibration, scores, half=half)
+                ],
+                self._classes.get(game),
+            )
             for game, halves in self._scores.items()
         }

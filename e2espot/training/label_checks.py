@@ -9,6 +9,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 
+from e2espot.core.annotated_classes import count_games_without
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.label_sets import LabelSet
 from e2espot.training.config import TrainingConfig
@@ -66,6 +67,14 @@ def check_train_labels(games: Sequence[LabelledGame], label_set: LabelSet, what:
             "learnt",
             shared,
             counts.total(),
+        )
+    without = count_games_without(label_set, {game.game.name: game.classes for game in games})
+    if without:
+        _LOG.info(
+            "classes that not all of the %d train games of the %s annotate, and of which the others teach nothing: %s",
+            len(games),
+            what,
+            ", ".join(f"{name} (not in {count})" for name, count in without.items()),
         )
     missing = [name for name in label_set.names if not counts[name]]
     if missing:

@@ -28,6 +28,7 @@ def spotting_loss(
     weights_K: Tensor,
     focal_gamma: float = 0.0,
     normalizer: Normalizer = local_normalizer,
+    unannotated_BK: Tensor | None = None,
 ) -> Tensor:
     """Weighted cross-entropy per frame with soft targets, padding left out.
 
@@ -41,8 +42,19 @@ def spotting_loss(
         focal_gamma: Down-weights well-classified frames by (1 - p)^gamma (Lin et al., "Focal Loss for Dense Object
             Detection", ICCV 2017); 0 for plain cross-entropy.
         normalizer: See :data:`Normalizer`.
+        unannotated_BK: True for classes that a clip does not annotate: the softmax is over the others, so that such a
+            class is neither background nor anything else there, and its logits get a gradient of exactly zero. None
+            where every clip annotates every class.
     """
-    log_BTK = logits_BTK.float().log_softmax(-1)
+    logits_BTK = logits_BTK.float()
+    if unannotated_BK is not None:
+        logits_BTK = logits_BTK.masked_fill(unannotated_BK[:, None], -torch.inf)
+    log_BTK = logits_BTK.log_softmax(-1)
+    if unannotated_BK is not None:
+        # Their log-probability is -inf, and 0 * -inf would be NaN. A soft target is left at them only where mixup
+        # blends two clips, of which the other annotates them.
+        log_BTK = log_BTK.masked_fill(unannotated_BK[:, None], 0.0)
+        soft_targets_BTK = soft_targets_BTK.masked_fill(unannotated_BK[:, None], 0.0)
     weighted_BTK = soft_targets_BTK * weights_K.to(log_BTK.device) * valid_BT[..., None]
     focal_BTK = (1 - log_BTK.exp()).clamp_min(0) ** focal_gamma if focal_gamma else 1.0
     return -(weighted_BTK * focal_BTK * log_BTK).sum() / normalizer(weighted_BTK.sum(dtype=torch.float64), 1e-6)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from e2espot.core.annotated import AnnotatedHalves
+from e2espot.core.annotated_classes import AnnotatedClasses
 from e2espot.core.picture_options import PictureOptions
 from e2espot.core.teams import SecondHalf, TeamMap
 from e2espot.formats.filenames import BALL_LABEL_FILE
@@ -28,6 +29,8 @@ class LabelReading:
     """Sides of teams that have other names."""
     annotated: AnnotatedHalves = field(default_factory=dict)
     """What was labelled of each game, besides what the files say; empty for everything."""
+    classes: AnnotatedClasses = None
+    """Classes that were annotated, besides what the files say; None for all of them."""
     label_map: LabelMap = field(default_factory=LabelMap)
     """New names of classes."""
 

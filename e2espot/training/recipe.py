@@ -75,6 +75,11 @@ class DataSettings(_Settings):
     """Classes of a second dataset that is learnt alongside, with an output layer of its own; empty for none."""
     joint_label_file: str = V2_LABEL_FILE
     """Name of the label file in the second dataset."""
+    annotated_classes: str = ""
+    """Classes that the labels of the dataset are complete in, such as PASS,SHOT: the others are left out of the loss
+    and of scores. Empty for what the label files say, by default all."""
+    joint_annotated_classes: str = ""
+    """The same for the second dataset."""
     num_workers: Annotated[int, tyro.conf.arg(aliases=["-j"])] = 1
     """Number of decoding processes."""
 

@@ -153,6 +153,7 @@ def _load_joint(config: TrainingConfig) -> list[LabelledGame]:
             label_file=config.recipe.data.joint_label_file,
             bad_labels=config.labels.bad_labels,
             teams=config.labels.teams,
+            classes=config.joint_classes,
             label_map=config.labels.label_map,
         ),
         video_stream=config.video_stream,

@@ -53,9 +53,20 @@ def _class_loss(run: Run, batch: TrainingBatch, logits_BTK: Tensor, *, joint: bo
         weight_B11 = batch.weight_B[rows, None, None]
         soft_BTK = weight_B11 * soft_BTK + (1 - weight_B11) * one_hot(batch.partner_targets.class_BT)
     valid_BT, gamma = batch.targets.teaches()[rows], run.recipe.loss.focal_gamma
-    loss = spotting_loss(logits_BTK[rows], soft_BTK, valid_BT, weights_K, gamma, run.group.normalizer)
+    unannotated_BK = _unannotated(batch.targets.unannotated_BW[rows], len(weights_K))
+    loss = spotting_loss(logits_BTK[rows], soft_BTK, valid_BT, weights_K, gamma, run.group.normalizer, unannotated_BK)
     num_clips = run.group.normalizer(rows.new_tensor(len(rows), dtype=torch.float32), 0)
     return loss * num_clips / len(batch.targets.joint_B)
+
+
+def _unannotated(unannotated_BW: Tensor, num_classes: int) -> Tensor | None:
+    """The mask over the classes of one dataset, background first; None if every video annotates every class.
+
+    Of two datasets the larger number decides W. Numbers beyond a dataset's own classes are False in its clips.
+    """
+    # Decided by the shape, which is the same in every batch: looking into the mask would wait for the GPU.
+    num_numbers = unannotated_BW.shape[1]
+    return None if num_numbers == 1 else functional.pad(unannotated_BW, (0, num_classes - num_numbers))
 
 
 def take_step(run: Run, batch: ClipBatch | DeviceBatch) -> float:

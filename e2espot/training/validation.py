@@ -11,6 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from e2espot.core.annotated import AnnotatedRanges, inside
+from e2espot.core.annotated_classes import AnnotatedClasses, annotated_somewhere, of_classes
 from e2espot.core.coverage import ReadCoverage, intersect_coverage, ranges_of_mask
 from e2espot.core.events import Event
 from e2espot.core.label_sets import LabelSet
@@ -76,6 +77,11 @@ def labels_of(games: list[LabelledGame], fps: Fraction | None = None) -> dict[st
     return {game.game.name: [_on_grid(event, game.fps, fps or game.fps) for event in game.events] for game in games}
 
 
+def classes_of(games: list[LabelledGame]) -> dict[str, AnnotatedClasses]:
+    """The annotated classes by game."""
+    return {game.game.name: game.classes for game in games}
+
+
 def _on_grid(event: Event, old: Fraction, new: Fraction) -> Event:
     if old == new:
         return event
@@ -85,7 +91,10 @@ def _on_grid(event: Event, old: Fraction, new: Fraction) -> Event:
 def score_predictions(
     scores: dict[str, dict[int, Scores]], games: list[LabelledGame], calibration: Calibration, label_set: LabelSet
 ) -> Report:
-    """mAP@1 to mAP@5 of scores under a calibration, on the grid of the scores."""
+    """mAP@1 to mAP@5 of scores under a calibration, on the grid of the scores.
+
+    Predictions of classes that a game does not annotate do not count; classes that no game annotates are left out.
+    """
     predictions = {
         name: [
             event
@@ -96,7 +105,21 @@ def score_predictions(
     }
     # Scores may be on a finer grid than the labels: those of a run with double_rate_output.
     fps = next(half_scores.fps for halves in scores.values() for half_scores in halves.values())
-    return evaluate_events(labels_of(games, fps), predictions, label_set, fps=fps)
+    return _report(games, labels_of(games, fps), predictions, label_set, fps)
+
+
+def _report(
+    games: list[LabelledGame],
+    labels: dict[str, list[Event]],
+    predictions: dict[str, list[Event]],
+    label_set: LabelSet,
+    fps: Fraction,
+) -> Report:
+    classes = classes_of(games)
+    counted = {name: of_classes(events, classes.get(name)) for name, events in predictions.items()}
+    known = annotated_somewhere(label_set, classes.values())
+    report = evaluate_events(labels, counted, known, fps=fps)
+    return replace(report, unannotated=tuple(name for name in label_set.names if name not in known))
 
 
 def baseline_report(train: list[LabelledGame], games: list[LabelledGame], label_set: LabelSet, fps: Fraction) -> Report:
@@ -104,7 +127,7 @@ def baseline_report(train: list[LabelledGame], games: list[LabelledGame], label_
     lengths = {game.game.name: game.num_frames for game in train}
     baseline = fit_periodic_baseline(labels_of(train), lengths, label_set, fps)
     predictions = {game.game.name: inside(baseline.predict(game.num_frames, fps), game.annotated) for game in games}
-    return evaluate_events(labels_of(games), predictions, label_set, fps=fps)
+    return _report(games, labels_of(games), predictions, label_set, fps)
 
 
 def finish_run(
@@ -127,7 +150,7 @@ def finish_run(
     """
     spotter = load_spotter(folder, device)
     scores = score_games(spotter, valid, reader, pictures)
-    calibration = fit_calibration(scores, labels_of(valid, spotter.grid_fps), spotter.label_set)
+    calibration = fit_calibration(scores, labels_of(valid, spotter.grid_fps), spotter.label_set, classes_of(valid))
     write_atomically(folder / "calibration.json", (json.dumps(calibration.to_json(), indent=1) + "\n").encode())
     return ValidationResult(
         spotter=score_predictions(scores, valid, calibration, spotter.label_set),

@@ -10,8 +10,10 @@ import pytest
 from e2espot.core.annotated import AnnotatedRanges
 from e2espot.core.errors import AnnotationError
 from e2espot.core.label_sets import LABEL_SETS
-from e2espot.formats.annotated_field import annotated_field, read_annotated
+from e2espot.formats.annotated_field import annotated_field, read_annotated, read_annotated_classes
+from e2espot.formats.label_map import LabelMap
 from e2espot.formats.soccernet import read_labels
+from tests.support.conversions import read_json, run_conversion
 
 HALVES = {1: AnnotatedRanges(ranges_ms=((0, 600_000), (700_000, 800_000))), 2: AnnotatedRanges()}
 
@@ -40,3 +42,23 @@ def test_no_field_means_everything() -> None:
 def test_other_forms_are_refused(rows: Any, message: str) -> None:
     with pytest.raises(AnnotationError, match=message):
         read_annotated({"annotated": rows}, "g")
+
+
+def test_annotated_classes_are_read_under_their_new_names(tmp_path: Path) -> None:
+    content = {"annotated_classes": ["PASS", "HIGH PASS", "OUT"], "annotations": []}
+    label_map = LabelMap(names={"HIGH PASS": "PASS", "OUT": None})
+    assert read_annotated_classes(content, "g") == {"PASS", "HIGH PASS", "OUT"}
+    assert read_annotated_classes(content, "g", label_map) == {"PASS"}
+    assert read_annotated_classes({"annotations": []}, "g") is None
+    (tmp_path / "a" / "g").mkdir(parents=True)
+    (tmp_path / "a" / "g" / "Labels-ball.json").write_text(json.dumps(content))
+    (tmp_path / "map.yaml").write_text("HIGH PASS: PASS\nOUT: null\n")
+    for map_file, names in ((None, content["annotated_classes"]), (tmp_path / "map.yaml", ["PASS"])):
+        run_conversion(tmp_path / "a", tmp_path / "b", "soccernet", "soccernet", map=map_file, overwrite=True)
+        assert read_json(tmp_path / "b" / "g" / "Labels-ball.json")["annotated_classes"] == names
+
+
+@pytest.mark.parametrize("value", [[], "PASS", ["PASS", ""], [1]])
+def test_annotated_classes_of_other_forms_are_refused(value: Any) -> None:
+    with pytest.raises(AnnotationError, match="annotated_classes"):
+        read_annotated_classes({"annotated_classes": value}, "g")

@@ -297,6 +297,8 @@ def test_sn_gar_survives_conversion_there_and_back(tmp_path: Path, way: str) -> 
     if way == "soccernet":
         (row,) = read_json(tmp_path / "b" / "3812" / "Labels-ball.json")["annotations"]
         assert row["gameTime"] == "1 - 66:44"  # one video, so one half: the evaluators go by this
+        (classes,) = (read_json(path)["annotated_classes"] for path in (tmp_path / "b").rglob("Labels-ball.json"))
+        assert len(classes) == 10 and "DRIVE" not in classes
         assert "1 x dataset field 'dataset_name'" in done.dropped
         assert read_json(tmp_path / "b" / "splits.json") == {"train": ["3812"]}
     else:

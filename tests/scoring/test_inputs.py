@@ -117,6 +117,41 @@ def test_events_outside_of_annotated_stretches_do_not_count(tmp_path: Path) -> N
     )
 
 
+def test_classes_that_a_game_does_not_annotate_do_not_count(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Game a annotates PASS, game b PASS and DRIVE, no game GOAL; every DRIVE in a is predicted wrongly."""
+    passes = [{"gameTime": "1 - 00:00", "label": "PASS", "position": ms} for ms in range(1000, 60_000, 4000)]
+    drives = [{**row, "label": "DRIVE", "position": row["position"] + 1000} for row in passes]
+    write(
+        tmp_path / "in", "a", "Labels-ball.json", {"annotated_classes": ["PASS"], "annotations": [*passes, drives[0]]}
+    )
+    write(
+        tmp_path / "in",
+        "b",
+        "Labels-ball.json",
+        {"annotated_classes": ["PASS", "DRIVE"], "annotations": passes + drives},
+    )
+    for game, half in (("a", 2000), ("b", 0)):
+        predicted = [
+            {**row, "half": 1, "confidence": 0.9, "position": row["position"] + half * (row["label"] == "DRIVE")}
+            for row in passes + drives
+        ]
+        write(tmp_path / "out", game, "results_spotting.json", {"predictions": predicted})
+    class_file = tmp_path / "class.txt"
+    class_file.write_text("PASS\nDRIVE\nGOAL\n")
+    command = ["evaluate", str(tmp_path / "out"), "-l", str(tmp_path / "in"), "--label_set", str(class_file)]
+    main([*command, "--metric", "at1"])
+    text = capsys.readouterr().out
+    assert "note: 1 labels of classes that their game does not annotate do not count" in text
+    assert "note: 15 predictions of classes that their game does not annotate do not count" in text
+    assert "mean over the 2 annotated classes; no game annotates GOAL" in text
+    assert [line.split()[-1] for line in text.splitlines() if line.startswith(("mAP  ", "DRIVE"))] == [
+        "100.00",
+        "100.00",
+    ]
+    main([*command, "--metric", "at1", "--annotated_classes", "DRIVE"])
+    assert "mean over the 1 annotated classes; no game annotates PASS, GOAL" in capsys.readouterr().out
+
+
 def test_games_without_labels_and_impossible_confidences_are_noted(tmp_path: Path) -> None:
     write(tmp_path / "labels", "a", "Labels-ball.json", rows("annotations", (1, 1000)))
     write(tmp_path / "labels", "b", "Labels-ball.json", rows("annotations"))

@@ -152,7 +152,11 @@ def _events(scratch: Path) -> dict[str, Target]:
         ),
         "labels, bad ones left out": Target(
             name=LABEL_FILE,
-            valid=LABELS,
+            valid={
+                "annotated": [{"half": "1", "stretches": [{"from": 0, "to": 5000}]}],
+                "annotated_classes": ["PASS", "DRIVE"],
+                **LABELS,
+            },
             read=lambda at: read_labels(at / LABEL_FILE, BALL, fps=Fraction(25), num_frames={1: 99}, bad_labels="skip"),
         ),
         "labels with a video": Target(name=f"labels/{GAME}/{LABEL_FILE}", valid=LABELS, read=with_video, cost=6),

@@ -58,6 +58,40 @@ def test_focal_loss_of_a_frame_is_its_cross_entropy_times_the_power_of_the_error
     assert float(loss) == pytest.approx(math.log(4 / 3) / 16)
 
 
+def test_class_without_annotations_gets_no_gradient_and_the_others_their_softmax_without_it() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 3, 4, generator=generator, requires_grad=True)
+    targets = torch.cat((one_hot([0, 1, 3], 4), one_hot([2, 0, 2], 4)))
+    valid, weights = torch.ones(2, 3, dtype=torch.bool), torch.tensor([1.0, 5, 4, 3])
+    without_2 = torch.tensor([[False, False, True, False], [False] * 4])
+    for gamma in (0.0, 0.5):
+        loss = spotting_loss(logits, targets, valid, weights, gamma, unannotated_BK=without_2)
+        (gradient,) = torch.autograd.grad(loss, logits)
+        assert torch.isfinite(gradient).all()
+        assert not gradient[0, :, 2].any()
+        assert gradient[1].all() and gradient[0][:, [0, 1, 3]].all()
+        # The same as a network without the class, for the clip that does not annotate it.
+        rest = [0, 1, 3]
+        alone = spotting_loss(logits[:1, :, rest], targets[:1, :, rest], valid[:1], weights[rest], gamma)
+        masked = spotting_loss(logits[:1], targets[:1], valid[:1], weights, gamma, unannotated_BK=without_2[:1])
+        assert float(masked.detach()) == pytest.approx(float(alone.detach()), rel=1e-6)
+
+
+def test_mask_of_no_class_changes_no_bit_and_a_blended_target_at_a_masked_class_does_not_count() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 5, 3, generator=generator, requires_grad=True)
+    soft = torch.randn(2, 5, 3, generator=generator).softmax(-1)
+    valid, weights = torch.ones(2, 5, dtype=torch.bool), torch.tensor([1.0, 5, 5])
+    nothing = torch.zeros(2, 3, dtype=torch.bool)
+    plain = spotting_loss(logits, soft, valid, weights)
+    masked = spotting_loss(logits, soft, valid, weights, unannotated_BK=nothing)
+    assert torch.equal(plain, masked)
+    assert torch.equal(*(torch.autograd.grad(loss, logits)[0] for loss in (plain, masked)))
+    nothing[:, 2] = True
+    of_two = spotting_loss(logits[..., :2], soft[..., :2], valid, weights[:2])
+    assert float(spotting_loss(logits, soft, valid, weights, unannotated_BK=nothing)) == pytest.approx(float(of_two))
+
+
 def test_class_weights_follow_their_documented_example() -> None:
     assert class_weights((400, 100), 5, 0.5).tolist() == pytest.approx([1, 25 / 6, 25 / 3])
 
