@@ -19,7 +19,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from e2espot.core.errors import ConfigurationError
-from e2espot.core.timeline import minutes_text, parse_clock_ms, position_ms_of_frame
+from e2espot.core.timeline import HALVES, minutes_text, parse_clock_ms, position_ms_of_frame
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +129,6 @@ def parse_annotated(text: str) -> dict[int, AnnotatedRanges]:
                 "slash if only that half is meant: 2/0:00-10:00",
                 option="annotated",
             )
-        for half in (1, 2) if match[1] is None else (int(match[1]),):
+        for half in HALVES if match[1] is None else (int(match[1]),):
             ranges.setdefault(half, []).append((times[0], times[1]))
-    return {half: merge_ranges(ranges.get(half, ())) for half in {1, 2, *ranges}} if ranges else {}
+    return {half: merge_ranges(ranges.get(half, ())) for half in HALVES} if ranges else {}

@@ -17,7 +17,7 @@ class Event:
     label: str
     """Class name, spelt as in the label set."""
     half: int = 1
-    """1 or 2; a game in one video is half 1."""
+    """1 or 2, 3 and 4 in extra time, 5 for penalties; a game in one video is half 1."""
     confidence: float = 1.0
     """Score of a prediction in [0, 1]; 1 for a label."""
     visible: bool = True

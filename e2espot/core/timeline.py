@@ -32,7 +32,10 @@ MAX_DURATION_S = 24 * 3600
 MAX_DURATION_MS = 1000 * MAX_DURATION_S
 """The same in milliseconds."""
 
-_GAME_TIME = re.compile(r"(\d{1,9}) - (\d{1,4}):(\d{2})")
+HALVES = (1, 2, 3, 4, 5)
+"""Periods of a match: its two halves, the two of extra time, and the penalties. Each has a video of its own or none."""
+
+_GAME_TIME = re.compile(r"(?:(\d{1,9}) - )?(\d{1,4}):(\d{2})")
 
 
 def position_ms_of_frame(frame: int, fps: Fraction = DEFAULT_FPS) -> int:
@@ -89,7 +92,7 @@ def parse_clock_ms(text: str) -> int | None:
 
 
 def parse_game_time(text: str) -> tuple[int, int]:
-    """``"1 - 05:07"`` -> (half, whole seconds).
+    """``"1 - 05:07"`` -> (half, whole seconds); ``"05:07"``, which names no half, is of half 1.
 
     Raises:
         AnnotationError: the text is not of this form.
@@ -97,7 +100,7 @@ def parse_game_time(text: str) -> tuple[int, int]:
     match = _GAME_TIME.fullmatch(text)
     if match is None or int(match[3]) >= 60:
         raise AnnotationError(f'gameTime is {text!r}; it must look like "1 - 05:07" (half - minutes:seconds)')
-    return int(match[1]), 60 * int(match[2]) + int(match[3])
+    return int(match[1] or 1), 60 * int(match[2]) + int(match[3])
 
 
 def parse_fps(text: str | int | float | Fraction) -> Fraction:

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from e2espot.core.errors import AnnotationError
-from e2espot.core.timeline import MAX_DURATION_MS
+from e2espot.core.timeline import HALVES, MAX_DURATION_MS
 
 _T = TypeVar("_T")
 
@@ -26,6 +26,8 @@ _TYPE_NAMES: dict[type, str] = {
     dict: "an object",
     object: "a number or text",
 }
+KNOWN_HALVES = "there are 1 and 2, 3 and 4 in extra time, and 5 for penalties"
+"""What a message says about a half that does not exist."""
 _WHOLE_NUMBER = re.compile(r"\s*[+-]?\d{1,18}\s*")
 
 
@@ -168,6 +170,18 @@ def require_number(entry: Any, name: str, context: str) -> float:
     if not math.isfinite(number):
         raise AnnotationError(f"{context}: field {name!r} is {_shorten(value)}; expected a number")
     return number
+
+
+def require_half(entry: Any, context: str) -> int:
+    """The field ``half``: the number of a period, as a number or as text.
+
+    Raises:
+        AnnotationError: as :func:`require`, or there is no such period.
+    """
+    half: Any = require(entry, "half", object, context)
+    if half not in (*HALVES, *map(str, HALVES)):
+        raise AnnotationError(f"{context}: field 'half' is {_shorten(half)}; {KNOWN_HALVES}")
+    return int(half)
 
 
 def require_fps(entry: Any, context: str) -> Fraction:

@@ -17,7 +17,7 @@ from typing import Any
 from e2espot.core.annotated import AnnotatedHalves, AnnotatedRanges, merge_ranges
 from e2espot.core.annotated_classes import AnnotatedClasses
 from e2espot.core.errors import AnnotationError
-from e2espot.files.json_fields import parse_each, require, require_ms, require_text
+from e2espot.files.json_fields import parse_each, require, require_half, require_ms, require_text
 from e2espot.formats.label_map import LabelMap
 
 ANNOTATED_FIELD = "annotated"
@@ -44,10 +44,7 @@ def read_annotated(content: Mapping[str, Any], context: str) -> dict[int, Annota
 
 
 def _read_half(row: Any, context: str) -> tuple[int, AnnotatedRanges]:
-    half: Any = require(row, "half", object, context)
-    if str(half) not in ("1", "2", "3", "4", "5"):
-        raise AnnotationError(f"{context}: field 'half' is {half!r:.80}; expected 1 or 2")
-    return int(half), merge_ranges(read_stretches(require(row, "stretches", list, context), context))
+    return require_half(row, context), merge_ranges(read_stretches(require(row, "stretches", list, context), context))
 
 
 def read_stretches(rows: list[Any], context: str) -> list[tuple[int, int]]:

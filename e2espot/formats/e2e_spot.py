@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from e2espot.core.errors import AnnotationError, ConfigurationError
-from e2espot.core.timeline import DEFAULT_FPS, MAX_DURATION_MS, frame_of_position_ms, position_ms_of_frame
+from e2espot.core.timeline import DEFAULT_FPS, HALVES, MAX_DURATION_MS, frame_of_position_ms, position_ms_of_frame
 from e2espot.core.version import VERSION_FIELD
 from e2espot.files.json_fields import (
     check_video_metadata,
@@ -104,7 +104,7 @@ def _read_video(entry: Any, context: str, predictions: bool) -> AnnotatedVideo:
     name = require_path(entry, "video", context)
     # "league/season/game/2" -> half 2 of "league/season/game"; another name is a game in one video
     head, _, tail = name.rpartition("/")
-    game, half = (head, int(tail)) if head and tail in ("1", "2") else (name, 1)
+    game, half = (head, int(tail)) if head and tail in map(str, HALVES) else (name, 1)
     fps = require_fps(entry, context)
     events = require(entry, "events", list, context)
     if "num_events" in entry and entry["num_events"] != len(events):

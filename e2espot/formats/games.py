@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from e2espot.core.errors import ConfigurationError
+from e2espot.core.timeline import HALVES
 from e2espot.files.walk import folders_below
 from e2espot.formats.filenames import BALL_LABEL_FILE, VIDEO_SUFFIXES
 from e2espot.formats.splits import names_of_split
 from e2espot.video.parts import SEPARATOR
 
 _SUFFIXES = (".mp4", ".mkv", ".webm")
-_VIDEO_NAME = re.compile(r"(?:[12]_)?[0-9]+p(?:_part[0-9]+)?\.(?:mp4|mkv|webm)")
+_VIDEO_NAME = re.compile(r"(?:[1-5]_)?[0-9]+p(?:_part[0-9]+)?\.(?:mp4|mkv|webm)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +25,7 @@ class Video:
     game: str
     """Name of the game, as in :class:`Game`."""
     half: int
-    """1 or 2; a game in one file is half 1."""
+    """1 or 2, 3 and 4 in extra time, 5 for penalties; a game in one file is half 1."""
     path: Path
     """Path of the file, or those of its parts joined by ``+``; for a video in an object store only its name."""
     url: str | None = None
@@ -165,7 +166,7 @@ def videos_among(names: Collection[str], resolution: str) -> dict[int, str]:
         ConfigurationError: a part is missing.
     """
     videos: dict[int, str] = {}
-    for half, stem in ((1, resolution), (1, f"1_{resolution}"), (2, f"2_{resolution}")):
+    for half, stem in ((1, resolution), *((half, f"{half}_{resolution}") for half in HALVES)):
         name = _file_named(stem, names) or SEPARATOR.join(_parts_among(names, stem))
         if name:
             videos.setdefault(half, name)

@@ -39,7 +39,7 @@ class AnnotatedVideo:
     game: str
     """``league/season/game`` or another name of the game, with forward slashes."""
     half: int = 1
-    """1 or 2; a game in one video is half 1."""
+    """1 or 2, 3 and 4 in extra time, 5 for penalties; a game in one video is half 1."""
     split: str = ""
     """train, valid, test, challenge, or empty."""
     annotations: tuple[Annotation, ...] = ()

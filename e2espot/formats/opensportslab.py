@@ -10,7 +10,7 @@ from typing import Any
 
 from e2espot.core.annotated import AnnotatedRanges, merge_ranges
 from e2espot.core.errors import AnnotationError, ConfigurationError
-from e2espot.core.timeline import game_time, parse_game_time
+from e2espot.core.timeline import HALVES, game_time, parse_game_time
 from e2espot.core.version import VERSION_FIELD
 from e2espot.files.json_fields import (
     check_video_metadata,
@@ -213,11 +213,11 @@ def _annotated_fields(annotated: AnnotatedRanges | None) -> dict[str, Any]:
 
 
 def _game_and_half(name: str, metadata: Mapping[str, Any], context: str) -> tuple[str, int]:
-    """Game and half of a sample: from its metadata, else from a name that ends in ``/1`` or ``/2``."""
-    if isinstance(metadata.get("game"), str) and metadata.get("half") in (1, 2):
+    """Game and half of a sample: from its metadata, else from a name that ends in ``/1`` to ``/5``."""
+    if isinstance(metadata.get("game"), str) and metadata.get("half") in HALVES:
         return relative_path(metadata["game"], f"{context}: field 'game'"), int(metadata["half"])
     head, _, tail = name.rpartition("/")
-    if head and tail in ("1", "2"):
+    if head and tail in map(str, HALVES):
         return relative_path(head, f"{context}: field 'id'"), int(tail)
     return relative_path(name, f"{context}: field 'id'"), 1
 
@@ -293,7 +293,7 @@ def opensportslab_document(dataset: AnnotationSet, dropped: DroppedFields) -> di
 
 def _with_paths(dataset: AnnotationSet, dropped: DroppedFields) -> AnnotationSet:
     """Fill in unknown video paths from SoccerNet's layout, since every sample needs one."""
-    two_part_games = {video.game for video in dataset.videos if video.half == 2}
+    two_part_games = {video.game for video in dataset.videos if video.half > 1}
     videos = []
     for video in dataset.videos:
         if not video.video and "inputs" not in video.metadata:
@@ -311,9 +311,10 @@ def sn_gar_files(dataset: AnnotationSet, target: Path, dropped: DroppedFields) -
         for annotation in video.annotations:
             if annotation.label not in SN_GAR_CLASSES:
                 dropped.add(f"event of class {annotation.label!r} (SN-GAR has ten others)")
-        if video.half == 2:
+        if video.half > 1:
             dropped.add(
-                "second half of a game in two videos (SN-GAR has one video a game): written as a game of its own"
+                f"half {video.half} of a game in several videos (SN-GAR has one video a game): written as a game of "
+                "its own"
             )
         dropped.add_annotated(video, "SN-GAR")
         game_fields = remaining_fields(video.game_metadata, "UrlLocal", VERSION_FIELD)

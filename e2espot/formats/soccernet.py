@@ -26,6 +26,9 @@ from e2espot.formats.annotated_field import read_annotated, read_annotated_class
 from e2espot.formats.label_map import LabelMap
 from e2espot.formats.soccernet_json import dump_document, label_document, make_row, parse_document, read_row, read_rows
 
+ONE_VIDEO_HINT = "if one video shows the whole match, convert the labels to its clock first (join_halves)"
+"""What a message says about labels of a half that has no video of its own."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LabelFile:
@@ -95,7 +98,7 @@ def _checked_label(
         raise AnnotationError(f"{context}: unknown label {entry.label!r}; known: {', '.join(label_set.names)}")
     event = _on_grid(entry, fps, visible=entry.value > 0)
     if num_frames is not None and event.half not in num_frames:
-        raise AnnotationError(f"{context}: gameTime names half {event.half}, which has no video")
+        raise AnnotationError(f"{context}: gameTime names half {event.half}, which has no video; {ONE_VIDEO_HINT}")
     if num_frames is not None and event.frame >= num_frames[event.half]:
         raise AnnotationError(
             f"{context}: position {entry.position_ms} is past the last picture of half {event.half} "

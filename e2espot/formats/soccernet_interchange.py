@@ -9,7 +9,7 @@ from typing import Any
 
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.label_sets import LABEL_SETS
-from e2espot.core.timeline import game_time
+from e2espot.core.timeline import HALVES, game_time
 from e2espot.files.json_fields import (
     check_video_metadata,
     dump_json,
@@ -79,7 +79,7 @@ def _read_game(game: Game, split: str, kind: Kind) -> Iterable[AnnotatedVideo]:
     read_annotated_classes(content, context)  # stays one of the game's fields; checked here
     files = {video.half: video.path.relative_to(game.folder).as_posix() for video in game.videos}
     game_metadata = {"UrlLocal": game.name, **remaining_fields(content, name, "videos", ANNOTATED_FIELD)}
-    halves_with_metadata = [half for half in (1, 2) if str(half) in metadata_by_half]
+    halves_with_metadata = [half for half in HALVES if str(half) in metadata_by_half]
     halves = {1, *(half for half, _ in annotations), *files, *halves_with_metadata, *annotated}
     for half in sorted(halves):
         fields = require(metadata_by_half, str(half), dict, f"{context}: videos", {})

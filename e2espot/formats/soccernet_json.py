@@ -9,24 +9,36 @@ There are two reading modes::
     position "1234", 1234, 1234.0      1234 ms                      1234 ms
     position 1234.5                    refused                      1234 ms, as int() truncates
     position missing in a label        whole seconds of gameTime    whole seconds of gameTime
+    gameTime "05:07", without a half   half 1                       half 1
     position missing in a prediction   refused                      refused (the evaluator crashes)
-    position -40, or half 3            refused                      read; the metric handles it
+    position -40, or half 6            refused                      read; the metric handles it
+    half 3 to 5                        read                         read; the metric leaves it out
 
-Both modes accept UTF-8 with or without a byte order mark, and UTF-16 and UTF-32. In strict mode a label
-without a position takes its time from the clock because users expect the time that is scored.
+The evaluator takes "05:07" for half 0 and "15:07" for half 1, by the first digit, which no label means. Both modes
+accept UTF-8 with or without a byte order mark, and UTF-16 and UTF-32. In strict mode a label without a position
+takes its time from the clock because users expect the time that is scored.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from e2espot.core.errors import AnnotationError
 from e2espot.core.events import ScoredEvent
-from e2espot.core.timeline import game_time, parse_game_time
-from e2espot.files.json_fields import load_json, require, require_ms, require_number, require_text
+from e2espot.core.timeline import HALVES, game_time, parse_game_time
+from e2espot.files.json_fields import (
+    KNOWN_HALVES,
+    load_json,
+    require,
+    require_half,
+    require_ms,
+    require_number,
+    require_text,
+)
 
 Kind = Literal["label", "prediction"]
 """What a row of a file is."""
@@ -36,6 +48,8 @@ Mode = Literal["strict", "official"]
 
 LIST_NAMES: dict[Kind, str] = {"label": "annotations", "prediction": "predictions"}
 """Field at the top of a file that holds its rows."""
+
+_CLOCK_WITHOUT_HALF = re.compile(r"\d{1,4}:\d{2}")
 
 _EVALUATOR_LIMIT = 10**300
 """SoccerNet's evaluator converts positions to float and crashes on larger ones."""
@@ -103,8 +117,8 @@ def _strict_label(row: Any, context: str) -> ScoredEvent:
         half, seconds = parse_game_time(clock)
     except AnnotationError as error:
         raise AnnotationError(f"{context}: {error}") from None
-    if half not in (1, 2):
-        raise AnnotationError(f"{context}: gameTime {clock!r} names half {half}; there are 1 and 2")
+    if half not in HALVES:
+        raise AnnotationError(f"{context}: gameTime {clock!r} names half {half}; {KNOWN_HALVES}")
     position_ms = 1000 * seconds if row.get("position") is None else require_ms(row, "position", context)
     return ScoredEvent(
         half=half,
@@ -116,11 +130,8 @@ def _strict_label(row: Any, context: str) -> ScoredEvent:
 
 
 def _strict_prediction(row: Any, context: str) -> ScoredEvent:
-    half = require(row, "half", object, context)
-    if half not in (1, 2, "1", "2") or isinstance(half, bool):
-        raise AnnotationError(f"{context}: field 'half' is {half!r:.80}; expected 1 or 2")
     return ScoredEvent(
-        half=int(half),
+        half=require_half(row, context),
         position_ms=require_ms(row, "position", context),
         label=require_text(row, "label", context),
         value=require_number(row, "confidence", context),
@@ -132,12 +143,15 @@ def _official_label(row: Any, context: str) -> ScoredEvent:
     clock = require(row, "gameTime", str, context)
     try:
         # The evaluator takes fixed columns, whatever is between them: "1 - 05:07" -> 1, 05, 07.
+        clock = f"1 - {clock}" if _CLOCK_WITHOUT_HALF.fullmatch(clock) else clock
         half, minutes, seconds = int(clock[0]), int(clock[-5:-3]), int(clock[-2:])
     except (ValueError, IndexError):
         raise AnnotationError(f'{context}: gameTime is {clock!r:.80}; it must look like "1 - 05:07"') from None
     return ScoredEvent(
         half=half,
-        position_ms=_official_int(row, "position", context) if "position" in row else 1000 * (seconds + 60 * minutes),
+        position_ms=1000 * (seconds + 60 * minutes)
+        if row.get("position") is None
+        else _official_int(row, "position", context),
         label=require(row, "label", str, context),
         value=_label_value(row),
         team=_team(row),

@@ -18,7 +18,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from e2espot.core.errors import AnnotationError, ConfigurationError
-from e2espot.core.timeline import MAX_DURATION_S, parse_clock_ms
+from e2espot.core.timeline import HALVES, MAX_DURATION_S, parse_clock_ms
 from e2espot.files.json_fields import read_bytes, relative_path
 from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
 
@@ -46,9 +46,10 @@ def parse_instance_times(lead_s: float, lag_s: float, half_starts: str) -> Insta
     """
     starts_ms = [parse_clock_ms(part.strip()) for part in half_starts.split(",")]
     known_ms = [start_ms for start_ms in starts_ms if start_ms is not None]
-    if len(known_ms) < len(starts_ms) or known_ms != sorted(set(known_ms)) or len(known_ms) > 2:
+    if len(known_ms) < len(starts_ms) or known_ms != sorted(set(known_ms)) or len(known_ms) > len(HALVES):
         raise ConfigurationError(
-            f"half_starts is {half_starts!r}; give one or two times in order, such as 0:00,47:12", option="half_starts"
+            f"half_starts is {half_starts!r}; give the times of one to five periods in order, such as 0:00,47:12",
+            option="half_starts",
         )
     if not (0 <= lead_s <= 600 and 0 <= lag_s <= 600):
         raise ConfigurationError(f"lead and lag are {lead_s} and {lag_s}; give 0 to 600 seconds", option="lead")

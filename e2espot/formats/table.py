@@ -19,8 +19,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from e2espot.core.errors import AnnotationError, ConfigurationError
-from e2espot.core.timeline import MAX_DURATION_MS, game_time, parse_clock_ms, position_ms_of_frame
-from e2espot.files.json_fields import decode_text, read_bytes, relative_path
+from e2espot.core.timeline import HALVES, MAX_DURATION_MS, game_time, parse_clock_ms, position_ms_of_frame
+from e2espot.files.json_fields import KNOWN_HALVES, decode_text, read_bytes, relative_path
 from e2espot.formats.filenames import VIDEO_SUFFIXES
 from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
 
@@ -132,8 +132,8 @@ def _half_and_position(row: _Row, context: str) -> tuple[int, int]:
     time = row.get("time", "").strip()
     if match := re.fullmatch(r"([1-5]) - (.+)", time):  # SoccerNet's clock
         half_text, time = match[1], match[2]
-    if half_text not in ("1", "2"):
-        raise AnnotationError(f"{context}: half is {half_text!r}; expected 1 or 2")
+    if half_text not in map(str, HALVES):
+        raise AnnotationError(f"{context}: half is {half_text!r}; {KNOWN_HALVES}")
     if row.get("position_ms", "").strip():
         position_ms = int(_number(row["position_ms"], context, "position_ms"))
     elif time:

@@ -22,6 +22,7 @@ from e2espot.files.json_fields import read_bytes
 from e2espot.formats.annotated_field import read_annotated, read_annotated_classes
 from e2espot.formats.filenames import BALL_LABEL_FILE
 from e2espot.formats.games import Game, Video, find_games
+from e2espot.formats.soccernet import ONE_VIDEO_HINT
 from e2espot.formats.soccernet_json import parse_document, read_row
 from e2espot.formats.splits import split_of_games
 
@@ -107,11 +108,13 @@ class DatasetSummary:
                 + (f" (annotated: {video.annotated})" if video.annotated else "")
                 + (f" (annotated classes: {', '.join(video.annotated_classes)})" if video.annotated_classes else "")
             )
-        lines += ["", f"{'class':<26} {'labels':>7} {'half 1':>7} {'half 2':>7} {'a minute':>8}"]
+        halves = sorted({1, 2, *(video.half for video in self.videos)})
+        heads = "".join(f"{f'half {half}':>8}" for half in halves)
+        lines += ["", f"{'class':<26} {'labels':>7}{heads} {'a minute':>8}"]
         for name, count in self.classes.items():
-            halves = [sum(video.classes.get(name, 0) for video in self.videos if video.half == half) for half in (1, 2)]
+            counts = [sum(video.classes.get(name, 0) for video in self.videos if video.half == half) for half in halves]
             rate = f"{count / minutes:.2f}" if minutes else "-"
-            lines.append(f"{name:<26} {count:>7} {halves[0]:>7} {halves[1]:>7} {rate:>8}")
+            lines.append(f"{name:<26} {count:>7}{''.join(f'{of_half:>8}' for of_half in counts)} {rate:>8}")
         problems = [f"  {video.game}, half {video.half}: {line}" for video in self.videos for line in video.problems]
         return "\n".join([*lines, "", "nothing looks wrong" if not problems else "look at:", *problems])
 
@@ -165,6 +168,7 @@ def _summarise_game(game: Game, split: str) -> list[VideoSummary]:
             annotated,
             classes,
             problems if half == halves[0] else [],
+            files_of_others=bool(files),
         )
         for half in halves
     ]
@@ -202,13 +206,15 @@ def _summarise_video(
     annotated: AnnotatedHalves,
     annotated_classes: AnnotatedClasses,
     problems: Sequence[str],
+    *,
+    files_of_others: bool,
 ) -> VideoSummary:
     from e2espot.video import probe
 
     lines = list(problems)
     minutes, fps, width, height = 0.0, 0.0, 0, 0
     if video is None:
-        lines.append("labels, but no video")
+        lines.append("labels, but no video" + (f"; {ONE_VIDEO_HINT}" if files_of_others else ""))
     else:
         try:
             info = probe(video.path, video_stream=video.video_stream)

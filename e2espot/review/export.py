@@ -11,7 +11,7 @@ from typing import Any
 from e2espot.core.errors import AnnotationError, E2ESpotError, VideoError
 from e2espot.core.events import Event
 from e2espot.core.label_sets import LabelSet
-from e2espot.core.timeline import DEFAULT_FPS, position_ms_of_frame
+from e2espot.core.timeline import DEFAULT_FPS, HALVES, position_ms_of_frame
 from e2espot.files.atomic import write_atomically
 from e2espot.formats.annotated_field import ANNOTATED_FIELD, read_annotated
 from e2espot.formats.filenames import BALL_LABEL_FILE
@@ -27,7 +27,6 @@ from e2espot.video.parts import SEPARATOR
 
 _SAME_EVENT_FRAMES = 12
 """A label or verdict this close to a prediction of its class is about the same event: half a second at 25 fps."""
-_HALVES = (1, 2)
 
 
 def unreviewed(
@@ -112,7 +111,7 @@ def export_opensportslab(games: Sequence[ExportedGame], label_set: LabelSet) -> 
 def _read_labels(game: ExportedGame, dropped: DroppedFields) -> dict[int, list[Annotation]]:
     """Half -> labels with all their fields; rows that are not labels are counted as dropped."""
     _, rows = parse_document(game.text, "label", game.name)
-    labels: dict[int, list[Annotation]] = {half: [] for half in _HALVES}
+    labels: dict[int, list[Annotation]] = {half: [] for half in HALVES}
     for number, row in enumerate(rows):
         try:
             half, annotation = read_annotation(row, f"annotations[{number}]", "label")
@@ -132,7 +131,7 @@ def _annotated_videos(game: ExportedGame, labels: Mapping[int, Sequence[Annotati
     paths = {video.half: video.path for video in game.videos}
     streams = {video.half: video.video_stream for video in game.videos}
     videos = []
-    for half in _HALVES:
+    for half in HALVES:
         predictions = [_as_annotation(event) for event in game.predictions if event.half == half]
         annotations = sorted([*labels[half], *predictions], key=lambda annotation: annotation.position_ms)
         if half not in paths and not annotations:
@@ -202,7 +201,7 @@ def with_pseudo_labels(
 
     def time_of(row: Any) -> tuple[int, int]:
         event = event_of_row(row)
-        return (3, 0) if event is None else (event.half, event.frame)  # rows without a time go after half 2
+        return (len(HALVES) + 1, 0) if event is None else (event.half, event.frame)  # rows without a time go last
 
     return dump_document({**top, "annotations": sorted([*rows, *pseudo_labels], key=time_of)})
 

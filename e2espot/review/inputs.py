@@ -9,7 +9,7 @@ from pathlib import Path
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.events import Event
 from e2espot.core.label_sets import LABEL_SETS, LabelSet, label_set_named
-from e2espot.core.timeline import DEFAULT_FPS, frame_of_position_ms
+from e2espot.core.timeline import DEFAULT_FPS, HALVES, frame_of_position_ms
 from e2espot.files.bundle import Bundle
 from e2espot.formats.filenames import BALL_LABEL_FILE, RESULTS_FILE, scores_file
 from e2espot.formats.games import Game, Video, find_games, is_game_video
@@ -115,7 +115,7 @@ def _find_games(source: Path, split: str | None, resolution: str) -> list[Game]:
     # "2_224p.mkv" -> half 2 of the game its folder is named after, as "2_224p_part1.mkv+2_224p_part2.mkv" is;
     # "match.mp4" -> a game of that name.
     first = parts[0].stem.partition("_part")[0] if is_game_video(parts[0].name) else parts[0].stem
-    half = {"1": 1, "2": 2}.get(first.rpartition("_")[0], 1)
+    half = {str(half): half for half in HALVES}.get(first.rpartition("_")[0], 1)
     in_game_folder = first.rpartition("_")[2] in ("224p", "720p", "398p")
     parent = parts[0].parent
     name = parent.resolve().name if in_game_folder else stem_of(source)
@@ -174,7 +174,7 @@ class _ModelResults:
                 confidence=min(1.0, entry.value),
             )
             for entry in read_rows(rows, context, kind="prediction", mode="official")
-            if entry.value >= 0 and entry.position_ms >= 0 and entry.half in (1, 2)
+            if entry.value >= 0 and entry.position_ms >= 0 and entry.half in HALVES
         ]
         events.sort(key=lambda event: (event.half, event.frame, event.label))
         return tuple(events), self._score_files(name, game)

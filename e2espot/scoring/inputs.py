@@ -13,12 +13,16 @@ from e2espot.core.annotated_classes import AnnotatedClasses, annotated_somewhere
 from e2espot.core.errors import AnnotationError, ConfigurationError
 from e2espot.core.events import ScoredEvent
 from e2espot.core.label_sets import LabelSet
+from e2espot.core.wording import counted
 from e2espot.files.bundle import Bundle
 from e2espot.formats.annotated_field import read_annotated, read_annotated_classes
 from e2espot.formats.filenames import BALL_LABEL_FILE, RESULTS_FILE
 from e2espot.formats.label_map import LabelMap
 from e2espot.formats.result_names import match_results
+from e2espot.formats.soccernet import ONE_VIDEO_HINT
 from e2espot.formats.soccernet_json import parse_document, read_rows
+
+_SCORED_HALVES = (1, 2)
 
 EventsByGame = dict[str, list[ScoredEvent]]
 """Game -> its labels or predictions."""
@@ -172,12 +176,35 @@ def score_inputs(
             f"predictions in halves without a single label count as false: {', '.join(unlabelled[:8])}"
             f"{' ...' if len(unlabelled) > 8 else ''}; if they were not annotated, say what was"
         )
+    notes += _halves_without_partner(games.labels, predictions)
     values = [event.value for events in predictions.values() for event in events]
     if any(value > 1 for value in values):
         notes.append(f"{sum(value > 1 for value in values)} confidences are above 1, which ranks them as 1")
     if any(value < 0 for value in values):
         notes.append(f"{sum(value < 0 for value in values)} confidences are below 0 or none, and are ignored")
     return ScoredGames(predictions=predictions, notes=tuple(notes))
+
+
+def _halves_without_partner(labels: EventsByGame, predictions: EventsByGame) -> list[str]:
+    """Notes on labels that no prediction can hit: of periods that do not count, or of halves without results."""
+    late = sum(event.half not in _SCORED_HALVES for events in labels.values() for event in events)
+    notes = []
+    if late:
+        of = "of extra time or penalties"
+        what = counted(late, f"label {of} does", f"labels {of} do")
+        notes.append(f"{what} not count: SoccerNet's evaluator has two halves")
+    missed = [
+        f"{game} (half {half}: {count})"
+        for game, events in labels.items()
+        for half, count in sorted(Counter(event.half for event in events if event.half in _SCORED_HALVES).items())
+        if predictions[game] and half not in {event.half for event in predictions[game]}
+    ]
+    if missed:
+        notes.append(
+            f"labels of halves without a single prediction count as missed: {', '.join(missed[:8])}"
+            f"{' ...' if len(missed) > 8 else ''}; {ONE_VIDEO_HINT}"
+        )
+    return notes
 
 
 def _renamed(events: list[ScoredEvent], label_map: LabelMap | None) -> list[ScoredEvent]:

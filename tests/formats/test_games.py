@@ -19,7 +19,9 @@ def write(root: Path, *names: str) -> None:
         (root / name).write_bytes(b"")
 
 
-@pytest.mark.parametrize("name", ["224p.mp4", "720p.mkv", "1_224p.webm", "2_1080p.mkv", "224p_part1.mp4"])
+@pytest.mark.parametrize(
+    "name", ["224p.mp4", "720p.mkv", "1_224p.webm", "2_1080p.mkv", "3_224p.mkv", "5_224p.mp4", "224p_part1.mp4"]
+)
 def test_is_game_video_accepts_a_resolution_of_a_game_or_a_half(name: str) -> None:
     assert is_game_video(name)
 
@@ -28,7 +30,8 @@ def test_is_game_video_accepts_a_resolution_of_a_game_or_a_half(name: str) -> No
     "name",
     [
         "224p.avi",
-        "3_224p.mkv",
+        "6_224p.mkv",
+        "0_224p.mkv",
         "224.mp4",
         "p.mp4",
         "clip.mp4",
@@ -49,6 +52,9 @@ def test_videos_among_prefers_one_video_of_the_game_to_that_of_half_1() -> None:
     assert videos_among(names[:1], "224p") == {1: "1_224p.mkv"}
     assert videos_among(names, "720p") == {1: "720p.mp4"}
     assert videos_among(names, "1080p") == {}
+    assert videos_among([f"{half}_224p.mkv" for half in (1, 2, 3, 5, 6)], "224p") == {
+        half: f"{half}_224p.mkv" for half in (1, 2, 3, 5)
+    }
 
 
 @given(st.sets(st.sampled_from([f"{head}224p{suffix}" for head in ("", "1_", "2_") for suffix in (".mp4", ".mkv")])))

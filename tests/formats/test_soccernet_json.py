@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from e2espot.core.errors import AnnotationError
 from e2espot.core.events import ScoredEvent
 from e2espot.core.label_sets import LABEL_SETS
-from e2espot.core.timeline import DEFAULT_FPS, frame_of_position_ms, game_time
+from e2espot.core.timeline import DEFAULT_FPS, HALVES, frame_of_position_ms, game_time
 from e2espot.formats.filenames import BALL_LABEL_FILE, RESULTS_FILE
 from e2espot.formats.soccernet import read_labels, read_predictions
 from e2espot.formats.soccernet_interchange import read_soccernet
 from e2espot.formats.soccernet_json import Kind, Mode, dump_document, make_row, parse_document, read_row, read_rows
+from e2espot.report.dataset_summary import summarise
 from e2espot.review.inputs import load_inputs
 from e2espot.review.label_store import LabelStore
 from e2espot.scoring import inputs
@@ -30,7 +31,9 @@ Found = list[tuple[int, int, str]]
 
 
 def labels_of_training(root: Path) -> Found:
-    events = read_labels(root / GAME / BALL_LABEL_FILE, BALL, fps=DEFAULT_FPS, num_frames={1: 9000, 2: 9000}).events
+    events = read_labels(
+        root / GAME / BALL_LABEL_FILE, BALL, fps=DEFAULT_FPS, num_frames=dict.fromkeys(HALVES, 90_000)
+    ).events
     return [(event.half, event.frame, event.label) for event in events]
 
 
@@ -79,7 +82,19 @@ def predictions_of_review(root: Path) -> Found:
     return [(event.half, event.frame, event.label) for event in game.predictions[0]]
 
 
-LABEL_READERS = [labels_of_training, labels_of_conversion, labels_of_scoring, labels_of_review]
+def labels_of_dataset(root: Path) -> Found:
+    summary = summarise(root)
+    broken = [line for video in summary.videos for line in video.problems if line.startswith(str(root))]
+    if broken:
+        raise AnnotationError(broken[0])
+    return [
+        (event.half, frame_of_position_ms(event.position_ms), event.label)
+        for video in summary.videos
+        for event in video.events
+    ]
+
+
+LABEL_READERS = [labels_of_training, labels_of_conversion, labels_of_scoring, labels_of_review, labels_of_dataset]
 PREDICTION_READERS = [predictions_of_demo, predictions_of_conversion, predictions_of_scoring, predictions_of_review]
 ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32"]
 
@@ -153,6 +168,35 @@ def test_every_label_reader_takes_the_clock_of_a_label_without_position(tmp_path
     assert read(tmp_path) == [(1, 100, "PASS"), (2, 1725, "DRIVE")]
 
 
+@pytest.mark.parametrize("read", LABEL_READERS)
+def test_every_label_reader_takes_a_null_position_for_a_missing_one(tmp_path: Path, read) -> None:
+    rows = [row | {"position": None} for row in LABELS]
+    write_json(tmp_path / GAME / BALL_LABEL_FILE, {"annotations": rows})
+    assert read(tmp_path) == EVENTS
+
+
+@pytest.mark.parametrize("read", LABEL_READERS)
+def test_every_label_reader_takes_a_clock_without_half_for_half_1(tmp_path: Path, read) -> None:
+    # By its first digit, 25:09 would be of half 2.
+    rows = [{"gameTime": "00:04", "label": "PASS"}, {"gameTime": "25:09", "label": "PASS"}]
+    write_json(tmp_path / GAME / BALL_LABEL_FILE, {"annotations": rows})
+    assert read(tmp_path) == [(1, 100, "PASS"), (1, 25 * 1509, "PASS")]
+
+
+@pytest.mark.parametrize("read", LABEL_READERS)
+def test_every_label_reader_reads_extra_time_and_penalties(tmp_path: Path, read) -> None:
+    rows = [{"gameTime": f"{half} - 00:04", "label": "PASS"} for half in HALVES]
+    write_json(tmp_path / GAME / BALL_LABEL_FILE, {"annotations": rows})
+    assert read(tmp_path) == [(half, 100, "PASS") for half in HALVES]
+
+
+@pytest.mark.parametrize("read", PREDICTION_READERS)
+def test_every_prediction_reader_reads_extra_time_and_penalties(tmp_path: Path, read) -> None:
+    rows = [PREDICTIONS[0] | {"half": str(half)} for half in HALVES]
+    write_json(tmp_path / GAME / RESULTS_FILE, {"predictions": rows})
+    assert read(tmp_path) == [(half, 100, "PASS") for half in HALVES]
+
+
 @pytest.mark.parametrize("read", PREDICTION_READERS)
 def test_every_prediction_reader_refuses_a_prediction_without_position(tmp_path: Path, read) -> None:
     rows = [{name: value for name, value in row.items() if name != "position"} for row in PREDICTIONS]
@@ -165,12 +209,12 @@ STRICT_ONLY: list[tuple[Kind, dict[str, Any]]] = [
     ("label", {"position": 4020.5}),
     ("label", {"position": "-40"}),
     ("label", {"position": 10**12}),
-    ("label", {"gameTime": "3 - 00:04"}),
+    ("label", {"gameTime": "6 - 00:04"}),
     ("label", {"gameTime": "1-00:04"}),
     ("label", {"label": "two\nlines"}),
     ("prediction", {"position": 4020.5}),
     ("prediction", {"position": -40}),
-    ("prediction", {"half": 3}),
+    ("prediction", {"half": 6}),
     ("prediction", {"confidence": "nan"}),
 ]
 BOTH: list[tuple[Kind, dict[str, Any]]] = [
@@ -205,7 +249,9 @@ def test_read_row_refuses_in_both_modes_what_crashes_the_evaluator(
 
 def test_read_labels_names_the_half_that_has_no_video(tmp_path: Path) -> None:
     path = write_json(tmp_path / BALL_LABEL_FILE, {"annotations": LABELS})
-    with pytest.raises(AnnotationError, match=r"annotations\[1\]: .* names half 2, which has no video") as caught:
+    with pytest.raises(
+        AnnotationError, match=r"annotations\[1\]: .* names half 2, which has no video; if one video shows"
+    ) as caught:
         read_labels(path, BALL, fps=Fraction(25), num_frames={1: 9000})
     assert caught.value.option == "bad_labels"
     assert read_labels(path, BALL, fps=Fraction(25), num_frames={1: 9000}, bad_labels="skip").skipped == 1
@@ -214,7 +260,7 @@ def test_read_labels_names_the_half_that_has_no_video(tmp_path: Path) -> None:
 labels = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1).filter(str.strip)
 written = st.fixed_dictionaries(
     {
-        "half": st.sampled_from([1, 2]),
+        "half": st.sampled_from(HALVES),
         "position_ms": st.integers(0, 24 * 3600 * 1000),
         "label": labels,
         "team": st.sampled_from(["", "left", "right", "home"]),
@@ -267,4 +313,4 @@ def test_read_row_reads_or_refuses_any_row_in_one_line(change, kind: Kind, mode:
         assert str(error).startswith("FILE: row: ")
         assert "\n" not in str(error)
     else:
-        assert mode == "official" or (event.half in (1, 2) and 0 <= event.position_ms <= 24 * 3600 * 1000)
+        assert mode == "official" or (event.half in HALVES and 0 <= event.position_ms <= 24 * 3600 * 1000)

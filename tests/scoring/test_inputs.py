@@ -152,6 +152,18 @@ def test_classes_that_a_game_does_not_annotate_do_not_count(tmp_path: Path, caps
     assert "mean over the 1 annotated classes; no game annotates PASS, GOAL" in capsys.readouterr().out
 
 
+def test_labels_that_no_prediction_can_hit_are_noted(tmp_path: Path) -> None:
+    write(tmp_path / "labels", "g", "Labels-ball.json", rows("annotations", (1, 1000), (2, 1000), (2, 5000), (4, 1000)))
+    write(tmp_path / "out", "g", "results_spotting.json", rows("predictions", (1, 1000)))
+    games = read_labels(tmp_path / "labels", ["g"])
+    first, second = score_inputs(tmp_path / "out", games).notes
+    assert first == "1 label of extra time or penalties does not count: SoccerNet's evaluator has two halves"
+    assert second == (
+        "labels of halves without a single prediction count as missed: g (half 2: 2); if one video shows the whole "
+        "match, convert the labels to its clock first (join_halves)"
+    )
+
+
 def test_games_without_labels_and_impossible_confidences_are_noted(tmp_path: Path) -> None:
     write(tmp_path / "labels", "a", "Labels-ball.json", rows("annotations", (1, 1000)))
     write(tmp_path / "labels", "b", "Labels-ball.json", rows("annotations"))
