@@ -19,7 +19,7 @@ class Events:
     """Files of events to convert."""
 
     source: tyro.conf.Positional[Path]
-    """File or folder to read."""
+    """File, folder or zip to read."""
     target: tyro.conf.Positional[Path]
     """Folder to write to; for OpenSportsLab and SN-GAR also one .json file, for a table one .csv or .tsv file, for
     SportsCode one .xml file."""

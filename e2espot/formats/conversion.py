@@ -12,6 +12,7 @@ from e2espot.core.errors import ConfigurationError, VideoError
 from e2espot.core.timeline import DEFAULT_FPS
 from e2espot.files.atomic import write_atomically
 from e2espot.files.json_fields import read_bytes
+from e2espot.files.unpacked import unpacked
 from e2espot.formats.annotated_field import CLASSES_FIELD, with_renamed_classes
 from e2espot.formats.cut_lists import cut_list_files
 from e2espot.formats.e2e_spot import e2e_spot_files, read_e2e_spot
@@ -35,7 +36,7 @@ class Conversion:
     """What to convert, and how."""
 
     source: Path
-    """File or folder to read."""
+    """File, folder or zip to read."""
     target: Path
     """Folder to write to; for OpenSportsLab and SN-GAR also a name that ends in ``.json``, for a table one that ends in
     ``.csv`` or ``.tsv``, for SportsCode one that ends in ``.xml``."""
@@ -123,6 +124,13 @@ def _renamed(dataset: AnnotationSet, label_map: LabelMap, dropped: DroppedFields
 
 
 def _read(conversion: Conversion, dropped: DroppedFields, periods: Periods) -> AnnotationSet:
+    """Read the source, which may be a zip."""
+    at_top = conversion.from_format in ("opensportslab", "sn-gar", "e2e-spot")
+    with unpacked(conversion.source, descend=at_top) as source:
+        return _read_folder(replace(conversion, source=source), dropped, periods)
+
+
+def _read_folder(conversion: Conversion, dropped: DroppedFields, periods: Periods) -> AnnotationSet:
     if conversion.from_format == "soccernet":
         return read_soccernet(conversion.source, predictions=conversion.predictions, file_name=conversion.label_file)
     if conversion.from_format == "e2e-spot":

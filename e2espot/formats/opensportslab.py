@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from e2espot.core.annotated import AnnotatedRanges, merge_ranges
 from e2espot.core.errors import AnnotationError, ConfigurationError
-from e2espot.core.timeline import HALVES, game_time, parse_game_time
+from e2espot.core.timeline import HALVES, game_time
 from e2espot.core.version import VERSION_FIELD
 from e2espot.files.json_fields import (
     check_video_metadata,
@@ -24,7 +24,6 @@ from e2espot.files.json_fields import (
     require,
     require_fps,
     require_ms,
-    require_number,
     require_text,
 )
 from e2espot.formats.annotated_field import CLASSES_FIELD
@@ -35,9 +34,10 @@ from e2espot.formats.interchange import (
     DroppedFields,
     first_duplicate,
 )
+from e2espot.formats.opensportslab_events import HEAD, read_event
+from e2espot.formats.opensportslab_v1 import is_version_1, path_of_version_1, read_version_1
+from e2espot.formats.video_paths import GamesOfPaths, games_of_paths
 
-HEAD = "action"
-"""Name of the one group of classes (a "head" in OpenSportsLab) that this package writes."""
 SN_GAR_CLASSES = (
     *("PASS", "HEADER", "HIGH PASS", "OUT", "CROSS", "THROW IN", "SHOT"),
     *("PLAYER SUCCESSFUL TACKLE", "FREE KICK", "GOAL"),
@@ -53,24 +53,32 @@ _GAME_METADATA = "soccernet"
 
 
 def read_opensportslab(source: Path, *, predictions: bool) -> AnnotationSet:
-    """Read one file, or a folder with one file for each split.
+    """Read one file, or a folder with one file for each split, of version 2 or 1.
 
-    Also reads the older results of a single video, ``{"predictions": [...], "fps": ...}``.
+    Also reads the older results of a single video, ``{"predictions": [...], "fps": ...}``. Paths and ids may be
+    absolute, or have backslashes.
 
     Raises:
         AnnotationError: a broken file; the message names file, entry and field.
         ConfigurationError: no such file.
     """
-    paths = [source] if source.is_file() else sorted(source.glob("*.json"))
+    paths = [source] if source.is_file() else sorted(source.glob("*.json")) or sorted(source.rglob("*.json"))
     if not paths:
         raise ConfigurationError(f"{source}: no JSON file there")
     videos: list[AnnotatedVideo] = []
     classes: list[str] = []
     dataset_metadata: dict[str, Any] = {}
-    for path in paths:
-        content = load_json(read_bytes(path), str(path))
+    contents = [(path, load_json(read_bytes(path), str(path))) for path in paths]
+    games = games_of_paths(name for _, content in contents for name in _names_in(content))
+    for path, content in contents:
         if isinstance(content, dict) and "data" not in content and "predictions" in content:
-            videos.append(_read_results(content, path))
+            videos.append(_read_results(content, path, games))
+            continue
+        if is_version_1(content):
+            first = read_version_1(content, path, games, predictions=predictions)
+            videos += [replace(video, split=_split_named(path.stem.split("_")[-1])) for video in first.videos]
+            classes += [name for name in first.classes if name not in classes]
+            dataset_metadata = dataset_metadata or dict(first.metadata)
             continue
         metadata = require(content, "metadata", dict, str(path), {})
         split = _split_named(str(metadata.get("split") or path.stem.split("_")[-1]))
@@ -78,7 +86,7 @@ def read_opensportslab(source: Path, *, predictions: bool) -> AnnotationSet:
             require(content, "data", list, str(path)),
             "data",
             str(path),
-            partial(_read_sample, split=split, predictions=predictions),
+            partial(_read_sample, games=games, split=split, predictions=predictions),
         )
         classes += [name for name in _classes_of(content, str(path)) if name not in classes]
         dataset_metadata = dataset_metadata or _dataset_metadata(content)
@@ -88,6 +96,20 @@ def read_opensportslab(source: Path, *, predictions: bool) -> AnnotationSet:
     return AnnotationSet(
         videos=tuple(videos), classes=tuple(classes), metadata=dataset_metadata, predictions=predictions
     )
+
+
+def _names_in(content: Any) -> list[str]:
+    """Every path and id from which the name of a game could be taken."""
+    entries = content.get("data", content.get("videos")) if isinstance(content, dict) else None
+    samples = [sample for sample in entries if isinstance(sample, dict)] if isinstance(entries, list) else []
+    names = [sample.get(key) for sample in samples for key in ("id", "game_id")]
+    names += [path_of_version_1(sample) for sample in samples]
+    for sample in samples:
+        inputs = sample.get("inputs")
+        names += [entry.get("path") for entry in inputs if isinstance(entry, dict)] if isinstance(inputs, list) else []
+    if isinstance(content, dict):
+        names += [content.get("Url"), content.get("UrlLocal")]
+    return [name for name in names if isinstance(name, str)]
 
 
 def _split_named(text: str) -> str:
@@ -134,21 +156,21 @@ def _all_events(content: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [event for sample in samples for event in sample.get("events") or [] if isinstance(event, dict)]
 
 
-def _read_sample(sample: Any, context: str, split: str, predictions: bool) -> AnnotatedVideo:
+def _read_sample(sample: Any, context: str, games: GamesOfPaths, split: str, predictions: bool) -> AnnotatedVideo:
     metadata = require(sample, "metadata", dict, context, {})
     inputs = require(sample, "inputs", list, context, [])
     video = next((entry for entry in inputs if isinstance(entry, dict) and entry.get("type") in _VIDEO_TYPES), None)
     path = require_text(video, "path", f"{context}: inputs") if video is not None else ""
-    name = sample.get("id", sample.get("game_id", PurePosixPath(path).with_suffix("").as_posix() if path else ""))
+    name = sample.get("id", sample.get("game_id", path))
     if not isinstance(name, str) or not name:
         raise AnnotationError(f"{context}: field 'id' is {name!r}; expected text, or an input with a path")
-    game, half = _game_and_half(name, metadata, context)
+    game, half = _game_and_half(name, metadata, context, games)
     from_soccernet = isinstance(metadata.get(_GAME_METADATA), dict)
     events = parse_each(
         require(sample, "events", list, context, []),
         "events",
         context,
-        lambda event, context: _read_event(event, context, half, from_soccernet, predictions),
+        lambda event, context: read_event(event, context, half, from_soccernet=from_soccernet, predictions=predictions),
     )
     video_metadata: dict[str, Any] = remaining_fields(sample, "id", "events", "metadata", "split", "inputs")
     if "id" in sample and name != f"{game}/{half}":
@@ -212,69 +234,27 @@ def _annotated_fields(annotated: AnnotatedRanges | None) -> dict[str, Any]:
     }
 
 
-def _game_and_half(name: str, metadata: Mapping[str, Any], context: str) -> tuple[str, int]:
-    """Game and half of a sample: from its metadata, else from a name that ends in ``/1`` to ``/5``."""
+def _game_and_half(name: str, metadata: Mapping[str, Any], context: str, games: GamesOfPaths) -> tuple[str, int]:
+    """Game and half of a sample: from its metadata, else a name that ends in ``/1`` to ``/5``, or a path."""
     if isinstance(metadata.get("game"), str) and metadata.get("half") in HALVES:
         return relative_path(metadata["game"], f"{context}: field 'game'"), int(metadata["half"])
-    head, _, tail = name.rpartition("/")
+    game, half = games.get(name, (name, 1))
+    head, _, tail = game.rpartition("/")
     if head and tail in map(str, HALVES):
-        return relative_path(head, f"{context}: field 'id'"), int(tail)
-    return relative_path(name, f"{context}: field 'id'"), 1
+        game, half = head, int(tail)
+    return relative_path(game, f"{context}: field 'id'"), half
 
 
-def _read_event(event: Any, context: str, half: int, from_soccernet: bool, predictions: bool) -> Annotation:
-    if isinstance(event, dict) and "position_ms" in event:
-        position_ms = require_ms(event, "position_ms", context)
-    elif isinstance(event, dict) and "position" in event:
-        position_ms = require_ms(event, "position", context)
-    else:
-        position_ms = _clock_ms(event, context)
-    confidence = None
-    score = next((name for name in ("confidence", "confidence_score") if isinstance(event, dict) and name in event), "")
-    if score:
-        confidence = require_number(event, score, context)
-    elif predictions:
-        raise AnnotationError(f"{context}: field 'confidence' is missing; every prediction has one")
-    extra = remaining_fields(
-        event,
-        *("label", "position_ms", "position", "gameTime", "team", "visibility", "confidence", "confidence_score"),
-    )
-    if extra.get("head") == HEAD:
-        del extra["head"]
-    # A clock that is not the position's own is kept. In files converted from SoccerNet it is SoccerNet's gameTime,
-    # rounded in another way; elsewhere it is the clock of the match:
-    # position 5000 in half 1: "1 - 00:05" is dropped, "1 - 00:06" and "2 - 45:05" are kept
-    clock = event.get("gameTime", game_time(position_ms, half))
-    if clock != game_time(position_ms, half):
-        extra["gameTime" if from_soccernet else "matchTime"] = clock
-    return Annotation(
-        label=require_text(event, "label", context),
-        position_ms=position_ms,
-        confidence=confidence,
-        team=optional_text(event, "team", context),
-        visibility=optional_text(event, "visibility", context),
-        extra=extra,
-    )
-
-
-def _clock_ms(event: Any, context: str) -> int:
-    """Milliseconds of an event without a position, from its clock; older results omit the half."""
-    # "1 - 05:07" or "05:07" -> 307000
-    clock = require_text(event, "gameTime", context)
-    try:
-        _, seconds = parse_game_time(clock if " - " in clock else f"1 - {clock}")
-    except AnnotationError:
-        raise AnnotationError(f"{context}: no 'position_ms', and field 'gameTime' is {clock!r}") from None
-    return 1000 * seconds
-
-
-def _read_results(content: Mapping[str, Any], path: Path) -> AnnotatedVideo:
+def _read_results(content: Mapping[str, Any], path: Path, games: GamesOfPaths) -> AnnotatedVideo:
     """Results of one video, in the form of OpenSportsLab's first library."""
     name = str(content.get("Url") or content.get("UrlLocal") or path.stem)
-    game, half = _game_and_half(PurePosixPath(name).with_suffix("").as_posix(), {}, str(path))
+    game, half = _game_and_half(name, {}, str(path), games)
     rows = require(content, "predictions", list, str(path))
     annotations = parse_each(
-        rows, "predictions", str(path), lambda row, context: _read_event(row, context, half, False, True)
+        rows,
+        "predictions",
+        str(path),
+        lambda row, context: read_event(row, context, half, from_soccernet=False, predictions=True),
     )
     video_metadata = check_video_metadata(remaining_fields(content, "predictions", "Url", "UrlLocal"), str(path))
     return AnnotatedVideo(game=game, half=half, annotations=annotations, metadata=video_metadata)

@@ -23,6 +23,7 @@ from e2espot.core.timeline import HALVES, MAX_DURATION_MS, game_time, parse_cloc
 from e2espot.files.json_fields import KNOWN_HALVES, decode_text, read_bytes, relative_path
 from e2espot.formats.filenames import VIDEO_SUFFIXES
 from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
+from e2espot.formats.video_paths import GamesOfPaths, games_of_paths
 
 _COLUMNS: dict[str, tuple[str, ...]] = {
     "game": ("game", "match", "video", "file", "media file", "media file name", "media file path", "observation id"),
@@ -57,22 +58,34 @@ def read_table(source: Path, *, predictions: bool) -> AnnotationSet:
     )
     if not paths:
         raise ConfigurationError(f"{source}: no .csv or .tsv file there")
-    events: list[tuple[str, int, Annotation]] = []
+    rows: list[tuple[str, int, Annotation]] = []
     for path in paths:
         default = path.relative_to(source).with_suffix("").as_posix() if source.is_dir() else path.stem
-        events += [_read_row(row, f"{path}: line {line}", default, predictions) for line, row in _rows(path)]
-    order = dict.fromkeys((game, half) for game, half, _ in events)
+        rows += [_read_row(row, f"{path}: line {line}", default, predictions) for line, row in _rows(path)]
+    games = games_of_paths(dict.fromkeys(name for name, _, _ in rows))
+    events = [(*_game(name, half, games, source), annotation) for name, half, annotation in rows]
+    annotations_of: dict[tuple[str, int], list[Annotation]] = {}
+    for game, half, annotation in events:
+        annotations_of.setdefault((game, half), []).append(annotation)
+    files = {
+        _game(name, half, games, source): name
+        for name, half, _ in rows
+        if PurePosixPath(name).suffix.lower() in VIDEO_SUFFIXES
+    }
     return AnnotationSet(
         videos=tuple(
-            AnnotatedVideo(
-                game=game,
-                half=half,
-                annotations=tuple(annotation for *key, annotation in events if key == [game, half]),
-            )
-            for game, half in sorted(order)
+            AnnotatedVideo(game=game, half=half, annotations=tuple(annotations), video=files.get((game, half), ""))
+            for (game, half), annotations in sorted(annotations_of.items())
         ),
         predictions=predictions,
     )
+
+
+def _game(name: str, half: int, games: GamesOfPaths, source: Path) -> tuple[str, int]:
+    """Name of the game of a row, and its half: of the column, unless the name of the video states it."""
+    # half 1 and "l/s/game/2_224p.mkv" -> ("l/s/game", 2)
+    game, half_of_file = games.get(name, (name, 1))
+    return relative_path(game, f"{source}: name of the game"), max(half, half_of_file)
 
 
 def _rows(path: Path) -> list[tuple[int, _Row]]:
@@ -111,9 +124,6 @@ def _read_row(row: _Row, context: str, game: str, predictions: bool) -> tuple[st
     if predictions and not score:
         raise AnnotationError(f"{context}: no score; every prediction has one")
     name = row.get("game", "").strip()
-    if name:
-        path = PurePosixPath(name.replace("\\", "/"))
-        name = (path.with_suffix("") if path.suffix.lower() in VIDEO_SUFFIXES else path).as_posix()
     extra = {key: value for key, value in row.items() if key not in _COLUMNS and value.strip()}
     annotation = Annotation(
         label=label,
@@ -123,7 +133,7 @@ def _read_row(row: _Row, context: str, game: str, predictions: bool) -> tuple[st
         visibility=row.get("visibility", "").strip(),
         extra=extra,
     )
-    return relative_path(name.lstrip("/") or game, f"{context}: name of the game"), half, annotation
+    return name or game, half, annotation
 
 
 def _half_and_position(row: _Row, context: str) -> tuple[int, int]:

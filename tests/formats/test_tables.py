@@ -80,7 +80,7 @@ def test_columns_name_game_half_and_team_and_others_stay(tmp_path: Path) -> None
         ("time,label\n-1,PASS\n", "line 2: time is '-1'"),
         ("frame,label\n1,PASS\n", "add a column fps"),
         ("time,label,half\n1,PASS,7\n", "half is '7'"),
-        ("time,label,game\n1,PASS,../x\n", "below the dataset"),
+        ("time,label,game\n1,PASS,C:D:x\n", "below the dataset"),
         ("", "no heading"),
         ('time,label\n1,"' + "x" * 200_000, "no heading"),
     ],

@@ -26,6 +26,7 @@ from e2espot.models.spotter import SpotterSpec
 from e2espot.training.checkpoints import load_state, save_state
 from tests.support.budget import print_figure, sized
 from tests.support.encodings import ARRAY_CHANGES, encode
+from tests.support.fuzz_targets_own_files import own_file_targets
 from tests.support.fuzz_targets_stored import stored_targets
 from tests.support.fuzz_targets_text import GAME, Target, all_targets, alter_field
 from tests.support.fuzz_targets_variants import variant_targets
@@ -43,7 +44,7 @@ NAMES = [
     *("reviewed predictions", "download record", "splits.json of a download", "transfer note", "state.pt", "index"),
     *("render.json", "e2e-spot gzip", "e2e-spot folder", "e2e-spot class.txt", "older results"),
     *("opensportslab folder", "opensportslab of others", "soccertrack folder", "labels, bad ones left out"),
-    *("table", "sportscode"),
+    *("table", "sportscode", "opensportslab version 1", "labels in a zip"),
     *(
         "labels with a video",
         "reviewed dataset",
@@ -104,7 +105,8 @@ def targets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Target]:
         patch.setattr(logging.root, "handlers", [logging.NullHandler()])
         texts = all_targets(tmp_path_factory.mktemp("scratch"), spec())
         stored = stored_targets(tmp_path_factory.mktemp("stored"))
-        return {**texts, **stored, **variant_targets(tmp_path_factory.mktemp("variants"))}
+        variants = variant_targets(tmp_path_factory.mktemp("variants"))
+        return {**texts, **stored, **variants, **own_file_targets()}
 
 
 @pytest.mark.parametrize("name", NAMES)
