@@ -39,6 +39,8 @@ class LabelledVideo:
     """Length of the video on the grid."""
     annotated: tuple[range, ...] | None = None
     """Frames in which every event has a label: ascending, not adjacent, none empty; None for the whole video."""
+    unsure: tuple[range, ...] = ()
+    """Frames in which an event may be hidden: without a label they are not background. In the form of ``annotated``."""
     event_frames: tuple[int, ...]
     """Frame of each event, in any order."""
     event_targets: tuple[int, ...]
@@ -60,6 +62,10 @@ class LabelledVideo:
     def is_annotated(self, frame: int) -> bool:
         """Whether a missing label at ``frame`` means that nothing happens there."""
         return self.annotated is None or any(frame in frames for frames in self.annotated)
+
+    def is_background(self, frame: int) -> bool:
+        """Whether nothing happens at a ``frame`` without a label."""
+        return self.is_annotated(frame) and not any(frame in frames for frames in self.unsure)
 
 
 _Anchors = tuple[np.ndarray, np.ndarray, np.ndarray]

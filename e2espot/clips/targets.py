@@ -44,7 +44,7 @@ class ClipTargets:
     valid_T: np.ndarray
     """bool; False for frames outside the video, and for frames that a decoder made up after damage."""
     annotated_T: np.ndarray
-    """bool; False for frames that were not annotated: the network sees them, and they teach nothing."""
+    """bool; False for frames that the labels say nothing about: the network sees them, and they teach nothing."""
     unannotated_W: np.ndarray
     """bool; True for classes that were not annotated: nothing is taught about them."""
 
@@ -66,7 +66,7 @@ class TargetBatch:
     valid_BT: Tensor
     """bool; False for frames that show nothing: outside the video, or made up by a decoder."""
     annotated_BT: Tensor
-    """bool; False for frames that were not annotated."""
+    """bool; False for frames that the labels say nothing about."""
     unannotated_BW: Tensor
     """bool; True for classes that were not annotated."""
 
@@ -180,7 +180,12 @@ def clip_targets(
         ball_T2=np.full((clip.length, 2), np.nan, dtype=np.float32),
         joint=joint,
         valid_T=valid_T,
-        annotated_T=np.array([video.is_annotated(frame) for frame in frame_T.tolist()]),
+        annotated_T=np.array(
+            [
+                video.is_annotated(frame) if target else video.is_background(frame)
+                for frame, target in zip(frame_T.tolist(), class_T.tolist(), strict=True)
+            ]
+        ),
         unannotated_W=unannotated_W,
     )
 

@@ -1,10 +1,15 @@
-"""The field ``annotated`` of a label file: which stretches of a game its labels are complete in.
+"""Two fields of a label file: in which stretches of a game its labels are complete, and in which they are unsure.
 
-SoccerNet's files have no such field, and its readers ignore ours::
+SoccerNet's files have no such fields, and its readers ignore ours::
 
-    {"annotated": [{"half": "1", "stretches": [{"from": 0, "to": 600000}]}], "annotations": [...]}
+    {"annotated": [{"half": "1", "stretches": [{"from": 0, "to": 600000}]}],
+     "unsure": [{"half": "1", "stretches": [{"from": 12000, "to": 13500}]}],
+     "annotations": [...]}
 
-Next to it may be ``annotated_classes``, the classes that its labels are complete in::
+Outside of ``annotated`` nothing was looked at. In ``unsure``, an event may lie whose moment is not known exactly: the
+labels there count, and frames without a label are not background.
+
+A third one, ``annotated_classes``, lists the classes that the labels are complete in::
 
     {"annotated_classes": ["PASS", "SHOT"], "annotations": [...]}
 """
@@ -25,6 +30,9 @@ ANNOTATED_FIELD = "annotated"
 CLASSES_FIELD = "annotated_classes"
 """Name of the field that lists the annotated classes."""
 
+UNSURE_FIELD = "unsure"
+"""Name of the field, next to ``annotations``."""
+
 
 def read_annotated(content: Mapping[str, Any], context: str) -> dict[int, AnnotatedRanges]:
     """Half -> what of it was labelled; empty if the file does not say, so that all of it was.
@@ -36,10 +44,27 @@ def read_annotated(content: Mapping[str, Any], context: str) -> dict[int, Annota
     Raises:
         AnnotationError: not of the form above, a half twice, or a stretch that ends before it starts.
     """
-    rows = require(content, ANNOTATED_FIELD, list, context, [])
-    halves = parse_each(rows, ANNOTATED_FIELD, context, _read_half)
+    return _read_field(content, ANNOTATED_FIELD, context)
+
+
+def read_unsure(content: Mapping[str, Any], context: str) -> dict[int, AnnotatedRanges]:
+    """Half -> stretches in which a missing label does not mean that nothing happens; empty if the file has none.
+
+    Args:
+        content: Top-level fields of a label file.
+        context: Names the file in errors.
+
+    Raises:
+        AnnotationError: as :func:`read_annotated`.
+    """
+    return _read_field(content, UNSURE_FIELD, context)
+
+
+def _read_field(content: Mapping[str, Any], name: str, context: str) -> dict[int, AnnotatedRanges]:
+    rows = require(content, name, list, context, [])
+    halves = parse_each(rows, name, context, _read_half)
     if len(dict(halves)) < len(halves):
-        raise AnnotationError(f"{context}: {ANNOTATED_FIELD!r} names a half twice; give each half one entry")
+        raise AnnotationError(f"{context}: {name!r} names a half twice; give each half one entry")
     return dict(halves)
 
 
@@ -65,11 +90,20 @@ def read_stretches(rows: list[Any], context: str) -> list[tuple[int, int]]:
 
 def annotated_field(halves: AnnotatedHalves) -> dict[str, Any]:
     """The field for a label file; nothing if every half was labelled in full."""
-    rows = [
+    return {ANNOTATED_FIELD: _rows(halves)} if halves else {}
+
+
+def unsure_field(halves: Mapping[int, AnnotatedRanges]) -> dict[str, Any]:
+    """The field for a label file; nothing if no half has an unsure stretch."""
+    rows = _rows({half: unsure for half, unsure in halves.items() if unsure.ranges_ms})
+    return {UNSURE_FIELD: rows} if rows else {}
+
+
+def _rows(halves: Mapping[int, AnnotatedRanges]) -> list[dict[str, Any]]:
+    return [
         {"half": str(half), "stretches": [{"from": start, "to": stop} for start, stop in halves[half].ranges_ms]}
         for half in sorted(halves)
     ]
-    return {ANNOTATED_FIELD: rows} if rows else {}
 
 
 def read_annotated_classes(

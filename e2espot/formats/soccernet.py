@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from e2espot.core.adaptation import Adaptation
-from e2espot.core.annotated import AnnotatedHalves
+from e2espot.core.annotated import AnnotatedHalves, AnnotatedRanges
 from e2espot.core.annotated_classes import AnnotatedClasses
 from e2espot.core.coverage import ReadCoverage
 from e2espot.core.errors import AnnotationError
@@ -22,7 +22,7 @@ from e2espot.core.timeline import frame_of_position_ms, position_ms_of_frame
 from e2espot.core.version import VERSION_FIELD, __version__
 from e2espot.files.atomic import write_atomically
 from e2espot.files.json_fields import read_bytes
-from e2espot.formats.annotated_field import read_annotated, read_annotated_classes
+from e2espot.formats.annotated_field import read_annotated, read_annotated_classes, read_unsure
 from e2espot.formats.label_map import LabelMap
 from e2espot.formats.soccernet_json import dump_document, label_document, make_row, parse_document, read_row, read_rows
 
@@ -42,6 +42,8 @@ class LabelFile:
     """What the file says was labelled of each half; empty if everything was."""
     classes: AnnotatedClasses = None
     """Classes that the file says were annotated; None for all of them."""
+    unsure: Mapping[int, AnnotatedRanges] = field(default_factory=dict)
+    """Stretches of each half in which a missing label does not mean that nothing happens."""
 
 
 def read_labels(
@@ -67,7 +69,7 @@ def read_labels(
         AnnotationError: an invalid entry; the message names file, entry and field.
     """
     content, rows = parse_document(read_bytes(path), "label", str(path))
-    annotated = read_annotated(content, str(path))
+    annotated, unsure = read_annotated(content, str(path)), read_unsure(content, str(path))
     classes = read_annotated_classes(content, str(path), label_map)
     events, skipped = [], 0
     for number, row in enumerate(rows):
@@ -82,7 +84,7 @@ def read_labels(
                     f"{error}; fix it, or pass bad_labels='skip' to leave such entries out", option="bad_labels"
                 ) from None
             skipped += 1
-    return LabelFile(events=tuple(events), skipped=skipped, annotated=annotated, classes=classes)
+    return LabelFile(events=tuple(events), skipped=skipped, annotated=annotated, classes=classes, unsure=unsure)
 
 
 def _renamed(entry: ScoredEvent, label_map: LabelMap | None) -> ScoredEvent | None:

@@ -6,14 +6,14 @@ folder -> Game -> read_labels -> LabelledGame -> TrainingVideo (per half) -> Cli
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
 from e2espot.clips.dataset import TrainingVideo
 from e2espot.clips.sampler import LabelledVideo
-from e2espot.core.annotated import AnnotatedHalves, inside, intersect_annotated
+from e2espot.core.annotated import AnnotatedHalves, AnnotatedRanges, inside, intersect_annotated
 from e2espot.core.annotated_classes import AnnotatedClasses, intersect_classes, of_classes, unannotated
 from e2espot.core.coverage import ranges_of_mask
 from e2espot.core.errors import AnnotationError, ConfigurationError
@@ -43,6 +43,8 @@ class LabelledGame:
     """What was labelled of each half; a half that is not listed was labelled in full."""
     classes: AnnotatedClasses = None
     """Classes that were annotated; None for all of them."""
+    unsure: Mapping[int, AnnotatedRanges] = field(default_factory=dict)
+    """Stretches of each half in which a missing label does not mean that nothing happens."""
 
     def annotates(self, half: int) -> bool:
         """Whether anything of a half was labelled."""
@@ -63,9 +65,11 @@ class LabelledGame:
         for video in self.game.videos:
             events = [event for event in self.events if event.half == video.half]
             num_frames, ranges = self.num_frames[video.half], self.annotated.get(video.half)
+            unsure = self.unsure.get(video.half, AnnotatedRanges())
             labelled = LabelledVideo(
                 num_frames=num_frames,
                 annotated=None if ranges is None else ranges_of_mask(ranges.mask(num_frames, self.fps)),
+                unsure=ranges_of_mask(unsure.mask(num_frames, self.fps)) if unsure.ranges_ms else (),
                 event_frames=tuple(event.frame for event in events),
                 event_targets=tuple(label_set.target_of(event.label) for event in events),
                 event_teams=tuple(event.team for event in events),
@@ -216,6 +220,7 @@ def _with_labels(
                 fps=fps,
                 annotated={half: ranges for half, ranges in annotated.items() if half in num_frames},
                 classes=classes,
+                unsure=labels.unsure,
             )
         )
     return labelled
@@ -241,7 +246,7 @@ def add_hard_negatives(labelled: LabelledVideo, game: LabelledGame, half: int, s
         # From the grid of the scores to that of the labels: frame 80 at 25 fps, labels at 12.5 fps -> 40.
         frame = int((event.frame + 0.5) * float(game.fps / scores.fps))
         distance = min((abs(frame - known) for known in labelled.event_frames), default=min_distance + 1)
-        counts = labelled.is_annotated(frame) and bool(of_classes([event], game.classes))
+        counts = labelled.is_background(frame) and bool(of_classes([event], game.classes))
         if counts and event.confidence >= _MIN_CONFIDENCE and distance > min_distance and frame < labelled.num_frames:
             frames.append(frame)
             weights.append(event.confidence)

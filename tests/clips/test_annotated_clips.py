@@ -48,3 +48,19 @@ def test_frames_outside_are_seen_but_teach_nothing() -> None:
     offset_T = batch.without_invalid().offset_BT[0]
     assert torch.isnan(offset_T[18:20]).all()  # frames 98 and 99 belong to the event, but were not annotated
     assert offset_T[20:23].tolist() == [0, 1, 2]
+
+
+def test_background_of_unsure_frames_teaches_nothing_and_labels_there_do() -> None:
+    video = replace(VIDEO, annotated=None, unsure=(range(90, 110), range(145, 160)))
+    targets = clip_targets(ClipSpec(video=0, start=80, length=100), video, label_radius=2)
+    frame_T = np.arange(80, 180)
+    labelled_T = np.abs(frame_T - 150) <= 2
+    unsure_T = ((frame_T >= 90) & (frame_T < 110)) | ((frame_T >= 145) & (frame_T < 160))
+    np.testing.assert_array_equal(targets.class_T, labelled_T)
+    np.testing.assert_array_equal(targets.annotated_T, labelled_T | ~unsure_T)
+
+
+def test_unsure_labels_outside_of_what_was_annotated_teach_nothing() -> None:
+    video = replace(VIDEO, event_frames=(100,), unsure=(range(95, 105),))
+    targets = clip_targets(ClipSpec(video=0, start=90, length=20), video, label_radius=2)
+    assert np.flatnonzero(targets.annotated_T).tolist() == [10, 11, 12, 15, 16, 17, 18, 19]

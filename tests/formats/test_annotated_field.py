@@ -1,4 +1,4 @@
-"""The field ``annotated`` of a label file."""
+"""The fields ``annotated`` and ``unsure`` of a label file."""
 
 import json
 from fractions import Fraction
@@ -10,7 +10,13 @@ import pytest
 from e2espot.core.annotated import AnnotatedRanges
 from e2espot.core.errors import AnnotationError
 from e2espot.core.label_sets import LABEL_SETS
-from e2espot.formats.annotated_field import annotated_field, read_annotated, read_annotated_classes
+from e2espot.formats.annotated_field import (
+    annotated_field,
+    read_annotated,
+    read_annotated_classes,
+    read_unsure,
+    unsure_field,
+)
 from e2espot.formats.label_map import LabelMap
 from e2espot.formats.soccernet import read_labels
 from tests.support.conversions import read_json, run_conversion
@@ -25,23 +31,35 @@ def test_field_is_read_as_written(tmp_path: Path) -> None:
     assert read_labels(tmp_path / "Labels-ball.json", LABEL_SETS["ball-2"], fps=Fraction(25)).annotated == HALVES
 
 
+def test_unsure_field_is_read_as_written(tmp_path: Path) -> None:
+    content = {**unsure_field(HALVES), "annotations": []}
+    assert content["unsure"] == [
+        {"half": "1", "stretches": [{"from": 0, "to": 600_000}, {"from": 700_000, "to": 800_000}]}
+    ]
+    assert read_unsure(content, "g") == {1: HALVES[1]}
+    assert read_annotated(content, "g") == {} == unsure_field({}) == read_unsure({}, "g")
+    (tmp_path / "Labels-ball.json").write_text(json.dumps(content))
+    assert read_labels(tmp_path / "Labels-ball.json", LABEL_SETS["ball-2"], fps=Fraction(25)).unsure == {1: HALVES[1]}
+
+
 def test_no_field_means_everything() -> None:
     assert annotated_field({}) == {} == read_annotated({}, "g")
 
 
+@pytest.mark.parametrize(("name", "read"), [("annotated", read_annotated), ("unsure", read_unsure)])
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
         ({}, "expected a list"),
         ([{"half": "6", "stretches": []}], "'half' is '6'"),
         ([{"half": "1"}], "'stretches' is missing"),
-        ([{"half": "1", "stretches": [{"from": 5, "to": 4}]}], r"annotated\[0\]: stretches\[0\]: ends at 4 ms"),
+        ([{"half": "1", "stretches": [{"from": 5, "to": 4}]}], r"\[0\]: stretches\[0\]: ends at 4 ms"),
         ([{"half": "1", "stretches": []}, {"half": 1, "stretches": []}], "names a half twice"),
     ],
 )
-def test_other_forms_are_refused(rows: Any, message: str) -> None:
-    with pytest.raises(AnnotationError, match=message):
-        read_annotated({"annotated": rows}, "g")
+def test_other_forms_are_refused(rows: Any, message: str, name: str, read: Any) -> None:
+    with pytest.raises(AnnotationError, match=f"g: .*{name}.*{message}|g: {name}.*{message}"):
+        read({name: rows}, "g")
 
 
 def test_annotated_classes_are_read_under_their_new_names(tmp_path: Path) -> None:

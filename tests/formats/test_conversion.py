@@ -81,6 +81,7 @@ def annotated_fields(draw):
 @given(st.lists(label_rows(), max_size=6), extras, annotated_fields(), st.sampled_from(["opensportslab", "soccernet"]))
 def test_soccernet_labels_survive_conversion_there_and_back(rows, about, annotated, way) -> None:
     content = {"UrlLocal": GAME, "UrlYoutube": "", "halftime": "1 - 46:04", **about, **annotated}
+    content |= {"unsure": annotated["annotated"]} if annotated else {}
     content["annotations"] = by_half(rows, lambda row: row["gameTime"][0])
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
