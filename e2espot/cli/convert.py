@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 from tyro.extras import SubcommandApp
 
-from e2espot.formats.format_names import CutListName, FormatName
+from e2espot.formats.format_names import CutListName, FeedName, FormatName
 
 app = SubcommandApp()
 
@@ -23,12 +23,13 @@ class Events:
     target: tyro.conf.Positional[Path]
     """Folder to write to; for OpenSportsLab and SN-GAR also one .json file, for a table one .csv or .tsv file, for
     SportsCode one .xml file."""
-    from_format: Annotated[FormatName, tyro.conf.arg(name="from")]
+    from_format: Annotated[FormatName | FeedName, tyro.conf.arg(name="from")]
     """Format to read."""
     to_format: Annotated[FormatName | CutListName, tyro.conf.arg(name="to")]
     """Format to write."""
     label_file: str | None = None
-    """Name of SoccerNet's label files; by default Labels-ball.json or Labels-v2.json, whichever fits."""
+    """Name of SoccerNet's label files; by default Labels-ball.json or Labels-v2.json, whichever fits, and
+    Labels-feed.json from an event feed."""
     overwrite: bool = False
     """Replace existing files."""
     periods: Path | None = None
@@ -41,6 +42,14 @@ class Events:
     """Seconds of a SportsCode instance or a cut after its event."""
     half_starts: str = "0:00"
     """Where each half starts on SportsCode's one time line, such as 0:00,47:12."""
+    second_file: Path | None = None
+    """Lineups or match of an event feed: StatsBomb's lineups, Opta's F7, Stats Perform's MA1, Sportec's match."""
+    game: str | None = None
+    """Name of the game of an event feed in the dataset, such as league/season/game; by default that of the file."""
+    offset: str = ""
+    """Seconds from the start of each half's video to the kick-off of an event feed, such as 1/12.4,2/-3."""
+    one_video: bool = False
+    """The match of an event feed is one video: both halves are written as half 1."""
 
 
 @app.command
@@ -63,11 +72,14 @@ def predictions(args: Annotated[Events, tyro.conf.arg(name="")]) -> None:
 
 def _convert_events(args: Events, *, predictions: bool) -> None:
     from e2espot.formats.conversion import Conversion, convert
+    from e2espot.formats.feeds import FeedClock, parse_offsets
     from e2espot.formats.sportscode import parse_instance_times
 
-    fields = {name: value for name, value in vars(args).items() if name not in ("lead", "lag", "half_starts")}
+    parsed = ("lead", "lag", "half_starts", "offset", "one_video")
+    fields = {name: value for name, value in vars(args).items() if name not in parsed}
     times = parse_instance_times(args.lead, args.lag, args.half_starts)
-    converted = convert(Conversion(**fields, times=times, predictions=predictions))
+    clock = FeedClock(offset_ms=parse_offsets(args.offset), one_video=args.one_video)
+    converted = convert(Conversion(**fields, times=times, clock=clock, predictions=predictions))
     more = len(converted.paths) - 3
     names = ", ".join(map(str, converted.paths[:3])) + (f" and {more} more" if more > 0 else "")
     print(f"{converted.num_annotations} events of {converted.num_videos} videos -> {names}")

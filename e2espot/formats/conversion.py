@@ -16,7 +16,9 @@ from e2espot.files.unpacked import unpacked
 from e2espot.formats.annotated_field import CLASSES_FIELD, with_renamed_classes
 from e2espot.formats.cut_lists import cut_list_files
 from e2espot.formats.e2e_spot import e2e_spot_files, read_e2e_spot
-from e2espot.formats.format_names import CutListName, FormatName
+from e2espot.formats.feeds import Feed, FeedClock, read_feed
+from e2espot.formats.filenames import FEED_LABEL_FILE
+from e2espot.formats.format_names import CutListName, FeedName, FormatName
 from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
 from e2espot.formats.label_map import LabelMap, read_label_map
 from e2espot.formats.opensportslab import (
@@ -40,14 +42,14 @@ class Conversion:
     target: Path
     """Folder to write to; for OpenSportsLab and SN-GAR also a name that ends in ``.json``, for a table one that ends in
     ``.csv`` or ``.tsv``, for SportsCode one that ends in ``.xml``."""
-    from_format: FormatName
+    from_format: FormatName | FeedName
     """Format of the source."""
     to_format: FormatName | CutListName
     """Format of the target."""
     predictions: bool
     """True for predictions, False for labels."""
     label_file: str | None = None
-    """Name of SoccerNet's label files; None for the usual names."""
+    """Name of SoccerNet's label files; None for the usual names, and for ``Labels-feed.json`` from an event feed."""
     overwrite: bool = False
     """Replace existing files."""
     periods: Path | None = None
@@ -56,6 +58,12 @@ class Conversion:
     """YAML file that renames or merges classes; None for none."""
     times: InstanceTimes = field(default_factory=InstanceTimes)
     """How events become instances of SportsCode and cuts, and back."""
+    second_file: Path | None = None
+    """Lineups or match of an event feed; None where it is known or none is needed."""
+    game: str | None = None
+    """Name of the game of an event feed; None for that of the file."""
+    clock: FeedClock = field(default_factory=FeedClock)
+    """Where each half of an event feed lies in the videos."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +147,8 @@ def _read_folder(conversion: Conversion, dropped: DroppedFields, periods: Period
         return read_table(conversion.source, predictions=conversion.predictions)
     if conversion.from_format == "sportscode":
         return _read_sportscode(conversion)
+    if conversion.from_format in get_args(FeedName):
+        return _read_feed(conversion, dropped)
     if conversion.from_format == "soccertrack-v2":
         return read_soccertrack(conversion.source, dropped, periods, predictions=conversion.predictions)
     dataset = read_opensportslab(conversion.source, predictions=conversion.predictions)
@@ -166,11 +176,25 @@ def _read_sportscode(conversion: Conversion) -> AnnotationSet:
     )
 
 
+def _read_feed(conversion: Conversion, dropped: DroppedFields) -> AnnotationSet:
+    if conversion.predictions:
+        raise ConfigurationError("event feeds hold labels; convert labels from them")
+    feed = Feed(
+        source=conversion.source,
+        provider=cast(FeedName, conversion.from_format),
+        second_file=conversion.second_file,
+        game=conversion.game,
+        clock=conversion.clock,
+    )
+    return read_feed(feed, dropped)
+
+
 def _files(
     conversion: Conversion, dataset: AnnotationSet, dropped: DroppedFields, periods: Periods
 ) -> dict[Path, bytes]:
     if conversion.to_format == "soccernet":
-        return soccernet_files(dataset, conversion.target, dropped, conversion.label_file)
+        feed_file = FEED_LABEL_FILE if conversion.from_format in get_args(FeedName) else None
+        return soccernet_files(dataset, conversion.target, dropped, conversion.label_file or feed_file)
     if conversion.to_format == "e2e-spot":
         root = conversion.source if conversion.source.is_dir() else conversion.source.parent
         return e2e_spot_files(dataset, conversion.target, dropped, lambda video: _probe(root, video))

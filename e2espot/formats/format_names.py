@@ -7,5 +7,8 @@ from typing import Literal
 FormatName = Literal["soccernet", "opensportslab", "e2e-spot", "soccertrack-v2", "sn-gar", "table", "sportscode"]
 """A format that is read and written."""
 
+FeedName = Literal["statsbomb", "wyscout", "opta", "statsperform", "sportec"]
+"""An event feed, which is read only."""
+
 CutListName = Literal["srt", "vtt", "chapters", "losslesscut", "edl"]
 """A format for players and editors, which is written only."""
