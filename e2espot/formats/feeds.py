@@ -214,7 +214,7 @@ def _position_ms(event: Event, provider: FeedName) -> int:
         {"minute": 3, "second": 7, "matchTimestamp": "00:03:07.480"}                187.000 s -> 187.480 s
         {"timestamp": "00:00:10.000", "duration": 2.5, "pass": {"outcome": Out}}    the ball is out at 12.5 s
     """
-    position_ms = round(1000 * event.timestamp.total_seconds())
+    position_ms: int = round(1000 * event.timestamp.total_seconds())
     raw: Any = event.raw_event
     if provider == "wyscout" and isinstance(raw, dict):
         fraction = re.fullmatch(r"[0-9]+:[0-9]+:[0-9]+\.([0-9]{3})", str(raw.get("matchTimestamp")))

@@ -1,6 +1,7 @@
 """Every reader reads a damaged file or refuses it in one line, and writes nothing outside its folder."""
 
 import contextlib
+import importlib.util
 import json
 import logging
 import os
@@ -26,6 +27,8 @@ from e2espot.models.spotter import SpotterSpec
 from e2espot.training.checkpoints import load_state, save_state
 from tests.support.budget import print_figure, sized
 from tests.support.encodings import ARRAY_CHANGES, encode
+from tests.support.event_feeds import FEEDS
+from tests.support.fuzz_targets_feeds import feed_targets
 from tests.support.fuzz_targets_own_files import own_file_targets
 from tests.support.fuzz_targets_stored import stored_targets
 from tests.support.fuzz_targets_text import GAME, Target, all_targets, alter_field
@@ -53,6 +56,10 @@ NAMES = [
         "a backbone",
     ),
 ]
+FEED_NAMES = [f"{provider} feed" for provider in FEEDS]
+WITH_KLOPPY = pytest.mark.skipif(
+    importlib.util.find_spec("kloppy") is None, reason="event feeds need kloppy: pip install 'e2espot[feeds]'"
+)
 TOTAL = Counter[str]()
 """Counts over all readers so far."""
 
@@ -106,14 +113,14 @@ def targets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Target]:
         texts = all_targets(tmp_path_factory.mktemp("scratch"), spec())
         stored = stored_targets(tmp_path_factory.mktemp("stored"))
         variants = variant_targets(tmp_path_factory.mktemp("variants"))
-        return {**texts, **stored, **variants, **own_file_targets()}
+        return {**texts, **stored, **variants, **own_file_targets(), **feed_targets()}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *(pytest.param(name, marks=WITH_KLOPPY) for name in FEED_NAMES)])
 def test_reader_reads_or_refuses_altered_files(
     name: str, targets: dict[str, Target], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert set(NAMES) == set(targets)
+    assert {*NAMES, *FEED_NAMES} == set(targets)
     monkeypatch.setattr(logging.root, "handlers", [logging.NullHandler()])
     target, counts = targets[name], Counter[str]()
     for folder in ("a/b", "a/c", "a/d"):
