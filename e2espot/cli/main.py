@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "dataset": "look at a dataset before training: videos, labels, and what looks wrong",
         "download": "download SoccerNet's games",
         "convert": "convert labels, predictions and weights of other packages",
+        "align": "move the labels of event feeds to the moments of the video",
         "transcode": "rewrite a video as plain H.264",
         "submit": "check results and pack them for SoccerNet's servers",
     },

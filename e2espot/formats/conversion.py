@@ -95,7 +95,7 @@ def convert(conversion: Conversion) -> Converted:
     dataset = _renamed(_read(conversion, dropped, periods), read_label_map(conversion.map), dropped)
     files = _files(conversion, dataset, dropped, periods)
     if not conversion.overwrite:
-        _refuse_to_replace(files)
+        refuse_to_replace(files)
     for path, data in files.items():
         write_atomically(path, data)
     return Converted(
@@ -213,8 +213,12 @@ def _files(
     return writers[conversion.to_format](dataset, conversion.target, dropped)
 
 
-def _refuse_to_replace(files: Mapping[Path, bytes]) -> None:
-    """Check every target before the first write, so that a refused conversion changes nothing."""
+def refuse_to_replace(files: Mapping[Path, bytes]) -> None:
+    """Check every target before the first write, so that a refused command changes nothing.
+
+    Raises:
+        ConfigurationError: one exists with other content.
+    """
     for path, data in files.items():
         if path.exists() and (not path.is_file() or read_bytes(path) != data):
             raise ConfigurationError(

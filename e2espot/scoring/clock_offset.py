@@ -52,7 +52,8 @@ class ClockOffset:
     sharpness: float
     """How far the best correlation is above the next best one at another offset, in standard deviations of them all.
 
-    Labels that do not belong to the video reach 2 about once in a thousand halves.
+    Of simulated labels that do not belong to the video, 3 is reached in one of 500 pieces of one minute and in none of
+    600 pieces of five minutes; labels that do belong to it reach 3 in nineteen of twenty pieces of five minutes.
     """
 
 

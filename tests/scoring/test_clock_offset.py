@@ -55,7 +55,7 @@ def test_feed_of_another_match_is_not_sharp() -> None:
     sharpness = [
         find_offset(fed(play(seed), seed, 5000), seen(play(1000 + seed), seed)).sharpness for seed in range(30)
     ]
-    assert max(sharpness) < 2
+    assert max(sharpness) < 3
     assert np.median(sharpness) < 0.7
 
 
