@@ -12,8 +12,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from e2espot.formats.format_names import FeedName
+
 UNSURE = "unsure"
 """Class of an entry that touches the ball and may be an action of any class."""
+
+_PASSES = ("PASS", "HEADER", "HIGH PASS", "CROSS", "THROW IN", "FREE KICK")
+
+FEED_CLASSES: dict[FeedName, tuple[str, ...]] = {
+    "statsbomb": (*_PASSES, "DRIVE", "OUT", "SHOT", "BALL PLAYER BLOCK", "PLAYER SUCCESSFUL TACKLE"),
+    "wyscout": (*_PASSES, "DRIVE", "OUT", "SHOT"),
+    "opta": (*_PASSES, "OUT", "SHOT", "BALL PLAYER BLOCK", "PLAYER SUCCESSFUL TACKLE"),
+    "statsperform": (*_PASSES, "OUT", "SHOT", "BALL PLAYER BLOCK", "PLAYER SUCCESSFUL TACKLE"),
+    "sportec": ("PASS", "CROSS", "THROW IN", "FREE KICK", "SHOT"),
+}
+"""Classes that each feed records whenever they happen. No feed has the moment at which a goal is scored, some have no
+carries, and Sportec's passes may be of any height and body part."""
 
 _HEADED = ("HEAD", "HEAD_OTHER")
 _HIGH = {"HIGH_PASS", "LONG_BALL", "LAUNCH", "CHIPPED_PASS"}
@@ -46,7 +60,7 @@ class FeedEntry:
     """Types of a pass or duel, such as ``CROSS`` or ``AERIAL``."""
 
 
-def class_of(entry: FeedEntry, provider: str) -> str | None:
+def class_of(entry: FeedEntry, provider: FeedName) -> str | None:
     """A class of ``ball-12``, :data:`UNSURE`, or None for an entry that has nothing to do with the ball.
 
     Args:
@@ -83,7 +97,7 @@ def _class_of_pass(entry: FeedEntry) -> str:
     return "HIGH PASS" if entry.subtypes & _HIGH else "PASS"
 
 
-def _is_won_tackle(entry: FeedEntry, provider: str) -> bool:
+def _is_won_tackle(entry: FeedEntry, provider: FeedName) -> bool:
     """Whether a duel is a tackle that wins the ball. Wyscout calls the player who keeps it a winner too."""
     if entry.result != "WON" or "LOOSE_BALL" in entry.subtypes:
         return False

@@ -22,8 +22,8 @@ from e2espot.core.annotated import AnnotatedRanges, merge_ranges
 from e2espot.core.errors import AnnotationError, ConfigurationError, one_line
 from e2espot.core.timeline import MAX_DURATION_MS
 from e2espot.files.json_fields import read_bytes
-from e2espot.formats.annotated_field import unsure_field
-from e2espot.formats.feed_classes import UNSURE, FeedEntry, class_of
+from e2espot.formats.annotated_field import CLASSES_FIELD, unsure_field
+from e2espot.formats.feed_classes import FEED_CLASSES, UNSURE, FeedEntry, class_of
 from e2espot.formats.format_names import FeedName
 from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
 
@@ -152,11 +152,13 @@ def read_feed(feed: Feed, dropped: DroppedFields) -> AnnotationSet:
                 )
     if not annotations:
         raise AnnotationError(f"{feed.source}: no ball action in it; check the format and the offsets", option="offset")
-    return AnnotationSet(videos=tuple(_videos(game, annotations, unsure, halves, feed.clock)))
+    fields = {"UrlLocal": game, CLASSES_FIELD: list(FEED_CLASSES[feed.provider])}
+    videos = _videos(fields, annotations, unsure, halves, feed.clock)
+    return AnnotationSet(videos=tuple(videos))
 
 
 def _videos(
-    game: str,
+    fields: Mapping[str, Any],
     annotations: Mapping[int, list[Annotation]],
     unsure: Mapping[int, list[tuple[int, int]]],
     halves: Mapping[int, list[int]],
@@ -170,11 +172,11 @@ def _videos(
             (max(0, min(positions_ms) - UNSURE_MS), max(positions_ms) + UNSURE_MS)
         )
     unsure_of_half = {video: merge_ranges(stretches) for video, stretches in unsure.items()}
-    metadata = {"UrlLocal": game, **unsure_field(unsure_of_half)}
+    metadata = {**fields, **unsure_field(unsure_of_half)}
     numbers = sorted({1} if clock.one_video else {1, 2} & {1, *ranges})
     return [
         AnnotatedVideo(
-            game=game,
+            game=str(fields["UrlLocal"]),
             half=number,
             annotations=tuple(annotations.get(number, ())),
             annotated=merge_ranges(ranges[number]) if number in ranges else AnnotatedRanges(),

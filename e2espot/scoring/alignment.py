@@ -9,15 +9,16 @@ between a label and its prediction. A half whose offset does not stand out is no
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from e2espot.core.annotated import AnnotatedRanges, merge_ranges
 from e2espot.core.errors import ConfigurationError
-from e2espot.formats.annotated_field import UNSURE_FIELD, read_unsure, unsure_field
+from e2espot.formats.annotated_field import CLASSES_FIELD, UNSURE_FIELD, read_unsure, unsure_field
 from e2espot.formats.filenames import FEED_LABEL_FILE
 from e2espot.formats.interchange import AnnotatedVideo, Annotation
 from e2espot.formats.label_map import LabelMap
@@ -210,7 +211,7 @@ def _moment(label: Annotation, label_map: LabelMap) -> Moment:
     return Moment(position_ms=label.position_ms, label=str(label_map(label.label)))
 
 
-def _moved_fields(label: Annotation) -> dict[str, object]:
+def _moved_fields(label: Annotation) -> dict[str, Any]:
     """Fields of a label at its new time: the clock of the file no longer fits, and the feed's time is worth keeping."""
     fields = {name: value for name, value in label.extra.items() if name != "gameTime"}
     return {**fields, "feed_position": str(label.position_ms)}
@@ -244,6 +245,7 @@ def _videos(
     unsure = {
         group[0].half: _within(stretch for video in group for stretch in results[video.half].unsure) for group in groups
     }
+    unseen = {label for result in results.values() for label in result.report.unseen}
     return [
         replace(
             group[0],
@@ -254,13 +256,18 @@ def _videos(
                 )
             ),
             annotated=_within(stretch for video in group for stretch in results[video.half].annotated),
-            game_metadata={
-                **{name: value for name, value in group[0].game_metadata.items() if name != UNSURE_FIELD},
-                **unsure_field(unsure),
-            },
+            game_metadata={**_without_classes(group[0].game_metadata, unseen), **unsure_field(unsure)},
         )
         for group in groups
     ]
+
+
+def _without_classes(fields: Mapping[str, Any], unseen: Set[str]) -> dict[str, Any]:
+    """Fields of a game without the old unsure stretches; classes that the spotter cannot see are not complete."""
+    rest = {name: value for name, value in fields.items() if name != UNSURE_FIELD}
+    if isinstance(rest.get(CLASSES_FIELD), list):
+        rest[CLASSES_FIELD] = [name for name in rest[CLASSES_FIELD] if name not in unseen]
+    return rest
 
 
 def _within(stretches: Iterable[tuple[int, int]]) -> AnnotatedRanges:

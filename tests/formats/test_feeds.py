@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from e2espot.core.errors import AnnotationError, ConfigurationError
+from e2espot.core.label_sets import LABEL_SETS
 from e2espot.formats.conversion import Conversion, Converted, convert
-from e2espot.formats.feed_classes import UNSURE, FeedEntry, class_of
+from e2espot.formats.feed_classes import FEED_CLASSES, UNSURE, FeedEntry, class_of
 from e2espot.formats.feeds import FeedClock, parse_offsets
 from tests.support.event_feeds import (
     ACTIONS,
@@ -60,6 +61,7 @@ def test_actions_of_every_feed_are_read_alike(provider: str, tmp_path: Path) -> 
     content = labels(tmp_path, provider, FEEDS[provider]())
     expected = [(half, int(1000 * seconds), label, team) for half, seconds, label, team in ACTIONS]
     assert [event for event in events_of(content) if event[2] != "OUT"] == expected
+    assert set(FEED_CLASSES[provider]) == set(content["annotated_classes"]) < set(LABEL_SETS["ball-12"].names)
     # What happens before the kick-off and after the last entry is not known.
     first, second = content["annotated"]
     assert (first["stretches"], second["half"]) == ([{"from": 1000, "to": 6250}], "2")

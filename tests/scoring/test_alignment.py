@@ -169,13 +169,14 @@ def test_match_in_one_video_is_written_as_half_1(
 
 def test_classes_are_seen_by_others(halves: dict[int, list[Moment]], tmp_path: Path) -> None:
     feed = [row | {"label": "CROSS"} if row["label"] == "PASS" else row for row in feed_of(halves)]
-    write(tmp_path, feed, predictions_of(halves))
+    write(tmp_path, feed, predictions_of(halves), annotated_classes=["CROSS", "DRIVE"])
     (tmp_path / "map.yaml").write_text("CROSS: PASS\n")
     unmapped, reports = align_labels(tmp_path / "out", tmp_path / "data", AlignmentOptions())
     assert {annotation.label for video in unmapped for annotation in video.annotations} == {"DRIVE"}
+    assert unmapped[0].game_metadata["annotated_classes"] == ["DRIVE"]
     assert "classes that are not predicted: CROSS (" in reports[0].describe()
     content = align(tmp_path, "--map", str(tmp_path / "map.yaml"))
-    assert {row["label"] for row in content["annotations"]} == {"CROSS", "DRIVE"}
+    assert {row["label"] for row in content["annotations"]} == {"CROSS", "DRIVE"} == set(content["annotated_classes"])
 
 
 def test_stored_unsure_stretches_move_with_the_clock(halves: dict[int, list[Moment]], tmp_path: Path) -> None:
