@@ -20,7 +20,7 @@ from xml.etree import ElementTree
 
 from e2espot.core.annotated import AnnotatedRanges, merge_ranges
 from e2espot.core.errors import AnnotationError, ConfigurationError, one_line
-from e2espot.core.timeline import MAX_DURATION_MS
+from e2espot.core.timeline import HALVES, MAX_DURATION_MS
 from e2espot.files.json_fields import read_bytes
 from e2espot.formats.annotated_field import CLASSES_FIELD, unsure_field
 from e2espot.formats.feed_classes import FEED_CLASSES, UNSURE, FeedEntry, class_of
@@ -90,7 +90,7 @@ class Feed:
 
 
 def parse_offsets(text: str) -> dict[int, int]:
-    """Offsets as a person writes them, in seconds: ``1/12.4,2/-3``, or one for both halves, ``12.4``.
+    """Offsets as a person writes them, in seconds: ``1/12.4,2/-3``, or one for every half, ``12.4``.
 
     Returns:
         Half -> milliseconds.
@@ -101,7 +101,7 @@ def parse_offsets(text: str) -> dict[int, int]:
     offsets_ms: dict[int, int] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         match = _OFFSET.fullmatch(part)
-        halves = () if match is None else (1, 2) if match[1] is None else (int(match[1]),)
+        halves = () if match is None else HALVES if match[1] is None else (int(match[1]),)
         if match is None or offsets_ms.keys() & set(halves):
             raise ConfigurationError(
                 f"offset is {text!r}; give seconds from the start of a half's video to its kick-off, such as "
@@ -132,8 +132,8 @@ def read_feed(feed: Feed, dropped: DroppedFields) -> AnnotationSet:
         position_ms = timed.position_ms + feed.clock.offset_ms.get(timed.half, 0)
         if label is None:
             dropped.add(f"{timed.entry.kind} of the feed (no ball action)")
-        elif timed.half not in (1, 2):
-            dropped.add(f"event of period {timed.half} (label files have halves 1 and 2)")
+        elif timed.half not in HALVES:
+            dropped.add(f"event of period {timed.half} (label files have halves 1 to 5)")
         elif not 0 <= position_ms <= MAX_DURATION_MS:
             dropped.add("event before the start of its video (check the offsets)")
         else:
@@ -173,7 +173,6 @@ def _videos(
         )
     unsure_of_half = {video: merge_ranges(stretches) for video, stretches in unsure.items()}
     metadata = {**fields, **unsure_field(unsure_of_half)}
-    numbers = sorted({1} if clock.one_video else {1, 2} & {1, *ranges})
     return [
         AnnotatedVideo(
             game=str(fields["UrlLocal"]),
@@ -182,7 +181,7 @@ def _videos(
             annotated=merge_ranges(ranges[number]) if number in ranges else AnnotatedRanges(),
             game_metadata=metadata,
         )
-        for number in numbers
+        for number in sorted({1, *ranges})
     ]
 
 

@@ -94,7 +94,7 @@ def test_both_halves_in_one_video_are_half_1(tmp_path: Path) -> None:
 def test_offsets_are_parsed(text: str) -> None:
     expected = {
         "": {},
-        "12.4": {1: 12_400, 2: 12_400},
+        "12.4": dict.fromkeys((1, 2, 3, 4, 5), 12_400),
         "1/12.4,2/-3": {1: 12_400, 2: -3000},
         " 1/0 , 2/+5 ": {1: 0, 2: 5000},
         "2/7": {2: 7000},
@@ -119,6 +119,13 @@ def test_touches_are_unsure_and_other_entries_are_counted(tmp_path: Path) -> Non
     assert [event[2] for event in events_of(content)] == ["PASS", "PASS"]
     assert "1 x touch that may be any action (left as an unsure stretch)" in converted.dropped
     assert "1 x PRESSURE of the feed (no ball action)" in converted.dropped
+
+
+def test_extra_time_is_halves_3_and_4(tmp_path: Path) -> None:
+    period_3 = wyscout_event(1, 0, "pass", **{"pass": wyscout_pass(1, 0)["pass"]})
+    period_3 |= {"matchPeriod": "1E", "minute": 91, "second": 2, "matchTimestamp": "01:31:02.500"}
+    content = labels(tmp_path, "wyscout", wyscout([wyscout_pass(1, 2), wyscout_pass(2, 1), period_3]))
+    assert [event[:2] for event in events_of(content)] == [(1, 2000), (2, 1000), (3, 62_500)]
 
 
 # Where kloppy's times or classes are not those of the feed.
