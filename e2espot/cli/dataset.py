@@ -24,7 +24,7 @@ class DatasetOptions:
     """
 
     data: tyro.conf.Positional[Path]
-    """Dataset folder."""
+    """Dataset folder, or the list (.yaml, .csv) of one."""
     split: Annotated[str | None, tyro.conf.arg(aliases=["-s"])] = None
     """Split to look at; by default every game."""
     resolution: str = "224p"

@@ -157,7 +157,7 @@ def _plan(args: Infer, sources: Sequence[str]) -> dict[str, Game]:
 
 def _games_of(args: Infer, source: str) -> list[Game]:
     """A dataset's games, or a loose video as a game of its own."""
-    from e2espot.formats.games import Game, find_games, loose_games, resolutions_below
+    from e2espot.formats.games import Game, find_games, is_dataset, loose_games, resolutions_below
     from e2espot.inference.job import single_video
     from e2espot.sources.remote import find_remote_games, is_url, redact
 
@@ -165,7 +165,7 @@ def _games_of(args: Infer, source: str) -> list[Game]:
         games = find_remote_games(source, split=args.split, resolution=args.resolution)
     else:
         path = Path(source)
-        games = find_games(path, split=args.split, resolution=args.resolution) if path.is_dir() else None
+        games = find_games(path, split=args.split, resolution=args.resolution) if is_dataset(path) else None
     if games is None:
         video = single_video(source)
         return [Game(name=video.game, folder=video.path.parent, videos=(video,), labels_path=None)]

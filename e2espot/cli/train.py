@@ -26,7 +26,7 @@ class Train:
     """
 
     data: tyro.conf.Positional[Path]
-    """Dataset folder: SoccerNet's ball layout, with splits.json for your own games."""
+    """Folder in SoccerNet's layout, videos with labels of the same names, or a list (.yaml, .csv) of both."""
     save_dir: Annotated[Path, tyro.conf.arg(aliases=["-s"])]
     """Run folder to write."""
     recipe: str = _DEFAULT_RECIPE

@@ -4,48 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
 
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.timeline import HALVES
 from e2espot.files.walk import folders_below
 from e2espot.formats.filenames import BALL_LABEL_FILE, VIDEO_SUFFIXES
+from e2espot.formats.game import Game as Game
+from e2espot.formats.game import Video as Video
+from e2espot.formats.game import is_game_video as is_game_video
+from e2espot.formats.own_games import games_in_split, is_list, own_games
 from e2espot.formats.splits import names_of_split
 from e2espot.video.parts import SEPARATOR
 
 _SUFFIXES = (".mp4", ".mkv", ".webm")
-_VIDEO_NAME = re.compile(r"(?:[1-5]_)?[0-9]+p(?:_part[0-9]+)?\.(?:mp4|mkv|webm)")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Video:
-    """One video file of a game: the whole game, or one half."""
-
-    game: str
-    """Name of the game, as in :class:`Game`."""
-    half: int
-    """1 or 2, 3 and 4 in extra time, 5 for penalties; a game in one file is half 1."""
-    path: Path
-    """Path of the file, or those of its parts joined by ``+``; for a video in an object store only its name."""
-    url: str | None = None
-    """Address in an object store; None for a local file."""
-    video_stream: int | None = None
-    """Number of the stream among the video streams of the file; None for the one that players choose."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Game:
-    """One game: a folder with its videos and labels."""
-
-    name: str
-    """Path of the folder relative to the dataset, with forward slashes: league/season/game."""
-    folder: Path
-    """Path of the folder."""
-    videos: tuple[Video, ...]
-    """One file for the game, or one for each half; empty if there is none."""
-    labels_path: Path | None
-    """The label file; None if there is none."""
 
 
 def find_games(
@@ -56,12 +28,14 @@ def find_games(
     label_file: str = BALL_LABEL_FILE,
     need_videos: bool = True,
 ) -> list[Game]:
-    """Find the games of a split, or all games under ``root``.
+    """Find the games of a split, or all games of a dataset.
 
-    A split is defined by ``splits.json``; without that file, by SoccerNet's own lists.
+    A dataset is a folder in SoccerNet's layout, a list of videos and labels, or a folder of videos with labels of the
+    same names (:mod:`e2espot.formats.own_games`). In SoccerNet's layout, a split is defined by ``splits.json``; without
+    that file, by SoccerNet's own lists.
 
     Args:
-        root: Folder of the dataset.
+        root: Folder of the dataset, or its list.
         split: Name of the split; None for every game, in or out of splits.
         resolution: Which of a game's files is its video, such as ``224p``.
         label_file: Name of the label files.
@@ -74,8 +48,11 @@ def find_games(
     """
     check_label_file(label_file)
     root = Path(root)
-    if not root.is_dir():
-        raise ConfigurationError(f"{root}: no such dataset folder")
+    if not is_dataset(root):
+        raise ConfigurationError(f"{root}: no such dataset folder, and no list of videos (.yaml, .csv)")
+    listed = own_games(root)
+    if listed is not None:
+        return [game for game in games_in_split(root, listed, split) if game.videos or not need_videos]
     if split is None:
         all_games = [_game(root, folder, resolution, label_file) for folder in _game_folders(root, label_file)]
         return [game for game in all_games if game.videos or not need_videos]
@@ -89,6 +66,11 @@ def find_games(
                 option="resolution",
             )
     return games
+
+
+def is_dataset(path: Path) -> bool:
+    """Whether a path can be a dataset: a folder, or the list of one."""
+    return path.is_dir() or is_list(path)
 
 
 def loose_games(root: Path) -> list[Game]:
@@ -136,14 +118,6 @@ def _game_folders(root: Path, label_file: str) -> list[Path]:
     return sorted(
         folder for folder, files in folders_below(root) if label_file in files or any(map(is_game_video, files))
     )
-
-
-def is_game_video(name: str) -> bool:
-    """Whether a file has the name of a game's video, or of a part of one, of any resolution and half.
-
-    Examples: ``224p.mp4``, ``1_720p.mkv``, ``1_720p_part2.mkv``.
-    """
-    return _VIDEO_NAME.fullmatch(name) is not None
 
 
 def _game(root: Path, folder: Path, resolution: str, label_file: str) -> Game:

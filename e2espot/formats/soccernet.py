@@ -23,6 +23,7 @@ from e2espot.core.version import VERSION_FIELD, __version__
 from e2espot.files.atomic import write_atomically
 from e2espot.files.json_fields import read_bytes
 from e2espot.formats.annotated_field import read_annotated, read_annotated_classes, read_unsure
+from e2espot.formats.label_documents import read_label_document
 from e2espot.formats.label_map import LabelMap
 from e2espot.formats.soccernet_json import dump_document, label_document, make_row, parse_document, read_row, read_rows
 
@@ -68,7 +69,7 @@ def read_labels(
     Raises:
         AnnotationError: an invalid entry; the message names file, entry and field.
     """
-    content, rows = parse_document(read_bytes(path), "label", str(path))
+    content, rows = read_label_document(path)
     annotated, unsure = read_annotated(content, str(path)), read_unsure(content, str(path))
     classes = read_annotated_classes(content, str(path), label_map)
     events, skipped = [], 0

@@ -25,6 +25,8 @@ from e2espot.formats.annotated_field import ANNOTATED_FIELD, annotated_field, re
 from e2espot.formats.filenames import BALL_LABEL_FILE, LABEL_FILES, RESULTS_FILE, SPLITS_FILE, V2_LABEL_FILE
 from e2espot.formats.games import Game, check_label_file, find_games
 from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
+from e2espot.formats.label_documents import read_label_document
+from e2espot.formats.own_games import is_list, own_games
 from e2espot.formats.soccernet_json import LIST_NAMES, Kind, make_row, parse_document, read_row
 from e2espot.formats.splits import BALL_SPLITS, split_of_games
 
@@ -48,10 +50,12 @@ def read_soccernet(source: Path, *, predictions: bool, file_name: str | None = N
         ConfigurationError: no such file, or files of both names.
     """
     kind: Kind = "prediction" if predictions else "label"
-    if source.is_file():
+    if source.is_file() and not is_list(source):
         game = Game(name=source.parent.name or source.stem, folder=source.parent, videos=(), labels_path=source)
         return AnnotationSet(videos=tuple(_read_game(game, "", kind)), predictions=predictions)
     names = (RESULTS_FILE,) if predictions else (file_name,) if file_name is not None else LABEL_FILES
+    if not predictions and own_games(source) is not None:
+        names = names[:1]
     games_by_name = {
         name: [game for game in find_games(source, label_file=name, need_videos=False) if game.labels_path]
         for name in names
@@ -62,8 +66,10 @@ def read_soccernet(source: Path, *, predictions: bool, file_name: str | None = N
         )
     for games in games_by_name.values():
         if games:
-            splits = split_of_games(source)
-            videos = [video for game in games for video in _read_game(game, splits.get(game.name, ""), kind)]
+            splits = split_of_games(source) if source.is_dir() else {}
+            videos = [
+                video for game in games for video in _read_game(game, game.split or splits.get(game.name, ""), kind)
+            ]
             return AnnotationSet(videos=tuple(videos), predictions=predictions)
     raise ConfigurationError(f"{source}: no {' or '.join(names)} below it")
 
@@ -72,19 +78,26 @@ def _read_game(game: Game, split: str, kind: Kind) -> Iterable[AnnotatedVideo]:
     """One video for half 1, and one for each other half with events, a video file or an entry in ``videos``."""
     assert game.labels_path is not None
     context, name = str(game.labels_path), LIST_NAMES[kind]
-    content, rows = parse_document(read_bytes(game.labels_path), kind, context)
+    if kind == "label":
+        content, rows = read_label_document(game.labels_path)
+    else:
+        content, rows = parse_document(read_bytes(game.labels_path), kind, context)
     annotations = parse_each(rows, name, context, lambda row, context: read_annotation(row, context, kind))
     metadata_by_half: Mapping[str, Any] = require(content, "videos", dict, context, {})
     annotated = read_annotated(content, context)
     read_annotated_classes(content, context)  # stays one of the game's fields; checked here
-    files = {video.half: video.path.relative_to(game.folder).as_posix() for video in game.videos}
+    # Relative to the dataset where the layout states the path; whole where it lies elsewhere.
+    files = {
+        video.half: f"{game.name}/{video.path.name}" if video.path.parent == game.folder else str(video.path.absolute())
+        for video in game.videos
+    }
     game_metadata = {"UrlLocal": game.name, **remaining_fields(content, name, "videos", ANNOTATED_FIELD)}
     halves_with_metadata = [half for half in HALVES if str(half) in metadata_by_half]
     halves = {1, *(half for half, _ in annotations), *files, *halves_with_metadata, *annotated}
     for half in sorted(halves):
         fields = require(metadata_by_half, str(half), dict, f"{context}: videos", {})
         metadata = check_video_metadata(fields, f"{context}: videos.{half}")
-        video = f"{game.name}/{files[half]}" if half in files else ""
+        video = files.get(half, "")
         if "path" in metadata:
             video = require_text(metadata, "path", f"{context}: videos.{half}")
             del metadata["path"]

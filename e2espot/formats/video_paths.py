@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 
 from e2espot.formats.filenames import VIDEO_SUFFIXES
-from e2espot.formats.games import is_game_video
+from e2espot.formats.game import is_game_video
 
 GamesOfPaths = Mapping[str, tuple[str, int]]
 """Path or other text that names a video -> name of its game, and its half."""

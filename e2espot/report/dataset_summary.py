@@ -18,12 +18,12 @@ from e2espot.core.annotated_classes import AnnotatedClasses
 from e2espot.core.errors import AnnotationError, VideoError
 from e2espot.core.events import ScoredEvent
 from e2espot.core.timeline import DEFAULT_FPS, frame_of_position_ms, game_time, parse_game_time
-from e2espot.files.json_fields import read_bytes
 from e2espot.formats.annotated_field import read_annotated, read_annotated_classes
 from e2espot.formats.filenames import BALL_LABEL_FILE
 from e2espot.formats.games import Game, Video, find_games
+from e2espot.formats.label_documents import read_label_document
 from e2espot.formats.soccernet import ONE_VIDEO_HINT
-from e2espot.formats.soccernet_json import parse_document, read_row
+from e2espot.formats.soccernet_json import read_row
 from e2espot.formats.splits import split_of_games
 
 _MAX_SHIFT_S = 2
@@ -144,11 +144,11 @@ def summarise(
         ConfigurationError: no such folder or split.
     """
     games = find_games(root, split=split, resolution=resolution, label_file=label_file, need_videos=False)
-    splits = split_of_games(root)
+    splits = split_of_games(root) if root.is_dir() else {}
     videos: list[VideoSummary] = []
     for game in games:
         if game.videos or game.labels_path is not None:
-            videos += _summarise_game(game, splits.get(game.name, ""))
+            videos += _summarise_game(game, game.split or splits.get(game.name, ""))
         if progress is not None:
             progress(1)
     return DatasetSummary(videos=tuple(videos))
@@ -182,7 +182,7 @@ def _label_rows(
         return [], {}, None, ["no label file"]
     context = str(game.labels_path)
     try:
-        content, rows = parse_document(read_bytes(game.labels_path), "label", context)
+        content, rows = read_label_document(game.labels_path)
         annotated, classes = read_annotated(content, context), read_annotated_classes(content, context)
     except AnnotationError as error:
         return [], {}, None, [str(error)]

@@ -61,9 +61,9 @@ def find_videos(root: Path, games: Iterable[str], resolution: str) -> dict[tuple
     Raises:
         ConfigurationError: no such folder, or none of the games has a video there.
     """
-    from e2espot.formats.games import find_games
+    from e2espot.formats.games import find_games, is_dataset
 
-    if not root.is_dir():
+    if not is_dataset(root):
         raise ConfigurationError(f"{root}: no such folder of videos")
     wanted = set(games)
     videos = {

@@ -12,7 +12,8 @@ from e2espot.core.label_sets import LABEL_SETS, LabelSet, label_set_named
 from e2espot.core.timeline import DEFAULT_FPS, HALVES, frame_of_position_ms
 from e2espot.files.bundle import Bundle
 from e2espot.formats.filenames import BALL_LABEL_FILE, RESULTS_FILE, scores_file
-from e2espot.formats.games import Game, Video, find_games, is_game_video
+from e2espot.formats.games import Game, Video, find_games, is_dataset, is_game_video
+from e2espot.formats.label_documents import read_label_document
 from e2espot.formats.soccernet_json import parse_document, read_rows
 from e2espot.review.label_rows import event_of_row
 from e2espot.video.parts import parts_of, stem_of
@@ -101,7 +102,7 @@ def load_inputs(
 
 
 def _find_games(source: Path, split: str | None, resolution: str) -> list[Game]:
-    if source.is_dir():
+    if is_dataset(source):
         games = find_games(source, split=split, resolution=resolution)
         if not games:
             raise ConfigurationError(
@@ -127,7 +128,10 @@ def _find_games(source: Path, split: str | None, resolution: str) -> list[Game]:
 
 def _label_files(game: Game, labels: Path | None, out: Path | None, *, single: bool) -> tuple[Path, Path | None]:
     """The label file to write, and the one to start from."""
-    existing = game.folder / BALL_LABEL_FILE
+    existing = game.labels_target or game.folder / BALL_LABEL_FILE
+    if labels is None and game.labels_path is not None and game.labels_path != existing:
+        # Labels in a table are the start, and decisions go to the JSON file next to it.
+        return (existing if out is None else out / game.name / BALL_LABEL_FILE), game.labels_path
     if labels is not None:
         if labels.is_dir():
             candidates = [labels / game.name / BALL_LABEL_FILE]
@@ -222,7 +226,7 @@ def _choose_label_set(games: Sequence[ReviewGame], name: str | None) -> LabelSet
     for game in games:
         path = game.target if game.target.is_file() else game.source
         if path is not None and path.is_file():
-            _, rows = parse_document(path.read_bytes(), "label", str(path))
+            _, rows = read_label_document(path)
             classes |= {event.label for row in rows if (event := event_of_row(row)) is not None}
     complete = next((known for known in LABEL_SETS.values() if classes <= set(known.names)), None)
     if complete is not None:

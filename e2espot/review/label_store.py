@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from e2espot.core.errors import AnnotationError, E2ESpotError
+from e2espot.formats.label_documents import read_label_document
 from e2espot.formats.soccernet_json import parse_document
 from e2espot.review.journal import Journal, check_record
-from e2espot.review.label_file import LabelFile, checksum_of, read_if_exists
+from e2espot.review.label_file import LabelFile, checksum_of
 from e2espot.review.label_rows import EventKey, change_row, new_row
 from e2espot.review.state import LABEL, VERDICT, AppliedChange, Change, ChangeOrigin, LabelState
 from e2espot.review.undo_history import UndoHistory
@@ -98,10 +99,12 @@ class LabelStore:
 
     def _start(self, content: bytes | None, source: Path | None) -> None:
         """Load the labels of the label file, or of ``source`` if there is none."""
-        data, path = content, self._file.path
-        if data is None and source is not None:
-            data, path = read_if_exists(source), source
-        top, rows = parse_document(data, "label", str(path)) if data is not None else ({}, [])
+        top: dict[str, Any] = {}
+        rows: list[Any] = []
+        if content is not None:
+            top, rows = parse_document(content, "label", str(self._file.path))
+        elif source is not None and source.exists():
+            top, rows = read_label_document(source)
         record = {
             "revision": self.revision + 1,
             "sha": checksum_of(content),

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from e2espot.core.annotated import AnnotatedHalves, inside, intersect_annotated
 from e2espot.core.annotated_classes import AnnotatedClasses, annotated_somewhere, intersect_classes, of_classes
@@ -17,7 +17,9 @@ from e2espot.core.wording import counted
 from e2espot.files.bundle import Bundle
 from e2espot.formats.annotated_field import read_annotated, read_annotated_classes
 from e2espot.formats.filenames import BALL_LABEL_FILE, RESULTS_FILE
+from e2espot.formats.label_documents import read_label_document
 from e2espot.formats.label_map import LabelMap
+from e2espot.formats.own_games import games_in_split, own_games
 from e2espot.formats.result_names import match_results
 from e2espot.formats.soccernet import ONE_VIDEO_HINT
 from e2espot.formats.soccernet_json import parse_document, read_rows
@@ -71,7 +73,10 @@ def games_to_score(labels: Path, *, split: str | None = None, label_file: str = 
     from e2espot.formats.games import check_label_file, find_games
 
     check_label_file(label_file)
-    if split is not None:
+    listed = own_games(labels)
+    if listed is not None:
+        names = [game.name for game in games_in_split(labels, listed, split) if split or game.labels_path is not None]
+    elif split is not None:
         if not labels.is_dir():
             raise ConfigurationError(f"{labels} is a file, which has no splits; give a folder", option="split")
         games = find_games(labels, split=split, label_file=label_file, need_videos=False)
@@ -108,15 +113,17 @@ def read_labels(
     Raises:
         AnnotationError: a file is missing or makes the evaluator crash.
     """
-    bundle = Bundle(path)
+    listed = own_games(path)
+    files = {game.name: game.labels_path for game in listed or ()}
+    bundle = Bundle(path) if listed is None else None
     labels: EventsByGame = {}
     annotated_by_game: dict[str, AnnotatedHalves] = {}
     classes_by_game: dict[str, AnnotatedClasses] = {}
     num_outside, num_other = 0, 0
     for game in games:
-        name = path.name if bundle.is_file else f"{game}/{label_file}"
-        context = str(path) if bundle.is_file else f"{path}: {name}"
-        content, rows = parse_document(bundle.data(name), "label", context)
+        content, rows, context = (
+            _labels_in(bundle, game, label_file) if bundle is not None else _listed_labels(path, game, files.get(game))
+        )
         annotated_by_game[game] = intersect_annotated(read_annotated(content, context), annotated or {})
         events = _renamed(read_rows(rows, context, kind="label", mode="official"), label_map)
         classes_by_game[game] = intersect_classes(read_annotated_classes(content, context, label_map), classes)
@@ -133,6 +140,20 @@ def read_labels(
     if empty:
         notes.append(f"without a single label: {', '.join(empty[:8])}{' ...' if len(empty) > 8 else ''}")
     return LabelledGames(labels=labels, annotated=annotated_by_game, classes=classes_by_game, notes=tuple(notes))
+
+
+def _labels_in(bundle: Bundle, game: str, label_file: str) -> tuple[dict[str, Any], list[Any], str]:
+    """Top-level fields and rows of a game's label file, and what names it in errors."""
+    name = bundle.path.name if bundle.is_file else f"{game}/{label_file}"
+    context = str(bundle.path) if bundle.is_file else f"{bundle.path}: {name}"
+    return *parse_document(bundle.data(name), "label", context), context
+
+
+def _listed_labels(path: Path, game: str, file: Path | None) -> tuple[dict[str, Any], list[Any], str]:
+    """The same of a game in a list, or of a video with a label file of its name."""
+    if file is None:
+        raise AnnotationError(f"{path}: {game}: has no label file")
+    return *read_label_document(file), str(file)
 
 
 def score_inputs(

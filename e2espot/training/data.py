@@ -181,9 +181,8 @@ def _with_labels(
     labelled = []
     for game in games:
         if game.labels_path is None:
-            raise AnnotationError(
-                f"{game.folder}: no {reading.label_file}; the {split} split needs labels for every game"
-            )
+            name = game.labels_target.name if game.labels_target is not None else reading.label_file
+            raise AnnotationError(f"{game.folder}: no {name}; the {split} split needs labels for every game")
         videos = tuple(replace(video, video_stream=video_stream) for video in game.videos)
         num_frames = {}
         for video in videos:

@@ -48,6 +48,7 @@ NAMES = [
     *("render.json", "e2e-spot gzip", "e2e-spot folder", "e2e-spot class.txt", "older results"),
     *("opensportslab folder", "opensportslab of others", "soccertrack folder", "labels, bad ones left out"),
     *("table", "sportscode", "opensportslab version 1", "labels in a zip"),
+    *("dataset.yaml", "dataset.csv", "table next to a video"),
     *(
         "labels with a video",
         "reviewed dataset",

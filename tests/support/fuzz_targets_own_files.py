@@ -1,10 +1,13 @@
 """Readers of what people have besides datasets: old versions, zips, lists of their videos, other tools' exports."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from e2espot.formats.conversion import Conversion, convert
+from e2espot.formats.games import find_games
+from e2espot.formats.label_documents import read_label_document
 from tests.support.fuzz_targets_text import GAME, LABELS, Target
 
 
@@ -28,6 +31,17 @@ def _converted(name: str, from_format: str, **more: Any) -> Callable[[Path], Any
     return read
 
 
+def _with_videos(at: Path) -> Path:
+    for name in ("a.mp4", "b.mp4"):
+        (at / name).touch()
+    return at
+
+
+def _listed(at: Path) -> object:
+    (at / "a.json").write_text(json.dumps(LABELS))
+    return find_games(_with_videos(at)), find_games(at, split="train")
+
+
 def own_file_targets() -> dict[str, Target]:
     rows = LABELS["annotations"]
     return {
@@ -42,6 +56,24 @@ def own_file_targets() -> dict[str, Target]:
                 ],
             },
             read=_converted("v1.json", "opensportslab"),
+        ),
+        "dataset.yaml": Target(
+            name="dataset.yaml",
+            valid={"games": [{"name": "a", "videos": ["a.mp4", "b.mp4"], "labels": "a.json", "split": "train"}]},
+            read=_listed,
+            encoding="yaml",
+        ),
+        "dataset.csv": Target(
+            name="dataset.csv",
+            valid="video,labels,split,game,half\na.mp4,a.json,train,x,1\nb.mp4,,,x,2\n",
+            read=_listed,
+            encoding="text",
+        ),
+        "table next to a video": Target(
+            name="a.csv",
+            valid="time;label\n0,48;PASS\n",
+            read=lambda at: [read_label_document(at / "a.csv"), find_games(_with_videos(at))],
+            encoding="text",
         ),
         "labels in a zip": Target(
             name="labels.zip",

@@ -1,0 +1,281 @@
+"""Datasets of one's own, without SoccerNet's folders: a list of videos and labels, or files of the same names.
+
+A list is ``dataset.yaml`` or ``dataset.csv`` at the root of a folder, or any file of these kinds. Its paths are
+relative to it, or absolute::
+
+    games:                                            video,labels,split,game,half
+    - {video: a.mp4, labels: a.json, split: train}    a.mp4,a.json,train,,
+    - name: derby                                     b_1.mp4,b.json,valid,derby,1
+      videos: [b_1.mp4, b_2.mp4]                      b_2.mp4,,,derby,2
+      labels: b.json
+      split: valid
+
+Without a list, a video and the label file of its name are a game. ``labels/`` may be apart from ``videos/``, and
+folders named after splits are splits::
+
+    train/a.mp4  train/a.json                videos/a.mp4          labels/a.csv
+    valid/b_1.mp4  valid/b_2.mp4  valid/b.json           two halves with one label file
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from e2espot.core.errors import AnnotationError, ConfigurationError
+from e2espot.core.timeline import HALVES
+from e2espot.files.json_fields import decode_text, read_bytes, relative_path
+from e2espot.files.walk import folders_below
+from e2espot.formats.filenames import LABEL_FILES, RESULTS_FILE, SPLITS_FILE, VIDEO_SUFFIXES
+from e2espot.formats.game import Game, Video, is_game_video
+from e2espot.formats.splits import canonical_split, names_in_splits
+from e2espot.formats.video_paths import games_of_paths
+from e2espot.video.parts import parts_of
+
+LIST_FILES = ("dataset.yaml", "dataset.yml", "dataset.csv")
+"""Names of the list of a dataset, at its root."""
+LABEL_SUFFIXES = (".json", ".csv", ".tsv")
+"""Endings of a label file that has the name of its video."""
+_LIST_SUFFIXES = (".yaml", ".yml", ".csv")
+_SPLITS = ("train", "valid", "val", "test", "challenge")
+_HALF_OF_STEM = re.compile(r"(.+?)[ _-]?(?:half|h)?[ _-]?([1-5])", re.IGNORECASE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Entry:
+    """One entry of a list."""
+
+    context: str
+    """Names it in errors."""
+    videos: Mapping[int, str]
+    """Half -> path of its video, as written."""
+    labels: str
+    """Path of the label file, as written; empty for none."""
+    split: str
+    """Its split; empty for none."""
+    name: str
+    """Name of the game; empty for that of its video."""
+
+
+def is_list(path: Path) -> bool:
+    """Whether a path is a file that could list the games of a dataset."""
+    return path.suffix.lower() in _LIST_SUFFIXES and path.is_file()
+
+
+def own_games(root: Path) -> list[Game] | None:
+    """Games of a list, or of a folder of videos and labels of the same names; None for any other folder.
+
+    Args:
+        root: A folder, or a list.
+
+    Raises:
+        AnnotationError: a broken list; the message names file and entry.
+        ConfigurationError: a file that it names does not exist.
+    """
+    if is_list(root):
+        return _listed_games(root)
+    listed = next((root / name for name in LIST_FILES if (root / name).is_file()), None)
+    return _listed_games(listed) if listed is not None else _games_by_stem(root)
+
+
+def games_in_split(root: Path, games: Sequence[Game], split: str | None) -> list[Game]:
+    """The games of a split, by ``splits.json`` if there is one, else by the list or the folders; all of them for None.
+
+    Raises:
+        ConfigurationError: no such split.
+        AnnotationError: a broken ``splits.json``.
+    """
+    if split is None:
+        return list(games)
+    file = root / SPLITS_FILE
+    if root.is_dir() and file.is_file():
+        by_name = {game.name: game for game in games}
+        names = names_in_splits(read_bytes(file), split, context=str(file))
+        if missing := [name for name in names if name not in by_name]:
+            raise AnnotationError(f"{file}: {split}: no video of the game {missing[0]!r:.200}")
+        return [by_name[name] for name in names]
+    known = sorted({game.split for game in games if game.split})
+    if canonical_split(split) not in known:
+        raise ConfigurationError(
+            f"{root}: no split {split!r}; it has {', '.join(known) or 'none'}: name the split of each game in a "
+            "dataset.csv (video,labels,split), or put the games into folders train, valid and test"
+        )
+    return [game for game in games if game.split == canonical_split(split)]
+
+
+# Lists
+
+
+def _listed_games(path: Path) -> list[Game]:
+    entries = _yaml_entries(path) if path.suffix.lower() != ".csv" else _csv_entries(path)
+    named = games_of_paths(file for entry in entries for file in entry.videos.values())
+    games: dict[str, Game] = {}
+    for entry in entries:
+        game = _listed_game(path, entry, named)
+        if game.name in games:
+            raise AnnotationError(f"{entry.context}: a second game named {game.name!r}; give each a name of its own")
+        games[game.name] = game
+    return list(games.values())
+
+
+def _listed_game(path: Path, entry: _Entry, named: Mapping[str, tuple[str, int]]) -> Game:
+    first = next(iter(entry.videos.values()))
+    name = relative_path(entry.name or named.get(first, ("", 1))[0], f"{entry.context}: name of the game")
+    videos = []
+    for half, file in entry.videos.items():
+        video = path.parent / file
+        missing = next((part for part in parts_of(video) if not part.is_file()), None)
+        if missing is not None:
+            raise ConfigurationError(f"{entry.context}: no video {missing}; paths are relative to the list")
+        videos.append(Video(game=name, half=half, path=video))
+    labels = path.parent / entry.labels if entry.labels else None
+    if labels is not None and not labels.is_file():
+        raise ConfigurationError(f"{entry.context}: no label file {labels}; leave it empty for a game without labels")
+    folder = videos[0].path.parent / Path(name).name
+    return Game(
+        name=name,
+        folder=folder,
+        videos=tuple(videos),
+        labels_path=labels,
+        labels_target=_json_target(labels or folder),
+        split=canonical_split(entry.split),
+    )
+
+
+def _json_target(path: Path) -> Path:
+    """The JSON file next to a label file of another kind."""
+    return path if path.suffix == ".json" else path.with_name(f"{path.stem if path.suffix else path.name}.json")
+
+
+def _yaml_entries(path: Path) -> list[_Entry]:
+    import yaml
+
+    try:
+        content = yaml.safe_load(decode_text(read_bytes(path), str(path)))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise AnnotationError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from None
+    games = content.get("games") if isinstance(content, dict) else None
+    if not isinstance(games, list) or not games:
+        raise AnnotationError(f"{path}: it needs a list named games, with entries such as video: a.mp4, labels: a.json")
+    return [_yaml_entry(entry, f"{path}: games[{number}]") for number, entry in enumerate(games)]
+
+
+def _yaml_entry(entry: Any, context: str) -> _Entry:
+    fields = entry if isinstance(entry, dict) else {}
+    videos = fields.get("videos", fields.get("video"))
+    paths = videos if isinstance(videos, list) else [videos]
+    texts = {key: "" if fields.get(key) is None else fields[key] for key in ("labels", "split", "name")}
+    if not paths or len(paths) > len(HALVES) or not all(map(_is_path, paths)):
+        raise AnnotationError(f"{context}: it needs a video, or one of each half in a list named videos")
+    for key, value in texts.items():
+        if not isinstance(value, str) or (value and not _is_path(value)):
+            raise AnnotationError(f"{context}: {key} is {value!r:.80}; expected text on one line")
+    return _Entry(
+        context=context, videos=dict(enumerate(map(_plain, paths), 1)), **{**texts, "labels": _plain(texts["labels"])}
+    )
+
+
+def _csv_entries(path: Path) -> list[_Entry]:
+    text = decode_text(read_bytes(path), str(path))
+    try:
+        dialect = next((sign for sign in ",;\t" if sign in text.partition("\n")[0]), ",")
+        rows = list(csv.DictReader(io.StringIO(text.lstrip("\ufeff")), delimiter=dialect))
+    except csv.Error as error:
+        raise AnnotationError(f"{path}: cannot be read ({error})") from None
+    entries: dict[str, _Entry] = {}
+    for line, row in enumerate(rows, 2):
+        context = f"{path}: line {line}"
+        fields = {str(key).strip().lower(): value.strip() for key, value in row.items() if isinstance(value, str)}
+        video, half = _plain(fields.get("video", "")), fields.get("half") or "1"
+        if not any(fields.values()):
+            continue
+        if not _is_path(video):
+            raise AnnotationError(
+                f"{context}: no video; the columns are video, labels, split and, if needed, game and half"
+            )
+        if half not in map(str, HALVES):
+            raise AnnotationError(f"{context}: half is {half!r:.80}; expected 1 to {max(HALVES)}")
+        known = entries.get(fields.get("game") or video)
+        if known is not None and int(half) in known.videos:
+            raise AnnotationError(f"{context}: a second video of half {half} of this game")
+        videos = {**(known.videos if known else {}), int(half): video}
+        entries[fields.get("game") or video] = _Entry(
+            context=known.context if known else context,
+            videos=dict(sorted(videos.items())),
+            labels=(known.labels if known else "") or _plain(fields.get("labels", "")),
+            split=(known.split if known else "") or fields.get("split", ""),
+            name=fields.get("game", ""),
+        )
+    if not entries:
+        raise AnnotationError(f"{path}: it lists no video; the columns are video, labels, split")
+    return list(entries.values())
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip()) and not any(ord(letter) < 32 for letter in value)
+
+
+def _plain(path: str) -> str:
+    """A path with the separators of this system."""
+    return path.strip().replace("\\", "/")
+
+
+# Files of the same names
+
+
+def _games_by_stem(root: Path) -> list[Game] | None:
+    """Every video below a folder, if some have labels of their names; None for SoccerNet's layout or without labels."""
+    videos: dict[str, Path] = {}
+    labels: dict[str, Path] = {}
+    for folder, files in folders_below(root):
+        for file in sorted(files):
+            path = folder / file
+            if is_game_video(file) or file in LABEL_FILES:
+                return None
+            if file.startswith(".") or file in (SPLITS_FILE, RESULTS_FILE):
+                continue
+            if path.suffix.lower() in VIDEO_SUFFIXES:
+                videos.setdefault(_stem(root, path, "videos"), path)
+            elif path.suffix.lower() in LABEL_SUFFIXES:
+                stem = _stem(root, path, "labels")
+                # Of a table and a JSON file, the JSON file is what a review made of the table.
+                if stem not in labels or path.suffix.lower() == ".json":
+                    labels[stem] = path
+    games = [_stem_game(name, halves, labels.get(name)) for name, halves in _grouped(videos, labels).items()]
+    return games if any(game.labels_path is not None for game in games) else None
+
+
+def _stem(root: Path, path: Path, folder: str) -> str:
+    """Name of the game of a file: its path without the ending, and without ``videos`` or ``labels`` at its head."""
+    name = path.relative_to(root).with_suffix("").as_posix()
+    return name.removeprefix(f"{folder}/")
+
+
+def _grouped(videos: Mapping[str, Path], labels: Mapping[str, Path]) -> dict[str, dict[int, Path]]:
+    """Game -> half -> its video. Two videos are halves of a game if there are labels of that game, and not of them."""
+    # derby_1.mp4 derby_2.mp4 derby.json -> {"derby": {1: ..., 2: ...}}
+    grouped: dict[str, dict[int, Path]] = {}
+    for name in sorted(videos):
+        match = _HALF_OF_STEM.fullmatch(name)
+        is_half = match is not None and match[1] in labels and name not in labels and match[1] not in videos
+        game, half = (match[1], int(match[2])) if match is not None and is_half else (name, 1)
+        grouped.setdefault(game, {}).setdefault(half, videos[name])
+    return grouped
+
+
+def _stem_game(name: str, halves: Mapping[int, Path], labels: Path | None) -> Game:
+    folder = halves[min(halves)].parent / Path(name).name
+    split = next((part for part in Path(name).parts[:1] if part in _SPLITS), "")
+    return Game(
+        name=name,
+        folder=folder,
+        videos=tuple(Video(game=name, half=half, path=halves[half]) for half in sorted(halves)),
+        labels_path=labels,
+        labels_target=_json_target(labels or folder),
+        split=canonical_split(split),
+    )
