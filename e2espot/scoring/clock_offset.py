@@ -109,9 +109,10 @@ def correlate(
     for moment, step in zip(known, at.tolist(), strict=True):
         # The label meets the steps [0, num_steps) at the offsets [-step, num_steps - step).
         first, stop = np.searchsorted(offsets, (-step, num_steps - step))
-        steps = offsets[first:stop] + step
-        correlation[first:stop] += seen_KT[classes.index(moment.label), steps]
-        overlap[first:stop] += 1
+        if first < stop:
+            start = int(offsets[first]) + step
+            correlation[first:stop] += seen_KT[classes.index(moment.label), start : start + stop - first]
+            overlap[first:stop] += 1
     enough = overlap >= _MIN_OVERLAP * len(known)
     if not enough.any():
         raise ConfigurationError(

@@ -95,6 +95,17 @@ def test_labels_without_any_team_are_refused_for_a_team_head(data: Path) -> None
         setup(config_of(data, {"team": True}))
 
 
+def test_unsure_stretches_reach_targets_and_loss(data: Path) -> None:
+    edit(data, "a", unsure=[{"half": "2", "stretches": [{"from": 600, "to": 1000}]}])
+    run = setup(config_of(data))
+    first, second = (video.labelled for video in run.dataset.videos)
+    assert (first.unsure, second.unsure) == ((), (range(15, 25),))
+    assert second.event_frames == (20, 45)
+    targets = clip_targets(ClipSpec(video=1, start=10, length=20), second, label_radius=2)
+    # Frames 18 to 22 are those of the event at 20; the others of the stretch say nothing.
+    assert [frame for frame, teaches in enumerate(targets.annotated_T, 10) if not teaches] == [15, 16, 17, 23, 24]
+
+
 def test_annotated_stretches_reach_sampler_and_targets(data: Path, caplog: pytest.LogCaptureFixture) -> None:
     edit(data, "a", annotated=[{"half": "2", "stretches": []}])
     with caplog.at_level(logging.WARNING):

@@ -129,3 +129,5 @@ def test_cross_validate_scores_every_game_out_of_fold(datasets: dict[tuple[str, 
     video = add_hard_negatives(known, run.train_games[0], 1, tmp_path / "runs" / "oof")
     assert video.negative_frames == (40,)
     assert video.negative_weights == pytest.approx((0.8,))
+    unsure = dataclasses.replace(known, unsure=(range(35, 45),))  # what is seen there may be an event
+    assert add_hard_negatives(unsure, run.train_games[0], 1, tmp_path / "runs" / "oof").negative_frames == ()
