@@ -9,9 +9,11 @@ plus one offset for each half, given here or found later by what a spotter sees:
 
 from __future__ import annotations
 
+import logging
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
@@ -131,7 +133,8 @@ def read_feed(feed: Feed, dropped: DroppedFields) -> AnnotationSet:
         label = class_of(timed.entry, feed.provider)
         position_ms = timed.position_ms + feed.clock.offset_ms.get(timed.half, 0)
         if label is None:
-            dropped.add(f"{timed.entry.kind} of the feed (no ball action)")
+            name = timed.entry.name if timed.entry.kind == "GENERIC" else timed.entry.kind
+            dropped.add(f"{name!r:.40} of the feed (no ball action)")
         elif timed.half not in HALVES:
             dropped.add(f"event of period {timed.half} (label files have halves 1 to 5)")
         elif not 0 <= position_ms <= MAX_DURATION_MS:
@@ -233,7 +236,7 @@ def _load(feed: Feed, dropped: DroppedFields) -> list[_TimedEntry]:
         if re.search(rb"<!(DOCTYPE|ENTITY)", content.replace(b"\0", b"")):
             raise AnnotationError(f"{feed.source}: XML with definitions of its own is not read; export the match again")
     try:
-        with warnings.catch_warnings(record=True) as caught:
+        with warnings.catch_warnings(record=True) as caught, _quiet(logging.getLogger("kloppy")):
             warnings.simplefilter("always")
             entries = [_timed(event, feed.provider) for event in load(*map(BytesIO, contents)).records]
             if feed.provider == "sportec":
@@ -245,6 +248,17 @@ def _load(feed: Feed, dropped: DroppedFields) -> list[_TimedEntry]:
         ) from None
     dropped.add("warning of kloppy about an entry", len(caught))
     return entries
+
+
+@contextmanager
+def _quiet(log: logging.Logger) -> Iterator[None]:
+    """Without the time that each step takes, which kloppy logs."""
+    level = log.level
+    log.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 def _with_crosses(entries: list[_TimedEntry], events: bytes) -> list[_TimedEntry]:

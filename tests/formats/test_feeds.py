@@ -1,6 +1,7 @@
 """Event feeds become weak labels: classes, teams, times, and what is unsure. The files are read by the real kloppy."""
 
 import json
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -109,16 +110,19 @@ def test_other_offsets_are_refused(text: str) -> None:
     assert caught.value.option == "offset"
 
 
-def test_touches_are_unsure_and_other_entries_are_counted(tmp_path: Path) -> None:
+def test_touches_are_unsure_and_other_entries_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     recovery = statsbomb_event(1, 30, 2, "Ball Recovery", player=PLAYER, location=[60.5, 40.0])
     pressure = statsbomb_event(1, 40, 17, "Pressure", player=PLAYER, location=[60.5, 40.0], duration=1.0)
     files = statsbomb([statsbomb_pass(1, 20), recovery, pressure, statsbomb_pass(2, 5)])
     converted = run(tmp_path, "statsbomb", files)
+    assert not caplog.records  # kloppy logs how long each step takes
     content = json.loads(converted.paths[0].read_text())
     assert content["unsure"] == [{"half": "1", "stretches": [{"from": 29_000, "to": 31_000}]}]
     assert [event[2] for event in events_of(content)] == ["PASS", "PASS"]
     assert "1 x touch that may be any action (left as an unsure stretch)" in converted.dropped
-    assert "1 x PRESSURE of the feed (no ball action)" in converted.dropped
+    assert "4 x 'Half Start' of the feed (no ball action)" in converted.dropped
+    assert "1 x 'PRESSURE' of the feed (no ball action)" in converted.dropped
 
 
 def test_extra_time_is_halves_3_and_4(tmp_path: Path) -> None:
