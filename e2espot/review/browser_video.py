@@ -147,6 +147,9 @@ def _media_type(index: VideoIndex) -> str:
     """
     if index.identified_by == "decode_order":
         raise NotForBrowsersError("the file does not state when its pictures are shown")
+    if not visible_pictures(index).all():
+        # Played in order, Chromium shows the last picture of a time stamp, as players do; after a jump, the first one.
+        raise NotForBrowsersError("several of its pictures have one time stamp")
     needs_closed_flags(index)  # raises where pictures would be wrong after a jump
     if index.codec_name in _MP4_CODECS:
         return "video/webm" if _is_webm(index) else "video/mp4"

@@ -15,7 +15,7 @@ from e2espot.video import indexes_of, open_reader, probe
 from e2espot.video.index import pictures_of_grid
 from tests.support.numbered_video import Video, constant, number_in, picture, write
 from tests.support.review_process import RESTS, Server, number, opened, press, until
-from tests.support.situation_files import two_descriptions
+from tests.support.situation_files import doubled_stamp, two_descriptions
 
 PLAIN = constant(Fraction(25), 60, options={"g": "20", "bf": "2"})
 
@@ -154,6 +154,15 @@ def test_jumps_in_a_track_with_two_codec_headers_show_the_right_picture(tmp_path
     assert number(page) == 35
     press(page, "Home", *["ArrowRight"] * 14)
     assert number(page) == 14
+    assert page.is_hidden("#video-error")
+
+
+def test_jumps_to_two_pictures_of_one_time_show_the_last_one(tmp_path: Path, show) -> None:
+    page = show(doubled_stamp(tmp_path))
+    for frame, shown in ((40, 40), (30, 31), (5, 5), (29, 29), (30, 31)):
+        page.evaluate(f"e2espotReview.player.showFrame({frame})")
+        until(page, RESTS)
+        assert number(page) == shown
     assert page.is_hidden("#video-error")
 
 
