@@ -22,6 +22,7 @@ from e2espot.video.demux import video_stream as select_stream
 from e2espot.video.first_look import look_at_start
 from e2espot.video.indexing import index_of, index_video
 from e2espot.video.interlacing import FieldOrder, deinterlaced
+from e2espot.video.parts import parts_of
 from e2espot.video.preparation import preparation_of
 from e2espot.video.pyav_reader import MAX_HOLD_S
 from e2espot.video.raw_streams import source_fps_error
@@ -99,6 +100,9 @@ def transcode(
 
     if target.suffix not in (".mp4", ".mkv"):
         raise VideoError(f"{target}: give a name that ends in .mp4 or .mkv")
+    parts = parts_of(source)
+    if len(parts) > 1:
+        raise VideoError(f"{source}: names {len(parts)} files; convert them one by one, then join the new ones by +")
     if not source.is_file():
         raise VideoError(f"{source}: no such file")
     if target.exists() and target.samefile(source):

@@ -33,7 +33,7 @@ SHORT = {
 
 
 def write_dataset(root: Path, label_set: str, resolution: str) -> Path:
-    """A game to train on and one to validate on, of 160 pictures each: longer than a chunk of frames."""
+    """A game to train on and one to validate on, of 80 pictures each: longer than a chunk of frames."""
     is_v2 = label_set == "soccernet-v2-17"
     layout = Layout(
         videos=(f"1_{resolution}.mkv",),
@@ -42,7 +42,7 @@ def write_dataset(root: Path, label_set: str, resolution: str) -> Path:
         teams=("home", "away") if is_v2 else ("left", "right"),
     )
     for seed, game in enumerate(("a", "b")):
-        write_game(root / "league" / "season" / game, seed, num_frames=160, layout=layout)
+        write_game(root / "league" / "season" / game, seed, num_frames=80, layout=layout)
     (root / "splits.json").write_text(json.dumps({"train": ["league/season/a"], "valid": ["league/season/b"]}))
     return root
 

@@ -5,6 +5,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.support.budget import LONG, print_figure
@@ -50,6 +51,8 @@ def test_reader_shows_what_a_player_shows_or_refuses(
 RATE = Fraction(25)
 STEP = 7
 """Every seventh frame is labelled, and so shown by the page."""
+NUM_JUMPS = 6
+"""Jumps to random frames after that."""
 PATIENT_S = 30
 """Longest wait for the page, on a machine that is busy with other work."""
 
@@ -90,25 +93,29 @@ def reviewed(situation: Situation, path: Path, folder: Path, browser: Any) -> st
         if page.is_visible("#video-error"):
             outcome = f"refused: {page.inner_text('#video-error')}"
         else:
-            shown = shown_by_page(page, len(frames))
-            wrong = {frame: (one, wanted[frame]) for frame, one in shown.items() if one != wanted[frame]}
-            is_stuck = len(shown) < len(frames)
-            outcome = f"wrong: {wrong}" if wrong else f"stands still: after {sorted(shown)}" if is_stuck else "right"
+            jumps = np.random.default_rng(0).integers(0, len(wanted), NUM_JUMPS).tolist()
+            shown = shown_by_page(page, len(frames), jumps)
+            wrong = [(frame, one, wanted[frame]) for frame, one in shown if one != wanted[frame]]
+            is_stuck = len(shown) < len(frames) + len(jumps)
+            outcome = f"wrong: {wrong}" if wrong else f"stands still: after {shown}" if is_stuck else "right"
         context.close()
     return outcome
 
 
-def shown_by_page(page: Any, count: int) -> dict[int, int]:
-    """Number on screen by frame, for the first ``count`` labels; fewer if the page comes to no rest."""
-    shown: dict[int, int] = {}
-    for _ in range(count):
+def shown_by_page(page: Any, count: int, jumps: list[int]) -> list[tuple[int, int]]:
+    """(frame, number on screen) of ``count`` labels in order, then after jumps; fewer if the page comes to no rest."""
+    shown: list[tuple[int, int]] = []
+    for jump in [*[None] * count, *jumps]:
         try:
             until(page, RESTS, PATIENT_S)
-            page.keyboard.press("n")
+            if jump is None:
+                page.keyboard.press("n")
+            else:
+                page.evaluate(f"e2espotReview.player.showFrame({jump})")
             until(page, RESTS, PATIENT_S)
         except AssertionError:
             break
-        shown[page.evaluate("e2espotReview.player.frame")] = number(page)
+        shown.append((page.evaluate("e2espotReview.player.frame"), number(page)))
     return shown
 
 

@@ -31,11 +31,18 @@ FORMATS: dict[str, dict[str, Any]] = {
 }
 
 
-def dataset(paths: list[Path], *, clip_len: int = 12, num_clips: int = 24, fps: str = "25") -> ClipDataset:
+def dataset(
+    paths: list[Path],
+    *,
+    clip_len: int = 12,
+    num_clips: int = 24,
+    fps: str = "25",
+    size: tuple[int, int] = SIZE,
+) -> ClipDataset:
     videos = []
     for path in paths:
         count = probe(path, Fraction(fps)).num_frames
         labelled = LabelledVideo(num_frames=count, event_frames=(2, count // 2, count - 2), event_targets=(1, 2, 1))
         videos.append(TrainingVideo(path=path, labelled=labelled))
     sampler = ClipSampler(videos=[v.labelled for v in videos], clip_len=clip_len, num_clips=num_clips, seed=3)
-    return ClipDataset(videos, sampler, fps=Fraction(fps), size=SIZE, label_radius=1)
+    return ClipDataset(videos, sampler, fps=Fraction(fps), size=size, label_radius=1)

@@ -12,14 +12,20 @@ import numpy as np
 import torch
 
 from dali_pipelines.graph import GraphOptions
-from dali_pipelines.routes import choose_route, dali_index
+from dali_pipelines.iterators import DaliClips
+from dali_pipelines.routes import is_decodable
 from dali_pipelines.stream import MatchStream
+from e2espot.clips.augmentation_params import AugmentationParams, sample_augmentation
 from e2espot.core.errors import ConfigurationError, E2ESpotError
-from e2espot.video import open_reader, pictures_of_grid, stream_frames
+from e2espot.core.picture_options import PictureOptions
+from e2espot.core.pixels import IMAGENET_MEAN, IMAGENET_STD
+from e2espot.video import indexes_of, open_reader, pictures_of_grid, stream_frames
+from e2espot.video.index import VideoIndex, closed_gops_only, frames_of_file
 from e2espot.video.reader import GridReader
 from e2espot.video.stream_copy import cut_pictures
 from e2espot.video.transcode import transcode
 from tests.support.budget import LONG, sized
+from tests.support.dali_videos import dataset
 from tests.support.numbered_video import expected, number_in, numbers_in
 from tests.support.situations import Reader, Situation
 
@@ -121,29 +127,65 @@ def _decord(path: Path, wanted: dict[Fraction, list[int]]) -> bool:
 
 
 def _dali_cpu(path: Path, wanted: dict[Fraction, list[int]]) -> bool:
-    index = dali_index(path)
-    if choose_route(index, "cpu")[0] == "host":
-        return not (LONG and _auto(path, wanted))  # what PyAV makes of it is checked for ``auto``
+    is_by_pyav = not is_decodable(path, "cpu", pictures=PictureOptions())
+    if is_by_pyav and LONG:
+        _auto(path, wanted)  # else checked for ``auto`` only
+    with open_reader(path) as reader:
+        full_size = reader.info.width, reader.info.height
     for fps in RATES:
-        for size in [size or (index.width, index.height) for size in SIZES]:
-            chunks = list(MatchStream(path=path, size=size, options=_OPTIONS, fps=fps, chunk_len=20).chunks())
-            _compare(numbers_in(torch.cat(chunks).numpy()), wanted[fps], f"{float(fps)} fps")
-    return False
+        for size in [size or full_size for size in SIZES]:
+            if not is_by_pyav:
+                chunks = list(MatchStream(path=path, size=size, options=_OPTIONS, fps=fps, chunk_len=20).chunks())
+                _compare(numbers_in(torch.cat(chunks).numpy()), wanted[fps], f"{float(fps)} fps")
+            if LONG:
+                _compare_clips(path, wanted[fps], fps, size)
+    return is_by_pyav
+
+
+def _compare_clips(path: Path, wanted: list[int], fps: Fraction, size: tuple[int, int]) -> None:
+    """Compare training clips by DALI, without augmentation."""
+    data = dataset([path], clip_len=CLIP_LEN, num_clips=NUM_CLIPS, fps=str(float(fps)), size=size)
+
+    def as_they_are(epoch: int, indexes: tuple[int, ...]) -> list[AugmentationParams]:
+        return [sample_augmentation(np.random.default_rng(0), None) for _ in indexes]
+
+    clips = DaliClips(data, as_they_are, options=_OPTIONS, dtype=torch.float32, augmentation=None)
+    scale, shift = torch.tensor(IMAGENET_STD), torch.tensor(IMAGENET_MEAN)
+    num_compared = 0
+    for batch in clips.epoch(0, batch_size=2, num_workers=0):
+        frames_BTHWC = (batch.frames_BTCHW.movedim(2, -1) * scale + shift) * 255
+        for b, clip in enumerate(batch.indexes):
+            start = data.sampler.clip(0, clip).start
+            inside_T = torch.nonzero(batch.targets.valid_BT[b]).flatten().tolist()
+            shown = [number_in(frames_BTHWC[b, t].numpy()) for t in inside_T]
+            _compare(shown, [wanted[start + t] for t in inside_T], f"{float(fps)} fps, training clip at {start}")
+            num_compared += len(shown)
+    if num_compared < CLIP_LEN:
+        raise WrongPicturesError(f"{float(fps)} fps: {num_compared} frames of the training clips are valid")
 
 
 def _dali_copies(path: Path, wanted: dict[Fraction, list[int]]) -> bool:
-    index = dali_index(path)
-    if choose_route(index, "cuda")[0] == "host":
+    if not is_decodable(path, "cuda", pictures=PictureOptions()):
         return not (LONG and _auto(path, wanted))  # what PyAV makes of it is checked for ``auto``
     for fps in RATES:
-        pictures_K = pictures_of_grid(index, fps)
-        for start in [0, *_clip_starts(len(pictures_K))]:
-            pictures_T = pictures_K[start : start + CLIP_LEN]
-            cut = cut_pictures(index, int(pictures_T[0]), int(pictures_T[-1]))
-            with av.open(io.BytesIO(cut.data)) as container:
-                shown = [number_in(picture.to_ndarray(format="rgb24")) for picture in container.decode(video=0)]
-            numbers = [shown[position] for position in cut.positions_of(pictures_T)]
-            _compare(numbers, wanted[fps][start : start + CLIP_LEN], f"{float(fps)} fps, copy at {start}")
-        if len(pictures_K) != len(wanted[fps]):
-            raise WrongPicturesError(f"{float(fps)} fps: {len(pictures_K)} frames, not {len(wanted[fps])}")
+        num_frames = 0
+        for index in (closed_gops_only(index) for index in indexes_of(path)):
+            frames = frames_of_file(index, fps)
+            _compare_copies(index, wanted[fps][frames.start : frames.stop], fps)
+            num_frames += len(frames)
+        if num_frames != len(wanted[fps]):
+            raise WrongPicturesError(f"{float(fps)} fps: {num_frames} frames, not {len(wanted[fps])}")
     return False
+
+
+def _compare_copies(index: VideoIndex, wanted: list[int], fps: Fraction) -> None:
+    """Compare what PyAV decodes of the containers that NVDEC would receive: in order, and at random."""
+    pictures_K = pictures_of_grid(index, fps)
+    in_order = range(0, len(pictures_K), CLIP_LEN) if LONG else [0]
+    for start in [*in_order, *_clip_starts(len(pictures_K))]:
+        pictures_T = pictures_K[start : start + CLIP_LEN]
+        cut = cut_pictures(index, int(pictures_T[0]), int(pictures_T[-1]))
+        with av.open(io.BytesIO(cut.data)) as container:
+            shown = [number_in(picture.to_ndarray(format="rgb24")) for picture in container.decode(video=0)]
+        numbers = [shown[position] for position in cut.positions_of(pictures_T)]
+        _compare(numbers, wanted[start : start + CLIP_LEN], f"{float(fps)} fps, copy at {start}")

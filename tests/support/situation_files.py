@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from e2espot.video import index_video
 from tests.support.field_pictures import FieldVideo, write_fields
 from tests.support.mp4_boxes import Description, read_header, read_samples, write_mp4
 from tests.support.numbered_video import Video, constant, picture, remux, write
+from tests.support.prepared_videos import barred, interlaced
+from tests.support.transport_streams import join_programmes, lose_picture
 
 _COUNT = 60
 _STEP_S = Fraction(1, 25)
@@ -176,6 +179,11 @@ def field_pictures(folder: Path) -> Path:
     return write_fields(folder / "video.ts", FieldVideo(count=_COUNT, reorder=True))
 
 
+def fields_together(folder: Path) -> Path:
+    """The same, with the two fields of a picture in one packet, so that the second one has no time stamp."""
+    return write_fields(folder / "video.ts", FieldVideo(count=_COUNT, reorder=True), layout="together")
+
+
 def hidden_vp8(folder: Path) -> Path:
     """VP8 with pictures that only later ones refer to: every keyframe is stored once more, hidden, before itself."""
     options = {"deadline": "realtime", "cpu-used": "8", "g": "10"}
@@ -196,6 +204,97 @@ def hidden_vp8(folder: Path) -> Path:
             packet.stream = copy
             new.mux(packet)
     return folder / "video.webm"
+
+
+SHOWN_AGAIN_EVERY = 12
+"""Pictures from one that is shown twice to the next, in ``show_again``."""
+_SHOW_SLOT_0_AGAIN = b"\x88"
+"""Marker 10, profile 00, show_existing_frame 1, slot 000. libvpx stores every picture in slot 0."""
+
+
+def show_again(source: Path, target: Path) -> list[int]:
+    """Copy a VP9 file and show every 12th picture twice; returns the number that each picture shows."""
+    numbers: list[int] = []
+    with av.open(str(source)) as old, av.open(str(target), "w") as new:
+        stream = old.streams.video[0]
+        written: Any = new.add_stream_from_template(stream)
+        for number, packet in enumerate(p for p in old.demux(stream) if p.size):
+            packets = [packet]
+            if number % SHOWN_AGAIN_EVERY == SHOWN_AGAIN_EVERY - 1:
+                packets.append(av.Packet(_SHOW_SLOT_0_AGAIN))
+            for each in packets:
+                each.pts = each.dts = 40 * len(numbers)
+                each.time_base, each.stream = Fraction(1, 1000), written
+                new.mux(each)
+                numbers.append(number)
+    return numbers
+
+
+SHOWN_AGAIN = tuple(number for number in range(_COUNT) for _ in range(1 + (number % SHOWN_AGAIN_EVERY == 11)))
+"""What the pictures of ``shown_again`` show."""
+
+
+def shown_again(folder: Path) -> Path:
+    """VP9 with packets that hold no picture but show the one before again ("show existing")."""
+    options = {"deadline": "realtime", "cpu-used": "8", "g": "20"}
+    plain = constant(Fraction(25), _COUNT, codec="libvpx-vp9", suffix=".webm", options=options)
+    show_again(write(folder / "plain", plain), folder / "video.webm")
+    return folder / "video.webm"
+
+
+def bars(folder: Path) -> Path:
+    """VP9 with black bars above and below."""
+    options = {"deadline": "realtime", "cpu-used": "8", "g": "10", "crf": "20", "b": "0"}
+    return barred(folder / "video.webm", (0, 40, 0, 40), _COUNT, codec="libvpx-vp9", options=options)
+
+
+def woven_fields(folder: Path) -> Path:
+    """Two fields of different moments in each picture, as in 1080i50."""
+    return interlaced(folder / "video.mp4", _COUNT)
+
+
+def two_files(folder: Path) -> Path:
+    """A match in two files, the second of another size and rate of keyframes."""
+    half = _COUNT // 2
+    first = write(folder / "a", constant(Fraction(25), half, options={"g": "12"}))
+    second = write(folder / "b", constant(Fraction(25), half, size=(240, 144), options={"g": "7"}), first=half)
+    return Path(f"{first}+{second}")
+
+
+def stored_times(folder: Path) -> Path:
+    """B-frames whose display times are those of decoding, as some recorders write them."""
+    options = {"g": "12", "bf": "2", "x264-params": "b-adapt=0:scenecut=0"}
+    plain = write(folder / "plain", constant(Fraction(25), _COUNT, suffix=".mkv", options=options))
+
+    def in_order(number: int, packet: Any) -> None:
+        packet.pts = packet.dts = 40 * number
+
+    return _copied([plain], folder / "video.mkv", in_order)
+
+
+def raw_stream(folder: Path) -> Path:
+    """H.264 without a container, and so without times."""
+    return write(folder / "video", constant(Fraction(25), _COUNT, suffix=".h264", options={"g": "12", "bf": "2"}))
+
+
+_TS = constant(Fraction(25), _COUNT, suffix=".ts", options={"g": "12", "bf": "0"})
+_SECOND_PROGRAMME = {"mpegts_service_id": "2", "mpegts_pmt_start_pid": "4200", "mpegts_start_pid": "400"}
+
+
+def two_programmes(folder: Path) -> Path:
+    """A transport stream of two programmes; the second one shows numbers from 1000 on."""
+    first = write(folder / "first", _TS)
+    second = write(folder / "second", replace(_TS, container_options=_SECOND_PROGRAMME), first=1000)
+    return join_programmes(first, second, folder / "video.ts")
+
+
+LOST = 23
+"""The picture that is missing in ``lost_packets``; the next one is a keyframe."""
+
+
+def lost_packets(folder: Path) -> Path:
+    """A transport stream that lacks the packets of one picture, as after a bad line."""
+    return lose_picture(write(folder / "video", _TS), LOST)
 
 
 EDITS = ((10, 30), (40, 55))

@@ -83,10 +83,14 @@ def _plain(**more: Any) -> Video:
 
 _X265 = {"x265-params": "log-level=none:keyint=12:bframes=3"}
 _VPX = {"deadline": "realtime", "cpu-used": "8", "g": "20"}
+_AV1 = {"preset": "8", "g": "20", "crf": "15", "svtav1-params": "lp=1"}
 _LAGGED = {"deadline": "good", "cpu-used": "5", "auto-alt-ref": "1", "lag-in-frames": "16", "g": "30"}
 _UNEVEN = tuple(k * 40 + (k * 7 % 13) - (k % 5) * 3 for k in range(COUNT))
 _GPU_ONLY: dict[str, Outcome] = {"dali_cpu": "not applicable"}
 _PYAV_ONLY: dict[str, Outcome] = {"decord": "refused", "dali_cpu": "not applicable", "dali_copies": "by PyAV"}
+_REFUSED: dict[str, Any] = dict.fromkeys(
+    ("auto", "decord", "dali_cpu", "dali_copies", "review", "transcode"), "refused"
+)
 
 SITUATIONS = (
     _video("H.264, 25 pictures a second, MP4", _plain(options={"g": "12"}), **_GPU_ONLY),
@@ -136,27 +140,31 @@ SITUATIONS = (
     _situation(
         "the clock goes back in the middle",
         files.joined_clock,
-        auto="refused",
-        decord="refused",
-        dali_cpu="refused",
-        dali_copies="refused",
-        review="refused",
-        transcode="right",
         numbers=files.JOINED_NUMBERS,
+        **_REFUSED | {"transcode": "right"},
     ),
     _situation(
         "ends before its header declares",
         files.truncated(_plain(suffix=".mkv", options={"g": "12"})),
-        auto="refused",
-        decord="refused",
-        dali_cpu="refused",
-        dali_copies="refused",
-        review="refused",
-        transcode="refused",
+        **_REFUSED,
+    ),
+    _situation(
+        "MP4 without a header, still being written",
+        files.truncated(_plain(options={"g": "12"})),
+        **_REFUSED,
     ),
     _situation("rotated by 90 degrees", files.rotated, dali_cpu="not applicable", dali_copies="by PyAV"),
     _situation("cover picture as stream 0", files.cover_picture_first(_plain()), **_GPU_ONLY),
     _situation("two video tracks", files.two_tracks, **_GPU_ONLY),
+    _situation("two programmes in a transport stream", files.two_programmes, **_GPU_ONLY),
+    _situation(
+        "a transport stream that lacks packets",
+        files.lost_packets,
+        numbers=tuple(k for k in range(COUNT) if k != files.LOST),
+        times_s=tuple(Fraction(k, 25) for k in range(COUNT) if k != files.LOST),
+        **_GPU_ONLY,
+    ),
+    _situation("a match in two files", files.two_files, transcode="refused", **_GPU_ONLY),
     _video(
         "AVI with B-frames",
         _plain(suffix=".avi", options={"g": "12", "bf": "2"}),
@@ -164,23 +172,46 @@ SITUATIONS = (
         dali_cpu="not applicable",
         dali_copies="by PyAV",
     ),
+    _video("AVI", _plain(suffix=".avi", options={"g": "12", "bf": "0"}), **_GPU_ONLY),
+    _situation("B-frames with times of decoding", files.stored_times, **_REFUSED | {"transcode": "right"}),
+    _situation("H.264 without a container", files.raw_stream, **_REFUSED | {"transcode": "right"}),
     _situation(
         "field pictures (1080i)",
         files.field_pictures,
         dali_cpu="not applicable",
         dali_copies="by PyAV",
     ),
-    _video("interlaced H.264", _plain(options={"g": "12", "x264-params": "tff=1"}), **_GPU_ONLY),
-    _video(
-        "HDR (PQ), HEVC in 10 bits",
-        _plain(
-            codec="libx265",
-            pixel_format="yuv420p10le",
-            options={"x265-params": _X265["x265-params"] + ":colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc"},
-        ),
+    _situation(
+        "field pictures, two in a packet",
+        files.fields_together,
+        dali_cpu="not applicable",
+        dali_copies="by PyAV",
+    ),
+    _situation(
+        "interlaced (1080i50)",
+        files.woven_fields,
         decord="by PyAV",
         dali_cpu="not applicable",
+        dali_copies="by PyAV",
     ),
+    _video("progressive, flagged as interlaced", _plain(options={"g": "12", "x264-params": "tff=1"}), **_GPU_ONLY),
+    *(
+        _video(
+            f"HDR ({name}), HEVC in 10 bits",
+            _plain(
+                codec="libx265",
+                pixel_format="yuv420p10le",
+                options={
+                    "x265-params": f"{_X265['x265-params']}:colorprim=bt2020:transfer={transfer}:colormatrix=bt2020nc"
+                },
+            ),
+            decord="by PyAV",
+            dali_cpu="not applicable",
+            dali_copies="by PyAV",
+        )
+        for name, transfer in (("PQ", "smpte2084"), ("HLG", "arib-std-b67"))
+    ),
+    _situation("black bars, VP9", files.bars, decord="by PyAV"),
     _video("H.264 in 4:4:4", _plain(suffix=".mkv", pixel_format="yuv444p", options={"g": "12"}), **_PYAV_ONLY),
     _video("HEVC", _plain(codec="libx265", options=_X265), decord="refused", **_GPU_ONLY),
     _video(
@@ -191,6 +222,12 @@ SITUATIONS = (
     ),
     _video("VP9", _plain(codec="libvpx-vp9", suffix=".webm", options=_VPX)),
     _video("VP9 with hidden pictures", _plain(codec="libvpx-vp9", suffix=".webm", options=_LAGGED)),
+    _situation(
+        "VP9 that shows pictures again",
+        files.shown_again,
+        numbers=files.SHOWN_AGAIN,
+        dali_copies="by PyAV",
+    ),
     _situation(
         "VP9 whose size changes",
         files.size_change,
@@ -206,7 +243,9 @@ SITUATIONS = (
         dali_cpu="by PyAV",
         dali_copies="by PyAV",
     ),
-    _video("AV1", _plain(codec="libsvtav1", options={"preset": "8", "g": "20", "crf": "15", "svtav1-params": "lp=1"}),
+    _video("AV1", _plain(codec="libsvtav1", options=_AV1),
+           decord="refused", dali_cpu="not applicable", dali_copies="by PyAV"),
+    _video("AV1, Matroska", _plain(codec="libsvtav1", suffix=".mkv", options=_AV1),
            decord="refused", dali_cpu="not applicable", dali_copies="by PyAV"),
     _video("MPEG-4", _plain(codec="mpeg4", options={"g": "12", "bf": "2"}), **_PYAV_ONLY),
     _video("MPEG-2, transport stream", _plain(codec="mpeg2video", suffix=".ts", options={"g": "12", "bf": "2"}),

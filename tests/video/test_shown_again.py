@@ -4,7 +4,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import pytest
 import torch
@@ -14,29 +13,10 @@ from dali_pipelines.routes import choose_route, dali_index, is_decodable
 from dali_pipelines.stream import MatchStream
 from e2espot.video import index_video, open_reader
 from tests.support.numbered_video import constant, numbers_in, write
+from tests.support.situation_files import SHOWN_AGAIN_EVERY, show_again
 
-COUNT, EVERY = 60, 12
-SHOW_SLOT_0_AGAIN = b"\x88"
-"""Marker 10, profile 00, show_existing_frame 1, slot 000. libvpx stores every picture in slot 0."""
+COUNT = 60
 OPTIONS = {"deadline": "realtime", "cpu-used": "8", "g": "20"}
-
-
-def show_again(source: Path, target: Path) -> list[int]:
-    """Copy a VP9 file and show every 12th picture twice; returns the number that each picture shows."""
-    numbers: list[int] = []
-    with av.open(str(source)) as old, av.open(str(target), "w") as new:
-        stream = old.streams.video[0]
-        written: Any = new.add_stream_from_template(stream)
-        for number, packet in enumerate(p for p in old.demux(stream) if p.size):
-            packets = [packet]
-            if number % EVERY == EVERY - 1:
-                packets.append(av.Packet(SHOW_SLOT_0_AGAIN))
-            for each in packets:
-                each.pts = each.dts = 40 * len(numbers)
-                each.time_base, each.stream = Fraction(1, 1000), written
-                new.mux(each)
-                numbers.append(number)
-    return numbers
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +32,7 @@ def test_readers_on_the_cpu_show_the_pictures_again(
     made: tuple[Path, list[int]], reader: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     path, numbers = made
-    assert len(numbers) == COUNT + COUNT // EVERY
+    assert len(numbers) == COUNT + COUNT // SHOWN_AGAIN_EVERY
     with open_reader(path, reader=reader) as frames:
         assert numbers_in(frames.read(range(len(numbers)))) == numbers
         for start in np.random.default_rng(0).integers(0, COUNT - 10, 10).tolist():

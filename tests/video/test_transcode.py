@@ -68,6 +68,9 @@ def test_transcode_keeps_the_old_target_on_errors(tmp_path: Path) -> None:
     with pytest.raises(VideoError, match=r"text\.mp4"):
         transcode(tmp_path / "text.mp4", target)
     assert target.read_bytes() == before
+    (tmp_path / "more.mp4").touch()
+    with pytest.raises(VideoError, match="names 2 files; convert them one by one"):
+        transcode(Path(f"{tmp_path / 'text.mp4'}+more.mp4"), tmp_path / "new.mp4")
     with pytest.raises(VideoError, match=r"\.mp4 or \.mkv"):
         transcode(target, tmp_path / "new.webm")
 
