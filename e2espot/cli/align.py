@@ -49,6 +49,7 @@ def main(arguments: list[str]) -> None:
     """Align, write, print a line for each half."""
     args = tyro.cli(Align, args=arguments, use_underscores=True, prog="e2espot align")
 
+    from e2espot.core.wording import counted
     from e2espot.files.atomic import write_atomically
     from e2espot.formats.conversion import refuse_to_replace
     from e2espot.formats.feeds import parse_offsets
@@ -82,7 +83,8 @@ def main(arguments: list[str]) -> None:
     for path, data in files.items():
         write_atomically(path, data)
     num_labels = sum(len(video.annotations) for video in videos)
-    print(f"{num_labels} labels of {len(files)} games -> {args.out_file} next to {args.label_file}")
+    count = f"{counted(num_labels, 'label')} of {counted(len(files), 'game')}"
+    print(f"{count} -> {args.out_file} next to {args.label_file}")
 
 
 def _ms(seconds: float, option: str) -> int:

@@ -74,6 +74,7 @@ def main(arguments: list[str]) -> None:
     if not args.metric or not 1 <= args.fps <= 1000:
         raise ConfigurationError(f"--fps is {args.fps}; give 1 to 1000 bins per second, and at least one --metric")
     from e2espot.core.label_sets import label_set_named, label_set_of
+    from e2espot.core.wording import counted
     from e2espot.formats.label_map import read_label_map
     from e2espot.scoring import evaluate
     from e2espot.scoring.inputs import games_to_score, read_labels, score_inputs
@@ -102,7 +103,8 @@ def main(arguments: list[str]) -> None:
         label_set = label_set_named(args.label_set)
     label_set, without = labelled.counted_classes(label_set)
     report = dataclasses.replace(evaluate(labels, predictions, label_set, args.metric, args.fps), unannotated=without)
-    print(f"mAP in percent over {len(labels)} games, {sum(map(len, labels.values()))} labels")
+    counts = f"{counted(len(labels), 'game')}, {counted(sum(map(len, labels.values())), 'label')}"
+    print(f"mAP in percent over {counts}")
     print(report.table())
     results = report.to_json()
     if args.team:

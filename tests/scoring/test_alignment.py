@@ -82,7 +82,7 @@ def test_labels_move_to_what_the_spotter_sees(
     assert lines[0].startswith("l/s/g half 1: offset +19.")
     assert lines[1].startswith("l/s/g half 2: offset -7.")
     assert all("sharpness" in line and "labels moved to predictions" in line for line in lines[:2])
-    assert lines[2].endswith("labels of 1 games -> Labels-ball.json next to Labels-feed.json")
+    assert lines[2].endswith("labels of 1 game -> Labels-ball.json next to Labels-feed.json")
     for half, truth in halves.items():
         before = np.array(
             [
