@@ -1,17 +1,15 @@
-"""Two fields of a label file: in which stretches of a game its labels are complete, and in which they are unsure.
+"""Fields of a label file that state where, and for which classes, its labels are complete.
 
 SoccerNet's files have no such fields, and its readers ignore ours::
 
     {"annotated": [{"half": "1", "stretches": [{"from": 0, "to": 600000}]}],
      "unsure": [{"half": "1", "stretches": [{"from": 12000, "to": 13500}]}],
+     "annotated_classes": ["PASS", "SHOT"],
      "annotations": [...]}
 
-Outside of ``annotated`` nothing was looked at. In ``unsure``, an event may lie whose moment is not known exactly: the
-labels there count, and frames without a label are not background.
-
-A third one, ``annotated_classes``, lists the classes that the labels are complete in::
-
-    {"annotated_classes": ["PASS", "SHOT"], "annotations": [...]}
+Outside of ``annotated`` nothing was looked at. Within ``unsure`` an event may lie whose moment is not known exactly:
+the labels there count, and frames without a label are not background. Classes that ``annotated_classes`` does not list
+may happen anywhere without a label.
 """
 
 from __future__ import annotations
