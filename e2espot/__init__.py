@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from e2espot.core.label_sets import LABEL_SETS as LABEL_SETS
     from e2espot.core.label_sets import LabelSet as LabelSet
     from e2espot.core.scores import Scores as Scores
-    from e2espot.formats.games import Game as Game
-    from e2espot.formats.games import Video as Video
+    from e2espot.formats.game import Game as Game
+    from e2espot.formats.game import Video as Video
     from e2espot.formats.games import find_games as find_games
     from e2espot.inference.options import InferenceOptions as InferenceOptions
     from e2espot.inference.predict import spot_video as spot_video
@@ -54,7 +54,7 @@ _MODULE_OF = {
     "ConfigurationError": "core.errors",
     "E2ESpotError": "core.errors",
     "Event": "core.events",
-    "Game": "formats.games",
+    "Game": "formats.game",
     "InferenceOptions": "inference.options",
     "LABEL_SETS": "core.label_sets",
     "LabelSet": "core.label_sets",
@@ -63,7 +63,7 @@ _MODULE_OF = {
     "Scores": "core.scores",
     "Spotter": "models.spotter",
     "Suppression": "suppression.nms",
-    "Video": "formats.games",
+    "Video": "formats.game",
     "VideoError": "core.errors",
     "apply_calibration": "suppression.calibration",
     "evaluate": "scoring.metric",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fractions import Fraction
 
     from e2espot.core.events import Event
-    from e2espot.formats.games import Game, Video
+    from e2espot.formats.game import Game, Video
     from e2espot.inference.job import Job, VideoFailure, VideoResult
 
 RUN_FILES = ("best.safetensors", "config.yaml")
@@ -157,7 +157,8 @@ def _plan(args: Infer, sources: Sequence[str]) -> dict[str, Game]:
 
 def _games_of(args: Infer, source: str) -> list[Game]:
     """A dataset's games, or a loose video as a game of its own."""
-    from e2espot.formats.games import Game, find_games, is_dataset, loose_games, resolutions_below
+    from e2espot.formats.game import Game
+    from e2espot.formats.games import find_games, is_dataset, loose_games, resolutions_below
     from e2espot.inference.job import single_video
     from e2espot.sources.remote import find_remote_games, is_url, redact
 

@@ -10,9 +10,7 @@ from e2espot.core.errors import ConfigurationError
 from e2espot.core.timeline import HALVES
 from e2espot.files.walk import folders_below
 from e2espot.formats.filenames import BALL_LABEL_FILE, VIDEO_SUFFIXES
-from e2espot.formats.game import Game as Game
-from e2espot.formats.game import Video as Video
-from e2espot.formats.game import is_game_video as is_game_video
+from e2espot.formats.game import Game, Video, is_game_video
 from e2espot.formats.own_games import games_in_split, is_list, own_games
 from e2espot.formats.splits import names_of_split
 from e2espot.video.parts import SEPARATOR

@@ -23,7 +23,8 @@ from e2espot.files.json_fields import (
 )
 from e2espot.formats.annotated_field import ANNOTATED_FIELD, annotated_field, read_annotated, read_annotated_classes
 from e2espot.formats.filenames import BALL_LABEL_FILE, LABEL_FILES, RESULTS_FILE, SPLITS_FILE, V2_LABEL_FILE
-from e2espot.formats.games import Game, check_label_file, find_games
+from e2espot.formats.game import Game
+from e2espot.formats.games import check_label_file, find_games
 from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
 from e2espot.formats.label_documents import read_label_document
 from e2espot.formats.own_games import is_list, own_games

@@ -12,7 +12,7 @@ from e2espot.core.coverage import ReadCoverage
 from e2espot.core.errors import ConfigurationError, VideoError, first_line
 from e2espot.core.events import Event
 from e2espot.core.scores import Scores
-from e2espot.formats.games import Video
+from e2espot.formats.game import Video
 from e2espot.inference.options import InferenceOptions
 from e2espot.inference.predict import average_scores, spot_video
 from e2espot.models import Spotter, load_spotter

@@ -10,7 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from e2espot.core.errors import E2ESpotError, VideoError
-from e2espot.formats.games import Video
+from e2espot.formats.game import Video
 from e2espot.inference.job import Job, Progress, VideoFailure, VideoResult, predict_video, unexpected_failure
 
 

@@ -28,7 +28,7 @@ from typing import Any
 from tqdm import tqdm
 
 from e2espot.core.errors import ConfigurationError, E2ESpotError, VideoError, first_line
-from e2espot.formats.games import Video
+from e2espot.formats.game import Video
 from e2espot.inference.job import Job, VideoFailure, VideoResult, predict_video, unexpected_failure
 from e2espot.sources.remote import redact
 

@@ -12,7 +12,7 @@ from e2espot.core.errors import E2ESpotError, VideoError
 from e2espot.core.events import Event
 from e2espot.files.atomic import sweep, write_atomically
 from e2espot.formats.filenames import RESULTS_FILE, scores_file
-from e2espot.formats.games import Game, Video
+from e2espot.formats.game import Game, Video
 from e2espot.formats.scores import write_scores
 from e2espot.formats.soccernet import write_predictions
 

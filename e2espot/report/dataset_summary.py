@@ -20,7 +20,8 @@ from e2espot.core.events import ScoredEvent
 from e2espot.core.timeline import DEFAULT_FPS, frame_of_position_ms, game_time, parse_game_time
 from e2espot.formats.annotated_field import read_annotated, read_annotated_classes
 from e2espot.formats.filenames import BALL_LABEL_FILE
-from e2espot.formats.games import Game, Video, find_games
+from e2espot.formats.game import Game, Video
+from e2espot.formats.games import find_games
 from e2espot.formats.label_documents import read_label_document
 from e2espot.formats.soccernet import ONE_VIDEO_HINT
 from e2espot.formats.soccernet_json import read_row

@@ -15,7 +15,7 @@ from e2espot.core.timeline import DEFAULT_FPS, HALVES, position_ms_of_frame
 from e2espot.files.atomic import write_atomically
 from e2espot.formats.annotated_field import ANNOTATED_FIELD, read_annotated
 from e2espot.formats.filenames import BALL_LABEL_FILE
-from e2espot.formats.games import Video
+from e2espot.formats.game import Video
 from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
 from e2espot.formats.opensportslab import opensportslab_document
 from e2espot.formats.soccernet_interchange import read_annotation

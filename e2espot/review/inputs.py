@@ -12,7 +12,8 @@ from e2espot.core.label_sets import LABEL_SETS, LabelSet, label_set_named
 from e2espot.core.timeline import DEFAULT_FPS, HALVES, frame_of_position_ms
 from e2espot.files.bundle import Bundle
 from e2espot.formats.filenames import BALL_LABEL_FILE, RESULTS_FILE, scores_file
-from e2espot.formats.games import Game, Video, find_games, is_dataset, is_game_video
+from e2espot.formats.game import Game, Video, is_game_video
+from e2espot.formats.games import find_games, is_dataset
 from e2espot.formats.label_documents import read_label_document
 from e2espot.formats.soccernet_json import parse_document, read_rows
 from e2espot.review.label_rows import event_of_row

@@ -14,7 +14,7 @@ import msgspec
 from e2espot.core.errors import AnnotationError
 from e2espot.core.events import Event
 from e2espot.core.timeline import DEFAULT_FPS
-from e2espot.formats.games import Video
+from e2espot.formats.game import Video
 from e2espot.review.active_learning import Question, QueueMode
 from e2espot.review.browser_video import BrowserVideo, prepare_browser_video
 from e2espot.review.encoded_fragments import FragmentEncoder

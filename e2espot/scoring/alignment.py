@@ -25,7 +25,7 @@ from e2espot.formats.label_map import LabelMap
 from e2espot.formats.soccernet_interchange import read_soccernet
 from e2espot.scoring.clock_offset import ClockOffset, Moment, find_offset
 from e2espot.scoring.inputs import read_predictions
-from e2espot.scoring.matching import match_in_order
+from e2espot.scoring.monotone_matching import match_in_order
 
 _MARGIN_MS = 200
 """How far an event may be outside of the time between a label and its prediction."""

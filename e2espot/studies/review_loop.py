@@ -24,7 +24,8 @@ from e2espot.core.label_sets import LABEL_SETS
 from e2espot.core.timeline import DEFAULT_FPS
 from e2espot.files.atomic import write_atomically
 from e2espot.formats.filenames import BALL_LABEL_FILE, SPLITS_FILE
-from e2espot.formats.games import Game, find_games
+from e2espot.formats.game import Game
+from e2espot.formats.games import find_games
 from e2espot.formats.soccernet import read_labels
 from e2espot.formats.soccernet_json import parse_document
 from e2espot.review.active_learning import Answer, Question, rank_by_uncertainty

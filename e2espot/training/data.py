@@ -20,7 +20,8 @@ from e2espot.core.errors import AnnotationError, ConfigurationError
 from e2espot.core.events import Event
 from e2espot.core.label_sets import LabelSet
 from e2espot.formats.filenames import scores_file
-from e2espot.formats.games import Game, find_games
+from e2espot.formats.game import Game
+from e2espot.formats.games import find_games
 from e2espot.formats.soccernet import read_labels
 from e2espot.training.options import LabelReading
 

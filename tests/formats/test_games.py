@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from e2espot.core.errors import ConfigurationError
 from e2espot.formats.filenames import label_file_of, scores_file
-from e2espot.formats.games import check_label_file, find_games, is_game_video, videos_among
+from e2espot.formats.game import is_game_video
+from e2espot.formats.games import check_label_file, find_games, videos_among
 from e2espot.video import parts_of
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from e2espot.formats.games import Game
+from e2espot.formats.game import Game
 from e2espot.inference.job import Job, predict_video, single_video
 from e2espot.inference.options import InferenceOptions
 from e2espot.inference.results import BatchResults

@@ -13,7 +13,7 @@ from e2espot.core.errors import ConfigurationError
 from e2espot.core.events import Event
 from e2espot.core.label_sets import LabelSet
 from e2espot.core.scores import Scores
-from e2espot.formats.games import Game, Video
+from e2espot.formats.game import Game, Video
 from e2espot.inference.job import VideoResult
 from e2espot.inference.results import BatchResults, pending_games
 from e2espot.inference.sharding import shard_of

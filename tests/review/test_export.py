@@ -11,7 +11,7 @@ import pytest
 
 from e2espot.core.events import Event
 from e2espot.core.label_sets import LABEL_SETS
-from e2espot.formats.games import Video
+from e2espot.formats.game import Video
 from e2espot.formats.interchange import AnnotatedVideo, DroppedFields
 from e2espot.formats.opensportslab import read_opensportslab
 from e2espot.formats.soccernet_interchange import soccernet_files

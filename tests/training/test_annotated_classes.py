@@ -15,7 +15,7 @@ from e2espot.core.errors import ConfigurationError
 from e2espot.core.events import Event
 from e2espot.core.label_sets import LABEL_SETS, LabelSet
 from e2espot.core.scores import Scores
-from e2espot.formats.games import Game
+from e2espot.formats.game import Game
 from e2espot.suppression.calibration import Calibration
 from e2espot.training.config import TrainingConfig, resolve
 from e2espot.training.data import LabelledGame

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from e2espot.core.errors import AnnotationError, ConfigurationError
 from e2espot.formats.filenames import SPLITS_FILE
-from e2espot.formats.games import Game, Video, is_game_video, videos_among
+from e2espot.formats.game import Game, Video, is_game_video
+from e2espot.formats.games import videos_among
 from e2espot.formats.splits import names_in_splits, no_such_split, soccernet_names
 from e2espot.sources.remote.url import open_store, redact, translate_errors
 from e2espot.video.parts import SEPARATOR

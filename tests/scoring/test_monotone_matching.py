@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from e2espot.scoring.clock_offset import Moment
-from e2espot.scoring.matching import Pair, best_chain, match_in_order
+from e2espot.scoring.monotone_matching import Pair, best_chain, match_in_order
 
 
 def brute_force(pairs: list[Pair]) -> float:
