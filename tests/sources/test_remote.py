@@ -246,7 +246,10 @@ def _copy_in_turn(root: str, folder: str, number: int, answers: Any) -> None:
     for turn in range(10):
         name = (number + turn) % 5
         with copies.local_copy(f"file://{root}/{name}.mp4") as path:
-            answers.put((name, path.read_bytes() == bytes([name]) * KB, size_of(Path(folder)) <= 2 * KB))
+            # Without the folder's lock a copy could be listed here, and evicted before its size is read.
+            with copies._folder_lock():
+                size = size_of(Path(folder))
+            answers.put((name, path.read_bytes() == bytes([name]) * KB, size <= 2 * KB))
 
 
 def test_cache_is_shared_by_processes(tmp_path: Path) -> None:

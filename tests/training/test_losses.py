@@ -89,7 +89,8 @@ def test_mask_of_no_class_changes_no_bit_and_a_blended_target_at_a_masked_class_
     assert torch.equal(*(torch.autograd.grad(loss, logits)[0] for loss in (plain, masked)))
     nothing[:, 2] = True
     of_two = spotting_loss(logits[..., :2], soft[..., :2], valid, weights[:2])
-    assert float(spotting_loss(logits, soft, valid, weights, unannotated_BK=nothing)) == pytest.approx(float(of_two))
+    loss = spotting_loss(logits, soft, valid, weights, unannotated_BK=nothing)
+    assert loss.item() == pytest.approx(of_two.item())
 
 
 def test_class_weights_follow_their_documented_example() -> None:
