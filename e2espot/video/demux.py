@@ -7,6 +7,7 @@ plain arrays; ``index.py`` interprets them.
 from __future__ import annotations
 
 import logging
+from array import array
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -15,12 +16,15 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from e2espot.core.errors import VideoError, one_line
-from e2espot.core.timeline import MAX_DURATION_S
 from e2espot.video.accepted_formats import describe_refused, format_whitelist
+from e2espot.video.declared_end import declared_duration, declared_end, only_cues_missing
 from e2espot.video.field_pictures import FieldPairing, FieldRole, Fields
 from e2espot.video.keyframes import keyframe_kind, length_prefix_size
 from e2espot.video.mp4 import reject_skipped_codecs, top_level_boxes
+from e2espot.video.mp4_packets import mp4_table
+from e2espot.video.packet_table import NUM_COMPARED, PacketRows, rows_of_table
 from e2espot.video.stream_format import FormatTracker
+from e2espot.video.webm_packets import webm_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,16 +40,8 @@ _FIRST_HEADER_ONLY = ("mpeg4", "vc1", "wmv3")
 """Codecs whose decoders in FFmpeg ignore such a new header."""
 _MAX_PROBE_PACKETS = 600
 """Packets among which one must decode."""
-_MAX_REORDERING = 32
-"""Positions between the file order and the display order of a picture, in files as encoders write them."""
-_MATROSKA_ROUNDING_S = Fraction(2, 1000)
-"""Matroska stores times in whole milliseconds: the end of a file may be that much off."""
-_CUES_SLACK = 1.5
-"""Steps up to so many times the median count as even: no picture is missing between them."""
-
-# Matroska element ids (RFC 9559): the element that holds everything, and the duration as float32 or float64.
-_SEGMENT_ID = b"\x18\x53\x80\x67"
-_DURATION_FLOAT32, _DURATION_FLOAT64 = b"\x44\x89\x84", b"\x44\x89\x88"
+_MAX_FIRST_PACKETS = 64
+"""Packets among which one must decode for the container's tables to be used."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -222,8 +218,13 @@ def discard_other_streams(container: Any, stream: Any) -> None:
             other.discard = type(other.discard).all
 
 
-def scan_video(path: Path, number: int | None = None) -> Scan:
-    """Read every packet of the video stream of a file, and decode one picture; ``number`` as in ``video_stream``.
+def scan_video(path: Path, number: int | None = None, *, use_tables: bool = True) -> Scan:
+    """List every packet of the video stream of a file, and decode one picture.
+
+    Args:
+        path: The file.
+        number: As in ``video_stream``.
+        use_tables: Whether the container's tables may stand in for the packets; see ``packet_table.py``.
 
     Raises:
         VideoError: see ``index_video``.
@@ -232,40 +233,75 @@ def scan_video(path: Path, number: int | None = None) -> Scan:
         status = path.stat()  # before the pass: a file that grows meanwhile has another state then
         stream = video_stream(container, path, number=number)
         discard_other_streams(container, stream)
-        if container.format.name.startswith("mov"):
+        name = container.format.name
+        if name.startswith("mov"):
             reject_skipped_codecs(path, stream)
         first = _FirstPicture(stream.codec_context)
-        rows, truncated, fields, tracker = _packet_rows(container, stream, first, path)
+        listed = _listed_rows(path, container, stream, first, status.st_size) if use_tables else None
+        if listed is None and first.num_fed:
+            return scan_video(path, number, use_tables=False)  # from the beginning, with a new decoder
+        rows = listed or _demuxed_rows(container, stream, first, path)
         picture = first.properties_or_raise(path)
-        if not rows:
+        if not len(rows.pts_M):
             raise VideoError(f"{path}: its video stream holds no pictures; the file may have broken off")
-        columns = np.stack([np.array(column, dtype=np.int64) for column in zip(*rows, strict=True)])
         duration_s = declared_duration(path, container, stream)
-        if declared_end(path, container.format.name, stream) > status.st_size:
-            truncated |= not _only_cues_missing(container.format.name, duration_s, columns, Fraction(stream.time_base))
+        truncated = rows.truncated
+        if listed is None and declared_end(path, name, stream) > status.st_size:  # tables that go beyond are not used
+            truncated |= NO_PTS in rows.pts_M or not only_cues_missing(
+                name, duration_s, rows.pts_M, rows.duration_M, Fraction(stream.time_base)
+            )
         return Scan(
             path=path,
             byte_size=status.st_size,
             mtime_ns=status.st_mtime_ns,
             stream_index=stream.index,
-            format_name=container.format.name,
+            format_name=name,
             codec_name=stream.codec_context.codec.canonical_name,
             time_base=Fraction(stream.time_base),
             average_rate=stream.average_rate,
             truncated=truncated,
             declared_duration_s=duration_s,
-            pts_M=columns[0],
-            dts_M=columns[1],
-            duration_M=columns[2],
-            shown_M=columns[3].astype(bool),
-            keyframe_M=columns[4].astype(np.int8),
-            num_parts_M=columns[5].astype(np.int8),
-            damaged_M=columns[6].astype(bool),
-            fields=fields,
-            format_change_packet=tracker.first_change,
-            shows_again=tracker.shows_again,
+            pts_M=rows.pts_M,
+            dts_M=rows.dts_M,
+            duration_M=rows.duration_M,
+            shown_M=rows.shown_M,
+            keyframe_M=rows.keyframe_M,
+            num_parts_M=rows.num_parts_M,
+            damaged_M=rows.damaged_M,
+            fields=rows.fields,
+            format_change_packet=rows.tracker.first_change,
+            shows_again=rows.tracker.shows_again,
             **picture,
         )
+
+
+def _listed_rows(path: Path, container: Any, stream: Any, first: _FirstPicture, byte_size: int) -> PacketRows | None:
+    """Rows of all packets by the container's tables; None where every packet must be demuxed."""
+    codec, extradata = stream.codec_context.codec.canonical_name, bytes(stream.codec_context.extradata or b"")
+    name = container.format.name
+    with path.open("rb") as file:
+        if name.startswith("mov") and codec == "h264" and length_prefix_size(codec, extradata):
+            table = mp4_table(path, stream, byte_size)
+        elif name.startswith("matroska") and codec == "vp9":
+            table = webm_table(file.fileno(), byte_size)
+        else:
+            return None
+        if table is None:
+            return None
+        packets: list[Any] = []
+        try:
+            for packet in container.demux(stream):
+                if len(packets) >= NUM_COMPARED and not first.is_wanted:
+                    break
+                if first.is_wanted and not first.feed(packet):
+                    return None
+                if packet.size:
+                    packets.append(packet)
+                if len(packets) > _MAX_FIRST_PACKETS:
+                    return None
+            return rows_of_table(table, file.fileno(), codec, extradata, packets)
+        except demux_errors():
+            return None
 
 
 def demux_errors() -> Any:
@@ -278,17 +314,15 @@ def demux_errors() -> Any:
     return (av.error.FFmpegError, OSError, IndexError)
 
 
-_Row = tuple[int, int, int, bool, int, int, bool]
-"""(pts, dts, duration, shown, keyframe kind, parts, damaged) of a packet; see ``Scan``."""
-
-
-def _packet_rows(
-    container: Any, stream: Any, first: _FirstPicture, path: Path
-) -> tuple[list[_Row], bool, Fields, FormatTracker]:
-    """Rows of all packets; whether reading ended early; how pictures are stored as fields; what the tracker saw."""
+def _demuxed_rows(container: Any, stream: Any, first: _FirstPicture, path: Path) -> PacketRows:
+    """Rows of all packets, each of which is read."""
     codec, extradata = stream.codec_context.codec.canonical_name, bytes(stream.codec_context.extradata or b"")
     pairing = FieldPairing(extradata, length_prefix_size(codec, extradata)) if codec == "h264" else None
-    rows, tracker, is_vp8 = list[_Row](), FormatTracker(codec, extradata), codec == "vp8"
+    tracker, is_vp8 = FormatTracker(codec, extradata), codec == "vp8"
+    # An array for each column: a tuple for each packet would take longer to make than its packet to read.
+    pts_M, dts_M, duration_M = array("q"), array("q"), array("q")
+    shown_M, kind_M, num_parts_M, damaged_M = array("b"), array("b"), array("b"), array("b")
+    columns = pts_M, dts_M, duration_M, shown_M, kind_M, num_parts_M, damaged_M
     truncated = last_is_cut = False
     try:
         for packet in container.demux(stream):
@@ -301,25 +335,41 @@ def _packet_rows(
             if pairing is not None and (is_keyframe or pairing.may_have_fields):
                 role = pairing.role(memoryview(packet), is_keyframe=is_keyframe)
                 if role == FieldRole.SECOND_FIELD:  # it has the times of the first one, or none
-                    pts, dts, duration, shown, kind, _, damaged = rows[-1]
-                    duration += packet.duration or 0
-                    rows[-1] = (pts, dts, duration, shown, kind, 2, damaged or is_damaged)
+                    duration_M[-1] += packet.duration or 0
+                    num_parts_M[-1], damaged_M[-1] = 2, damaged_M[-1] or is_damaged
                     continue
-            pts, dts, duration = packet.pts, packet.dts, packet.duration or 0
+            pts, dts = packet.pts, packet.dts
             kind = keyframe_kind(codec, extradata, memoryview(packet)) if is_keyframe else 0
             # VP8 has packets that only later ones refer to ("altref"); bit 4 of byte 0 is show_frame (RFC 6386).
             shown = not packet.is_discard and not (is_vp8 and not memoryview(packet)[0] & 16)
             if tracker.may_change(packet, is_keyframe=is_keyframe) and _is_format_change(tracker, packet):
-                _reject_ignored_header(path, codec, packet, len(rows))
-                tracker.first_change = len(rows)
-            pts, dts = NO_PTS if pts is None else pts, NO_PTS if dts is None else dts
-            rows.append((pts, dts, duration, shown, kind, 1, is_damaged))
+                _reject_ignored_header(path, codec, packet, len(pts_M))
+                tracker.first_change = len(pts_M)
+            pts_M.append(NO_PTS if pts is None else pts)
+            dts_M.append(NO_PTS if dts is None else dts)
+            duration_M.append(packet.duration or 0)
+            shown_M.append(shown)
+            kind_M.append(kind)
+            num_parts_M.append(1)
+            damaged_M.append(is_damaged)
     except demux_errors() as error:
         truncated = True
         first.problem = one_line(error)
-    if rows and truncated and last_is_cut:
-        rows.pop()  # the file ends within the last packet
-    return rows, truncated, "none" if pairing is None else pairing.kind(), tracker
+    if len(pts_M) and truncated and last_is_cut:
+        for column in columns:
+            column.pop()  # the file ends within the last packet
+    return PacketRows(
+        pts_M=np.array(pts_M),
+        dts_M=np.array(dts_M),
+        duration_M=np.array(duration_M),
+        shown_M=np.array(shown_M, dtype=bool),
+        keyframe_M=np.array(kind_M),
+        num_parts_M=np.array(num_parts_M),
+        damaged_M=np.array(damaged_M, dtype=bool),
+        fields="none" if pairing is None else pairing.kind(),
+        tracker=tracker,
+        truncated=bool(truncated),
+    )
 
 
 def _reject_ignored_header(path: Path, codec: str, packet: Any, number: int) -> None:
@@ -340,7 +390,7 @@ class _FirstPicture:
 
     def __init__(self, codec: Any) -> None:
         codec.thread_count = 1
-        self._codec, self._num_fed, self.problem = codec, 0, ""
+        self._codec, self.num_fed, self.problem = codec, 0, ""
         self._properties: dict[str, Any] | None = None
         self.is_wanted = True
 
@@ -348,14 +398,14 @@ class _FirstPicture:
         """Decode the next packet; False if none of so many packets decodes that the file is given up."""
         import av
 
-        self._num_fed += 1
+        self.num_fed += 1
         try:
             pictures = self._codec.decode(packet if packet.size else None)
         except av.error.FFmpegError as error:
             self.problem, pictures = one_line(error), []
         if pictures:
             self._properties, self.is_wanted = _picture_properties(pictures[0], self._codec), False
-        return not self.is_wanted or self._num_fed < _MAX_PROBE_PACKETS
+        return not self.is_wanted or self.num_fed < _MAX_PROBE_PACKETS
 
     def properties_or_raise(self, path: Path) -> dict[str, Any]:
         """Properties of the stream that only a decoded picture gives: fields of ``Scan``.
@@ -389,62 +439,3 @@ def _why_not_opened(path: Path, error: Exception) -> str:
         return "has no index (moov), so recording or download broke off; copy or download it again"
     reason = getattr(error, "strerror", None) or one_line(error)  # without FFmpeg's error number
     return f"is not a video FFmpeg can open ({reason}); name a video file"
-
-
-def declared_end(path: Path, format_name: str, stream: Any) -> int:
-    """Size in bytes that the file should have by its header; 0 if the header does not say."""
-    if format_name.startswith("mov"):
-        # The end of the last picture in the sample table. Box sizes are no measure: some writers make them too long.
-        return max((entry.pos + entry.size for entry in getattr(stream, "index_entries", ())), default=0)
-    with path.open("rb") as file:
-        head = file.read(256)
-    if format_name == "avi" and head[:4] == b"RIFF":
-        return 8 + int.from_bytes(head[4:8], "little")
-    id_offset = head.find(_SEGMENT_ID)
-    if format_name.startswith("matroska") and 0 <= id_offset < len(head) - 12 and head[id_offset + 4]:
-        # A size of variable length: the leading zeros of the first byte give the number of further bytes.
-        #   82 -> 1 byte, size 2;  40 02 -> 2 bytes, size 2;  FF -> 1 byte, all ones: unknown (a live recording)
-        size_offset = id_offset + 4
-        num_bytes = 9 - head[size_offset].bit_length()
-        all_ones = (1 << 7 * num_bytes) - 1
-        size = int.from_bytes(head[size_offset : size_offset + num_bytes], "big") & all_ones
-        return size_offset + num_bytes + size if size != all_ones else 0
-    return 0
-
-
-def declared_duration(path: Path, container: Any, stream: Any) -> Fraction | None:
-    """Seconds that the container's header declares; None where FFmpeg only guesses from the size of the file."""
-    name, duration_s = container.format.name, Fraction(0)
-    if name.startswith("mov"):
-        duration_s = Fraction((stream.duration or 0) * stream.time_base)
-    elif name == "avi" or (name.startswith("matroska") and _has_duration_element(path)):
-        duration_s = Fraction(container.duration or 0, 1_000_000)
-    return duration_s if 0 < duration_s <= MAX_DURATION_S else None
-
-
-def _has_duration_element(path: Path) -> bool:
-    """Whether a Matroska file declares its duration."""
-    with path.open("rb") as file:
-        head = file.read(4096)
-    return _DURATION_FLOAT32 in head or _DURATION_FLOAT64 in head
-
-
-def _only_cues_missing(format_name: str, duration_s: Fraction | None, columns: np.ndarray, time_base: Fraction) -> bool:
-    """Whether a Matroska file that ends early lacks no picture, only the seek index ("cues") at its end.
-
-    The last picture must end where the header declares, and no step before it may be wider than usual: the picture
-    displayed last is not the one stored last, so the end alone proves nothing.
-
-    Args:
-        format_name: FFmpeg's name of the container.
-        duration_s: Duration that the header declares.
-        columns: Rows of ``_packet_rows``, transposed.
-        time_base: Seconds of one tick.
-    """
-    pts_M, duration_M = columns[0], columns[2]
-    if not format_name.startswith("matroska") or duration_s is None or NO_PTS in pts_M or len(pts_M) < 3:
-        return False
-    steps = np.diff(np.sort(pts_M))
-    end_s = (int(pts_M.max()) + int(duration_M[pts_M.argmax()])) * time_base
-    is_even = steps[-_MAX_REORDERING:].max() <= _CUES_SLACK * np.median(steps)
-    return bool(is_even) and end_s >= duration_s - _MATROSKA_ROUNDING_S

@@ -16,6 +16,8 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -32,7 +34,7 @@ class KeyframeKind(IntEnum):
 
 
 # NAL unit types of H.264: ITU-T H.264, table 7-1. Recovery point: section D.2.8, payload type 6.
-_H264_IDR, _H264_SEI, _SEI_RECOVERY_POINT = 5, 6, 6
+_H264_SLICE, _H264_IDR, _H264_SEI, _H264_DELIMITER, _SEI_RECOVERY_POINT = 1, 5, 6, 9, 6
 
 _NAL_TYPES = {
     # codec: (types that begin a closed GOP, types that begin an open GOP)
@@ -74,6 +76,84 @@ def _h264_kind(extradata: bytes, packet: memoryview) -> KeyframeKind:
         if unit_type == _H264_SEI and _is_immediate_recovery_point(unit):
             kind = KeyframeKind.OPEN_GOP
     return kind
+
+
+def is_h264_keyframe(packet: memoryview, prefix_size: int) -> bool | None:
+    """Whether FFmpeg's parser flags a packet as a keyframe: by an IDR picture or a recovery point before its slices.
+
+    Args:
+        packet: Its bytes.
+        prefix_size: Bytes of the length before each unit, at least 1.
+
+    Returns:
+        None for a packet whose units do not fill it, at which FFmpeg stops.
+    """
+    offset = 0
+    while offset < len(packet):
+        length = int.from_bytes(packet[offset : offset + prefix_size], "big")
+        offset += prefix_size + length
+        if not length or offset > len(packet):
+            return None
+    has_recovery_point = False
+    for unit in nal_units(packet, prefix_size):
+        unit_type = unit[0] & 31
+        if unit_type in (_H264_SLICE, _H264_IDR):
+            return has_recovery_point or unit_type == _H264_IDR
+        has_recovery_point |= unit_type == _H264_SEI and _has_recovery_point(unit)
+    return False
+
+
+def may_be_h264_keyframe(heads_MN: np.ndarray, size_M: np.ndarray, prefix_size: int) -> np.ndarray:
+    """Whether ``is_h264_keyframe`` must be asked about packets, by their first bytes; bool ``(M,)``.
+
+    It need not for those that begin with an ordinary slice, maybe after a delimiter, as by far the most do::
+
+        00 00 0F 12 | 41 ...                            slice
+        00 00 00 02 | 09 30 | 00 00 0F 12 | 01 ...      delimiter, slice
+        00 00 00 05 | 06 ...                            must be asked
+
+    Args:
+        heads_MN: uint8; the first bytes of each packet.
+        size_M: Bytes of each packet.
+        prefix_size: Bytes of the length before each unit.
+    """
+    count, num_bytes = heads_MN.shape
+    may_be_M, packets_N = np.ones(count, dtype=bool), np.arange(count)
+    start_N = np.zeros(count, dtype=np.int64)
+    for _ in range(2 if prefix_size else 0):
+        is_within_N = start_N + prefix_size < np.minimum(size_M[packets_N], num_bytes)
+        packets_N, start_N = packets_N[is_within_N], start_N[is_within_N]
+        length_N = np.zeros(len(packets_N), dtype=np.int64)
+        for i in range(prefix_size):
+            length_N = length_N << 8 | heads_MN[packets_N, start_N + i]
+        type_N = heads_MN[packets_N, start_N + prefix_size] & 31
+        is_whole_N = (length_N > 0) & (start_N + prefix_size + length_N <= size_M[packets_N])
+        may_be_M[packets_N[is_whole_N & (type_N == _H264_SLICE)]] = False
+        is_delimiter_N = is_whole_N & (type_N == _H264_DELIMITER)
+        packets_N, start_N = packets_N[is_delimiter_N], (start_N + prefix_size + length_N)[is_delimiter_N]
+    return may_be_M
+
+
+def _has_recovery_point(sei: memoryview) -> bool:
+    """Whether an SEI unit holds a recovery point of any kind.
+
+    Example: ``06 | 05 FF 2D ... | 06 01 C4``. A message of type 5 and 300 bytes, then one of type 6 and 1 byte. "00 00
+    03" stands for "00 00" within a unit.
+    """
+    data = bytes(sei).replace(b"\0\0\3", b"\0\0")
+    offset = 1
+    while offset + 2 < len(data):
+        numbers = []  # type and size of the message; each is a sum that goes on after FF
+        for _ in range(2):
+            begin = offset
+            while offset < len(data) - 1 and data[offset] == 255:
+                offset += 1
+            offset += 1
+            numbers.append(sum(data[begin:offset]))
+        if numbers[0] == _SEI_RECOVERY_POINT:
+            return True
+        offset += numbers[1]
+    return False
 
 
 def _is_immediate_recovery_point(sei: memoryview) -> bool:

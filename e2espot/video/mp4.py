@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _FIRST_BOXES = ("ftyp", "moov", "mdat", "wide", "free", "skip", "styp")
-_PATH_TO_TABLE = (b"mdia", b"minf", b"stbl", b"stsd")
+_PATH_TO_TABLES = (b"mdia", b"minf", b"stbl")
 
 
 def top_level_boxes(path: Path) -> list[str]:
@@ -60,16 +60,28 @@ def reject_skipped_codecs(path: Path, stream: Any) -> None:
 
 def entry_names(path: Path, track_id: int) -> list[str]:
     """Names of the sample descriptions of a track, such as ``["avc1", "hvc1"]``, without repeats, in their order."""
+    description = (_tables(path, track_id) or {}).get(b"stsd", b"")
+    return list(dict.fromkeys(name.decode("latin-1") for name, _ in _boxes(description[8:])))
+
+
+def sample_boxes(path: Path, track_id: int) -> dict[bytes, bytes] | None:
+    """The sample tables of a track by their names; None if there are none, or samples in fragments as well."""
+    return _tables(path, track_id, in_one_piece=True)
+
+
+def _tables(path: Path, track_id: int, *, in_one_piece: bool = False) -> dict[bytes, bytes] | None:
     with path.open("rb") as file:
-        movie = _read_movie(file)
-    for name, track in _boxes(movie):
+        movie = list(_boxes(_read_movie(file)))
+    if in_one_piece and any(name == b"mvex" for name, _ in movie):
+        return None
+    for name, track in movie:
         if name != b"trak" or _track_id(track) != track_id:
             continue
-        table = track
-        for wanted in _PATH_TO_TABLE:
-            table = next((content for name, content in _boxes(table) if name == wanted), b"")
-        return list(dict.fromkeys(name.decode("latin-1") for name, _ in _boxes(table[8:])))
-    return []
+        content = track
+        for wanted in _PATH_TO_TABLES:
+            content = next((content for name, content in _boxes(content) if name == wanted), b"")
+        return dict(_boxes(content))
+    return None
 
 
 def _read_movie(file: Any) -> bytes:

@@ -171,6 +171,17 @@ def _size_jpeg(packet: memoryview) -> Size | None:
     return None
 
 
+def may_change_vp9(head: memoryview) -> bool:
+    """Whether a tracker must be asked about a VP9 packet, by its first four bytes and its last one."""
+    return not _is_plain_vp9(head)
+
+
+def is_vp9_keyframe(head: bytes) -> bool:
+    """Whether the first picture of a VP9 packet is a key picture; its bits as in ``_refers_to_size``."""
+    first = head[0]
+    return not first & (0b110 if first & 0b110000 == 0b110000 else 0b1100)
+
+
 def _is_plain_vp9(packet: memoryview) -> bool:
     """Whether a packet is one coded picture that gives no size, as by far the most are."""
     # Bit 4 is that of a picture shown again, in all profiles but 3.
