@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 from tyro.extras import SubcommandApp
 
+from e2espot.core.wording import counted
 from e2espot.formats.format_names import CutListName, FeedName, FormatName
 
 app = SubcommandApp()
@@ -22,7 +23,7 @@ class Events:
     """File, folder or zip to read."""
     target: tyro.conf.Positional[Path]
     """Folder to write to; for OpenSportsLab and SN-GAR also one .json file, for a table one .csv or .tsv file, for
-    SportsCode one .xml file."""
+    SportsCode one .xml file, for the DFL's data one .csv file, for FOOTPASS also one .json file."""
     from_format: Annotated[FormatName | FeedName, tyro.conf.arg(name="from")]
     """Format to read."""
     to_format: Annotated[FormatName | CutListName, tyro.conf.arg(name="to")]
@@ -41,7 +42,7 @@ class Events:
     lag: float = 3.0
     """Seconds of a SportsCode instance or a cut after its event."""
     half_starts: str = "0:00"
-    """Where each half starts on SportsCode's one time line, such as 0:00,47:12."""
+    """Where each half starts on the one time line of a match in SportsCode or FOOTPASS, such as 0:00,47:12."""
     second_file: Path | None = None
     """Lineups or match of an event feed: StatsBomb's lineups, Opta's F7, Stats Perform's MA1, Sportec's match."""
     game: str | None = None
@@ -50,6 +51,9 @@ class Events:
     """Seconds from the start of each half's video to the kick-off of an event feed, such as 1/12.4,2/-3."""
     one_video: bool = False
     """The match of an event feed is one video: both halves are written as half 1."""
+    videos: Path | None = None
+    """Folder with the videos that the source names, if they are no longer where it says. Labels in SoccerNet's layout
+    get links to them."""
 
 
 @app.command
@@ -82,7 +86,15 @@ def _convert_events(args: Events, *, predictions: bool) -> None:
     converted = convert(Conversion(**fields, times=times, clock=clock, predictions=predictions))
     more = len(converted.paths) - 3
     names = ", ".join(map(str, converted.paths[:3])) + (f" and {more} more" if more > 0 else "")
-    print(f"{converted.num_annotations} events of {converted.num_videos} videos -> {names}")
+    videos = counted(converted.num_videos, "video")
+    print(f"{counted(converted.num_annotations, 'event')} of {videos} -> {names}")
+    if converted.num_linked:
+        print(f"{counted(converted.num_linked, 'video')} linked, so that the dataset can be trained on")
+    if converted.not_linked:
+        print(
+            f"{counted(len(converted.not_linked), 'video')} not at the path that the source states, the first is "
+            f"{converted.not_linked[0]}; name the folder that holds them with --videos"
+        )
     print("dropped, rounded or filled in:" if converted.dropped else "nothing dropped")
     for line in converted.dropped:
         print(f"  {line}")

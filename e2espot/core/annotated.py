@@ -45,11 +45,10 @@ class AnnotatedRanges:
         return inside_T
 
     def describe(self) -> str:
-        """``0:00.0 to 10:00.0 and 15:00.0 to 20:00.0``, or ``nothing``."""
-        return (
-            " and ".join(f"{minutes_text(start)} to {minutes_text(stop)}" for start, stop in self.ranges_ms)
-            or "nothing"
-        )
+        """``0:00.0 to 10:00.0 and 15:00.0 to 20:00.0``, the first three and the number of more, or ``nothing``."""
+        parts = [f"{minutes_text(start)} to {minutes_text(stop)}" for start, stop in self.ranges_ms]
+        more = [f"{len(parts) - 3} more stretches"] if len(parts) > 4 else []
+        return " and ".join([*(parts[:3] if more else parts), *more]) or "nothing"
 
 
 AnnotatedHalves = Mapping[int, AnnotatedRanges]

@@ -58,12 +58,20 @@ LABEL_SETS: dict[str, LabelSet] = {
             *("Corner", "Yellow card", "Red card", "Yellow->red card"),
         )
     ),
+    "footpass": LabelSet(
+        (
+            *("PASS", "DRIVE", "HEADER", "CROSS", "THROW IN", "SHOT"),
+            *("BALL PLAYER BLOCK", "PLAYER SUCCESSFUL TACKLE"),
+        )
+    ),
+    "dfl": LabelSet(("challenge", "play", "throwin")),
 }
-"""The built-in label sets, in SoccerNet's order."""
+"""The built-in label sets, in SoccerNet's order. FOOTPASS's classes have SoccerNet's names, so that a run on one starts
+from a run on the other."""
 
 
 def label_set_named(name_or_path: str) -> LabelSet:
-    """The label set ``ball-2``, ``ball-12`` or ``soccernet-v2-17``, or that of a ``class.txt`` with one name per line.
+    """A label set of ``LABEL_SETS``, or that of a ``class.txt`` with one name per line.
 
     Raises:
         ConfigurationError: no such label set, or a file that cannot be read.

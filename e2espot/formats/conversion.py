@@ -15,9 +15,11 @@ from e2espot.files.json_fields import read_bytes
 from e2espot.files.unpacked import unpacked
 from e2espot.formats.annotated_field import CLASSES_FIELD, with_renamed_classes
 from e2espot.formats.cut_lists import cut_list_files
+from e2espot.formats.dfl import dfl_files, read_dfl
 from e2espot.formats.e2e_spot import e2e_spot_files, read_e2e_spot
 from e2espot.formats.feeds import Feed, FeedClock, read_feed
 from e2espot.formats.filenames import FEED_LABEL_FILE
+from e2espot.formats.footpass import footpass_files, read_footpass
 from e2espot.formats.format_names import CutListName, FeedName, FormatName
 from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
 from e2espot.formats.label_map import LabelMap, read_label_map
@@ -31,6 +33,7 @@ from e2espot.formats.soccernet_interchange import read_soccernet, soccernet_file
 from e2espot.formats.soccertrack import Periods, read_periods, read_soccertrack, soccertrack_files
 from e2espot.formats.sportscode import InstanceTimes, read_sportscode, sportscode_files
 from e2espot.formats.table import read_table, table_files
+from e2espot.formats.video_links import VideoLinks, plan_links, write_links
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +67,8 @@ class Conversion:
     """Name of the game of an event feed; None for that of the file."""
     clock: FeedClock = field(default_factory=FeedClock)
     """Where each half of an event feed lies in the videos."""
+    videos: Path | None = None
+    """Folder with the videos that the source names, if they are not where it says; for links in SoccerNet's layout."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +83,10 @@ class Converted:
     """Number of events read, without those that the source format itself excludes."""
     dropped: list[str]
     """One line for each kind of thing that was dropped or changed."""
+    num_linked: int = 0
+    """Number of videos that the new dataset has links to."""
+    not_linked: tuple[str, ...] = ()
+    """Paths of videos that the source names, and that do not exist."""
 
 
 def convert(conversion: Conversion) -> Converted:
@@ -96,6 +105,8 @@ def convert(conversion: Conversion) -> Converted:
     files = _files(conversion, dataset, dropped, periods)
     if not conversion.overwrite:
         refuse_to_replace(files)
+    links = _links(conversion, dataset)
+    write_links(links.files, overwrite=conversion.overwrite)
     for path, data in files.items():
         write_atomically(path, data)
     return Converted(
@@ -103,7 +114,16 @@ def convert(conversion: Conversion) -> Converted:
         num_videos=len(dataset.videos),
         num_annotations=sum(len(video.annotations) for video in dataset.videos),
         dropped=dropped.lines(),
+        num_linked=len(links.files),
+        not_linked=links.missing,
     )
+
+
+def _links(conversion: Conversion, dataset: AnnotationSet) -> VideoLinks:
+    """Links to the videos, for labels in SoccerNet's layout."""
+    if conversion.predictions or conversion.to_format != "soccernet":
+        return VideoLinks(files={}, missing=())
+    return plan_links(dataset.videos, conversion.target, conversion.source, conversion.videos)
 
 
 def _renamed(dataset: AnnotationSet, label_map: LabelMap, dropped: DroppedFields) -> AnnotationSet:
@@ -143,6 +163,10 @@ def _read_folder(conversion: Conversion, dropped: DroppedFields, periods: Period
         return read_soccernet(conversion.source, predictions=conversion.predictions, file_name=conversion.label_file)
     if conversion.from_format == "e2e-spot":
         return read_e2e_spot(conversion.source, predictions=conversion.predictions)
+    if conversion.from_format == "dfl":
+        return read_dfl(conversion.source, predictions=conversion.predictions)
+    if conversion.from_format == "footpass":
+        return read_footpass(conversion.source, predictions=conversion.predictions)
     if conversion.from_format == "table":
         return read_table(conversion.source, predictions=conversion.predictions)
     if conversion.from_format == "sportscode":
@@ -200,12 +224,15 @@ def _files(
         return e2e_spot_files(dataset, conversion.target, dropped, lambda video: _probe(root, video))
     if conversion.to_format == "soccertrack-v2":
         return soccertrack_files(dataset, conversion.target, dropped, periods)
+    if conversion.to_format == "footpass":
+        return footpass_files(dataset, conversion.target, conversion.times.half_starts_ms, dropped)
     if conversion.to_format == "sportscode":
         return sportscode_files(dataset, conversion.target, conversion.times, dropped)
     if conversion.to_format in get_args(CutListName):
         name = cast(CutListName, conversion.to_format)
         return cut_list_files(dataset, conversion.target, name, conversion.times, dropped)
     writers: dict[str, Callable[[AnnotationSet, Path, DroppedFields], dict[Path, bytes]]] = {
+        "dfl": dfl_files,
         "opensportslab": opensportslab_files,
         "sn-gar": sn_gar_files,
         "table": table_files,

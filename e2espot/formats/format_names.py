@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-FormatName = Literal["soccernet", "opensportslab", "e2e-spot", "soccertrack-v2", "sn-gar", "table", "sportscode"]
+FormatName = Literal[
+    "soccernet", "opensportslab", "e2e-spot", "soccertrack-v2", "sn-gar", "table", "sportscode", "dfl", "footpass"
+]
 """A format that is read and written."""
 
 FeedName = Literal["statsbomb", "wyscout", "opta", "statsperform", "sportec"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,6 +40,8 @@ class LabelledGames:
     """Game -> what was annotated of it."""
     classes: dict[str, AnnotatedClasses]
     """Game -> classes that were annotated in it."""
+    outside: EventsByGame = field(default_factory=dict)
+    """Game -> labels of these classes outside of what was annotated; metrics of others may count them."""
     notes: tuple[str, ...] = ()
     """What a person should know about them, one line each."""
 
@@ -55,6 +57,8 @@ class ScoredGames:
 
     predictions: EventsByGame
     """Game -> its predictions within what was annotated."""
+    outside: EventsByGame = field(default_factory=dict)
+    """Game -> its other predictions, of annotated classes."""
     notes: tuple[str, ...] = ()
     """What a person should know about them, one line each."""
 
@@ -119,6 +123,7 @@ def read_labels(
     labels: EventsByGame = {}
     annotated_by_game: dict[str, AnnotatedHalves] = {}
     classes_by_game: dict[str, AnnotatedClasses] = {}
+    outside: EventsByGame = {}
     num_outside, num_other = 0, 0
     for game in games:
         content, rows, context = (
@@ -129,6 +134,7 @@ def read_labels(
         classes_by_game[game] = intersect_classes(read_annotated_classes(content, context, label_map), classes)
         within = inside(events, annotated_by_game[game])
         labels[game] = of_classes(within, classes_by_game[game])
+        outside[game] = _others(of_classes(events, classes_by_game[game]), labels[game])
         num_outside += len(events) - len(within)
         num_other += len(within) - len(labels[game])
     notes = []
@@ -139,7 +145,9 @@ def read_labels(
     empty = [game for game in games if not labels[game]]
     if empty:
         notes.append(f"without a single label: {', '.join(empty[:8])}{' ...' if len(empty) > 8 else ''}")
-    return LabelledGames(labels=labels, annotated=annotated_by_game, classes=classes_by_game, notes=tuple(notes))
+    return LabelledGames(
+        labels=labels, annotated=annotated_by_game, classes=classes_by_game, outside=outside, notes=tuple(notes)
+    )
 
 
 def _labels_in(bundle: Bundle, game: str, label_file: str) -> tuple[dict[str, Any], list[Any], str]:
@@ -178,6 +186,9 @@ def score_inputs(
     every = {game: _renamed(events, label_map) for game, events in stored.items()}
     within = {game: inside(events, games.annotated[game]) for game, events in every.items()}
     predictions = {game: of_classes(events, games.classes[game]) for game, events in within.items()}
+    outside = {
+        game: _others(of_classes(events, games.classes[game]), predictions[game]) for game, events in every.items()
+    }
     notes = []
     num_every, num_within, num_counted = (sum(map(len, events.values())) for events in (every, within, predictions))
     if num_every > num_within:
@@ -203,7 +214,15 @@ def score_inputs(
         notes.append(f"{sum(value > 1 for value in values)} confidences are above 1, which ranks them as 1")
     if any(value < 0 for value in values):
         notes.append(f"{sum(value < 0 for value in values)} confidences are below 0 or none, and are ignored")
-    return ScoredGames(predictions=predictions, notes=tuple(notes))
+    return ScoredGames(predictions=predictions, outside=outside, notes=tuple(notes))
+
+
+def _others(events: list[ScoredEvent], counted: list[ScoredEvent]) -> list[ScoredEvent]:
+    """The events that are not among the counted ones, which are some of the same objects."""
+    if len(events) == len(counted):
+        return []
+    known = {id(event) for event in counted}
+    return [event for event in events if id(event) not in known]
 
 
 def _halves_without_partner(labels: EventsByGame, predictions: EventsByGame) -> list[str]:

@@ -64,7 +64,7 @@ class DataSettings(_Settings):
     """Which data is read."""
 
     label_set: str = "ball-2"
-    """ball-2, ball-12, soccernet-v2-17, or the path of a class.txt."""
+    """ball-2, ball-12, soccernet-v2-17, footpass, dfl, or the path of a class.txt."""
     fps: str = "25"
     """Rate of the frame grid in frames per second, such as 25, 12.5 or 30000/1001."""
     size: str = "398x224"

@@ -37,6 +37,8 @@ def test_built_in_label_sets_have_soccernets_sizes_and_order() -> None:
         "ball-2": 2,
         "ball-12": 12,
         "soccernet-v2-17": 17,
+        "footpass": 8,
+        "dfl": 3,
     }
     # Targets in weights and columns in score files depend on these positions.
     assert LABEL_SETS["ball-12"].target_of("HIGH PASS") == 4

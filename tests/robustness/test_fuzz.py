@@ -47,7 +47,16 @@ NAMES = [
     *("reviewed predictions", "download record", "splits.json of a download", "transfer note", "state.pt", "index"),
     *("render.json", "e2e-spot gzip", "e2e-spot folder", "e2e-spot class.txt", "older results"),
     *("opensportslab folder", "opensportslab of others", "soccertrack folder", "labels, bad ones left out"),
-    *("table", "sportscode", "opensportslab version 1", "labels in a zip"),
+    *(
+        "table",
+        "sportscode",
+        "dfl labels",
+        "dfl submission",
+        "footpass folder",
+        "footpass predictions",
+        "opensportslab version 1",
+        "labels in a zip",
+    ),
     *("dataset.yaml", "dataset.csv", "table next to a video"),
     *(
         "labels with a video",

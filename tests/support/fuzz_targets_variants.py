@@ -128,6 +128,31 @@ def _events(scratch: Path) -> dict[str, Target]:
             read=_converted("m.xml", "sportscode"),
             encoding="text",
         ),
+        "dfl labels": Target(
+            name="train.csv",
+            valid="video_id,time,event,event_attributes\na_0,1.25,start,\na_0,2,play,\"['pass']\"\na_0,7.5,end,\n",
+            read=_converted("train.csv", "dfl"),
+            encoding="text",
+        ),
+        "dfl submission": Target(
+            name="sub.csv",
+            valid="video_id,time,event,score\na_0,1.25,play,0.5\na_1,2,throwin,1e-3\n",
+            read=_converted("sub.csv", "dfl", predictions=True),
+            encoding="text",
+        ),
+        "footpass folder": Target(
+            name="play/playbyplay_val.json",
+            valid={
+                "keys": ["game_18_H1", "game_18_H2"],
+                "events": {"game_18_H1": [[39, 0, 8, 2, 1, 0], [74, 1, 3, 1, 0, 1]], "game_18_H2": [[900, 1, 3, 8]]},
+            },
+            read=_converted("play", "footpass"),
+        ),
+        "footpass predictions": Target(
+            name="p.json",
+            valid={"keys": ["g_H1"], "events": {"g_H1": [[39, 0, 8, 2, 0.5], [74, 1, -1, 1, 1]]}},
+            read=_converted("p.json", "footpass", predictions=True),
+        ),
         "older results": Target(
             name="results.json",
             valid={"Url": f"{GAME}/1", "predictions": ROWS, "fps": 2},

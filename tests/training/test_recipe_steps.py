@@ -30,6 +30,7 @@ pytestmark = pytest.mark.slow
 LAYOUTS = {
     "ball-2": Layout(videos=("1_{}.mkv", "2_{}.mkv"), classes=("PASS", "DRIVE")),
     "ball-12": Layout(videos=("{}.mp4",), classes=BALL_12, teams=("left", "right", "right")),
+    "footpass": Layout(classes=LABEL_SETS["footpass"].names, teams=("left", "right", "right")),
     "soccernet-v2-17": Layout(
         videos=("1_{}.mkv", "2_{}.mkv"), labels="Labels-v2.json", classes=V2, teams=("home", "away")
     ),
@@ -102,6 +103,25 @@ def test_run_on_one_dataset_initialises_a_run_on_another(datasets: dict[tuple[st
         name for name, value in taken.items() if given[name].shape == value.shape and torch.equal(given[name], value)
     }
     assert set(taken) - same == {"head._fc_out.1.weight", "head._fc_out.1.bias"}
+
+
+def test_ball_actions_start_from_footpass_with_its_output_rows(
+    datasets: dict[tuple[str, str], Path], tmp_path: Path
+) -> None:
+    pretrain = merge(merge(Recipe(), read_recipe("footpass-pretrain")), SHRUNK)
+    first = setup(resolve(pretrain, datasets["footpass", "224p"], tmp_path / "first"))
+    fit(first)
+    tune = merge(merge(Recipe(), read_recipe("ball-finetune")), {**SHRUNK, "init_from": str(tmp_path / "first")})
+    second = setup(resolve(tune, datasets["ball-2", "224p"], tmp_path / "ball"))
+    given, taken = (
+        spotter.state_dict()["head._fc_out.1.weight"]
+        for spotter in (load_spotter(tmp_path / "first"), second.spotter.cpu())
+    )
+    assert LABEL_SETS["footpass"].names[:2] == LABEL_SETS["ball-2"].names
+    per_frame = len(taken) // 3
+    assert len(given) == per_frame * 9
+    for frame in range(per_frame):  # background, PASS, DRIVE
+        assert torch.equal(taken[3 * frame : 3 * frame + 3], given[9 * frame : 9 * frame + 3])
 
 
 def test_cross_validate_scores_every_game_out_of_fold(datasets: dict[tuple[str, str], Path], tmp_path: Path) -> None:

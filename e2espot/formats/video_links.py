@@ -1,0 +1,153 @@
+"""Links from a converted dataset to the videos that its source names, so that it can be trained on at once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from e2espot.core.errors import ConfigurationError, E2ESpotError
+from e2espot.files.json_fields import relative_path
+from e2espot.files.walk import folders_below
+from e2espot.formats.filenames import VIDEO_SUFFIXES
+from e2espot.formats.game import is_game_video
+from e2espot.formats.interchange import AnnotatedVideo
+from e2espot.formats.video_paths import portable_parts
+
+_SUFFIXES = (".mp4", ".mkv", ".webm")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoLinks:
+    """What links a dataset needs."""
+
+    files: Mapping[Path, Path]
+    """New path -> the video that it is a link to."""
+    missing: tuple[str, ...]
+    """Paths that the source states, of videos that do not exist on this machine."""
+
+
+def likely_video(root: Path, folders: Sequence[str], name: str) -> str:
+    """Path of a video that a source names without folder and ending, relative to the source, with forward slashes.
+
+    Args:
+        root: Folder of the labels.
+        folders: Where such a video can be, relative to ``root``; the first is where it is expected if none has it.
+        name: Name of the video without its ending.
+    """
+    names = [f"{folder}/{name}{suffix}" for folder in folders for suffix in _SUFFIXES]
+    return next((path for path in names if (root / path).is_file()), names[0])
+
+
+def plan_links(videos: Iterable[AnnotatedVideo], target: Path, source: Path, folder: Path | None) -> VideoLinks:
+    """Find the videos of a dataset, and choose the names of their links in SoccerNet's layout.
+
+    A path counts from the source; else the end of it is looked for in ``folder``.
+
+    Args:
+        videos: Videos with the paths that the source states.
+        target: Folder of the new dataset.
+        source: File or folder of the labels.
+        folder: Folder with the videos, wherever they were when the labels were written; None for none.
+
+    Raises:
+        ConfigurationError: no such folder.
+    """
+    if folder is not None and not folder.is_dir():
+        raise ConfigurationError(f"{folder}: no such folder of videos", option="videos")
+    root = source if source.is_dir() else source.parent
+    by_name = _videos_by_name(folder) if folder is not None else {}
+    games: dict[str, list[AnnotatedVideo]] = defaultdict(list)
+    for video in videos:
+        if video.video:
+            games[video.game].append(video)
+    files: dict[Path, Path] = {}
+    missing: list[str] = []
+    for game, halves in games.items():
+        for video in halves:
+            path = _existing(video.video, root, by_name)
+            if path is None:
+                missing.append(video.video)
+                continue
+            link = target / relative_path(game, "name of a game") / _name(path, video.half, alone=len(halves) == 1)
+            if not _is_same(link, path):
+                files[link] = path
+    return VideoLinks(files=files, missing=tuple(missing))
+
+
+def _existing(path: str, root: Path, by_name: Mapping[str, list[tuple[str, ...]]]) -> Path | None:
+    try:
+        if (root / path).is_file():
+            return root / path
+    except (OSError, ValueError):  # a name that no file system accepts
+        return None
+    parts = portable_parts(path)
+    candidates = by_name.get(Path(parts[-1]).stem.lower(), []) if parts else []
+    # "1_224p.mkv" is in every game, so its folder has to be that of the path; "derby.mp4" can be anywhere.
+    needed = 2 if parts and is_game_video(parts[-1]) else 1
+    ranked = sorted(((_shared_end(other, parts), other) for other in candidates), reverse=True)
+    if not ranked or ranked[0][0] < needed or (len(ranked) > 1 and ranked[0][0] == ranked[1][0]):
+        return None  # none, or several that are alike
+    return Path(*ranked[0][1])
+
+
+def _shared_end(first: Sequence[str], second: Sequence[str]) -> int:
+    """Number of names that two paths have in common at their ends; the ending of the file can differ."""
+    count = 0
+    for one, other in zip(_from_the_end(first), _from_the_end(second), strict=False):
+        if one != other:
+            break
+        count += 1
+    return count
+
+
+def _from_the_end(parts: Sequence[str]) -> tuple[str, ...]:
+    return (Path(parts[-1]).stem.lower(), *reversed(parts[:-1]))
+
+
+def _videos_by_name(folder: Path) -> dict[str, list[tuple[str, ...]]]:
+    """Name without its ending -> paths of the videos below a folder."""
+    by_name: dict[str, list[tuple[str, ...]]] = defaultdict(list)
+    for below, files in folders_below(folder):
+        for file in files:
+            if Path(file).suffix.lower() in VIDEO_SUFFIXES:
+                by_name[Path(file).stem.lower()].append((below / file).absolute().parts)
+    return by_name
+
+
+def _name(path: Path, half: int, *, alone: bool) -> str:
+    """Name of a link: that of the video if SoccerNet's layout has it, else the name that is read by default."""
+    if is_game_video(path.name) and (alone or path.name.startswith(f"{half}_")):
+        return path.name
+    # Readers look into the file, not at its ending.
+    suffix = path.suffix.lower() if path.suffix.lower() in _SUFFIXES else ".mp4"
+    return f"224p{suffix}" if alone and half == 1 else f"{half}_224p{suffix}"
+
+
+def _is_same(link: Path, path: Path) -> bool:
+    return link.exists() and link.samefile(path)
+
+
+def write_links(links: Mapping[Path, Path], *, overwrite: bool) -> None:
+    """Make the links; where the system has none, copies.
+
+    Raises:
+        ConfigurationError: another file is in the way.
+        E2ESpotError: a link cannot be written.
+    """
+    for link in links:
+        if (link.exists() or link.is_symlink()) and not (overwrite and link.is_symlink()):
+            raise ConfigurationError(f"{link} exists and is another video; move it away", option="overwrite")
+    for link, path in links.items():
+        try:
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.unlink(missing_ok=True)
+            try:
+                link.symlink_to(os.path.relpath(path.resolve(), link.parent.resolve()))
+            except (OSError, ValueError):  # Windows without the right to make links, or another drive
+                shutil.copyfile(path, link)
+        except OSError as error:
+            raise E2ESpotError(f"{link}: cannot be written ({error.strerror})") from None
