@@ -48,9 +48,10 @@ loop: venv
 	$(BIN)/e2espot loop -o out/loop --seed $(SEED) \
 	  --train="--size 256x144 --clip_len 48 --epoch_clips 60 --num_epochs 3"
 
-# Two processes: the tests of a file stay together, as they share what they render and train.
+# Two processes: the tests of a file stay together, as they share what they render and train. tests/conftest.py says
+# which files come first.
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # Linters, types and the direction of imports.
 lint: venv

@@ -22,6 +22,28 @@ hypothesis.settings.register_profile("untimed", hypothesis.settings.default, dea
 hypothesis.settings.load_profile("untimed")
 
 
+LONG_FILES = (
+    "test_agreement.py",
+    "robustness/test_ray.py",
+    "test_readme.py",
+    "robustness/test_kills.py",
+    "robustness/test_processes.py",
+    "video/test_real_clips.py",
+    "cli/test_main_job.py",
+    "test_wheel.py",
+    "training/test_recipe_steps.py",
+    "cli/test_demo.py",
+    "scoring/test_metric.py",
+)
+"""Files of more than half a minute each, the longest first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the long files: were one the last of all, the other process would wait for it, idle."""
+    rank = {Path(__file__).parent / name: number for number, name in enumerate(LONG_FILES)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
+
+
 def pytest_sessionfinish() -> None:
     shutil.rmtree(os.environ["E2ESPOT_INDEX_CACHE"], ignore_errors=True)
 
