@@ -105,13 +105,13 @@ def suppress_column(scores: Scores, column: int, suppression: Suppression) -> tu
     if suppression.method == "pairwise":
         frames_E, confidences_E = pairwise_nms(score_T, window=window, floor=suppression.floor)
     else:
-        decay = _decay(suppression.method, window, sigma)
+        decay = decay_of(suppression.method, window, sigma)
         frames_E, confidences_E = soft_nms(score_T, window=window, floor=suppression.floor, decay=decay)
     order = np.argsort(frames_E)
     return frames_E[order], confidences_E[order]
 
 
-def _decay(method: Method, window: int, sigma: float) -> np.ndarray:
+def decay_of(method: Method, window: int, sigma: float) -> np.ndarray:
     """Factor for a score at distance 0 to ``window`` from an emitted one."""
     distance = np.arange(window + 1, dtype=np.float64)
     if method == "gaussian":
@@ -282,6 +282,11 @@ def smooth(score_T: np.ndarray, sigma: float) -> np.ndarray:
     """Gaussian mean along time with ``sigma`` in frames; the first and the last score continue beyond the ends."""
     if not len(score_T):
         return score_T
-    reach = max(1, int(np.ceil(4 * sigma)))
+    reach = smoothing_reach(sigma)
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
     return np.convolve(np.pad(score_T, reach, mode="edge"), kernel / kernel.sum(), mode="valid")
+
+
+def smoothing_reach(sigma: float) -> int:
+    """Frames to each side that ``smooth`` reads."""
+    return max(1, int(np.ceil(4 * sigma)))
