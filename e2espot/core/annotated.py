@@ -19,7 +19,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from e2espot.core.errors import ConfigurationError
-from e2espot.core.timeline import HALVES, minutes_text, parse_clock_ms, position_ms_of_frame
+from e2espot.core.timeline import HALVES, MAX_DURATION_MS, minutes_text, parse_clock_ms, position_ms_of_frame
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,10 @@ class AnnotatedRanges:
 
     def describe(self) -> str:
         """``0:00.0 to 10:00.0 and 15:00.0 to 20:00.0``, the first three and the number of more, or ``nothing``."""
-        parts = [f"{minutes_text(start)} to {minutes_text(stop)}" for start, stop in self.ranges_ms]
+        parts = [
+            f"{minutes_text(start)} to {'the end' if stop >= MAX_DURATION_MS else minutes_text(stop)}"
+            for start, stop in self.ranges_ms
+        ]
         more = [f"{len(parts) - 3} more stretches"] if len(parts) > 4 else []
         return " and ".join([*(parts[:3] if more else parts), *more]) or "nothing"
 

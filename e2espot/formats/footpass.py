@@ -243,6 +243,8 @@ def _halves(
         period = annotation.extra.get("period")
         if period not in (1, 2):
             period = max(video.half, sum(start <= position_ms for start in half_starts_ms[:2]))
+            if len(half_starts_ms) < 2:
+                dropped.add("half of an event unknown: written as half 1 (state half_starts, such as 0:00,47:12)")
         jersey = annotation.extra.get("jersey")
         if not isinstance(jersey, int):
             dropped.add("player of an event unknown: written as jersey -1")

@@ -105,7 +105,14 @@ def names_in_splits(data: bytes, split: str, *, context: str) -> list[str]:
     aliases = {"valid": "val", "val": "valid"}
     names = splits.get(split, splits.get(aliases.get(split, split)))
     if names is None:
-        raise ConfigurationError(f"{context}: no split {split!r}; it has {', '.join(map(repr, splits))}")
+        advice = (
+            '; move some of its games to "valid", write "valid": [] to train without, or divide all games into '
+            "folds, such as fold 1/5"
+        )
+        raise ConfigurationError(
+            f"{context}: no split {split!r}; it has {', '.join(map(repr, splits))}"
+            + (advice if canonical_split(split) == "valid" else "")
+        )
     if not isinstance(names, list):
         raise AnnotationError(f"{context}: {split} is {type(names).__name__}; expected a list of games")
     for number, name in enumerate(names):

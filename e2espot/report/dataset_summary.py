@@ -18,6 +18,7 @@ from e2espot.core.annotated_classes import AnnotatedClasses
 from e2espot.core.errors import AnnotationError, VideoError
 from e2espot.core.events import ScoredEvent
 from e2espot.core.timeline import DEFAULT_FPS, frame_of_position_ms, game_time, parse_game_time
+from e2espot.core.wording import counted
 from e2espot.formats.annotated_field import read_annotated, read_annotated_classes
 from e2espot.formats.filenames import BALL_LABEL_FILE
 from e2espot.formats.game import Game, Video
@@ -55,6 +56,10 @@ class VideoSummary:
     """Class -> number of its labels."""
     annotated: str
     """The annotated stretches; empty for the whole video."""
+    annotated_minutes: float
+    """Length of the annotated stretches within the video."""
+    annotated_labels: dict[str, int]
+    """Class -> number of its labels within the annotated stretches."""
     annotated_classes: tuple[str, ...]
     """The annotated classes; empty for all of them."""
     problems: tuple[str, ...]
@@ -91,22 +96,24 @@ class DatasetSummary:
     def text(self) -> str:
         """Tables for a terminal."""
         minutes = sum(video.minutes for video in self.videos)
-        games = len({video.game for video in self.videos})
-        num_labels = sum(self.classes.values())
+        annotated = sum(video.annotated_minutes for video in self.videos)
+        games = counted(len({video.game for video in self.videos}), "game")
         lines = [
-            f"{games} games, {len(self.videos)} videos, {minutes:.1f} minutes, {num_labels} labels"
-            + (f" ({num_labels / minutes:.1f} a minute)" if minutes else ""),
+            f"{games}, {counted(len(self.videos), 'video')}, {minutes:.1f} minutes"
+            + (f" ({annotated:.1f} annotated)" if annotated != minutes else "")
+            + f", {counted(sum(self.classes.values()), 'label')}"
+            + (f" ({self._rate(self.videos):.1f} a minute)" if annotated else ""),
             "",
             f"{'split':<10} {'half':>4} {'minutes':>8} {'pictures/s':>10} {'size':>10} {'labels':>7} {'a minute':>8} "
             " game",
         ]
         for video in self.videos:
-            rate = f"{video.num_labels / video.minutes:.1f}" if video.minutes else "-"
+            rate = f"{self._rate([video]):.1f}" if video.annotated_minutes else "-"
             size = f"{video.width}x{video.height}" if video.width else "-"
             lines.append(
                 f"{video.split or '-':<10} {video.half:>4} {video.minutes:>8.1f} {video.fps:>10.3f} {size:>10} "
                 f"{video.num_labels:>7} {rate:>8}  {video.game}"
-                + (f" (annotated: {video.annotated})" if video.annotated else "")
+                + _annotated_text(video)
                 + (f" (annotated classes: {', '.join(video.annotated_classes)})" if video.annotated_classes else "")
             )
         halves = sorted({1, 2, *(video.half for video in self.videos)})
@@ -114,14 +121,31 @@ class DatasetSummary:
         lines += ["", f"{'class':<26} {'labels':>7}{heads} {'a minute':>8}"]
         for name, count in self.classes.items():
             counts = [sum(video.classes.get(name, 0) for video in self.videos if video.half == half) for half in halves]
-            rate = f"{count / minutes:.2f}" if minutes else "-"
+            of_class = [
+                video for video in self.videos if not video.annotated_classes or name in video.annotated_classes
+            ]
+            rate = f"{self._rate(of_class, name):.2f}" if any(video.annotated_minutes for video in of_class) else "-"
             lines.append(f"{name:<26} {count:>7}{''.join(f'{of_half:>8}' for of_half in counts)} {rate:>8}")
         problems = [f"  {video.game}, half {video.half}: {line}" for video in self.videos for line in video.problems]
         return "\n".join([*lines, "", "nothing looks wrong" if not problems else "look at:", *problems])
 
+    def _rate(self, videos: Sequence[VideoSummary], name: str | None = None) -> float:
+        """Labels of a class, or of all, for each annotated minute."""
+        labels = sum(
+            count for video in videos for label, count in video.annotated_labels.items() if name in (None, label)
+        )
+        return labels / sum(video.annotated_minutes for video in videos)
+
     def to_json(self) -> dict[str, Any]:
         """``{"classes": {...}, "videos": [...]}``."""
         return {"classes": self.classes, "videos": [video.to_json() for video in self.videos]}
+
+
+def _annotated_text(video: VideoSummary) -> str:
+    if not video.annotated:
+        return ""
+    outside = video.num_labels - sum(video.annotated_labels.values())
+    return f" (annotated: {video.annotated}" + (f"; {counted(outside, 'label')} outside)" if outside else ")")
 
 
 def summarise(
@@ -224,6 +248,9 @@ def _summarise_video(
             lines.append(str(error))
     lines += label_problems(rows, None if not minutes else 60_000 * minutes)
     ranges = annotated.get(half)
+    end_ms = round(60_000 * minutes)
+    stretches = () if ranges is None else ranges.ranges_ms
+    annotated_ms = sum(max(0, min(stop_ms, end_ms) - start_ms) for start_ms, stop_ms in stretches)
     if not rows and game.labels_path is not None and (ranges is None or ranges.ranges_ms):
         lines.append("not a single label; if it was not annotated, state that")
     return VideoSummary(
@@ -237,6 +264,10 @@ def _summarise_video(
         height=height,
         classes=dict(Counter(event.label for event, _ in rows).most_common()),
         annotated="" if ranges is None else ranges.describe(),
+        annotated_minutes=minutes if ranges is None else annotated_ms / 60_000,
+        annotated_labels=dict(
+            Counter(event.label for event, _ in rows if ranges is None or ranges.contains(event.position_ms))
+        ),
         annotated_classes=tuple(sorted(annotated_classes or ())),
         problems=tuple(lines),
         events=tuple(event for event, _ in rows),
@@ -256,16 +287,18 @@ def label_problems(
     lines = []
     late = [event for event, _ in rows if duration_ms is not None and event.position_ms >= duration_ms]
     if late:
-        lines.append(f"{len(late)} labels past the end of the video, the first at {_clock(late[0])}")
+        lines.append(f"{counted(len(late), 'label')} past the end of the video, the first at {_clock(late[0])}")
     shifted = [event for event, clock in rows if _shift_s(event, clock) > _MAX_SHIFT_S]
     if shifted:
-        lines.append(f"{len(shifted)} labels whose position and gameTime differ, the first at {_clock(shifted[0])}")
+        lines.append(
+            f"{counted(len(shifted), 'label')} whose position and gameTime differ, the first at {_clock(shifted[0])}"
+        )
     counts = Counter((event.position_ms, event.label) for event, _ in rows)
     if repeated := sum(count - 1 for count in counts.values()):
-        lines.append(f"{repeated} labels that repeat another one")
+        lines.append(counted(repeated, "label that repeats another one", "labels that repeat another one"))
     frames = Counter(frame_of_position_ms(position_ms, fps) for position_ms, _ in counts)
     if shared := sum(count - 1 for count in frames.values()):
-        lines.append(f"{shared} labels at the frame of another one, of which training learns the first")
+        lines.append(f"{counted(shared, 'label')} at the frame of another one, of which training learns the first")
     whole = sum(event.position_ms % 1000 == 0 for event, _ in rows)
     if len(rows) >= 20 and whole == len(rows):
         lines.append("every label is at a whole second: too coarse for a tolerance of one second")

@@ -6,7 +6,7 @@ folder -> Game -> read_labels -> LabelledGame -> TrainingVideo (per half) -> Cli
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -144,8 +144,10 @@ def load_fold(
 
         # fold (2, 3), games a b c d e -> valid b e, train a c d
 
+    Two videos named as the DFL's, ``X_0`` and ``X_1``, are halves of one match and stay together.
+
     Raises:
-        ConfigurationError: fewer games than folds.
+        ConfigurationError: fewer matches than folds.
     """
     number, count = fold
     reading = reading or LabelReading()
@@ -154,10 +156,13 @@ def load_fold(
         for game in find_games(root, split=None, resolution=resolution, label_file=reading.label_file)
         if game.labels_path is not None
     ]
-    if len(games) < count:
-        raise ConfigurationError(f"{root}: {len(games)} labelled games cannot be divided into {count} folds")
+    names = {game.name for game in games}
+    # Match -> its number, in the order of the games.
+    matches = {match: index for index, match in enumerate(dict.fromkeys(_match_of(game.name, names) for game in games))}
+    if len(matches) < count:
+        raise ConfigurationError(f"{root}: {len(matches)} labelled games cannot be divided into {count} folds")
     train, valid = (
-        [game for index, game in enumerate(games) if (index % count == number - 1) == held_out]
+        [game for game in games if (matches[_match_of(game.name, names)] % count == number - 1) == held_out]
         for held_out in (False, True)
     )
     name = f"{number}/{count}"
@@ -165,6 +170,13 @@ def load_fold(
         _with_labels(train, name, label_set, fps, reading, video_stream),
         _with_labels(valid, name, label_set, fps, reading, video_stream),
     )
+
+
+def _match_of(name: str, names: Collection[str]) -> str:
+    """The match that a game is half of, if both halves are games; else the game."""
+    # 1606b0e6_0 and 1606b0e6_1 -> 1606b0e6
+    match = name[:-2]
+    return match if name.endswith(("_0", "_1")) and {f"{match}_0", f"{match}_1"} <= set(names) else name
 
 
 def _with_labels(

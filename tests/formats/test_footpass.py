@@ -86,6 +86,8 @@ def test_predictions_are_written_by_the_half_they_are_in(tmp_path: Path) -> None
         "1 x event without a team, left or right (FOOTPASS needs one)",
         "2 x player of an event unknown: written as jersey -1",
     ]
+    done = run_conversion(tmp_path / "out", tmp_path / "q.json", "soccernet", "footpass", predictions=True)
+    assert "2 x half of an event unknown: written as half 1 (state half_starts, such as 0:00,47:12)" in done.dropped
     write_json(tmp_path / "two" / "g" / "results_spotting.json", {"predictions": [{**row, "half": "2"}]})
     with pytest.raises(ConfigurationError, match="half 2 has a video of its own") as caught:
         run_conversion(tmp_path / "two", tmp_path / "q.json", "soccernet", "footpass", predictions=True)

@@ -47,7 +47,9 @@ def test_names_of_split_without_a_file_are_soccernets_games_that_exist(tmp_path:
 def test_names_of_split_with_a_file_ignores_soccernets_games(tmp_path: Path) -> None:
     (tmp_path / BALL_SPLITS["test"][0]).mkdir(parents=True)
     write_splits(tmp_path, {"train": []})
-    with pytest.raises(ConfigurationError, match="no split 'test'; it has 'train'"):
+    with pytest.raises(ConfigurationError, match=r'no split .valid.; it has .train.; move some .*write "valid": \[\]'):
+        names_of_split(tmp_path, "valid")
+    with pytest.raises(ConfigurationError, match=r"no split 'test'; it has 'train'$"):
         names_of_split(tmp_path, "test")
 
 

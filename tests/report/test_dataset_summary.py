@@ -53,6 +53,38 @@ def test_summary_counts_videos_and_labels(data: Path) -> None:
     assert not any(video.problems for video in summary.videos[:2])
 
 
+def test_rates_count_annotated_minutes_and_the_labels_in_them(data: Path, tmp_path: Path) -> None:
+    # Labels at 0.82, 1.82 and 2.82 s of 3 s, of PASS, DRIVE and PASS. One second is annotated, of a single class.
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "224p.mkv").symlink_to(data / "a" / "1_224p.mkv")
+    labels = json.loads((data / "a" / "Labels-ball.json").read_text())
+    rows = [row for row in labels["annotations"] if row["gameTime"].startswith("1")]
+    stretches = [{"from": 500, "to": 1500}]
+    content = {
+        "annotations": rows,
+        "annotated": [{"half": "1", "stretches": stretches}],
+        "annotated_classes": ["PASS", "DRIVE"],
+    }
+    (tmp_path / "a" / "Labels-ball.json").write_text(json.dumps(content))
+    summary = summarise(tmp_path)
+    (video,) = summary.videos
+    assert (round(60 * video.annotated_minutes, 6), video.annotated_labels) == (1, {"PASS": 1})
+    text = summary.text()
+    assert "1 game, 1 video, 0.1 minutes (0.0 annotated), 3 labels (60.0 a minute)" in text
+    assert "a (annotated: 0:00.5 to 0:01.5; 2 labels outside)" in text
+    assert [line.split()[-1] for line in text.splitlines() if line.startswith(("PASS", "DRIVE"))] == ["60.00", "0.00"]
+    # A class that no video annotates has no rate.
+    (tmp_path / "a" / "Labels-ball.json").write_text(json.dumps({**content, "annotated_classes": ["PASS"]}))
+    text = summarise(tmp_path).text()
+    assert [line.split()[-1] for line in text.splitlines() if line.startswith(("PASS", "DRIVE"))] == ["60.00", "-"]
+    # What is annotated to the end of any video ends with this one.
+    stretches[0]["to"] = 86_400_000
+    (tmp_path / "a" / "Labels-ball.json").write_text(json.dumps(content))
+    summary = summarise(tmp_path)
+    assert round(60 * summary.videos[0].annotated_minutes, 6) == 2.5
+    assert "(annotated: 0:00.5 to the end)" in summary.text()
+
+
 def test_summary_of_a_split_has_its_games_alone(data: Path) -> None:
     assert {video.game for video in summarise(data, split="valid").videos} == {"b"}
 
@@ -60,10 +92,10 @@ def test_summary_of_a_split_has_its_games_alone(data: Path) -> None:
 @pytest.mark.parametrize(
     ("labels", "line"),
     [
-        (rows(1000, 61_000), "1 labels past the end of the video, the first at 01:01"),
-        (rows(1000, clock="1 - 00:09"), "1 labels whose position and gameTime differ, the first at 00:01"),
-        (rows(1001, 1001), "1 labels that repeat another one"),
-        (rows(1001, 1010), "1 labels at the frame of another one, of which training learns the first"),
+        (rows(1000, 61_000), "1 label past the end of the video, the first at 01:01"),
+        (rows(1000, clock="1 - 00:09"), "1 label whose position and gameTime differ, the first at 00:01"),
+        (rows(1001, 1001), "1 label that repeats another one"),
+        (rows(1001, 1010), "1 label at the frame of another one, of which training learns the first"),
         (rows(*range(0, 25_000, 1000)), "every label is at a whole second: too coarse for a tolerance of one second"),
     ],
 )
