@@ -24,7 +24,8 @@ from e2espot.core.scores import Scores
 from e2espot.formats.games import find_games
 from e2espot.formats.soccernet import read_labels
 from e2espot.inference.options import InferenceOptions
-from e2espot.inference.predict import spot_video, window_starts
+from e2espot.inference.predict import spot_video
+from e2espot.inference.streaming_head import window_starts
 from e2espot.models import Spotter, load_spotter, normalise
 from e2espot.models.streaming.temporal_cache import FrameCache
 from e2espot.models.weights.checkpoint import shipped_spotter

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from e2espot.core.device import Precision
+from e2espot.core.errors import ConfigurationError
 from e2espot.core.frame_size import parse_frame_size
 from e2espot.core.picture_options import PictureOptions
-from e2espot.core.timeline import parse_source_fps
+from e2espot.core.timeline import MAX_DURATION_S, parse_source_fps
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from e2espot.video import Backend, BackendOption
 
 
@@ -31,6 +34,8 @@ class UserOptions(PictureOptions):
     """Size at which the network sees the frames: trained, or width x height such as 512x288."""
     flip: bool = False
     """Average with the scores of the mirrored video: slightly better, and twice the time."""
+    look_ahead: float | None = None
+    """Seconds after a frame that the head may see for its score, as in a live stream; by default all of its window."""
     cuda_graphs: bool = False
     """On CUDA, record the backbone's work once as a CUDA graph and replay it: for GPUs that wait for their CPU."""
 
@@ -41,6 +46,21 @@ class UserOptions(PictureOptions):
             ConfigurationError: not of that form, or out of range.
         """
         return None if self.size == "trained" else parse_frame_size(self.size)
+
+    def look_ahead_frames(self, fps: Fraction) -> int | None:
+        """``look_ahead`` in frames of a grid; None for no limit.
+
+        Raises:
+            ConfigurationError: it is negative, or no number.
+        """
+        if self.look_ahead is None or self.look_ahead == float("inf"):
+            return None
+        if not 0 <= self.look_ahead <= MAX_DURATION_S:
+            raise ConfigurationError(
+                f"look_ahead is {self.look_ahead}; give seconds from 0 on, or leave it out for the whole window",
+                option="look_ahead",
+            )
+        return round(self.look_ahead * float(fps))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,8 @@
 
 The backbone processes each frame once, piece by piece, and its features equal those of the whole
 video at once (``models.streaming``). The temporal head reads the features in windows of
-``clip_len`` frames that overlap by half; where windows overlap, their probabilities are averaged.
+``clip_len`` frames that overlap by half; where windows overlap, their probabilities are averaged
+(``streaming_head``).
 
 Shapes: T frames, H height, W width, C colours, D features, K classes, B batch.
 """
@@ -21,14 +22,12 @@ import torch
 from torch import Tensor
 
 from e2espot.core.coverage import ReadCoverage, intersect_coverage, ranges_of_mask
-from e2espot.core.device import compute_dtype
 from e2espot.core.errors import CheckpointError, ConfigurationError
 from e2espot.core.scores import Scores
 from e2espot.inference.adapt import adapt_to_video
 from e2espot.inference.options import InferenceOptions
-from e2espot.models.spotter import Spotter, centre_crop, mean_pixel
-from e2espot.models.streaming.backbone_stream import BackboneStream
-from e2espot.models.streaming.cuda_graph import CudaGraphBackbone
+from e2espot.inference.score_stream import FeatureStream, ScoreStream
+from e2espot.models.spotter import Spotter
 
 if TYPE_CHECKING:
     from e2espot.video import VideoIndex
@@ -232,50 +231,19 @@ def score_frames(
     Returns:
         float32; rows and columns as in ``Spotter.scores``.
     """
-    # The views share the decoded chunks but not the state: each has a backbone stream and a head of its own.
-    views = [
-        _View(spotter, num_frames, options, mirror=mirror) for mirror in ((False, True) if options.flip else (False,))
-    ]
+    stream = ScoreStream(spotter, options)
+    rows: list[np.ndarray] = []
     with torch.inference_mode():
         for chunk_THWC in chunks_THWC:
-            for view in views:
-                view.add(chunk_THWC)
+            rows.append(stream.add(chunk_THWC))
             if progress is not None:
-                progress(views[0].done, num_frames)
-        scores = [view.finish() for view in views]
+                progress(stream.done, num_frames)
+        rows.append(stream.finish())
+    if stream.done != num_frames:
+        raise AssertionError(f"{stream.done} features for {num_frames} frames")
     if progress is not None:
         progress(num_frames, num_frames)
-    return np.asarray(np.mean(scores, axis=0, dtype=np.float32))
-
-
-class _View:
-    """One view of the video, as it is or mirrored, from pixels to scores."""
-
-    def __init__(self, spotter: Spotter, num_frames: int, options: InferenceOptions, *, mirror: bool) -> None:
-        self._features = _Features(spotter, options)
-        self._window = _WindowedHead(spotter, num_frames)
-        self._num_frames, self._mirror, self._has_team = num_frames, mirror, spotter.spec.team
-        self.done = 0
-
-    def add(self, chunk_THWC: Tensor) -> None:
-        """Process the next frames."""
-        self._feed_head(self._features.add(chunk_THWC.flip(2) if self._mirror else chunk_THWC))
-
-    def finish(self) -> np.ndarray:
-        """Scores of all frames; rows and columns as in ``Spotter.scores``."""
-        self._feed_head(self._features.finish())
-        if self.done != self._num_frames:
-            raise AssertionError(f"{self.done} features for {self._num_frames} frames")
-        scores_TK = self._window.finish()
-        if self._mirror and self._has_team:
-            # The last column is the probability that the right team acts; in the mirror, right is left.
-            scores_TK[:, -1] = 1 - scores_TK[:, -1]
-        return scores_TK
-
-    def _feed_head(self, pieces: Iterator[Tensor]) -> None:
-        for features_TD in pieces:
-            self._window.add(features_TD)
-            self.done += len(features_TD)
+    return np.concatenate(rows)
 
 
 def stream_features(spotter: Spotter, chunks_THWC: Iterable[Tensor], options: InferenceOptions) -> Iterator[Tensor]:
@@ -283,7 +251,7 @@ def stream_features(spotter: Spotter, chunks_THWC: Iterable[Tensor], options: In
 
     Beyond the ends of the video the input is the normalised zero, as in training.
     """
-    features = _Features(spotter, options)
+    features = FeatureStream(spotter, options)
     for chunk_THWC in chunks_THWC:
         yield from features.add(chunk_THWC)
     yield from features.finish()
@@ -295,126 +263,9 @@ def stream_ball_maps(spotter: Spotter, chunks_THWC: Iterable[Tensor], options: I
     Raises:
         ConfigurationError: the backbone has no such map.
     """
-    features = _Features(spotter, dataclasses.replace(options, cuda_graphs=False))
+    features = FeatureStream(spotter, dataclasses.replace(options, cuda_graphs=False))
     for chunk_THWC in chunks_THWC:
         for _ in features.add(chunk_THWC):
             yield features.heat_THW
     for _ in features.finish():
         yield features.heat_THW
-
-
-class _Features:
-    """The push form of ``stream_features``: the caller adds chunks and receives the features that are ready."""
-
-    def __init__(self, spotter: Spotter, options: InferenceOptions) -> None:
-        self._device = next(spotter.parameters()).device
-        self._backbone_stream = BackboneStream(spotter.backbone, compute_dtype(self._device, options.precision))
-        self._halo = spotter.halo
-        graphs = options.cuda_graphs and self._device.type == "cuda"
-        self._stream = CudaGraphBackbone(self._backbone_stream) if graphs else self._backbone_stream
-        self._piece_len = options.piece_len or _piece_len(self._device)
-        self._crop_dim = spotter.spec.crop_dim
-        self._shape_HWC: tuple[int, ...] | None = None
-
-    def add(self, chunk_THWC: Tensor) -> Iterator[Tensor]:
-        """Push the next frames and yield the features that are ready."""
-        chunk_THWC = centre_crop(chunk_THWC, self._crop_dim)
-        if self._shape_HWC is None:
-            # The stream emits a frame once `halo` frames on both sides of it are in, so pad both ends:
-            # halo x padding, T frames, halo x padding -> T features
-            self._shape_HWC = tuple(chunk_THWC.shape[1:])
-            yield from self._push(self._padding())
-        yield from self._push(chunk_THWC.to(self._device, non_blocking=True))
-
-    def finish(self) -> Iterator[Tensor]:
-        """Yield the remaining features, those of the last ``halo`` frames."""
-        if self._shape_HWC is not None:
-            yield from self._push(self._padding())
-
-    @property
-    def heat_THW(self) -> Tensor:  # noqa: N802
-        """Heat map of the ball for the features yielded last; without CUDA graphs."""
-        if self._backbone_stream.heat_THW is None:
-            raise ConfigurationError("this backbone has no heat map of the ball; only the small ones have")
-        return self._backbone_stream.heat_THW
-
-    def _push(self, frames_THWC: Tensor) -> Iterator[Tensor]:
-        for piece_THWC in frames_THWC.split(self._piece_len) if len(frames_THWC) else ():
-            features_TD = self._stream.forward_chunk(piece_THWC)
-            if len(features_TD):
-                yield features_TD
-
-    def _padding(self) -> Tensor:
-        """``halo`` frames of the mean colour, which normalisation turns into zeros."""
-        assert self._shape_HWC is not None
-        return mean_pixel(self._device).expand(self._halo, *self._shape_HWC)
-
-
-def _piece_len(device: torch.device) -> int:
-    """Frames the backbone processes at a time: a short piece stays in a CPU's caches, a GPU takes a whole chunk."""
-    return 16 if device.type == "cpu" else 64
-
-
-class _WindowedHead:
-    """Runs the head on overlapping windows of features, each as soon as it is complete.
-
-    With ``clip_len`` 4 a frame is in two windows, and counts most in the one where it is in the middle::
-
-        frames    0 1 2 3 4 5 6 7
-        window 0  1 2 2 1            weights
-        window 1      1 2 2 1
-        window 2          1 2 2 1
-        total     1 2 3 3 3 3 2 1    what the sums are divided by
-
-    Only the features from the start of the next window on are held, at most a window and a piece.
-    """
-
-    def __init__(self, spotter: Spotter, num_frames: int) -> None:
-        self._spotter = spotter
-        self._clip_len = min(spotter.spec.clip_len, num_frames)
-        self._starts = window_starts(num_frames, self._clip_len)
-        columns, self._factor = len(spotter.label_set) + int(spotter.spec.team), spotter.grid_factor
-        self._sums_TK = np.zeros((num_frames * self._factor, columns), dtype=np.float32)
-        # At the ends of a window the head sees context on one side only, so the weight falls linearly to them
-        # and the other window, which has that frame near its middle, decides. The smallest weight is 1, not 0:
-        # the first and the last frames of the video are in one window only.
-        weights_T = np.minimum(np.arange(1, self._clip_len + 1), np.arange(self._clip_len, 0, -1))
-        # One weight for each row of the output grid: factor 2, clip_len 4 -> 1 1 2 2 2 2 1 1
-        self._weights_T = weights_T.astype(np.float32).repeat(self._factor)
-        self._totals_T = np.zeros(len(self._sums_TK), dtype=np.float32)
-        self._features: Tensor | None = None
-        self._first = 0
-        """Frame of the first feature that is held."""
-
-    def add(self, features_TD: Tensor) -> None:
-        """Append the next features and run every window they complete."""
-        self._features = features_TD if self._features is None else torch.cat((self._features, features_TD))
-        end = self._first + len(self._features)
-        # A piece may complete several short windows, or none.
-        while self._starts and self._starts[0] + self._clip_len <= end:
-            start = self._starts.pop(0)
-            offset = start - self._first
-            scores_TK = self._spotter.scores(self._features[None, offset : offset + self._clip_len])[0].cpu().numpy()
-            rows = slice(start * self._factor, (start + self._clip_len) * self._factor)
-            self._sums_TK[rows] += scores_TK * self._weights_T[:, None]
-            self._totals_T[rows] += self._weights_T
-        # No later window reaches back before the start of the next one.
-        # features of frames 2 to 6 held, next window at 4 -> 2 and 3 are dropped
-        first_needed = self._starts[0] if self._starts else end
-        self._features = self._features[first_needed - self._first :]
-        self._first = first_needed
-
-    def finish(self) -> np.ndarray:
-        """Averaged probabilities on the output grid, without background; see ``Spotter.scores``."""
-        if self._starts:
-            raise AssertionError(f"windows at {self._starts} were never completed")
-        return self._sums_TK / np.maximum(self._totals_T, 1)[:, None]
-
-
-def window_starts(num_frames: int, clip_len: int) -> list[int]:
-    """Starts of windows that cover all frames and overlap by half; the last window ends with the video."""
-    # num_frames = 10, clip_len = 4 -> [0, 2, 4, 6]; num_frames = 11 -> [0, 2, 4, 6, 7]
-    if num_frames <= 0:
-        return []
-    last = max(0, num_frames - clip_len)
-    return [*range(0, last, max(1, clip_len // 2)), last]

@@ -5,7 +5,11 @@ Source: Hong et al., "Spotting Temporally Precise, Fine-Grained Events in Video"
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from e2espot.core.errors import ConfigurationError
 
@@ -28,6 +32,20 @@ class TemporalHead(nn.Module):
         """Features -> encoding of each frame in its context, ``(B, T, hidden_dim)``."""
         return features_BTD
 
+    def encode_ahead(self, window_TD: Tensor, frames: range, look_ahead: int) -> Tensor:
+        """Encoding of some frames of a window, each with the window cut ``look_ahead`` frames after it.
+
+        Args:
+            window_TD: Features of a window.
+            frames: Frames of it to encode.
+            look_ahead: Frames after a frame that its encoding may depend on.
+
+        Returns:
+            ``(len(frames), hidden_dim)``.
+        """
+        # The definition, for heads without a faster form: one pass for each frame.
+        return torch.stack([self.encode(window_TD[None, : frame + look_ahead + 1])[0, frame] for frame in frames])
+
     def classify(self, encoded_BTH: Tensor) -> Tensor:
         """Encoding -> ``logits_BTK``."""
         return self._fc_out(encoded_BTH)  # type: ignore[no-any-return]
@@ -39,6 +57,10 @@ class TemporalHead(nn.Module):
 
 class LinearHead(TemporalHead):
     """A linear layer on each frame alone."""
+
+    def encode_ahead(self, window_TD: Tensor, frames: range, look_ahead: int) -> Tensor:
+        """The features themselves; see the base."""
+        return window_TD[frames.start : frames.stop]
 
 
 class GRUHead(TemporalHead):
@@ -52,6 +74,57 @@ class GRUHead(TemporalHead):
     def encode(self, features_BTD: Tensor) -> Tensor:
         """Hidden states of the last layer, both directions side by side."""
         return self._gru(features_BTD)[0]  # type: ignore[no-any-return]
+
+    def encode_ahead(self, window_TD: Tensor, frames: range, look_ahead: int) -> Tensor:
+        """See the base. One layer needs one forward pass, and a short backward pass for each frame.
+
+        ::
+
+            window of 8 frames, look-ahead 2, frames 3 to 7
+            forward    0 > 1 > 2 > 3 > 4 > 5 > 6 > 7      one pass for all
+            backward   5 > 4 > 3    6 > 5 > 4             cut ones, side by side
+                       7 > 6 > 5                          one pass for those that reach the end
+        """
+        if self._gru.num_layers > 1 or not len(frames):  # the second layer reads both directions of the first
+            return super().encode_ahead(window_TD, frames, look_ahead) if len(frames) else window_TD.new_zeros(0, 1)
+        num_cut = max(0, min(frames.stop, len(window_TD) - look_ahead) - frames.start)
+        forward = self._one_way(window_TD[None, : frames.stop], "")[0, frames.start :]
+        parts = []
+        if num_cut:
+            # Frame 3 of the example reads 5, 4, 3; frame 4 reads 6, 5, 4.
+            last_N = torch.arange(frames.start, frames.start + num_cut, device=window_TD.device) + look_ahead
+            order_NL = last_N[:, None] - torch.arange(look_ahead + 1, device=window_TD.device)
+            parts.append(self._last_backward(window_TD, order_NL))
+        if num_cut < len(frames):
+            rest = self._one_way(window_TD[frames.start + num_cut :].flip(0)[None], "_reverse")[0].flip(0)
+            parts.append(rest[: len(frames) - num_cut])
+        return torch.cat((forward, torch.cat(parts)), dim=1)
+
+    def _one_way(self, features_BTD: Tensor, suffix: str) -> Tensor:
+        """Hidden states ``(B, T, H)`` of one direction, read from the first frame given to the last."""
+        weights = [
+            getattr(self._gru, f"{name}_l0{suffix}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        ]
+        start = features_BTD.new_zeros(1, len(features_BTD), self._gru.hidden_size)
+        states: Tensor = torch.gru(features_BTD, start, weights, True, 1, 0.0, False, False, True)[0]
+        return states
+
+    def _last_backward(self, window_TD: Tensor, order_NL: Tensor) -> Tensor:
+        """Last hidden state ``(N, H)`` of the backward direction along N orders of frames of one length."""
+        gru: Any = self._gru
+        # Each frame goes through the input's matrix once, though many orders read it.
+        first, stop = int(order_NL.min()), int(order_NL.max()) + 1
+        inputs_T3H = functional.linear(window_TD[first:stop], gru.weight_ih_l0_reverse, gru.bias_ih_l0_reverse)
+        state_NH = window_TD.new_zeros(len(order_NL), gru.hidden_size)
+        for frame_N in order_NL.T - first:
+            # The equations of torch.nn.GRU: reset gate, update gate, new state.
+            reset_x, update_x, new_x = inputs_T3H[frame_N].chunk(3, dim=1)
+            hidden = functional.linear(state_NH, gru.weight_hh_l0_reverse, gru.bias_hh_l0_reverse)
+            reset_h, update_h, new_h = hidden.chunk(3, dim=1)
+            update = (update_x + update_h).sigmoid()
+            new = torch.addcmul(new_x, (reset_x + reset_h).sigmoid(), new_h).tanh()
+            state_NH = new + update * (state_NH - new)
+        return state_NH
 
 
 def build_head(temporal_arch: str, feature_dim: int, num_outputs: int) -> TemporalHead:

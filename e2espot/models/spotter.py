@@ -134,20 +134,38 @@ class Spotter(nn.Module):
     def forward_heads(self, features_BTD: Tensor) -> HeadOutputs:
         """Outputs of all heads, in fp32 whatever the backbone ran in: heads are cheap and decide the scores."""
         with torch.autocast(features_BTD.device.type, enabled=False):
-            encoded_BTH = self.head.encode(features_BTD.float())
-            return HeadOutputs(
-                logits_BTK=self.head.classify(encoded_BTH),
-                joint_BTK=self.joint(encoded_BTH) if self.joint is not None else None,
-                offset_BT=self.displacement(encoded_BTH)[..., 0] if self.displacement is not None else None,
-                team_BT=self.team(encoded_BTH)[..., 0] if self.team is not None else None,
-            )
+            return self._outputs(self.head.encode(features_BTD.float()))
+
+    def _outputs(self, encoded_BTH: Tensor) -> HeadOutputs:
+        return HeadOutputs(
+            logits_BTK=self.head.classify(encoded_BTH),
+            joint_BTK=self.joint(encoded_BTH) if self.joint is not None else None,
+            offset_BT=self.displacement(encoded_BTH)[..., 0] if self.displacement is not None else None,
+            team_BT=self.team(encoded_BTH)[..., 0] if self.team is not None else None,
+        )
 
     def scores(self, features_BTD: Tensor) -> Tensor:
         """Probabilities on the output grid, ``(B, grid_factor * T, K - 1)``, without background.
 
         A spotter with a team head adds one column: the probability that the right team acts.
         """
-        outputs = self.forward_heads(features_BTD)
+        return self._scores(self.forward_heads(features_BTD))
+
+    def scores_ahead(self, window_TD: Tensor, frames: range, look_ahead: int) -> Tensor:
+        """Scores of some frames of a window, each with at most ``look_ahead`` frames after it.
+
+        Args:
+            window_TD: Features of one window, or of its first part.
+            frames: Frames of the window whose scores are wanted.
+            look_ahead: Frames after a frame that its scores may depend on.
+
+        Returns:
+            ``(len(frames), K - 1)``, columns as in ``scores``; for a grid factor of 1 and without displacement.
+        """
+        with torch.autocast(window_TD.device.type, enabled=False):
+            return self._scores(self._outputs(self.head.encode_ahead(window_TD.float(), frames, look_ahead)[None]))[0]
+
+    def _scores(self, outputs: HeadOutputs) -> Tensor:
         scores_BTK = outputs.logits_BTK.softmax(-1)[..., 1:]
         if outputs.offset_BT is not None:
             scores_BTK = apply_displacement(scores_BTK, outputs.offset_BT, self.grid_factor)

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from e2espot.inference.options import InferenceOptions
-from e2espot.inference.predict import score_frames, stream_features, window_starts
+from e2espot.inference.predict import score_frames, stream_features
+from e2espot.inference.streaming_head import window_starts
 from e2espot.models import Spotter, SpotterSpec, normalise
 from e2espot.models.spotter import mean_pixel
 from e2espot.models.streaming.backbone_stream import BackboneStream
