@@ -145,7 +145,7 @@ def _plan(args: Infer, sources: Sequence[str]) -> dict[str, Game]:
 
     games: dict[str, Game] = {}
     for source in sources:
-        for game in _games_of(args, source):
+        for game in games_of_source(source, split=args.split, resolution=args.resolution):
             if game.name in games:
                 raise ConfigurationError(
                     f"{redact(source)}: a second source named {game.name!r} would overwrite the first one's results; "
@@ -155,18 +155,27 @@ def _plan(args: Infer, sources: Sequence[str]) -> dict[str, Game]:
     return games
 
 
-def _games_of(args: Infer, source: str) -> list[Game]:
-    """A dataset's games, or a loose video as a game of its own."""
+def games_of_source(source: str, *, split: str | None, resolution: str) -> list[Game]:
+    """A dataset's games, or a loose video as a game of its own.
+
+    Args:
+        source: A video, a dataset folder or its list, or a URL.
+        split: Split of a dataset; None for all games.
+        resolution: Which of a game's files is read.
+
+    Raises:
+        ConfigurationError: no videos there.
+    """
     from e2espot.formats.game import Game
     from e2espot.formats.games import find_games, is_dataset, loose_games, resolutions_below
     from e2espot.inference.job import single_video
     from e2espot.sources.remote import find_remote_games, is_url, redact
 
     if is_url(source):
-        games = find_remote_games(source, split=args.split, resolution=args.resolution)
+        games = find_remote_games(source, split=split, resolution=resolution)
     else:
         path = Path(source)
-        games = find_games(path, split=args.split, resolution=args.resolution) if is_dataset(path) else None
+        games = find_games(path, split=split, resolution=resolution) if is_dataset(path) else None
     if games is None:
         video = single_video(source)
         return [Game(name=video.game, folder=video.path.parent, videos=(video,), labels_path=None)]
@@ -174,19 +183,19 @@ def _games_of(args: Infer, source: str) -> list[Game]:
         return games
     if not is_url(source):
         present = ", ".join(resolutions_below(Path(source)))
-        loose = loose_games(Path(source)) if args.split is None and not present else []
+        loose = loose_games(Path(source)) if split is None and not present else []
         if loose:
             return loose
         if present:
             raise ConfigurationError(
-                f"{source}: no games with {args.resolution} video{_in_split(args)}; it has {present}",
+                f"{source}: no games with {resolution} video{_in_split(split)}; it has {present}",
                 option="resolution",
             )
-    raise ConfigurationError(f"{redact(source)}: no videos there{_in_split(args)}")
+    raise ConfigurationError(f"{redact(source)}: no videos there{_in_split(split)}")
 
 
-def _in_split(args: Infer) -> str:
-    return "" if args.split is None else f" in split {args.split!r}"
+def _in_split(split: str | None) -> str:
+    return "" if split is None else f" in split {split!r}"
 
 
 def _spot(args: Infer, run: Path | None, games: dict[str, Game]) -> None:

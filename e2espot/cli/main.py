@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "train": "train a spotter from raw video",
         "evaluate": "score predictions as SoccerNet does",
         "blend": "blend the weights of a spotter before and after fine-tuning",
+        "features": "extract the features of videos or of a dataset with any image network",
         "folds": "cross-validate: one run per fold, every game scored by a run that has not seen it",
     },
     "Look and correct": {

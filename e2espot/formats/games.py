@@ -15,7 +15,10 @@ from e2espot.formats.own_games import games_in_split, is_list, own_games
 from e2espot.formats.splits import names_of_split
 from e2espot.video.parts import SEPARATOR
 
-_SUFFIXES = (".mp4", ".mkv", ".webm")
+_SUFFIXES = (".mp4", ".mkv", ".webm", ".npy")
+"""Endings of a game's files: its videos, or its features."""
+_NAMED_BY_LINES = re.compile(r"[0-9]+p")
+"""Names of videos, such as 224p; any other name is that of features."""
 
 
 def find_games(
@@ -35,7 +38,8 @@ def find_games(
     Args:
         root: Folder of the dataset, or its list.
         split: Name of the split; None for every game, in or out of splits.
-        resolution: Which of a game's files is its video, such as ``224p``.
+        resolution: Which of a game's files is its video, such as ``224p``, or the name of its features, such as
+            ``ResNET_TF2`` for ``1_ResNET_TF2.npy``.
         label_file: Name of the label files.
         need_videos: What happens to a game without a video: with ``split`` it is an error, else it is left out.
             False accepts such games.
@@ -52,11 +56,17 @@ def find_games(
     if listed is not None:
         return [game for game in games_in_split(root, listed, split) if game.videos or not need_videos]
     if split is None:
-        all_games = [_game(root, folder, resolution, label_file) for folder in _game_folders(root, label_file)]
+        folders = _game_folders(root, label_file, resolution)
+        all_games = [_game(root, folder, resolution, label_file) for folder in folders]
         return [game for game in all_games if game.videos or not need_videos]
     games = [_game(root, root / name, resolution, label_file) for name in names_of_split(root, split)]
     for game in games:
         if need_videos and not game.videos:
+            if not _NAMED_BY_LINES.fullmatch(resolution):
+                raise ConfigurationError(
+                    f"{game.folder}: no 1_{resolution}.npy, 2_{resolution}.npy or {resolution}.npy; check the name of "
+                    "the features, and that the game is complete",
+                )
             present = ", ".join(resolutions_below(game.folder))
             raise ConfigurationError(
                 f"{game.folder}: no {resolution}.mp4 (or 1_{resolution}.mkv, 2_{resolution}.mkv); "
@@ -111,10 +121,13 @@ def check_label_file(name: str) -> None:
         )
 
 
-def _game_folders(root: Path, label_file: str) -> list[Path]:
-    """Folders with a label file or a game's video."""
+def _game_folders(root: Path, label_file: str, resolution: str) -> list[Path]:
+    """Folders with a label file, a game's video, or its features."""
+    features = {f"{stem}.npy" for stem in (resolution, *(f"{half}_{resolution}" for half in HALVES))}
     return sorted(
-        folder for folder, files in folders_below(root) if label_file in files or any(map(is_game_video, files))
+        folder
+        for folder, files in folders_below(root)
+        if label_file in files or any(map(is_game_video, files)) or not features.isdisjoint(files)
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from e2espot.core.adaptation import Adaptation
@@ -39,6 +39,10 @@ class Job:
     """Local copies of videos from object stores."""
     keep_scores: bool = False
     """Whether the result holds the scores as well as the events."""
+
+    def to(self, device: str) -> Job:
+        """The same with its spotters on ``device``."""
+        return replace(self, spotters=tuple(spotter.to(device) for spotter in self.spotters))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +164,7 @@ def predict_video(
     members: list[Scores] = []
     options = job.options
     with (
-        _local_path(job, video, copy_progress) as path,
+        local_path(job.cache, video, copy_progress) as path,
         one_state(path, allow_truncated=options.allow_truncated, video_stream=options.video_stream),
     ):
         for index, spotter in enumerate(job.spotters):
@@ -187,11 +191,12 @@ def _prepared_files(options: InferenceOptions, path: Path) -> tuple[tuple[str, P
 
 
 @contextmanager
-def _local_path(job: Job, video: Video, copy_progress: Progress | None) -> Iterator[Path]:
+def local_path(cache: VideoCache, video: Video, copy_progress: Progress | None) -> Iterator[Path]:
+    """Path of a video, of a copy in ``cache`` if it is in an object store."""
     if video.url is None:
         yield video.path
     else:
-        with job.cache.local_copy(video.url, copy_progress) as path:
+        with cache.local_copy(video.url, copy_progress) as path:
             yield path
 
 

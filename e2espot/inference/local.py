@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
@@ -13,11 +14,24 @@ from e2espot.core.errors import E2ESpotError, VideoError
 from e2espot.formats.game import Video
 from e2espot.inference.job import Job, Progress, VideoFailure, VideoResult, predict_video, unexpected_failure
 
+_Result = TypeVar("_Result")
+
 
 def run_local(job: Job, videos: Iterable[Video]) -> Iterator[VideoResult | VideoFailure]:
-    """Predict videos in order, with a bar of frames for each, and one of bytes where a video is copied first.
+    """Predict videos in order; see :func:`run_in_order`."""
+    return run_in_order(partial(predict_video, job), videos)
+
+
+def run_in_order(
+    work: Callable[[Video, Progress, Progress], _Result], videos: Iterable[Video]
+) -> Iterator[_Result | VideoFailure]:
+    """Process videos in order, with a bar of frames for each, and one of bytes where a video is copied first.
 
     A failed video fails its game, whatever the exception: the other half is not processed.
+
+    Args:
+        work: Called with a video, and with what reports frames and copied bytes.
+        videos: The videos.
 
     Raises:
         E2ESpotError: options or weights that concern every game.
@@ -29,7 +43,7 @@ def run_local(job: Job, videos: Iterable[Video]) -> Iterator[VideoResult | Video
         name = f"{video.game} ({video.path.name})"
         with _bar(name, unit="frame") as frames, _bar(f"copying {name}", unit="B", unit_scale=True) as copied:
             try:
-                result: VideoResult | VideoFailure = predict_video(job, video, frames, copied)
+                result: _Result | VideoFailure = work(video, frames, copied)
             except VideoError as error:  # a bad file costs its game
                 result = VideoFailure(video=video, error=error)
             except E2ESpotError:  # options or weights that no game would accept

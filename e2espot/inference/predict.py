@@ -77,7 +77,7 @@ def _spot_indexed(
     spotter, adaptation = adapt_to_video(spotter, path, options)
     seen_K = np.concatenate([seen_frames(index, spotter.fps) for index in indexes])
     missing = list(ranges_of_mask(~seen_K))  # extended while the chunks are consumed; complete after score_frames
-    chunks = _blackened(_chunks(spotter, path, options, missing), seen_K)
+    chunks = _blackened(frames_of_video(spotter, path, options, missing), seen_K)
     scores_TK = score_frames(spotter, chunks, info.num_frames, options, progress=progress)
     if not np.isfinite(scores_TK).all():
         raise CheckpointError(
@@ -145,7 +145,7 @@ def ball_maps_of_video(spotter: Spotter, path: str | Path, options: InferenceOpt
     """
     spotter, _ = adapt_to_video(spotter, Path(path), options)
     with torch.inference_mode():
-        yield from stream_ball_maps(spotter, _chunks(spotter, Path(path), options, []), options)
+        yield from stream_ball_maps(spotter, frames_of_video(spotter, Path(path), options, []), options)
 
 
 def _blackened(chunks_THWC: Iterator[Tensor], seen_K: np.ndarray) -> Iterator[Tensor]:
@@ -160,7 +160,7 @@ def _blackened(chunks_THWC: Iterator[Tensor], seen_K: np.ndarray) -> Iterator[Te
         yield chunk_THWC
 
 
-def _chunks(spotter: Spotter, path: Path, options: InferenceOptions, missing: list[range]) -> Iterator[Tensor]:
+def frames_of_video(spotter: Spotter, path: Path, options: InferenceOptions, missing: list[range]) -> Iterator[Tensor]:
     """Decode all frames of a video in order, by the backend that serves the file and the device.
 
     Frames that do not decode end the video with an error, or are zeros and added to ``missing`` if

@@ -21,9 +21,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import FrameType, ModuleType
-from typing import Any
+from typing import Any, Protocol, Self, TypeVar
 
 from tqdm import tqdm
 
@@ -72,7 +72,27 @@ class Totals:
 
 
 def run_on_ray(job: Job, videos: Sequence[Video], cluster: Cluster) -> Iterator[VideoResult | VideoFailure]:
-    """Predict videos on a cluster and yield results as they finish; one bar counts the frames of all.
+    """Predict videos on a cluster; see :func:`run_work_on_ray`."""
+    return run_work_on_ray(predict_video, job, videos, cluster)
+
+
+class Portable(Protocol):
+    """What tasks share: it is sent to each machine once."""
+
+    def to(self, device: str) -> Self:
+        """The same with its networks on ``device``."""
+
+
+_Job = TypeVar("_Job", bound=Portable)
+_Result = TypeVar("_Result")
+Work = Callable[[_Job, Video, Callable[[int, int], None], Callable[[int, int], None]], _Result]
+"""Called with the job, a video, and what reports frames and copied bytes."""
+
+
+def run_work_on_ray(
+    work: Work[_Job, _Result], job: _Job, videos: Sequence[Video], cluster: Cluster
+) -> Iterator[_Result | VideoFailure]:
+    """Process videos on a cluster and yield results as they finish; one bar counts the frames of all.
 
     Raises:
         ConfigurationError: Ray is not installed, no such cluster, or no machine of it is large enough for a task.
@@ -84,7 +104,7 @@ def run_on_ray(job: Job, videos: Sequence[Video], cluster: Cluster) -> Iterator[
         # processes of its cluster running; SystemExit runs the shutdown below.
         _on_sigterm(lambda *_: sys.exit(128 + signal.SIGTERM))
         _check_resources(ray, cluster)
-        yield from _run_all(ray, job, videos, cluster)
+        yield from _run_all(ray, work, job, videos, cluster)
     finally:
         ray.shutdown()
         _on_sigterm(previous_handler)
@@ -148,8 +168,8 @@ def _check_resources(ray: ModuleType, cluster: Cluster) -> None:
 
 
 def _run_all(
-    ray: ModuleType, job: Job, videos: Sequence[Video], cluster: Cluster
-) -> Iterator[VideoResult | VideoFailure]:
+    ray: ModuleType, work: Work[_Job, _Result], job: _Job, videos: Sequence[Video], cluster: Cluster
+) -> Iterator[_Result | VideoFailure]:
     # Without CPUs of its own: on a machine with one core it would leave none for the tasks.
     actor = ray.remote(num_cpus=0)(ProgressActor).remote()
     task = ray.remote(_work).options(
@@ -157,7 +177,7 @@ def _run_all(
     )
     job_ref = ray.put(job)  # the spotters are serialized once, not once for each video
     waiting = {
-        task.remote(job_ref, video, index, actor, cuda=cluster.task_gpus > 0): video
+        task.remote(work, job_ref, video, index, actor, cuda=cluster.task_gpus > 0): video
         for index, video in enumerate(videos)
     }
     with _ProgressBar(ray, actor, videos) as bar:
@@ -169,14 +189,14 @@ def _run_all(
         bar.update(done=len(videos), within_s=_TIMEOUT_S)
 
 
-def _result(ray: ModuleType, reference: Any, video: Video, cluster: Cluster) -> VideoResult | VideoFailure:
+def _result(ray: ModuleType, reference: Any, video: Video, cluster: Cluster) -> Any:
     """Result of a finished task.
 
     An exception in a task is not retried: it would be raised again. Ray retries the task only after
     its worker died, and raises another ``RayError`` when the last worker has died too.
     """
     try:
-        result: VideoResult = ray.get(reference)
+        return ray.get(reference)
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, VideoError):
             return VideoFailure(video=video, error=error.cause)
@@ -189,7 +209,6 @@ def _result(ray: ModuleType, reference: Any, video: Video, cluster: Cluster) -> 
             video=video,
             error=VideoError(f"{name}: {attempts} workers died while processing it ({type(error).__name__})"),
         )
-    return result
 
 
 class _ProgressBar:
@@ -267,8 +286,8 @@ class ProgressActor:
         )
 
 
-def _work(job: Job, video: Video, index: int, actor: Any, *, cuda: bool) -> VideoResult:
-    """Body of a task: predict one video and report its progress to the actor."""
+def _work(work: Work[Any, Any], job: Any, video: Video, index: int, actor: Any, *, cuda: bool) -> Any:
+    """Body of a task: process one video and report its progress to the actor."""
     import ray
 
     from e2espot.core.device import reuse_freed_memory
@@ -279,8 +298,8 @@ def _work(job: Job, video: Video, index: int, actor: Any, *, cuda: bool) -> Vide
         ray.get(actor.start.remote(index), timeout=_TIMEOUT_S)
     reuse_freed_memory()
     if cuda:  # Ray shows each task only its own GPU
-        job = replace(job, spotters=tuple(spotter.to("cuda") for spotter in job.spotters))
-    return predict_video(
+        job = job.to("cuda")
+    return work(
         job,
         video,
         _throttled(lambda done, total: actor.set_frames.remote(index, done, total)),

@@ -9,7 +9,7 @@ from e2espot.video.index import COLOUR_RULE, VideoIndex, pictures_of_grid
 from e2espot.video.indexing import index_of, index_video, require_readable
 from e2espot.video.parts import indexes_of, parts_of
 from e2espot.video.reader import FrameReader, VideoInfo, open_reader, probe
-from e2espot.video.stream import Chunk, stream_clips, stream_frames
+from e2espot.video.stream import Chunk, stream_clips, stream_frames, stream_pictures
 
 __all__ = [
     "COLOUR_RULE",
@@ -31,4 +31,5 @@ __all__ = [
     "require_readable",
     "stream_clips",
     "stream_frames",
+    "stream_pictures",
 ]

@@ -81,6 +81,8 @@ class DecodeRequest:
     """Slots the ring holds at a time."""
     skip_damaged: bool
     """Whether frames that do not decode are given as zeros and reported, instead of raising."""
+    pictures_K: np.ndarray | None = None
+    """Ranks of the pictures that are the frames of the file; None for those of the grid."""
 
     @property
     def slot_len(self) -> int:
@@ -126,7 +128,14 @@ def _open_reader(request: DecodeRequest) -> GridReader:
     if request.look is not None:
         remember_look(request.index, request.look)
     preparation = preparation_of(request.index, request.pictures)
-    return reader_of(request.index, fps=request.fps, size=request.size, reader=request.reader, preparation=preparation)
+    return reader_of(
+        request.index,
+        fps=request.fps,
+        size=request.size,
+        reader=request.reader,
+        preparation=preparation,
+        pictures_K=request.pictures_K,
+    )
 
 
 def split_frames(frames: range, length: int) -> list[range]:

@@ -140,11 +140,15 @@ class GridReader:
         size: tuple[int, int],
         decoder: FrameDecoder,
         preparation: Preparation = PLAIN,
+        pictures_K: np.ndarray | None = None,
     ) -> None:
-        """Read frames of a grid of ``fps`` frames per second, at ``size`` = (width, height) as shown."""
+        """Read frames of a grid of ``fps`` frames per second, at ``size`` = (width, height) as shown.
+
+        With ``pictures_K`` frame k is the picture of that rank in place of the grid's.
+        """
         self.info = video_info(index, fps, preparation)
         self._index = index
-        self._pictures_K = pictures_of_grid(index, fps)
+        self._pictures_K = pictures_of_grid(index, fps) if pictures_K is None else pictures_K
         self._seen_K = seen_frames(index, fps)
         self._size = size
         self._decoder = decoder
@@ -152,10 +156,10 @@ class GridReader:
     def read(self, frames: Sequence[int]) -> np.ndarray:
         """See ``FrameReader``."""
         wanted_T = np.asarray(frames, dtype=np.int64)
-        outside_T = (wanted_T < 0) | (wanted_T >= self.info.num_frames)
+        outside_T = (wanted_T < 0) | (wanted_T >= len(self._pictures_K))
         if outside_T.any():
             raise IndexError(
-                f"{self.info.path}: frame {int(wanted_T[outside_T][0])} asked for; there are {self.info.num_frames}"
+                f"{self.info.path}: frame {int(wanted_T[outside_T][0])} asked for; there are {len(self._pictures_K)}"
             )
         width, height = self._size
         frames_THWC = np.empty((len(wanted_T), height, width, 3), dtype=np.uint8)
@@ -342,19 +346,25 @@ def open_reader(
 
 
 def reader_of(
-    index: VideoIndex, *, fps: Fraction, size: tuple[int, int] | None, reader: HostBackend, preparation: Preparation
+    index: VideoIndex,
+    *,
+    fps: Fraction,
+    size: tuple[int, int] | None,
+    reader: HostBackend,
+    preparation: Preparation,
+    pictures_K: np.ndarray | None = None,
 ) -> GridReader:
-    """Open a video whose index and preparation are at hand; see ``open_reader``."""
+    """Open a video whose index and preparation are at hand; see ``open_reader`` and ``GridReader``."""
     target_size = size or shown_size(index, preparation)
     if min(target_size) < 1:
         raise ValueError(f"size is {target_size}; width and height must be positive")
     info = video_info(index, fps, preparation)
-    if info.num_frames == 0:
+    if info.num_frames == 0 and pictures_K is None:
         raise VideoError(f"{info.path}: lasts {float(info.duration_s):.3f} s, too short for one frame at {fps} fps")
     width, height = target_size
     coded_size = (height, width) if index.rotation_degrees in (90, 270) else (width, height)
     decoder = _open_decoder(index, coded_size, reader, preparation)
-    return GridReader(index, fps, target_size, decoder, preparation)
+    return GridReader(index, fps, target_size, decoder, preparation, pictures_K)
 
 
 def _open_decoder(

@@ -159,6 +159,63 @@ def stream_clips(
                 yield chunk
 
 
+def stream_pictures(
+    indexes: Sequence[VideoIndex],
+    pictures: Sequence[np.ndarray],
+    *,
+    rate: Fraction,
+    size: tuple[int, int],
+    chunk_len: int = 64,
+    read_ahead: int = 4,
+    reader: HostBackend = "auto",
+    missing: list[range] | None = None,
+    options: PictureOptions | None = None,
+) -> Iterator[Chunk]:
+    """Yield pictures of a match by their ranks, in chunks that are counted on through its files.
+
+    Args:
+        indexes: The files in order.
+        pictures: For each file, the ranks in ascending order, repeats allowed.
+        rate: About how many of them are one second; it names times in errors.
+        size: (width, height) to scale to.
+        chunk_len: Pictures of a chunk.
+        read_ahead: Most chunks decoded ahead.
+        reader: See ``open_reader``.
+        missing: Extended by the numbers of pictures that do not decode, which are zeros then; None to raise.
+        options: How pictures may be prepared; see ``open_reader``.
+
+    Raises:
+        VideoError: see ``index_video``; or the decoder died or hangs.
+    """
+    proven = [
+        require_readable(index, int(ranks_K[-1])) if len(ranks_K) else index
+        for index, ranks_K in zip(indexes, pictures, strict=True)
+    ]
+    first = 0
+    for index, ranks_K in zip(proven, pictures, strict=True):
+        if not len(ranks_K):
+            continue
+        chunks = tuple(split_frames(range(len(ranks_K)), chunk_len))
+        request = DecodeRequest(
+            index=index,
+            fps=rate,
+            size=size,
+            reader=reader,
+            pictures=options,
+            look=known_look(index),
+            chunks=chunks,
+            num_slots=read_ahead,
+            skip_damaged=missing is not None,
+            pictures_K=ranks_K,
+        )
+        with closing(decode_ahead(request, 120.0, os.name != "posix")) as decoded:
+            for frames, (frames_THWC, lost) in zip(chunks, decoded, strict=True):
+                if missing is not None:
+                    missing += [range(first + gap.start, first + gap.stop) for gap in lost]
+                yield Chunk(first + frames.start, frames_THWC)
+        first += len(ranks_K)
+
+
 def _readable(indexes: Sequence[VideoIndex], fps: Fraction, frames: range) -> list[VideoIndex]:
     """The same indexes, proven as far as ``frames`` reach: before the first frame is given, not after an hour."""
     proven = []
