@@ -37,6 +37,20 @@ class Events:
     """SoccerTrack's bas_periods.json, which states when each half was filmed; by default from 0:00 and 45:00."""
     map: Path | None = None
     """YAML file that renames or merges classes, with lines such as HEADER: PASS."""
+    shift: str = "0"
+    """Seconds or a clock added to the times of all events, such as 2.5, or of each half: 0,-45:00."""
+    rate: str = "1"
+    """Factor of all times, before the shift: 25/24 where labels were made on a video that was played too fast."""
+    join_halves: str = ""
+    """Where each half starts in one video of the whole match, such as 0:00,47:12: all become half 1, on its clock."""
+    split_halves: str = ""
+    """Where each half starts on the clock of the whole match: labels of one clock become those of two videos."""
+    classes: str = ""
+    """Classes that stay, such as PASS,SHOT; by default all."""
+    min_confidence: float = 0.0
+    """Predictions of a lower confidence are left out."""
+    per_minute: int | None = None
+    """Most events of each minute of a video: the most confident ones."""
     lead: float = 5.0
     """Seconds of a SportsCode instance or a cut before its event."""
     lag: float = 3.0
@@ -77,13 +91,25 @@ def predictions(args: Annotated[Events, tyro.conf.arg(name="")]) -> None:
 def _convert_events(args: Events, *, predictions: bool) -> None:
     from e2espot.formats.conversion import Conversion, convert
     from e2espot.formats.feeds import FeedClock, parse_offsets
+    from e2espot.formats.retiming import parse_retiming
     from e2espot.formats.sportscode import parse_instance_times
+    from e2espot.formats.thinning import parse_thinning
 
-    parsed = ("lead", "lag", "half_starts", "offset", "one_video")
+    parsed = {"lead", "lag", "half_starts", "offset", "one_video"}
+    parsed |= {"shift", "rate", "join_halves", "split_halves", "classes", "min_confidence", "per_minute"}
     fields = {name: value for name, value in vars(args).items() if name not in parsed}
     times = parse_instance_times(args.lead, args.lag, args.half_starts)
     clock = FeedClock(offset_ms=parse_offsets(args.offset), one_video=args.one_video)
-    converted = convert(Conversion(**fields, times=times, clock=clock, predictions=predictions))
+    converted = convert(
+        Conversion(
+            **fields,
+            times=times,
+            clock=clock,
+            retiming=parse_retiming(args.shift, args.rate, args.join_halves, args.split_halves),
+            thinning=parse_thinning(args.min_confidence, args.classes, args.per_minute),
+            predictions=predictions,
+        )
+    )
     more = len(converted.paths) - 3
     names = ", ".join(map(str, converted.paths[:3])) + (f" and {more} more" if more > 0 else "")
     videos = counted(converted.num_videos, "video")

@@ -29,10 +29,12 @@ from e2espot.formats.opensportslab import (
     read_opensportslab,
     sn_gar_files,
 )
+from e2espot.formats.retiming import Retiming, retimed
 from e2espot.formats.soccernet_interchange import read_soccernet, soccernet_files
 from e2espot.formats.soccertrack import Periods, read_periods, read_soccertrack, soccertrack_files
 from e2espot.formats.sportscode import InstanceTimes, read_sportscode, sportscode_files
 from e2espot.formats.table import read_table, table_files
+from e2espot.formats.thinning import Thinning, thinned
 from e2espot.formats.video_links import VideoLinks, plan_links, write_links
 
 
@@ -59,6 +61,10 @@ class Conversion:
     """SoccerTrack's ``bas_periods.json``; None for the nominal 0:00 and 45:00."""
     map: Path | None = None
     """YAML file that renames or merges classes; None for none."""
+    retiming: Retiming = field(default_factory=Retiming)
+    """How the times of events are moved."""
+    thinning: Thinning = field(default_factory=Thinning)
+    """Which events stay."""
     times: InstanceTimes = field(default_factory=InstanceTimes)
     """How events become instances of SportsCode and cuts, and back."""
     second_file: Path | None = None
@@ -102,6 +108,7 @@ def convert(conversion: Conversion) -> Converted:
     dropped = DroppedFields()
     periods = read_periods(conversion.periods) if conversion.periods is not None else {}
     dataset = _renamed(_read(conversion, dropped, periods), read_label_map(conversion.map), dropped)
+    dataset = thinned(retimed(dataset, conversion.retiming, dropped), conversion.thinning, dropped)
     files = _files(conversion, dataset, dropped, periods)
     if not conversion.overwrite:
         refuse_to_replace(files)

@@ -27,7 +27,9 @@ from e2espot.formats.label_documents import read_label_document
 from e2espot.formats.label_map import LabelMap
 from e2espot.formats.soccernet_json import dump_document, label_document, make_row, parse_document, read_row, read_rows
 
-ONE_VIDEO_HINT = "if one video shows the whole match, state its labels as half 1, on the clock of that video"
+ONE_VIDEO_HINT = (
+    "if one video shows the whole match, put all labels on its clock: convert them with join_halves, such as 0:00,47:12"
+)
 """What a message says about labels of a half that has no video of its own."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,16 +59,16 @@ def plan_links(videos: Iterable[AnnotatedVideo], target: Path, source: Path, fol
     if folder is not None and not folder.is_dir():
         raise ConfigurationError(f"{folder}: no such folder of videos", option="videos")
     root = source if source.is_dir() else source.parent
-    by_name = _videos_by_name(folder) if folder is not None else {}
     games: dict[str, list[AnnotatedVideo]] = defaultdict(list)
     for video in videos:
         if video.video:
             games[video.game].append(video)
+    moved = _MovedVideos(folder, [video.video for halves in games.values() for video in halves])
     files: dict[Path, Path] = {}
     missing: list[str] = []
     for game, halves in games.items():
         for video in halves:
-            path = _existing(video.video, root, by_name)
+            path = _at_stated_path(root, video.video) or moved.find(video.video)
             if path is None:
                 missing.append(video.video)
                 continue
@@ -78,24 +78,39 @@ def plan_links(videos: Iterable[AnnotatedVideo], target: Path, source: Path, fol
     return VideoLinks(files=files, missing=tuple(missing))
 
 
-def _existing(path: str, root: Path, by_name: Mapping[str, list[tuple[str, ...]]]) -> Path | None:
+def _at_stated_path(root: Path, stated: str) -> Path | None:
     try:
-        if (root / path).is_file():
-            return root / path
+        return root / stated if (root / stated).is_file() else None
     except (OSError, ValueError):  # a name that no file system accepts
         return None
-    parts = portable_parts(path)
-    candidates = by_name.get(Path(parts[-1]).stem.lower(), []) if parts else []
-    # "1_224p.mkv" is in every game, so its folder has to be that of the path; "derby.mp4" can be anywhere.
-    needed = 2 if parts and is_game_video(parts[-1]) else 1
-    ranked = sorted(((_shared_end(other, parts), other) for other in candidates), reverse=True)
-    if not ranked or ranked[0][0] < needed or (len(ranked) > 1 and ranked[0][0] == ranked[1][0]):
-        return None  # none, or several that are alike
-    return Path(*ranked[0][1])
+
+
+class _MovedVideos:
+    """Finds videos below a folder by the ends of the paths that they had elsewhere."""
+
+    def __init__(self, folder: Path | None, stated: Iterable[str]) -> None:
+        self._by_name = _videos_by_name(folder) if folder is not None else {}
+        names = Counter(_stem(parts) for parts in map(portable_parts, set(stated)) if parts)
+        self._stated_once = {name for name, count in names.items() if count == 1}
+
+    def find(self, stated: str) -> Path | None:
+        r"""The file with the most folders in common with the path; None if two have as many.
+
+        ``D:\sn\a\1_224p.mkv`` is ``/disk/a/1_224p.mkv``, not ``/disk/b/1_224p.mkv``. A name alone, such as
+        ``derby.mp4``, is enough if one file has it and one path states it; ``1_224p.mkv`` never is.
+        """
+        parts = portable_parts(stated)
+        name = _stem(parts) if parts else ""
+        ranked = sorted((-_shared_end(path, parts), path) for path in self._by_name.get(name, []))
+        if not ranked or (len(ranked) > 1 and ranked[0][0] == ranked[1][0]):
+            return None
+        shared, path = -ranked[0][0], ranked[0][1]
+        by_name_alone = name in self._stated_once and not is_game_video(parts[-1])
+        return Path(*path) if shared >= min(2, len(parts)) or by_name_alone else None
 
 
 def _shared_end(first: Sequence[str], second: Sequence[str]) -> int:
-    """Number of names that two paths have in common at their ends; the ending of the file can differ."""
+    """Number of names that two paths have in common at their ends; case and the ending of the file can differ."""
     count = 0
     for one, other in zip(_from_the_end(first), _from_the_end(second), strict=False):
         if one != other:
@@ -105,7 +120,11 @@ def _shared_end(first: Sequence[str], second: Sequence[str]) -> int:
 
 
 def _from_the_end(parts: Sequence[str]) -> tuple[str, ...]:
-    return (Path(parts[-1]).stem.lower(), *reversed(parts[:-1]))
+    return (_stem(parts), *(name.lower() for name in reversed(parts[:-1]))) if parts else ()
+
+
+def _stem(parts: Sequence[str]) -> str:
+    return Path(parts[-1]).stem.lower()
 
 
 def _videos_by_name(folder: Path) -> dict[str, list[tuple[str, ...]]]:
@@ -139,8 +158,10 @@ def write_links(links: Mapping[Path, Path], *, overwrite: bool) -> None:
         E2ESpotError: a link cannot be written.
     """
     for link in links:
-        if (link.exists() or link.is_symlink()) and not (overwrite and link.is_symlink()):
-            raise ConfigurationError(f"{link} exists and is another video; move it away", option="overwrite")
+        if link.is_symlink() and not overwrite:
+            raise ConfigurationError(f"{link} leads to another video; allow to replace it", option="overwrite")
+        if link.exists() and not link.is_symlink():
+            raise ConfigurationError(f"{link} exists and is another video; move it away")
     for link, path in links.items():
         try:
             link.parent.mkdir(parents=True, exist_ok=True)

@@ -164,7 +164,7 @@ def test_convert_command_reports_dropped_fields_and_errors(tmp_path: Path) -> No
 
     done = tool("labels", tmp_path / "a", tmp_path / "b", "--from", "soccernet", "--to", "e2e-spot")
     assert done.returncode == 0, done.stderr
-    assert "1 events of 1 videos -> " in done.stdout
+    assert "1 event of 1 video -> " in done.stdout
     assert "  1 x time rounded" in done.stdout
     exact = tool("labels", tmp_path / "a", tmp_path / "c", "--from", "soccernet", "--to", "soccernet")
     assert "nothing dropped" in exact.stdout

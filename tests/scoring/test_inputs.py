@@ -160,7 +160,7 @@ def test_labels_that_no_prediction_can_hit_are_noted(tmp_path: Path) -> None:
     assert first == "1 label of extra time or penalties does not count: SoccerNet's evaluator has two halves"
     assert second == (
         "labels of halves without a single prediction count as missed: g (half 2: 2); if one video shows the whole "
-        "match, state its labels as half 1, on the clock of that video"
+        "match, put all labels on its clock: convert them with join_halves, such as 0:00,47:12"
     )
 
 
