@@ -31,7 +31,7 @@ from e2espot.core.scores import Scores
 
 _LONGEST_S = 3600
 
-Method = Literal["soft", "gaussian", "hard", "pairwise", "peaks"]
+Method = Literal["soft", "gaussian", "hard", "pairwise", "peaks", "soccernet"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +43,11 @@ class Suppression:
 
     soft: multiply by (distance / window)^2. gaussian: multiply by 1 - exp(-distance^2 / 2 sigma^2). hard: remove,
     from the highest score down. pairwise: remove, whether or not the higher one survives (E2E-Spot's rule). peaks:
-    smooth with a Gaussian of sigma, then hard.
+    smooth with a Gaussian of sigma, then hard. soccernet: hard within a window as SoccerNet's baselines on features
+    have it, which reaches half of its length back and a frame less ahead.
     """
     window_s: float = 0.8
-    """Reach to each side, in seconds."""
+    """Reach to each side, in seconds; for ``soccernet`` the length of the whole window."""
     sigma_s: float = 0.12
     """Width of the Gaussian in seconds, for ``gaussian`` and ``peaks``."""
     floor: float = 1e-3
@@ -102,7 +103,9 @@ def suppress_column(scores: Scores, column: int, suppression: Suppression) -> tu
         score_T = smooth(score_T, sigma)
     if scores.coverage is not None:
         score_T[~scores.coverage.mask(len(score_T))] = 0
-    if suppression.method == "pairwise":
+    if suppression.method == "soccernet":
+        frames_E, confidences_E = soccernet_nms(score_T, window=window, floor=suppression.floor)
+    elif suppression.method == "pairwise":
         frames_E, confidences_E = pairwise_nms(score_T, window=window, floor=suppression.floor)
     else:
         decay = decay_of(suppression.method, window, sigma)
@@ -136,6 +139,36 @@ def pairwise_nms(score_T: np.ndarray, *, window: int, floor: float = 1e-3) -> tu
     # highest[t] is the maximum over frames t - window to t + window.
     highest = _sliding_max(padded, 2 * window + 1, np.empty((2, len(padded))))
     frames_E = np.flatnonzero((score_T >= floor) & (score_T >= highest[: len(score_T)]))
+    return frames_E, score_T[frames_E]
+
+
+def soccernet_nms(score_T: np.ndarray, *, window: int, floor: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """The rule of SoccerNet's baselines on features, for one class.
+
+    Repeatedly the highest remaining score of at least ``floor`` is emitted (of equal ones the earlier frame), and the
+    frames from ``window // 2`` before it to one less after it are removed::
+
+        # window 8, scores .9 at 3, .8 at 5, .6 at 6, .7 at 7 of 12: 3 removes 0 to 6; 7 removes 3 to 10; 11 is left
+
+    Args:
+        score_T: Scores of one class.
+        window: Frames of the whole window.
+        floor: Smallest candidate; 0 emits frames without any score as well.
+
+    Returns:
+        Frames and confidences, from the highest confidence down.
+    """
+    current, half = score_T.copy(), window // 2
+    # Sorted once: the scores that remain do not change, and of equal ones a stable order has the earlier first.
+    frames: list[int] = []
+    for frame in np.argsort(-score_T, kind="stable").tolist():
+        if score_T[frame] < floor:
+            break
+        if current[frame] >= 0:
+            frames.append(frame)
+            current[max(0, frame - half) : frame + half] = -1
+            current[frame] = -1  # a window of one frame has no half
+    frames_E = np.array(frames, dtype=np.int64)
     return frames_E, score_T[frames_E]
 
 

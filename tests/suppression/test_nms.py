@@ -13,7 +13,7 @@ from e2espot.core.errors import ConfigurationError
 from e2espot.core.label_sets import LabelSet
 from e2espot.core.scores import Scores
 from e2espot.suppression import nms
-from e2espot.suppression.nms import Suppression, pairwise_nms, smooth, soft_nms, suppress
+from e2espot.suppression.nms import Suppression, pairwise_nms, smooth, soccernet_nms, soft_nms, suppress
 
 METHODS = get_args(nms.Method)
 
@@ -170,3 +170,13 @@ def test_gaussian_suppression_decays_a_neighbour_by_its_distance() -> None:
     assert (first.frame, second.frame) == (20, 23)
     assert first.confidence == pytest.approx(0.8)
     assert second.confidence == pytest.approx(0.5 * (1 - np.exp(-0.5)))
+
+
+def test_soccernet_nms_removes_half_a_window_back_and_a_frame_less_ahead() -> None:
+    score_T = np.zeros(12)
+    score_T[[3, 5, 6, 7]] = 0.9, 0.8, 0.6, 0.7
+    frames_E, confidences_E = soccernet_nms(score_T, window=8)
+    assert list(zip(frames_E.tolist(), confidences_E.tolist(), strict=True)) == [(3, 0.9), (7, 0.7), (11, 0.0)]
+    scores = Scores(scores_TK=score_T[:, None].astype(np.float32), label_set=LabelSet(("A",)), fps=Fraction(2))
+    events = suppress(scores, Suppression(method="soccernet", window_s=4))
+    assert [event.frame for event in events] == [3, 7]

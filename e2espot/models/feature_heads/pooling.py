@@ -1,0 +1,135 @@
+"""NetVLAD++ and its family: one answer for a window of rows, pooled over time, before and after its middle apart.
+
+    rows (W, D) -- Linear, if D is not 512 --> (W, 512) -- pool --> V -- Dropout, Linear --> background and classes
+
+    netvlad     one pool over all W rows, 64 words          netvlad++   rows before the middle, rows from it on,
+    netrvlad    the same without residuals                              32 words each
+    max, avg    maximum or mean of each value               max++, avg++, netrvlad++ alike
+
+Sources: Giancola and Ghanem, "Temporally-Aware Feature Pooling for Action Spotting in Soccer Broadcasts", CVPRW 2021;
+Arandjelovic et al., "NetVLAD", CVPR 2016. Written from the formulas.
+
+Shapes: B windows, W rows of a window, D values of a row, K words, C outputs (background and classes), N rows of a half.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from e2espot.models.feature_heads.shared_windows import max_side, mean_side, vlad_side
+
+POOLS = ("max", "avg", "netvlad", "netrvlad", "max++", "avg++", "netvlad++", "netrvlad++")
+"""Names of the poolings."""
+PROJECTED_DIM = 512
+"""Width that rows of another width are projected to."""
+_NUM_WORDS = 64
+_BLOCK_ROWS = 4096
+"""Rows of a half that are scored at a time, so that memory does not grow with the rate."""
+
+
+class NetVlad(nn.Module):
+    """Soft assignment of rows to words, and the sum of what is left of each row at its word.
+
+    Args:
+        dim: D.
+        num_words: K.
+        residual: False for NetRVLAD, which leaves out the second set of words.
+    """
+
+    def __init__(self, dim: int, num_words: int, *, residual: bool) -> None:
+        super().__init__()
+        self.words_DK = nn.Parameter(torch.randn(dim, num_words) / dim**0.5)
+        self.centres_DK = nn.Parameter(torch.randn(dim, num_words) / dim**0.5) if residual else None
+
+    def assign(self, unit_BTD: Tensor) -> Tensor:
+        """Share of each row in each word, ``(B, T, K)``, of rows of unit length."""
+        return (unit_BTD @ self.words_DK).softmax(-1)
+
+    def forward(self, rows_BTD: Tensor) -> Tensor:
+        """``(B, D * K)``, the values of a row outermost; of unit length for each word and as a whole."""
+        unit_BTD = functional.normalize(rows_BTD, dim=-1)
+        share_BTK = self.assign(unit_BTD)
+        sum_BDK = unit_BTD.transpose(1, 2) @ share_BTK
+        if self.centres_DK is not None:
+            sum_BDK = sum_BDK - share_BTK.sum(1, keepdim=True) * self.centres_DK
+        return functional.normalize(functional.normalize(sum_BDK, dim=1).flatten(1), dim=1)
+
+
+class _Reduce(nn.Module):
+    """Maximum or mean over time."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def forward(self, rows_BTD: Tensor) -> Tensor:
+        """``(B, D)``."""
+        return rows_BTD.amax(1) if self.kind == "max" else rows_BTD.mean(1)
+
+
+class PoolHead(nn.Module):
+    """Classifies the middle of a window by pooling its rows.
+
+    Args:
+        pool: One of ``POOLS``.
+        feature_dim: Values of a row.
+        window_len: W, rows of a window.
+        num_outputs: C.
+    """
+
+    def __init__(self, pool: str, feature_dim: int, window_len: int, num_outputs: int) -> None:
+        super().__init__()
+        kind, self.window_len = pool.removesuffix("++"), window_len
+        self.split = window_len // 2 if pool.endswith("++") else 0
+        sides = 2 if self.split else 1
+        self.project = nn.Linear(feature_dim, PROJECTED_DIM) if feature_dim != PROJECTED_DIM else nn.Identity()
+        words = _NUM_WORDS // sides
+        self.pools = nn.ModuleList(
+            _Reduce(kind) if kind in ("max", "avg") else NetVlad(PROJECTED_DIM, words, residual=kind == "netvlad")
+            for _ in range(sides)
+        )
+        pooled = PROJECTED_DIM * (1 if kind in ("max", "avg") else words) * sides
+        self.dropout = nn.Dropout(0.4)
+        self.classify = nn.Linear(pooled, num_outputs)
+
+    def forward(self, rows_BTD: Tensor) -> Tensor:
+        """Logits ``(B, C)`` of windows, background first; their sigmoid is the probability."""
+        projected_BTD = self.project(rows_BTD).float()
+        parts = (projected_BTD[:, : self.split], projected_BTD[:, self.split :]) if self.split else (projected_BTD,)
+        pooled = torch.cat([pool(part) for pool, part in zip(self.pools, parts, strict=True)], dim=1)
+        logits_BC: Tensor = self.classify(self.dropout(pooled))
+        return logits_BC
+
+    def match_scores(self, rows_ND: Tensor) -> Tensor:
+        """Probability of each class in every row of a half, ``(N, C - 1)``.
+
+        Row i has the window of rows ``i - W // 2`` to ``i - W // 2 + W - 1``; beyond the ends the last row continues.
+        Neighbouring windows share nearly all of their rows. What depends on one row alone is computed once for each
+        row (projection, assignment to words, products with the weights of the last layer), and a window adds it up.
+        """
+        half = self.window_len // 2
+        count = len(rows_ND)
+        scores = []
+        for first in range(0, count, _BLOCK_ROWS):
+            last = min(first + _BLOCK_ROWS, count)
+            numbers = torch.arange(first - half, last - half + self.window_len - 1, device=rows_ND.device)
+            projected = self.project(rows_ND[numbers.clamp(0, count - 1)])
+            scores.append(self._windows(projected, last - first).sigmoid()[:, 1:])
+        return torch.cat(scores)
+
+    def _windows(self, projected_MD: Tensor, count: int) -> Tensor:
+        """Logits of ``count`` windows, of which number i begins at row i."""
+        logits = self.classify.bias.expand(count, -1)
+        weights = self.classify.weight.chunk(len(self.pools), dim=1)
+        bounds = (0, self.split, self.window_len) if self.split else (0, self.window_len)
+        for pool, weight, start, stop in zip(self.pools, weights, bounds[:-1], bounds[1:], strict=True):
+            side_MD = projected_MD[start : count + stop - 1]
+            length = stop - start
+            if isinstance(pool, NetVlad):
+                side = vlad_side(side_MD, pool.words_DK, pool.centres_DK, weight, length)
+            else:
+                side = (max_side if pool.kind == "max" else mean_side)(side_MD, length) @ weight.T
+            logits = logits + side
+        return logits
