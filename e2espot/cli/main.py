@@ -17,6 +17,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
     },
     "Spot, train and score": {
         "infer": "spot the ball actions of videos or of a dataset",
+        "live": "spot the ball actions of a stream seconds after they happen",
         "train": "train a spotter from raw video",
         "evaluate": "score predictions as SoccerNet does",
         "blend": "blend the weights of a spotter before and after fine-tuning",

@@ -1,0 +1,116 @@
+"""A replayed file gives the events of inference, and its lines are what the results say."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from e2espot.cli import infer, live
+from e2espot.core.errors import ConfigurationError, E2ESpotError
+from tests.support.tiny_dataset import TOY_SPEC, write_game, write_spotter
+
+RESULTS = "results_spotting.json"
+
+
+@pytest.fixture(scope="module")
+def match(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("live") / "game"
+    write_game(folder, 1, num_frames=200)
+    return folder / "224p.mp4"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_spotter(tmp_path_factory.mktemp("run") / "toy.safetensors")
+
+
+def predictions(folder: Path) -> list[dict[str, str]]:
+    return json.loads((folder / RESULTS).read_text())["predictions"]  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("flags", [(), ("--flip",)])
+def test_unlimited_replay_equals_inference(match: Path, run: Path, tmp_path: Path, flags: tuple[str, ...]) -> None:
+    infer.main([str(run), str(match), "-o", str(tmp_path / "infer"), "--adapt", "none", *flags])
+    live.main(
+        [str(run), str(match), "-o", str(tmp_path / "live"), "--replay", "--unpaced", "--latency", "none", *flags]
+    )
+    of_infer, of_live = (tmp_path / name / "224p" / RESULTS for name in ("infer", "live"))
+    assert of_live.read_bytes() == of_infer.read_bytes()
+
+
+@pytest.mark.parametrize("spec", [{"double_rate_output": True}, {"team": True}], ids=str)
+def test_unlimited_replay_equals_inference_for_other_outputs(
+    match: Path, tmp_path: Path, spec: dict[str, bool]
+) -> None:
+    from dataclasses import replace
+
+    run = write_spotter(tmp_path / "toy.safetensors", replace(TOY_SPEC, **spec))  # type: ignore[arg-type]
+    infer.main([str(run), str(match), "-o", str(tmp_path / "infer"), "--adapt", "none"])
+    live.main([str(run), str(match), "-o", str(tmp_path / "live"), "--replay", "--unpaced", "--latency", "none"])
+    assert predictions(tmp_path / "live" / "224p") == predictions(tmp_path / "infer" / "224p")
+
+
+def test_lines_are_the_results_and_only_likely_ones_are_printed(
+    match: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    threshold = "0.45"
+    live.main(
+        [str(run), str(match), "-o", str(tmp_path), "--replay", "--unpaced", "--latency", "3", "--threshold", threshold]
+    )
+    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    stored = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    results = predictions(tmp_path / "224p")
+    assert printed == [line for line in stored if line["confidence"] >= float(threshold)]
+    assert 0 < len(printed) < len(stored) == len(results)
+    assert sorted((line["position_ms"], line["label"]) for line in stored) == sorted(
+        (int(row["position"]), row["label"]) for row in results
+    )
+    assert {line["stream_time"] for line in stored} <= {
+        f"0:00:{s:02d}.{ms:03d}" for s in range(8) for ms in range(0, 1000, 40)
+    }
+
+
+def test_ctrl_c_writes_the_results_of_what_was_seen_in_time(match: Path, run: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "e2espot", "live", str(run), str(match), "-o", str(tmp_path), "--replay"]
+    command += ["--latency", "2.5"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    events = tmp_path / "events.jsonl"
+    while not (events.is_file() and events.stat().st_size) and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, log = process.communicate(timeout=30)
+    assert process.returncode == 130, log
+    assert "Traceback" not in log
+    lines = [json.loads(line) for line in events.read_text().splitlines()]
+    assert len(predictions(tmp_path / "224p")) == len(lines)
+    assert lines[0]["latency_s"] < 3.5
+
+
+def test_bad_options_are_refused_in_one_line(match: Path, run: Path, tmp_path: Path) -> None:
+    (tmp_path / "events.jsonl").write_text("")
+    for words, message in (
+        (["--replay", "-o", str(tmp_path)], "another stream"),
+        (["--replay", "--latency", "0.2"], "needs at least"),
+        (["--replay", "--latency", "soon"], "seconds"),
+        (["--replay", "--follow"], "exclude"),
+        (["--replay", "--kickoff", "25:00:00"], "HH:MM:SS"),
+        (["--unpaced"], "--replay"),
+        ([], "replay"),
+    ):
+        with pytest.raises(E2ESpotError, match=message) as caught:
+            live.main([str(run), str(match), *words])
+        assert "\n" not in str(caught.value)
+    for source, message in (
+        ("srt://host:1", "pipe it"),
+        ("gopher://host/x", "no protocol"),
+        ("missing.mp4", "no such file"),
+        ("udp://@:1234 --listen", "can listen"),
+    ):
+        with pytest.raises(ConfigurationError, match=message):
+            live.main([str(run), *source.split()])
