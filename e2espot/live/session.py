@@ -92,6 +92,7 @@ class LiveSession:
     on_frame: Callable[[int], None] = lambda _: None
     """Called with the number of frames up to now."""
     num_events: int = 0
+    """Events up to now."""
     counts: Counter[str] = field(default_factory=Counter)
     """Events of at least ``threshold`` by class."""
 
@@ -153,7 +154,7 @@ class LiveSession:
             if not self._lost_before:
                 _LOG.warning("this machine is too slow: frames are left out, and count as not seen")
             self._lost_before = ring.num_lost
-        if len(ring) > ring.length // 2 and now_s - self._last_slow_s > _PATIENCE_S:
+        if len(ring) > ring.length // 2 and now_s - self._last_slow_s > _SETTLING_S:
             dropped = self.spotter.do_less()
             self._last_slow_s = now_s
             if dropped is not None:
@@ -210,5 +211,5 @@ class LiveSession:
         _LOG.info("%d events in %s -> %s", self.num_events, clock_text(seconds), path)
 
 
-_PATIENCE_S = 5.0
+_SETTLING_S = 5.0
 """Time that dropping some work gets to show, before more is dropped."""
