@@ -20,8 +20,10 @@ from e2espot.core.timeline import DEFAULT_FPS, frame_of_position_ms, num_frames_
 from e2espot.formats.labelled_clips import LabelledClip
 from e2espot.inference.adapt import adapt_to_video
 from e2espot.inference.ball_path import linked_positions, peak_positions
+from e2espot.inference.exported import ExportedSpotter
 from e2espot.inference.job import Job, predict_video, single_video
 from e2espot.inference.predict import ball_maps_of_video
+from e2espot.models import Spotter
 from e2espot.models.backbones.small import SmallBackbone
 from e2espot.scoring.baseline import fit_periodic_baseline
 from e2espot.video import VideoIndex, index_of, pictures_of_grid
@@ -76,7 +78,7 @@ def run_on_clips(
 
 def _run_on_clip(job: Job, clip: LabelledClip) -> ClipResult:
     labels = tuple(event for event in clip.events if event.label in CLASSES)
-    has_map = isinstance(job.spotters[0].backbone, SmallBackbone)
+    has_map = _sees_ball(job.spotters[0])
     try:
         index = index_of(clip.video, video_stream=job.options.video_stream)
         adapted = _adapt_job(job, clip)
@@ -105,9 +107,16 @@ def _run_on_clip(job: Job, clip: LabelledClip) -> ClipResult:
     )
 
 
+def _sees_ball(spotter: Spotter | ExportedSpotter) -> bool:
+    return not isinstance(spotter, ExportedSpotter) and isinstance(spotter.backbone, SmallBackbone)
+
+
 def _adapt_job(job: Job, clip: LabelledClip) -> Job:
     """The job with its spotters adapted to the clip as ``predict_video`` would adapt them: once for events and ball."""
-    spotters = tuple(adapt_to_video(spotter, clip.video, job.options)[0] for spotter in job.spotters)
+    spotters = tuple(
+        spotter if isinstance(spotter, ExportedSpotter) else adapt_to_video(spotter, clip.video, job.options)[0]
+        for spotter in job.spotters
+    )
     options = dataclasses.replace(job.options, adapt="none", size="trained")
     return dataclasses.replace(job, spotters=spotters, options=options)
 
@@ -122,6 +131,7 @@ def _ball_errors(job: Job, clip: LabelledClip, index: VideoIndex) -> tuple[np.nd
             f"{clip.name}: the ball is labelled in picture {outside[0]}, and a player shows {index.num_pictures}"
         )
     spotter = job.spotters[0]
+    assert not isinstance(spotter, ExportedSpotter)
     heat_THW = torch.cat(list(ball_maps_of_video(spotter, clip.video, job.options))).cpu().numpy()
     pictures_T = pictures_of_grid(index, spotter.fps)
     picture_B = np.array([ball.picture for ball in clip.ball])

@@ -37,18 +37,23 @@ def run_command(main: Callable[[], None]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except OSError as error:
-        if error.filename is not None:
-            _print_error(f"{error.filename}: {error.strerror}; check the path, its permissions and the disk")
-        elif error.errno in _DISK_FULL:
-            _print_error(
-                f"{error.strerror}; make room on the disk, or raise the limit on the size of files (ulimit -f)"
-            )
-        else:
+        line = _line_of_os_error(error)
+        if line is None:
             raise
+        _print_error(line)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         sys.exit(130)
+
+
+def _line_of_os_error(error: OSError) -> str | None:
+    """What the user can do; None for a bug of ours."""
+    if error.filename is not None:
+        return f"{error.filename}: {error.strerror}; check the path, its permissions and the disk"
+    if error.errno in _DISK_FULL:
+        return f"{error.strerror}; make room on the disk, or raise the limit on the size of files (ulimit -f)"
+    return None
 
 
 def _print_error(message: str) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from e2espot.formats.game import Game, Video
     from e2espot.inference.job import Job, VideoFailure, VideoResult
 
-RUN_FILES = ("best.safetensors", "config.yaml")
+RUN_FILES = ("best.safetensors", "config.yaml", "spotter.json")
 """A folder that holds one of these is a run."""
 
 
@@ -34,7 +34,8 @@ class Infer:
     """
 
     run_and_sources: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[RUN] VIDEO_OR_DATA...")]
-    """Run folder or .safetensors file (by default the shipped spotter), then videos, dataset folders or URLs."""
+    """Run folder, .safetensors file or folder of an exported spotter (by default the shipped spotter), then videos,
+    dataset folders or URLs."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("out")
     """Folder for the results."""
     split: Annotated[str | None, tyro.conf.arg(aliases=["-s"])] = None
@@ -256,19 +257,28 @@ def _run_engine(args: Infer, job: Job, videos: list[Video]) -> Iterator[VideoRes
 
 def _job(args: Infer, run: Path | None) -> Job:
     from e2espot.core.device import reuse_freed_memory
+    from e2espot.inference.exported_spec import is_exported
     from e2espot.inference.job import load_job
     from e2espot.inference.options import InferenceOptions
-    from e2espot.models.weights.checkpoint import shipped_spotter
     from e2espot.sources.remote import VideoCache, default_cache_dir
 
+    runs = [run or _shipped(), *args.ensemble]
+    if args.engine == "ray" and args.task_gpus and any(map(is_exported, runs)):
+        raise ConfigurationError("exported spotters run on the CPU; give 0 GPUs", option="task_gpus")
     reuse_freed_memory()
     return load_job(
-        [run or shipped_spotter(), *args.ensemble],
+        runs,
         device="cpu" if args.engine == "ray" else args.device,  # on Ray each task moves them to its own device
         options=InferenceOptions(**asdict(args.video), reader=args.reader),
         cache=VideoCache(folder=args.cache or default_cache_dir(), limit_bytes=int(args.cache_gb * 1e9)),
         keep_scores=args.save_scores,
     )
+
+
+def _shipped() -> Path:
+    from e2espot.models.weights.checkpoint import shipped_spotter
+
+    return shipped_spotter()
 
 
 def _print_table(game: Game, events: list[Event], fps: Fraction, rows: int) -> None:

@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "evaluate": "score predictions as SoccerNet does",
         "blend": "blend the weights of a spotter before and after fine-tuning",
         "features": "extract the features of videos or of a dataset with any image network",
+        "export": "write a spotter as ONNX or OpenVINO graphs, which need no torch",
         "folds": "cross-validate: one run per fold, every game scored by a run that has not seen it",
     },
     "Look and correct": {
@@ -44,6 +45,8 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
     },
 }
 """Heading -> command -> its line in ``e2espot --help``."""
+_OF_TORCH = ("torch", "torchvision", "timm", "safetensors")
+"""Packages that an installation for exported spotters alone lacks."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -67,7 +70,15 @@ def dispatch(arguments: list[str]) -> None:
     elif name == "--version":
         sys.stdout.write(f"e2espot {__version__}\n")
     elif any(name in commands for commands in COMMANDS.values()):
-        importlib.import_module(f"e2espot.cli.{name}").main(rest)
+        try:
+            importlib.import_module(f"e2espot.cli.{name}").main(rest)
+        except ModuleNotFoundError as error:
+            if error.name not in _OF_TORCH:
+                raise
+            raise ConfigurationError(
+                f"this needs {error.name}, which is not installed: pip install torch torchvision timm safetensors; "
+                "without torch, e2espot infer runs the folders that e2espot export writes"
+            ) from None
     else:
         known = ", ".join(name for commands in COMMANDS.values() for name in commands)
         raise ConfigurationError(f"no command {name!r}; choose from {known}")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from e2espot.core.adaptation import Adaptation
 from e2espot.core.coverage import ReadCoverage
@@ -13,13 +14,17 @@ from e2espot.core.errors import ConfigurationError, VideoError, first_line
 from e2espot.core.events import Event
 from e2espot.core.scores import Scores
 from e2espot.formats.game import Video
+from e2espot.inference.exported import ExportedSpotter, load_exported, spot_exported
+from e2espot.inference.exported_spec import is_exported
 from e2espot.inference.options import InferenceOptions
-from e2espot.inference.predict import average_scores, spot_video
-from e2espot.models import Spotter, load_spotter
+from e2espot.inference.video_scores import average_scores
 from e2espot.sources.remote import VideoCache, is_url, redact, result_name, scrub
 from e2espot.suppression.calibration import Calibration, apply_calibration, read_calibration
 from e2espot.video.parts import indexes_of, stem_of
 from e2espot.video.preparation import Preparation, preparation_of
+
+if TYPE_CHECKING:
+    from e2espot.models import Spotter
 
 Progress = Callable[[int, int], None]
 """Called with (done, total), in frames or bytes."""
@@ -29,7 +34,7 @@ Progress = Callable[[int, int], None]
 class Job:
     """Everything that is needed to predict a video; it can be sent to another machine."""
 
-    spotters: tuple[Spotter, ...]
+    spotters: tuple[Spotter | ExportedSpotter, ...]
     """One spotter, or an ensemble whose scores are averaged."""
     calibration: Calibration
     """How scores become events."""
@@ -41,8 +46,11 @@ class Job:
     """Whether the result holds the scores as well as the events."""
 
     def to(self, device: str) -> Job:
-        """The same with its spotters on ``device``."""
-        return replace(self, spotters=tuple(spotter.to(device) for spotter in self.spotters))
+        """The same with its spotters on ``device``; exported ones stay on the CPU."""
+        spotters = (
+            spotter if isinstance(spotter, ExportedSpotter) else spotter.to(device) for spotter in self.spotters
+        )
+        return replace(self, spotters=tuple(spotters))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +110,8 @@ def load_job(
     """Load the spotters of an ensemble, and the calibration of the first run.
 
     Args:
-        runs: Run folders or ``.safetensors`` files. A file has no calibration and gets the default one.
+        runs: Run folders, folders of exported spotters, or ``.safetensors`` files. A file has no calibration and gets
+            the default one.
         device: ``cpu``, ``cuda``, ``cuda:1`` or ``auto``.
         options: How videos are read and run through the spotters.
         cache: Local copies of videos from object stores.
@@ -112,16 +121,35 @@ def load_job(
         CheckpointError: there is no run at the path, or it is damaged.
         ConfigurationError: this machine has no such device.
     """
-    from e2espot.core.device import parse_device
-
-    torch_device = parse_device(device)
+    spotters = tuple(load_exported(run) if is_exported(run) else _load_run(run, device) for run in runs)
+    first = spotters[0]
+    if device.startswith("cuda") and any(isinstance(spotter, ExportedSpotter) for spotter in spotters):
+        raise ConfigurationError(f"device is {device}; exported spotters run on the CPU", option="device")
     return Job(
-        spotters=tuple(load_spotter(run, torch_device) for run in runs),
-        calibration=read_calibration(runs[0]),
+        spotters=spotters,
+        calibration=first.calibration if isinstance(first, ExportedSpotter) else read_calibration(runs[0]),
         options=options,
         cache=cache,
         keep_scores=keep_scores,
     )
+
+
+def _load_run(run: Path, device: str) -> Spotter:
+    from e2espot.core.device import parse_device
+    from e2espot.models import load_spotter
+
+    return load_spotter(run, parse_device(device))
+
+
+def spot_video(
+    spotter: Spotter | ExportedSpotter, path: Path, options: InferenceOptions, *, progress: Progress | None = None
+) -> Scores:
+    """The scores of a video by a spotter of either kind; torch is imported only for one that needs it."""
+    if isinstance(spotter, ExportedSpotter):
+        return spot_exported(spotter, path, options, progress=progress)
+    from e2espot.inference.predict import spot_video
+
+    return spot_video(spotter, path, options, progress=progress)
 
 
 def single_video(source: str | Path, *, half: int = 1) -> Video:

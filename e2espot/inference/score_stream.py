@@ -7,9 +7,8 @@ Shapes: T frames, H height, W width, C colours, D features, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,12 +16,13 @@ from e2espot.core.device import compute_dtype
 from e2espot.core.errors import ConfigurationError
 from e2espot.inference.options import InferenceOptions
 from e2espot.inference.streaming_head import streaming_head
+from e2espot.inference.views import ScoreViews, View
 from e2espot.models.spotter import Spotter, centre_crop, mean_pixel
 from e2espot.models.streaming.backbone_stream import BackboneStream
 from e2espot.models.streaming.cuda_graph import CudaGraphBackbone
 
 
-class ScoreStream:
+class ScoreStream(ScoreViews[Tensor]):
     """Takes frames and returns the scores that are final, ``halo`` frames and the look-ahead of the head later.
 
     Args:
@@ -31,63 +31,12 @@ class ScoreStream:
     """
 
     def __init__(self, spotter: Spotter, options: InferenceOptions) -> None:
-        # The views share the decoded frames but not the state: each has a backbone stream and a head of its own.
-        self._views = [
-            _View(spotter, options, mirror=mirror) for mirror in ((False, True) if options.flip else (False,))
-        ]
-
-    @property
-    def done(self) -> int:
-        """Frames whose features are computed."""
-        return self._views[0].done
-
-    def add(self, frames_THWC: Tensor) -> np.ndarray:
-        """Process the next frames, uint8 RGB; returns float32 rows as in ``Spotter.scores``, perhaps none."""
-        return self._mean([view.add(frames_THWC) for view in self._views])
-
-    def finish(self) -> np.ndarray:
-        """The remaining rows, at the end of the video."""
-        return self._mean([view.finish() for view in self._views])
-
-    def drop_mirror(self) -> bool:
-        """Go on without the mirrored view, to save time; whether there was one."""
-        had_mirror = len(self._views) > 1
-        del self._views[1:]
-        return had_mirror
-
-    @staticmethod
-    def _mean(rows: list[np.ndarray]) -> np.ndarray:
-        return np.asarray(np.mean(rows, axis=0, dtype=np.float32))
-
-
-class _View:
-    """One view of the video, as it is or mirrored, from pixels to scores."""
-
-    def __init__(self, spotter: Spotter, options: InferenceOptions, *, mirror: bool) -> None:
-        self._features = FeatureStream(spotter, options)
-        self._head = streaming_head(spotter, options.look_ahead_frames(spotter.fps))
-        self._mirror, self._has_team = mirror, spotter.spec.team
-        self.done = 0
-
-    def add(self, chunk_THWC: Tensor) -> np.ndarray:
-        """Process the next frames; rows that became final."""
-        return self._rows([*self._feed_head(self._features.add(chunk_THWC.flip(2) if self._mirror else chunk_THWC))])
-
-    def finish(self) -> np.ndarray:
-        """The remaining rows; columns as in ``Spotter.scores``."""
-        return self._rows([*self._feed_head(self._features.finish()), self._head.finish()])
-
-    def _feed_head(self, pieces: Iterator[Tensor]) -> Iterator[np.ndarray]:
-        for features_TD in pieces:
-            self.done += len(features_TD)
-            yield self._head.add(features_TD)
-
-    def _rows(self, parts: list[np.ndarray]) -> np.ndarray:
-        rows_TK = np.concatenate(parts) if parts else self._head.no_rows()
-        if self._mirror and self._has_team:
-            # The last column is the probability that the right team acts; in the mirror, right is left.
-            rows_TK[:, -1] = 1 - rows_TK[:, -1]
-        return rows_TK
+        mirrors: tuple[Callable[[Tensor], Tensor] | None, ...] = (None, lambda chunk_THWC: chunk_THWC.flip(2))
+        look_ahead = options.look_ahead_frames(spotter.fps)
+        super().__init__(
+            View(FeatureStream(spotter, options), streaming_head(spotter, look_ahead), mirror, spotter.spec.team)
+            for mirror in mirrors[: 2 if options.flip else 1]
+        )
 
 
 class FeatureStream:

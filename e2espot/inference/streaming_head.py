@@ -19,12 +19,49 @@ this length has. With L >= ``clip_len`` nothing is cut, and all scores are those
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any, Protocol
+
 import numpy as np
-import torch
-from torch import Tensor
 
 from e2espot.core.errors import ConfigurationError
-from e2espot.models.spotter import Spotter
+from e2espot.core.label_sets import LabelSet
+
+if TYPE_CHECKING:
+    from e2espot.models.spotter import Spotter
+
+
+class WindowSpec(Protocol):
+    """What the windows need of a specification."""
+
+    @property
+    def clip_len(self) -> int:
+        """Frames of a window."""
+
+    @property
+    def team(self) -> bool:
+        """Whether there is a head for teams."""
+
+
+class WindowScorer(Protocol):
+    """A spotter that scores windows of features: tensors for one of torch, arrays for an exported one."""
+
+    @property
+    def spec(self) -> WindowSpec:
+        """Its specification."""
+
+    @property
+    def label_set(self) -> LabelSet:
+        """Its classes."""
+
+    @property
+    def grid_factor(self) -> int:
+        """Rows per frame."""
+
+    def window_scores(self, features_TD: Any, /) -> np.ndarray:
+        """Rows of one window, as in ``Spotter.scores``."""
+
+    def join(self, before_TD: Any, after_TD: Any, /) -> Any:
+        """Features one after the other."""
 
 
 def streaming_head(spotter: Spotter, look_ahead: int | None) -> WholeWindowHead | CutWindowHead:
@@ -41,11 +78,11 @@ def streaming_head(spotter: Spotter, look_ahead: int | None) -> WholeWindowHead 
 class _Windows:
     """What both forms share: the features that are still needed, and the rows that are not final yet."""
 
-    def __init__(self, spotter: Spotter) -> None:
-        self._spotter, self._clip_len, self._factor = spotter, spotter.spec.clip_len, spotter.grid_factor
+    def __init__(self, spotter: WindowScorer) -> None:
+        self._scorer, self._clip_len, self._factor = spotter, spotter.spec.clip_len, spotter.grid_factor
         self._columns = len(spotter.label_set) + int(spotter.spec.team)
         self._step = max(1, self._clip_len // 2)
-        self._features: Tensor | None = None
+        self._features: Any = None
         self._first = 0
         """Frame of the first feature that is held."""
         self._final = 0
@@ -55,10 +92,10 @@ class _Windows:
     def _end(self) -> int:
         return self._first + (0 if self._features is None else len(self._features))
 
-    def _append(self, features_TD: Tensor) -> None:
-        self._features = features_TD if self._features is None else torch.cat((self._features, features_TD))
+    def _append(self, features_TD: Any) -> None:
+        self._features = features_TD if self._features is None else self._scorer.join(self._features, features_TD)
 
-    def _window(self, start: int, stop: int) -> Tensor:
+    def _window(self, start: int, stop: int) -> Any:
         assert self._features is not None
         return self._features[start - self._first : stop - self._first]
 
@@ -85,14 +122,14 @@ class WholeWindowHead(_Windows):
     Only the features from the start of the next window on are held, at most one and a half windows and a piece.
     """
 
-    def __init__(self, spotter: Spotter) -> None:
+    def __init__(self, spotter: WindowScorer) -> None:
         super().__init__(spotter)
         self._next_start = 0
         self._sums_TK = self.no_rows()
         """Sums and totals of the rows from frame ``_final`` on."""
         self._totals_T = np.zeros(0, dtype=np.float32)
 
-    def add(self, features_TD: Tensor) -> np.ndarray:
+    def add(self, features_TD: Any) -> np.ndarray:
         """Append the next features ``(t, D)``; returns the rows that became final, as in ``Spotter.scores``."""
         self._append(features_TD)
         # A window that ends with the last known frame may be the last one of the video, which begins elsewhere if
@@ -114,7 +151,7 @@ class WholeWindowHead(_Windows):
         return self._take(self._end)
 
     def _run(self, start: int, clip_len: int) -> None:
-        scores_TK = self._spotter.scores(self._window(start, start + clip_len)[None])[0].cpu().numpy()
+        scores_TK = self._scorer.window_scores(self._window(start, start + clip_len))
         weights_T = window_weights(clip_len, self._factor)
         rows = slice((start - self._final) * self._factor, (start + clip_len - self._final) * self._factor)
         if rows.stop > len(self._sums_TK):
@@ -143,9 +180,9 @@ class CutWindowHead(_Windows):
                 "move between frames; leave look_ahead out, or train one without these",
                 option="look_ahead",
             )
-        self._look_ahead = look_ahead
+        self._spotter, self._look_ahead = spotter, look_ahead
 
-    def add(self, features_TD: Tensor) -> np.ndarray:
+    def add(self, features_TD: Any) -> np.ndarray:
         """Append the next features ``(t, D)``; returns the rows that became final, as in ``Spotter.scores``."""
         self._append(features_TD)
         final = max(self._final, self._end - self._look_ahead)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
+import numpy as np
 import torch
 from msgspec import Meta
 from torch import Tensor, nn
@@ -175,6 +176,14 @@ class Spotter(nn.Module):
             return scores_BTK
         right_BT1 = outputs.team_BT.sigmoid().repeat_interleave(self.grid_factor, dim=1)[..., None]
         return torch.cat((scores_BTK, right_BT1), dim=-1)
+
+    def window_scores(self, features_TD: Tensor) -> np.ndarray:
+        """``scores`` of one window, on the host."""
+        return self.scores(features_TD[None])[0].cpu().numpy()  # type: ignore[no-any-return]
+
+    def join(self, before_TD: Tensor, after_TD: Tensor) -> Tensor:
+        """Features one after the other."""
+        return torch.cat((before_TD, after_TD))
 
     def forward(self, frames_BTCHW: Tensor) -> Tensor:
         """Normalised float frames -> ``logits_BTK``, K = 1 + classes.

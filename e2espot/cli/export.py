@@ -1,0 +1,50 @@
+"""Write a spotter that needs no torch: e2espot export RUN -o spotter/."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from e2espot.inference.exported_spec import Format
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """Write a spotter as ONNX or OpenVINO graphs, which infer runs without torch, and other programs with an engine.
+
+    Examples: e2espot export RUN -o spotter/; e2espot export RUN -o spotter/ --to openvino --check match.mp4
+    """
+
+    run: tyro.conf.Positional[Path]
+    """Run folder or .safetensors file."""
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("spotter")
+    """Folder to write."""
+    to: Format = "onnx"
+    """Form of the graphs: onnx for ONNX Runtime and most others, openvino for OpenVINO."""
+    chunk: int = 32
+    """Frames that the backbone's graph takes at a time, 8 to 1024: fewer give results sooner, more are faster."""
+    size: str = "trained"
+    """Size of the frames that the network sees: trained, or width x height such as 512x288."""
+    check: Path | None = None
+    """Compare with the run on this video afterwards; the scores must agree within 1e-4."""
+
+
+def main(arguments: list[str]) -> None:
+    """Export, print where the folder is, and compare if asked to."""
+    args = tyro.cli(Export, args=arguments, use_underscores=True, prog="e2espot export")
+
+    from e2espot.core.frame_size import parse_frame_size
+    from e2espot.inference.adapt import resize
+    from e2espot.inference.export import check_export, export_spotter
+    from e2espot.models.weights.checkpoint import load_spotter
+    from e2espot.suppression.calibration import read_calibration
+
+    size = None if args.size == "trained" else parse_frame_size(args.size)
+    spotter = resize(load_spotter(args.run), size)
+    export_spotter(spotter, read_calibration(args.run), args.out, form=args.to, chunk_len=args.chunk)
+    print(f"exported spotter: {args.out}; try it: e2espot infer {args.out} VIDEO -o out/")
+    if args.check is not None:
+        print(check_export(spotter, args.out, args.check).describe())
