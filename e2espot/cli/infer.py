@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -68,6 +68,14 @@ class Infer:
     """Largest total size of these copies in GB; the least recently used are deleted first."""
     save_scores: bool = False
     """Also write the score of every frame (scores.npz)."""
+    also: str = ""
+    """More formats for the results, of those that convert writes: csv,xml,srt."""
+    lead: float = 5.0
+    """Seconds of a SportsCode instance or a cut of --also before its event."""
+    lag: float = 3.0
+    """Seconds of it after its event."""
+    half_starts: str = "0:00"
+    """Times at which the halves start on SportsCode's one time line, such as 0:00,47:12."""
     table: int = 20
     """Number of rows of the printed table, which shows the strongest events."""
 
@@ -79,15 +87,27 @@ def main(arguments: list[str]) -> None:
     run, sources = split_run(args.run_and_sources)
     if run is None:
         print(shipped_note(), flush=True)
+    from e2espot.formats.interchange import DroppedFields
+    from e2espot.formats.more_formats import parse_more_formats
+    from e2espot.formats.sportscode import parse_instance_times
     from e2espot.inference.results import pending_games
     from e2espot.inference.sharding import shard_of
 
+    more_formats = parse_more_formats(args.also, parse_instance_times(args.lead, args.lag, args.half_starts))
     planned = shard_of(_plan(args, sources), args.shard)
+    more_formats.check(planned)
     games = pending_games(planned, args.out, save_scores=args.save_scores, resume=args.resume)
     if args.resume:
         print(f"{len(planned) - len(games)} of {len(planned)} games have results in {args.out} already; skipped")
-    if games:
-        _spot(args, run, games)
+    dropped = DroppedFields()
+    # Results of an interrupted run may lack their copies.
+    more_formats.write(args.out, [game for name, game in planned.items() if name not in games], dropped)
+    try:
+        if games:
+            _spot(args, run, games, lambda game: more_formats.write(args.out, [game], dropped))
+    finally:
+        if lines := dropped.lines():
+            print(f"not held, or rounded, by the formats of --also: {'; '.join(lines)}")
 
 
 def shipped_note() -> str:
@@ -199,7 +219,9 @@ def _in_split(split: str | None) -> str:
     return "" if split is None else f" in split {split!r}"
 
 
-def _spot(args: Infer, run: Path | None, games: dict[str, Game]) -> None:
+def _spot(
+    args: Infer, run: Path | None, games: dict[str, Game], write_copies: Callable[[Game], Sequence[Path]]
+) -> None:
     from e2espot.inference.job import VideoFailure
     from e2espot.inference.results import BatchResults
 
@@ -220,7 +242,8 @@ def _spot(args: Infer, run: Path | None, games: dict[str, Game]) -> None:
             if written is not None:
                 path, events = written
                 _print_table(games[result.video.game], events, fps, args.table)
-                print(f"{len(events)} events -> {path}", flush=True)
+                copies = write_copies(games[result.video.game])
+                print(f"{len(events)} events -> {', '.join(map(str, (path, *copies)))}", flush=True)
         elif result.video.game not in failed:
             error = failed[result.video.game] = batch.add_failure(result)
             if len(games) > 1:

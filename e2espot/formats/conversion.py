@@ -109,7 +109,7 @@ def convert(conversion: Conversion) -> Converted:
     periods = read_periods(conversion.periods) if conversion.periods is not None else {}
     dataset = _renamed(_read(conversion, dropped, periods), read_label_map(conversion.map), dropped)
     dataset = thinned(retimed(dataset, conversion.retiming, dropped), conversion.thinning, dropped)
-    files = _files(conversion, dataset, dropped, periods)
+    files = files_of(conversion, dataset, dropped, periods)
     if not conversion.overwrite:
         refuse_to_replace(files)
     links = _links(conversion, dataset)
@@ -220,9 +220,14 @@ def _read_feed(conversion: Conversion, dropped: DroppedFields) -> AnnotationSet:
     return read_feed(feed, dropped)
 
 
-def _files(
+def files_of(
     conversion: Conversion, dataset: AnnotationSet, dropped: DroppedFields, periods: Periods
 ) -> dict[Path, bytes]:
+    """Path -> content of the files of a dataset in the format of the target; nothing is written.
+
+    Raises:
+        ConfigurationError: a target of the wrong kind, or a dataset that the format cannot hold.
+    """
     if conversion.to_format == "soccernet":
         feed_file = FEED_LABEL_FILE if conversion.from_format in get_args(FeedName) else None
         return soccernet_files(dataset, conversion.target, dropped, conversion.label_file or feed_file)

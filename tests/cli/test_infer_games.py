@@ -14,6 +14,7 @@ from e2espot.formats.games import find_games
 from e2espot.inference.job import VideoResult
 from e2espot.inference.predict import spot_video
 from e2espot.inference.results import BatchResults
+from tests.support.conversions import run_conversion
 from tests.support.numbered_video import constant, write
 from tests.support.tiny_dataset import write_game, write_spotter
 
@@ -198,3 +199,39 @@ def test_table_counts_pictures_of_the_file(weights: Path, tmp_path: Path, capsys
     for row in rows:  # "1 - 00:00.44 22 PASS 0.5": at 50 pictures a second
         minutes, seconds = row[2].split(":")
         assert int(row[3]) == int(50 * (60 * int(minutes) + float(seconds)) + 1e-6)
+
+
+def test_also_writes_other_formats_and_resume_completes_them(
+    weights: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    command = (weights, data, "-o", out, "--also", "csv,xml,srt,opensportslab,table")
+    assert infer(*command) == 0
+    output = capsys.readouterr().out
+    assert "not held, or rounded, by the formats of --also: " in output.splitlines()[-1]
+    folder = out / "toy" / "a"
+    names = {"results_spotting.json", "events.csv", "events.xml", "a.srt", "opensportslab.json"}
+    assert {path.name for path in folder.iterdir()} == names
+    written = {name: (folder / name).read_bytes() for name in names}
+    run_conversion(out, tmp_path / "all.csv", "soccernet", "table", predictions=True)
+    of_a = [line for line in (tmp_path / "all.csv").read_text().splitlines()[1:] if line.startswith("toy/a,")]
+    assert (folder / "events.csv").read_text().splitlines()[1:] == of_a
+    assert len(of_a) == len(json.loads(written["results_spotting.json"])["predictions"]) > 0
+    (folder / "events.xml").unlink()
+    assert infer(*command, "--resume") == 0
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == written
+
+
+@pytest.mark.parametrize(
+    ("also", "message"),
+    [("csv,doc", "also names the format 'doc'; choose from csv, xml"), ("sportscode", "half 2"), ("soccernet", "also")],
+)
+def test_also_is_checked_before_any_work(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], also: str, message: str
+) -> None:
+    for half in (1, 2):
+        (tmp_path / "data" / "g").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "data" / "g" / f"{half}_224p.mp4").write_bytes(b"")
+    assert infer(weights, tmp_path / "data", "-o", tmp_path / "out", "--also", also) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
