@@ -15,6 +15,7 @@ from e2espot.video.old_x264 import version_message, with_message
 from e2espot.video.packets import PacketSource
 from e2espot.video.picture_filter import PictureFilter
 from e2espot.video.preparation import PLAIN, Preparation
+from e2espot.video.unneeded_pictures import UnneededPictures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,13 +39,21 @@ class PyavDecoder:
     (damaged, or the second field of a pair) the previous picture is held, as in a player.
     """
 
-    def __init__(self, index: VideoIndex, size: tuple[int, int], preparation: Preparation = PLAIN) -> None:
+    def __init__(
+        self,
+        index: VideoIndex,
+        size: tuple[int, int],
+        preparation: Preparation = PLAIN,
+        wanted: np.ndarray | None = None,
+    ) -> None:
         """Open the file.
 
         Args:
             index: The index of the file.
             size: The (width, height) to scale to, before rotation.
             preparation: What is done to the pictures before they are scaled.
+            wanted: Ranks of all pictures that will ever be asked for, so that others need not be decoded; None for
+                any. What is shown does not depend on it.
         """
         self._index = index
         self._filter = PictureFilter(index, size, preparation)
@@ -65,6 +74,11 @@ class PyavDecoder:
             ((_, first_packet),) = self._source.read(0, 1)
             extradata = self._source.stream.codec_context.extradata or b""
             self._message = version_message(extradata, memoryview(first_packet))
+        self._unneeded: UnneededPictures | None = None
+        self._left_out: set[int] = set()  # packets met since the last restart that no wanted picture needs
+        self._decodes_all = False
+        if wanted is not None and not self._filter.needs_neighbours:
+            self._unneeded = UnneededPictures(index, wanted, self._source.stream.codec_context.extradata or b"")
         self._restart(0)
 
     def close(self) -> None:
@@ -131,12 +145,22 @@ class PyavDecoder:
             self._restart(segment)
         self._segment, self._last_rank = segment, rank
         self._decode_to(rank)
+        if self._left_out and (self._current is None or self._current[0] != rank):
+            self._decode_all_to(rank, segment)
         while self._current is None and self._restarted_at > 0 and self._is_held_over(rank, self._restarted_at - 1):
             # Nothing of the segment decodes up to here, so the last picture of the one before is still on show.
             self._restart(self._restarted_at - 1)
             self._segment, self._last_rank = segment, rank
             self._decode_to(rank)
         return self._checked(rank, self._current)
+
+    def _decode_all_to(self, rank: int, segment: int) -> None:
+        """Decode again with what was left out: where ``rank`` is damaged, the very picture before it is held."""
+        self._decodes_all = True
+        self._restart(segment)
+        self._segment, self._last_rank = segment, rank
+        self._decode_to(rank)
+        self._decodes_all = False
 
     def _is_held_over(self, rank: int, segment: int) -> bool:
         """Whether the last picture of ``segment`` is near enough in time to stand in for ``rank``."""
@@ -181,17 +205,15 @@ class PyavDecoder:
         return bool(self._decoded)
 
     def _feed(self) -> None:
-        """Give the decoder its next packet, and queue what it outputs."""
+        """Give the decoder its next packet, if it is needed, and queue what it outputs."""
         import av
 
         packet = None  # flushes the decoder at the end of the file
         if self._next_packet < self._index.num_packets:
-            ((_, packet),) = self._source.read(self._next_packet, self._next_packet + 1)
-            if self._message and 0 < self._next_packet == self._first_fed:
-                packet = with_message(packet, self._message)
-            if not self._index.shown_M[self._next_packet]:
-                packet.pts = None  # its picture must not be taken for a shown one with the same time, of another edit
+            packet = self._read_packet()
         self._next_packet += 1
+        if self._next_packet - 1 in self._left_out and not self._decodes_all:
+            return
         try:
             pictures = self._codec.decode(packet)
         except av.error.FFmpegError:
@@ -210,7 +232,21 @@ class PyavDecoder:
                     self._record_damage(int(self._index.packet_P[rank]))
                 self._decoded.append((rank, picture))
 
+    def _read_packet(self) -> Any:
+        """The next packet, as the decoder is to see it; noted if it is one that no wanted picture needs."""
+        number = self._next_packet
+        ((_, packet),) = self._source.read(number, number + 1)
+        if self._message and 0 < number == self._first_fed:
+            packet = with_message(packet, self._message)
+        if not self._index.shown_M[number]:
+            packet.pts = None  # its picture must not be taken for a shown one with the same time, of another edit
+        if self._unneeded is not None and self._unneeded.can_leave_out(number, packet):
+            self._left_out.add(number)
+        return packet
+
     def _record_damage(self, packet: int) -> None:
+        if packet in self._left_out:
+            return  # no other picture is made from it
         segment = max(0, int(np.searchsorted(self._index.start_packet_S, packet, side="right")) - 1)
         if self._index.identified_by == "decode_order":  # packets and pictures cannot be matched within a segment
             packet = int(self._index.start_packet_S[segment])
@@ -255,5 +291,6 @@ class PyavDecoder:
         self._codec.flush_buffers()
         self._first_fed = self._next_packet
         self._decoded.clear()
+        self._left_out.clear()
         self._current, self._newest_pts, self._num_repeats = None, NO_PTS, 0
         self._segment, self._restarted_at, self._last_rank = segment, segment, -1

@@ -363,12 +363,13 @@ def reader_of(
         raise VideoError(f"{info.path}: lasts {float(info.duration_s):.3f} s, too short for one frame at {fps} fps")
     width, height = target_size
     coded_size = (height, width) if index.rotation_degrees in (90, 270) else (width, height)
-    decoder = _open_decoder(index, coded_size, reader, preparation)
-    return GridReader(index, fps, target_size, decoder, preparation, pictures_K)
+    wanted = pictures_of_grid(index, fps) if pictures_K is None else pictures_K
+    decoder = _open_decoder(index, coded_size, reader, preparation, wanted)
+    return GridReader(index, fps, target_size, decoder, preparation, wanted)
 
 
 def _open_decoder(
-    index: VideoIndex, size: tuple[int, int], reader: HostBackend, preparation: Preparation
+    index: VideoIndex, size: tuple[int, int], reader: HostBackend, preparation: Preparation, wanted: np.ndarray
 ) -> FrameDecoder:
     # Imported when needed: a process that only probes files loads neither library's decoder.
     if reader == "decord":
@@ -386,7 +387,7 @@ def _open_decoder(
     if reader in ("auto", "pyav", "decord"):
         from e2espot.video.pyav_reader import PyavDecoder
 
-        return PyavDecoder(index, size, preparation)
+        return PyavDecoder(index, size, preparation, wanted)
     raise ValueError(f"reader is {reader!r}; frames are read by 'auto', 'pyav' or 'decord'")
 
 
