@@ -24,6 +24,7 @@ Topic = Literal[
     "train",
     "suppress",
     "evaluate",
+    "labels",
     "start",
     "limits",
     "growth",
@@ -45,8 +46,8 @@ class Bench:
     """
 
     topic: tyro.conf.Positional[Topic | Literal["all"]]
-    """What to measure; start is startup, limits roofline, growth scaling (with length, classes and videos). real scores
-    a spotter on labelled clips; all leaves it out."""
+    """What to measure; labels reads them in every format, start is startup, limits roofline, growth scaling (with
+    length, classes and videos). real scores a spotter on labelled clips; all leaves it out."""
     files: tyro.conf.Positional[tuple[Path, ...]] = ()
     """Videos to read. By default a match is rendered: a minute as H.264 and VP9, or 48 s at 224p and 720p (infer). For
     real, folders of labelled clips; by default those of the environment variable E2ESPOT_REAL_CLIPS."""
@@ -163,6 +164,12 @@ def _evaluate(args: Bench, folder: Path) -> BenchResults:
     return bench_evaluate(ScoreSettings())
 
 
+def _labels(args: Bench, folder: Path) -> BenchResults:
+    from e2espot.benchmarks.labels import LabelSettings, bench_labels
+
+    return bench_labels(folder, LabelSettings(repeats=args.repeats))
+
+
 def _startup(args: Bench, folder: Path) -> BenchResults:
     from e2espot.benchmarks.startup import bench_startup
     from e2espot.cli.main import COMMANDS
@@ -221,6 +228,7 @@ _SPEED: dict[str, Callable[[Bench, Path], BenchResults]] = {
     "train": _train,
     "suppress": _suppress,
     "evaluate": _evaluate,
+    "labels": _labels,
     "start": _startup,
     "limits": _roofline,
     "growth": _scaling,

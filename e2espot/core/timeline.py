@@ -36,6 +36,7 @@ HALVES = (1, 2, 3, 4, 5)
 """Periods of a match: its two halves, the two of extra time, and the penalties. Each has a video of its own or none."""
 
 _GAME_TIME = re.compile(r"(?:(\d{1,9}) - )?(\d{1,4}):(\d{2})")
+_CLOCK = re.compile(r"(?:(?:(\d{1,6}):)?(\d{1,6}):)?(\d{1,6})(?:\.(\d{1,15}))?")
 
 
 def position_ms_of_frame(frame: int, fps: Fraction = DEFAULT_FPS) -> int:
@@ -79,15 +80,12 @@ def minutes_text(position_ms: int) -> str:
 
 def parse_clock_ms(text: str) -> int | None:
     """A time as a person types it, ``75``, ``1:15`` or ``1:02:30.5``, in whole milliseconds; None for anything else."""
-    *before, seconds = text.split(":")
-    if len(before) > 2 or not all(re.fullmatch(r"\d{1,6}", part) for part in before):
+    match = _CLOCK.fullmatch(text)
+    if match is None:
         return None
-    if re.fullmatch(r"\d{1,6}(\.\d{1,15})?", seconds) is None:
-        return None
-    minutes = 0
-    for part in before:
-        minutes = 60 * minutes + int(part)
-    position_ms = int(1000 * (60 * minutes + Fraction(seconds)))
+    hours, minutes, seconds, decimals = match.groups("0")
+    # "1:02:30.5678" -> 3_750_567
+    position_ms = 1000 * (3600 * int(hours) + 60 * int(minutes) + int(seconds)) + int(f"{decimals}00"[:3])
     return position_ms if position_ms <= MAX_DURATION_MS else None
 
 

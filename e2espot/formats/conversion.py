@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast, get_args
 
+from e2espot.core.collection import collection_paused
 from e2espot.core.errors import ConfigurationError, VideoError
 from e2espot.core.timeline import DEFAULT_FPS
 from e2espot.files.atomic import write_atomically
@@ -107,7 +108,7 @@ def convert(conversion: Conversion) -> Converted:
         raise ConfigurationError(f"{conversion.source}: no such file or folder")
     dropped = DroppedFields()
     periods = read_periods(conversion.periods) if conversion.periods is not None else {}
-    dataset = _renamed(_read(conversion, dropped, periods), read_label_map(conversion.map), dropped)
+    dataset = _renamed(read_events(conversion, dropped, periods), read_label_map(conversion.map), dropped)
     dataset = thinned(retimed(dataset, conversion.retiming, dropped), conversion.thinning, dropped)
     files = files_of(conversion, dataset, dropped, periods)
     if not conversion.overwrite:
@@ -158,10 +159,23 @@ def _renamed(dataset: AnnotationSet, label_map: LabelMap, dropped: DroppedFields
     return replace(dataset, videos=videos, classes=tuple(classes))
 
 
-def _read(conversion: Conversion, dropped: DroppedFields, periods: Periods) -> AnnotationSet:
-    """Read the source, which may be a zip."""
+def read_events(
+    conversion: Conversion, dropped: DroppedFields | None = None, periods: Periods | None = None
+) -> AnnotationSet:
+    """Read the source, which may be a zip.
+
+    Args:
+        conversion: What to read; its target is not touched.
+        dropped: Counts what the reader leaves out.
+        periods: When each half was filmed, for SoccerTrack's files.
+
+    Raises:
+        AnnotationError: the source breaks its format; names file, entry and field.
+        ConfigurationError: a source of the wrong kind.
+    """
+    dropped, periods = dropped or DroppedFields(), periods or {}
     at_top = conversion.from_format in ("opensportslab", "sn-gar", "e2e-spot")
-    with unpacked(conversion.source, descend=at_top) as source:
+    with collection_paused(), unpacked(conversion.source, descend=at_top) as source:
         return _read_folder(replace(conversion, source=source), dropped, periods)
 
 

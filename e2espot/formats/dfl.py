@@ -37,6 +37,8 @@ _VIDEO_FOLDERS = ("train", "test", ".")
 _SPLITS = {"train": "train", "solution": "test"}
 """Name of the table -> split of its videos."""
 
+_SECONDS = re.compile(r"(\d{1,9})(?:\.(\d{0,15}))?")
+
 _Row = tuple[int, Mapping[str, str]]
 """Line of the file, and its fields by column."""
 
@@ -57,9 +59,12 @@ def read_dfl(source: Path, *, predictions: bool) -> AnnotationSet:
     if source.is_dir():
         raise ConfigurationError(f"{source} is a folder; give the table in it, such as train.csv")
     rows_of: dict[str, list[_Row]] = {}
+    games: dict[str, str] = {}
     for line, row in _rows(source, predictions):
-        game = relative_path(row["video_id"].strip(), f"{source}: line {line}: video_id")
-        rows_of.setdefault(game, []).append((line, row))
+        name = row["video_id"]
+        if name not in games:
+            games[name] = relative_path(name.strip(), f"{source}: line {line}: video_id")
+        rows_of.setdefault(games[name], []).append((line, row))
     split = "" if predictions else _SPLITS.get(source.stem, "")
     return AnnotationSet(
         videos=tuple(
@@ -113,11 +118,17 @@ def _annotation(row: Mapping[str, str], context: str, predictions: bool) -> Anno
     )
 
 
-def _time_ms(row: Mapping[str, str], context: str) -> Fraction:
+def _time_ms(row: Mapping[str, str], context: str) -> int | Fraction:
     text = row["time"].strip()
-    if re.fullmatch(r"\d{1,9}(\.\d{0,15})?", text) is None or 1000 * Fraction(text) > MAX_DURATION_MS:
-        raise AnnotationError(f"{context}: time is {text!r:.60}; expected seconds from 0 to {MAX_DURATION_MS // 1000}")
-    return 1000 * Fraction(text)
+    match = _SECONDS.fullmatch(text)
+    if match is not None:
+        seconds, decimals = match[1], match[2] or ""
+        time_ms: int | Fraction = 1000 * int(seconds) + int(f"{decimals}000"[:3])
+        if len(decimals) > 3:
+            time_ms = Fraction(1000 * int(seconds + decimals), 10 ** len(decimals))
+        if time_ms <= MAX_DURATION_MS:
+            return time_ms
+    raise AnnotationError(f"{context}: time is {text!r:.60}; expected seconds from 0 to {MAX_DURATION_MS // 1000}")
 
 
 def _score(row: Mapping[str, str], context: str) -> float:

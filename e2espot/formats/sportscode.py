@@ -24,6 +24,7 @@ from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSe
 
 _GROUPS = {"team": "Team", "visibility": "Visibility"}
 """Field of an event -> group of its label."""
+_FIELDS = {group.lower(): name for name, group in _GROUPS.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,21 +86,23 @@ def read_sportscode(source: Path, times: InstanceTimes) -> AnnotationSet:
 
 
 def _event(entry: ElementTree.Element, context: str, times: InstanceTimes) -> tuple[int, Annotation]:
-    code = (entry.findtext("code") or "").strip()
+    # The first of each kind counts, as for findtext, which would search once for each.
+    texts = {child.tag: child.text or "" for child in reversed(entry)}
+    code = texts.get("code", "").strip()
     if not code:
         raise AnnotationError(f"{context}: no code, which is the label of its event")
     try:
-        start_s = float((entry.findtext("start") or "").replace(",", "."))
+        start_s = float(texts.get("start", "").replace(",", "."))
     except ValueError:
         start_s = math.nan
     if not 0 <= start_s <= MAX_DURATION_S:
-        raise AnnotationError(f"{context}: start is {entry.findtext('start')!r:.40}; expected seconds")
+        raise AnnotationError(f"{context}: start is {texts.get('start')!r:.40}; expected seconds")
     position_ms = round(1000 * start_s) + times.lead_ms
     half = sum(start_ms <= position_ms for start_ms in times.half_starts_ms) or 1
     fields, extra = {}, {}
     for label in entry.findall("label"):
         group, text = (label.findtext("group") or "").strip(), (label.findtext("text") or "").strip()
-        name = next((field for field, other in _GROUPS.items() if other.lower() == group.lower()), None)
+        name = _FIELDS.get(group.lower())
         if name is not None:
             fields[name] = text
         elif text:

@@ -62,20 +62,22 @@ def read_table(source: Path, *, predictions: bool) -> AnnotationSet:
     for path in paths:
         default = path.relative_to(source).with_suffix("").as_posix() if source.is_dir() else path.stem
         rows += [_read_row(row, f"{path}: line {line}", default, predictions) for line, row in _rows(path)]
-    games = games_of_paths(dict.fromkeys(name for name, _, _ in rows))
-    events = [(*_game(name, half, games, source), annotation) for name, half, annotation in rows]
     annotations_of: dict[tuple[str, int], list[Annotation]] = {}
-    for game, half, annotation in events:
-        annotations_of.setdefault((game, half), []).append(annotation)
-    files = {
-        _game(name, half, games, source): name
-        for name, half, _ in rows
-        if PurePosixPath(name).suffix.lower() in VIDEO_SUFFIXES
-    }
+    for name, half, annotation in rows:
+        annotations_of.setdefault((name, half), []).append(annotation)
+    games = games_of_paths(dict.fromkeys(name for name, _ in annotations_of))
+    # Several names can be of one game: "a.mp4" and "a".
+    events_of: dict[tuple[str, int], list[Annotation]] = {}
+    files: dict[tuple[str, int], str] = {}
+    for (name, half), of_name in annotations_of.items():
+        game = _game(name, half, games, source)
+        events_of.setdefault(game, []).extend(of_name)
+        if PurePosixPath(name).suffix.lower() in VIDEO_SUFFIXES:
+            files[game] = name
     return AnnotationSet(
         videos=tuple(
             AnnotatedVideo(game=game, half=half, annotations=tuple(annotations), video=files.get((game, half), ""))
-            for (game, half), annotations in sorted(annotations_of.items())
+            for (game, half), annotations in sorted(events_of.items())
         ),
         predictions=predictions,
     )
@@ -167,6 +169,8 @@ def _half_and_position(row: _Row, context: str) -> tuple[int, int]:
 
 def _number(text: str, context: str, column: str) -> Fraction:
     """A number with a decimal point or comma."""
+    if len(text) <= 15 and text.isascii() and text.isdigit():
+        return Fraction(int(text))
     plain = text.strip().replace(",", ".")
     if re.fullmatch(r"[+-]?(\d{1,15}(\.\d{0,15})?|\.\d{1,15})([eE][+-]?\d{1,2})?", plain) is None:
         raise AnnotationError(f"{context}: {column} is {text!r:.60}; expected a number")
