@@ -150,7 +150,7 @@ class Graph:
         return copies
 
 
-def last_error_line(error: RuntimeError) -> str:
+def last_error_line(error: Exception) -> str:
     """The last line of a DALI error that names an error, since DALI's messages have dozens of lines."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     error_lines = [line for line in lines if "rror" in line and "Traceback" not in line]

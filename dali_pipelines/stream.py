@@ -35,6 +35,7 @@ from e2espot.core.timeline import DEFAULT_FPS
 from e2espot.video import VideoIndex, index_of, pictures_of_grid, require_readable
 from e2espot.video.black_bars import Area
 from e2espot.video.decoder_process import read_range
+from e2espot.video.full_range import CannotBeTaggedError, can_be_tagged
 from e2espot.video.index import closed_gops_only, frames_of_file
 from e2espot.video.packets import PacketSource
 from e2espot.video.parts import indexes_of
@@ -183,7 +184,8 @@ class _RunDecoder:
         self._stream, self._index, self._preparation, self._pictures_K = stream, index, preparation, pictures_K
         self._source = PacketSource(index)
         colours = source_colours(index, self._source)
-        self._graph = RunGraph(stream.options, stream.size, colours, preparation.area)
+        self._colours = replace(colours, is_tagged_full=not colours.full_range and self._can_be_tagged())
+        self._graph = RunGraph(stream.options, stream.size, self._colours, preparation.area)
         self._in_flight: deque[list[range]] = deque()
 
     def frames(self, runs: list[range]) -> Iterator[Tensor]:
@@ -193,7 +195,11 @@ class _RunDecoder:
             for i in range(0, len(runs), batch_size):
                 batch = runs[i : i + batch_size]
                 self._in_flight.append(batch)
-                self._submit(batch)
+                try:
+                    self._submit(batch)
+                except CannotBeTaggedError as error:
+                    yield from self._recover(error)
+                    continue
                 if len(self._in_flight) >= self._stream.options.prefetch:
                     yield from self._next_batch()
             while self._in_flight:
@@ -202,11 +208,27 @@ class _RunDecoder:
             self._graph.reset()
             self._source.close()
 
+    def _can_be_tagged(self) -> bool:
+        """Whether copies of the file can be tagged as full range, judged by its first picture.
+
+        On a GPU, DALI takes the range from NVDEC's parser, which reads it from the headers of H.264 and HEVC. Whether
+        it does for VP9 has not been measured.
+        """
+        on_gpu = self._stream.options.device.type == "cuda"
+        if not can_be_tagged(self._index) or (on_gpu and self._index.codec_name == "vp9"):
+            return False
+        try:
+            cut_pictures(self._index, 0, 0, self._source, tag_full_range=True)
+        except CannotBeTaggedError:
+            return False
+        return True
+
     def _submit(self, batch: list[range]) -> None:
         containers, positions = [], []
         for run in batch:
             pictures_T = self._pictures_K[run.start : run.stop]
-            cut = cut_pictures(self._index, int(pictures_T[0]), int(pictures_T[-1]), self._source)
+            first, last = int(pictures_T[0]), int(pictures_T[-1])
+            cut = cut_pictures(self._index, first, last, self._source, tag_full_range=self._colours.is_tagged_full)
             containers.append(np.frombuffer(cut.data, dtype=np.uint8))
             positions.append(cut.positions_of(pictures_T).astype(np.int32))
         self._graph.submit({"encoded": containers, "positions": positions})
@@ -225,7 +247,7 @@ class _RunDecoder:
             raise AssertionError(f"{self._index.path}: {len(frames_THWC)} frames were decoded for {run}")
         return frames_THWC
 
-    def _recover(self, error: RuntimeError) -> Iterator[Tensor]:
+    def _recover(self, error: RuntimeError | CannotBeTaggedError) -> Iterator[Tensor]:
         """Decode all runs in flight again, one by one in a new graph, so that only the bad ones fail."""
         _LOG.warning("%s: DALI stopped (%s); going on run by run", self._index.path, last_error_line(error))
         self._graph.reset()
@@ -238,7 +260,7 @@ class _RunDecoder:
         try:
             self._submit([run])
             return self._graph.next_result()[0]
-        except RuntimeError as error:
+        except (RuntimeError, CannotBeTaggedError) as error:
             self._graph.reset()
             _LOG.warning(
                 "%s: DALI cannot decode frames %d to %d (%s); PyAV decodes them",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from e2espot.core.errors import VideoError, one_line
+from e2espot.video.full_range import FullRangeTag
 from e2espot.video.packets import PacketSource
 
 if TYPE_CHECKING:
@@ -118,7 +119,9 @@ def decode_overhead(index: VideoIndex, clip_len: int) -> float:
     return float(np.mean(decoded)) / length
 
 
-def cut_pictures(index: VideoIndex, first: int, last: int, source: PacketSource | None = None) -> Cut:
+def cut_pictures(
+    index: VideoIndex, first: int, last: int, source: PacketSource | None = None, *, tag_full_range: bool = False
+) -> Cut:
     """Copy the pictures ``first`` to ``last``, both included, and what they need.
 
     Args:
@@ -126,21 +129,23 @@ def cut_pictures(index: VideoIndex, first: int, last: int, source: PacketSource 
         first: Rank of the first picture wanted.
         last: Rank of the last.
         source: The open file, if the caller has it.
+        tag_full_range: Tag the pictures as full range, whatever they are; only if ``full_range.can_be_tagged``.
 
     Raises:
         VideoError: the file cannot be read, or Matroska does not support its codec.
+        CannotBeTaggedError: its pictures cannot be tagged.
     """
     plan = plan_cut(index, first, last)
     opened = source or PacketSource(index)
     try:
-        data = _mux(opened, plan)
+        data = _mux(opened, plan, tag_full_range=tag_full_range)
     finally:
         if source is None:
             opened.close()
     return Cut(data=data, ranks_N=plan.ranks_N)
 
 
-def _mux(source: PacketSource, plan: CutPlan) -> bytes:
+def _mux(source: PacketSource, plan: CutPlan, *, tag_full_range: bool) -> bytes:
     import av
 
     position_of = dict(zip(plan.packets_N.tolist(), plan.position_N.tolist(), strict=True))
@@ -154,17 +159,20 @@ def _mux(source: PacketSource, plan: CutPlan) -> bytes:
                 source.stream, opaque=True
             )  # for codecs without an encoder as well
             stream.time_base = Fraction(1, 1000)
+            tag = FullRangeTag(source.stream, stream) if tag_full_range else None
             num_copied = 0
             for number, packet in source.read(int(plan.packets_N[0]), int(plan.packets_N[-1]) + 1):
                 if number not in position_of:
                     continue
-                packet.stream, packet.time_base = stream, stream.time_base
+                packet.time_base = stream.time_base
                 packet.pts, packet.dts = position_of[number] * _STEP_MS, (num_copied - delay) * _STEP_MS
                 packet.duration = _STEP_MS
                 # decord takes the position of a key flag in file order for its position in display order, and seeks
                 # there. At an open GOP they differ:  display 21 22 23 24, file 21 24 22 23 -> 24 is taken for 22.
-                packet.is_keyframe = num_copied == 0
-                target.mux(packet)
+                is_first = num_copied == 0
+                for each in tag.packets(packet) if tag is not None else (packet,):
+                    each.stream, each.is_keyframe = stream, is_first
+                    target.mux(each)
                 num_copied += 1
     except (av.error.FFmpegError, ValueError) as error:
         raise VideoError(

@@ -126,8 +126,8 @@ def corrupt_copies(monkeypatch: pytest.MonkeyPatch, first_pictures: range) -> No
     """Make the stream copies that begin with one of ``first_pictures`` no containers."""
     cut = module.cut_pictures
 
-    def corrupted(index: Any, first: int, last: int, source: Any) -> Any:
-        good = cut(index, first, last, source)
+    def corrupted(index: Any, first: int, last: int, source: Any, **options: Any) -> Any:
+        good = cut(index, first, last, source, **options)
         return type(good)(data=b"nothing" * 9, ranks_N=good.ranks_N) if first in first_pictures else good
 
     monkeypatch.setattr(module, "cut_pictures", corrupted)

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from e2espot.clips.dataset import ClipDataset, TrainingVideo, load_clips
 from e2espot.clips.device_batch import to_device
 from e2espot.clips.sampler import ClipSampler, LabelledVideo
-from e2espot.video import open_reader, probe
+from e2espot.video import index_of, open_reader, probe
+from e2espot.video.stream_copy import cut_pictures
 from tests.support import numbered_video
 from tests.support.tiny_dataset import write_game
 
@@ -111,16 +112,18 @@ def test_match_stream_gives_every_frame_once(files: dict[str, Path], name: str) 
 
 
 @pytest.mark.parametrize("name", ["small-mp4", "720p-mp4"])
-def test_match_stream_equals_dalis_own_reader(files: dict[str, Path], name: str) -> None:
+def test_match_stream_equals_dalis_own_reader(files: dict[str, Path], name: str, tmp_path: Path) -> None:
     from dali_pipelines.colour import SourceColours, swscale_node
     from dali_pipelines.graph import GraphOptions, dali, new_pipeline
     from dali_pipelines.stream import MatchStream
 
     size = KINDS[name]["size"]
-    colours = SourceColours(size=size, matrix="bt601", full_range=False)
+    colours = SourceColours(size=size, matrix="bt601", full_range=False, is_tagged_full=True)
+    tagged = tmp_path / "tagged.mkv"
+    tagged.write_bytes(cut_pictures(index_of(files[name]), 0, COUNT - 1, tag_full_range=True).data)
     with new_pipeline(GraphOptions(device=GPU, batch_size=1)) as pipeline:
         video = dali().fn.experimental.readers.video(
-            device="gpu", filenames=[str(files[name])], sequence_length=50, random_shuffle=False
+            device="gpu", filenames=[str(tagged)], sequence_length=50, random_shuffle=False
         )
         pipeline.set_outputs(swscale_node(video, colours, size))
     pipeline.build()

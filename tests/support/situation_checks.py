@@ -20,6 +20,7 @@ from e2espot.core.errors import ConfigurationError, E2ESpotError
 from e2espot.core.picture_options import PictureOptions
 from e2espot.core.pixels import IMAGENET_MEAN, IMAGENET_STD
 from e2espot.video import indexes_of, open_reader, pictures_of_grid, stream_frames
+from e2espot.video.full_range import can_be_tagged
 from e2espot.video.index import VideoIndex, closed_gops_only, frames_of_file
 from e2espot.video.reader import GridReader
 from e2espot.video.stream_copy import cut_pictures
@@ -184,7 +185,8 @@ def _compare_copies(index: VideoIndex, wanted: list[int], fps: Fraction) -> None
     in_order = range(0, len(pictures_K), CLIP_LEN) if LONG else [0]
     for start in [*in_order, *_clip_starts(len(pictures_K))]:
         pictures_T = pictures_K[start : start + CLIP_LEN]
-        cut = cut_pictures(index, int(pictures_T[0]), int(pictures_T[-1]))
+        tagged = can_be_tagged(index)  # as DALI gets them
+        cut = cut_pictures(index, int(pictures_T[0]), int(pictures_T[-1]), tag_full_range=tagged)
         with av.open(io.BytesIO(cut.data)) as container:
             shown = [number_in(picture.to_ndarray(format="rgb24")) for picture in container.decode(video=0)]
         numbers = [shown[position] for position in cut.positions_of(pictures_T)]
