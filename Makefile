@@ -3,7 +3,7 @@ PYTHON ?= python3
 SEED ?= 0
 BIN := .venv/bin
 
-.PHONY: demo controls ablations weights real loop test quick lint stress trust docs venv clean
+.PHONY: demo controls ablations weights real loop feeds-study test quick lint stress trust docs venv clean
 
 venv: .venv/installed
 
@@ -47,6 +47,11 @@ real: venv
 loop: venv
 	$(BIN)/e2espot loop -o out/loop --seed $(SEED) \
 	  --train="--size 256x144 --clip_len 48 --epoch_clips 60 --num_epochs 3"
+
+# What aligning the labels of event feeds wins back: some twenty minutes on one core. START is a spotter that has not
+# learnt from such matches, such as out/weights/plain/best.safetensors of `make weights`.
+feeds-study: venv
+	$(BIN)/e2espot jitter -o out/jitter --seed $(SEED) $(if $(START),--start $(START))
 
 # Two processes: the tests of a file stay together, as they share what they render and train. tests/conftest.py says
 # which files come first.

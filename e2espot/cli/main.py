@@ -42,6 +42,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "controls": "train two control networks that should fail, without motion and without order",
         "ablations": "measure what each design choice is worth",
         "loop": "measure what corrections on the review page are worth",
+        "jitter": "measure what aligning the labels of event feeds wins back",
     },
 }
 """Heading -> command -> its line in ``e2espot --help``."""

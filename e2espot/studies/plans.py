@@ -105,3 +105,47 @@ class ReviewPlan:
     def matches_dir(self) -> Path:
         """The dataset that is used."""
         return self.data or self.out / "matches"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeedPlan:
+    """What the study of event feeds compares."""
+
+    out: Path
+    """Folder for everything."""
+    data: Path | None = None
+    """A dataset with exact labels and the splits train, valid and test, instead of rendered matches."""
+    matches: int = 3
+    """Rendered halves to train on."""
+    minutes: float = 10.0
+    """Length of each, in minutes."""
+    valid_minutes: float = 2.0
+    """Length of the valid game."""
+    test_minutes: float = 14.0
+    """Length of the game to score."""
+    late: float = 0.3
+    """Seconds by which a feed is late on average."""
+    spread: float = 0.5
+    """Standard deviation of its times, in seconds."""
+    bias: float = 40.0
+    """Most seconds by which the clock of a half is ahead."""
+    seed: int = 0
+    """The same seed gives the same matches, errors and trainings."""
+
+    def check(self) -> None:
+        """Fail before an hour is spent.
+
+        Raises:
+            ConfigurationError: a value is out of range.
+        """
+        for name, least, most in (("matches", 1, 1000), ("seed", 0, 2**63)):
+            if not least <= getattr(self, name) <= most:
+                raise ConfigurationError(f"{name} is {getattr(self, name)}; give at least {least}", option=name)
+        for name, most in (("late", 60), ("spread", 60), ("bias", 3600)):
+            if not 0 <= getattr(self, name) <= most:  # refuses NaN as well
+                raise ConfigurationError(f"{name} is {getattr(self, name)}; give 0 to {most} seconds", option=name)
+
+    @property
+    def matches_dir(self) -> Path:
+        """The dataset that is used."""
+        return self.data or self.out / "matches"

@@ -307,6 +307,7 @@ KNOWN_FAULTS = {
     "bench": ("--device tpu", "--repeats 0", "--clip-len -1", "--feature-arch x"),
     "ablations": ("--seeds -1", "--games 1", "--seconds nan"),
     "loop": ('--train "\'"', "--seed -1", "--assume nan"),
+    "jitter": ('--train "\'"', "--seed -1", "--late nan", "--matches 0", "--start W/none"),
     "controls": ("--out W/odd",),
     "convert": ("--label-file ../../x --from opensportslab --to soccernet", "--label-file /x"),
 }

@@ -135,6 +135,13 @@ COMMANDS = (
             "-o OUT --matches 2 --minutes 0.1 --test_minutes 0.1",
         ),
     ),
+    Command(
+        tool="jitter",
+        lines=(
+            "-o OUT --data W/data --late 0.3 --spread 0.5 --bias 20 --seed 0 '--train=--mixup -j 0' --align ''",
+            "-o OUT --matches 1 --minutes 0.1 --valid_minutes 0.1 --test_minutes 0.1",
+        ),
+    ),
     Command(tool="controls", lines=("--out W/demo --seed 1",)),
     Command(tool="demo", lines=("--out OUT/demo --seed 1",)),
 )
@@ -261,6 +268,7 @@ def _patches() -> list[Any]:
         patch.object(uvicorn.Server, "run", lambda *_, **__: None),
         patch.object(ablations, "train_variant", _reached),
         patch.object(load("loop"), "run_subcommand", _reached),
+        patch.object(load("jitter"), "run_subcommand", _reached),
         patch.object(load("demo"), "run_subcommand", _reached),
         patch.object(load("controls"), "train", _reached),
         *_bench(),
