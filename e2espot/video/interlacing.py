@@ -43,24 +43,41 @@ def is_combed(luma_HW: np.ndarray) -> bool:
     Args:
         luma_HW: uint8 luma.
     """
+    combed_BS, _ = _combed_blocks(luma_HW)
+    return bool(combed_BS.sum() >= max(1, _MIN_COMBED_BLOCKS * combed_BS.size))
+
+
+def _combed_blocks(luma_HW: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which blocks of a picture are combed, bool ``(blocks, strips)``, and the first column of each strip."""
     height, width = luma_HW.shape
     num_strips = max(1, min(width, _MAX_COLUMNS) // _STRIP)
-    starts = np.linspace(0, max(0, width - _STRIP), num_strips).astype(int)
-    num_blocks = (height - 2) // _BLOCK_LINES
-    if num_blocks < 1:
-        return False
-    num_combed = 0
-    for start in starts:
+    start_S = np.linspace(0, max(0, width - _STRIP), num_strips).astype(int)
+    num_blocks = max(0, (height - 2) // _BLOCK_LINES)
+    combed_BS = np.zeros((num_blocks, num_strips), dtype=bool)
+    for strip, start in enumerate(start_S if num_blocks else ()):
         strip_HW = luma_HW[: num_blocks * _BLOCK_LINES + 2, start : start + _STRIP].astype(np.int16)
         next_N = np.abs(strip_HW[1:-1] - strip_HW[:-2]).mean(axis=1)
         second_N = np.abs(strip_HW[2:] - strip_HW[:-2]).mean(axis=1)
         next_B, second_B = (steps_N.reshape(num_blocks, _BLOCK_LINES).mean(axis=1) for steps_N in (next_N, second_N))
-        num_combed += int(((next_B > _MIN_STEP) & (next_B > _MIN_RATIO * second_B)).sum())
-    return bool(num_combed >= max(1, _MIN_COMBED_BLOCKS * num_blocks * num_strips))
+        combed_BS[:, strip] = (next_B > _MIN_STEP) & (next_B > _MIN_RATIO * second_B)
+    return combed_BS, start_S
 
 
 def measured_order(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> FieldOrder | None:
-    """Order of the fields, measured on pairs of consecutive pictures; None if they do not show it.
+    """Order of the fields, measured on pairs of consecutive pictures; None unless at least half of them show the same.
+
+    Args:
+        pairs: uint8 luma HW of each two pictures; the second one is combed.
+    """
+    shown = [_order_of_pair(first_HW, second_HW) for first_HW, second_HW in pairs]
+    num_top, num_bottom = shown.count("top"), shown.count("bottom")
+    if num_top == num_bottom or 2 * max(num_top, num_bottom) < len(pairs):
+        return None
+    return "top" if num_top > num_bottom else "bottom"
+
+
+def _order_of_pair(first_HW: np.ndarray, second_HW: np.ndarray) -> FieldOrder | None:
+    """Order of the fields by the combed blocks of the second picture; None if they do not show it.
 
     Fields that are nearer in time are more alike::
 
@@ -68,17 +85,23 @@ def measured_order(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> FieldOrder
         top first      A.top A.bot B.top B.bot       A.bot and B.top are neighbours
         bottom first   A.bot A.top B.bot B.top       A.top and B.bot are neighbours
 
-    Args:
-        pairs: uint8 luma HW of each two pictures.
+    Where combs come from motion, fields of the same lines, such as A.top and B.top, are two steps apart. So they differ
+    more than neighbours do. Fine lines of a progressive picture, such as a grille, look like combs and may move too.
+    But there the same lines of two pictures differ less than neighbouring lines.
     """
-    if not pairs:
-        return None
-    top_first = bottom_first = 0.0
-    for first_HW, second_HW in pairs:
-        num_lines = len(first_HW) // 2 * 2
-        a_HW, b_HW = (picture[:num_lines].astype(np.int16) for picture in (first_HW, second_HW))
+    combed_BS, start_S = _combed_blocks(second_HW)
+    top_first = bottom_first = same_lines = 0.0
+    for block, strip in np.argwhere(combed_BS):
+        line, column = block * _BLOCK_LINES, start_S[strip]
+        a_HW, b_HW = (
+            picture_HW[line : line + _BLOCK_LINES, column : column + _STRIP].astype(np.int16)
+            for picture_HW in (first_HW, second_HW)
+        )
         top_first += float(np.abs(a_HW[1::2] - b_HW[::2]).mean())
         bottom_first += float(np.abs(a_HW[::2] - b_HW[1::2]).mean())
+        same_lines += float(np.abs(a_HW - b_HW).mean())
+    if same_lines < min(top_first, bottom_first):
+        return None
     if top_first < _CLEAR_ORDER * bottom_first:
         return "top"
     return "bottom" if bottom_first < _CLEAR_ORDER * top_first else None

@@ -33,6 +33,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             folder / "mpeg2.ts", COUNT, flagged=False, codec="mpeg2video", **{"bit_rate": 8_000_000, "gop_size": 10}
         ),
         "fine lines": encode(folder / "lines.mp4", [_fine_lines(number) for number in range(COUNT)]),
+        "moving fine lines": encode(folder / "moving.mp4", [_moving_lines(number) for number in range(COUNT)]),
         "progressive": encode(folder / "progressive.mp4", progressive),
         "progressive, flagged": encode(folder / "psf.mp4", progressive, options=flags),
     }
@@ -46,6 +47,21 @@ def _fine_lines(number: int) -> np.ndarray:
     return image
 
 
+def _moving_lines(number: int) -> np.ndarray:
+    """A progressive picture of lines of uneven brightness, such as rows of seats, over which a camera moves up slowly.
+
+    Each line comes a third nearer to the one above, so the odd lines of a picture are like the even ones of the next.
+    """
+    image = moment(number, 0)
+    random = np.random.default_rng(3)
+    lines = 60.0 + 20 * random.random(len(image) + COUNT)
+    lines[::2] += 90 * random.random(len(lines[::2]))
+    position = np.arange(len(image)) + number / 3
+    moved = np.interp(position, np.arange(len(lines)), lines)
+    image[60:, 40:] = moved[60:, None, None].astype(np.uint8)
+    return image
+
+
 @pytest.mark.parametrize(
     ("name", "order"),
     [
@@ -56,6 +72,7 @@ def _fine_lines(number: int) -> np.ndarray:
         ("transport stream", "top"),
         ("mpeg2", "top"),
         ("fine lines", None),
+        ("moving fine lines", None),
         ("progressive", None),
         ("progressive, flagged", None),
     ],
