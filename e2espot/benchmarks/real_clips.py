@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from e2espot.core.adaptation import Adaptation
 from e2espot.core.errors import ConfigurationError, VideoError
 from e2espot.core.events import Event, ScoredEvent
 from e2espot.core.label_sets import LabelSet
@@ -26,6 +27,7 @@ from e2espot.inference.predict import ball_maps_of_video
 from e2espot.models import Spotter
 from e2espot.models.backbones.small import SmallBackbone
 from e2espot.scoring.baseline import fit_periodic_baseline
+from e2espot.suppression import apply_calibration
 from e2espot.video import VideoIndex, index_of, pictures_of_grid
 
 CLASSES = LabelSet(("PASS", "DRIVE"))
@@ -81,8 +83,10 @@ def _run_on_clip(job: Job, clip: LabelledClip) -> ClipResult:
     has_map = _sees_ball(job.spotters[0])
     try:
         index = index_of(clip.video, video_stream=job.options.video_stream)
-        adapted = _adapt_job(job, clip)
-        events = predict_video(adapted, single_video(clip.video)).events
+        adapted, adaptations = _adapt_job(job, clip)
+        scores = predict_video(adapted, single_video(clip.video)).scores
+        assert scores is not None  # kept, by ``_adapt_job``
+        events = apply_calibration(job.calibration, dataclasses.replace(scores, adaptations=adaptations))
         peak_B, linked_B = _ball_errors(adapted, clip, index) if has_map else (None, None)
     except VideoError as error:
         lost_B = np.full(len(clip.ball), np.inf) if has_map else None
@@ -111,14 +115,19 @@ def _sees_ball(spotter: Spotter | ExportedSpotter) -> bool:
     return not isinstance(spotter, ExportedSpotter) and isinstance(spotter.backbone, SmallBackbone)
 
 
-def _adapt_job(job: Job, clip: LabelledClip) -> Job:
-    """The job with its spotters adapted to the clip as ``predict_video`` would adapt them: once for events and ball."""
-    spotters = tuple(
-        spotter if isinstance(spotter, ExportedSpotter) else adapt_to_video(spotter, clip.video, job.options)[0]
+def _adapt_job(job: Job, clip: LabelledClip) -> tuple[Job, tuple[Adaptation, ...]]:
+    """The job with its spotters adapted to the clip as ``predict_video`` would adapt them: once for events and ball.
+
+    It keeps scores, and they do not know how it was adapted; that is the second of what is returned.
+    """
+    adapted = [
+        (spotter, None) if isinstance(spotter, ExportedSpotter) else adapt_to_video(spotter, clip.video, job.options)
         for spotter in job.spotters
-    )
+    ]
     options = dataclasses.replace(job.options, adapt="none", size="trained")
-    return dataclasses.replace(job, spotters=spotters, options=options)
+    spotters = tuple(spotter for spotter, _ in adapted)
+    adaptations = tuple(adaptation for _, adaptation in adapted if adaptation is not None)
+    return dataclasses.replace(job, spotters=spotters, options=options, keep_scores=True), adaptations
 
 
 def _ball_errors(job: Job, clip: LabelledClip, index: VideoIndex) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from e2espot.core.adaptation import Adaptation
+from e2espot.core.adaptation import Adaptation, unlikeness
 from e2espot.core.errors import ConfigurationError, VideoError
 from e2espot.inference.options import InferenceOptions
 from e2espot.inference.sampled_clips import sample_clips
@@ -21,10 +21,7 @@ _LOG = logging.getLogger(__name__)
 
 SHARE = 0.5
 """Largest share of the video's statistics. From 0.4 to 0.8 real footage gains about as much (``docs/benchmarks.md``);
-with all of them, a layer forgets what it was trained on."""
-FULL_DISTANCE = 0.02
-"""Distance from which on ``auto`` takes the largest share. Rendered matches are at 0.002 to 0.005 from others of their
-kind, filmed ones at 0.05 to 0.7; nearer ones get a share in proportion."""
+with all of them, a layer forgets what it was trained on. ``auto`` takes less of a video like the training data."""
 
 
 def adapt_to_video(spotter: Spotter, path: Path, options: InferenceOptions) -> tuple[Spotter, Adaptation | None]:
@@ -64,7 +61,7 @@ def adapt_to_video(spotter: Spotter, path: Path, options: InferenceOptions) -> t
         return spotter, None
     distance = distance_from_training(spotter.backbone, statistics)
     adapted = copy.deepcopy(spotter)
-    share = SHARE if options.adapt == "statistics" else SHARE * min(1.0, distance / FULL_DISTANCE)
+    share = SHARE if options.adapt == "statistics" else SHARE * unlikeness(distance)
     mix_statistics(adapted.backbone, statistics, share)
     return adapted, Adaptation(num_frames=num_frames, share=share, distance=distance)
 

@@ -22,13 +22,13 @@ import numpy as np
 class LinkOptions:
     """What a path costs, in units of log probability."""
 
-    num_peaks: int = 12
-    """Peaks of a frame that a path may pass through."""
-    free_cells: float = 3.0
+    num_peaks: int = 16
+    """Peaks of a frame that a path may pass through: cells that no neighbour exceeds."""
+    free_cells: float = 1.5
     """Cells that the ball may move from one frame to the next without cost."""
-    cost_per_cell: float = 0.33
+    cost_per_cell: float = 1.5
     """Cost of each cell beyond these."""
-    max_cost: float = 6.0
+    max_cost: float = 12.0
     """Largest cost of a move: at a cut the ball is suddenly elsewhere."""
 
 
@@ -47,10 +47,12 @@ def linked_positions(heat_THW: np.ndarray, options: LinkOptions | None = None) -
     options = options or LinkOptions()
     num_frames, _, width = heat_THW.shape
     flat_TN = heat_THW.reshape(num_frames, -1).astype(np.float64)
+    log_share_TN = flat_TN - _log_sum_exp(flat_TN)[:, None]
+    peak_TN = _share_of_peaks(log_share_TN.reshape(heat_THW.shape)).reshape(num_frames, -1)
     count = min(options.num_peaks, flat_TN.shape[1])
-    cells_TP = np.argpartition(-flat_TN, count - 1, axis=1)[:, :count]
+    cells_TP = np.argpartition(-peak_TN, count - 1, axis=1)[:, :count]
     cells_TP.sort(axis=1)  # so that equal paths are decided alike on every machine
-    score_TP = np.take_along_axis(flat_TN, cells_TP, 1) - _log_sum_exp(flat_TN)[:, None]
+    score_TP = np.take_along_axis(peak_TN, cells_TP, 1)
     rows_TP2 = np.stack((cells_TP // width, cells_TP % width), axis=2)
     best_P, previous = score_TP[0].copy(), []
     for t in range(1, num_frames):
@@ -63,6 +65,19 @@ def linked_positions(heat_THW: np.ndarray, options: LinkOptions | None = None) -
     for back_P in reversed(previous):
         path.append(int(back_P[path[-1]]))
     return _refine(heat_THW, rows_TP2[np.arange(num_frames), path[::-1]])
+
+
+def _share_of_peaks(log_share_THW: np.ndarray) -> np.ndarray:
+    """Log of what each local maximum and its neighbours hold of the map together; very low at all other cells.
+
+    A ball on the border of two cells lights both: one alone would look like a weak peak, and one peak would fill
+    several of the few positions that a path may pass through.
+    """
+    height, width = log_share_THW.shape[1:]
+    share = np.pad(np.exp(log_share_THW), ((0, 0), (1, 1), (1, 1)))
+    around_9THW = np.stack([share[:, y : y + height, x : x + width] for y in range(3) for x in range(3)])
+    is_peak_THW = around_9THW[4] >= around_9THW.max(0)
+    return np.where(is_peak_THW, np.log(around_9THW.sum(0) + 1e-30), -100.0)
 
 
 def _log_sum_exp(flat_TN: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from e2espot.inference.job import Job, Progress, load_job, predict_video, single
 from e2espot.inference.options import InferenceOptions
 from e2espot.models import Spotter
 from e2espot.sources.remote import default_cache
-from e2espot.suppression.calibration import Calibration
+from e2espot.suppression.calibration import UNCALIBRATED
 
 
 def spot(
@@ -43,7 +43,7 @@ def spot(
     """
     options = options or InferenceOptions()
     if isinstance(run_or_spotter, Spotter):
-        job = Job(spotters=(run_or_spotter,), calibration=Calibration(), options=options, cache=default_cache())
+        job = Job(spotters=(run_or_spotter,), calibration=UNCALIBRATED, options=options, cache=default_cache())
     else:
         job = load_job([Path(run_or_spotter)], device="auto", options=options, cache=default_cache())
     return list(predict_video(job, single_video(video, half=half), progress).events)

@@ -4,7 +4,9 @@ Three things are fitted, each only where it helps: the suppression and a shift i
 labels, and one monotone map of confidences. SoccerNet's metric ranks events by 200 fixed thresholds, so confidences
 squeezed together lose at equal ranking; the map spreads them.
 
-    scores_TK -> suppression of each class -> shift in time -> team -> map of confidences -> events
+    scores_TK -> suppression of each class -> shift in time -> team -> map of confidences -> rivals -> events
+
+The last step is not fitted: it stands in for a fit where there are no labels to fit on (``UNCALIBRATED``).
 """
 
 from __future__ import annotations
@@ -18,10 +20,12 @@ from typing import Any
 
 import numpy as np
 
+from e2espot.core.adaptation import unlikeness
 from e2espot.core.errors import CheckpointError, ConfigurationError, one_line
 from e2espot.core.events import Event
 from e2espot.core.scores import Scores
 from e2espot.suppression.nms import Suppression, suppress_column
+from e2espot.suppression.rivals import weaken_rivals
 
 _MAX_SHIFT_S = 60
 
@@ -40,6 +44,9 @@ class Calibration:
     """Ascending confidences in [0, 1]; empty for no map."""
     map_to: tuple[float, ...] = ()
     """What these are mapped to, in [0, 1], never falling. In between the map is linear, outside it is constant."""
+    rivals: tuple[str, ...] = ()
+    """Classes that rule each other out: they weaken each other within ``suppression.window_s``, the more, the less the
+    footage is like that of training. Footage that was not compared with it (no adaptation) counts as like it."""
 
     def __post_init__(self) -> None:
         """Check shifts and map.
@@ -63,6 +70,7 @@ class Calibration:
             "shift_s": dict(self.shift_s),
             "map_from": list(self.map_from),
             "map_to": list(self.map_to),
+            **({"rivals": list(self.rivals)} if self.rivals else {}),
         }
 
     @staticmethod
@@ -79,6 +87,7 @@ class Calibration:
                 shift_s={str(name): float(value) for name, value in content.get("shift_s", {}).items()},
                 map_from=tuple(float(value) for value in content.get("map_from", ())),
                 map_to=tuple(float(value) for value in content.get("map_to", ())),
+                rivals=tuple(str(name) for name in content.get("rivals", ())),
             )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError, ConfigurationError) as error:
             raise CheckpointError(
@@ -103,18 +112,23 @@ class Calibration:
         for name in sorted({*self.by_class, *self.shift_s}):
             suppression, shift_ms = self.by_class.get(name, self.suppression), 1000 * self.shift_s.get(name, 0)
             parts.append(f"{name}: {suppression.method} {suppression.window_s:g} s, moved {shift_ms:+.0f} ms")
-        return "; ".join(parts + (["confidences mapped"] if self.map_from else []))
+        parts += ["confidences mapped"] if self.map_from else []
+        return "; ".join(parts + ([f"rivals: {', '.join(self.rivals)}"] if self.rivals else []))
+
+
+UNCALIBRATED = Calibration(rivals=("PASS", "DRIVE"))
+"""For weights without a run folder: nothing was fitted, and nothing is known of the footage that they will see."""
 
 
 def read_calibration(run: Path) -> Calibration:
-    """Calibration in a run folder's ``calibration.json``; the default if there is no such file.
+    """Calibration in a run folder's ``calibration.json``, the default without it; ``UNCALIBRATED`` for a weights file.
 
     Raises:
         CheckpointError: the file is damaged or something else.
     """
     file = run / "calibration.json"
     if not file.is_file():
-        return Calibration()
+        return UNCALIBRATED if run.is_file() else Calibration()
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -129,6 +143,10 @@ def apply_calibration(calibration: Calibration, scores: Scores, *, half: int = 1
     """
     columns = range(len(scores.label_set.names))
     events = [event for column in columns for event in apply_to_class(calibration, scores, column, half=half)]
+    if calibration.rivals and scores.adaptations:
+        strength = float(np.mean([unlikeness(adaptation.distance) for adaptation in scores.adaptations]))
+        window_s = calibration.suppression.window_s
+        events = weaken_rivals(events, calibration.rivals, strength=strength, window_s=window_s, fps=scores.fps)
     return sorted(events, key=lambda event: (event.frame, event.label))
 
 

@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from e2espot.cli.main import main
+from e2espot.core.adaptation import FULL_DISTANCE
 from e2espot.core.errors import ConfigurationError, VideoError
 from e2espot.inference import adapt
-from e2espot.inference.adapt import FULL_DISTANCE, SHARE, adapt_to_video
+from e2espot.inference.adapt import SHARE, adapt_to_video
 from e2espot.inference.options import InferenceOptions
 from e2espot.inference.predict import ball_maps_of_video, spot_video
 from e2espot.inference.sampled_clips import SampleOptions, interleave, sample_clips, spread_clips

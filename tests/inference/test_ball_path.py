@@ -33,6 +33,18 @@ def test_linked_positions_stay_on_the_ball_where_another_peak_is_higher_for_a_mo
     np.testing.assert_allclose(linked_positions(heat_THW)[:, 0], [(5.5 + t) / 30 for t in range(7)], atol=1e-4)
 
 
+def test_linked_positions_stay_on_the_ball_when_a_wide_spot_is_brighter() -> None:
+    ball = [(5, 5 + t, 4.0) for t in range(7)]
+    # Every cell of the spot is higher than the ball, and they are more than a path may pass through.
+    spot = [
+        (row, column, 5.0 - 0.1 * abs(row - 15) - 0.1 * abs(column - 24))
+        for row in (14, 15, 16)
+        for column in range(20, 29)
+    ]
+    heat_THW = maps([[point, *(spot if t in (2, 3) else [])] for t, point in enumerate(ball)])
+    np.testing.assert_allclose(linked_positions(heat_THW)[:, 0], [(5.5 + t) / 30 for t in range(7)], atol=1e-3)
+
+
 def test_linked_positions_follow_a_cut() -> None:
     heat_THW = maps([[(5, 5, 8.0)]] * 5 + [[(15, 25, 8.0)]] * 5)
     assert (linked_positions(heat_THW)[:5, 0] < 0.2).all()
