@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -44,6 +45,8 @@ class Infer:
     """More runs, whose scores are averaged with those of the first; the calibration of the first is used."""
     resolution: Literal["224p", "720p"] = "224p"
     """Which video file of a game is read."""
+    features: str | None = None
+    """Name of the feature files that are read, such as ResNET_TF2; by default those of the run, None for videos."""
     reader: Literal["auto", "decord", "dali"] = "auto"
     """Decoder of the videos: auto uses DALI on a machine with CUDA and DALI, else the CPU."""
     device: str = "auto"
@@ -94,7 +97,8 @@ def main(arguments: list[str]) -> None:
     from e2espot.inference.sharding import shard_of
 
     more_formats = parse_more_formats(args.also, parse_instance_times(args.lead, args.lag, args.half_starts))
-    planned = shard_of(_plan(args, sources), args.shard)
+    resolution = args.features or _features_of(run) or args.resolution
+    planned = shard_of(_plan(args, sources, resolution), args.shard)
     more_formats.check(planned)
     games = pending_games(planned, args.out, save_scores=args.save_scores, resume=args.resume)
     if args.resume:
@@ -160,13 +164,24 @@ def _check(args: Infer) -> None:
         raise ConfigurationError(f"--cache_gb is {args.cache_gb}; give a number of gigabytes above 0")
 
 
-def _plan(args: Infer, sources: Sequence[str]) -> dict[str, Game]:
+def _features_of(run: Path | None) -> str | None:
+    """Name of the features that a run reads; None for videos."""
+    from e2espot.inference.exported_spec import is_exported
+    from e2espot.models.weights.checkpoint import read_spec, weights_file
+
+    if run is None or is_exported(run):
+        return None
+    features = read_spec(weights_file(run)).features
+    return None if features is None else features.name
+
+
+def _plan(args: Infer, sources: Sequence[str], resolution: str) -> dict[str, Game]:
     """Output name -> what to read, refusing two outputs of one name."""
     from e2espot.sources.remote import redact
 
     games: dict[str, Game] = {}
     for source in sources:
-        for game in games_of_source(source, split=args.split, resolution=args.resolution):
+        for game in games_of_source(source, split=args.split, resolution=resolution):
             if game.name in games:
                 raise ConfigurationError(
                     f"{redact(source)}: a second source named {game.name!r} would overwrite the first one's results; "
@@ -208,6 +223,12 @@ def games_of_source(source: str, *, split: str | None, resolution: str) -> list[
         if loose:
             return loose
         if present:
+            if not re.fullmatch("[0-9]+p", resolution):
+                raise ConfigurationError(
+                    f"{source}: no games with features {resolution}{_in_split(split)}; it has videos: extract the "
+                    "features first, e2espot features",
+                    option="features",
+                )
             raise ConfigurationError(
                 f"{source}: no games with {resolution} video{_in_split(split)}; it has {present}",
                 option="resolution",

@@ -1,4 +1,4 @@
-"""Train a spotter from raw video: e2espot train DATA -s RUN --recipe laptop."""
+"""Train a spotter from raw video or from features: e2espot train DATA -s RUN --recipe laptop."""
 
 from __future__ import annotations
 
@@ -89,14 +89,25 @@ def _print_once(run: Run, line: str) -> None:
 
 def _finish(run: Run, progress: Progress) -> None:
     """Fit and print the calibration and the scores of a finished run."""
-    from e2espot.training.validation import finish_run
+    from e2espot.suppression.nms import Suppression
+    from e2espot.training.fit_calibration import first_calibration
+    from e2espot.training.validation import finish_run, metric_title
 
     folder = run.config.folder
     if run.validates:
         result = finish_run(
-            folder, run.train_games, run.valid_games, run.device.type, run.config.backend, run.config.pictures
+            folder,
+            run.train_games,
+            run.valid_games,
+            run.device.type,
+            run.config.backend,
+            run.config.pictures,
+            run.recipe.optimisation.metric,
         )
-        print(f"best epoch {progress.best_epoch}: mAP@1 {progress.best_mAP:.4f} with plain soft suppression")
+        title = metric_title(run.recipe.optimisation.metric)
+        start = first_calibration(run.spotter.spec).suppression
+        plain = "plain soft suppression" if start == Suppression() else f"{start.method} suppression"
+        print(f"best epoch {progress.best_epoch}: {title} {progress.best_mAP:.4f} with {plain}")
         print(
             f"\nmAP in percent on the valid games, which chose epoch and calibration: {result.calibration.describe()}"
         )

@@ -105,10 +105,10 @@ class FeatureFile:
         """The same through an open file."""
         row_bytes = self.dim * self.dtype.itemsize
         handle.seek(self.offset + start * row_bytes)
-        data = handle.read((stop - start) * row_bytes)
-        if len(data) != (stop - start) * row_bytes:
+        rows_ND = np.empty((stop - start, self.dim), dtype=self.dtype)
+        if handle.readinto(rows_ND.view(np.uint8)) != rows_ND.nbytes:  # type: ignore[attr-defined]
             raise AnnotationError(f"{self.path}: ends before row {stop}; copy it again")
-        return np.frombuffer(data, dtype=self.dtype).reshape(stop - start, self.dim).astype(np.float32, copy=False)
+        return rows_ND.astype(np.float32, copy=False)
 
     def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
         """(First row, float32 rows) of consecutive blocks of some megabytes."""

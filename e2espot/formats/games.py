@@ -66,6 +66,7 @@ def find_games(
                 raise ConfigurationError(
                     f"{game.folder}: no 1_{resolution}.npy, 2_{resolution}.npy or {resolution}.npy; check the name of "
                     "the features, and that the game is complete",
+                    option="features",
                 )
             present = ", ".join(resolutions_below(game.folder))
             raise ConfigurationError(

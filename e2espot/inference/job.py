@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from e2espot.core.coverage import ReadCoverage
 from e2espot.core.errors import ConfigurationError, VideoError, first_line
 from e2espot.core.events import Event
 from e2espot.core.scores import Scores
+from e2espot.formats.feature_files import is_feature_file
 from e2espot.formats.game import Video
 from e2espot.inference.exported import ExportedSpotter, load_exported, spot_exported
 from e2espot.inference.exported_spec import is_exported
@@ -191,14 +192,16 @@ def predict_video(
 
     members: list[Scores] = []
     options = job.options
-    with (
-        local_path(job.cache, video, copy_progress) as path,
-        one_state(path, allow_truncated=options.allow_truncated, video_stream=options.video_stream),
-    ):
+    with ExitStack() as stack:
+        path = stack.enter_context(local_path(job.cache, video, copy_progress))
+        reads_frames = not is_feature_file(path)
+        if reads_frames:
+            state = one_state(path, allow_truncated=options.allow_truncated, video_stream=options.video_stream)
+            stack.enter_context(state)
         for index, spotter in enumerate(job.spotters):
             report = _member_progress(progress, index, len(job.spotters))
             members.append(spot_video(spotter, path, job.options, progress=report))
-        prepared = _prepared_files(job.options, path)
+        prepared = _prepared_files(job.options, path) if reads_frames else ()
     scores = average_scores(members)
     events = apply_calibration(job.calibration, scores, half=video.half)
     return VideoResult(

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from e2espot.core.errors import ConfigurationError
 from e2espot.core.scores import Scores
 from e2espot.inference.adapt import adapt_to_video
 from e2espot.inference.options import InferenceOptions
@@ -64,6 +65,11 @@ def spot_video(
         VideoError: the file is missing, is not a video, or is damaged and ``allow_truncated`` is off.
         CheckpointError: the weights give scores that are not finite.
     """
+    _check_input(spotter, Path(path))
+    if spotter.spec.features is not None:
+        from e2espot.inference.spot_features import spot_features
+
+        return spot_features(spotter, Path(path), progress=progress)
     return scores_of_video(_TorchNetwork(spotter), Path(path), options or InferenceOptions(), progress)
 
 
@@ -84,6 +90,12 @@ class _TorchNetwork:
     ) -> np.ndarray:
         chunks = blackened(frames_of_video(self._spotter, video.path, options, video.missing), video.seen_T, _blacken)
         return score_frames(self._spotter, chunks, video.num_frames, options, progress=progress)
+
+
+def _check_input(spotter: Spotter, path: Path) -> None:
+    """Refuse features where a spotter sees frames."""
+    if spotter.spec.features is None and path.suffix.lower() == ".npy":
+        raise ConfigurationError(f"{path}: features, and this run sees the frames of videos; give the video itself")
 
 
 def _blacken(chunk_THWC: Tensor, frames_T: np.ndarray) -> Tensor:

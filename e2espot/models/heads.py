@@ -55,6 +55,14 @@ class TemporalHead(nn.Module):
         return self.classify(self.encode(features_BTD))
 
 
+class NoHead(TemporalHead):
+    """Stands in where a head over windows or chunks answers; it has no weights."""
+
+    def __init__(self) -> None:
+        nn.Module.__init__(self)
+        self.hidden_dim = 0
+
+
 class LinearHead(TemporalHead):
     """A linear layer on each frame alone."""
 

@@ -20,17 +20,23 @@ from msgspec import Meta
 from torch import Tensor, nn
 from torch.nn import functional
 
+from e2espot.core.errors import ConfigurationError
+from e2espot.core.feature_kind import FeatureKind
 from e2espot.core.label_sets import LabelSet
 from e2espot.core.pixels import IMAGENET_MEAN, IMAGENET_STD, centre_crop_offset
 from e2espot.core.timeline import parse_fps
-from e2espot.models.backbones.registry import FrameFeatures, build_backbone
+from e2espot.models.backbones.base import FeatureInput
+from e2espot.models.backbones.registry import Backbone, FrameFeatures, build_backbone
 from e2espot.models.displacement import apply_displacement, upsample_scores
-from e2espot.models.heads import build_head
+from e2espot.models.feature_heads.build import ChunkHead, build_chunk_head, build_row_head
+from e2espot.models.heads import NoHead, TemporalHead, build_head
 
 if TYPE_CHECKING:
     from fractions import Fraction
 
 
+FEATURES_ARCH = "features"
+"""``feature_arch`` of spotters that read features in place of frames."""
 _Count = Annotated[int, Meta(ge=1, le=100_000)]
 _CountOrZero = Annotated[int, Meta(ge=0, le=100_000)]
 
@@ -70,6 +76,8 @@ class SpotterSpec:
     """Whether scores are written at twice the frame rate that the network sees."""
     single_frame: bool = False
     """Whether the small backbone cannot see motion (a control experiment)."""
+    features: FeatureKind | None = None
+    """The features that it reads in place of frames, with ``feature_arch`` ``features``; None for frames."""
 
 
 class HeadOutputs(NamedTuple):
@@ -98,15 +106,16 @@ class Spotter(nn.Module):
         self.spec = spec
         self.label_set = LabelSet(spec.classes)
         self.fps = parse_fps(spec.fps)
-        self.backbone = build_backbone(
-            spec.feature_arch, pretrained=pretrained, single_frame=spec.single_frame, modality=spec.modality
-        )
-        self.head = build_head(spec.temporal_arch, self.backbone.feature_dim, len(spec.classes) + 1)
+        self.backbone = _backbone(spec, pretrained)
+        self.chunk_head: ChunkHead | None = None
+        if spec.features is not None:
+            self.chunk_head = build_chunk_head(spec.temporal_arch, spec.features.dim, spec.clip_len, len(spec.classes))
+        self.head = _row_head(spec, self.backbone.feature_dim, self.chunk_head)
         hidden = self.head.hidden_dim
         self.displacement = nn.Linear(hidden, 1) if spec.displacement else None
         self.team = nn.Linear(hidden, 1) if spec.team else None
         # Built in any case, so that the random numbers drawn afterwards do not depend on it.
-        joint = nn.Sequential(nn.Dropout(0.5), nn.Linear(hidden, len(spec.joint_classes) + 1))
+        joint = nn.Sequential(nn.Dropout(0.5), nn.Linear(max(1, hidden), len(spec.joint_classes) + 1))
         self.joint = joint if spec.joint_classes else None
 
     @property
@@ -196,6 +205,40 @@ class Spotter(nn.Module):
             padding = max(0, min(self.halo, self.spec.clip_len - num_frames))
             frames_BTCHW = functional.pad(frames_BTCHW, (0,) * 7 + (padding,))
         return self.logits(self.features(frames_BTCHW).features_BTD[:, :num_frames])
+
+
+def _backbone(spec: SpotterSpec, pretrained: bool) -> Backbone:
+    """The backbone, or what stands in for it on features.
+
+    Raises:
+        ConfigurationError: unknown, or features without their kind.
+    """
+    if (spec.feature_arch == FEATURES_ARCH) != (spec.features is not None):
+        raise ConfigurationError(
+            f"feature_arch is {spec.feature_arch!r}, and features are {'given' if spec.features else 'not given'}; a "
+            f"spotter on features has feature_arch {FEATURES_ARCH}, and no other has",
+            option="feature_arch",
+        )
+    if spec.features is not None:
+        return FeatureInput(spec.features.dim)
+    return build_backbone(
+        spec.feature_arch, pretrained=pretrained, single_frame=spec.single_frame, modality=spec.modality
+    )
+
+
+def _row_head(spec: SpotterSpec, feature_dim: int, chunk_head: ChunkHead | None) -> TemporalHead:
+    """The head that answers for every frame or row; one without layers where a chunk head answers."""
+    if chunk_head is not None:
+        if spec.displacement or spec.team or spec.joint_classes or spec.double_rate_output:
+            raise ConfigurationError(
+                f"temporal_arch {spec.temporal_arch} answers for windows as a whole: it has no displacement, team, "
+                "second dataset or double rate; choose rows_gru",
+                option="temporal_arch",
+            )
+        return NoHead()
+    if spec.features is not None:
+        return build_row_head(spec.temporal_arch, feature_dim, len(spec.classes) + 1)
+    return build_head(spec.temporal_arch, feature_dim, len(spec.classes) + 1)
 
 
 def to_channels_last(spotter: Spotter) -> None:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from e2espot.clips.dataset import ClipBatch
 from e2espot.clips.device_batch import DeviceBatch, to_device
+from e2espot.clips.feature_clips import FeatureBatch
 from e2espot.clips.targets import TargetBatch
 from e2espot.core.pixels import centre_crop_offset
 from e2espot.training.state import Run
@@ -27,7 +28,7 @@ class TrainingBatch:
     """A batch as the loss reads it."""
 
     frames_BTCHW: Tensor
-    """Normalised, augmented and, with mixup, blended."""
+    """Normalised, augmented and, with mixup, blended; ``(B, T, D)`` where the network reads features."""
     targets: TargetBatch
     """What the network should answer; with mixup, valid and annotated where both clips of a pair are."""
     partner_targets: TargetBatch | None
@@ -36,11 +37,14 @@ class TrainingBatch:
     """Proportion of the clip itself in the blend, 1 without mixup; the rest is its partner's."""
 
 
-def build_batch(run: Run, batch: ClipBatch | DeviceBatch, clips: slice) -> TrainingBatch:
+def build_batch(run: Run, batch: ClipBatch | DeviceBatch | FeatureBatch, clips: slice) -> TrainingBatch:
     """Some clips of a batch for the loss; the same (seed, epoch, indexes) always gives the same."""
     sampling = run.recipe.sampling
     indexes = batch.indexes[clips]
-    ready = to_device(batch, clips, run.augmentation_params(batch.epoch, indexes), run.device)
+    if isinstance(batch, FeatureBatch):
+        ready = _features_to_device(run, batch, clips)
+    else:
+        ready = to_device(batch, clips, run.augmentation_params(batch.epoch, indexes), run.device)
     if run.config.crop_side:
         ready = _crop(run, ready)
     frames_BTCHW, targets = ready.frames_BTCHW, ready.targets
@@ -56,6 +60,17 @@ def build_batch(run: Run, batch: ClipBatch | DeviceBatch, clips: slice) -> Train
         weight_B=torch.ones(len(indexes), device=run.device),
     )
     return _mixup(run, single, len(global_indexes), rng) if sampling.mixup else single
+
+
+def _features_to_device(run: Run, batch: FeatureBatch, clips: slice) -> DeviceBatch:
+    """Some clips of features; there is nothing to augment."""
+    assert batch.targets is not None
+    return DeviceBatch(
+        frames_BTCHW=batch.rows_BTD[clips].to(run.device, non_blocking=True),
+        targets=batch.targets.clips(clips).to(run.device).without_invalid(),
+        epoch=batch.epoch,
+        indexes=batch.indexes[clips],
+    )
 
 
 def _crop(run: Run, batch: DeviceBatch) -> DeviceBatch:
@@ -105,7 +120,7 @@ def _mixup(run: Run, batch: TrainingBatch, num_clips: int, rng: np.random.Genera
     def of_partner(local_B: Tensor) -> Tensor:
         return run.group.permute(local_B, partner_G)
 
-    weight_B1111 = weight_B.to(batch.frames_BTCHW.dtype)[:, None, None, None, None]
+    weight_B1111 = weight_B.to(batch.frames_BTCHW.dtype).view(-1, *[1] * (batch.frames_BTCHW.ndim - 1))
     # Exchanged as they are in memory, channels last, and so that the result is channels last again.
     partner_BTCHW = of_partner(batch.frames_BTCHW.movedim(2, -1)).movedim(-1, 2)
     partner_targets = targets.permute_clips(of_partner)

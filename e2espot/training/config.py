@@ -68,8 +68,8 @@ class TrainingConfig:
     """Part and number of parts of a cross-validation; None to follow the splits."""
     hard_negatives: Path | None
     """Folder of scores that hard negatives are taken from."""
-    resolution: Literal["224p", "720p"]
-    """Which of a game's files is read."""
+    resolution: str
+    """Which of a game's files is read: its 224p or 720p video, or features of that name."""
     labels: LabelReading
     """How label files are read."""
     options: RunOptions
@@ -110,7 +110,7 @@ class TrainingConfig:
             "reader": self.backend,
             "colour_rule": COLOUR_RULE,
             **asdict(self.pictures),
-            "resolution": self.resolution,
+            "resolution": self.options.resolution if self.recipe.data.features else self.resolution,
             "label_file": self.labels.label_file,
             "bad_labels": self.labels.bad_labels,
             "map": None if self.options.map is None else str(self.options.map),
@@ -158,14 +158,14 @@ def resolve(recipe: Recipe, data: Path, folder: Path, options: RunOptions | None
         ),
         fold=parse_part(recipe.data.fold, "fold", min_count=2) if recipe.data.fold else None,
         hard_negatives=Path(recipe.sampling.hard_negatives) if recipe.sampling.hard_negatives else None,
-        resolution=_resolution(options, height),
+        resolution=recipe.data.features or _resolution(options, height),
         labels=_label_reading(recipe, options),
         options=options,
         video_stream=options.video_stream,
         device=device,
         dtype=compute_dtype(device, recipe.optimisation.precision),
         group=group,
-        backend=choose_backend(options.reader, device.type),
+        backend="pyav" if recipe.data.features else choose_backend(options.reader, device.type),
         pictures=options.only_pictures(),
     )
 

@@ -6,6 +6,7 @@ folder -> Game -> read_labels -> LabelledGame -> TrainingVideo (per half) -> Cli
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -18,7 +19,9 @@ from e2espot.core.annotated_classes import AnnotatedClasses, intersect_classes, 
 from e2espot.core.coverage import ranges_of_mask
 from e2espot.core.errors import AnnotationError, ConfigurationError
 from e2espot.core.events import Event
+from e2espot.core.feature_kind import FeatureKind
 from e2espot.core.label_sets import LabelSet
+from e2espot.formats.feature_files import check_against_labels, check_rate, is_feature_file, open_features
 from e2espot.formats.filenames import scores_file
 from e2espot.formats.game import Game
 from e2espot.formats.games import find_games
@@ -191,6 +194,7 @@ def _with_labels(
     from e2espot.video.clock_gaps import log_gaps
     from e2espot.video.reader import match_info
 
+    _check_one_kind(games)
     labelled = []
     for game in games:
         if game.labels_path is None:
@@ -199,19 +203,27 @@ def _with_labels(
         videos = tuple(replace(video, video_stream=video_stream) for video in game.videos)
         num_frames = {}
         for video in videos:
+            if is_feature_file(video.path):
+                num_frames[video.half] = _checked_rows(video.path, fps)
+                continue
             indexes = indexes_of(video.path, video_stream=video_stream)
             log_gaps(indexes)
             num_frames[video.half] = match_info(video.path, indexes, fps).num_frames
+        reads_features = any(is_feature_file(video.path) for video in videos)
+        # Features may end some seconds before the last label; such a label is of the last row, as SoccerNet has it.
+        after = math.ceil(_LABELS_AFTER_S * fps) if reads_features else 0
         labels = read_labels(
             game.labels_path,
             label_set,
             fps=fps,
-            num_frames=num_frames,
+            num_frames={half: count + after for half, count in num_frames.items()},
             bad_labels=reading.bad_labels,
             label_map=reading.label_map,
         )
         if labels.skipped:
             _LOG.warning("%s: skipped %d invalid labels", game.labels_path, labels.skipped)
+        if reads_features:
+            labels = replace(labels, events=_within_rows(labels.events, game, num_frames, fps))
         annotated = intersect_annotated(labels.annotated, reading.annotated)
         classes = intersect_classes(labels.classes, reading.classes)
         within = inside(labels.events, annotated)
@@ -236,6 +248,43 @@ def _with_labels(
             )
         )
     return labelled
+
+
+_LABELS_AFTER_S = 10
+"""Seconds that a label may be after the end of its features."""
+
+
+def _check_one_kind(games: Sequence[Game]) -> None:
+    """Refuse two kinds of features in one dataset, before their labels are read.
+
+    Raises:
+        ConfigurationError: rows of another width or origin than those of the first file.
+    """
+    first: FeatureKind | None = None
+    for video in (video for game in games for video in game.videos if is_feature_file(video.path)):
+        kind = open_features(video.path).kind
+        first = first or kind
+        first.check(kind, video.path)
+
+
+def _checked_rows(path: Path, fps: Fraction) -> int:
+    """Number of rows of a feature file, all of them finite and of the rate that is wanted."""
+    file = open_features(path)
+    check_rate(file, fps)
+    file.check_finite()
+    return file.num_rows
+
+
+def _within_rows(events: Sequence[Event], game: Game, num_rows: Mapping[int, int], fps: Fraction) -> tuple[Event, ...]:
+    """Events of a game on features, those shortly after the end moved to the last row.
+
+    Raises:
+        ConfigurationError: features that last far longer than the labels.
+    """
+    for video in game.videos:
+        last = max((event.frame for event in events if event.half == video.half), default=None)
+        check_against_labels(open_features(video.path), fps, None if last is None else float(last / fps))
+    return tuple(replace(event, frame=min(event.frame, num_rows[event.half] - 1)) for event in events)
 
 
 _MIN_CONFIDENCE, _MIN_DISTANCE_S = 0.2, 1.0

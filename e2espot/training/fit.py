@@ -17,15 +17,16 @@ from tqdm import tqdm
 
 from e2espot.clips.dataset import ClipBatch
 from e2espot.clips.device_batch import DeviceBatch
+from e2espot.clips.feature_clips import FeatureBatch
 from e2espot.core.errors import VideoError
 from e2espot.models.spotter import Spotter
 from e2espot.models.weights.checkpoint import save_spotter
-from e2espot.suppression.calibration import Calibration
 from e2espot.training import checkpoints
+from e2espot.training.fit_calibration import first_calibration
 from e2espot.training.resume import state_of
 from e2espot.training.state import Progress, Run
 from e2espot.training.step import take_step
-from e2espot.training.validation import score_games, score_predictions
+from e2espot.training.validation import metric_title, score_games, score_predictions
 from e2espot.video.parts import indexes_of
 from e2espot.video.preparation import known_look, preparation_of
 
@@ -65,7 +66,9 @@ def fit(run: Run) -> Progress:
     return progress
 
 
-def _train_epoch(run: Run, batches: Iterator[ClipBatch | DeviceBatch], stopped: Callable[[], bool]) -> None:
+def _train_epoch(
+    run: Run, batches: Iterator[ClipBatch | DeviceBatch | FeatureBatch], stopped: Callable[[], bool]
+) -> None:
     """Take the remaining steps of the current epoch, or those up to a signal."""
     settings, progress, num_steps = run.recipe.optimisation, run.progress, run.config.steps_per_epoch
     bar = tqdm(
@@ -121,6 +124,8 @@ def _end_epoch(run: Run) -> None:
 
 def _preparations(run: Run) -> dict[str, dict[str, Any]]:
     """Video -> what is done to its pictures, for those of the run that are known and not plain."""
+    if run.recipe.data.features:
+        return {}
     prepared = dict(run.dataset.prepared)
     for video in (video for game in run.valid_games for video in game.game.videos):
         for index in indexes_of(video.path, video_stream=video.video_stream):
@@ -136,8 +141,9 @@ def _validate_and_keep_best(run: Run) -> None:
     is_last = progress.epoch == settings.num_epochs - 1
     if run.validates and (progress.epoch >= settings.start_val_epoch or is_last):
         value = validate(run)
-        progress.rows[-1]["valid_mAP@1"] = value
-        _LOG.info("epoch %d: mAP@1 %.4f on the valid games", progress.epoch, value)
+        name = metric_title(settings.metric)
+        progress.rows[-1][f"valid_{name}"] = value
+        _LOG.info("epoch %d: %s %.4f on the valid games", progress.epoch, name, value)
         if value >= progress.best_mAP:  # of equal epochs the later one has learnt more
             progress.best_mAP, progress.best_epoch = value, progress.epoch
             save_spotter(weights, run.ema, run.spotter.spec)
@@ -146,11 +152,13 @@ def _validate_and_keep_best(run: Run) -> None:
 
 
 def validate(run: Run) -> float:
-    """mAP@1 of the averaged weights on the valid games, computed as inference does."""
+    """The recipe's metric of the averaged weights on the valid games, computed as inference does."""
     spotter = Spotter(run.spotter.spec).to(run.device)
     spotter.load_state_dict(run.ema)
     scores = score_games(spotter.eval(), run.valid_games, run.config.backend, run.config.pictures)
-    return score_predictions(scores, run.valid_games, Calibration(), run.config.label_set).mAP("at1")
+    metric = run.recipe.optimisation.metric
+    start = first_calibration(run.spotter.spec)
+    return score_predictions(scores, run.valid_games, start, run.config.label_set, (metric,)).mAP(metric)
 
 
 def save(run: Run) -> None:

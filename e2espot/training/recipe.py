@@ -10,6 +10,7 @@ set ``recipe.optimisation.batch_size``. A recipe holds what a user wrote; ``trai
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
@@ -26,6 +27,10 @@ from e2espot.core.frame_size import MAX_SIDE, parse_frame_size
 from e2espot.core.timeline import parse_fps
 from e2espot.formats.filenames import V2_LABEL_FILE
 
+METRIC_NAMES = ("at1", "at2", "at3", "at4", "at5", "tight", "loose")
+"""Metrics that may choose the best epoch."""
+FEATURES_ARCH = "features"
+"""``feature_arch`` of recipes for feature files."""
 _MANY = 10**9
 _RANGES: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("batch_size", "acc_grad_iter", "clips_per_epoch", "num_epochs", "save_every"), (1, _MANY)),
@@ -41,6 +46,9 @@ _RANGES: dict[str, tuple[float, float]] = {
     "num_workers": (0, 1024),
 }
 """Smallest and largest value of each number."""
+
+
+_FEATURE_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
 
 
 class _Settings:
@@ -67,6 +75,8 @@ class DataSettings(_Settings):
     """ball-2, ball-12, soccernet-v2-17, footpass, dfl, or the path of a class.txt."""
     fps: str = "25"
     """Rate of the frame grid in frames per second, such as 25, 12.5 or 30000/1001."""
+    features: str = ""
+    """Learn from feature files of this name, such as ResNET_TF2_PCA512, at fps rows a second; empty for video."""
     size: str = "398x224"
     """Size of the frames that the network sees, width x height in pixels."""
     fold: str = ""
@@ -104,9 +114,10 @@ class NetworkSettings(_Settings):
     """Which network is trained."""
 
     feature_arch: Annotated[str, tyro.conf.arg(aliases=["-m"])] = "rny002_gsm"
-    """Backbone: rny002, rny008, rn18, rn50 or small, with suffix _gsm, _tsm or none."""
+    """Backbone: rny002, rny008, rn18, rn50 or small, with suffix _gsm, _tsm or none; features for feature files."""
     temporal_arch: Annotated[str, tyro.conf.arg(aliases=["-t"])] = "gru"
-    """Head over time: gru, deeper_gru, or an empty string for none."""
+    """Head over time: gru, deeper_gru, or an empty string for none; on features also rows_gru, rows_transformer, calf,
+    and max, avg, netvlad or netrvlad, each with ++ for both sides of the middle apart."""
     modality: str = "rgb"
     """Colours that the network sees: rgb or gray."""
     single_frame: bool = False
@@ -149,10 +160,17 @@ class OptimisationSettings(_Settings):
     """First epoch after which the run is validated; after the last one it always is."""
     save_every: int = 50
     """Optimiser steps between saved states from which training can resume."""
+    metric: str = "at1"
+    """What chooses the best epoch and the calibration: at1 to at5 (average precision within so many seconds), tight or
+    loose."""
 
     def _check(self) -> None:
         if not 0 <= self.ema_decay < 1:
             raise ConfigurationError(f"ema_decay is {self.ema_decay}; it must be in [0, 1)", option="ema_decay")
+        if self.metric not in METRIC_NAMES:
+            raise ConfigurationError(
+                f"metric is {self.metric!r}; choose from {', '.join(METRIC_NAMES)}", option="metric"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,6 +268,25 @@ class Recipe:
                 f"{self.sampling.clips_per_epoch}",
                 option="batch_size",
             )
+        self._check_features()
+
+    def _check_features(self) -> None:
+        """Refuse settings that need pictures together with features."""
+        name = self.data.features
+        if bool(name) != (self.network.feature_arch == FEATURES_ARCH):
+            raise ConfigurationError(
+                f"features is {name!r} and feature_arch {self.network.feature_arch!r}; to learn from feature files, "
+                f"name them and set feature_arch to {FEATURES_ARCH}, as the recipe v2-features-gru does",
+                option="features",
+            )
+        if name and (not _FEATURE_NAME.fullmatch(name) or name.endswith(".npy")):
+            raise ConfigurationError(
+                f"features is {name!r:.80}; give the name of the files without half and ending, such as "
+                "ResNET_TF2_PCA512",
+                option="features",
+            )
+        if name and (self.data.joint_label_set or self.sampling.crop_dim or self.network.single_frame):
+            raise ConfigurationError("features have no second dataset, crop_dim or single_frame", option="features")
 
     @property
     def label_radius(self) -> int:

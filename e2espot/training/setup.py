@@ -18,11 +18,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from e2espot.clips.chunk_samplers import ChunkSampler, WindowSampler
 from e2espot.clips.dataset import ClipDataset, TrainingVideo
+from e2espot.clips.feature_clips import FeatureClips
 from e2espot.clips.sampler import ClipSampler, JointSampler, Sampler
 from e2espot.core.device import reuse_freed_memory
 from e2espot.core.errors import ConfigurationError
+from e2espot.core.feature_kind import FeatureKind
 from e2espot.core.label_sets import LabelSet
+from e2espot.formats.feature_files import open_features
+from e2espot.models.feature_heads.build import CHUNK_HEADS
 from e2espot.models.spotter import Spotter, SpotterSpec, to_channels_last
 from e2espot.models.weights.checkpoint import read_initial_weights, shipped_spotter
 from e2espot.models.weights.initial_weights import load_matching_weights
@@ -55,12 +60,13 @@ def setup(config: TrainingConfig) -> Run:
     state = checkpoints.load_state(config.folder) if config.resume else None
     train, valid = _load_split(config)
     joint = _load_joint(config)
+    kind = _feature_kind(config, [*train, *valid])
     check_labels(train, valid, config)
     if config.joint_label_set is not None:
         check_train_labels(joint, config.joint_label_set, "second dataset")
     # Seeded right before the first random weight, so that nothing read above can change it.
     torch.manual_seed(config.recipe.sampling.seed)
-    spotter, start = _build(config)
+    spotter, start = _build(config, kind)
     to_channels_last(spotter)
     run = Run(
         config=config,
@@ -139,6 +145,24 @@ def _load_split(config: TrainingConfig) -> tuple[list[LabelledGame], list[Labell
     return train, valid
 
 
+def _feature_kind(config: TrainingConfig, games: Sequence[LabelledGame]) -> FeatureKind | None:
+    """The one kind of features that all games have; None for videos.
+
+    Raises:
+        ConfigurationError: two kinds of features.
+    """
+    if not config.recipe.data.features:
+        return None
+    first: FeatureKind | None = None
+    for video in (video for game in games for video in game.game.videos):
+        kind = open_features(video.path).kind
+        first = first or kind
+        first.check(kind, video.path)
+        # The most that is known: files of SoccerNet say nothing of their origin.
+        first = first if first.origin else kind
+    return first
+
+
 def _load_joint(config: TrainingConfig) -> list[LabelledGame]:
     """Training games of the second dataset; none without one."""
     if config.joint_data is None or config.joint_label_set is None:
@@ -160,11 +184,15 @@ def _load_joint(config: TrainingConfig) -> list[LabelledGame]:
     )
 
 
-def _dataset(config: TrainingConfig, train: Sequence[LabelledGame], joint: Sequence[LabelledGame]) -> ClipDataset:
+def _dataset(
+    config: TrainingConfig, train: Sequence[LabelledGame], joint: Sequence[LabelledGame]
+) -> ClipDataset | FeatureClips:
     """Clips of the training games, of both datasets where there are two."""
     videos = [
         video for game in train for video in game.training_videos(config.label_set, negatives=config.hard_negatives)
     ]
+    if config.recipe.data.features:
+        return _feature_clips(config, videos)
     first = _sampler(config.recipe, videos, config.label_set)
     sampler: Sampler = first
     if joint and config.joint_label_set is not None:
@@ -184,6 +212,28 @@ def _dataset(config: TrainingConfig, train: Sequence[LabelledGame], joint: Seque
         reader="decord" if config.backend == "decord" else "auto",
         pictures=config.pictures,
     )
+
+
+def _feature_clips(config: TrainingConfig, videos: list[TrainingVideo]) -> FeatureClips:
+    """Clips of features: around events for heads over rows, else as the head was published."""
+    settings, arch = config.recipe.sampling, config.recipe.network.temporal_arch
+    halves = [video.labelled for video in videos]
+    sampler: Sampler
+    if arch == "calf":
+        sampler = ChunkSampler(
+            videos=halves,
+            clip_len=settings.clip_len,
+            num_clips=settings.clips_per_epoch,
+            num_classes=len(config.label_set),
+            seed=settings.seed,
+        )
+    elif arch in CHUNK_HEADS:
+        sampler = WindowSampler(
+            videos=halves, clip_len=settings.clip_len, num_clips=settings.clips_per_epoch, seed=settings.seed
+        )
+    else:
+        sampler = _sampler(config.recipe, videos, config.label_set)
+    return FeatureClips(videos, sampler, label_radius=config.label_radius, row_targets=arch not in CHUNK_HEADS)
 
 
 def _sampler(recipe: Recipe, videos: Sequence[TrainingVideo], label_set: LabelSet) -> ClipSampler:
@@ -208,7 +258,7 @@ def _class_weights(config: TrainingConfig, games: Sequence[LabelledGame], label_
     return class_weights(counts, config.recipe.loss.fg_weight, config.recipe.loss.class_balance)
 
 
-def _build(config: TrainingConfig) -> tuple[Spotter, str]:
+def _build(config: TrainingConfig, kind: FeatureKind | None) -> tuple[Spotter, str]:
     """Network with its initial weights, and a description of these."""
     network = config.recipe.network
     spec = SpotterSpec(
@@ -226,9 +276,12 @@ def _build(config: TrainingConfig) -> tuple[Spotter, str]:
         joint_classes=config.joint_label_set.names if config.joint_label_set is not None else (),
         double_rate_output=network.double_rate_output,
         single_frame=network.single_frame,
+        features=kind,
     )
+    if kind is not None and network.init_from in ("auto", "none"):
+        return Spotter(spec), "random weights"
     small = network.feature_arch.startswith("small")
-    spotter = Spotter(spec, pretrained=network.init_from == "auto" and not small)
+    spotter = Spotter(spec, pretrained=network.init_from == "auto" and not small and kind is None)
     source = network.init_from
     if source == "auto" and small and shipped_spotter().is_file():
         source = str(shipped_spotter())
@@ -261,6 +314,7 @@ def _synchronise(spotter: Spotter, group: ProcessGroup) -> None:
 
 
 def _dali_clips(run: Run) -> DaliClips:
+    assert isinstance(run.dataset, ClipDataset)
     from dali_pipelines.graph import GraphOptions
     from dali_pipelines.iterators import DaliClips
 

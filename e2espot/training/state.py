@@ -15,6 +15,7 @@ from torch import Tensor
 from e2espot.clips.augmentation_params import AugmentationParams, sample_augmentation
 from e2espot.clips.dataset import ClipBatch, ClipDataset, load_clips
 from e2espot.clips.device_batch import DeviceBatch
+from e2espot.clips.feature_clips import FeatureBatch, FeatureClips
 from e2espot.models.spotter import Spotter
 from e2espot.training.config import TrainingConfig
 from e2espot.training.data import LabelledGame
@@ -61,8 +62,8 @@ class Run:
     """AdamW over the network's parameters."""
     scaler: torch.amp.GradScaler
     """Loss scaling; does nothing but in fp16."""
-    dataset: ClipDataset
-    """The training clips."""
+    dataset: ClipDataset | FeatureClips
+    """The training clips, of frames or of features."""
     train_games: list[LabelledGame]
     """Games that are learnt from."""
     valid_games: list[LabelledGame]
@@ -103,8 +104,15 @@ class Run:
         seed, augmentation = self.recipe.sampling.seed, self.config.augmentation
         return [sample_augmentation(np.random.default_rng((seed, epoch, index, 1)), augmentation) for index in indexes]
 
-    def batches(self, epoch: int, first_step: int) -> Iterator[ClipBatch | DeviceBatch]:
+    def batches(self, epoch: int, first_step: int) -> Iterator[ClipBatch | DeviceBatch | FeatureBatch]:
         """Clips of an epoch in the sampler's order, whichever backend decodes them."""
+        if isinstance(self.dataset, FeatureClips):
+            return self.dataset.batches(
+                epoch=epoch,
+                batch_size=self.recipe.optimisation.batch_size,
+                first_step=first_step,
+                slots=self.config.local_slots,
+            )
         source: Callable[..., Iterator[ClipBatch | DeviceBatch]]
         source = partial(load_clips, self.dataset) if self.dali_clips is None else self.dali_clips.epoch
         return source(

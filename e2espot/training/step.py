@@ -8,15 +8,20 @@ from torch.nn import functional
 
 from e2espot.clips.dataset import ClipBatch
 from e2espot.clips.device_batch import DeviceBatch
+from e2espot.clips.feature_clips import FeatureBatch
 from e2espot.core.errors import TrainingError
 from e2espot.training.batch import TrainingBatch, build_batch
+from e2espot.training.chunk_losses import chunk_loss
 from e2espot.training.losses import ball_loss, offset_loss, spotting_loss, team_loss
 from e2espot.training.schedule import lr_factor
 from e2espot.training.state import Run
 
 
-def loss_of(run: Run, clip_batch: ClipBatch | DeviceBatch, clips: slice) -> Tensor:
+def loss_of(run: Run, clip_batch: ClipBatch | DeviceBatch | FeatureBatch, clips: slice) -> Tensor:
     """Weighted sum of the losses of all heads on some clips of a batch."""
+    if run.spotter.chunk_head is not None:
+        assert isinstance(clip_batch, FeatureBatch)
+        return chunk_loss(run, clip_batch, clips)
     weights, normalizer = run.recipe.loss, run.group.normalizer
     with torch.autocast(run.device.type, dtype=run.config.dtype, enabled=run.config.dtype != torch.float32):
         batch = build_batch(run, clip_batch, clips)
@@ -69,7 +74,7 @@ def _unannotated(unannotated_BW: Tensor, num_classes: int) -> Tensor | None:
     return None if num_numbers == 1 else functional.pad(unannotated_BW, (0, num_classes - num_numbers))
 
 
-def take_step(run: Run, batch: ClipBatch | DeviceBatch) -> float:
+def take_step(run: Run, batch: ClipBatch | DeviceBatch | FeatureBatch) -> float:
     """One optimizer step.
 
     Returns:

@@ -6,6 +6,7 @@ Spotter -> spot_video -> Scores -> fit_calibration -> Calibration -> events -> R
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -27,8 +28,11 @@ from e2espot.scoring import Report, evaluate_events
 from e2espot.scoring.baseline import fit_periodic_baseline
 from e2espot.suppression.calibration import Calibration, apply_calibration
 from e2espot.training.data import LabelledGame
-from e2espot.training.fit_calibration import fit_calibration
+from e2espot.training.fit_calibration import first_calibration, fit_calibration
 from e2espot.video import Backend, BackendOption
+
+DEFAULT_METRICS = ("at1", "at2", "at3", "at4", "at5")
+"""What a finished run reports."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,9 +93,13 @@ def _on_grid(event: Event, old: Fraction, new: Fraction) -> Event:
 
 
 def score_predictions(
-    scores: dict[str, dict[int, Scores]], games: list[LabelledGame], calibration: Calibration, label_set: LabelSet
+    scores: dict[str, dict[int, Scores]],
+    games: list[LabelledGame],
+    calibration: Calibration,
+    label_set: LabelSet,
+    metrics: Sequence[str] = DEFAULT_METRICS,
 ) -> Report:
-    """mAP@1 to mAP@5 of scores under a calibration, on the grid of the scores.
+    """mAP@1 to mAP@5, or other metrics, of scores under a calibration, on the grid of the scores.
 
     Predictions of classes that a game does not annotate do not count; classes that no game annotates are left out.
     """
@@ -105,7 +113,12 @@ def score_predictions(
     }
     # Scores may be on a finer grid than the labels: those of a run with double_rate_output.
     fps = next(half_scores.fps for halves in scores.values() for half_scores in halves.values())
-    return _report(games, labels_of(games, fps), predictions, label_set, fps)
+    return _report(games, labels_of(games, fps), predictions, label_set, fps, metrics)
+
+
+def metric_title(metric: str) -> str:
+    """A metric in logs: ``at1`` -> ``mAP@1``, ``loose`` -> ``loose mAP``."""
+    return f"mAP@{metric[2:]}" if metric.startswith("at") else f"{metric} mAP"
 
 
 def _report(
@@ -114,20 +127,27 @@ def _report(
     predictions: dict[str, list[Event]],
     label_set: LabelSet,
     fps: Fraction,
+    metrics: Sequence[str] = DEFAULT_METRICS,
 ) -> Report:
     classes = classes_of(games)
     counted = {name: of_classes(events, classes.get(name)) for name, events in predictions.items()}
     known = annotated_somewhere(label_set, classes.values())
-    report = evaluate_events(labels, counted, known, fps=fps)
+    report = evaluate_events(labels, counted, known, metrics, fps)
     return replace(report, unannotated=tuple(name for name in label_set.names if name not in known))
 
 
-def baseline_report(train: list[LabelledGame], games: list[LabelledGame], label_set: LabelSet, fps: Fraction) -> Report:
-    """mAP@1 to mAP@5 on ``games`` of the periodic baseline fitted on ``train``."""
+def baseline_report(
+    train: list[LabelledGame],
+    games: list[LabelledGame],
+    label_set: LabelSet,
+    fps: Fraction,
+    metrics: Sequence[str] = DEFAULT_METRICS,
+) -> Report:
+    """mAP@1 to mAP@5, or other metrics, on ``games`` of the periodic baseline fitted on ``train``."""
     lengths = {game.game.name: game.num_frames for game in train}
     baseline = fit_periodic_baseline(labels_of(train), lengths, label_set, fps)
     predictions = {game.game.name: inside(baseline.predict(game.num_frames, fps), game.annotated) for game in games}
-    return _report(games, labels_of(games), predictions, label_set, fps)
+    return _report(games, labels_of(games), predictions, label_set, fps, metrics)
 
 
 def finish_run(
@@ -137,6 +157,7 @@ def finish_run(
     device: str,
     reader: BackendOption | Backend = "auto",
     pictures: PictureOptions | None = None,
+    metric: str = "at1",
 ) -> ValidationResult:
     """Fit the calibration of the best epoch on the valid games, store it with the run, and score both.
 
@@ -147,13 +168,22 @@ def finish_run(
         device: cpu or cuda.
         reader: What decodes the videos.
         pictures: How their pictures may be prepared.
+        metric: What the calibration is fitted to.
     """
+    metrics = DEFAULT_METRICS if metric in DEFAULT_METRICS else (*DEFAULT_METRICS, metric)
     spotter = load_spotter(folder, device)
     scores = score_games(spotter, valid, reader, pictures)
-    calibration = fit_calibration(scores, labels_of(valid, spotter.grid_fps), spotter.label_set, classes_of(valid))
+    calibration = fit_calibration(
+        scores,
+        labels_of(valid, spotter.grid_fps),
+        spotter.label_set,
+        classes_of(valid),
+        metric=metric,
+        start=first_calibration(spotter.spec),
+    )
     write_atomically(folder / "calibration.json", (json.dumps(calibration.to_json(), indent=1) + "\n").encode())
     return ValidationResult(
-        spotter=score_predictions(scores, valid, calibration, spotter.label_set),
-        baseline=baseline_report(train, valid, spotter.label_set, spotter.fps),
+        spotter=score_predictions(scores, valid, calibration, spotter.label_set, metrics),
+        baseline=baseline_report(train, valid, spotter.label_set, spotter.fps, metrics),
         calibration=calibration,
     )

@@ -46,6 +46,18 @@ class Backbone(nn.Module):
                 layer.num_frames = num_frames
 
 
+class FeatureInput(Backbone):
+    """Stands in for a backbone where a spotter reads features: each row is what a backbone would have given."""
+
+    def __init__(self, feature_dim: int) -> None:
+        super().__init__()
+        self.feature_dim = feature_dim
+
+    def forward(self, rows_BTD: Tensor) -> FrameFeatures:
+        """The rows as they are."""
+        return FrameFeatures(rows_BTD, None)
+
+
 class ToLuma(nn.Module):
     """ImageNet-normalised RGB -> luma (ITU-R BT.601), with 0 to 1 mapped to -1 to 1: E2E-Spot's ``bw``."""
 

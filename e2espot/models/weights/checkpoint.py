@@ -46,7 +46,10 @@ def shipped_spotter() -> Path:
 
 def save_spotter(path: Path, state: dict[str, Tensor], spec: SpotterSpec) -> None:
     """Write a spotter's weights, specification and version to one safetensors file, whole or not at all."""
-    _save(path, state, {SPOTTER_FIELD: json.dumps(asdict(spec))})
+    content = asdict(spec)
+    if spec.features is None:  # earlier versions know no such field
+        del content["features"]
+    _save(path, state, {SPOTTER_FIELD: json.dumps(content)})
 
 
 def save_backbone(path: Path, state: dict[str, Tensor], feature_arch: str) -> None:
@@ -130,6 +133,21 @@ def read_weights(file: Path) -> tuple[SpotterSpec, dict[str, Tensor]]:
         return _parse_spec(metadata[SPOTTER_FIELD]), state
     except (KeyError, ValueError, RecursionError, ConfigurationError) as error:
         raise CheckpointError(f"{file}: carries no e2espot description ({error!r}); convert it first") from None
+
+
+def read_spec(file: Path) -> SpotterSpec:
+    """Specification of a spotter's weights file, without its tensors.
+
+    Raises:
+        CheckpointError: as :func:`load_spotter`.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(weights_file(file)), framework="pt") as handle:
+            return _parse_spec((handle.metadata() or {})[SPOTTER_FIELD])
+    except (KeyError, ValueError, RecursionError, ConfigurationError, SafetensorError, OSError):
+        return read_weights(file)[0]  # which says what is wrong
 
 
 def read_initial_weights(file: Path) -> tuple[SpotterSpec | None, dict[str, Tensor]]:

@@ -70,7 +70,8 @@ def load_matching_weights(
         if candidate is not None and candidate.shape == value.shape:
             matching[name] = candidate
     # A bias or a norm may match by chance; only a weight of more than one dimension proves the same backbone.
-    if not any(name.startswith("backbone.") and value.ndim > 1 for name, value in matching.items()):
+    proof = "" if spotter.spec.features is not None else "backbone."
+    if not any(name.startswith(proof) and value.ndim > 1 for name, value in matching.items()):
         raise ConfigurationError("none of the given weights fits this network; choose the same feature_arch")
     for layer, field in _OUTPUT_LAYERS.items():
         old, new = () if spec is None else getattr(spec, field), getattr(spotter.spec, field)
