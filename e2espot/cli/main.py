@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
     "Look and correct": {
         "report": "write a report on predictions as one HTML file",
         "review": "look at events and correct them in the browser",
+        "clips": "cut clips around events out of a video",
     },
     "Data": {
         "dataset": "look at a dataset before training: videos, labels, and what looks wrong",

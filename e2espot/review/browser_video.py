@@ -34,7 +34,7 @@ from e2espot.video.demux import open_container, video_streams
 from e2espot.video.demux import video_stream as select_stream
 from e2espot.video.index import VideoIndex, pictures_of_grid
 from e2espot.video.indexing import index_of, index_video, require_readable
-from e2espot.video.packets import whole_packets
+from e2espot.video.packets import compute_decoding_times, whole_packets
 from e2espot.video.parts import indexes_of
 
 _LOG = logging.getLogger(__name__)
@@ -339,21 +339,3 @@ def _copy_packets(index: VideoIndex, source: Any, output: Any, media_type: str, 
         output.mux(packet)
         if progress is not None:
             progress(size)
-
-
-def compute_decoding_times(pts_M: np.ndarray) -> np.ndarray:
-    """Decoding times of packets in file order: strictly increasing, and none later than the packet's display time.
-
-    Matroska stores none, and FFmpeg's guesses may decrease or be missing for the first packets.
-
-    Args:
-        pts_M: int64 display times in ticks, in file order.
-
-    Returns:
-        int64 ``(M,)`` ticks.
-    """
-    # pts 0 120 40 80 -> sorted 0 40 80 120, largest lead 40 (80 - 40) -> dts -40 0 40 80
-    ascending = np.sort(pts_M)
-    ranks = np.arange(len(ascending))
-    ascending = np.maximum.accumulate(ascending - ranks) + ranks  # two packets of one time: one tick apart
-    return np.asarray(ascending - max(0, int((ascending - pts_M).max(initial=0))))

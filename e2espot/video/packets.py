@@ -8,6 +8,8 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from e2espot.core.errors import VideoError, one_line
 from e2espot.video.demux import NEW_HEADER, demux_errors, discard_other_streams, open_container, video_stream
 
@@ -179,3 +181,21 @@ def _joined(parts: list[Any]) -> Any:
     for side_data in first.iter_sidedata():
         packet.set_sidedata(side_data)
     return packet
+
+
+def compute_decoding_times(pts_M: np.ndarray) -> np.ndarray:
+    """Decoding times of packets in file order: strictly increasing, and none later than the packet's display time.
+
+    Matroska stores none, and FFmpeg's guesses may decrease or be missing for the first packets.
+
+    Args:
+        pts_M: int64 display times in ticks, in file order.
+
+    Returns:
+        int64 ``(M,)`` ticks.
+    """
+    # pts 0 120 40 80 -> sorted 0 40 80 120, largest lead 40 (80 - 40) -> dts -40 0 40 80
+    ascending = np.sort(pts_M)
+    ranks = np.arange(len(ascending))
+    ascending = np.maximum.accumulate(ascending - ranks) + ranks  # two packets of one time: one tick apart
+    return np.asarray(ascending - max(0, int((ascending - pts_M).max(initial=0))))

@@ -120,7 +120,7 @@ def transcode(
             order = _field_order(source, video_stream) if deinterlace == "auto" else None
             if order is not None:
                 pictures = deinterlaced(pictures, order)
-            written = _transcode_pictures(
+            written = encode_pictures(
                 pictures, stream, converted, progress, decode_friendly, source_fps or stream.average_rate
             )
             declared_s, tolerance_s = _declared_duration(original, stream)
@@ -316,7 +316,7 @@ def _without_times(
         yield picture, None
 
 
-def _transcode_pictures(
+def encode_pictures(
     pictures: Iterator[tuple[Any, Fraction | None]],
     stream: Any,
     converted: Any,
@@ -324,7 +324,16 @@ def _transcode_pictures(
     decode_friendly: bool,
     rate: Fraction | None,
 ) -> _Written:
-    """Encode all pictures; those without a time of their own follow at ``rate`` pictures a second."""
+    """Encode pictures in order; those without a time of their own follow at ``rate`` pictures a second.
+
+    Args:
+        pictures: Decoded pictures with their seconds.
+        stream: The stream that they are from.
+        converted: The open new file, to which a stream is added.
+        progress: Called with the number of pictures written since the last call.
+        decode_friendly: See ``transcode``.
+        rate: Pictures per second of the source; None if it is unknown.
+    """
     period_s = 1 / Fraction(rate or DEFAULT_FPS)
     clock = ContinuousClock(period_s)
     output, first_s, end_s = None, Fraction(0), Fraction(0)

@@ -1,0 +1,66 @@
+"""Reads events in whatever format they are, by the names and the content of the files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from e2espot.core.errors import AnnotationError, ConfigurationError
+from e2espot.files.json_fields import load_json, read_bytes
+from e2espot.files.walk import folders_below
+from e2espot.formats.conversion import Conversion, read_events
+from e2espot.formats.filenames import RESULTS_FILE
+from e2espot.formats.format_names import FormatName
+from e2espot.formats.interchange import AnnotationSet, DroppedFields
+
+
+def read_any(source: Path, from_format: FormatName | None, dropped: DroppedFields) -> AnnotationSet:
+    """Read labels or predictions; both, where a source may hold either.
+
+    Args:
+        source: File or folder.
+        from_format: Its format; None to take it from its name and content.
+        dropped: Counts what is not read.
+
+    Raises:
+        AnnotationError: the source breaks its format.
+        ConfigurationError: no such source, or not a known one.
+    """
+    if not source.exists():
+        raise ConfigurationError(f"{source}: no such file or folder")
+    name, predictions = (from_format, None) if from_format is not None else guess_format(source)
+    if predictions is not None:
+        return _read(source, name, dropped, predictions=predictions)
+    try:
+        return _read(source, name, dropped, predictions=True)
+    except (AnnotationError, ConfigurationError):  # labels have no confidences, and other file names
+        return _read(source, name, dropped, predictions=False)
+
+
+def guess_format(source: Path) -> tuple[FormatName, bool | None]:
+    """Format of a source, and whether it holds predictions; None if only reading decides.
+
+    Raises:
+        ConfigurationError: a file of an unknown kind.
+    """
+    if source.is_dir():
+        return "soccernet", any(RESULTS_FILE in files for _, files in folders_below(source))
+    suffix = source.suffix.lower()
+    if suffix in (".csv", ".tsv"):
+        return "table", None
+    if suffix == ".xml":
+        return "sportscode", False
+    if suffix == ".json":
+        content = load_json(read_bytes(source), str(source))
+        if isinstance(content, dict) and "data" in content:
+            return "opensportslab", None
+        return "soccernet", isinstance(content, dict) and "predictions" in content
+    raise ConfigurationError(
+        f"{source}: its format is not known by its name; state it, such as opensportslab", option="from"
+    )
+
+
+def _read(source: Path, name: FormatName, dropped: DroppedFields, *, predictions: bool) -> AnnotationSet:
+    conversion = Conversion(
+        source=source, target=source, from_format=name, to_format="soccernet", predictions=predictions
+    )
+    return read_events(conversion, dropped, {})

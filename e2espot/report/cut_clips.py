@@ -1,0 +1,163 @@
+"""Cuts the clips of a game's videos, and writes the list of them."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from e2espot.core.errors import ConfigurationError, E2ESpotError
+from e2espot.core.wording import counted
+from e2espot.files.atomic import write_atomically
+from e2espot.formats.interchange import Annotation
+from e2espot.report.clip_plan import Clip, ClipOptions, plan_clips, rows_of, table_of
+from e2espot.video.clip_files import clip_suffix, why_not_copied, write_clip
+from e2espot.video.index import VideoIndex, closed_gops_only
+from e2espot.video.indexing import index_of, require_readable
+
+_LOG = logging.getLogger(__name__)
+
+LIST_FILE, TABLE_FILE = "clips.json", "clips.csv"
+_MAX_SEGMENT = 1000
+"""Pictures between closed GOPs up to which a reel is copied: each of its stretches begins with as many at worst."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedVideo:
+    """A video and the clips of it."""
+
+    index: VideoIndex
+    """The index of the file, or that of its closed GOPs."""
+    clips: tuple[Clip, ...]
+    """What is cut out of it."""
+
+
+def plan_game(
+    videos: Mapping[int, Path], events: Mapping[int, Sequence[Annotation]], options: ClipOptions
+) -> list[PlannedVideo]:
+    """Plan the clips of a game: half -> video, half -> events. Only indexes are read.
+
+    Raises:
+        VideoError: a video cannot be read.
+    """
+    planned = []
+    for half, path in sorted(videos.items()):
+        index = require_readable(index_of(path))
+        duration_ms = int(index.duration_s * 1000)
+        inside = [event for event in events.get(half, ()) if event.position_ms < duration_ms]
+        if late := len(events.get(half, ())) - len(inside):
+            _LOG.warning("%s: %s after its end left out", path, counted(late, "event"))
+        reason = None if options.exact else why_not_copied(index)
+        if options.reel and not options.exact and reason is None:
+            closed = closed_gops_only(index)
+            if closed.longest_segment > _MAX_SEGMENT:
+                reason = "its pictures refer to others across key pictures"
+            else:
+                index = closed
+        if reason is not None:
+            _LOG.warning("%s: encoded again, as its packets cannot be copied: %s", path, reason)
+        copied = reason is None and not options.exact
+        suffix = clip_suffix(index, copied=copied)
+        clips = plan_clips(index, half, inside, options, suffix=suffix, copied=copied)
+        planned.append(PlannedVideo(index=index, clips=tuple(clips)))
+    return planned
+
+
+def cut_game(
+    planned: Sequence[PlannedVideo],
+    folder: Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Callable[[int], object] | None = None,
+) -> int:
+    """Cut what was planned, and write the list as JSON and as CSV.
+
+    Args:
+        planned: The clips of a game.
+        folder: Where they go.
+        resume: Leave files of the same plan that exist as they are: they are whole.
+        overwrite: Replace what is there.
+        progress: Called with the number of clips that are done since the last call.
+
+    Returns:
+        How many were cut.
+
+    Raises:
+        ConfigurationError: there are clips of other settings, or files of these names.
+        VideoError: a clip cannot be cut.
+    """
+    document = _document(planned)
+    _check_folder(document, folder, [clip.name for of in planned for clip in of.clips], resume, overwrite)
+    # Written first, so that an interrupted run knows on resuming whether the files are of the same plan.
+    write_atomically(folder / LIST_FILE, _dumped({**document, "complete": False}))
+    count = 0
+    for of_video in planned:
+        for clip in of_video.clips:
+            target = folder / clip.name
+            if not (resume and target.exists()):
+                write_clip(of_video.index, clip.stretches, target, copied=clip.copied)
+                count += 1
+            if progress is not None:
+                progress(1)
+    write_atomically(folder / TABLE_FILE, table_of(document["clips"]))
+    write_atomically(folder / LIST_FILE, _dumped({**document, "complete": True}))
+    return count
+
+
+def _document(planned: Sequence[PlannedVideo]) -> dict[str, Any]:
+    return {
+        "videos": [
+            {"path": str(of.index.path), "byte_size": of.index.byte_size, "mtime_ns": of.index.mtime_ns}
+            for of in planned
+        ],
+        "clips": [row for of in planned for clip in of.clips for row in rows_of(of.index, clip)],
+    }
+
+
+def _dumped(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document, indent=1).encode("utf-8", "backslashreplace") + b"\n"
+
+
+def _check_folder(
+    document: Mapping[str, Any], folder: Path, names: Sequence[str], resume: bool, overwrite: bool
+) -> None:
+    if overwrite:
+        return
+    listed = folder / LIST_FILE
+    if resume and listed.exists():
+        try:
+            before = json.loads(listed.read_bytes())
+        except ValueError:
+            before = None
+        if not isinstance(before, dict) or {**before, "complete": None} != {**document, "complete": None}:
+            raise ConfigurationError(
+                f"{listed}: is of other events, videos or settings; choose another folder, or allow to replace it",
+                option="overwrite",
+            )
+        return
+    for name in (LIST_FILE, *names):
+        if (folder / name).exists():
+            raise ConfigurationError(
+                f"{folder / name} exists; choose another folder, or allow to replace it", option="overwrite"
+            )
+
+
+def videos_of_game(paths: Sequence[Path], halves: Sequence[int]) -> dict[int, Path]:
+    """Half -> video, for files given in the order of the halves; a single one of a single half is that one's.
+
+    Raises:
+        E2ESpotError: fewer videos than halves.
+    """
+    if len(paths) == 1 and len(halves) == 1:
+        return {halves[0]: paths[0]}
+    if halves and max(halves) > len(paths):
+        raise E2ESpotError(
+            f"there are events of half {max(halves)}, and {counted(len(paths), 'video')}; name one video for each "
+            "half, or put all events on the clock of the one: convert them with join_halves, such as 0:00,47:12",
+            option="videos",
+        )
+    return dict(enumerate(paths, 1))

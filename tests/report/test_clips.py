@@ -1,0 +1,161 @@
+"""Clips show the event at the time that their list states, with its audio; numbers drawn into pictures prove it."""
+
+import csv
+import json
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from e2espot.cli.main import dispatch
+from e2espot.core.errors import ConfigurationError, E2ESpotError
+from e2espot.report.clip_plan import merge_stretches
+from e2espot.video import index_video
+from e2espot.video.clip_files import Stretch, picture_at
+from tests.support.numbered_video import constant, number_in, write
+
+RATE = 48_000
+LOUD_FROM_S = 6
+EVENTS = (("PASS", 2_020, 0.9), ("SHOT", 3_100, 0.4), ("PASS", 7_060, 0.8), ("PASS", 60_000, 0.9))
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """10 s with a key picture every second, open GOPs, B-frames, and audio that is silent up to second 6."""
+    folder = tmp_path_factory.mktemp("clips")
+    options = {"g": "25", "bf": "2", "x264-params": "keyint=25:min-keyint=25:scenecut=0:open-gop=1"}
+    silent = write(folder / "silent", constant(Fraction(25), 250, options=options))
+    target = folder / "match.mp4"
+    with av.open(str(silent)) as source, av.open(str(target), "w") as output:
+        pictures = output.add_stream_from_template(source.streams.video[0])
+        audio: Any = output.add_stream("aac", rate=RATE, layout="mono")
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = pictures
+                output.mux(packet)
+        samples = np.where(np.arange(10 * RATE) < LOUD_FROM_S * RATE, 0, np.sin(np.arange(10 * RATE) / 10))
+        frame = av.AudioFrame.from_ndarray(samples[None].astype(np.float32), format="fltp", layout="mono")
+        frame.rate, frame.pts, frame.time_base = RATE, 0, Fraction(1, RATE)
+        output.mux(audio.encode(frame))
+        output.mux(audio.encode(None))
+    return target
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    rows = [
+        {"gameTime": f"1 - 00:{ms // 1000:02d}", "label": label, "position": str(ms), "half": "1", "confidence": str(c)}
+        for label, ms, c in EVENTS
+    ]
+    path = tmp_path / "out" / "match" / "results_spotting.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"UrlLocal": "match", "predictions": rows}))
+    return path
+
+
+def clips(*words: object) -> None:
+    dispatch(["clips", *map(str, words)])
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    document = json.loads((folder / "clips.json").read_text())
+    assert document["complete"]
+    with (folder / "clips.csv").open() as table:
+        assert [row["file"] for row in csv.DictReader(table)] == [row["file"] for row in document["clips"]]
+    return document["clips"]  # type: ignore[no-any-return]
+
+
+def numbers(path: Path) -> list[int]:
+    with av.open(str(path)) as container:
+        return [number_in(picture.to_ndarray(format="rgb24")) for picture in container.decode(video=0)]
+
+
+def check(folder: Path, source: Path) -> None:
+    """Every clip decodes without a gap, and has the picture of each event where the list says."""
+    index = index_video(source)
+    for row in rows(folder):
+        shown = numbers(folder / row["file"])
+        clip = index_video(folder / row["file"])
+        assert shown[picture_at(clip, row["event_in_file_ms"])] == picture_at(index, row["position_ms"])
+        begins, ends = picture_at(index, row["begins_ms"]), picture_at(index, row["ends_ms"] - 1)
+        part = shown[shown.index(begins) :][: ends - begins + 1]
+        assert part == list(range(begins, ends + 1))
+
+
+@pytest.mark.parametrize("more", [(), ("--exact",)], ids=["copied", "encoded"])
+def test_the_picture_of_the_event_is_where_the_list_says(
+    results: Path, video: Path, tmp_path: Path, more: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "clips"
+    clips(tmp_path / "out", "-v", video, "-o", folder, "--before", 1.3, "--after", 1, *more)
+    assert [row["file"] for row in rows(folder)] == [
+        "1_00-00-02.020_PASS.mp4",
+        "1_00-00-03.100_SHOT.mp4",
+        "1_00-00-07.060_PASS.mp4",
+    ]
+    check(folder, video)
+    assert [row["begins_ms"] for row in rows(folder)] == ([720, 1800, 5760] if more else [0, 1000, 5000])
+    assert "3 clips cut -> " in capsys.readouterr().out
+    with av.open(str(folder / "1_00-00-07.060_PASS.mp4")) as container:
+        levels = [
+            (float(frame.pts * frame.time_base), float(np.abs(frame.to_ndarray()).max()))
+            for frame in container.decode(audio=0)
+        ]
+    starts = min(time_s for time_s, level in levels if level > 0.1)
+    # To within two packets of 1024 samples.
+    assert abs(starts - (LOUD_FROM_S - rows(folder)[2]["begins_ms"] / 1000)) < 2048 / RATE
+
+
+@pytest.mark.parametrize("more", [(), ("--exact",)], ids=["copied", "encoded"])
+def test_a_reel_shows_overlapping_clips_once(results: Path, video: Path, tmp_path: Path, more: tuple[str, ...]) -> None:
+    clips(results, "-v", video, "-o", tmp_path / "c", "--before", 0.5, "--after", 1, "--reel", *more)
+    check(tmp_path / "c", video)
+    assert {row["file"] for row in rows(tmp_path / "c")} == {"1_reel.mp4"}
+    shown = numbers(tmp_path / "c" / "1_reel.mp4")
+    assert shown == sorted(set(shown))
+    if more:
+        assert shown == [*range(38, 103), *range(164, 202)]
+
+
+def test_clips_are_chosen_resumed_and_not_overwritten(
+    results: Path, video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "c"
+    command = (results, "-v", video, "-o", folder, "--classes", "PASS", "--before", 1)
+    clips(*command)
+    first, second = (folder / row["file"] for row in rows(folder))
+    before = first.stat().st_mtime_ns
+    with pytest.raises(ConfigurationError, match=r"clips\.json exists; choose another folder"):
+        clips(*command)
+    second.unlink()
+    capsys.readouterr()
+    clips(*command, "--resume")
+    assert "1 clip cut, 1 of 2 there already" in capsys.readouterr().out
+    assert second.exists()
+    assert first.stat().st_mtime_ns == before
+    with pytest.raises(ConfigurationError, match="is of other events, videos or settings"):
+        clips(*command, "--resume", "--after", 2)
+    clips(*command, "--overwrite", "--min_confidence", 0.85)
+    assert [row["confidence"] for row in rows(folder)] == [0.9]
+
+
+def test_events_are_read_from_tables_and_unusable_input_is_named(video: Path, tmp_path: Path) -> None:
+    table = tmp_path / "events.csv"
+    table.write_text("time,label,half\n2.02,HIGH PASS,1\n3.0,PASS,2\n")
+    with pytest.raises(E2ESpotError, match="events of half 2, and 1 video; name one video for each half"):
+        clips(table, "-v", video, "-o", tmp_path / "c")
+    clips(table, "-v", video, video, "-o", tmp_path / "c", "--before", 0, "--after", 0, "--exact")
+    assert [row["file"] for row in rows(tmp_path / "c")] == ["1_00-00-02.020_HIGH_PASS.mp4", "2_00-00-03.000_PASS.mp4"]
+    assert numbers(tmp_path / "c" / "2_00-00-03.000_PASS.mp4") == [75]
+    with pytest.raises(ConfigurationError, match="before is -1"):
+        clips(table, "-v", video, "--before", -1)
+    with pytest.raises(ConfigurationError, match="its format is not known by its name"):
+        clips(video, "-v", video)
+
+
+def test_stretches_that_touch_are_one() -> None:
+    given = [Stretch(first=a, last=b) for a, b in ((13, 20), (0, 9), (5, 12), (30, 40))]
+    assert merge_stretches(given) == (Stretch(first=0, last=20), Stretch(first=30, last=40))
