@@ -175,6 +175,8 @@ class StreamReader:
         options = dict(self._address.options)
         if "rtsp_flags" in options:
             options["listen_timeout"] = str(max(1, round(self._give_up_s)))
+        elif self._address.listens and self._address.text.startswith("rtmp"):
+            options["timeout"] = str(max(1, round(self._give_up_s)))  # without it, waiting cannot be interrupted
         elif self._address.text.startswith("tcp"):
             options["listen_timeout"] = str(round(1000 * self._give_up_s))
         with av.open(
