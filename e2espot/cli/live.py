@@ -114,6 +114,8 @@ def _check(args: Live) -> float | None:
         raise ConfigurationError(f"--page {args.page}: give a number from 0 to 65535")
     if args.video_stream is not None and args.video_stream < 0:
         raise ConfigurationError(f"--video_stream {args.video_stream}: streams are counted from 0")
+    if args.record is not None and args.replay:
+        raise ConfigurationError("--record is for streams; a replayed file is its own recording")
     _kickoff(args)
     return latency_s
 
@@ -174,6 +176,7 @@ def _session(args: Live, run: Path | None, address: Address, latency_s: float | 
 
 def _reader(args: Live, address: Address, spotter: Spotter, options: InferenceOptions) -> tuple[Spotter, Reader]:
     from e2espot.inference.adapt import adapt_to_video
+    from e2espot.live.recorder import StreamRecorder
     from e2espot.live.replay import FileReplay
     from e2espot.live.stream_reader import StreamReader
 
@@ -195,6 +198,7 @@ def _reader(args: Live, address: Address, spotter: Spotter, options: InferenceOp
         ring_len=ring_len,
         give_up_s=args.give_up,
         video_stream=args.video_stream,
+        recorder=None if args.record is None else StreamRecorder(args.record),
     )
 
 

@@ -85,6 +85,7 @@ class StreamReader:
         self._stopped = threading.Event()
         self._converted: tuple[Any, np.ndarray] | None = None
         self._last_picture_s = 0.0
+        self._time_base = Fraction(1, 90_000)
         self.error: BaseException | None = None
         """An exception that is not the stream's fault."""
         self.reason = ""
@@ -198,22 +199,29 @@ class StreamReader:
         codec.thread_type = "SLICE"  # frame threads would add pictures of delay
         if self._recorder is not None:
             self._recorder.open(stream)
+        try:
+            self._read_packets(container, stream, codec)
+        finally:
+            if codec.is_open:
+                self._decode(codec, None, time.monotonic())  # what B-frames hold back
+
+    def _read_packets(self, container: InputContainer, stream: Any, codec: Any) -> None:
         has_begun, opened_s = False, time.monotonic()
         for packet in container.demux(stream):
             now_s = time.monotonic()
             if self._stopped.is_set():
                 break
-            if packet.size == 0:
-                packet = None
-            elif not has_begun:
-                if not packet.is_keyframe:
-                    if now_s - opened_s > min(NO_KEYFRAME_S, self._give_up_s):
-                        raise VideoError("no keyframe arrived, so nothing can be decoded; set the encoder to send some")
-                    continue
-                has_begun = True
-            if packet is not None:
-                self._correct(packet)
+            if packet.size == 0:  # the end
+                continue
+            if not has_begun and not packet.is_keyframe:
+                if now_s - opened_s > min(NO_KEYFRAME_S, self._give_up_s):
+                    raise VideoError("no keyframe arrived, so nothing can be decoded; set the encoder to send some")
+                continue
+            has_begun = True
+            self._correct(packet)
             self._decode(codec, packet, now_s)
+        if not has_begun and not self._stopped.is_set():
+            raise VideoError("no keyframe arrived, so nothing can be decoded; set the encoder to send some")
 
     def _choose(self, container: InputContainer) -> Any:
         streams = container.streams.video
@@ -226,7 +234,7 @@ class StreamReader:
         return streams[self._video_stream]
 
     def _correct(self, packet: Any) -> None:
-        base = packet.time_base
+        base = self._time_base = packet.time_base
         dts_s, pts_s = (None if stamp is None else stamp * base for stamp in (packet.dts, packet.pts))
         dts_s, pts_s = self._fixer.fix(dts_s, pts_s, time.monotonic())
         packet.dts, packet.pts = (round(time_s / base) for time_s in (dts_s, pts_s))
@@ -249,7 +257,7 @@ class StreamReader:
             if not self.num_connections or self._is_broken:
                 self.num_connections += 1
             self._last_picture_s = now_s
-            time_s = picture.pts * picture.time_base
+            time_s = picture.pts * self._time_base  # pictures that a flush returns have none of their own
             self._emit(self._grid.add(time_s, picture, now_s, broken=self._is_broken))
             self._is_broken = False
 

@@ -1,0 +1,68 @@
+"""A recording holds the pictures at the positions of the events; a full disk ends it, not the spotting."""
+
+from __future__ import annotations
+
+import logging
+import resource
+import signal
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from e2espot.core.errors import ConfigurationError
+from e2espot.live.address import parse_address
+from e2espot.live.recorder import StreamRecorder
+from e2espot.live.stream_reader import StreamReader
+from e2espot.video import open_reader
+from tests.live.senders import numbered_stream
+from tests.support.numbered_video import HEIGHT, WIDTH, numbers_in
+
+
+def record(stream: Path, target: Path) -> dict[int, int]:
+    reader = StreamReader(
+        parse_address(str(stream), follow=True),
+        fps=Fraction(25),
+        size=(WIDTH, HEIGHT),
+        ring_len=1000,
+        give_up_s=0.3,
+        recorder=StreamRecorder(target),
+    )
+    reader.start()
+    reader.join(20)
+    assert reader.error is None
+    frames = reader.ring.take(1000, 0.1)
+    return {frame.frame: numbers_in(frame.rgb_HWC[None])[0] for frame in frames}
+
+
+@pytest.mark.parametrize("b_frames", ["0", "2"])
+def test_a_recording_shows_what_the_stream_showed(tmp_path: Path, b_frames: str) -> None:
+    stream, target = numbered_stream(tmp_path, 60, bf=b_frames), tmp_path / "match.mkv"
+    joined = tmp_path / "joined.ts"  # a sender that restarts
+    joined.write_bytes(stream.read_bytes() * 2)
+    shown = record(joined, target)
+    with open_reader(target, fps=Fraction(25)) as reader:
+        recorded = numbers_in(reader.read(range(len(shown))))
+    assert dict(enumerate(recorded)) == shown and len(shown) == 120
+
+
+def test_a_full_disk_ends_the_recording_and_nothing_else(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    stream = numbered_stream(tmp_path, 60)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, before[1]))
+    try:
+        with caplog.at_level(logging.WARNING):
+            shown = record(stream, tmp_path / "match.mkv")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert shown == {frame: frame for frame in range(60)}
+    assert [record.message for record in caplog.records if "spotting goes on" in record.message]
+
+
+def test_recordings_never_replace_a_file(tmp_path: Path) -> None:
+    (tmp_path / "match.mkv").write_text("old")
+    for name, message in (("match.mkv", "exists"), ("match.mp4", "Matroska")):
+        with pytest.raises(ConfigurationError, match=message):
+            StreamRecorder(tmp_path / name)
