@@ -78,6 +78,8 @@ def main(arguments: list[str]) -> None:
     """Spot until the stream is over."""
     args = tyro.cli(Live, args=arguments, use_underscores=True, prog="e2espot live")
     latency_s = _check(args)
+    _check_combinations(args)
+    _kickoff(args)
     run, source = _split(args.run_and_source)
     from e2espot.live.address import parse_address
 
@@ -106,6 +108,10 @@ def _check(args: Live) -> float | None:
         raise ConfigurationError(f"--threshold {args.threshold}: give a confidence from 0 to 1")
     if not 0 < args.give_up <= 86_400:
         raise ConfigurationError(f"--give_up {args.give_up}: give seconds above 0")
+    return latency_s
+
+
+def _check_combinations(args: Live) -> None:
     if args.unpaced and not args.replay:
         raise ConfigurationError("--unpaced is for --replay")
     if args.adapt != "none" and not args.replay:
@@ -116,8 +122,6 @@ def _check(args: Live) -> float | None:
         raise ConfigurationError(f"--video_stream {args.video_stream}: streams are counted from 0")
     if args.record is not None and args.replay:
         raise ConfigurationError("--record is for streams; a replayed file is its own recording")
-    _kickoff(args)
-    return latency_s
 
 
 def _kickoff(args: Live) -> float | None:
