@@ -8,6 +8,7 @@ from typing import Annotated
 
 import tyro
 
+from e2espot.core.errors import ConfigurationError
 from e2espot.inference.exported_spec import Format
 
 
@@ -28,6 +29,9 @@ class Export:
     """Frames that the backbone's graph takes at a time, 8 to 1024: fewer give results sooner, more are faster."""
     size: str = "trained"
     """Size of the frames that the network sees: trained, or width x height such as 512x288."""
+    adapt_to: Path | None = None
+    """Adapt the batch norms to this video first, for matches filmed like it: what infer does with a run for each video,
+    and cannot do with an exported spotter."""
     check: Path | None = None
     """Compare with the run on this video afterwards; the scores must agree within 1e-4."""
 
@@ -37,14 +41,20 @@ def main(arguments: list[str]) -> None:
     args = tyro.cli(Export, args=arguments, use_underscores=True, prog="e2espot export")
 
     from e2espot.core.frame_size import parse_frame_size
-    from e2espot.inference.adapt import resize
+    from e2espot.inference.adapt import adapt_to_video, resize
     from e2espot.inference.export import check_export, export_spotter
+    from e2espot.inference.options import InferenceOptions
     from e2espot.models.weights.checkpoint import load_spotter
     from e2espot.suppression.calibration import read_calibration
 
     size = None if args.size == "trained" else parse_frame_size(args.size)
-    spotter = resize(load_spotter(args.run), size)
-    export_spotter(spotter, read_calibration(args.run), args.out, form=args.to, chunk_len=args.chunk)
+    spotter, norms = resize(load_spotter(args.run), size), "training"
+    if args.adapt_to is not None:
+        spotter, adaptation = adapt_to_video(spotter, args.adapt_to, InferenceOptions())
+        if adaptation is None:
+            raise ConfigurationError(f"{args.adapt_to}: nothing to adapt to", option="adapt_to")
+        norms = f"{args.adapt_to.name}, share {adaptation.share:.3g}"
+    export_spotter(spotter, read_calibration(args.run), args.out, form=args.to, chunk_len=args.chunk, norms=norms)
     print(f"exported spotter: {args.out}; try it: e2espot infer {args.out} VIDEO -o out/")
     if args.check is not None:
         print(check_export(spotter, args.out, args.check).describe())

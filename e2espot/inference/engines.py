@@ -1,4 +1,4 @@
-"""Engines that compute the graphs of an exported spotter: ONNX Runtime and OpenVINO, on the CPU and in fp32.
+"""Engines that compute the graphs of an exported spotter: ONNX Runtime and OpenVINO, on the CPU.
 
 Each is imported only when a spotter of its format is loaded.
 """
@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from e2espot.core.device import Precision
 from e2espot.core.errors import CheckpointError, ConfigurationError, first_line
 from e2espot.inference.exported_spec import Format
 
@@ -27,20 +28,25 @@ class Graph(Protocol):
         """All outputs by their names."""
 
 
-def load_graph(file: Path, form: Format) -> Graph:
+def load_graph(file: Path, form: Format, precision: Precision = "fp32") -> Graph:
     """A graph, ready to run.
 
     Args:
         file: ``.onnx``, or ``.xml`` with its ``.bin`` next to it.
         form: What the file holds.
+        precision: ``auto`` is what the engine chooses for this CPU: OpenVINO computes in bf16 where the CPU does.
 
     Raises:
         CheckpointError: the file is missing, or damaged.
-        ConfigurationError: the engine is not installed.
+        ConfigurationError: the engine is not installed, or has no such number format.
     """
     if not file.is_file():
         raise CheckpointError(f"{file}: no such file; export the spotter again")
-    return _OnnxGraph(file) if form == "onnx" else _OpenVinoGraph(file)
+    if form == "openvino":
+        return _OpenVinoGraph(file, precision)
+    if precision not in ("auto", "fp32"):
+        raise ConfigurationError(f"precision is {precision}; ONNX Runtime has fp32 on a CPU", option="precision")
+    return _OnnxGraph(file)
 
 
 def num_threads() -> int:
@@ -82,13 +88,14 @@ class _OnnxGraph:
 class _OpenVinoGraph:
     """A graph in OpenVINO."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, precision: Precision) -> None:
         try:
             import openvino
         except ImportError:
             raise missing_engine("openvino") from None
-        # By itself the engine computes in bf16 wherever the CPU has it.
-        config: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+        config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+        if precision != "auto":
+            config["INFERENCE_PRECISION_HINT"] = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}[precision]
         if num_threads():
             config["INFERENCE_NUM_THREADS"] = num_threads()
         try:

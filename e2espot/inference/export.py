@@ -61,7 +61,13 @@ class Comparison:
 
 
 def export_spotter(
-    spotter: Spotter, calibration: Calibration, folder: Path, *, form: Format = "onnx", chunk_len: int = 32
+    spotter: Spotter,
+    calibration: Calibration,
+    folder: Path,
+    *,
+    form: Format = "onnx",
+    chunk_len: int = 32,
+    norms: str = "training",
 ) -> ExportedSpec:
     """Write a spotter as graphs that need no torch.
 
@@ -71,6 +77,7 @@ def export_spotter(
         folder: Is created; files of an earlier export in it are replaced.
         form: Form of the graphs.
         chunk_len: Frames that the backbone takes at a time.
+        norms: What the statistics of the batch norms are of.
 
     Returns:
         What was written as ``spotter.json``.
@@ -104,6 +111,7 @@ def export_spotter(
         grid_factor=spotter.grid_factor,
         team=spec.team,
         calibration=calibration.to_json(),
+        norms=norms,
         e2espot_version=__version__,
     )
     files = {

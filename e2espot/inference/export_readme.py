@@ -60,6 +60,7 @@ def readme(spec: ExportedSpec) -> str:
         std=", ".join(f"{value:.3f}" for value in spec.std),
         dropped=2 * spec.halo,
         halo=spec.halo,
+        norms=spec.norms,
         team="; the last one is the probability that the right team acts" if spec.team else "",
     )
 

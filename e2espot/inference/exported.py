@@ -1,6 +1,6 @@
 """Exported spotters: the graphs of a folder that ``e2espot export`` wrote, run without torch.
 
-The answers are those of the run in fp32. What is the same for all networks, such as frames, windows and the grid of
+The answers are those of the run. What is the same for all networks, such as frames, windows and the grid of
 the scores, is the code that runs of torch use too.
 
 Shapes: T frames of a chunk, H height, W width, D features.
@@ -9,7 +9,7 @@ Shapes: T frames of a chunk, H height, W width, D features.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -18,12 +18,13 @@ from pathlib import Path
 import numpy as np
 
 from e2espot.core.adaptation import Adaptation
+from e2espot.core.device import Precision
 from e2espot.core.errors import CheckpointError, ConfigurationError
 from e2espot.core.label_sets import LabelSet
 from e2espot.core.scores import Scores
 from e2espot.core.timeline import parse_fps
 from e2espot.inference.engines import Graph, load_graph
-from e2espot.inference.exported_spec import ExportedSpec, read_exported_spec
+from e2espot.inference.exported_spec import SPEC_FILE, ExportedSpec, read_exported_spec
 from e2espot.inference.options import InferenceOptions
 from e2espot.inference.streaming_head import WholeWindowHead
 from e2espot.inference.video_scores import VideoToScore, blackened, host_chunks, scores_of_video
@@ -73,23 +74,38 @@ class ExportedSpotter:
         return Calibration.from_json(self.spec.calibration)
 
     @cached_property
-    def graphs(self) -> tuple[Graph, Graph]:
-        """Backbone and head.
+    def head_graph(self) -> Graph:
+        """The head, in fp32 whatever the backbone is in: heads are cheap and decide the scores.
 
         Raises:
-            CheckpointError: a file is missing, damaged, or not of this folder.
+            CheckpointError: the file is missing, damaged, or not of this folder.
             ConfigurationError: the engine is not installed.
         """
-        spec = self.spec
-        backbone, head = (load_graph(self.folder / spec.graph_file(name), spec.format) for name in ("backbone", "head"))
-        expected = {
-            "frames": (spec.chunk_len, spec.height, spec.width, 3),
-            "real": (spec.chunk_len,),
-            **{state.name: state.shape for state in spec.states},
-        }
-        if dict(backbone.shapes) != expected or dict(head.shapes) != {"features": (None, spec.feature_dim)}:
-            raise CheckpointError(f"{self.folder}: its graphs do not fit its spotter.json; export the spotter again")
-        return backbone, head
+        return self._graph("head", {"features": (None, self.spec.feature_dim)}, "fp32")
+
+    def backbone_graph(self, precision: Precision) -> Graph:
+        """The backbone in a number format; ``auto`` is the one that the engine chooses for this CPU.
+
+        Raises:
+            CheckpointError: as :attr:`head_graph`.
+            ConfigurationError: the engine is not installed, or has no such number format.
+        """
+        loaded: dict[Precision, Graph] = self.__dict__.setdefault("_backbones", {})
+        if precision not in loaded:
+            spec = self.spec
+            inputs = {
+                "frames": (spec.chunk_len, spec.height, spec.width, 3),
+                "real": (spec.chunk_len,),
+                **{state.name: state.shape for state in spec.states},
+            }
+            loaded[precision] = self._graph("backbone", inputs, precision)
+        return loaded[precision]
+
+    def _graph(self, name: str, inputs: Mapping[str, tuple[int | None, ...]], precision: Precision) -> Graph:
+        graph = load_graph(self.folder / self.spec.graph_file(name), self.spec.format, precision)
+        if dict(graph.shapes) != inputs:
+            raise CheckpointError(f"{self.folder}: its {name} does not fit its {SPEC_FILE}; export the spotter again")
+        return graph
 
     def __getstate__(self) -> dict[str, object]:
         """Without the loaded graphs, which cannot be sent to another process."""
@@ -118,7 +134,9 @@ class ExportedSpotter:
                 "an exported spotter is not adapted to the video; use the run itself, or adapt='none'", option="adapt"
             )
         if options.adapt == "auto":
-            _LOG.info("%s: not adapted to the video, as an exported spotter has the batch norms of training", path.name)
+            _LOG.info(
+                "%s: not adapted to the video: batch norms of this exported spotter: %s", path.name, self.spec.norms
+            )
         return self, None
 
     def score(
@@ -151,21 +169,26 @@ class ExportedSpotter:
         """
         mirrors: tuple[Callable[[np.ndarray], np.ndarray] | None, ...] = (None, lambda chunk: chunk[:, :, ::-1])
         views = [
-            View(_Features(self.graphs[0], self.spec), WholeWindowHead(self), mirror, self.has_team)
+            View(
+                _Features(self.backbone_graph(options.precision), self.spec),
+                WholeWindowHead(self),
+                mirror,
+                self.has_team,
+            )
             for mirror in mirrors[: 2 if options.flip else 1]
         ]
         return score_chunks(ScoreViews(views), chunks_THWC, num_frames, progress)
 
-    def stream_features(self, chunks_THWC: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    def stream_features(self, chunks_THWC: Iterable[np.ndarray], precision: Precision = "fp32") -> Iterator[np.ndarray]:
         """Yield the features ``(t, D)`` of decoded frames, piece by piece."""
-        features = _Features(self.graphs[0], self.spec)
+        features = _Features(self.backbone_graph(precision), self.spec)
         for chunk_THWC in chunks_THWC:
             yield from features.add(chunk_THWC)
         yield from features.finish()
 
     def window_scores(self, features_TD: np.ndarray) -> np.ndarray:
         """Rows of one window, as in ``Spotter.scores``."""
-        return self.graphs[1].run({"features": features_TD})["scores"]
+        return self.head_graph.run({"features": features_TD})["scores"]
 
     def join(self, before_TD: np.ndarray, after_TD: np.ndarray) -> np.ndarray:
         """Features one after the other."""

@@ -81,6 +81,8 @@ class ExportedSpec:
     """Whether a last column is the probability that the right team acts."""
     calibration: dict[str, Any]
     """Suppression, shifts in time and map of confidences: see ``docs/formats.md``."""
+    norms: str
+    """What the statistics of the batch norms are of: ``training``, or a video that the spotter was adapted to."""
     e2espot_version: str
     """Version of the package that wrote the folder."""
     version: int = VERSION

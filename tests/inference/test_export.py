@@ -73,6 +73,10 @@ def engine(form: str) -> Format:
     return form  # type: ignore[return-value]
 
 
+def form_of(folder: Path) -> str:
+    return load_exported(folder).spec.format
+
+
 def random_spotter(**fields: object) -> Spotter:
     """A spotter whose gates, batch norms and heads all do something."""
     torch.manual_seed(0)
@@ -188,7 +192,10 @@ def test_infer_runs_an_exported_spotter_without_torch(
     assert done.returncode == 0, done.stderr
     assert "not adapted to the video" in done.stderr
     scores = read_scores(tmp_path / "224p" / "scores.npz")
-    np.testing.assert_allclose(scores.scores_TK, reference.scores_TK, rtol=0, atol=1e-4)
+    # OpenVINO computes in bf16 where the CPU does.
+    np.testing.assert_allclose(
+        scores.scores_TK, reference.scores_TK, rtol=0, atol=1e-4 if form_of(folder) == "onnx" else 0.02
+    )
     assert scores.fps == reference.fps and scores.label_set.names == reference.label_set.names
 
 
@@ -233,9 +240,9 @@ def test_what_an_exported_spotter_cannot_do_is_refused(folder: Path, video: Path
 
 def test_exported_spotter_can_be_sent_to_another_process(folder: Path) -> None:
     copy = load_exported(folder)
-    assert copy.graphs
+    assert copy.head_graph and copy.backbone_graph("fp32")
     sent = pickle.loads(pickle.dumps(copy))
-    assert sent == copy and "graphs" not in vars(sent)
+    assert sent == copy and set(vars(sent)) == {"folder", "spec"}
 
 
 def test_damaged_folders_are_refused_in_one_line(spotter: Spotter, tmp_path: Path) -> None:
@@ -248,7 +255,8 @@ def test_damaged_folders_are_refused_in_one_line(spotter: Spotter, tmp_path: Pat
         else:
             (tmp_path / file).write_bytes(content)
         with pytest.raises(CheckpointError) as caught:
-            load_exported(tmp_path).graphs  # noqa: B018
+            copy = load_exported(tmp_path)
+            assert copy.backbone_graph("fp32") and copy.head_graph
         assert "\n" not in str(caught.value)
         return str(caught.value)
 
@@ -258,8 +266,8 @@ def test_damaged_folders_are_refused_in_one_line(spotter: Spotter, tmp_path: Pat
     assert "unknown fields ['more']" in refusal(json.dumps({**content, "more": 1}).encode())
     assert "not readable" in refusal(json.dumps({**content, "chunk_len": 0}).encode())
     assert "not readable" in refusal(b"[" * 100_000)
-    assert "do not fit" in refusal(json.dumps({**content, "height": 100}).encode())
-    assert "do not fit" in refusal(json.dumps({**content, "states": []}).encode())
+    assert "does not fit" in refusal(json.dumps({**content, "height": 100}).encode())
+    assert "does not fit" in refusal(json.dumps({**content, "states": []}).encode())
     assert "can load" in refusal(b"\x08damaged", "head.onnx")
     assert "no such file" in refusal(None, "backbone.onnx")
 
@@ -273,6 +281,12 @@ def test_command_exports_checks_and_refuses(
     assert "checked on 75 frames" in capsys.readouterr().out
     spec = load_exported(out).spec
     assert (spec.chunk_len, spec.width, spec.height, spec.classes) == (9, 64, 48, TOY_SPEC.classes)
+    assert spec.norms == "training"
+    main(["export", str(run), "-o", str(tmp_path / "adapted"), "--to", form, "--adapt_to", str(video)])
+    adapted = load_exported(tmp_path / "adapted")
+    assert adapted.spec.norms == "224p.mp4, share 0.5"
+    expected = spot_video(load_spotter(run), video, InferenceOptions(precision="fp32")).scores_TK
+    np.testing.assert_allclose(spot_exported(adapted, video).scores_TK, expected, rtol=0, atol=1e-4)
     for words, message in (
         ([run, "-o", run], "is a run; name another folder"),
         ([run, "-o", out, "--chunk", 7], "give 8 to 1024 (--chunk)"),
