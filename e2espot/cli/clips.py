@@ -10,7 +10,7 @@ import tyro
 
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.wording import counted
-from e2espot.formats.format_names import FormatName
+from e2espot.formats.format_names import CutListName, FormatName
 
 if TYPE_CHECKING:
     from e2espot.formats.interchange import AnnotationSet
@@ -29,7 +29,7 @@ class ClipsOptions:
     """The video, or those of the halves in order; or a folder with the videos of all games."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("clips")
     """Folder for the clips and their list (clips.json, clips.csv)."""
-    from_format: Annotated[FormatName | None, tyro.conf.arg(name="from")] = None
+    from_format: Annotated[FormatName | CutListName | None, tyro.conf.arg(name="from")] = None
     """Format of the events; by default taken from the name and the content of the file."""
     before: float = 5.0
     """Seconds before an event."""

@@ -24,7 +24,7 @@ class Events:
     target: tyro.conf.Positional[Path]
     """Folder to write to; for OpenSportsLab and SN-GAR also one .json file, for a table one .csv or .tsv file, for
     SportsCode one .xml file, for the DFL's data one .csv file, for FOOTPASS also one .json file."""
-    from_format: Annotated[FormatName | FeedName, tyro.conf.arg(name="from")]
+    from_format: Annotated[FormatName | FeedName | CutListName, tyro.conf.arg(name="from")]
     """Format to read."""
     to_format: Annotated[FormatName | CutListName, tyro.conf.arg(name="to")]
     """Format to write."""

@@ -30,6 +30,7 @@ from e2espot.formats.opensportslab import (
     read_opensportslab,
     sn_gar_files,
 )
+from e2espot.formats.read_cut_lists import read_cut_lists
 from e2espot.formats.retiming import Retiming, retimed
 from e2espot.formats.soccernet_interchange import read_soccernet, soccernet_files
 from e2espot.formats.soccertrack import Periods, read_periods, read_soccertrack, soccertrack_files
@@ -48,7 +49,7 @@ class Conversion:
     target: Path
     """Folder to write to; for OpenSportsLab and SN-GAR also a name that ends in ``.json``, for a table one that ends in
     ``.csv`` or ``.tsv``, for SportsCode one that ends in ``.xml``."""
-    from_format: FormatName | FeedName
+    from_format: FormatName | FeedName | CutListName
     """Format of the source."""
     to_format: FormatName | CutListName
     """Format of the target."""
@@ -182,16 +183,14 @@ def read_events(
 def _read_folder(conversion: Conversion, dropped: DroppedFields, periods: Periods) -> AnnotationSet:
     if conversion.from_format == "soccernet":
         return read_soccernet(conversion.source, predictions=conversion.predictions, file_name=conversion.label_file)
-    if conversion.from_format == "e2e-spot":
-        return read_e2e_spot(conversion.source, predictions=conversion.predictions)
-    if conversion.from_format == "dfl":
-        return read_dfl(conversion.source, predictions=conversion.predictions)
-    if conversion.from_format == "footpass":
-        return read_footpass(conversion.source, predictions=conversion.predictions)
-    if conversion.from_format == "table":
-        return read_table(conversion.source, predictions=conversion.predictions)
+    plain_readers = {"e2e-spot": read_e2e_spot, "dfl": read_dfl, "footpass": read_footpass, "table": read_table}
+    if conversion.from_format in plain_readers:
+        return plain_readers[conversion.from_format](conversion.source, predictions=conversion.predictions)
     if conversion.from_format == "sportscode":
         return _read_sportscode(conversion)
+    if conversion.from_format in get_args(CutListName):
+        cut_list = cast(CutListName, conversion.from_format)
+        return read_cut_lists(conversion.source, cut_list, conversion.times, predictions=conversion.predictions)
     if conversion.from_format in get_args(FeedName):
         return _read_feed(conversion, dropped)
     if conversion.from_format == "soccertrack-v2":

@@ -1,4 +1,4 @@
-"""Events for players and editors: subtitles, chapters and cut lists. They are written, not read.
+"""Events for players and editors: subtitles, chapters and cut lists; ``read_cut_lists`` reads them back.
 
 srt, vtt    a caption at each event          chapters    FFmpeg's metadata file, a chapter an event
 losslesscut LosslessCut's CSV of segments    edl         CMX 3600, a cut an event
@@ -16,12 +16,14 @@ from e2espot.formats.format_names import CutListName
 from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
 from e2espot.formats.sportscode import InstanceTimes
 
-_SUFFIXES: dict[CutListName, str] = {
+SUFFIXES: dict[CutListName, str] = {
     **{"srt": ".srt", "vtt": ".vtt", "chapters": ".chapters.txt", "losslesscut": ".cuts.csv", "edl": ".edl"}
 }
+"""Format -> what the names of its files end in."""
 _CAPTION_MS = 1500
 """How long a caption is shown."""
-_EDL_FPS = 25
+EDL_FPS = 25
+"""Frames a second of the timecodes of an EDL."""
 
 
 def cut_list_files(
@@ -42,10 +44,15 @@ def cut_list_files(
         videos = list(group)
         for video in videos:
             half = f"_{video.half}" if len(videos) > 1 else ""
-            path = target / f"{relative_path(game, 'name of a game')}{half}{_SUFFIXES[name]}"
+            path = target / f"{relative_path(game, 'name of a game')}{half}{SUFFIXES[name]}"
             events = sorted(video.annotations, key=lambda annotation: annotation.position_ms)
             files[path] = write(video, events, times).encode()
-            dropped.add("team, visibility and other fields of events", len(events))
+            dropped.add("half of a video that is the only one of its game", int(video.half > 1 and not half))
+            dropped.add("times of an EDL, in whole frames of 25 a second", len(events) if name == "edl" else 0)
+            dropped.add_annotated(video, name)
+            for event in events:
+                dropped.add("event field 'visibility'", int(bool(event.visibility)))
+                dropped.add_fields(event.extra, "event")
     return files
 
 
@@ -110,7 +117,7 @@ def _edl(video: AnnotatedVideo, events: Sequence[Annotation], times: InstanceTim
     lines, record = [f"TITLE: {' '.join(video.game.split())}", "FCM: NON-DROP FRAME", ""], 0
     for number, event in enumerate(events, 1):
         start, stop = (
-            position_ms * _EDL_FPS // 1000
+            position_ms * EDL_FPS // 1000
             for position_ms in (max(0, event.position_ms - times.lead_ms), event.position_ms + times.lag_ms)
         )
         codes = (start, stop, record, record + stop - start)
@@ -122,7 +129,7 @@ def _edl(video: AnnotatedVideo, events: Sequence[Annotation], times: InstanceTim
 
 def _timecode(frame: int) -> str:
     """``01:02:03:04``: hours, minutes, seconds and frames of 25 a second."""
-    seconds, frames = divmod(frame, _EDL_FPS)
+    seconds, frames = divmod(frame, EDL_FPS)
     return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}:{frames:02d}"
 
 

@@ -13,4 +13,4 @@ FeedName = Literal["statsbomb", "wyscout", "opta", "statsperform", "sportec"]
 """An event feed, which is read only."""
 
 CutListName = Literal["srt", "vtt", "chapters", "losslesscut", "edl"]
-"""A format for players and editors, which is written only."""
+"""A format for players and editors, of captions or cuts; both read and written."""

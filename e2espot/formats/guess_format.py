@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 from e2espot.core.errors import AnnotationError, ConfigurationError
 from e2espot.files.json_fields import load_json, read_bytes
 from e2espot.files.walk import folders_below
 from e2espot.formats.conversion import Conversion, read_events
 from e2espot.formats.filenames import RESULTS_FILE
-from e2espot.formats.format_names import FormatName
+from e2espot.formats.format_names import CutListName, FormatName
 from e2espot.formats.interchange import AnnotationSet, DroppedFields
 
 
-def read_any(source: Path, from_format: FormatName | None, dropped: DroppedFields) -> AnnotationSet:
+def read_any(source: Path, from_format: FormatName | CutListName | None, dropped: DroppedFields) -> AnnotationSet:
     """Read labels or predictions; both, where a source may hold either.
 
     Args:
@@ -36,7 +37,7 @@ def read_any(source: Path, from_format: FormatName | None, dropped: DroppedField
         return _read(source, name, dropped, predictions=False)
 
 
-def guess_format(source: Path) -> tuple[FormatName, bool | None]:
+def guess_format(source: Path) -> tuple[FormatName | CutListName, bool | None]:
     """Format of a source, and whether it holds predictions; None if only reading decides.
 
     Raises:
@@ -49,6 +50,8 @@ def guess_format(source: Path) -> tuple[FormatName, bool | None]:
         return "table", None
     if suffix == ".xml":
         return "sportscode", False
+    if suffix in (".srt", ".vtt", ".edl"):
+        return cast(CutListName, suffix[1:]), None
     if suffix == ".json":
         content = load_json(read_bytes(source), str(source))
         if isinstance(content, dict) and "data" in content:
@@ -59,7 +62,7 @@ def guess_format(source: Path) -> tuple[FormatName, bool | None]:
     )
 
 
-def _read(source: Path, name: FormatName, dropped: DroppedFields, *, predictions: bool) -> AnnotationSet:
+def _read(source: Path, name: FormatName | CutListName, dropped: DroppedFields, *, predictions: bool) -> AnnotationSet:
     conversion = Conversion(
         source=source, target=source, from_format=name, to_format="soccernet", predictions=predictions
     )

@@ -42,9 +42,22 @@ def _listed(at: Path) -> object:
     return find_games(_with_videos(at)), find_games(at, split="train")
 
 
+CUT_LISTS = {
+    "srt": "1\n00:05:07,480 --> 00:05:08,000\nPASS left\n",
+    "vtt": "WEBVTT\n\n05:07.480 --> 05:08.000\nPASS left\n",
+    "chapters": ";FFMETADATA1\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=307480\nEND=308000\ntitle=PASS left\n",
+    "losslesscut": '302.480,310.480,"PASS left"\n',
+    "edl": "001  AX  V  C  00:05:02:12 00:05:10:12 00:00:00:00 00:00:08:00\n* FROM CLIP NAME: PASS left\n",
+}
+
+
 def own_file_targets() -> dict[str, Target]:
     rows = LABELS["annotations"]
     return {
+        **{
+            name: Target(name=f"cuts.{name}", valid=text, read=_converted(f"cuts.{name}", name))
+            for name, text in CUT_LISTS.items()
+        },
         "opensportslab version 1": Target(
             name="v1.json",
             valid={

@@ -1,0 +1,194 @@
+"""Reads events back from what players and editors hold: subtitles, chapters and cut lists.
+
+::
+
+    00:05:07,480 --> 00:05:08,000      an event of class PASS at 5:07.48, of the left team, with confidence 0.87
+    PASS left 0.87
+
+A caption begins at its event. A cut begins ``lead`` before it, except where the start of the video is in between.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+from e2espot.core.errors import AnnotationError, ConfigurationError
+from e2espot.core.teams import SIDES
+from e2espot.core.timeline import HALVES, MAX_DURATION_MS, parse_clock_ms
+from e2espot.files.json_fields import decode_text, read_bytes
+from e2espot.formats.cut_lists import EDL_FPS, SUFFIXES
+from e2espot.formats.format_names import CutListName
+from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet
+from e2espot.formats.sportscode import InstanceTimes
+
+_Captions = Iterator[tuple[int, str, str]]
+"""Position in milliseconds, caption, and what a message calls the entry."""
+
+_TEAM_WORDS = (*SIDES, "home", "away")
+_CONFIDENCE = re.compile(r"[01]\.\d{1,6}")
+_CUE = re.compile(r"\s*([\d:.,]+)\s*-->\s*([\d:.,]+)")
+_TAG = re.compile(r"</?(?:b|i|u|c|v|font)\b[^>\n]*>")
+_EDL_EVENT = re.compile(r"\s*(\d+)\s+\S+\s+\S+\s+\S.*?\s(\d+:\d+:\d+[:;]\d+)\s+(\d+:\d+:\d+[:;]\d+)\s")
+_HALF = re.compile(r"(.+)_([1-5])")
+
+
+def read_cut_lists(source: Path, name: CutListName, times: InstanceTimes, *, predictions: bool) -> AnnotationSet:
+    """Read one file, or every file of the format below a folder; ``derby_1`` and ``derby_2`` are halves of one game.
+
+    Args:
+        source: File or folder.
+        name: The format.
+        times: How far before its event a cut begins.
+        predictions: Whether captions end in a confidence, which is required then.
+
+    Raises:
+        AnnotationError: an entry without a time or a label; names file and entry.
+        ConfigurationError: no such file.
+    """
+    suffix = SUFFIXES[name]
+    paths = [source] if source.is_file() else sorted(source.rglob(f"*{suffix}"))
+    if not paths:
+        raise ConfigurationError(f"{source}: no file there that ends in {suffix}")
+    root = source.parent if source.is_file() else source
+    names = {path: path.relative_to(root).as_posix().removesuffix(suffix).removesuffix(path.suffix) for path in paths}
+    videos = []
+    for path, its_name in names.items():
+        game, half = _game_and_half(its_name, set(names.values()))
+        captions = _READERS[name](decode_text(read_bytes(path), str(path)), str(path), times)
+        events = tuple(_event(*caption, predictions=predictions) for caption in captions)
+        videos.append(AnnotatedVideo(game=game, half=half, annotations=events))
+    return AnnotationSet(videos=tuple(videos), predictions=predictions)
+
+
+def _game_and_half(name: str, names: set[str]) -> tuple[str, int]:
+    """``derby_2`` -> half 2 of derby if there is a ``derby_1`` too; else a game of its own."""
+    match = _HALF.fullmatch(name)
+    if match is None or not {f"{match[1]}_1"} < {f"{match[1]}_{half}" for half in HALVES} & names:
+        return name, 1
+    return match[1], int(match[2])
+
+
+def _event(position_ms: int, caption: str, context: str, *, predictions: bool) -> Annotation:
+    """``PASS left 0.87`` -> its label, team and confidence; the last two are left out where they are not known."""
+    words, confidence, team = caption.split(), None, ""
+    if len(words) > 1 and _CONFIDENCE.fullmatch(words[-1]) and float(words[-1]) <= 1:
+        confidence = float(words.pop())
+    if predictions and confidence is None:
+        raise AnnotationError(f"{context}: {caption!r:.60} does not end in a confidence, as predictions do")
+    if len(words) > 1 and words[-1] in _TEAM_WORDS:
+        team = words.pop()
+    if not words:
+        raise AnnotationError(f"{context}: no text, which is the label of its event")
+    if not 0 <= position_ms <= MAX_DURATION_MS:
+        raise AnnotationError(f"{context}: its time is more than a day after the start")
+    label = " ".join(words)
+    return Annotation(label=label, position_ms=position_ms, team=team, confidence=confidence if predictions else None)
+
+
+def _subtitles(text: str, path: str, _times: InstanceTimes) -> _Captions:
+    """SRT and WebVTT: blocks with a line of two times and lines of text; others are comments and styles."""
+    blocks = re.split(r"\n[ \t]*\n", text.replace("\r\n", "\n").replace("\r", "\n"))
+    number = 0
+    for block in blocks:
+        lines = block.strip("\n").split("\n")
+        at = next((index for index, line in enumerate(lines[:2]) if _CUE.match(line)), None)
+        if at is None:
+            if "-->" in block and not block.lstrip().startswith(("NOTE", "STYLE")):
+                raise AnnotationError(f"{path}: entry {number + 1}: its times are not such as 00:05:07,480")
+            continue
+        number += 1
+        context = f"{path}: entry {number}"
+        start = _CUE.match(lines[at])[1].replace(",", ".")  # type: ignore[index]
+        caption = _TAG.sub("", " ".join(lines[at + 1 :]))
+        if text.lstrip("\ufeff").startswith("WEBVTT"):
+            caption = caption.replace("&lt;", "<").replace("&gt;", ">").replace("&nbsp;", " ").replace("&amp;", "&")
+        yield _clock_ms(start, context), caption, context
+
+
+def _clock_ms(text: str, context: str) -> int:
+    position_ms = parse_clock_ms(text)
+    if position_ms is None:
+        raise AnnotationError(f"{context}: its time is {text!r:.40}; expected one such as 00:05:07.480")
+    return position_ms
+
+
+def _chapters(text: str, path: str, _times: InstanceTimes) -> _Captions:
+    """FFmpeg's metadata file; other sections are of no interest."""
+    sections = re.split(r"^\[(\w+)\][ \t]*$", text.replace("\r\n", "\n"), flags=re.MULTILINE)
+    chapters = [body for name, body in zip(sections[1::2], sections[2::2], strict=True) if name == "CHAPTER"]
+    if not text.lstrip("\ufeff").startswith(";FFMETADATA"):
+        raise AnnotationError(f"{path}: not FFmpeg's metadata file, which begins with ;FFMETADATA1")
+    for number, body in enumerate(chapters, 1):
+        context = f"{path}: chapter {number}"
+        fields = dict(
+            line.split("=", 1) for line in re.split(r"(?<!\\)\n", body) if "=" in line and line[0] not in ";#"
+        )
+        base = re.fullmatch(r"(\d{1,10})/(\d{1,10})", fields.get("TIMEBASE", "1/1000000000").strip())
+        start = re.fullmatch(r"\d{1,18}", fields.get("START", "").strip())
+        if base is None or start is None or int(base[2]) == 0:
+            raise AnnotationError(f"{context}: START or TIMEBASE is missing or no number")
+        title = re.sub(r"\\(.)", r"\1", fields.get("title", ""), flags=re.DOTALL)
+        yield round(int(start[0]) * Fraction(int(base[1]), int(base[2])) * 1000), title, context
+
+
+def _losslesscut(text: str, path: str, times: InstanceTimes) -> _Captions:
+    try:
+        rows = list(csv.reader(io.StringIO(text.lstrip("\ufeff"), newline="")))
+    except csv.Error as error:
+        raise AnnotationError(f"{path}: not CSV ({error})") from None
+    for number, row in enumerate(rows, 1):
+        if not row:
+            continue
+        context = f"{path}: row {number}"
+        if len(row) < 3:
+            raise AnnotationError(f"{context}: {len(row)} fields; expected start, end and label")
+        start_ms = _clock_ms(row[0].strip() or "0", context)  # an open start is the beginning of the video
+        stop_ms = _clock_ms(row[1].strip(), context) if row[1].strip() else None
+        yield _position_of_cut(start_ms, stop_ms, times), row[2], context
+
+
+def _position_of_cut(start_ms: int, stop_ms: int | None, times: InstanceTimes) -> int:
+    """Where the event of a cut is."""
+    # A cut of 0 to 5 s with lead 5 and lag 3: at 2 s, as the cut would have begun before the video.
+    if start_ms == 0 and stop_ms is not None and 0 <= stop_ms - times.lag_ms <= times.lead_ms:
+        return stop_ms - times.lag_ms
+    return start_ms + times.lead_ms
+
+
+def _edl(text: str, path: str, times: InstanceTimes) -> _Captions:
+    """Cuts with the times of the source; the text of each is in the comment after it."""
+    if re.search(r"^\s*FCM:\s*DROP FRAME", text, flags=re.MULTILINE | re.IGNORECASE):
+        raise AnnotationError(f"{path}: has drop-frame timecodes, which are not read; export it as non-drop frame")
+    pending: tuple[int, str] | None = None
+    for line in text.splitlines():
+        event = _EDL_EVENT.match(f"{line} ")
+        name = re.match(r"\s*\*\s*FROM CLIP NAME:\s*(.*)", line)
+        if event is not None:
+            if pending is not None:
+                raise AnnotationError(f"{pending[1]}: no comment FROM CLIP NAME, which is the label of its event")
+            context = f"{path}: edit {event[1]:.9}"
+            if ";" in event[2]:
+                raise AnnotationError(f"{context}: has a drop-frame timecode; export it as non-drop frame")
+            pending = _position_of_cut(_edl_ms(event[2], context), _edl_ms(event[3], context), times), context
+        elif name is not None and pending is not None:
+            yield pending[0], name[1], pending[1]
+            pending = None
+    if pending is not None:
+        raise AnnotationError(f"{pending[1]}: no comment FROM CLIP NAME, which is the label of its event")
+
+
+def _edl_ms(code: str, context: str) -> int:
+    clock, frames = re.split(r"[:;](?=\d+$)", code)
+    if int(frames[:4]) >= EDL_FPS or len(frames) > 2:
+        raise AnnotationError(f"{context}: its timecode is {code!r:.40}; frames run from 0 to {EDL_FPS - 1}")
+    return _clock_ms(clock, context) + int(frames) * 1000 // EDL_FPS
+
+
+_READERS: dict[CutListName, Callable[[str, str, InstanceTimes], _Captions]] = {
+    **{"srt": _subtitles, "vtt": _subtitles, "chapters": _chapters, "losslesscut": _losslesscut, "edl": _edl}
+}

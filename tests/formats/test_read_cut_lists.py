@@ -1,0 +1,116 @@
+"""Subtitles, chapters and cut lists: what is written is read back, and so are the forms of other programs."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from e2espot.core.errors import AnnotationError, ConfigurationError
+from e2espot.formats.cut_lists import cut_list_files
+from e2espot.formats.format_names import CutListName
+from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
+from e2espot.formats.read_cut_lists import read_cut_lists
+from e2espot.formats.sportscode import InstanceTimes
+from tests.support.conversions import run_conversion
+
+TIMES = InstanceTimes()
+LABELS = st.sampled_from(
+    ["PASS", "HIGH PASS", "a=b;#c\\\\d", 'say "goal", twice', "<&>", "Flanke 2", "&lt;", "Tor für uns"]
+)
+TEAMS = st.sampled_from(["", "left", "right", "home", "away"])
+POSITIONS = st.integers(0, 8_000_000)
+
+
+@st.composite
+def datasets(draw: st.DrawFn) -> AnnotationSet:
+    predictions = draw(st.booleans())
+    videos = []
+    for game in draw(st.lists(st.sampled_from(["a", "b/c d", "e_2", "f.g"]), unique=True, min_size=1)):
+        for half in range(1, draw(st.integers(1, 3)) + 1):
+            events = [
+                Annotation(
+                    label=draw(LABELS),
+                    position_ms=position_ms,
+                    team=draw(TEAMS),
+                    confidence=draw(st.integers(0, 100)) / 100 if predictions else None,
+                )
+                for position_ms in sorted(draw(st.lists(POSITIONS, max_size=4)))
+            ]
+            videos.append(AnnotatedVideo(game=game, half=half, annotations=tuple(events)))
+    return AnnotationSet(videos=tuple(videos), predictions=predictions)
+
+
+def by_video(dataset: AnnotationSet) -> dict[tuple[str, int], tuple[Annotation, ...]]:
+    return {(video.game, video.half): video.annotations for video in dataset.videos}
+
+
+@pytest.mark.parametrize("name", ["srt", "vtt", "chapters", "losslesscut", "edl"])
+@settings(max_examples=30, deadline=None)
+@given(dataset=datasets())
+def test_what_is_written_is_read_back(name: CutListName, dataset: AnnotationSet) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        for path, data in cut_list_files(dataset, Path(folder), name, TIMES, DroppedFields()).items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        again = by_video(read_cut_lists(Path(folder), name, TIMES, predictions=dataset.predictions))
+    before = by_video(dataset)
+    if name != "edl":
+        assert again == before
+        return
+    assert again.keys() == before.keys()
+    for key, events in before.items():
+        for event, other in zip(events, again[key], strict=True):
+            assert abs(event.position_ms - other.position_ms) <= 40
+            assert (event.label, event.team, event.confidence) == (other.label, other.team, other.confidence)
+
+
+OTHERS = {
+    "srt": "\ufeff1\r\n0:01:02,5 --> 0:01:03,0\r\n<i>PASS</i>\r\nlong left\r\n\r\n\r\n",
+    "vtt": "WEBVTT - notes\n\nNOTE a --> b\n\nfirst\n01:02.500 --> 01:03.000 align:start\n<v Ann>PASS long left\n",
+    "chapters": ";FFMETADATA1\ntitle=x\n[STREAM]\na=b\n[CHAPTER]\nSTART=62500000000\ntitle=PASS long left\n",
+    "losslesscut": "57.5,,PASS long left\n",
+    "edl": "1 AX AA/V C 00:00:57:13 00:01:05:13 01:00:00:00 01:00:08:00\n* FROM CLIP NAME:  PASS long left\n",
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_forms_of_other_programs_are_read(name: CutListName, tmp_path: Path) -> None:
+    path = tmp_path / f"m.{name}"
+    path.write_bytes(OTHERS[name].encode())
+    done = run_conversion(path, tmp_path / "t.csv", name, "table")
+    assert done.num_annotations == 1
+    ((key, (event,)),) = by_video(read_cut_lists(path, name, TIMES, predictions=False)).items()
+    assert key == ("m", 1)
+    assert (event.label, event.team) == ("PASS long", "left")
+    assert event.position_ms == (62_520 if name == "edl" else 62_500)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("srt", "1\n00:99:99 --> x\nPASS\n", "entry 1: its times are not such as"),
+        ("srt", "1\n00:00:01,0 --> 00:00:02,0\n\n", "entry 1: no text"),
+        ("vtt", "WEBVTT\n\n1:2:3:4 --> 5\nPASS\n", "entry 1: its time is '1:2:3:4'"),
+        ("chapters", "[CHAPTER]\n", "begins with ;FFMETADATA1"),
+        ("chapters", ";FFMETADATA1\n[CHAPTER]\nSTART=x\n", "chapter 1: START or TIMEBASE is missing"),
+        ("losslesscut", "1,2\n", "row 1: 2 fields; expected start, end and label"),
+        ("edl", "FCM: DROP FRAME\n", "drop-frame timecodes"),
+        ("edl", "1 AX V C 00:00:01:00 00:00:02:00 0:0:0:0 0:0:0:0\n", "edit 1: no comment FROM CLIP NAME"),
+        ("edl", "1 AX V C 00:00:01:30 00:00:02:00 0:0:0:0 0:0:0:0\n", "frames run from 0 to 24"),
+    ],
+)
+def test_broken_entries_are_named(name: CutListName, text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "m.txt"
+    path.write_text(text)
+    with pytest.raises(AnnotationError, match=message):
+        read_cut_lists(path, name, TIMES, predictions=False)
+
+
+def test_predictions_need_confidences_and_a_folder_needs_files(tmp_path: Path) -> None:
+    (tmp_path / "m.srt").write_text("1\n0:01 --> 0:02\nPASS\n")
+    with pytest.raises(AnnotationError, match="'PASS' does not end in a confidence"):
+        read_cut_lists(tmp_path, "srt", TIMES, predictions=True)
+    with pytest.raises(ConfigurationError, match="no file there that ends in \\.vtt"):
+        read_cut_lists(tmp_path, "vtt", TIMES, predictions=False)
