@@ -85,7 +85,10 @@ def main(arguments: list[str]) -> None:
 
     address = parse_address(source, listen=args.listen, follow=args.follow, replay=args.replay)
     session = _session(args, run, address, latency_s)
-    end = session.run()
+    from e2espot.cli.keys import on_key
+
+    with on_key("k", session.kick_off):
+        end = session.run()
     reason = f"{address.name}: {session.reader.reason}"
     if end == "refused":
         raise VideoError(reason)
@@ -225,4 +228,10 @@ def _sinks(args: Live) -> list[Sink]:
     sinks: list[Sink] = [Table(sys.stdout) if is_table else Lines(sys.stdout)]
     if args.webhook is not None:
         sinks.append(Webhook(args.webhook))
+    if args.page is not None:
+        from e2espot.live.page import LivePage
+
+        page = LivePage(args.page)
+        sys.stderr.write(f"open http://127.0.0.1:{page.port}/\n")
+        sinks.append(page)
     return sinks

@@ -124,7 +124,6 @@ class LiveSession:
             interrupted = error
             self.reader.stop()
             _LOG.info("stopping; the results are written")
-        self.reader.stop() if interrupted else None
         self.reader.join(10.0)
         if self.reader.error is not None:
             self._finish()
@@ -133,6 +132,13 @@ class LiveSession:
         if interrupted is not None:
             raise interrupted
         return self.reader.end
+
+    def kick_off(self) -> None:
+        """The match begins now: events get its time from here on."""
+        self.match.kickoff_ms = round(
+            1000 * Fraction(self.spotter.num_frames + len(self.reader.ring)) / self.network_fps
+        )
+        _LOG.info("kick-off at %s", clock_text(Fraction(self.match.kickoff_ms, 1000)))
 
     def _step(self) -> None:
         ring = self.reader.ring

@@ -50,7 +50,7 @@ Params = Mapping[str, Any]
 Endpoint = Callable[[Request], Awaitable[Response]]
 """What Starlette calls for a request."""
 
-_STATIC_FOLDER = Path(__file__).parent / "static"
+STATIC_FOLDER = Path(__file__).parent / "static"
 _MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css",
@@ -97,7 +97,7 @@ def application(review: Review, port: int) -> OriginGuard:
 
 def _static_file() -> Endpoint:
     # Looked up by name, never joined to a path: nothing outside the folder can be asked for.
-    files = {path.name: path for path in _STATIC_FOLDER.iterdir() if path.suffix in _MEDIA_TYPES}
+    files = {path.name: path for path in STATIC_FOLDER.iterdir() if path.suffix in _MEDIA_TYPES}
 
     async def endpoint(request: Request) -> Response:
         name = request.path_params.get("name", "index.html")
