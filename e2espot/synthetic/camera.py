@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from e2espot.synthetic.actions import Play
 from e2espot.synthetic.look import Look
-from e2espot.synthetic.play import Play
 
 LIVE, CUT_AWAY, REPLAY = 0, 1, 2
 PLAYER_M = 1.82

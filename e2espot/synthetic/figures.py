@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from e2espot.synthetic.actions import Play
 from e2espot.synthetic.camera import View, smooth
 from e2espot.synthetic.look import Look
-from e2espot.synthetic.play import Play
 
 FIGURES = 23
 """Players 0-21 and the referee."""

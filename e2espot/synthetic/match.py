@@ -16,8 +16,9 @@ from e2espot.core.errors import ConfigurationError
 from e2espot.core.timeline import position_ms_of_frame
 from e2espot.formats.filenames import BALL_LABEL_FILE, SPLITS_FILE
 from e2espot.formats.soccernet_json import dump_document, label_document, make_row
+from e2espot.synthetic.actions import LABELLED, Action, Play
 from e2espot.synthetic.formation import team_of
-from e2espot.synthetic.play import Action, Play, simulate
+from e2espot.synthetic.play import simulate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 SIZES = {"224p": (398, 224), "720p": (1280, 720)}
 """Resolution -> (width, height)."""
-RENDERER_VERSION = 3
+RENDERER_VERSION = 4
 """Incremented when the same parameters give other pictures, so that a rerun paints them again."""
 PLAIN, TELEVISION, MIXED = WORLDS = ("plain", "tv", "mixed")
 """How matches look: a plain pitch with few colours, the variety of television pictures, or every fourth game plain."""
@@ -110,7 +111,7 @@ def plan_games(
 def simulate_game(spec: GameSpec) -> Play:
     """Simulate the play of one game; it does not depend on the resolution or the look."""
     rng = np.random.default_rng([spec.seed, spec.index, 0])
-    return simulate(rng, frames=spec.frames, density=spec.density)
+    return simulate(rng, frames=spec.frames, density=spec.density, attacks=spec.world == TELEVISION)
 
 
 def build_stage(spec: GameSpec, play: Play) -> Stage:
@@ -175,7 +176,13 @@ def _television_stage(spec: GameSpec, play: Play) -> Stage:
 
 
 def labels(spec: GameSpec, actions: tuple[Action, ...], shown_T: np.ndarray) -> str:
-    """SoccerNet's Labels-ball.json, as text; ``shown_T`` is bool, false during a cut-away or replay."""
+    """SoccerNet's Labels-ball.json, as text: PASS and DRIVE; other actions are background, which teaches what is none.
+
+    Args:
+        spec: The game.
+        actions: What happens.
+        shown_T: bool; false during a cut-away or replay.
+    """
     rows = [
         make_row(
             "label",
@@ -186,6 +193,7 @@ def labels(spec: GameSpec, actions: tuple[Action, ...], shown_T: np.ndarray) -> 
             visibility="visible" if shown_T[action.frame] else "not shown",
         )
         for action in actions
+        if action.label in LABELLED
     ]
     return dump_document(label_document(spec.name, rows)).decode() + "\n"
 

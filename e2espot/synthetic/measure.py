@@ -13,7 +13,7 @@ from e2espot.core.label_sets import LABEL_SETS
 from e2espot.core.timeline import DEFAULT_FPS
 from e2espot.formats.filenames import BALL_LABEL_FILE
 from e2espot.formats.soccernet import read_labels
-from e2espot.synthetic.play import Action
+from e2espot.synthetic.actions import Action
 
 QUANTILES = (5, 10, 25, 50, 75, 90, 95)
 """Per cent, for intervals."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from e2espot.synthetic.actions import Play
 from e2espot.synthetic.boards import Surroundings, draw_surroundings
 from e2espot.synthetic.camera import CUT_AWAY, LIVE, Shots, View
 from e2espot.synthetic.colours import Colour
@@ -14,7 +15,6 @@ from e2espot.synthetic.figures import FIGURES, LIMBS, Bodies, Cast, bodies, lamp
 from e2espot.synthetic.graphics import Graphics, draw_graphics
 from e2espot.synthetic.look import Look
 from e2espot.synthetic.panorama import Panorama
-from e2espot.synthetic.play import Play
 from e2espot.synthetic.signal import recompress, transmit
 from e2espot.synthetic.television import Television
 

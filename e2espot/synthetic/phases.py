@@ -26,6 +26,10 @@ class Flight:
     """Decay of the ground speed, 1/s."""
     receiver: int
     """The player it goes to; -1 if it runs out of play."""
+    end_m: float = 0.0
+    """Height at the end."""
+    ending: str = "control"
+    """What the receiver does: control or pass it on, or as in ``attacks.Ending``."""
     age: int = 0
     """Frames since the start."""
 
@@ -35,7 +39,7 @@ class Flight:
         tau = self.frames * TICK_S
         along = -math.expm1(-self.friction * share * tau) / -math.expm1(-self.friction * tau)
         ground_2 = self.start_3[:2] + (self.end_2 - self.start_3[:2]) * along
-        height = self.start_3[2] * (1 - share) + 4 * self.apex_m * share * (1 - share)
+        height = self.start_3[2] * (1 - share) + self.end_m * share + 4 * self.apex_m * share * (1 - share)
         return np.array([ground_2[0], ground_2[1], height])
 
 

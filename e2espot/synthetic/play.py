@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from e2espot.synthetic.actions import Action, Play
+from e2espot.synthetic.attacks import header, plan_attack, rebound
 from e2espot.synthetic.formation import (
     PITCH_M,
     PLAYERS,
@@ -36,36 +38,6 @@ SWING_FRAMES = 11
 STRIKE = 6
 """Frame of the swing at which the foot meets the ball."""
 _FOOT_M = 0.42
-
-
-@dataclass(frozen=True, kw_only=True)
-class Action:
-    """One labelled action."""
-
-    frame: int
-    """25 Hz frame of play."""
-    label: str
-    """PASS or DRIVE."""
-    player: int
-    """0-21."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Play:
-    """A simulated stretch of match; metres, T frames, 22 players."""
-
-    ball_T3: np.ndarray
-    """float32 [T, 3]; z is the height of the underside of the ball."""
-    players_TP2: np.ndarray
-    """float32 [T, 22, 2]."""
-    swing_TP: np.ndarray
-    """uint8 [T, 22]; 0 none, else 1 + frame of a kicking swing, struck or feigned."""
-    dead_T: np.ndarray
-    """bool [T]; the ball is out of play."""
-    carrier_T: np.ndarray
-    """int16 [T]; the player with the ball at the foot, -1 for none."""
-    actions: tuple[Action, ...]
-    """In order of frame."""
 
 
 @dataclass(kw_only=True)
@@ -94,6 +66,8 @@ class _Match:
     """See ``Play.swing_TP``."""
     phase: Carry | Flight | Dead
     """State of the ball."""
+    attacks: bool
+    """Whether there are shots, crosses and headers."""
     possession: int = 0
     """Team with the ball."""
     now: int = 0
@@ -113,15 +87,16 @@ class _Match:
                 self.swing_TP[frame, player] = 1 + step
 
 
-def simulate(rng: np.random.Generator, *, frames: int, density: float = 1.0) -> Play:
+def simulate(rng: np.random.Generator, *, frames: int, density: float = 1.0, attacks: bool = False) -> Play:
     """Simulate ``frames`` frames of play.
 
     Args:
         rng: the only source of randomness.
         frames: length at 25 frames per second.
         density: multiplies the pace of events, by shortening and thinning the pauses.
+        attacks: whether there are shots, crosses and headers; without them every kick is a pass.
     """
-    match = _kick_off(rng, frames, density)
+    match = _kick_off(rng, frames, density, attacks=attacks)
     ball_T3 = np.zeros((frames, 3), dtype=np.float32)
     players_TP2 = np.zeros((frames, PLAYERS, 2), dtype=np.float32)
     dead_T = np.zeros(frames, dtype=bool)
@@ -144,7 +119,7 @@ def simulate(rng: np.random.Generator, *, frames: int, density: float = 1.0) -> 
     )
 
 
-def _kick_off(rng: np.random.Generator, frames: int, density: float) -> _Match:
+def _kick_off(rng: np.random.Generator, frames: int, density: float, *, attacks: bool) -> _Match:
     """Initial state: all players at their anchors, a midfielder about to play the first ball."""
     home_P2 = home_positions(rng)
     owner = int(rng.integers(5, 8)) + 11 * int(rng.integers(2))
@@ -161,6 +136,7 @@ def _kick_off(rng: np.random.Generator, frames: int, density: float) -> _Match:
         rank_P=np.zeros(PLAYERS, dtype=int),
         ball_3=ball_3,
         swing_TP=np.zeros((frames, PLAYERS), dtype=np.uint8),
+        attacks=attacks,
         phase=Dead(frames=10, spot_2=ball_3[:2], taker=owner, thrown=False, rest_3=ball_3, drift_2=np.zeros(2)),
         possession=team_of(owner),
     )
@@ -247,8 +223,23 @@ def _dribble(match: _Match, phase: Carry) -> None:
 def _arrive(match: _Match, flight: Flight) -> None:
     """The ball reaches a player or runs out of play."""
     rng = match.rng
+    if flight.ending == "goal":
+        _stop_play(match, flight, middle=True)
+        return
     if flight.receiver < 0:
         _stop_play(match, flight)
+        return
+    if flight.ending == "block":
+        match.phase = rebound(rng, flight, match.ball_3, match.position_P2)
+        return
+    if flight.ending == "header":
+        match.log("HEADER", flight.receiver)
+        match.possession = team_of(flight.receiver)
+        match.phase = header(rng, flight.receiver, match.ball_3, match.position_P2)
+        return
+    if flight.ending == "save":  # the keeper holds it
+        match.possession = team_of(flight.receiver)
+        _start_carry(match, flight.receiver)
         return
     match.possession = team_of(flight.receiver)
     last = match.actions[-1].label if match.actions else "PASS"
@@ -301,8 +292,12 @@ def _release(match: _Match, owner: int) -> None:
                 start_3=match.ball_3, end_2=end_2, frames=frames, apex_m=0.05, friction=1.2, receiver=rival
             )
         return
-    match.log("PASS", owner)
+    attack = plan_attack(rng, owner, match.ball_3, match.position_P2) if match.attacks else None
+    match.log("PASS" if attack is None else attack.label, owner)
     match.swing(owner, match.now)
+    if attack is not None:
+        match.phase = attack.flight
+        return
     _kick(match, owner, out=rng.random() < 0.12 / math.sqrt(match.density))
 
 
@@ -320,7 +315,8 @@ def _kick(match: _Match, owner: int, *, out: bool) -> None:
     if out:
         edge_y = -2.5 if from_2[1] < 34 else 70.5
         end_2 = np.array([from_2[0] + attack_sign(owner) * rng.uniform(2, 22), edge_y])
-        if abs(from_2[0] - 52.5) > 32 and rng.random() < 0.6:
+        # With attacks, a kick over the goal line is a shot.
+        if not match.attacks and abs(from_2[0] - 52.5) > 32 and rng.random() < 0.6:
             end_2 = np.array([107.5 if from_2[0] > 52.5 else -2.5, from_2[1] + rng.uniform(-15, 15)])
         receiver = -1
     else:
@@ -330,7 +326,8 @@ def _kick(match: _Match, owner: int, *, out: bool) -> None:
         meet = match.position_P2[mates] + match.velocity_P2[mates] * travel_s * 0.6
         gap = np.linalg.norm(meet - from_2, axis=1)
         cost = np.abs(gap / _pace(gap) - travel_s) + rng.exponential(0.25, len(mates))
-        cost -= 0.012 * attack_sign(owner) * (meet[:, 0] - from_2[0])
+        # With attacks, teams play towards the goal.
+        cost -= (0.05 if match.attacks else 0.012) * attack_sign(owner) * (meet[:, 0] - from_2[0])
         cost[0] += 1.0
         best = int(np.argmin(cost))
         receiver = mates[best]
@@ -373,8 +370,8 @@ def _intercept(
     return first + int(np.argmin(gaps)), cut_2, seconds * share
 
 
-def _stop_play(match: _Match, flight: Flight | None) -> None:
-    """Dead time after a ball out (``flight``) or a foul (None)."""
+def _stop_play(match: _Match, flight: Flight | None, *, middle: bool = False) -> None:
+    """Dead time after a ball out (``flight``), a goal (``middle``) or a foul (None)."""
     rng = match.rng
     spot_2 = np.clip(match.ball_3[:2], (0.0, 0.0), PITCH_M)
     thrown = False
@@ -385,14 +382,18 @@ def _stop_play(match: _Match, flight: Flight | None) -> None:
         else:
             spot_2 = np.array([6.0 if spot_2[0] < 52.5 else 99.0, 34.0 + rng.choice([-6.0, 6.0])])
             match.possession = 0 if spot_2[0] < 52.5 else 1
+            if middle:
+                spot_2 = np.array([52.5, 34.0])
     else:
         thrown = False
         match.possession = 1 - match.possession if rng.random() < 0.3 else match.possession
     first = 11 * match.possession
     taker = first + 1 + int(np.argmin(np.linalg.norm(match.position_P2[first + 1 : first + 11] - spot_2, axis=1)))
-    if not thrown and flight is not None:
+    if not thrown and flight is not None and not middle:
         taker = first
-    drift_2 = np.zeros(2) if flight is None else (flight.end_2 - flight.start_3[:2]) / (flight.frames * TICK_S) * 0.5
+    drift_2 = np.zeros(2)
+    if flight is not None and not middle:
+        drift_2 = (flight.end_2 - flight.start_3[:2]) / (flight.frames * TICK_S) * 0.5
     # The pause makes up for how far the game runs ahead of a real one's pace.
     pace = EVENTS_PER_MINUTE * match.density / 60
     ahead_s = len(match.actions) / pace - match.now * TICK_S
@@ -400,6 +401,9 @@ def _stop_play(match: _Match, flight: Flight | None) -> None:
         float(np.clip(ahead_s / 25, -1.6, 1.2))
     )
     seconds = float(np.clip(seconds, 4.0, min(150.0 / min(match.density, 1.0), 8.0 + 0.25 * match.frames * TICK_S)))
+    if match.attacks:  # time to carry the ball to the spot, such as from the net to the middle
+        rolled_2 = match.ball_3[:2] + drift_2 / 1.6
+        seconds = max(seconds, 2.0 + float(np.linalg.norm(spot_2 - rolled_2)) / 4.0)
     match.phase = Dead(
         frames=round(seconds / TICK_S),
         spot_2=spot_2,

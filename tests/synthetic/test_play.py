@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
+from e2espot.synthetic.actions import Play
 from e2espot.synthetic.match import GameSpec, labels, plan_games, simulate_game
 from e2espot.synthetic.measure import event_statistics
-from e2espot.synthetic.play import Play, simulate
+from e2espot.synthetic.play import simulate
 
 
 @pytest.fixture(scope="module")
