@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -18,6 +19,7 @@ from e2espot.formats.annotated_field import CLASSES_FIELD, with_renamed_classes
 from e2espot.formats.cut_lists import cut_list_files
 from e2espot.formats.dfl import dfl_files, read_dfl
 from e2espot.formats.e2e_spot import e2e_spot_files, read_e2e_spot
+from e2espot.formats.elan import elan_files, read_elan
 from e2espot.formats.feeds import Feed, FeedClock, read_feed
 from e2espot.formats.filenames import FEED_LABEL_FILE
 from e2espot.formats.footpass import footpass_files, read_footpass
@@ -181,20 +183,22 @@ def read_events(
 
 
 def _read_folder(conversion: Conversion, dropped: DroppedFields, periods: Periods) -> AnnotationSet:
-    if conversion.from_format == "soccernet":
-        return read_soccernet(conversion.source, predictions=conversion.predictions, file_name=conversion.label_file)
-    plain_readers = {"e2e-spot": read_e2e_spot, "dfl": read_dfl, "footpass": read_footpass, "table": read_table}
-    if conversion.from_format in plain_readers:
-        return plain_readers[conversion.from_format](conversion.source, predictions=conversion.predictions)
-    if conversion.from_format == "sportscode":
-        return _read_sportscode(conversion)
-    if conversion.from_format in get_args(CutListName):
-        cut_list = cast(CutListName, conversion.from_format)
-        return read_cut_lists(conversion.source, cut_list, conversion.times, predictions=conversion.predictions)
-    if conversion.from_format in get_args(FeedName):
-        return _read_feed(conversion, dropped)
-    if conversion.from_format == "soccertrack-v2":
-        return read_soccertrack(conversion.source, dropped, periods, predictions=conversion.predictions)
+    source, predictions = conversion.source, conversion.predictions
+    readers: dict[str, Callable[[], AnnotationSet]] = {
+        "soccernet": lambda: read_soccernet(source, predictions=predictions, file_name=conversion.label_file),
+        "e2e-spot": lambda: read_e2e_spot(source, predictions=predictions),
+        "dfl": lambda: read_dfl(source, predictions=predictions),
+        "footpass": lambda: read_footpass(source, predictions=predictions),
+        "table": lambda: read_table(source, predictions=predictions, dropped=dropped),
+        "boris": lambda: read_table(source, predictions=predictions, dropped=dropped),
+        "elan": lambda: _read_elan(conversion, dropped),
+        "sportscode": lambda: _read_sportscode(conversion),
+        "soccertrack-v2": lambda: read_soccertrack(source, dropped, periods, predictions=predictions),
+        **dict.fromkeys(get_args(CutListName), lambda: _read_cut_lists(conversion)),
+        **dict.fromkeys(get_args(FeedName), lambda: _read_feed(conversion, dropped)),
+    }
+    if conversion.from_format in readers:
+        return readers[conversion.from_format]()
     dataset = read_opensportslab(conversion.source, predictions=conversion.predictions)
     if conversion.from_format == "sn-gar" and conversion.to_format == "soccernet" and not conversion.predictions:
         # Its files list ten classes, which a label file does in this field alone. Without it a spotter of twelve would
@@ -207,6 +211,17 @@ def _read_folder(conversion: Conversion, dropped: DroppedFields, periods: Period
     return dataset
 
 
+def _read_cut_lists(conversion: Conversion) -> AnnotationSet:
+    name = cast(CutListName, conversion.from_format)
+    return read_cut_lists(conversion.source, name, conversion.times, predictions=conversion.predictions)
+
+
+def _read_elan(conversion: Conversion, dropped: DroppedFields) -> AnnotationSet:
+    if conversion.predictions:
+        raise ConfigurationError("ELAN's files hold labels; convert labels from them")
+    return read_elan(conversion.source, dropped)
+
+
 def _read_sportscode(conversion: Conversion) -> AnnotationSet:
     """One file, or every ``.xml`` file of a folder."""
     if conversion.predictions:
@@ -216,7 +231,11 @@ def _read_sportscode(conversion: Conversion) -> AnnotationSet:
     if not files:
         raise ConfigurationError(f"{source}: no .xml file there")
     return AnnotationSet(
-        videos=tuple(video for file in files for video in read_sportscode(file, conversion.times).videos)
+        videos=tuple(
+            replace(video, game=file.relative_to(source).with_suffix("").as_posix()) if source.is_dir() else video
+            for file in files
+            for video in read_sportscode(file, conversion.times).videos
+        )
     )
 
 
@@ -261,6 +280,8 @@ def files_of(
         "opensportslab": opensportslab_files,
         "sn-gar": sn_gar_files,
         "table": table_files,
+        "boris": partial(table_files, for_boris=True),
+        "elan": elan_files,
     }
     return writers[conversion.to_format](dataset, conversion.target, dropped)
 

@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import Literal
 
 FormatName = Literal[
-    "soccernet", "opensportslab", "e2e-spot", "soccertrack-v2", "sn-gar", "table", "sportscode", "dfl", "footpass"
+    "soccernet",
+    "opensportslab",
+    "e2e-spot",
+    "soccertrack-v2",
+    "sn-gar",
+    "table",
+    "sportscode",
+    "dfl",
+    "footpass",
+    "boris",
+    "elan",
 ]
 """A format that is read and written."""
 

@@ -181,11 +181,11 @@ def _instance(
     for group, text in labels.items():
         if text:
             label = ElementTree.SubElement(entry, "label")
-            ElementTree.SubElement(label, "group").text = _printable(group)
-            ElementTree.SubElement(label, "text").text = _printable(text)
+            ElementTree.SubElement(label, "group").text = printable(group)
+            ElementTree.SubElement(label, "text").text = printable(text)
     return entry
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """The text without control characters, which XML cannot hold."""
     return "".join(letter for letter in text if letter >= " " and not 0xD800 <= ord(letter) < 0xE000)

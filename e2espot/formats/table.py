@@ -39,6 +39,16 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
 }
 """What a column means -> the names that it is known by, in small letters."""
 
+_KIND = "kind of event"
+_OF_BORIS = {"subject": "team", "behavior type": _KIND, "behaviour type": _KIND, "status": _KIND}
+"""Columns of BORIS that mean something else in other tables. A state event has two rows: START and STOP."""
+_NO_SUBJECT = "No focal subject"
+_WRITTEN_FOR_BORIS = (
+    *("Observation id", "half", "Time", "Behavior", "score", "Subject", "visibility"),
+    *("Behavior type", "Media file name"),
+)
+"""Columns of the tables that are written for BORIS: those of its tabular events that hold something, and others."""
+
 _WRITTEN = ("game", "half", "time", "position_ms", "label", "score", "team", "visibility")
 """Columns of the tables that are written."""
 
@@ -46,8 +56,13 @@ _Row = Mapping[str, str]
 """Fields of a line by the names of ``_COLUMNS``, or by their own."""
 
 
-def read_table(source: Path, *, predictions: bool) -> AnnotationSet:
+def read_table(source: Path, *, predictions: bool, dropped: DroppedFields | None = None) -> AnnotationSet:
     """Read one table, or all ``.csv`` and ``.tsv`` files of a folder; without a column for it, the file names the game.
+
+    Args:
+        source: File or folder.
+        predictions: True for events with scores.
+        dropped: Counts what is left out.
 
     Raises:
         AnnotationError: no heading with a label and a time, or a row that cannot be read; names file, line and column.
@@ -59,9 +74,16 @@ def read_table(source: Path, *, predictions: bool) -> AnnotationSet:
     if not paths:
         raise ConfigurationError(f"{source}: no .csv or .tsv file there")
     rows: list[tuple[str, int, Annotation]] = []
+    num_ends = 0
     for path in paths:
         default = path.relative_to(source).with_suffix("").as_posix() if source.is_dir() else path.stem
-        rows += [_read_row(row, f"{path}: line {line}", default, predictions) for line, row in _rows(path)]
+        for line, row in _rows(path):
+            if row.get(_KIND, "").strip().upper() == "STOP":
+                num_ends += 1
+            else:
+                rows.append(_read_row(row, f"{path}: line {line}", default, predictions))
+    if dropped is not None:
+        dropped.add("end of a BORIS state event, whose start is the event", num_ends)
     annotations_of: dict[tuple[str, int], list[Annotation]] = {}
     for name, half, annotation in rows:
         annotations_of.setdefault((name, half), []).append(annotation)
@@ -110,8 +132,12 @@ def _rows(path: Path) -> list[tuple[int, _Row]]:
 
 def _column_names(line: Sequence[str]) -> list[str]:
     names: list[str] = []
-    for cell in line:
-        text = cell.strip().lstrip("\ufeff").lower()
+    texts = [cell.strip().lstrip("\ufeff").lower() for cell in line]
+    is_boris = not {"behavior", "behaviour"}.isdisjoint(texts)
+    for cell, text in zip(line, texts, strict=True):
+        if is_boris and text in _OF_BORIS:
+            names.append(_OF_BORIS[text])
+            continue
         known = next((name for name, others in _COLUMNS.items() if text in others), cell.strip())
         names.append(cell.strip() if known in names else known)
     return names
@@ -126,12 +152,13 @@ def _read_row(row: _Row, context: str, game: str, predictions: bool) -> tuple[st
     if predictions and not score:
         raise AnnotationError(f"{context}: no score; every prediction has one")
     name = row.get("game", "").strip()
-    extra = {key: value for key, value in row.items() if key not in _COLUMNS and value.strip()}
+    extra = {key: value for key, value in row.items() if key not in _COLUMNS and key != _KIND and value.strip()}
+    team = row.get("team", "").strip()
     annotation = Annotation(
         label=label,
         position_ms=position_ms,
         confidence=float(_number(score, context, "score")) if score else None,
-        team=row.get("team", "").strip(),
+        team="" if team == _NO_SUBJECT else team,
         visibility=row.get("visibility", "").strip(),
         extra=extra,
     )
@@ -177,8 +204,16 @@ def _number(text: str, context: str, column: str) -> Fraction:
     return Fraction(plain)
 
 
-def table_files(dataset: AnnotationSet, target: Path, dropped: DroppedFields) -> dict[Path, bytes]:
+def table_files(
+    dataset: AnnotationSet, target: Path, dropped: DroppedFields, *, for_boris: bool = False
+) -> dict[Path, bytes]:
     """One table of all events, or one for each game if ``target`` has no suffix ``.csv`` or ``.tsv``.
+
+    Args:
+        dataset: What to write.
+        target: A file, or a folder.
+        dropped: Counts what is left out.
+        for_boris: Name the columns as BORIS's tabular events.
 
     Raises:
         ConfigurationError: the target is a file with another ending.
@@ -190,24 +225,26 @@ def table_files(dataset: AnnotationSet, target: Path, dropped: DroppedFields) ->
         dropped.add_fields({key: value for key, value in video.game_metadata.items() if key != "UrlLocal"}, "game")
         dropped.add("split of a video", int(bool(video.split)))
     if target.suffix in (".csv", ".tsv"):
-        return {target: _table(dataset.videos, "\t" if target.suffix == ".tsv" else ",")}
+        return {target: _table(dataset.videos, "\t" if target.suffix == ".tsv" else ",", for_boris)}
     if target.is_file():
         raise ConfigurationError(f"{target} is a file; give a folder, or a name that ends in .csv or .tsv")
     ordered = sorted(dataset.videos, key=lambda video: (video.game, video.half))
     groups = groupby(ordered, key=lambda video: video.game)
     return {
-        target / f"{relative_path(game, 'name of a game')}.csv": _table(list(videos), ",") for game, videos in groups
+        target / f"{relative_path(game, 'name of a game')}.csv": _table(list(videos), ",", for_boris)
+        for game, videos in groups
     }
 
 
-def _table(videos: Sequence[AnnotatedVideo], separator: str) -> bytes:
+def _table(videos: Sequence[AnnotatedVideo], separator: str, for_boris: bool) -> bytes:
     rows = [(video, annotation) for video in videos for annotation in video.annotations]
     others = sorted({key for _, annotation in rows for key in annotation.extra})
     out = io.StringIO()
     writer = csv.writer(out, delimiter=separator, lineterminator="\n")
-    writer.writerow([*_WRITTEN, *others])
+    writer.writerow([*(_WRITTEN_FOR_BORIS if for_boris else _WRITTEN), *others])
     for video, annotation in rows:
-        writer.writerow([*_cells(video, annotation), *(_plain(annotation.extra.get(key, "")) for key in others)])
+        cells = _boris_cells(video, annotation) if for_boris else _cells(video, annotation)
+        writer.writerow([*cells, *(_plain(annotation.extra.get(key, "")) for key in others)])
     return out.getvalue().encode()
 
 
@@ -222,6 +259,20 @@ def _cells(video: AnnotatedVideo, annotation: Annotation) -> list[str]:
         "" if annotation.confidence is None else repr(annotation.confidence),
         annotation.team,
         annotation.visibility,
+    ]
+
+
+def _boris_cells(video: AnnotatedVideo, annotation: Annotation) -> list[str]:
+    return [
+        video.game,
+        str(video.half),
+        f"{annotation.position_ms // 1000}.{annotation.position_ms % 1000:03d}",
+        annotation.label,
+        "" if annotation.confidence is None else repr(annotation.confidence),
+        annotation.team or _NO_SUBJECT,
+        annotation.visibility,
+        "POINT",
+        video.video,
     ]
 
 

@@ -50,6 +50,9 @@ NAMES = [
     *(
         "table",
         "sportscode",
+        "boris",
+        "elan",
+        "elan text",
         "dfl labels",
         "dfl submission",
         "footpass folder",

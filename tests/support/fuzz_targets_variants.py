@@ -119,6 +119,31 @@ def _events(scratch: Path) -> dict[str, Target]:
             read=_converted("t.csv", "table", predictions=True),
             encoding="text",
         ),
+        "boris": Target(
+            name="t.csv",
+            valid="Observation id;Time;Subject;Behavior;Behavior type\na;5,48;left;PASS;POINT\na;7;;SHOT;STOP\n",
+            read=_converted("t.csv", "boris"),
+            encoding="text",
+        ),
+        "elan": Target(
+            name="m.eaf",
+            valid=(
+                '<ANNOTATION_DOCUMENT><HEADER TIME_UNITS="milliseconds"><MEDIA_DESCRIPTOR MEDIA_URL="file:///a/b.mp4" '
+                'TIME_ORIGIN="40"/><PROPERTY NAME="half">2</PROPERTY></HEADER><TIME_ORDER>'
+                '<TIME_SLOT TIME_SLOT_ID="ts1" TIME_VALUE="1480"/></TIME_ORDER><TIER TIER_ID="PASS" PARTICIPANT="left">'
+                '<ANNOTATION><ALIGNABLE_ANNOTATION ANNOTATION_ID="a1" TIME_SLOT_REF1="ts1" TIME_SLOT_REF2="ts1">'
+                "<ANNOTATION_VALUE>PASS</ANNOTATION_VALUE></ALIGNABLE_ANNOTATION></ANNOTATION></TIER>"
+                "</ANNOTATION_DOCUMENT>"
+            ),
+            read=_converted("m.eaf", "elan"),
+            encoding="text",
+        ),
+        "elan text": Target(
+            name="m.txt",
+            valid="PASS\tleft\t00:00:01.480\t1.48\t00:00:02.0\t2.0\tHIGH PASS\n",
+            read=_converted("m.txt", "elan"),
+            encoding="text",
+        ),
         "sportscode": Target(
             name="m.xml",
             valid=(
