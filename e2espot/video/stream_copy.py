@@ -85,6 +85,17 @@ def plan_cut(index: VideoIndex, first: int, last: int) -> CutPlan:
     return CutPlan(packets_N=packets_N, position_N=position_N, ranks_N=rank_M[packets_N[display_order]])
 
 
+def hides_between(index: VideoIndex) -> bool:
+    """Whether an edit list hides pictures between shown ones, as one with several entries does.
+
+    ::
+
+        shown 28 29, hidden 30 31, hidden 28 29, shown 30 31
+    """
+    hidden_pts_N = index.pts_M[~index.shown_M]
+    return bool(((index.pts_P[0] <= hidden_pts_N) & (hidden_pts_N <= index.pts_P[-1])).any())
+
+
 def why_inexact(index: VideoIndex) -> str | None:
     """Why the pictures of this file cannot be found in copies by counting; None if they can."""
     if index.identified_by == "decode_order":
@@ -94,10 +105,8 @@ def why_inexact(index: VideoIndex) -> str | None:
         return "some of its pictures are hidden"
     if index.fields == "unpaired":
         return "some of its fields lack the other one of their picture"
-    # Packets of a copy are counted by their times, but between two edits they have those of other pictures:
-    #   shown 28 29, hidden 30 31, hidden 28 29, shown 30 31
-    hidden_pts_N = index.pts_M[~index.shown_M]
-    if ((index.pts_P[0] <= hidden_pts_N) & (hidden_pts_N <= index.pts_P[-1])).any():
+    # Packets of a copy are counted by their times, but between two edits they have those of other pictures.
+    if hides_between(index):
         return "its edit list hides pictures between those that are shown"
     # A copy has one codec header, and decoders that fill buffers of one size cannot change to another.
     if index.format_change_packet is not None:

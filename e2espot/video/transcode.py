@@ -6,11 +6,12 @@ import heapq
 import logging
 import math
 import os
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -27,6 +28,10 @@ from e2espot.video.preparation import preparation_of
 from e2espot.video.pyav_reader import MAX_HOLD_S
 from e2espot.video.raw_streams import source_fps_error
 from e2espot.video.restarted_clock import ContinuousClock, Restart, log_restarts
+from e2espot.video.stream_copy import hides_between
+
+if TYPE_CHECKING:
+    from e2espot.video.index import VideoIndex
 
 _LOG = logging.getLogger(__name__)
 
@@ -36,6 +41,8 @@ _MILLISECOND = 90
 """Ticks of a millisecond, the clock of Matroska."""
 _MAX_TRIAL_PACKETS = 300
 """Packets by which stamps are judged."""
+_MAX_OVERLAP = 8
+"""Pictures by which the entries of an edit list overlap at most, in FFmpeg's reading of them."""
 _OPTIONS = {"crf": "18", "preset": "veryfast", "g": "50"}
 _DECODE_FRIENDLY = {"crf": "18", "preset": "veryfast", "g": "25", "bf": "0", "x264-params": "open-gop=0:scenecut=0"}
 _BLOCK = 16
@@ -114,10 +121,12 @@ def transcode(
         with open_container(source) as original, av.open(f"file:{part}", "w") as converted:
             stream = select_stream(original, source, number=video_stream)
             damage = _Damage(source, allow_truncated=allow_truncated)
-            pictures = _pictures_in_time(source, original, stream, damage)
+            index = _index_if_readable(source, video_stream)
+            has_joins = index is not None and hides_between(index)
+            pictures = _pictures_in_time(source, original, stream, damage, has_joins=has_joins)
             if source_fps is not None:
                 pictures = _without_times(source, pictures, source_fps)
-            order = _field_order(source, video_stream) if deinterlace == "auto" else None
+            order = _field_order(source, video_stream, index) if deinterlace == "auto" else None
             if order is not None:
                 pictures = deinterlaced(pictures, order)
             written = encode_pictures(
@@ -143,14 +152,19 @@ def transcode(
     return len(written.ticks)
 
 
-def _field_order(source: Path, video_stream: int | None) -> FieldOrder | None:
-    """Order of the fields of an interlaced file, None for a progressive one; as for reading, where it can be read."""
-    options = PictureOptions(tone_map="off", crop_bars="off")
+def _index_if_readable(source: Path, video_stream: int | None) -> VideoIndex | None:
+    """The index of a file that the readers take; None of one that only this command is for."""
     try:
-        index = index_of(source, allow_truncated=True, video_stream=video_stream)
-    except VideoError:  # such files are what this command is for
+        return index_of(source, allow_truncated=True, video_stream=video_stream)
+    except VideoError:
+        return None
+
+
+def _field_order(source: Path, video_stream: int | None, index: VideoIndex | None) -> FieldOrder | None:
+    """Order of the fields of an interlaced file, None for a progressive one; as for reading, where it can be read."""
+    if index is None:
         return look_at_start(source, video_stream).field_order
-    return preparation_of(index, options).deinterlace
+    return preparation_of(index, PictureOptions(tone_map="off", crop_bars="off")).deinterlace
 
 
 def _check_read_back(source: Path, part: Path, ticks: list[int]) -> None:
@@ -240,11 +254,15 @@ class _Damage:
 
 
 def _pictures_in_time(
-    source: Path, container: Any, stream: Any, damage: _Damage
+    source: Path, container: Any, stream: Any, damage: _Damage, *, has_joins: bool
 ) -> Iterator[tuple[Any, Fraction | None]]:
-    """Yield (picture, seconds) in display order; None for a picture without a time stamp."""
+    """Yield (picture, seconds) in display order; None for a picture without a time stamp.
+
+    ``has_joins`` says that the edit list has several entries.
+    """
     if not _has_decoding_times_only(source, stream.index):
-        for picture in _decodable(container, stream, damage):
+        decoded = _decodable(container, stream, damage)
+        for picture in _overlaps_resolved(decoded) if has_joins else decoded:
             time_s = None if picture.pts is None else Fraction(picture.pts * picture.time_base)
             damage.add_picture(time_s)
             yield picture, time_s
@@ -258,6 +276,26 @@ def _pictures_in_time(
             heapq.heappush(stamps, stamp)
         for picture in packet.decode():
             yield picture, heapq.heappop(stamps) * Fraction(stream.time_base) if stamps else None
+
+
+def _overlaps_resolved(pictures: Iterator[Any]) -> Iterator[Any]:
+    """Pictures of an edit list with several entries: a later one replaces one of the same time, as in the readers.
+
+    FFmpeg lets the second entry of an edit list begin some pictures early, if there are B-frames::
+
+        decoded  132 133 134 10 11 12        yielded  132 10 11 12
+        times     42  43  44 43 44 45                  42 43 44 45
+    """
+    waiting: deque[Any] = deque()  # the latest pictures, whose times increase
+    for picture in pictures:
+        replaced = next((n for n, other in enumerate(waiting) if other.pts == picture.pts), None)
+        if picture.pts is not None and replaced is not None:
+            for _ in range(len(waiting) - replaced):
+                waiting.pop()
+        waiting.append(picture)
+        if len(waiting) > _MAX_OVERLAP:
+            yield waiting.popleft()
+    yield from waiting
 
 
 def _decodable(container: Any, stream: Any, damage: _Damage) -> Iterator[Any]:

@@ -10,6 +10,7 @@ import pytest
 
 from dali_pipelines.routes import choose_route, dali_index
 from e2espot.video import index_video, open_reader
+from e2espot.video.transcode import transcode
 from tests.support.mp4_boxes import Description, read_header, read_samples, write_mp4
 from tests.support.numbered_video import HEIGHT, WIDTH, constant, expected, numbers_in, write
 
@@ -86,3 +87,16 @@ def test_later_edit_replaces_the_pictures_of_the_one_before_where_they_overlap(p
         assert numbers_in(frames.read(range(frames.info.num_frames))) == wanted
         for frame in (50, 43, 42, 44, 41):
             assert numbers_in(frames.read([frame])) == [wanted[frame]]
+
+
+@pytest.mark.parametrize(
+    "edits", [[(10, 40), (90, 135)], [(90, 135), (10, 40), (60, 80)], [(95, 133), (12, 44)]], ids=str
+)
+def test_transcode_shows_what_the_reader_shows_at_every_join(
+    plain: Path, edits: list[tuple[int, int]], tmp_path: Path
+) -> None:
+    path, copy = cut(plain, edits, tmp_path), tmp_path / "copy.mp4"
+    transcode(path, copy)
+    with open_reader(path) as frames, open_reader(copy) as copied:
+        wanted = numbers_in(frames.read(range(frames.info.num_frames)))
+        assert numbers_in(copied.read(range(copied.info.num_frames))) == wanted
