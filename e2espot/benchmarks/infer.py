@@ -10,9 +10,11 @@ this setting, to show its effect alone.
 from __future__ import annotations
 
 import copy
+import os
 import tempfile
 from dataclasses import dataclass
 from fractions import Fraction
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -25,10 +27,14 @@ from e2espot.core.device import reuse_freed_memory
 from e2espot.core.scores import Scores
 from e2espot.formats.filenames import RESULTS_FILE
 from e2espot.formats.soccernet import write_predictions
+from e2espot.inference.export import export_spotter
+from e2espot.inference.exported import load_exported
+from e2espot.inference.exported_spec import Format
 from e2espot.inference.options import InferenceOptions
 from e2espot.inference.predict import score_frames, spot_video
 from e2espot.models.spotter import Spotter, SpotterSpec, normalise
 from e2espot.models.temporal_shift import GateShift
+from e2espot.suppression.calibration import Calibration
 from e2espot.suppression.nms import suppress
 from e2espot.video import probe, stream_frames
 
@@ -145,8 +151,7 @@ def network_alone(feature_arch: str, path: Path) -> Work:
     """Backbone and head on frames in memory."""
     reuse_freed_memory()
     spotter = build_spotter(feature_arch)
-    size = (spotter.spec.width, spotter.spec.height)
-    frames = torch.from_numpy(np.concatenate([chunk.frames_THWC for chunk in stream_frames(path, size=size)]))
+    frames = torch.from_numpy(_frames(spotter, path))
 
     def work() -> int:
         score_frames(spotter, frames.split(64), len(frames), InferenceOptions())
@@ -155,9 +160,30 @@ def network_alone(feature_arch: str, path: Path) -> Work:
     return work
 
 
+def exported_network_alone(feature_arch: str, path: Path, form: Format) -> Work:
+    """The same with the exported spotter, in its engine."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    reuse_freed_memory()
+    spotter, folder = build_spotter(feature_arch), Path(tempfile.mkdtemp())
+    export_spotter(spotter, Calibration(), folder, form=form)
+    exported, frames = load_exported(folder), _frames(spotter, path)
+
+    def work() -> int:
+        exported.score_frames(np.split(frames, range(64, len(frames), 64)), len(frames), InferenceOptions())
+        return len(frames)
+
+    return work
+
+
+def _frames(spotter: Spotter, path: Path) -> np.ndarray:
+    size = (spotter.spec.width, spotter.spec.height)
+    return np.concatenate([chunk.frames_THWC for chunk in stream_frames(path, size=size)])
+
+
 _BASELINE = "E2E-Spot's pipeline: fp32, clips of 100, half overlap, decord"
 _E2ESPOT = "e2espot, file to JSON"
 _NETWORK = "e2espot, network alone, frames in memory"
+_ENGINES: dict[Format, str] = {"onnx": "onnxruntime", "openvino": "openvino"}
 
 
 def bench_infer(path: Path, large: Path | None, settings: InferSettings) -> BenchResults:
@@ -177,6 +203,9 @@ def bench_infer(path: Path, large: Path | None, settings: InferSettings) -> Benc
         Subprocess(_NETWORK, network_alone, arch, path),
         Subprocess(f"{_NETWORK}, {bare} without a shift", network_alone, bare, path),
     ]
+    for form, package in _ENGINES.items():
+        if find_spec("onnx") is not None and find_spec(package) is not None:
+            variants.append(Subprocess(f"{_NETWORK}, exported to {form}", exported_network_alone, arch, path, form))
     if large is not None:
         variants.append(Subprocess(f"e2espot, the same match from {large.name}", e2espot_pipeline, arch, large))
     count = probe(path).num_frames

@@ -10,7 +10,17 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-_PACKAGES = ("torch", "av", "decord", "nvidia-dali-cuda130", "nvidia-dali-cuda120", "numpy", "SoccerNet")
+_PACKAGES = (
+    "torch",
+    "av",
+    "decord",
+    "nvidia-dali-cuda130",
+    "nvidia-dali-cuda120",
+    "numpy",
+    "onnxruntime",
+    "openvino",
+    "SoccerNet",
+)
 
 
 @dataclass(kw_only=True)

@@ -378,9 +378,11 @@ def _motion(layers: _Layers, backbone: SmallBackbone, x: _Maps) -> tuple[_Maps, 
     if backbone.single_frame:
         return x, 3
     late = layers.delay(x, 1, "pixels")
-    thirds = nn.Conv2d(3, 1, 1, bias=False)
-    thirds.weight = nn.Parameter(torch.full((1, 3, 1, 1), 1 / 3))
-    grey = layers.history(layers.conv(x, thirds), 2, "grey")
+    # A mean and not a convolution to one channel, which engines compute as one to sixteen.
+    grey_maps = _Maps(
+        value=graph.node("ReduceMean", x.value, graph.ints(1), keepdims=1), channels=1, height=x.height, width=x.width
+    )
+    grey = layers.history(grey_maps, 2, "grey")
     # grey of -2 to T - 1 -> T + 1 steps; frame t has the step to it and the one after it
     steps = graph.node("Sub", graph.cut(grey, 0, 1), graph.cut(grey, 0, 0, count + 1))
     value = graph.join(1, late.value, graph.cut(steps, 0, 0, count), graph.cut(steps, 0, 1))
@@ -397,6 +399,10 @@ def _small_block(layers: _Layers, block: Any, x: _Maps, name: str) -> _Maps:
 
 def _upsample(graph: GraphBuilder, x: _Maps, like: _Maps) -> Value:
     """The nearest pixel of ``x`` for every pixel of ``like``, by torch's rule."""
+    if (like.height, like.width) == (2 * x.height, 2 * x.width):
+        scales = graph.floats(1, 1, 2, 2)
+        rule = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        return graph.node("Resize", x.value, "", scales, **rule)
     value = x.value
     for axis, (extent, target) in enumerate(((x.height, like.height), (x.width, like.width)), start=2):
         # 3 pixels to 5 -> 0 0 1 1 2
