@@ -21,11 +21,15 @@ from pathlib import Path
 from typing import Any
 
 from e2espot.core.errors import AnnotationError, E2ESpotError
+from e2espot.core.wording import counted
+from e2espot.formats.annotated_field import ANNOTATED_FIELD
 from e2espot.formats.label_documents import read_label_document
+from e2espot.formats.retiming import Retiming
 from e2espot.formats.soccernet_json import parse_document
 from e2espot.review.journal import Journal, check_record
 from e2espot.review.label_file import LabelFile, checksum_of
 from e2espot.review.label_rows import EventKey, change_row, new_row
+from e2espot.review.moving import MovedLabels, moved_labels
 from e2espot.review.state import LABEL, VERDICT, AppliedChange, Change, ChangeOrigin, LabelState
 from e2espot.review.undo_history import UndoHistory
 from e2espot.review.verdicts import REJECTED, accepted_as, verdict_key
@@ -217,6 +221,40 @@ class LabelStore:
             return self._commit(
                 [Change(kind=LABEL, key=str(label_id), before=row, after=change_row(row, event))], origin
             )
+
+    def moved(self, half: int, retiming: Retiming, num_frames: int) -> MovedLabels:
+        """Where the labels of a half would be after a shift and a stretch of their times.
+
+        Raises:
+            AnnotationError: the file states what was annotated in this half, which would not move along.
+        """
+        with self._lock:
+            if self._state.top.get(ANNOTATED_FIELD):
+                raise AnnotationError(
+                    "these labels state which stretches were annotated, and the page does not move those; "
+                    "`e2espot convert` moves both"
+                )
+            return moved_labels(self._state.rows, self.label_events(), half, retiming, num_frames)
+
+    def move_labels(self, half: int, retiming: Retiming, num_frames: int, origin: ChangeOrigin) -> AppliedChange:
+        """Move the labels of a half, as one change.
+
+        Raises:
+            AnnotationError: one would be outside the video, or there is none.
+        """
+        with self._lock:
+            moved = self.moved(half, retiming, num_frames)
+            if moved.num_outside or not moved.rows:
+                raise AnnotationError(
+                    f"{counted(moved.num_outside, 'label')} would be outside the video"
+                    if moved.rows or moved.num_outside
+                    else "this video has no label to move"
+                )
+            changes = [
+                Change(kind=LABEL, key=str(label_id), before=self._existing_row(label_id), after=row)
+                for label_id, row in moved.rows.items()
+            ]
+            return self._commit(changes, origin)
 
     def remove_label(self, label_id: int, origin: ChangeOrigin) -> AppliedChange:
         """Remove a label, and reject the prediction that it was accepted from.

@@ -12,6 +12,7 @@
     GET  /api/videos/N/grid             int32: the picture of each frame, then the frame of each picture
     GET  /api/videos/N/scores           uint8 (T, K): scores of every frame, 255 for 1
     GET  /api/games/N/labels            labels and verdicts with their revision
+    GET  /api/games/N/moved?half=H&shift=S&rate=R   (id, frame) of its labels after a move; nothing is changed
     GET  /api/games/N/osl?threshold=X   OpenSportsLab JSON; with unreviewed predictions of at least X
     GET  /api/queue/MODE                questions for the reviewer, in order
     POST /api/games/N/change            a ChangeRequest; answered when it is on disk
@@ -36,6 +37,7 @@ from starlette.routing import Route
 from e2espot.core.errors import AnnotationError, E2ESpotError, one_line
 from e2espot.core.events import Event
 from e2espot.core.scores import Scores
+from e2espot.core.timeline import HALVES
 from e2espot.formats.scores import read_scores
 from e2espot.review.encoded_fragments import FRAGMENT_PICTURES
 from e2espot.review.export import ExportedGame, export_opensportslab, unreviewed
@@ -83,6 +85,7 @@ def application(review: Review, port: int) -> OriginGuard:
             Route("/api/videos/{video:int}/grid", _read(review, _grid)),
             Route("/api/videos/{video:int}/scores", _read(review, _scores)),
             Route("/api/games/{game:int}/labels", _read(review, _labels)),
+            Route("/api/games/{game:int}/moved", _read(review, _moved)),
             Route("/api/games/{game:int}/osl", _read(review, _opensportslab)),
             Route("/api/queue/{mode}", _read(review, _queue)),
             Route("/api/games/{game:int}/change", _change(review), methods=["POST"]),
@@ -281,6 +284,14 @@ def _read_scores(review: Review, number: int) -> Scores | None:
 
 def _labels(review: Review, params: Params) -> dict[str, Any]:
     return review.store(params["game"]).snapshot()
+
+
+def _moved(review: Review, params: Params) -> dict[str, Any]:
+    half = str(params.get("half", "1"))
+    if half not in map(str, HALVES):
+        raise AnnotationError("half must be the number of a half")
+    moved = review.moved(params["game"], int(half), str(params.get("shift", "0")), str(params.get("rate", "1")))
+    return {"labels": list(moved.frames.items()), "outside": moved.num_outside}
 
 
 def _opensportslab(review: Review, params: Params) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from e2espot.review.encoded_fragments import FragmentEncoder
 from e2espot.review.inputs import ReviewInputs
 from e2espot.review.label_rows import EventKey
 from e2espot.review.label_store import ConflictError, LabelStore
+from e2espot.review.moving import MovedLabels, parse_move
 from e2espot.review.open_tabs import OpenTabs
 from e2espot.review.questions import VideoReview, review_queue
 from e2espot.review.state import LABEL, AppliedChange, ChangeOrigin
@@ -30,7 +31,7 @@ from e2espot.review.verdicts import CONFIRMED, REJECTED, label_verdict_key, verd
 class ChangeRequest(msgspec.Struct, forbid_unknown_fields=True):
     """A change that a page asks for."""
 
-    kind: Literal["add", "accept", "reject", "confirm", "open", "change", "remove", "undo", "redo"]
+    kind: Literal["add", "accept", "reject", "confirm", "open", "change", "remove", "move", "undo", "redo"]
     """What to do; ``open`` removes the verdict on a prediction."""
     tab: str
     """Id of the browser tab."""
@@ -50,6 +51,10 @@ class ChangeRequest(msgspec.Struct, forbid_unknown_fields=True):
     """Frame of the prediction, for accept, reject and open."""
     of_label: str = ""
     """Class of the prediction, for accept, reject and open."""
+    shift: str = "0"
+    """Seconds or a clock by which all labels of the half move, for move."""
+    rate: str = "1"
+    """Factor of their times before that, such as 25/24, for move."""
 
     @property
     def event(self) -> EventKey:
@@ -205,20 +210,32 @@ class Review:
             self._check_event(game, request.event)
         if request.kind in ("accept", "reject", "open"):
             self._check_event(game, request.prediction)
+        if request.kind == "move":
+            retiming = parse_move(request.shift, request.rate)
+            return store.move_labels(request.half, retiming, self._num_frames(game, request.half), request.origin)
         return _apply(store, request)
+
+    def moved(self, game: int, half: int, shift: str, rate: str) -> MovedLabels:
+        """Where the labels of a half would be after a move; nothing is changed.
+
+        Raises:
+            AnnotationError: values of another form, or no such half.
+        """
+        return self.store(game).moved(half, parse_move(shift, rate), self._num_frames(game, half))
 
     def _check_event(self, game: int, event: EventKey) -> None:
         labels = self.store(game).label_events().values()
         if event.label not in self.inputs.label_set and all(event.label != label.label for label in labels):
             raise AnnotationError(f"no class {event.label!r} in this review")
-        videos = [
-            index for index, (of_game, video) in enumerate(self.videos) if of_game == game and video.half == event.half
-        ]
-        if not videos:
-            raise AnnotationError(f"no half {event.half} in this review")
-        num_frames = len(self.browser_video(videos[0]).picture_K)
+        num_frames = self._num_frames(game, event.half)
         if not 0 <= event.frame < num_frames:
             raise AnnotationError(f"frame {event.frame} is outside the video, which has {num_frames}")
+
+    def _num_frames(self, game: int, half: int) -> int:
+        videos = [index for index, (of_game, video) in enumerate(self.videos) if (of_game, video.half) == (game, half)]
+        if not videos:
+            raise AnnotationError(f"no half {half} in this review")
+        return len(self.browser_video(videos[0]).picture_K)
 
 
 def _apply(store: LabelStore, request: ChangeRequest) -> AppliedChange:

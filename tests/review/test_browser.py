@@ -19,7 +19,7 @@ from e2espot.formats.soccernet import write_labels, write_predictions
 from e2espot.scoring import ScoredEvent
 from e2espot.scoring.error_analysis import match_events
 from tests.support.numbered_video import Video, constant, write
-from tests.support.review_process import Server, number, opened, press, until
+from tests.support.review_process import RESTS, Server, number, opened, press, until
 
 HOSTILE = "<img src=x onerror=document.title='owned'>"
 LABELS = (Event(frame=20, label="PASS"), Event(frame=60, label="DRIVE"), Event(frame=100, label="PASS"))
@@ -440,3 +440,43 @@ def test_long_match_is_drawn_fast_and_counted_as_by_the_metric(long_match: Path,
             hits = int(matching.hits.sum())
             assert counts(page) == [hits, len(matching.labels) - hits, len(matching.predictions) - hits]
         assert page.complaints == []
+
+
+def test_times_of_all_labels_are_shown_moved_then_applied_and_undone(page, match: Match) -> None:
+    before = match.rows()
+    page.click("#move-open")
+    page.fill("#move-shift", "0.8")
+    page.fill("#move-rate", "1/2")
+    until(
+        page, "e2espotReview.model.events.filter((one) => one.kind === 'label').map((one) => one.frame) == '30,50,70'"
+    )
+    assert "labels hit" in page.inner_text("#move-effect")
+    assert match.rows() == before
+    page.locator("#list .row", has_text="DRIVE").first.click()
+    until(page, RESTS)
+    assert number(page) == 50  # the picture at which the label would be
+    press(page, "x")
+    assert "apply or cancel the moved times first" in page.inner_text("#toast")
+    page.fill("#move-shift", "99")
+    until(page, "document.getElementById('move-apply').disabled")
+    assert "3 would be outside the video" in page.inner_text("#move-effect")
+    page.fill("#move-shift", "0.8")
+    until(page, "!document.getElementById('move-apply').disabled")
+    page.click("#move-apply")
+    until(page, "e2espotReview.decisions.numSaved === 1")
+    # The milliseconds move: 820 / 2 + 800 = 1210, in frame 30.
+    after = [("PASS", "1210"), ("DRIVE", "2010"), ("PASS", "2810")]
+    assert match.rows() == after
+    assert not page.is_visible("#move-times")
+    press(page, "Control+z")
+    until(page, "e2espotReview.decisions.numSaved === 2")
+    assert match.rows() == before
+    press(page, "Control+Shift+z")
+    until(page, "e2espotReview.decisions.numSaved === 3")
+    assert match.rows() == after
+    page.click("#move-open")
+    page.fill("#move-shift", "1")
+    until(page, "e2espotReview.model.moved.size === 3")
+    page.click("#move-cancel")
+    assert page.evaluate("e2espotReview.model.events.find((one) => one.kind === 'label').frame") == 30
+    assert match.rows() == after

@@ -61,6 +61,7 @@ NAMES = [
         "labels in a zip",
     ),
     *("dataset.yaml", "dataset.csv", "table next to a video"),
+    *("srt", "vtt", "chapters", "losslesscut", "edl"),
     *(
         "labels with a video",
         "reviewed dataset",

@@ -31,6 +31,10 @@ export class Decisions {
       this.page.toast("ignored: the server does not answer");
       return;
     }
+    if (this.page.moving.shown) {
+      this.page.toast("ignored: apply or cancel the moved times first");
+      return;
+    }
     this.numPending += 1;
     this.queued = this.queued
       .then(action)
@@ -115,6 +119,15 @@ export class Decisions {
       const update = await this.#send({ kind: "change", id: item.id, frame, label });
       this.#select(question, update, item, show);
     } else this.#select(question, await this.#send(acceptRequest(item, frame, label)), null, show);
+  }
+
+  /**
+   * Move the times of all labels of this video; whether that was done.
+   * @param {string} shift seconds or a clock
+   * @param {string} rate factor, applied before
+   */
+  async moveTimes(shift, rate) {
+    return await this.#send({ kind: "move", shift, rate }) !== null;
   }
 
   /** Undo or redo the last decision of this tab, in whichever game it was, and show it. */

@@ -56,6 +56,8 @@ export class Model {
     this.labels = new Map();
     /** @type {Map<string, string>} */
     this.verdicts = new Map();
+    /** @type {Map<number, number>} */
+    this.moved = new Map(); // id of a label -> frame at which it is shown while its time may be moved
     this.numHiddenRows = 0;
     this.half = 1;
     this.hasPredictions = false;
@@ -158,7 +160,9 @@ export class Model {
     /** @type {LabelData[][]} */
     const labels = this.classes.map(() => []);
     for (const label of this.labels.values()) {
-      if (label.half === this.half) labels[this.classes.indexOf(label.label)].push(label);
+      if (label.half !== this.half) continue;
+      const frame = this.moved.get(label.id) ?? label.frame;
+      labels[this.classes.indexOf(label.label)].push({ ...label, frame });
     }
     this.counts = { hit: 0, miss: 0, wrong: 0 };
     this.lanes = this.classes.map((name, index) => {
@@ -267,7 +271,7 @@ export class Model {
       const label = this.labels.get(selection.id ?? -1);
       if (label === undefined || label.half !== this.half) return null;
       const lane = this.lanes[this.classes.indexOf(label.label)];
-      return this.#labelItem(lane, lane.labels.indexOf(label));
+      return this.#labelItem(lane, lane.labels.findIndex((one) => one.id === label.id));
     }
     const lane = this.lanes[selection.classIndex];
     if (lane === undefined) return null;

@@ -3,6 +3,7 @@ import { byId, clock } from "/static/dom.js";
 import { Decisions } from "/static/decisions.js";
 import { List } from "/static/list.js";
 import { Model } from "/static/model.js";
+import { Moving } from "/static/moving.js";
 import { drawClassButtons, drawCounts, drawEventCard, drawLaneNames } from "/static/panels.js";
 import { PlaybackError, Player } from "/static/player.js";
 import { Changes, fetchBytes, fetchJson } from "/static/server.js";
@@ -36,6 +37,7 @@ export class Page {
     this.timeline = new Timeline(byId("overview", HTMLCanvasElement), byId("lanes", HTMLCanvasElement), this.model);
     this.list = new List(byId("list"), byId("rows"), this.model.fps, (item, index) => this.pick(item, index));
     this.decisions = new Decisions(this);
+    this.moving = new Moving(this);
     this.changes = new Changes((update) => this.#onChange(update), () => this.#onConnected(),
       (state) => this.showSaveState(state));
     this.video = 0; // index in session.videos
@@ -70,6 +72,7 @@ export class Page {
    */
   async open(video) {
     this.loading = true;
+    if (this.moving.shown) this.moving.close();
     this.video = video;
     this.selected = null;
     byId("video-choice", HTMLSelectElement).value = String(video);

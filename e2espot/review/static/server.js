@@ -48,6 +48,8 @@
  * @property {string} [label]
  * @property {number} [of_frame]
  * @property {string} [of_label]
+ * @property {string} [shift]
+ * @property {string} [rate]
  */
 /**
  * @typedef {object} Question
