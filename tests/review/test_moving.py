@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from e2espot.core.errors import AnnotationError
+from e2espot.core.timeline import game_time
 from e2espot.review.label_store import LabelStore
 from e2espot.review.moving import parse_move
 from e2espot.review.state import ChangeOrigin
@@ -16,7 +17,7 @@ POSITIONS = (1003, 1003, 20_000, 20_041, 60_000)
 
 def store(folder: Path, **top: Any) -> LabelStore:
     rows = [
-        {"gameTime": f"{half} - 00:{ms // 1000:02d}", "label": label, "position": str(ms), "note": number}
+        {"gameTime": game_time(ms, half), "label": label, "position": str(ms), "note": number}
         for half in (1, 2)
         for number, (ms, label) in enumerate(zip(POSITIONS, "BACAB", strict=True))
     ]

@@ -55,7 +55,7 @@ def own_file_targets() -> dict[str, Target]:
     rows = LABELS["annotations"]
     return {
         **{
-            name: Target(name=f"cuts.{name}", valid=text, read=_converted(f"cuts.{name}", name))
+            name: Target(name=f"cuts.{name}", valid=text, read=_converted(f"cuts.{name}", name), encoding="text")
             for name, text in CUT_LISTS.items()
         },
         "opensportslab version 1": Target(
