@@ -204,6 +204,9 @@ class LiveSession:
         self._file.close()
         for sink in self.sinks:
             sink.close()
+        if self.reader.end == "refused" and not self.num_events:
+            (self.out / EVENTS_FILE).unlink()  # so that another try may use the folder
+            return
         coverage = self.spotter.coverage
         path = self.out / self.name / RESULTS_FILE
         write_predictions(
