@@ -1,4 +1,4 @@
-"""Frames that wait for the spotter: a ring of fixed size, which loses the oldest frames when it is full."""
+"""Frames that wait for the spotter: a ring of fixed size, which loses the older half when it is full."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class FrameRing:
 
     Args:
         length: Frames that may wait.
-        waits: Whether ``put`` waits while the ring is full, instead of losing the oldest frame.
+        waits: Whether ``put`` waits while the ring is full, instead of losing the older half.
     """
 
     def __init__(self, length: int, *, waits: bool = False) -> None:
@@ -46,8 +46,10 @@ class FrameRing:
             if self._waits:
                 self._changed.wait_for(lambda: len(self._frames) < self.length or self._is_closed)
             elif len(self._frames) >= self.length:
-                self._frames.popleft()
-                self.num_lost += 1
+                # Half of them: one at a time would leave every later event as late as the ring is long.
+                for _ in range(max(1, self.length // 2)):
+                    self._frames.popleft()
+                    self.num_lost += 1
             self._frames.append(frame)
             self._changed.notify_all()
 

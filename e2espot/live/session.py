@@ -115,6 +115,8 @@ class LiveSession:
             KeyboardInterrupt: the user has had enough; the results are written.
             E2ESpotError: the weights or the file are damaged.
         """
+        if self.is_paced:
+            self.spotter.warm_up(self.piece)
         self.reader.start()
         interrupted: KeyboardInterrupt | None = None
         try:

@@ -63,6 +63,18 @@ class LiveSpotter:
         self._ranges: list[range] = []
         self._uses_mirror = options.flip
 
+    def warm_up(self, piece: int) -> None:
+        """Run the network once on empty frames: its first run takes seconds, in which a stream would not wait.
+
+        Args:
+            piece: Frames that will be processed at a time.
+        """
+        height, width = self._spotter.spec.height, self._spotter.spec.width
+        stream = ScoreStream(self._spotter, self._options)
+        with torch.inference_mode():
+            for length in (piece, 16, piece):
+                stream.add(torch.zeros(length, height, width, 3, dtype=torch.uint8))
+
     @property
     def num_frames(self) -> int:
         """Frames up to now."""

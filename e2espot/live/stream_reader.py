@@ -4,8 +4,8 @@
        ^                     |
        +--- lost: again -----+--> recorder
 
-The thread never waits for the spotter for longer than the ring holds: when it is full, the oldest frames are dropped,
-and count as not seen.
+The thread never waits for the spotter for longer than the ring holds: when it is full, the older half is dropped,
+and counts as not seen.
 """
 
 from __future__ import annotations

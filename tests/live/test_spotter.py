@@ -86,7 +86,7 @@ def test_latency_is_divided_and_too_little_is_refused(network: Spotter) -> None:
         plan_latency(network, Calibration(), 0.3)
 
 
-def test_exit_codes_tell_lost_from_refused(tmp_path: Path) -> None:
+def test_exit_codes_separate_lost_from_refused(tmp_path: Path) -> None:
     run_file = write_spotter(tmp_path / "toy.safetensors")
     common = ["--give_up", "1", "-o"]
     with pytest.raises(VideoError, match="refused"):
