@@ -251,5 +251,6 @@ def plan_latency(
     return min(left_s - delay_s, spotter.spec.clip_len / fps), delay_s, piece
 
 
-SUPPRESSION_SHARE = 0.5
-"""Share of the time that is left which the suppression gets, up to its window."""
+SUPPRESSION_SHARE = 0.33
+"""Share of the time that is left which the suppression gets, up to its window: a second more for the head is worth more
+than one for the suppression (``docs/live.md``)."""
