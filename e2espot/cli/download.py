@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import tyro
 
 from e2espot.core.errors import ConfigurationError, DownloadError
+from e2espot.core.wording import counted
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -113,5 +114,5 @@ def main(arguments: list[str]) -> None:
     for name in missing:
         print(f"missing: {name}")
     if missing:
-        raise DownloadError(f"{len(missing)} files are missing, listed above: the server does not have them")
+        raise DownloadError(f"{counted(len(missing), 'file')} missing, listed above: the server does not have them")
     print(f"{args.root}: {', '.join(request.splits)} of {args.task} complete")

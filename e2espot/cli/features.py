@@ -16,6 +16,7 @@ from e2espot.core.device import Precision
 from e2espot.core.errors import ConfigurationError, VideoError
 from e2espot.core.picture_options import PictureOptions
 from e2espot.core.timeline import parse_clock_ms, parse_fps
+from e2espot.core.wording import counted
 
 if TYPE_CHECKING:
     from e2espot.features.backbones import ImageExtractor
@@ -109,7 +110,7 @@ def main(arguments: list[str]) -> None:
         or not all(is_complete(job.targets[name, video.half], job.kind_fields()) for video in game.videos)
     }
     if args.resume:
-        print(f"{len(planned) - len(pending)} of {len(planned)} games have these features already; skipped")
+        print(f"{len(planned) - len(pending)} of {counted(len(planned), 'game')} have these features already; skipped")
     if args.out is not None:
         _copy_labels(args, games, loose, job)
     _extract(args, job, pending)
@@ -321,7 +322,9 @@ def _extract(args: Features, job: ExtractionJob, games: dict[str, Game]) -> None
     if len(games) == 1 and failed:
         raise failed[0]
     if failed:
-        raise VideoError(f"{len(failed)} of {len(games)} games have no features: {'; '.join(map(str, failed))}")
+        raise VideoError(
+            f"{len(failed)} of {counted(len(games), 'game')} have no features: {'; '.join(map(str, failed))}"
+        )
 
 
 def _fit(args: Features, job: ExtractionJob, games: dict[str, Game], components: int) -> None:
@@ -346,6 +349,6 @@ def _fit(args: Features, job: ExtractionJob, games: dict[str, Game], components:
     for source in sources:
         target = source.with_name(source.name.replace(f"{job.name}.npy", f"{name}.npy"))
         project_file(source, target, name, pca)
-    print(f"{len(sources)} files projected: {name}")
+    print(f"{counted(len(sources), 'file')} projected: {name}")
     if args.out is not None and (args.out / "dataset.csv").is_file():
         print("the list dataset.csv names the features before the projection")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from e2espot.core.errors import ConfigurationError, VideoError
+from e2espot.core.wording import counted
 from e2espot.inference.options import UserOptions
 
 if TYPE_CHECKING:
@@ -102,7 +103,10 @@ def main(arguments: list[str]) -> None:
     more_formats.check(planned)
     games = pending_games(planned, args.out, save_scores=args.save_scores, resume=args.resume)
     if args.resume:
-        print(f"{len(planned) - len(games)} of {len(planned)} games have results in {args.out} already; skipped")
+        print(
+            f"{len(planned) - len(games)} of {counted(len(planned), 'game')} have results in {args.out} already; "
+            "skipped"
+        )
     dropped = DroppedFields()
     # Results of an interrupted run may lack their copies.
     more_formats.write(args.out, [game for name, game in planned.items() if name not in games], dropped)
@@ -264,7 +268,7 @@ def _spot(
                 path, events = written
                 _print_table(games[result.video.game], events, fps, args.table)
                 copies = write_copies(games[result.video.game])
-                print(f"{len(events)} events -> {', '.join(map(str, (path, *copies)))}", flush=True)
+                print(f"{counted(len(events), 'event')} -> {', '.join(map(str, (path, *copies)))}", flush=True)
         elif result.video.game not in failed:
             error = failed[result.video.game] = batch.add_failure(result)
             if len(games) > 1:
@@ -272,7 +276,9 @@ def _spot(
     if len(games) == 1 and failed:
         raise next(iter(failed.values()))
     if failed:
-        raise VideoError(f"{len(failed)} of {len(games)} games have no results: {'; '.join(map(str, failed.values()))}")
+        raise VideoError(
+            f"{len(failed)} of {counted(len(games), 'game')} have no results: {'; '.join(map(str, failed.values()))}"
+        )
 
 
 def _pictures_of_frames(video: Video, fps: Fraction) -> Sequence[int]:
@@ -330,7 +336,7 @@ def _print_table(game: Game, events: list[Event], fps: Fraction, rows: int) -> N
     from e2espot.core.timeline import game_time, position_ms_of_frame
 
     strongest = sorted(events, key=lambda event: -event.confidence)[:rows]
-    print(f"\n{game.name}: the {len(strongest)} strongest of {len(events)} events")
+    print(f"\n{game.name}: the {len(strongest)} strongest of {counted(len(events), 'event')}")
     print(f"{'time':>12}  {'picture':>7}  {'label':<24} confidence")
     pictures = {video.half: _pictures_of_frames(video, fps) for video in game.videos} if strongest else {}
     for event in sorted(strongest, key=lambda event: (event.half, event.frame)):

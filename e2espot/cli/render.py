@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from e2espot.core.wording import counted
+
 
 @dataclass(frozen=True, kw_only=True)
 class Render:
@@ -60,7 +62,7 @@ def main(arguments: list[str]) -> None:
         progress=True,
     )
     count = sum(map(len, splits.values()))
-    print(f"{count} games under {args.out}")
+    print(f"{counted(count, 'game')} under {args.out}")
     if args.stats:
         from e2espot.synthetic.measure import report
 

@@ -11,6 +11,7 @@ import tyro
 from e2espot.core.annotated import parse_annotated
 from e2espot.core.annotated_classes import parse_annotated_classes
 from e2espot.core.errors import ConfigurationError
+from e2espot.core.wording import counted
 from e2espot.formats.filenames import BALL_LABEL_FILE
 
 
@@ -114,7 +115,8 @@ def main(arguments: list[str]) -> None:
     for run in runs:
         print(f"{run.name}: mAP@1 {100 * run.report.mAP('at1'):.2f}")
     print(
-        f"{len(games)} games, {len(runs[0].matching.labels)} labels -> {args.out} ({args.out.stat().st_size:,} bytes)"
+        f"{counted(len(games), 'game')}, {counted(len(runs[0].matching.labels), 'label')} "
+        f"-> {args.out} ({args.out.stat().st_size:,} bytes)"
     )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from e2espot.core.errors import ConfigurationError
+from e2espot.core.wording import counted
 from e2espot.formats.filenames import SPLITS_FILE
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def _export(args: ReviewOptions, review: Review) -> None:
         ]
         result = export_opensportslab(exported, review.inputs.label_set)
         write_atomically(args.export_osl, json.dumps(result.document, indent=1).encode())
-        print(f"{result.num_labels} labels of {len(games)} games -> {args.export_osl}")
+        print(f"{counted(result.num_labels, 'label')} of {counted(len(games), 'game')} -> {args.export_osl}")
         if result.dropped:
             print(f"not exported: {'; '.join(result.dropped)}")
     if args.export_dataset is not None:
@@ -174,4 +175,4 @@ def _export(args: ReviewOptions, review: Review) -> None:
         splits = args.source / SPLITS_FILE
         if splits.is_file():
             write_atomically(args.export_dataset / SPLITS_FILE, splits.read_bytes())
-        print(f"{len(games)} games -> {args.export_dataset}")
+        print(f"{counted(len(games), 'game')} -> {args.export_dataset}")

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from e2espot.core.errors import ConfigurationError
+from e2espot.core.wording import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,11 +42,12 @@ def main(arguments: list[str]) -> None:
         print(f"note: {line}")
     if submission.errors:
         raise ConfigurationError(
-            f"{args.predictions}: the server would fail on {len(submission.errors)} games, listed above; no zip written"
+            f"{args.predictions}: the server would fail on "
+            f"{counted(len(submission.errors), 'game')}, listed above; no zip written"
         )
     pack(submission, args.out)
     classes = ", ".join(
         f"{count} {label if label.isprintable() else repr(label)}" for label, count in submission.counts.most_common()
     )
-    print(f"{len(submission.files)} games, {submission.counts.total()} predictions ({classes})")
+    print(f"{counted(len(submission.files), 'game')}, {counted(submission.counts.total(), 'prediction')} ({classes})")
     print(f"{args.out}: {args.out.stat().st_size} bytes, for {submission.task.server}")

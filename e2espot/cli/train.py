@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from e2espot.cli.recipe_args import parse_recipe_args, recipe_of, stored_run
+from e2espot.core.wording import counted
 from e2espot.training.options import RunOptions
 from e2espot.training.recipe import Recipe
 
@@ -60,7 +61,8 @@ def main(arguments: list[str]) -> None:
     num_events = sum(len(video.labelled.event_frames) for video in videos)
     _print_once(
         run,
-        f"{len(videos)} training videos with {num_events} events, {len(run.valid_games)} valid games; "
+        f"{counted(len(videos), 'training video')} with {counted(num_events, 'event')}, "
+        f"{counted(len(run.valid_games), 'valid game')}; "
         f"start: {run.start}",
     )
     try:

@@ -8,6 +8,8 @@ from typing import Literal
 
 import tyro
 
+from e2espot.core.wording import counted
+
 
 @dataclass(frozen=True, kw_only=True)
 class Transcode:
@@ -64,7 +66,7 @@ def main(arguments: list[str]) -> None:
             source_fps=parse_source_fps(args.source_fps),
             deinterlace=args.deinterlace,
         )
-    print(f"{count} pictures -> {args.target}")
+    print(f"{counted(count, 'picture')} -> {args.target}")
     if args.decode_friendly:
         print(_effort(args.source, args.video_stream))
         print(_effort(args.target))

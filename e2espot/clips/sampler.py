@@ -17,6 +17,7 @@ from typing import Protocol
 import numpy as np
 
 from e2espot.core.errors import ConfigurationError
+from e2espot.core.wording import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,8 +113,8 @@ class ClipSampler:
             )
         if not any(video.num_annotated for video in self.videos):
             raise ConfigurationError(
-                f"nothing was annotated in any of the {len(self.videos)} videos; check what the label files and the "
-                "option say about it",
+                f"nothing was annotated in {counted(len(self.videos), 'video')}; check what the label "
+                "files and the option say about it",
                 option="annotated",
             )
         # Two videos with events (5, 9) and (7,): video = (0, 0, 1), frame = (5, 9, 7).

@@ -13,6 +13,7 @@ from typing import Any
 from e2espot.core.errors import AnnotationError, ConfigurationError
 from e2espot.core.timeline import DEFAULT_FPS, HALVES, MAX_DURATION_MS, frame_of_position_ms, position_ms_of_frame
 from e2espot.core.version import VERSION_FIELD
+from e2espot.core.wording import counted
 from e2espot.files.json_fields import (
     check_video_metadata,
     dump_json,
@@ -109,7 +110,7 @@ def _read_video(entry: Any, context: str, predictions: bool) -> AnnotatedVideo:
     events = require(entry, "events", list, context)
     if "num_events" in entry and entry["num_events"] != len(events):
         raise AnnotationError(
-            f"{context}: field 'num_events' is {entry['num_events']!r}; there are {len(events)} events"
+            f"{context}: field 'num_events' is {entry['num_events']!r}; the list has {counted(len(events), 'event')}"
         )
     return AnnotatedVideo(
         game=game,

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from e2espot.core.events import Event
 from e2espot.core.timeline import clock_text
+from e2espot.core.wording import counted
 from e2espot.formats.filenames import RESULTS_FILE
 from e2espot.formats.soccernet import write_predictions
 from e2espot.live.lines import LiveEvent, live_event, read_events
@@ -219,7 +220,7 @@ class LiveSession:
             coverage=None if coverage is None else {1: coverage},
         )
         seconds = Fraction(self.spotter.num_frames) / self.network_fps
-        _LOG.info("%d events in %s -> %s", self.num_events, clock_text(seconds), path)
+        _LOG.info("%s in %s -> %s", counted(self.num_events, "event"), clock_text(seconds), path)
 
 
 _SETTLING_S = 5.0

@@ -13,6 +13,7 @@ import numpy as np
 
 from e2espot.core.errors import ConfigurationError, VideoError
 from e2espot.core.picture_options import PictureOptions
+from e2espot.core.wording import counted
 from e2espot.formats.filenames import VIDEO_SUFFIXES
 
 _LOG = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ def find_videos(root: Path, games: Iterable[str], resolution: str) -> dict[tuple
                 videos.setdefault((game, 1), path)
     if not videos:
         raise ConfigurationError(
-            f"{root}: no {resolution} video of any of the {len(wanted)} games; give another folder or resolution",
+            f"{root}: no {resolution} video of {counted(len(wanted), 'game')}; give another folder or resolution",
             option="videos",
         )
     return videos

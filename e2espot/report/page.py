@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
+from e2espot.core.wording import counted
 from e2espot.report.analysis import RunAnalysis
 from e2espot.report.frame_strips import FrameKey, Strip
 from e2espot.report.html import Markup, element, join
@@ -56,6 +57,6 @@ def _header(title: str, games: Sequence[str], runs: Sequence[RunAnalysis]) -> Ma
     return element(
         "header",
         element("div", element("h1", title), element("button", "Dark", id="theme", type="button"), class_="top"),
-        element("p", f"{subject} · {len(first.matching.labels)} labels · {classes}", class_="muted"),
+        element("p", f"{subject} · {counted(len(first.matching.labels), 'label')} · {classes}", class_="muted"),
         element("p", join(*(run_name(index, run) for index, run in enumerate(runs))), class_="run-names"),
     )

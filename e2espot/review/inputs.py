@@ -10,6 +10,7 @@ from e2espot.core.errors import ConfigurationError
 from e2espot.core.events import Event
 from e2espot.core.label_sets import LABEL_SETS, LabelSet, label_set_named
 from e2espot.core.timeline import DEFAULT_FPS, HALVES, frame_of_position_ms
+from e2espot.core.wording import counted
 from e2espot.files.bundle import Bundle
 from e2espot.formats.filenames import BALL_LABEL_FILE, RESULTS_FILE, scores_file
 from e2espot.formats.game import Game, Video, is_game_video
@@ -214,7 +215,7 @@ class _ModelResults:
         """Refuse predictions that belong to none of the games; they were given by mistake."""
         if not self._used:
             raise ConfigurationError(
-                f"{self._path}: holds results of {len(self._names)} games, the first is "
+                f"{self._path}: holds results of {counted(len(self._names), 'game')}, the first is "
                 f"{str(Path(self._names[0]).parent)!r}, but of none in this review"
             )
 

@@ -139,9 +139,11 @@ def read_labels(
         num_other += len(within) - len(labels[game])
     notes = []
     if num_outside:
-        notes.append(f"{num_outside} labels outside of the annotated stretches do not count")
+        notes.append(f"{counted(num_outside, 'label')} outside of the annotated stretches {_do(num_outside)} not count")
     if num_other:
-        notes.append(f"{num_other} labels of classes that their game does not annotate do not count")
+        notes.append(
+            f"{counted(num_other, 'label')} of classes that their game does not annotate {_do(num_other)} not count"
+        )
     empty = [game for game in games if not labels[game]]
     if empty:
         notes.append(f"without a single label: {', '.join(empty[:8])}{' ...' if len(empty) > 8 else ''}")
@@ -192,10 +194,12 @@ def score_inputs(
     notes = []
     num_every, num_within, num_counted = (sum(map(len, events.values())) for events in (every, within, predictions))
     if num_every > num_within:
-        notes.append(f"{num_every - num_within} predictions outside of the annotated stretches do not count")
+        count = num_every - num_within
+        notes.append(f"{counted(count, 'prediction')} outside of the annotated stretches {_do(count)} not count")
     if num_within > num_counted:
+        count = num_within - num_counted
         notes.append(
-            f"{num_within - num_counted} predictions of classes that their game does not annotate do not count"
+            f"{counted(count, 'prediction')} of classes that their game does not annotate {_do(count)} not count"
         )
     unlabelled = [
         f"{game} (half {half}: {count})"
@@ -211,10 +215,14 @@ def score_inputs(
     notes += _halves_without_partner(games.labels, predictions)
     values = [event.value for events in predictions.values() for event in events]
     if any(value > 1 for value in values):
-        notes.append(f"{sum(value > 1 for value in values)} confidences are above 1, which ranks them as 1")
+        notes.append(f"{counted(sum(value > 1 for value in values), 'confidence')} above 1, ranked as 1")
     if any(value < 0 for value in values):
-        notes.append(f"{sum(value < 0 for value in values)} confidences are below 0 or none, and are ignored")
+        notes.append(f"{counted(sum(value < 0 for value in values), 'confidence')} below 0 or none, ignored")
     return ScoredGames(predictions=predictions, outside=outside, notes=tuple(notes))
+
+
+def _do(count: int) -> str:
+    return "does" if count == 1 else "do"
 
 
 def _others(events: list[ScoredEvent], counted: list[ScoredEvent]) -> list[ScoredEvent]:

@@ -28,6 +28,7 @@ from e2espot.core.errors import AnnotationError, ConfigurationError
 from e2espot.core.events import Event, ScoredEvent
 from e2espot.core.label_sets import LabelSet
 from e2espot.core.timeline import DEFAULT_FPS, position_ms_of_frame
+from e2espot.core.wording import counted
 
 _LOG = logging.getLogger(__name__)
 
@@ -109,13 +110,15 @@ class Report:
                 for name in names
             ]
             lines.append(
-                f"mAP is the mean over {len(classes)} classes; {len(absent)} have no label here and count as 0: "
+                f"mAP is the mean over {counted(len(classes), 'class', 'classes')}; "
+                f"{counted(len(absent), 'has no label here and counts', 'have no label here and count')} as 0: "
                 f"{', '.join(absent)}"
             )
             lines.append(f"mean of the others: {', '.join(f'{mean:.2f}' for mean in means)}")
         if self.unannotated:
             lines.append(
-                f"mean over the {len(classes)} annotated classes; no game annotates {', '.join(self.unannotated)}"
+                f"mean over {counted(len(classes), 'annotated class', 'annotated classes')}; no game annotates "
+                f"{', '.join(self.unannotated)}"
             )
         return "\n".join(lines)
 
@@ -145,7 +148,7 @@ def evaluate(
         raise ConfigurationError(f"unknown metric {unknown[0]!r}; choose from {', '.join(METRICS)}")
     missing = [game for game in labels if game not in predictions]
     if missing:
-        raise AnnotationError(f"no predictions for {len(missing)} games, the first is {missing[0]!r}")
+        raise AnnotationError(f"no predictions for {counted(len(missing), 'game')}, the first is {missing[0]!r}")
     anomalies: dict[str, int] = {}
     games = [
         (
@@ -155,7 +158,7 @@ def evaluate(
         for game in labels
     ]
     if anomalies:
-        _LOG.warning("%s", "; ".join(f"{count} events {reason}" for reason, count in anomalies.items()))
+        _LOG.warning("%s", "; ".join(f"{counted(count, 'event')} {reason}" for reason, count in anomalies.items()))
     tolerances_s = sorted({seconds for name in metrics for seconds in METRICS[name]})
     scorers = [_ClassScorer(games, index) for index in range(len(label_set))]
     average_precisions_3C = {

@@ -21,6 +21,7 @@ from e2espot.core.errors import AnnotationError, ConfigurationError
 from e2espot.core.events import Event
 from e2espot.core.feature_kind import FeatureKind
 from e2espot.core.label_sets import LabelSet
+from e2espot.core.wording import counted
 from e2espot.formats.feature_files import check_against_labels, check_rate, is_feature_file, open_features
 from e2espot.formats.filenames import scores_file
 from e2espot.formats.game import Game
@@ -235,7 +236,7 @@ def _with_labels(
             (len(within) - len(events), "of classes that the game does not annotate"),
         ):
             if count:
-                _LOG.warning("%s: left out %d labels %s", game.labels_path, count, which)
+                _LOG.warning("%s: left out %s %s", game.labels_path, counted(count, "label"), which)
         labelled.append(
             LabelledGame(
                 game=replace(game, videos=videos),

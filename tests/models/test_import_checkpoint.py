@@ -73,7 +73,7 @@ def test_class_names_come_from_class_txt_in_run_data_folder_or_options(state: St
     (tmp_path / "mine.txt").write_text("one\ntwo\n")
     assert "one, two" in convert_checkpoint(str(source), tmp_path / "c", ImportOptions(classes=tmp_path / "mine.txt"))
     (source / "class.txt").write_text("only\n")
-    with pytest.raises(CheckpointError, match="names 1 classes, but the weights have 2"):
+    with pytest.raises(CheckpointError, match="names 1 class, but the weights have 2"):
         convert_checkpoint(str(source), tmp_path / "d")
 
 

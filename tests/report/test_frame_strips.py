@@ -33,7 +33,7 @@ def test_find_videos_by_game_or_by_file_name(tmp_path: Path) -> None:
         ("a/b/c", 2): "2_224p.mkv",
         ("loose", 1): "loose.mp4",
     }
-    with pytest.raises(ConfigurationError, match="no 720p video of any of the 1 games"):
+    with pytest.raises(ConfigurationError, match="no 720p video of 1 game"):
         find_videos(tmp_path, ["a/b/c"], "720p")
     with pytest.raises(ConfigurationError, match="no 224p video"):
         find_videos(tmp_path / "a", ["../loose"], "224p")

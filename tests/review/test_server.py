@@ -232,7 +232,7 @@ def test_export_osl_and_export_dataset(game: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     samples = json.loads((tmp_path / "x.json").read_text())["data"]
     assert [event["position_ms"] for sample in samples for event in sample["events"]] == [820, 1220]
-    assert "2 labels of 1 games" in done.stdout
+    assert "2 labels of 1 game ->" in done.stdout
     assert "not exported: 1 x path of a video unknown" in done.stdout  # half 2 has a label but no video
     rows = json.loads((tmp_path / "d" / "game" / "Labels-ball.json").read_text())["annotations"]
     assert [(row["label"], row["position"]) for row in rows] == [("PASS", "820"), ("PASS", "1620"), ("DRIVE", "1220")]

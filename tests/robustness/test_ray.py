@@ -128,7 +128,7 @@ def test_bad_video_fails_alone_and_resume_skips_finished_games(
     assert output.splitlines()[-1].startswith("error: 1 of 2 games have no results: "), output
     assert sorted(results(tmp_path / "out")) == ["224p/results_spotting.json", "224p/scores.npz"]
     tool = start(weights, [good], tmp_path / "out", "--engine", "ray", "--resume")
-    assert "1 of 1 games have results" in tool.communicate()[0]
+    assert "1 of 1 game have results" in tool.communicate()[0]
 
 
 @pytest.mark.parametrize("more", [("--ray_address", "127.0.0.1:1"), ("--task_cpus", "5000")])

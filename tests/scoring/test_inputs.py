@@ -141,15 +141,15 @@ def test_classes_that_a_game_does_not_annotate_do_not_count(tmp_path: Path, caps
     command = ["evaluate", str(tmp_path / "out"), "-l", str(tmp_path / "in"), "--label_set", str(class_file)]
     main([*command, "--metric", "at1"])
     text = capsys.readouterr().out
-    assert "note: 1 labels of classes that their game does not annotate do not count" in text
+    assert "note: 1 label of classes that their game does not annotate does not count" in text
     assert "note: 15 predictions of classes that their game does not annotate do not count" in text
-    assert "mean over the 2 annotated classes; no game annotates GOAL" in text
+    assert "mean over 2 annotated classes; no game annotates GOAL" in text
     assert [line.split()[-1] for line in text.splitlines() if line.startswith(("mAP  ", "DRIVE"))] == [
         "100.00",
         "100.00",
     ]
     main([*command, "--metric", "at1", "--annotated_classes", "DRIVE"])
-    assert "mean over the 1 annotated classes; no game annotates PASS, GOAL" in capsys.readouterr().out
+    assert "mean over 1 annotated class; no game annotates PASS, GOAL" in capsys.readouterr().out
 
 
 def test_labels_that_no_prediction_can_hit_are_noted(tmp_path: Path) -> None:
@@ -172,8 +172,8 @@ def test_games_without_labels_and_impossible_confidences_are_noted(tmp_path: Pat
     games = read_labels(tmp_path / "labels", ["a", "b"])
     assert games.notes == ("without a single label: b",)
     assert score_inputs(tmp_path / "out", games).notes == (
-        "2 confidences are above 1, which ranks them as 1",
-        "1 confidences are below 0 or none, and are ignored",
+        "2 confidences above 1, ranked as 1",
+        "1 confidence below 0 or none, ignored",
     )
 
 
@@ -202,7 +202,7 @@ def test_commands_take_annotated_stretches_and_maps(tmp_path: Path, capsys: pyte
     options = ["-l", str(tmp_path / "labels"), "--annotated", "1/0:00-1:00", "--map", str(tmp_path / "map.yaml")]
     main(["evaluate", str(tmp_path / "out"), *options])
     printed = capsys.readouterr().out
-    assert "note: 1 labels outside of the annotated stretches do not count" in printed
+    assert "note: 1 label outside of the annotated stretches does not count" in printed
     assert "DRIVE  100.00" in printed
     main(["report", str(tmp_path / "out"), *options, "-o", str(tmp_path / "r.html")])
-    assert "note: out: 1 predictions outside of the annotated stretches do not count" in capsys.readouterr().out
+    assert "note: out: 1 prediction outside of the annotated stretches does not count" in capsys.readouterr().out

@@ -102,7 +102,7 @@ def test_every_frame_survives_the_files_arithmetic() -> None:
 
 
 def test_refusals() -> None:
-    with pytest.raises(AnnotationError, match="no predictions for 1 games"):
+    with pytest.raises(AnnotationError, match="no predictions for 1 game"):
         evaluate({"g": []}, {}, LABEL_SETS["ball-2"])
     with pytest.raises(ConfigurationError, match="at9"):
         evaluate({}, {}, LABEL_SETS["ball-2"], ["at9"])

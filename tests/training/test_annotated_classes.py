@@ -86,7 +86,7 @@ def test_class_that_no_clip_annotates_learns_nothing_and_one_left_alone_learns_a
     with caplog.at_level(logging.INFO):
         masked = run_of(root, tmp_path / "masked", {"mixup": mixup, "annotated_classes": "PASS"})
     lines = [record.getMessage() for record in caplog.records]
-    assert any("left out 1 labels of classes that the game does not annotate" in line for line in lines)
+    assert any("left out 1 label of classes that the game does not annotate" in line for line in lines)
     assert any(line.endswith("the others teach nothing: DRIVE (not in 1)") for line in lines)
     gradient = output_gradient(masked, layer)
     assert gradient[2] == 0
@@ -161,7 +161,7 @@ def test_predictions_count_where_their_class_is_annotated_alone() -> None:
     report = score_predictions(scores_with(passes, noise=0.9), [passes], Calibration(), AB)
     assert report.mAP() == 1
     assert report.results["at1"].per_class == {"PASS": 1}
-    assert report.table().endswith("mean over the 1 annotated classes; no game annotates DRIVE")
+    assert report.table().endswith("mean over 1 annotated class; no game annotates DRIVE")
 
 
 def test_calibration_is_not_fitted_to_what_a_game_does_not_annotate() -> None:

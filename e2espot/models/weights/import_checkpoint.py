@@ -22,6 +22,7 @@ from torch import Tensor
 from e2espot.core.errors import CheckpointError, ConfigurationError, first_line
 from e2espot.core.label_sets import LABEL_SETS
 from e2espot.core.timeline import parse_fps
+from e2espot.core.wording import counted
 from e2espot.models.backbones.imagenet import offline_if_unreachable
 from e2espot.models.backbones.registry import build_backbone
 from e2espot.models.spotter import Spotter, SpotterSpec
@@ -229,7 +230,9 @@ def _classes(folder: Path, dataset: str, count: int, options: ImportOptions) -> 
 
         names = label_set_named(str(file)).names
         if len(names) != count:
-            raise CheckpointError(f"{file}: names {len(names)} classes, but the weights have {count}")
+            raise CheckpointError(
+                f"{file}: names {counted(len(names), 'class', 'classes')}, but the weights have {count}"
+            )
         return names, str(file)
     if len(_KNOWN_CLASSES.get(dataset, ())) == count:
         return _KNOWN_CLASSES[dataset], f"E2E-Spot's {dataset}"
@@ -337,7 +340,7 @@ def _write(spec: SpotterSpec, state: dict[str, Tensor], target: Path, source: st
     save_spotter(target, spotter.state_dict(), spec)
     head = spec.temporal_arch or "linear"
     return (
-        f"{source} -> {target}: {spec.feature_arch} + {head}, {len(spec.classes)} classes "
+        f"{source} -> {target}: {spec.feature_arch} + {head}, {counted(len(spec.classes), 'class', 'classes')} "
         f"({', '.join(spec.classes)}; {origin}), {spec.clip_len} frames a clip at {spec.fps} fps"
     )
 

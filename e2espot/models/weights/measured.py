@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from e2espot.core.errors import CheckpointError
+from e2espot.core.wording import counted
 from e2espot.files.atomic import write_atomically
 
 MEASURED_FIELD = "e2espot_real_footage"
@@ -39,8 +40,8 @@ class RealFootageScore:
     def describe(self) -> str:
         """``26 mAP@1 on real footage (30 clips, 101 events; 90% interval 21 to 34)``."""
         return (
-            f"{100 * self.at1:.0f} mAP@1 on real footage ({self.clips} clips, {self.events} events; "
-            f"90% interval {100 * self.low:.0f} to {100 * self.high:.0f})"
+            f"{100 * self.at1:.0f} mAP@1 on real footage ({counted(self.clips, 'clip')}, "
+            f"{counted(self.events, 'event')}; 90% interval {100 * self.low:.0f} to {100 * self.high:.0f})"
         )
 
 

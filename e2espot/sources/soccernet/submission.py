@@ -17,6 +17,7 @@ from typing import Any
 from e2espot.core.errors import AnnotationError, ConfigurationError
 from e2espot.core.events import ScoredEvent
 from e2espot.core.label_sets import LABEL_SETS
+from e2espot.core.wording import counted
 from e2espot.files.atomic import write_atomically
 from e2espot.files.bundle import Bundle
 from e2espot.files.json_fields import decode_text
@@ -77,7 +78,7 @@ def check(path: Path, task_name: str | None = None, split: str | None = None) ->
             _check_game(submission, rows[game], f"{path}: {games[game]}", game)
     num_others = len(games) - len(submission.files)
     if num_others:
-        submission.warnings.append(f"{num_others} games are not of {task.name}'s {split} split and are left out")
+        submission.warnings.append(f"left out {counted(num_others, 'game')} not of {task.name}'s {split} split")
     return submission
 
 
@@ -153,19 +154,19 @@ def _ignored(task: Task, events: Sequence[ScoredEvent]) -> list[str]:
     unknown = Counter(event.label for event in events if event.label not in LABEL_SETS[task.label_set])
     one_file = len(task.video_files) == 1
     affected = {
-        "are of a half other than 1 and 2 and are ignored": [event for event in events if event.half not in (1, 2)],
-        "are of half 2, which has no labels: a game is one file, all of it half 1": [
+        "of a half other than 1 and 2, ignored": [event for event in events if event.half not in (1, 2)],
+        "of half 2, which has no labels: a game is one file, all of it half 1": [
             event for event in events if one_file and event.half == 2
         ],
-        "are later than two hours and all count as the last frame": [
+        "later than two hours, which count as the last frame": [
             event for event in events if event.position_ms >= _TWO_HOURS_MS
         ],
-        "are before the start": [event for event in events if event.position_ms < 0],
-        "have a confidence below 0, or none, and are ignored": [event for event in events if not event.value >= 0],
-        "have a confidence above 1, which ranks them as 1": [event for event in events if event.value > 1],
+        "before the start": [event for event in events if event.position_ms < 0],
+        "with a confidence below 0, or none, ignored": [event for event in events if not event.value >= 0],
+        "with a confidence above 1, which ranks as 1": [event for event in events if event.value > 1],
     }
-    lines = [f"{count} predictions of class {label!r} are ignored" for label, count in unknown.most_common()]
-    lines += [f"{len(which)} predictions {problem}" for problem, which in affected.items() if which]
+    lines = [f"{counted(count, 'prediction')} of class {label!r}, ignored" for label, count in unknown.most_common()]
+    lines += [f"{counted(len(which), 'prediction')} {problem}" for problem, which in affected.items() if which]
     # The metric ranks by 200 thresholds from 0 to 1; the lowest above 0 is 1/199.
     if events and max(event.value for event in events) < 1 / 199:
         lines.append("all confidences are below 1/199, which ranks them all alike: spread them over 0 to 1")

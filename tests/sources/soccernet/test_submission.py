@@ -121,7 +121,7 @@ def test_check_lists_missing_games_and_leaves_out_others(tmp_path: Path) -> None
     write(tmp_path, (CHALLENGE[0], "england_efl/2019-2020/another"))
     submission = check(tmp_path)
     assert submission.errors == [f"missing: {CHALLENGE[1]}/{RESULTS}"]
-    assert submission.warnings == ["1 games are not of ball-2024's challenge split and are left out"]
+    assert submission.warnings == ["left out 1 game not of ball-2024's challenge split"]
 
 
 def test_check_cannot_infer_the_split_from_games_of_two(tmp_path: Path) -> None:
@@ -161,13 +161,13 @@ def test_check_warns_about_ignored_predictions(tmp_path: Path) -> None:
     ]
     notes = check(write(tmp_path, CHALLENGE[:1], rows), "ball-2024", "challenge").warnings
     for line in (
-        "1 predictions of class 'Nonsense'",
-        "1 predictions are of a half other",
-        "1 predictions are of half 2",
-        "1 predictions are later than two hours",
-        "1 predictions are before the start",
-        "2 predictions have a confidence below 0",
-        "1 predictions have a confidence above 1",
+        "1 prediction of class 'Nonsense'",
+        "1 prediction of a half other",
+        "1 prediction of half 2",
+        "1 prediction later than two hours",
+        "1 prediction before the start",
+        "2 predictions with a confidence below 0",
+        "1 prediction with a confidence above 1",
     ):
         assert any(line in note for note in notes), line
     squeezed = [row(confidence=0.001)]
