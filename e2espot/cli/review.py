@@ -175,4 +175,17 @@ def _export(args: ReviewOptions, review: Review) -> None:
         splits = args.source / SPLITS_FILE
         if splits.is_file():
             write_atomically(args.export_dataset / SPLITS_FILE, splits.read_bytes())
+        elif by_split := _splits_of(args.source, {game.name for game in games}):
+            write_atomically(args.export_dataset / SPLITS_FILE, json.dumps(by_split, indent=1).encode())
         print(f"{counted(len(games), 'game')} -> {args.export_dataset}")
+
+
+def _splits_of(source: Path, names: set[str]) -> dict[str, list[str]]:
+    """Split -> exported games, as the list or the folders of the source name them; empty if they name none."""
+    from e2espot.formats.games import find_games, is_dataset
+
+    splits: dict[str, list[str]] = {}
+    for game in find_games(source) if is_dataset(source) else []:
+        if game.split and game.name in names:
+            splits.setdefault(game.split, []).append(game.name)
+    return splits

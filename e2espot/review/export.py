@@ -15,7 +15,7 @@ from e2espot.core.timeline import DEFAULT_FPS, HALVES, position_ms_of_frame
 from e2espot.files.atomic import write_atomically
 from e2espot.formats.annotated_field import ANNOTATED_FIELD, read_annotated
 from e2espot.formats.filenames import BALL_LABEL_FILE
-from e2espot.formats.game import Video
+from e2espot.formats.game import Video, is_game_video
 from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
 from e2espot.formats.opensportslab import opensportslab_document
 from e2espot.formats.soccernet_interchange import read_annotation
@@ -206,6 +206,20 @@ def with_pseudo_labels(
     return dump_document({**top, "annotations": sorted([*rows, *pseudo_labels], key=time_of)})
 
 
+def _link_names(videos: Sequence[Video]) -> list[tuple[Path, str]]:
+    """Each file of a game, and its name in SoccerNet's layout: its own if it has one of that layout."""
+    # derby.mp4 -> 224p.mp4; derby_1.mp4, derby_2.mp4 -> 1_224p.mp4, 2_224p.mp4
+    names = []
+    for video in videos:
+        stem = "224p" if len(videos) == 1 and video.half == 1 else f"{video.half}_224p"
+        parts = parts_of(video.path)
+        for number, path in enumerate(parts, 1):
+            suffix = path.suffix.lower() if path.suffix.lower() in (".mkv", ".webm") else ".mp4"
+            part = f"_part{number}" if len(parts) > 1 else ""
+            names.append((path, path.name if is_game_video(path.name) else f"{stem}{part}{suffix}"))
+    return names
+
+
 def write_dataset(root: Path, games: Sequence[ExportedGame]) -> None:
     """Write a dataset folder to train on: label files, and links to the videos.
 
@@ -219,8 +233,8 @@ def write_dataset(root: Path, games: Sequence[ExportedGame]) -> None:
     for game in games:
         folder = root / game.name
         write_atomically(folder / BALL_LABEL_FILE, game.text)
-        for path in (part for video in game.videos for part in parts_of(video.path)):
-            link = folder / path.name
+        for path, name in _link_names(game.videos):
+            link = folder / name
             try:
                 if link.is_symlink():
                     link.unlink()
