@@ -171,10 +171,11 @@ def _check(args: Infer) -> None:
 def _features_of(run: Path | None) -> str | None:
     """Name of the features that a run reads; None for videos."""
     from e2espot.inference.exported_spec import is_exported
+
+    if run is None or is_exported(run):  # neither needs torch to decide
+        return None
     from e2espot.models.weights.checkpoint import read_spec, weights_file
 
-    if run is None or is_exported(run):
-        return None
     features = read_spec(weights_file(run)).features
     return None if features is None else features.name
 

@@ -33,6 +33,7 @@ from e2espot.inference.predict import spot_video
 from e2espot.models import Spotter
 from e2espot.models.export.backbone_graph import SHORTEST_CHUNK, backbone_graph
 from e2espot.models.export.head_graph import head_graph
+from e2espot.models.heads import GRUHead, LinearHead
 from e2espot.suppression.calibration import Calibration, apply_calibration
 
 LONGEST_CHUNK = 1024
@@ -92,6 +93,11 @@ def export_spotter(
         )
     if (folder / "best.safetensors").exists():
         raise ConfigurationError(f"{folder}: is a run; name another folder for the exported spotter", option="out")
+    if spotter.spec.features is not None or not isinstance(spotter.head, LinearHead | GRUHead):
+        raise ConfigurationError(
+            f"a spotter with the head {spotter.spec.temporal_arch!r} that reads stored features cannot be exported; "
+            "export one that reads video"
+        )
     backbone, spec = backbone_graph(spotter, chunk_len), spotter.spec
     exported = ExportedSpec(
         format=form,
