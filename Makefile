@@ -105,3 +105,18 @@ lint-js:
 	[ tests/js/node_modules/.package-lock.json -nt tests/js/package-lock.json ] || \
 	  npm ci --prefix tests/js --no-audit --no-fund --silent || fail "npm cannot install TypeScript"; \
 	npm run --prefix tests/js --silent check
+
+# Heads on features of rendered matches, next to a spotter on their frames: a quarter of an hour on one core.
+features-study: venv
+	$(BIN)/e2espot heads -o out/heads --seed $(SEED)
+.PHONY: features-study
+
+# NetVLAD++ on SoccerNet's public features, to compare with the published 50.7 loose. 7 GB of downloads, then some hours.
+V2 := out/v2
+v2-parity: venv
+	$(BIN)/e2espot download $(V2)/data --task v2-features --features ResNET_TF2_PCA512 --split train valid test
+	test -f $(V2)/run/calibration.json || \
+	  $(BIN)/e2espot train $(V2)/data -s $(V2)/run --recipe v2-netvladpp $$(test -d $(V2)/run/last && echo --resume)
+	$(BIN)/e2espot infer $(V2)/run $(V2)/data -s test -o $(V2)/out --resume
+	$(BIN)/e2espot evaluate $(V2)/out -l $(V2)/data -s test --label_set soccernet-v2-17 --metric tight loose
+.PHONY: v2-parity

@@ -31,6 +31,7 @@ Topic = Literal[
     "startup",
     "roofline",
     "scaling",
+    "features",
     "real",
 ]
 _ALIASES = {"startup": "start", "roofline": "limits", "scaling": "growth"}
@@ -47,7 +48,8 @@ class Bench:
 
     topic: tyro.conf.Positional[Topic | Literal["all"]]
     """What to measure; labels reads them in every format, start is startup, limits roofline, growth scaling (with
-    length, classes and videos). real scores a spotter on labelled clips; all leaves it out."""
+    length, classes and videos), features extracts, trains and scores features. real scores a spotter on labelled clips;
+    all leaves out real and features."""
     files: tyro.conf.Positional[tuple[Path, ...]] = ()
     """Videos to read. By default a match is rendered: a minute as H.264 and VP9, or 48 s at 224p and 720p (infer). For
     real, folders of labelled clips; by default those of the environment variable E2ESPOT_REAL_CLIPS."""
@@ -61,6 +63,8 @@ class Bench:
     """Frames per clip (decode)."""
     num_clips: int = 12
     """Clips per round (decode)."""
+    minutes: float = 10.0
+    """Length of the match whose features are extracted (features)."""
     repeats: int = 3
     """Number of rounds; their medians are compared."""
     feature_arch: str = "rny002_gsm"
@@ -91,7 +95,7 @@ def main(arguments: list[str]) -> None:
         for topic in topics:
             if topic not in _IN_SUBPROCESSES:
                 reuse_freed_memory()
-            results = (_SPEED | {"real": _real})[topic](args, Path(folder) / topic)
+            results = (_SPEED | {"real": _real, "features": _features})[topic](args, Path(folder) / topic)
             tables += results.tables
             targets += results.targets
             figures |= results.figures
@@ -189,6 +193,14 @@ def _scaling(args: Bench, folder: Path) -> BenchResults:
     return bench_scaling(args.files[0] if args.files else _rendered(folder)[0], args.repeats)
 
 
+def _features(args: Bench, folder: Path) -> BenchResults:
+    from e2espot.benchmarks.features import FeatureSettings, bench_features
+
+    video = args.files[0] if args.files else _rendered(folder)[0]
+    settings = FeatureSettings(minutes=args.minutes, repeats=args.repeats)
+    return bench_features(video, folder / "features", settings)
+
+
 def _real(args: Bench, folder: Path) -> BenchResults:
     from e2espot.benchmarks.real_clips import run_on_clips
     from e2espot.benchmarks.real_scores import record_of, score_clips, score_tables
@@ -233,7 +245,7 @@ _SPEED: dict[str, Callable[[Bench, Path], BenchResults]] = {
     "limits": _roofline,
     "growth": _scaling,
 }
-_IN_SUBPROCESSES = ("infer", "train", "evaluate", "start")
+_IN_SUBPROCESSES = ("infer", "train", "evaluate", "start", "features")
 """Topics measured in subprocesses, which have only the settings that their users would have."""
 
 

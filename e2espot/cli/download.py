@@ -29,12 +29,16 @@ class Download:
 
     root: tyro.conf.Positional[Path]
     """Dataset folder."""
-    task: Literal["ball-2023", "ball-2024", "ball-2025", "v2"]
-    """SoccerNet's task; a folder holds the games of one task."""
+    task: Literal["ball-2023", "ball-2024", "ball-2025", "v2", "v2-features"]
+    """SoccerNet's task; a folder holds the games of one task, or videos and features of v2. v2-features is public:
+    labels and features of all games, without a password."""
     split: tuple[Literal["train", "valid", "val", "test", "challenge"], ...] = ("train", "valid", "test", "challenge")
     """Splits to download; by default all."""
     resolution: tuple[Literal["224p", "720p"], ...] = ("224p",)
     """Sizes of the videos to download."""
+    features: tuple[str, ...] = ("ResNET_TF2_PCA512",)
+    """Features to download with v2-features: ResNET_TF2_PCA512 (11 MB a half), ResNET_TF2 (45 MB),
+    baidu_soccer_embeddings (95 MB); others such as ResNET_5fps_TF2 are on ownCloud only."""
     labels_only: bool = False
     """Download labels only, no videos."""
     source: Literal["huggingface", "owncloud"] = "huggingface"
@@ -84,6 +88,7 @@ class _ProgressBar:
 def main(arguments: list[str]) -> None:
     """Download, then list what the server does not have."""
     args = tyro.cli(Download, args=arguments, use_underscores=True, prog="e2espot download")
+    from e2espot.formats.feature_files import KNOWN_FEATURES
     from e2espot.formats.splits import canonical_split
     from e2espot.sources.soccernet.download import DownloadRequest, download
     from e2espot.sources.soccernet.fetch import ProgressCallbacks
@@ -93,10 +98,17 @@ def main(arguments: list[str]) -> None:
         raise ConfigurationError(
             "--split and --resolution need at least one value each; leave them out for the default"
         )
+    of_features = args.task == "v2-features"
+    unknown = [name for name in args.features if name not in KNOWN_FEATURES]
+    if of_features and (unknown or not args.features):
+        raise ConfigurationError(
+            f"features are {', '.join(map(repr, unknown)) or 'not named'}; choose from {', '.join(KNOWN_FEATURES)}",
+            option="features",
+        )
     request = DownloadRequest(
         task=TASKS[args.task],
         splits=tuple(dict.fromkeys(canonical_split(split) for split in args.split)),
-        resolutions=tuple(dict.fromkeys(args.resolution)),
+        resolutions=tuple(dict.fromkeys(args.features if of_features else args.resolution)),
         labels_only=args.labels_only,
         source=args.source,
     )

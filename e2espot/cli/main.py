@@ -41,6 +41,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
     "Measure": {
         "bench": "compare speed and memory with other software",
         "controls": "train two control networks that should fail, without motion and without order",
+        "heads": "compare heads on features with a spotter on frames, on rendered matches",
         "ablations": "measure what each design choice is worth",
         "loop": "measure what corrections on the review page are worth",
         "jitter": "measure what aligning the labels of event feeds wins back",

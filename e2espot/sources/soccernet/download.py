@@ -30,7 +30,7 @@ class DownloadRequest:
     splits: tuple[str, ...]
     """Any of train, valid, test, challenge."""
     resolutions: tuple[str, ...] = ("224p",)
-    """Any of 224p, 720p."""
+    """Any of 224p, 720p; of ``v2-features`` the names of features."""
     labels_only: bool = False
     """Whether to leave out the videos."""
     source: Source = "huggingface"
@@ -73,10 +73,10 @@ def download(
     """
     progress, retry_policy = progress or ProgressCallbacks(), retry_policy or RetryPolicy()
     task = request.task
-    if task.name == "v2":
+    if task.folder == "v2":
         _refuse_ball_games(root)
     with _lock(root):
-        manifest = Manifest(root, task.name)
+        manifest = Manifest(root, task.folder)
         for split in request.splits:
             names = request.files(split)
             if all(manifest.is_complete(name) for name in names):
@@ -85,7 +85,7 @@ def download(
             _download_split(request, split, manifest, password, progress, retry_policy)
             num_complete = sum(manifest.is_complete(name) for name in names)
             progress.message(f"{task.name} {split}: {num_complete} of {len(names)} files complete")
-        if task.name == "v2":
+        if task.folder == "v2":
             write_splits(root, {split: games_of(task, split) for split in request.splits})
         return [name for split in request.splits for name in request.files(split) if not manifest.is_complete(name)]
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 UNPACKING = "unpacking"
 """Temporary name of the member that is being extracted, in the folder of the manifest."""
-_SIGNATURES = {".mkv": (0, b"\x1a\x45\xdf\xa3"), ".mp4": (4, b"ftyp")}
+_SIGNATURES = {".mkv": (0, b"\x1a\x45\xdf\xa3"), ".mp4": (4, b"ftyp"), ".npy": (0, b"\x93NUMPY")}
 """Suffix -> offset and content of the bytes that identify the file type."""
 
 

@@ -10,7 +10,7 @@ from e2espot.core.errors import ConfigurationError
 from e2espot.formats.filenames import BALL_LABEL_FILE, V2_LABEL_FILE
 from e2espot.formats.splits import BALL_SPLITS
 
-TaskName = Literal["ball-2023", "ball-2024", "ball-2025", "v2"]
+TaskName = Literal["ball-2023", "ball-2024", "ball-2025", "v2", "v2-features"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class Task:
     label_file: str
     """File name of a game's labels; games of the challenge have none."""
     video_files: tuple[str, ...]
-    """File names of a game's videos, with ``{}`` for the resolution."""
+    """File names of a game's videos or features, with ``{}`` for the resolution or the name of the features."""
     label_set: str
     """Name of the label set that the server scores."""
     teams: bool = False
@@ -33,6 +33,11 @@ class Task:
     """Where results are submitted."""
     zipped: bool = True
     """Whether there is one archive per split; otherwise the files are stored one by one."""
+
+    @property
+    def folder(self) -> str:
+        """Name of the task for the dataset folder: videos and features of SoccerNet-v2 may share one."""
+        return "v2" if self.name == "v2-features" else self.name
 
 
 TASKS: dict[str, Task] = {
@@ -72,6 +77,15 @@ TASKS: dict[str, Task] = {
             server="EvalAI challenge 1949",
             zipped=False,
         ),
+        Task(
+            name="v2-features",
+            package_name="spotting",
+            label_file=V2_LABEL_FILE,
+            video_files=("1_{}.npy", "2_{}.npy"),
+            label_set="soccernet-v2-17",
+            server="EvalAI challenge 1949",
+            zipped=False,
+        ),
     )
 }
 
@@ -86,7 +100,7 @@ def games_of(task: Task, split: str) -> tuple[str, ...]:
     Raises:
         ConfigurationError: The SoccerNet package, which contains the list of v2's games, is not installed.
     """
-    if task.name != "v2":
+    if task.folder != "v2":
         return BALL_SPLITS[split]
     try:
         from SoccerNet.utils import getListGames
@@ -104,7 +118,7 @@ def files_of(task: Task, split: str, resolutions: Sequence[str], *, labels_only:
     Args:
         task: The task.
         split: train, valid, test or challenge.
-        resolutions: Any of 224p, 720p.
+        resolutions: Any of 224p, 720p; of ``v2-features`` the names of features.
         labels_only: Whether to leave out the videos.
     """
     labels = () if split == "challenge" else (task.label_file,)

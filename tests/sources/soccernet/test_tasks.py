@@ -225,3 +225,31 @@ def test_password_prompt_does_not_echo(ball_2025: FakeServer, tmp_path: Path) ->
     assert answered
     assert SECRET.encode() not in shown
     assert files_in(tmp_path / "data") == games("valid", "224p.mp4")
+
+
+@pytest.mark.parametrize("source", ["huggingface", "owncloud"])
+def test_v2_features_need_no_password(
+    ball_2025: FakeServer, tmp_path: Path, three_games: tuple[str, ...], source: str
+) -> None:
+    def refuse() -> bytes:
+        raise AssertionError("asked for the password")
+
+    arrays = {
+        f"{game}/{half}_ResNET_TF2_PCA512.npy": b"\x93NUMPY" + f"{game}{half}".encode() * 500
+        for game in three_games
+        for half in (1, 2)
+    }
+    labels = {f"{game}/Labels-v2.json": LABELS for game in three_games}
+    ball_2025.hub["SoccerNet/SN-Features@resnet-tf2-pca512"] = arrays
+    ball_2025.hub["SoccerNet/SN-Labels"] = labels
+    ball_2025.cloud |= arrays | labels
+    request = DownloadRequest(
+        task=TASKS["v2-features"],
+        splits=("valid",),
+        resolutions=("ResNET_TF2_PCA512",),
+        source=source,  # type: ignore[arg-type]
+    )
+    assert download(tmp_path, request, refuse) == []
+    assert {name: content for name, content in files_in(tmp_path).items() if name != "splits.json"} == arrays | labels
+    listed = find_games(tmp_path, split="val", label_file="Labels-v2.json", resolution="ResNET_TF2_PCA512")
+    assert [len(game.videos) for game in listed] == [2, 2, 2]

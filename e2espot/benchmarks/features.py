@@ -1,0 +1,270 @@
+"""Features: extraction from a match file, training NetVLAD++ on them, and its scores of a whole half.
+
+Compared with the plain way to do the same: OpenCV's reader, torchvision's transforms and batches of 64 in fp32; a
+DataLoader over arrays that were loaded whole; one window after the other. Networks have random weights, which cost the
+same.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from e2espot.benchmarks.results import BenchResults, Target
+from e2espot.benchmarks.scaling import repeat_video
+from e2espot.benchmarks.timing import InProcess, Subprocess, Work, interleaved
+from e2espot.core.device import reuse_freed_memory
+from e2espot.models.feature_heads.pooling import PoolHead
+
+_RATE = Fraction(2)
+_ROWS, _DIM, _WINDOW, _BATCH = 5400, 2048, 30, 256
+"""A half of 45 minutes at two rows a second, and NetVLAD++'s window and batch."""
+_STEPS = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureSettings:
+    """What is run."""
+
+    minutes: float = 10.0
+    """Length of the match whose features are extracted."""
+    backbones: tuple[str, ...] = ("regnety_008", "resnet152")
+    """Networks of timm."""
+    num_halves: int = 40
+    """Halves that NetVLAD++ is trained on."""
+    repeats: int = 3
+    """Measured rounds."""
+
+
+def bench_features(video: Path, folder: Path, settings: FeatureSettings) -> BenchResults:
+    """All comparisons.
+
+    Args:
+        video: A short match at 224p; it is repeated to the length that is asked for.
+        folder: For files that are written.
+        settings: What is run.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    match = repeat_video(video, folder / "match.mp4", max(1, round(settings.minutes * 60 / _seconds(video))))
+    tables, targets = [], []
+    for backbone in settings.backbones:
+        table = interleaved(
+            f"features of {settings.minutes:g} minutes of 224p at two rows a second, {backbone}: file to npy",
+            "row",
+            [
+                Subprocess("OpenCV, torchvision, fp32, batches of 64", plain_extraction, match, backbone),
+                Subprocess("e2espot features", extraction, match, backbone),
+            ],
+            settings.repeats,
+            warm_up=False,
+        )
+        tables.append(table)
+        targets.append(_faster(f"features of {backbone}", "a plain loop", 3, table.ratio("OpenCV", "e2espot")))
+    dataset = stand_in_dataset(folder / "features", settings.num_halves)
+    training = interleaved(
+        f"training NetVLAD++ on {settings.num_halves} halves of {_DIM} values a row, batches of {_BATCH} windows",
+        "window",
+        [
+            Subprocess("DataLoader over arrays loaded whole, fp32", plain_training, dataset),
+            Subprocess("e2espot train", training_steps, dataset),
+        ],
+        settings.repeats,
+    )
+    half = interleaved(
+        f"NetVLAD++ over a half of {_ROWS} rows",
+        "row",
+        [InProcess(name="window by window", work=_window_by_window), InProcess(name="e2espot", work=_whole_half)],
+        settings.repeats,
+    )
+    tables += [training, half]
+    targets += [
+        _faster("training on features", "a plain loop", 5, training.ratio("DataLoader", "e2espot")),
+        _faster("scores of a half", "window by window", 20, half.ratio("window", "e2espot")),
+    ]
+    return BenchResults(tables=[*tables], targets=targets)
+
+
+def _faster(what: str, baseline: str, least: float, measured: float) -> Target:
+    return Target(what=what, baseline=baseline, target=f"{least:g}x", least=least, measured=measured)
+
+
+def _seconds(video: Path) -> float:
+    from e2espot.video import probe
+
+    return float(probe(video).duration_s)
+
+
+def extraction(match: Path, backbone: str) -> Work:
+    """The extraction of this package."""
+    from e2espot.core.device import parse_device
+    from e2espot.features.backbones import load_extractor
+    from e2espot.features.extract import ExtractionJob, extract_video
+    from e2espot.features.grid import RowGrid
+    from e2espot.formats.game import Video
+    from e2espot.inference.options import InferenceOptions
+    from e2espot.sources.remote import default_cache
+
+    reuse_freed_memory()
+    folder = Path(tempfile.mkdtemp(dir=match.parent))
+    job = ExtractionJob(
+        extractor=load_extractor(f"timm:{backbone}", weights="none", transform="crop", device=parse_device("cpu")),
+        grid=RowGrid(rate=_RATE, rule="soccernet"),
+        name=backbone,
+        pca=None,
+        half_precision=False,
+        options=InferenceOptions(adapt="none"),
+        cache=default_cache(),
+        targets={("match", 1): folder / "match.npy"},
+    )
+    return lambda: extract_video(job, Video(game="match", half=1, path=match)).num_rows
+
+
+def plain_extraction(match: Path, backbone: str) -> Work:
+    """A plain loop over the same pictures."""
+    import cv2
+    import timm
+    from torchvision import transforms
+
+    cv2.setNumThreads(1)
+    network = timm.create_model(backbone, num_classes=0).eval()
+    prepare = transforms.Compose(
+        [
+            transforms.ToPILImage(),
+            transforms.Resize(224),
+            transforms.CenterCrop(224),
+            transforms.ToTensor(),
+            transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+        ]
+    )
+
+    def work() -> int:
+        capture: Any = cv2.VideoCapture(str(match))
+        step = capture.get(cv2.CAP_PROP_FPS) / float(_RATE)
+        rows, waiting, count = [], [], 0
+        with torch.inference_mode():
+            while True:
+                known, picture = capture.read()
+                if known:
+                    count += 1
+                    if count % step < 1:
+                        waiting.append(prepare(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)))
+                if waiting and (len(waiting) == 64 or not known):
+                    rows.append(network(torch.stack(waiting)).numpy())
+                    waiting = []
+                if not known:
+                    break
+        features = np.concatenate(rows)
+        np.save(match.with_suffix(".plain.npy"), features)
+        return len(features)
+
+    return work
+
+
+def stand_in_dataset(root: Path, num_halves: int) -> Path:
+    """Features of random numbers with labels at random times, as a dataset of one game for each two halves."""
+    from e2espot.core.label_sets import LABEL_SETS
+    from e2espot.formats.filenames import SPLITS_FILE, V2_LABEL_FILE
+
+    rng = np.random.default_rng(0)
+    names = LABEL_SETS["soccernet-v2-17"].names
+    games = []
+    for number in range((num_halves + 1) // 2):
+        game = root / f"game{number:03}"
+        game.mkdir(parents=True, exist_ok=True)
+        games.append(game.name)
+        labels = []
+        for half in (1, 2):
+            np.save(game / f"{half}_ResNET_TF2.npy", rng.random((_ROWS, _DIM), dtype=np.float32))
+            for second in sorted(rng.choice(_ROWS // 2, 100, replace=False).tolist()):
+                clock = f"{half} - {second // 60:02d}:{second % 60:02d}"
+                label = names[int(rng.integers(len(names)))]
+                labels.append({"gameTime": clock, "label": label, "position": str(1000 * second), "team": "home"})
+        (game / V2_LABEL_FILE).write_text(json.dumps({"UrlLocal": game.name, "annotations": labels}))
+    (root / SPLITS_FILE).write_text(json.dumps({"train": games, "valid": games[:1]}))
+    return root
+
+
+def training_steps(dataset: Path) -> Work:
+    """Optimizer steps of this package, with everything that a run does between them."""
+    from e2espot.training.config import resolve
+    from e2espot.training.options import RunOptions
+    from e2espot.training.recipe import Recipe, merge, read_recipe
+    from e2espot.training.setup import setup
+    from e2espot.training.step import take_step
+
+    recipe = merge(Recipe(), {**read_recipe("v2-netvladpp"), "features": "ResNET_TF2"})
+    run = setup(resolve(recipe, dataset, Path(tempfile.mkdtemp(dir=dataset.parent)) / "run", RunOptions(device="cpu")))
+    batches = run.batches(0, 0)
+
+    def work() -> int:
+        for _ in range(_STEPS):
+            take_step(run, next(batches))
+        return _STEPS * _BATCH
+
+    return work
+
+
+class _LoadedWindows(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
+    """Windows of arrays in memory."""
+
+    def __init__(self, dataset: Path) -> None:
+        self._halves = [np.load(path) for path in sorted(dataset.glob("*/*_ResNET_TF2.npy"))]
+        self._windows = [(half, start) for half in range(len(self._halves)) for start in range(0, _ROWS - 1, _WINDOW)]
+
+    def __len__(self) -> int:
+        return len(self._windows)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        half, start = self._windows[index]
+        target = torch.zeros(18)
+        target[index % 18] = 1
+        return torch.from_numpy(self._halves[half][start : start + _WINDOW]), target
+
+
+def plain_training(dataset: Path) -> Work:
+    """The same network trained by a plain loop."""
+    head = PoolHead("netvlad++", _DIM, _WINDOW, 18)
+    optimizer = torch.optim.Adam(head.parameters(), lr=1e-3)
+    loader = torch.utils.data.DataLoader(_LoadedWindows(dataset), batch_size=_BATCH, shuffle=True)
+
+    def work() -> int:
+        batches = iter(loader)
+        for _ in range(_STEPS):
+            rows_BTD, target_BK = next(batches)
+            loss = functional.binary_cross_entropy(head(rows_BTD).sigmoid(), target_BK)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        return _STEPS * _BATCH
+
+    return work
+
+
+def _half() -> tuple[PoolHead, Tensor]:
+    torch.manual_seed(0)
+    return PoolHead("netvlad++", _DIM, _WINDOW, 18).eval(), torch.rand(_ROWS, _DIM)
+
+
+def _window_by_window() -> int:
+    head, rows_ND = _half()
+    numbers = torch.arange(_WINDOW) - _WINDOW // 2
+    with torch.inference_mode():
+        for row in range(_ROWS):
+            head(rows_ND[(numbers + row).clamp(0, _ROWS - 1)][None]).sigmoid()
+    return _ROWS
+
+
+def _whole_half() -> int:
+    head, rows_ND = _half()
+    with torch.inference_mode():
+        head.match_scores(rows_ND)
+    return _ROWS
