@@ -39,7 +39,6 @@ SIZE = {"width": 90, "height": 58}
 BACKBONES = (
     {"feature_arch": "small_gsm", "modality": "gray"},
     {"feature_arch": "rny002_gsm", "crop_dim": 48},
-    {"feature_arch": "rn18_tsm", "modality": "gray"},
 )
 """With either engine."""
 MORE_BACKBONES = (
@@ -51,6 +50,7 @@ MORE_BACKBONES = (
     {"feature_arch": "rny008_gsm"},
     {"feature_arch": "rny008_tsm"},
     {"feature_arch": "rn18_gsm"},
+    {"feature_arch": "rn18_tsm", "modality": "gray"},
 )
 """With ONNX Runtime alone: the graphs are made of the same parts."""
 CASES = [
@@ -64,6 +64,13 @@ HEADS = (
     {"temporal_arch": "gru", "team": True, "displacement": True, "double_rate_output": True},
     {"temporal_arch": "deeper_gru", "displacement": True, "joint_classes": ("GOAL",)},
 )
+
+
+HEAD_CASES = [*((fields, "onnx") for fields in HEADS), *((fields, "openvino") for fields in HEADS[1::2])]
+
+
+def case_name(value: object) -> str:
+    return "-".join(map(str, value.values() if isinstance(value, dict) else [value]))
 
 
 def engine(form: str) -> Format:
@@ -103,9 +110,7 @@ def exported(spotter: Spotter, folder: Path, form: str, chunk_len: int = 8) -> E
     return load_exported(folder)
 
 
-@pytest.mark.parametrize(
-    ("fields", "form"), CASES, ids=lambda value: "-".join(map(str, getattr(value, "values", lambda: [value])()))
-)
+@pytest.mark.parametrize(("fields", "form"), CASES, ids=case_name)
 def test_features_are_those_of_the_spotter_at_any_length(tmp_path: Path, fields: dict[str, object], form: str) -> None:
     spotter = random_spotter(**fields)
     copy = exported(spotter, tmp_path, form)
@@ -119,14 +124,13 @@ def test_features_are_those_of_the_spotter_at_any_length(tmp_path: Path, fields:
         np.testing.assert_allclose(got, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("form", FORMATS)
-@pytest.mark.parametrize("fields", HEADS, ids=lambda fields: "-".join(map(str, fields.values())))
+@pytest.mark.parametrize(("fields", "form"), HEAD_CASES, ids=case_name)
 def test_scores_are_those_of_the_spotter_at_any_length(tmp_path: Path, fields: dict[str, object], form: str) -> None:
     spotter = random_spotter(feature_arch="small_gsm", **fields)
     copy = exported(spotter, tmp_path, form)
     for count in (1, 2, 9, 40):  # windows of 1, 2, 9 and 12 frames
         chunks = [frames_of(spotter, count)]
-        for flip in (False, True):
+        for flip in (False, True) if count == 9 else (False,):
             options = InferenceOptions(precision="fp32", flip=flip)
             expected = score_frames(spotter, map(torch.from_numpy, chunks), count, options)
             np.testing.assert_allclose(copy.score_frames(chunks, count, options), expected, rtol=0, atol=1e-5)
