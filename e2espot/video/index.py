@@ -258,18 +258,23 @@ def matrix_name(colorspace: int) -> str:
     return _MATRICES.get(colorspace, "bt601")
 
 
-def index_from_scan(scan: Scan, source_fps: Fraction | None = None) -> VideoIndex:
+def index_from_scan(
+    scan: Scan, source_fps: Fraction | None = None, *, states_decoding_times: bool = False
+) -> VideoIndex:
     """Interpret the packets of a file; pure.
 
     Args:
         scan: The packets.
         source_fps: Pictures per second of a raw stream, which states no times.
+        states_decoding_times: Whether the stated times are those of decoding although pictures are reordered: the
+            first picture that is shown has the first time, and so on.
 
     Raises:
         VideoError: the time stamps are missing or contradict each other.
     """
     # AVI stores decoding times only: with B-frames, a decoded picture carries the time stamp of another packet.
-    identified_by: Identification = "decode_order" if scan.format_name == "avi" and scan.decoder_delay else "pts"
+    states_decoding_times |= scan.format_name == "avi" and bool(scan.decoder_delay)
+    identified_by: Identification = "decode_order" if states_decoding_times else "pts"
     if source_fps is not None:
         scan, identified_by = with_counted_times(scan, source_fps), "decode_order"
     pts_M, dts_M = _complete_time_stamps(scan)

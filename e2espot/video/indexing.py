@@ -14,7 +14,7 @@ import numpy as np
 
 from e2espot.core.errors import VideoError
 from e2espot.video import index_cache
-from e2espot.video.demux import scan_video
+from e2espot.video.demux import Scan, scan_video
 from e2espot.video.index import VideoIndex, index_from_scan, median_step
 from e2espot.video.losses import describe_losses
 from e2espot.video.pyav_reader import OutOfOrderError, PyavDecoder
@@ -72,7 +72,7 @@ def _index_file(path: Path, video_stream: int | None, source_fps: Fraction | Non
     scan = scan_video(path, video_stream)
     index = index_from_scan(scan, source_fps)
     if scan.decoder_delay and index.identified_by == "pts" and (np.diff(index.pts_M) >= 0).all():
-        _reject_decoding_times(index)
+        index = _with_counted_pictures(index, scan)
     if index.identified_by == "pts":
         _reject_short_time_jump(index, scan.decoder_delay)
     index = dataclasses.replace(
@@ -98,17 +98,23 @@ def _checked(index: VideoIndex, *, allow_truncated: bool) -> VideoIndex:
     return index
 
 
-def _reject_decoding_times(index: VideoIndex) -> None:
-    """Refuse files whose pictures are reordered while their time stamps are not: those are decoding times.
+def _with_counted_pictures(index: VideoIndex, scan: Scan) -> VideoIndex:
+    """``index``; or one that counts pictures where these are reordered and their stamps are not.
 
-    Raises:
-        VideoError: the first pictures do not decode in the order of their times.
+    Some recorders and downloaders write decoding times as display times::
+
+        stored      I0  P3  B1  B2        (number = display order)
+        stamps      0   40  80  120
+        decoded     I0 at 0, B1 at 80, B2 at 120, P3 at 40      so the stamps are taken in order: I0 B1 B2 P3
     """
     decoder = PyavDecoder(index, (16, 16))
     try:
         decoder.check_order(_NUM_ORDER_PACKETS)
+    except OutOfOrderError:
+        return index_from_scan(scan, states_decoding_times=True)
     finally:
         decoder.close()
+    return index
 
 
 def _reject_short_time_jump(index: VideoIndex, decoder_delay: int) -> None:

@@ -173,7 +173,13 @@ SITUATIONS = (
         dali_copies="by PyAV",
     ),
     _video("AVI", _plain(suffix=".avi", options={"g": "12", "bf": "0"}), **_GPU_ONLY),
-    _situation("B-frames with times of decoding", files.stored_times, **_REFUSED | {"transcode": "right"}),
+    _situation(
+        "B-frames with times of decoding",
+        files.stored_times,
+        decord="by PyAV",
+        dali_cpu="not applicable",
+        dali_copies="by PyAV",
+    ),
     _situation("H.264 without a container", files.raw_stream, **_REFUSED | {"transcode": "right"}),
     _situation(
         "field pictures (1080i)",
