@@ -47,7 +47,7 @@ def write_dataset(root: Path, label_set: str, resolution: str) -> Path:
     return root
 
 
-@pytest.mark.parametrize("name", recipe_names())
+@pytest.mark.parametrize("name", [name for name in recipe_names() if not read_recipe(name).get("features")])
 def test_recipe_trains_validates_and_infers_at_its_own_size(name: str, tmp_path: Path) -> None:
     began = time.monotonic()
     shipped = merge(Recipe(), read_recipe(name))

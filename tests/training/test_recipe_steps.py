@@ -11,6 +11,7 @@ import torch
 from e2espot.clips.sampler import LabelledVideo
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.label_sets import LABEL_SETS
+from e2espot.core.timeline import parse_fps
 from e2espot.formats.scores import read_scores, write_scores
 from e2espot.inference.options import InferenceOptions
 from e2espot.inference.predict import spot_video
@@ -58,6 +59,14 @@ def datasets(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], 
     return roots
 
 
+def write_features(root: Path, name: str, rate: float) -> None:
+    """Feature files of 512 values a row next to each video, as long as it."""
+    for number, video in enumerate(sorted(root.glob("*/*/*/*224p*"))):
+        num_rows = round(float(probe(video).duration_s) * rate)
+        rows_ND = np.random.default_rng(number).normal(size=(num_rows, 512)).astype(np.float32)
+        np.save(video.with_name(f"{video.stem.removesuffix('224p')}{name}.npy"), rows_ND)
+
+
 @pytest.mark.parametrize("name", recipe_names())
 def test_recipe_learns_two_steps_on_a_tiny_dataset(
     name: str, datasets: dict[tuple[str, str], Path], tmp_path: Path
@@ -67,6 +76,9 @@ def test_recipe_learns_two_steps_on_a_tiny_dataset(
     resolution = "720p" if shipped.data.frame_size()[1] > 224 else "224p"
     label_set, joint_label_set = recipe.data.label_set, recipe.data.joint_label_set
     root = datasets[label_set, resolution]
+    if recipe.data.features:
+        recipe = merge(recipe, {"clip_len": 24})  # the shortest that CALF takes
+        write_features(root, recipe.data.features, float(parse_fps(recipe.data.fps)))
     joint = datasets[joint_label_set, "224p"] if joint_label_set else None
     options = RunOptions(resolution=resolution, joint_data=joint)
     config = resolve(recipe, root, tmp_path / "run", options)
@@ -84,9 +96,10 @@ def test_recipe_learns_two_steps_on_a_tiny_dataset(
         assert module is None or f"{head}.bias" in changed, f"the {head} head has not learnt"
     spotter = load_spotter(tmp_path / "run")
     assert spotter.spec.classes == LABEL_SETS[label_set].names
-    video = next((root / "league" / "season" / "b").glob(f"*{resolution}*"))
-    scores = spot_video(spotter, video, InferenceOptions(precision="fp32"))
-    assert len(scores.scores_TK) == probe(video, spotter.grid_fps).num_frames
+    source = next((root / "league" / "season" / "b").glob(f"*{recipe.data.features or resolution}*"))
+    scores = spot_video(spotter, source, InferenceOptions(precision="fp32"))
+    count = len(np.load(source)) if recipe.data.features else probe(source, spotter.grid_fps).num_frames
+    assert len(scores.scores_TK) == count
     assert np.isfinite(scores.scores_TK).all()
     assert (scores.right_T is None) != recipe.network.team
 
