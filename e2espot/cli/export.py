@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
 from e2espot.core.errors import ConfigurationError
-from e2espot.inference.exported_spec import Format
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +22,7 @@ class Export:
     """Run folder or .safetensors file."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("spotter")
     """Folder to write."""
-    to: Format = "onnx"
+    to: Literal["onnx", "openvino"] = "onnx"
     """Form of the graphs: onnx for ONNX Runtime and most others, openvino for OpenVINO."""
     chunk: int = 32
     """Frames that the backbone's graph takes at a time, 8 to 1024: fewer give results sooner, more are faster."""

@@ -14,12 +14,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Protocol, TypeVar
-
-import numpy as np
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.timeline import HALVES, MAX_DURATION_MS, minutes_text, parse_clock_ms, position_ms_of_frame
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,8 @@ class AnnotatedRanges:
 
         # [0, 100) at 25 fps: middles at 20, 60 and 100 ms -> [True, True, False]
         """
+        import numpy as np  # not at the top: the help of commands with these options is shown at once
+
         middle_ms_T = np.array([position_ms_of_frame(frame, fps) for frame in range(num_frames)], dtype=np.int64)
         inside_T = np.zeros(num_frames, dtype=bool)
         for start_ms, stop_ms in self.ranges_ms:
