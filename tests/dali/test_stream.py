@@ -206,7 +206,7 @@ def test_damaged_video_gives_the_frames_and_missing_ranges_of_backend_auto(route
     for reader in ("auto", "dali"):
         lost: list[range] = []
         options = InferenceOptions(reader=reader, allow_truncated=True)
-        frames[reader] = torch.cat(list(predict._chunks(spotter, path, options, lost))).numpy()
+        frames[reader] = torch.cat(list(predict.frames_of_video(spotter, path, options, lost))).numpy()
         missing[reader] = sorted({frame for gap in lost for frame in gap})
     assert missing["dali"] == missing["auto"] == list(range(65, 100))  # picture 39 is held for a second
     assert np.abs(frames["dali"].astype(int) - frames["auto"]).mean(axis=(1, 2, 3)).max() <= 2
@@ -214,7 +214,7 @@ def test_damaged_video_gives_the_frames_and_missing_ranges_of_backend_auto(route
         assert np.array_equal(frames["dali"], frames["auto"])
     for reader in ("auto", "dali"):
         with pytest.raises(DamagedVideoError):
-            list(predict._chunks(spotter, path, InferenceOptions(reader=reader), []))
+            list(predict.frames_of_video(spotter, path, InferenceOptions(reader=reader), []))
 
 
 def test_chunks_equal_those_of_dalis_own_reader(files: dict[str, Path], tmp_path: Path) -> None:

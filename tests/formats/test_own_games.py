@@ -122,7 +122,7 @@ def test_review_starts_from_a_table_and_writes_json_next_to_it(data: Path) -> No
 
 def test_infer_takes_every_game_under_its_name(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     planned: list[str] = []
-    monkeypatch.setattr("e2espot.cli.infer._spot", lambda args, run, games: planned.extend(games))
+    monkeypatch.setattr("e2espot.cli.infer._spot", lambda args, run, games, write_copies: planned.extend(games))
     dispatch(["infer", str(data), "-o", str(tmp_path / "out")])
     assert sorted(planned) == ["test/c", "train/a", "valid/b"]
     planned.clear()
