@@ -213,7 +213,7 @@ def test_signal_to_all_processes_stops_the_run_at_a_step_boundary(data: Path, tm
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen([*map(str, command)], stderr=log, stdout=log, start_new_session=True)
         deadline = time.monotonic() + 120
-        while b"training videos" not in (tmp_path / "log").read_bytes():
+        while b"training video" not in (tmp_path / "log").read_bytes():
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.05)
         time.sleep(4)
