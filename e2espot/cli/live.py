@@ -106,7 +106,7 @@ def _check(args: Live) -> float | None:
         except ValueError:
             latency_s = -1.0
         if not 0 < latency_s <= 600:
-            raise ConfigurationError(f"--latency {args.latency}: give seconds from 0 to 600, or none")
+            raise ConfigurationError(f"--latency {args.latency}: give seconds above 0 and up to 600, or none")
     if not 0 <= args.threshold <= 1:
         raise ConfigurationError(f"--threshold {args.threshold}: give a confidence from 0 to 1")
     if not 0 < args.give_up <= 86_400:
