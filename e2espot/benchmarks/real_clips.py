@@ -103,7 +103,7 @@ def _run_on_clip(job: Job, clip: LabelledClip) -> ClipResult:
     return ClipResult(
         clip=clip,
         labels=labels,
-        predictions=tuple(_scored(event) for event in events if event.label in CLASSES),
+        predictions=tuple(scored(event) for event in events if event.label in CLASSES),
         picture_height=index.height,
         num_frames=num_frames_of_duration(index.duration_s, DEFAULT_FPS),
         peak_error_B=peak_B,
@@ -182,7 +182,7 @@ def baseline_predictions(results: Sequence[ClipResult]) -> dict[str, list[Scored
     labels = {result.clip.name: [_on_grid(event) for event in result.labels] for result in results}
     baseline = fit_periodic_baseline(labels, frames, CLASSES, DEFAULT_FPS)
     return {
-        name: [_scored(event) for event in baseline.predict(lengths, DEFAULT_FPS)] for name, lengths in frames.items()
+        name: [scored(event) for event in baseline.predict(lengths, DEFAULT_FPS)] for name, lengths in frames.items()
     }
 
 
@@ -190,7 +190,8 @@ def _on_grid(event: ScoredEvent) -> Event:
     return Event(frame=frame_of_position_ms(event.position_ms, DEFAULT_FPS), label=event.label, half=event.half)
 
 
-def _scored(event: Event) -> ScoredEvent:
+def scored(event: Event) -> ScoredEvent:
+    """An event as the metric takes it."""
     return ScoredEvent(half=event.half, position_ms=event.position_ms, label=event.label, value=event.confidence)
 
 

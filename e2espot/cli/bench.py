@@ -17,6 +17,8 @@ from e2espot.inference.options import UserOptions
 
 if TYPE_CHECKING:
     from e2espot.benchmarks.results import BenchResults
+    from e2espot.formats.labelled_clips import LabelledClip
+    from e2espot.inference.job import Job
 
 Topic = Literal[
     "decode",
@@ -33,8 +35,11 @@ Topic = Literal[
     "scaling",
     "features",
     "real",
+    "live",
 ]
 _ALIASES = {"startup": "start", "roofline": "limits", "scaling": "growth"}
+_LATENCIES_S = (4.0, 3.0, 2.0, 1.5, 1.2)
+"""Seconds; the shipped spotter needs about one."""
 CLIPS_VARIABLE = "E2ESPOT_REAL_CLIPS"
 """Environment variable with the folders of labelled clips, separated as in ``PATH``."""
 
@@ -48,17 +53,17 @@ class Bench:
 
     topic: tyro.conf.Positional[Topic | Literal["all"]]
     """What to measure; labels reads them in every format, start is startup, limits roofline, growth scaling (with
-    length, classes and videos), features extracts, trains and scores features. real scores a spotter on labelled clips;
-    all leaves out real and features."""
+    length, classes and videos), features extracts, trains and scores features. real scores a spotter on labelled clips,
+    live does so for several latencies; all leaves out real, live and features."""
     files: tyro.conf.Positional[tuple[Path, ...]] = ()
     """Videos to read. By default a match is rendered: a minute as H.264 and VP9, or 48 s at 224p and 720p (infer). For
-    real, folders of labelled clips; by default those of the environment variable E2ESPOT_REAL_CLIPS."""
+    real and live, folders of labelled clips; by default those of the environment variable E2ESPOT_REAL_CLIPS."""
     run: Path | None = None
-    """Run folder or .safetensors file to score (real); by default the shipped spotter."""
+    """Run folder or .safetensors file to score (real, live); by default the shipped spotter."""
     record: bool = False
     """Write the score into the run's weights file, so that infer can state it (real)."""
     video: tyro.conf.OmitArgPrefixes[UserOptions] = field(default_factory=UserOptions)
-    """How each clip is read and processed (real)."""
+    """How each clip is read and processed (real, live)."""
     clip_len: int = 64
     """Frames per clip (decode)."""
     num_clips: int = 12
@@ -70,7 +75,7 @@ class Bench:
     feature_arch: str = "rny002_gsm"
     """Backbone (infer, train, limits)."""
     device: str = "auto"
-    """Device on which DALI decodes, or on which a spotter computes (real): cpu, cuda or auto."""
+    """Device on which DALI decodes, or on which a spotter computes (real, live): cpu, cuda or auto."""
     json: Path | None = None
     """Also write all measurements to this file."""
 
@@ -95,7 +100,9 @@ def main(arguments: list[str]) -> None:
         for topic in topics:
             if topic not in _IN_SUBPROCESSES:
                 reuse_freed_memory()
-            results = (_SPEED | {"real": _real, "features": _features})[topic](args, Path(folder) / topic)
+            results = (_SPEED | {"real": _real, "live": _live, "features": _features})[topic](
+                args, Path(folder) / topic
+            )
             tables += results.tables
             targets += results.targets
             figures |= results.figures
@@ -126,7 +133,7 @@ def _check(args: Bench) -> None:
     parse_device(args.device)
     args.video.frame_size()
     for file in args.files:
-        if args.topic != "real" and not file.is_file():
+        if args.topic not in ("real", "live") and not file.is_file():
             raise ConfigurationError(f"{file}: no such video")
     if args.record and args.topic != "real":
         raise ConfigurationError("--record is for bench real, which scores a spotter")
@@ -205,24 +212,41 @@ def _real(args: Bench, folder: Path) -> BenchResults:
     from e2espot.benchmarks.real_clips import run_on_clips
     from e2espot.benchmarks.real_scores import record_of, score_clips, score_tables
     from e2espot.benchmarks.results import BenchResults
-    from e2espot.formats.labelled_clips import find_labelled_clips
-    from e2espot.inference.job import load_job
-    from e2espot.inference.options import InferenceOptions
-    from e2espot.models.weights.checkpoint import shipped_spotter, weights_file
+    from e2espot.models.weights.checkpoint import weights_file
     from e2espot.models.weights.measured import write_measured
-    from e2espot.sources.remote import default_cache
 
-    run = args.run or shipped_spotter()
-    options = InferenceOptions(**asdict(args.video))
-    job = load_job([run], device=args.device, options=options, cache=default_cache())
-    clips = find_labelled_clips(list(args.files) or _clip_folders())
-    results = run_on_clips(job, clips, lambda done, total: print(f"clip {done} of {total}", flush=True))
-    scores = score_clips(results)
+    run, job, clips = _spotter_and_clips(args)
+    scores = score_clips(run_on_clips(job, clips, _print_progress))
     for name, reason in scores["refused"].items():
         print(f"refused, so scored as empty: {name}: {reason}")
     if args.record:
         write_measured(weights_file(run), record_of(scores))
     return BenchResults(tables=[*score_tables(scores)], figures={"real": scores})
+
+
+def _live(args: Bench, folder: Path) -> BenchResults:
+    from e2espot.benchmarks.live_accuracy import accuracy_table
+    from e2espot.benchmarks.results import BenchResults
+
+    _, job, clips = _spotter_and_clips(args)
+    return BenchResults(tables=[accuracy_table(job, clips, _LATENCIES_S, _print_progress)])
+
+
+def _spotter_and_clips(args: Bench) -> tuple[Path, Job, list[LabelledClip]]:
+    from e2espot.formats.labelled_clips import find_labelled_clips
+    from e2espot.inference.job import load_job
+    from e2espot.inference.options import InferenceOptions
+    from e2espot.models.weights.checkpoint import shipped_spotter
+    from e2espot.sources.remote import default_cache
+
+    run = args.run or shipped_spotter()
+    options = InferenceOptions(**asdict(args.video))
+    job = load_job([run], device=args.device, options=options, cache=default_cache())
+    return run, job, find_labelled_clips(list(args.files) or _clip_folders())
+
+
+def _print_progress(done: int, total: int) -> None:
+    print(f"clip {done} of {total}", flush=True)
 
 
 def _clip_folders() -> list[Path]:

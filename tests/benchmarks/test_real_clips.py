@@ -148,6 +148,23 @@ def test_bench_real_prints_tables_and_records_the_score(
     assert math.isclose(record_of(scores).at1, scores["metrics"]["at1"]["mAP"], abs_tol=1e-4)
 
 
+def test_bench_live_scores_each_latency_and_whole_clips_as_bench_real_does(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    some = tmp_path / "clips"
+    some.mkdir()
+    for file in (*folder.glob("clip_2.*"), *folder.glob("broken.*")):
+        (some / file.name).write_bytes(file.read_bytes())
+    bench.main(["live", str(some), "--adapt", "none", "--json", str(tmp_path / "live.json")])
+    bench.main(["real", str(some), "--adapt", "none", "--json", str(tmp_path / "real.json")])
+    output = capsys.readouterr().out
+    real = json.loads((tmp_path / "real.json").read_text())["figures"]["real"]["metrics"]["at1"]["mAP"]
+    assert f"| offline | {100 * real:.1f} | +0.0 |" in output
+    assert [line.split(" | ")[0] for line in output.splitlines() if line.startswith("| latency")] == [
+        f"| latency {latency} s" for latency in ("4", "3", "2", "1.5", "1.2")
+    ]
+
+
 def test_bench_real_asks_for_clips(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(bench.CLIPS_VARIABLE, raising=False)
     with pytest.raises(ConfigurationError, match="no labelled clips are named"):
