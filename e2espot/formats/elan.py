@@ -21,6 +21,7 @@ from xml.etree import ElementTree
 from e2espot.core.errors import AnnotationError, ConfigurationError
 from e2espot.core.timeline import HALVES, MAX_DURATION_MS, parse_clock_ms
 from e2espot.files.json_fields import decode_text, read_bytes, relative_path
+from e2espot.files.xml_root import read_xml
 from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
 from e2espot.formats.sportscode import printable
 
@@ -94,13 +95,7 @@ def _read_eaf(file: Path, name: str, dropped: DroppedFields) -> AnnotatedVideo:
 
 
 def _xml(file: Path) -> ElementTree.Element:
-    data = read_bytes(file)
-    if re.search(rb"<!(DOCTYPE|ENTITY)", data.replace(b"\0", b"")):  # also in UTF-16
-        raise AnnotationError(f"{file}: XML with definitions of its own is not read; save it with ELAN again")
-    try:
-        root = ElementTree.fromstring(data)
-    except (ElementTree.ParseError, LookupError, ValueError) as error:
-        raise AnnotationError(f"{file}: not XML ({error})") from None
+    root = read_xml(file, "save it with ELAN again")
     if root.tag != "ANNOTATION_DOCUMENT":
         raise AnnotationError(f"{file}: not a file of ELAN, which starts with <ANNOTATION_DOCUMENT>")
     return root

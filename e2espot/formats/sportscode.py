@@ -10,7 +10,6 @@ An event is a moment; an instance begins some seconds before it and ends some af
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -19,7 +18,8 @@ from xml.etree import ElementTree
 
 from e2espot.core.errors import AnnotationError, ConfigurationError
 from e2espot.core.timeline import HALVES, MAX_DURATION_S, parse_clock_ms
-from e2espot.files.json_fields import read_bytes, relative_path
+from e2espot.files.json_fields import relative_path
+from e2espot.files.xml_root import read_xml
 from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
 
 _GROUPS = {"team": "Team", "visibility": "Visibility"}
@@ -63,13 +63,7 @@ def read_sportscode(source: Path, times: InstanceTimes) -> AnnotationSet:
     Raises:
         AnnotationError: not such a file, or an instance without a start and a code; names file and instance.
     """
-    data = read_bytes(source)
-    if re.search(rb"<!(DOCTYPE|ENTITY)", data.replace(b"\0", b"")):  # also in UTF-16
-        raise AnnotationError(f"{source}: XML with definitions of its own is not read; export the match again")
-    try:
-        root = ElementTree.fromstring(data)
-    except (ElementTree.ParseError, LookupError, ValueError) as error:
-        raise AnnotationError(f"{source}: not XML ({error})") from None
+    root = read_xml(source, "export the match again")
     instances = root.findall(".//ALL_INSTANCES/instance")
     if not instances:
         raise AnnotationError(f"{source}: no instances; expected SportsCode's XML, with <ALL_INSTANCES><instance>")
