@@ -14,7 +14,6 @@ Shapes: N rows, D values of a row.
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -27,8 +26,6 @@ from e2espot.core.errors import AnnotationError, ConfigurationError, one_line
 from e2espot.core.feature_kind import MAX_DIM, FeatureKind
 from e2espot.core.timeline import parse_fps
 from e2espot.files.json_fields import decode_text, read_bytes
-
-_LOG = logging.getLogger(__name__)
 
 KNOWN_FEATURES: dict[str, tuple[Fraction, int | None]] = {
     "ResNET_TF2": (Fraction(2), 2048),
@@ -293,28 +290,3 @@ def check_against_labels(file: FeatureFile, rate: Fraction, last_label_s: float 
             f"the last label is at {last_label_s / 60:.0f} minutes; set fps to the rate of the features",
             option="fps",
         )
-
-
-def warn_about_length(file: FeatureFile, rate: Fraction, duration_s: Fraction) -> None:
-    """Log rows that do not fit the length of their video, with the likely cause."""
-    rows_s = Fraction(file.num_rows) / rate
-    if abs(rows_s - duration_s) <= 1:
-        return
-    ratio = float(file.num_rows / duration_s)
-    rates = [known for known in (1, 2, 5, 12.5, 25) if abs(ratio / known - 1) < 0.02 and known != float(rate)]
-    cause = (
-        f"they seem to have {rates[0]:g} rows a second"
-        if rates
-        else "the features end early"
-        if rows_s < duration_s
-        else "the features are of another recording, or begin before kick-off"
-    )
-    _LOG.warning(
-        "%s: %d rows last %.1f s at %s rows a second, and the video %.1f s: %s",
-        file.path,
-        file.num_rows,
-        float(rows_s),
-        rate,
-        float(duration_s),
-        cause,
-    )

@@ -1,7 +1,6 @@
 """Feature files of any program: what is read, and what is refused in one line."""
 
 import json
-import logging
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from e2espot.formats.feature_files import (
     check_rate,
     feature_name,
     open_features,
-    warn_about_length,
 )
 
 ROWS = np.random.default_rng(0).normal(size=(40, 512)).astype(np.float32)
@@ -122,15 +120,3 @@ def test_features_that_outlast_their_labels_are_refused(tmp_path: Path) -> None:
     assert raised.value.option == "fps"
     check_against_labels(file, Fraction(5), 44 * 60)
     check_against_labels(file, Fraction(2), None)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "cause"), [(8, "5 rows a second"), (60, "end early"), (13, "another recording"), (20.4, None)]
-)
-def test_warn_about_length_names_the_likely_cause(
-    tmp_path: Path, seconds: float, cause: str | None, caplog: pytest.LogCaptureFixture
-) -> None:
-    file = open_features(saved(tmp_path / "a.npy", ROWS))
-    with caplog.at_level(logging.WARNING):
-        warn_about_length(file, Fraction(2), Fraction(seconds))
-    assert (cause in caplog.text) if cause else not caplog.text
