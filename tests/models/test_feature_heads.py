@@ -83,7 +83,7 @@ def test_calf_gives_slots_and_a_segmentation_within_bounds() -> None:
     outputs = CalfHead(20, 240, 3).eval()(torch.randn(2, 240, 20))
     assert outputs.segmentation_BTC.shape == (2, 240, 3)
     assert outputs.slots_BSX.shape == (2, 15, 5)
-    assert 0 <= float(outputs.segmentation_BTC.min()) <= float(outputs.segmentation_BTC.max()) <= 1
+    assert 0 <= outputs.segmentation_BTC.min().item() <= outputs.segmentation_BTC.max().item() <= 1
     torch.testing.assert_close(outputs.slots_BSX[..., 2:].sum(-1), torch.ones(2, 15))
 
 
