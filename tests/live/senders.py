@@ -24,6 +24,18 @@ def free_port(kind: int = socket.SOCK_STREAM) -> int:
         return int(probe.getsockname()[1])
 
 
+def wait_for_listener(port: int, kind: int = socket.SOCK_STREAM, *, timeout_s: float = 20.0) -> None:
+    """Wait until a program listens on ``port``, without connecting to it: many accept one connection only."""
+    table, listening = ("tcp", "0A") if kind == socket.SOCK_STREAM else ("udp", "07")
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        rows = [row.split() for row in Path(f"/proc/net/{table}").read_text().splitlines()[1:]]
+        if any(row[1].endswith(f":{port:04X}") and row[3] == listening for row in rows):
+            return
+        time.sleep(0.02)
+    raise TimeoutError(f"nothing listens on port {port}")
+
+
 def numbered_stream(folder: Path, count: int = 100, *, suffix: str = ".ts", **options: str) -> Path:
     """H.264 with a keyframe every ten pictures, at 25 pictures a second."""
     video = constant(

@@ -17,7 +17,7 @@ from e2espot.live.ring import LiveFrame
 from e2espot.live.spotter import LiveSpotter, plan_latency
 from e2espot.models import Spotter
 from e2espot.suppression import Calibration
-from tests.live.senders import in_background, numbered_stream, send
+from tests.live.senders import in_background, numbered_stream, send, wait_for_listener
 from tests.live.test_stream_reader import free_port
 from tests.support.tiny_dataset import TOY_SPEC, write_spotter
 
@@ -88,16 +88,15 @@ def test_latency_is_divided_and_too_little_is_refused(network: Spotter) -> None:
 
 def test_exit_codes_separate_lost_from_refused(tmp_path: Path) -> None:
     run_file = write_spotter(tmp_path / "toy.safetensors")
-    common = ["--give_up", "1", "-o"]
+    common = ["--give_up", "2", "-o"]
     with pytest.raises(VideoError, match="refused"):
         live.main([str(run_file), f"tcp://127.0.0.1:{free_port()}", *common, str(tmp_path / "refused")])
     assert not (tmp_path / "refused" / "events.jsonl").exists()  # so that another try may use the folder
-    stream, url = numbered_stream(tmp_path, 50), f"tcp://127.0.0.1:{free_port()}"
+    stream, port = numbered_stream(tmp_path, 50), free_port()
+    url = f"tcp://127.0.0.1:{port}"
 
     def push() -> None:
-        import time
-
-        time.sleep(0.7)
+        wait_for_listener(port)
         send(stream, url, format="mpegts", speed=3.0)
 
     with in_background(push), pytest.raises(SystemExit) as caught:
