@@ -175,6 +175,7 @@ def _session(args: Live, run: Path | None, address: Address, latency_s: float | 
         sinks=_sinks(args),
         threshold=args.threshold,
         piece=piece,
+        latency_s=None if address.kind == "file" else latency_s,
         has_wall_clock=address.kind not in ("file", "growing"),
         match=Match(kickoff_wall_s=_kickoff(args)),
         is_paced=not args.unpaced,

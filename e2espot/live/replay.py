@@ -76,6 +76,9 @@ class FileReplay:
         """Wait for the thread."""
         self._thread.join(timeout_s)
 
+    def show_last(self) -> None:
+        """Nothing to do: the frames of a file are known."""
+
     def _run(self) -> None:
         from e2espot.video import stream_frames
 

@@ -18,6 +18,7 @@ from e2espot.formats.filenames import RESULTS_FILE
 from e2espot.formats.soccernet import write_predictions
 from e2espot.live.lines import LiveEvent, live_event, read_events
 from e2espot.live.ring import FrameRing
+from e2espot.live.silence import Silence
 from e2espot.live.sinks import EventFile, Sink
 from e2espot.live.spotter import LiveSpotter
 from e2espot.live.stream_reader import End
@@ -47,6 +48,9 @@ class Reader(Protocol):
 
     def join(self, timeout_s: float) -> None:
         """Wait for the end of its thread."""
+
+    def show_last(self) -> None:
+        """No picture comes: put the frames that show the last one into the ring, without waiting for the next."""
 
     def num_frames(self, fps: Fraction) -> int | None:
         """Frames of the whole stream on a grid; None if that is not known better than by counting."""
@@ -84,6 +88,9 @@ class LiveSession:
     """Smallest confidence that the sinks get."""
     piece: int = 1
     """Frames that are processed at a time."""
+    latency_s: float | None = None
+    """Time from a picture's arrival after which its events are decided, also if no picture comes any more; None to
+    wait for pictures."""
     has_wall_clock: bool = True
     """Whether pictures arrive when they are taken."""
     match: Match = field(default_factory=Match)
@@ -106,6 +113,7 @@ class LiveSession:
         self._file = EventFile(self.out / EVENTS_FILE)
         self._arrivals: deque[tuple[int, float]] = deque(maxlen=_MOST_ARRIVALS)
         self._wall_offset_s = time.time() - time.monotonic()
+        self._silence = Silence(self.latency_s, self.spotter.decision_frames, self.network_fps)
         self._last_slow_s = 0.0
         self._lost_before = 0
 
@@ -147,14 +155,30 @@ class LiveSession:
         ring = self.reader.ring
         # When frames wait already, take more of them at once, which costs less for each.
         count = min(max(self.piece, len(ring)), max(self.piece, _CATCH_UP)) if self.is_paced else self.piece
-        frames = ring.take(count, 0.5 if self.is_paced else 3600.0)
+        frames = ring.take(count, min(0.5, float(2 * self.piece / self.network_fps)) if self.is_paced else 3600.0)
         if not frames:
+            self._settle()
             return
+        self._silence.ends(frames[0].arrival_s, is_gap=frames[0].frame > self.spotter.num_frames)
         self._arrivals.extend((frame.frame, frame.arrival_s) for frame in frames)
         self._pass_on(self.spotter.push(frames))
         self.on_frame(self.spotter.num_frames)
         if self.is_paced:
             self._keep_up()
+
+    def _settle(self) -> None:
+        """Decide the events that can wait no longer for pictures that do not come."""
+        now_s, scored = time.monotonic(), self.spotter.num_scored
+        pending: list[tuple[int, float]] = []
+        for frame, arrival_s in reversed(self._arrivals):
+            if frame < scored and pending:
+                break
+            pending.append((frame, arrival_s))  # the newest one at least
+        if not self._silence.is_over_time(pending, now_s):
+            return
+        self.reader.show_last()
+        stop, decides_all = self._silence.due(pending, now_s)
+        self._pass_on(self.spotter.settle(stop, decides_all=decides_all))
 
     def _keep_up(self) -> None:
         """Do less when the ring fills up: at half of it, and again when that was not enough after some seconds."""

@@ -10,6 +10,7 @@ Shapes: T frames, H height, W width, C colours, K classes.
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from collections.abc import Sequence
 
@@ -62,6 +63,14 @@ class LiveSpotter:
         """Whether each frame that is not scored yet was seen."""
         self._ranges: list[range] = []
         self._uses_mirror = options.flip
+        self._settled_TK: np.ndarray | None = None
+        """Rows of the frames that are not scored yet, if nothing came after them; None until they are needed."""
+        self._ahead = 0
+        """Rows that were settled and that the stream is still to give."""
+        # The smoothing of ``peaks`` ends with the video, and cannot go on after that.
+        self._can_settle_all = all(
+            part.method != "peaks" for part in (calibration.suppression, *calibration.by_class.values())
+        )
 
     def warm_up(self, piece: int) -> None:
         """Run the network once on empty frames: its first run takes seconds, in which a stream would not wait.
@@ -79,6 +88,17 @@ class LiveSpotter:
     def num_frames(self) -> int:
         """Frames up to now."""
         return self._pushed
+
+    @property
+    def num_scored(self) -> int:
+        """Frames whose scores are final."""
+        return self._scored
+
+    @property
+    def decision_frames(self) -> int | None:
+        """Frames from a final score to its event at most; None for no bound."""
+        delay = self._calibration.delay
+        return None if delay is None else -(-delay // self._spotter.grid_factor)
 
     @property
     def coverage(self) -> ReadCoverage | None:
@@ -106,6 +126,41 @@ class LiveSpotter:
             events += self._feed(np.stack([frame.rgb_HWC for frame in frames[start:]]))
         return events
 
+    def settle(self, stop: int, *, decides_all: bool = False) -> list[Event]:
+        """Make scores final by what has been pushed, since no picture comes and they can wait no longer.
+
+        Pictures that come after all change nothing about these frames, and the others are scored as if there had been
+        no pause:
+
+        ::
+
+            push       ... 95 96 97 98 99              then nothing for a while
+            settle(97) ... 95 96                       the scores of a video that ends with frame 99
+            push                 97 98 99 100 101 ...  those of the whole video
+
+        Args:
+            stop: The first frame that can still wait.
+            decides_all: With ``stop`` beyond the last frame: events are decided by these scores alone, without those
+                that the suppression would wait for.
+
+        Returns:
+            The events that became final.
+        """
+        events: list[Event] = []
+        count = (min(stop, self._pushed) - self._scored) // self._stride * self._spotter.grid_factor
+        if self._stream is not None and count > 0:
+            if self._settled_TK is None:
+                # A copy of the stream is finished; the stream itself goes on. Both share the weights.
+                ending = copy.deepcopy(self._stream, {id(self._spotter): self._spotter})
+                with torch.inference_mode():
+                    self._settled_TK = ending.finish()[self._ahead :]
+            rows_TK, self._settled_TK = self._settled_TK[:count], self._settled_TK[count:]
+            self._ahead += len(rows_TK)
+            events += self._final_rows(rows_TK)
+        if decides_all and self._scored == self._pushed and self._can_settle_all:
+            events += self._calibration.finish()
+        return events
+
     def finish(self, num_rows: int | None = None) -> list[Event]:
         """The events that the end of the stream makes final.
 
@@ -123,7 +178,7 @@ class LiveSpotter:
             What is dropped, for the user; None if there is nothing left.
         """
         if self._uses_mirror:
-            self._uses_mirror = False
+            self._uses_mirror, self._settled_TK = False, None
             if self._stream is not None:
                 self._stream.drop_mirror()
             return "the mirrored image"
@@ -157,6 +212,7 @@ class LiveSpotter:
         if self._stream is None:
             options = self._options if self._uses_mirror == self._options.flip else _without_mirror(self._options)
             self._stream, self._into_section = ScoreStream(self._spotter, options), 0
+        self._settled_TK = None
         first = -self._into_section % self._stride
         self._seen.extend([is_seen] * len(frames_THWC))
         self._pushed, self._into_section = self._pushed + len(frames_THWC), self._into_section + len(frames_THWC)
@@ -173,8 +229,8 @@ class LiveSpotter:
         if self._stream is None:
             return events
         with torch.inference_mode():
-            rows_TK = self._stream.finish()
-        self._stream = None
+            rows_TK = self._stream.finish()[self._ahead :]
+        self._stream, self._settled_TK, self._ahead = None, None, 0
         rows_TK = rows_TK.repeat(self._stride, axis=0)[: len(self._seen) * self._spotter.grid_factor]
         if num_rows is not None and len(rows_TK):
             # One row more: the last one again. One row less: the last one is cut.
@@ -186,7 +242,12 @@ class LiveSpotter:
         return events + self._decide(rows_TK, seen_T.tolist())
 
     def _take_rows(self, rows_TK: np.ndarray) -> list[Event]:
-        """Rows of the network's frames to rows of the grid."""
+        """Rows of the network's frames, without those that were settled, to rows of the grid."""
+        settled = min(self._ahead, len(rows_TK))
+        self._ahead -= settled
+        return self._final_rows(rows_TK[settled:])
+
+    def _final_rows(self, rows_TK: np.ndarray) -> list[Event]:
         count = len(rows_TK) // self._spotter.grid_factor * self._stride
         seen = [self._seen.popleft() for _ in range(min(count, len(self._seen)))]
         self._scored += len(seen)

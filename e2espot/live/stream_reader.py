@@ -14,6 +14,7 @@ import contextlib
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -83,7 +84,11 @@ class StreamReader:
         self._thread = threading.Thread(target=self._run, name="stream reader", daemon=True)
         self._is_broken = False
         self._stopped = threading.Event()
+        self._showing = threading.Lock()
+        """Held while pictures become frames, which ``show_last`` does in another thread."""
         self._converted: tuple[Any, np.ndarray] | None = None
+        self._arrivals: deque[tuple[int, float]] = deque(maxlen=64)
+        """Time stamps of the last packets, as corrected, and when they arrived."""
         self._last_picture_s = 0.0
         self._time_base = Fraction(1, 90_000)
         self.error: BaseException | None = None
@@ -106,6 +111,11 @@ class StreamReader:
         """Wait for the thread, so that a recording is finished."""
         self._thread.join(timeout_s)
 
+    def show_last(self) -> None:
+        """No picture comes: show the last one for the usual time, as at the end of a file; what follows goes on."""
+        with self._showing:
+            self._emit(self._grid.finish())
+
     def num_frames(self, fps: Fraction) -> int | None:
         """Frames from the first picture to the end of the last one, on a grid; None if it was stopped before."""
         return None if self._stopped.is_set() else num_frames_of_duration(self._grid.duration_s(), fps)
@@ -115,7 +125,7 @@ class StreamReader:
     def _run(self) -> None:
         try:
             self._read_until_over()
-            self._emit(self._grid.finish())
+            self.show_last()
         except BaseException as error:
             self.error = error
         finally:
@@ -219,6 +229,7 @@ class StreamReader:
                 continue
             has_begun = True
             self._correct(packet)
+            self._arrivals.append((packet.pts, now_s))
             self._decode(codec, packet, now_s)
         if not has_begun and not self._stopped.is_set():
             raise VideoError("no keyframe arrived, so nothing can be decoded; set the encoder to send some")
@@ -258,7 +269,10 @@ class StreamReader:
                 self.num_connections += 1
             self._last_picture_s = now_s
             time_s = picture.pts * self._time_base  # pictures that a flush returns have none of their own
-            self._emit(self._grid.add(time_s, picture, now_s, broken=self._is_broken))
+            # B-frames make a picture wait in the decoder for packets that arrive after its own.
+            arrival_s = next((at_s for pts, at_s in reversed(self._arrivals) if pts == picture.pts), now_s)
+            with self._showing:
+                self._emit(self._grid.add(time_s, picture, arrival_s, broken=self._is_broken))
             self._is_broken = False
 
     def _emit(self, frames: list[GridFrame[Any]]) -> None:

@@ -63,6 +63,56 @@ def test_twelve_hours_are_held_in_constant_memory(network: Spotter) -> None:
     assert max(held[50:]) == max(held[:50]) <= 7 + 5 + 4
 
 
+def rows_of(network: Spotter, numbers: list[int], pauses: dict[int, list[int]], flip: bool = False) -> np.ndarray:
+    """Final scores of all frames; after frame k, pictures stay out until each of the frames ``pauses[k]`` is due."""
+    spotter = LiveSpotter(network, Calibration(), dataclasses.replace(OPTIONS, flip=flip), 0.4)
+    rows: list[np.ndarray] = []
+    calibration = spotter._calibration
+    add = calibration.add
+    calibration.add = lambda rows_TK, **more: rows.append(rows_TK) or add(rows_TK, **more)  # type: ignore[method-assign, func-returns-value]
+    for number in numbers:
+        spotter.push(frames([number]))
+        for stop in pauses.get(number, []):
+            spotter.settle(stop, decides_all=stop > number)
+            assert spotter.num_scored >= stop
+    spotter.finish()
+    return np.concatenate(rows)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_settled_scores_are_those_of_a_video_that_ends_there_and_the_rest_go_on(network: Spotter, flip: bool) -> None:
+    numbers = list(range(90))
+    whole, ended = rows_of(network, numbers, {}, flip), rows_of(network, numbers[:61], {}, flip)
+    settled = rows_of(network, numbers, {60: [52, 53, 57]}, flip)
+    assert len(settled) == 90 and not np.array_equal(whole[50:57], settled[50:57])
+    # In batches of other sizes convolutions sum in another order.
+    np.testing.assert_allclose(settled[:57], ended[:57], atol=1e-5)
+    np.testing.assert_array_equal(settled[57:], whole[57:])
+    all_settled = rows_of(network, numbers, {60: [61]}, flip)
+    np.testing.assert_allclose(all_settled[:61], ended, atol=1e-5)
+    np.testing.assert_array_equal(all_settled[61:], whole[61:])
+
+
+def test_events_settled_in_silence_are_never_withdrawn_or_moved(network: Spotter) -> None:
+    spotter = LiveSpotter(network, Calibration(), OPTIONS, 0.4)
+    spotter.push(frames(list(range(60))))
+    settled = spotter.settle(60, decides_all=True)
+    ended = LiveSpotter(network, Calibration(), OPTIONS, 0.4)
+    expected = [*ended.push(frames(list(range(60)))), *ended.finish()]
+    assert settled and settled == expected[-len(settled) :]
+    assert max(event.frame for event in settled) > 50
+    assert not spotter.settle(60, decides_all=True)
+    later = spotter.push(frames(list(range(60, 120)))) + spotter.finish()
+    assert later and min(event.frame for event in later) >= 60
+    assert spotter.coverage is None and spotter.num_frames == 120
+    # A gap after the silence, as when the sender restarts: no event in it, and what was settled stays.
+    spotter = LiveSpotter(network, Calibration(), OPTIONS, 0.4)
+    spotter.push(frames(list(range(60))))
+    spotter.settle(60, decides_all=True)
+    later = spotter.push(frames(list(range(200, 240)))) + spotter.finish()
+    assert later and min(event.frame for event in later) >= 200
+
+
 def test_too_slow_machines_drop_the_mirror_then_every_second_frame(network: Spotter) -> None:
     spotter = LiveSpotter(network, Calibration(), dataclasses.replace(OPTIONS, flip=True), 0.4)
     events = spotter.push(frames(list(range(40))))

@@ -44,6 +44,10 @@ class FusedConv:
         self._fused = can_fuse(self._weight) if fused is None else fused
         self._packed: dict[torch.Size, Tensor] = {}
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> FusedConv:
+        """Itself: nothing in it changes, so that copies of a stream share the weights."""
+        return self
+
     def __call__(self, x_NCHW: Tensor) -> Tensor:
         """``act(conv(x))`` in new channels-last memory."""
         if not self._fused:
