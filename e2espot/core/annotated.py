@@ -77,6 +77,19 @@ def merge_ranges(ranges_ms: Iterable[tuple[int, int]]) -> AnnotatedRanges:
     return AnnotatedRanges(ranges_ms=tuple(merged))
 
 
+def without_range(ranges: AnnotatedRanges, range_ms: tuple[int, int]) -> AnnotatedRanges:
+    """The stretches without what is inside of ``range_ms``.
+
+    # (0, 9000) without (2000, 3000) -> (0, 2000), (3000, 9000)
+    """
+    first_ms, last_ms = range_ms
+    return merge_ranges(
+        part
+        for start_ms, stop_ms in ranges.ranges_ms
+        for part in ((start_ms, min(stop_ms, first_ms)), (max(start_ms, last_ms), stop_ms))
+    )
+
+
 def intersect_annotated(first: AnnotatedHalves, second: AnnotatedHalves) -> dict[int, AnnotatedRanges]:
     """What both of two statements call labelled."""
     both = {**first, **second}

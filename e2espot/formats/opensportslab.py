@@ -345,6 +345,10 @@ def _document(dataset: AnnotationSet) -> dict[str, Any]:
 
 def _sample(video: AnnotatedVideo) -> dict[str, Any]:
     video_metadata = dict(video.metadata)
+    if _annotated(video_metadata, {}, video.game) != video.annotated:
+        # Stated before the stretches were moved, or others were reviewed.
+        for name in ("annotation_status", "intervals"):
+            video_metadata.pop(name, None)
     inputs = video_metadata.pop("inputs", [_input(video.video, video_metadata)])
     video_metadata.pop("fps", None)
     name = video_metadata.pop("id", f"{video.game}/{video.half}")

@@ -13,14 +13,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import groupby
+from typing import Any
 
 from e2espot.core.annotated import AnnotatedRanges, merge_ranges
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.timeline import HALVES, MAX_DURATION_MS, parse_clock_ms
+from e2espot.formats.annotated_field import UNSURE_FIELD, read_unsure, unsure_field
 from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
 
 _RATE = re.compile(r"\d{1,9}(\.\d{1,9})?(/\d{1,9}(\.\d{1,9})?)?")
@@ -95,13 +97,46 @@ def _starts(text: str, option: str) -> tuple[int, ...]:
 
 
 def retimed(dataset: AnnotationSet, retiming: Retiming, dropped: DroppedFields) -> AnnotationSet:
-    """The dataset with its events and annotated stretches moved; events before the start of a video are left out.
+    """The dataset with its events and its stretches moved; events before the start of a video are left out.
 
     Raises:
         ConfigurationError: a half that ``join_ms`` does not name.
     """
     if retiming == Retiming():
         return dataset
+    moved = _retimed(dataset, retiming, dropped)
+    unsure = _retimed(_unsure_as_annotated(dataset), retiming, DroppedFields())
+    fields: dict[str, dict[int, AnnotatedRanges]] = {}
+    for video in unsure.videos:
+        fields.setdefault(video.game, {})[video.half] = video.annotated or AnnotatedRanges()
+    videos = (
+        replace(video, game_metadata=_with_unsure(video.game_metadata, fields[video.game])) for video in moved.videos
+    )
+    return replace(moved, videos=tuple(videos))
+
+
+def _with_unsure(game_metadata: Mapping[str, Any], halves: Mapping[int, AnnotatedRanges]) -> Mapping[str, Any]:
+    if UNSURE_FIELD not in game_metadata:
+        return game_metadata
+    others = {name: value for name, value in game_metadata.items() if name != UNSURE_FIELD}
+    return {**others, **unsure_field(halves)}
+
+
+def _unsure_as_annotated(dataset: AnnotationSet) -> AnnotationSet:
+    """The unsure stretches alone, as stretches that move like annotated ones."""
+    videos = (
+        replace(
+            video,
+            annotations=(),
+            metadata={},
+            annotated=read_unsure(video.game_metadata, video.game).get(video.half, AnnotatedRanges()),
+        )
+        for video in dataset.videos
+    )
+    return replace(dataset, videos=tuple(videos))
+
+
+def _retimed(dataset: AnnotationSet, retiming: Retiming, dropped: DroppedFields) -> AnnotationSet:
     videos: Iterable[AnnotatedVideo] = (_moved(video, retiming, dropped) for video in dataset.videos)
     if retiming.join_ms:
         ordered = sorted(videos, key=lambda video: (video.game, video.half))
@@ -132,10 +167,24 @@ def _at(annotation: Annotation, position_ms: int) -> Annotation:
 
 
 def _with_ranges(video: AnnotatedVideo, moved: Callable[[int], int]) -> AnnotatedVideo:
-    if video.annotated is None:
-        return video
-    ranges = ((max(0, moved(start)), max(0, moved(stop))) for start, stop in video.annotated.ranges_ms)
-    return replace(video, annotated=merge_ranges(ranges))
+    return video if video.annotated is None else replace(video, annotated=moved_ranges(video.annotated, moved))
+
+
+def moved_ranges(ranges: AnnotatedRanges, moved: Callable[[int], int]) -> AnnotatedRanges:
+    """Stretches at other times, without what is before the video; one without an end keeps to be without.
+
+    Args:
+        ranges: The stretches.
+        moved: New time of a time, both in milliseconds.
+    """
+
+    def clipped(position_ms: int) -> int:
+        return max(0, min(MAX_DURATION_MS, position_ms))
+
+    return merge_ranges(
+        (clipped(moved(start)), stop if stop >= MAX_DURATION_MS else clipped(moved(stop)))
+        for start, stop in ranges.ranges_ms
+    )
 
 
 def _joined(

@@ -21,7 +21,13 @@ from e2espot.files.json_fields import (
     require,
     require_text,
 )
-from e2espot.formats.annotated_field import ANNOTATED_FIELD, annotated_field, read_annotated, read_annotated_classes
+from e2espot.formats.annotated_field import (
+    ANNOTATED_FIELD,
+    annotated_field,
+    read_annotated,
+    read_annotated_classes,
+    read_unsure,
+)
 from e2espot.formats.filenames import BALL_LABEL_FILE, LABEL_FILES, RESULTS_FILE, SPLITS_FILE, V2_LABEL_FILE
 from e2espot.formats.game import Game
 from e2espot.formats.games import check_label_file, find_games
@@ -94,7 +100,14 @@ def _read_game(game: Game, split: str, kind: Kind) -> Iterable[AnnotatedVideo]:
     }
     game_metadata = {"UrlLocal": game.name, **remaining_fields(content, name, "videos", ANNOTATED_FIELD)}
     halves_with_metadata = [half for half in HALVES if str(half) in metadata_by_half]
-    halves = {1, *(half for half, _ in annotations), *files, *halves_with_metadata, *annotated}
+    halves = {
+        1,
+        *(half for half, _ in annotations),
+        *files,
+        *halves_with_metadata,
+        *annotated,
+        *read_unsure(content, context),
+    }
     for half in sorted(halves):
         fields = require(metadata_by_half, str(half), dict, f"{context}: videos", {})
         metadata = check_video_metadata(fields, f"{context}: videos.{half}")

@@ -8,18 +8,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from e2espot.core.annotated import AnnotatedHalves, merge_ranges
 from e2espot.core.errors import AnnotationError, E2ESpotError, VideoError
 from e2espot.core.events import Event
 from e2espot.core.label_sets import LabelSet
 from e2espot.core.timeline import DEFAULT_FPS, HALVES, position_ms_of_frame
 from e2espot.files.atomic import write_atomically
-from e2espot.formats.annotated_field import ANNOTATED_FIELD, read_annotated
+from e2espot.formats.annotated_field import (
+    ANNOTATED_FIELD,
+    UNSURE_FIELD,
+    read_annotated,
+    read_unsure,
+    unsure_field,
+)
 from e2espot.formats.filenames import BALL_LABEL_FILE
 from e2espot.formats.game import Video, is_game_video
 from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
 from e2espot.formats.opensportslab import opensportslab_document
 from e2espot.formats.soccernet_interchange import read_annotation
 from e2espot.formats.soccernet_json import dump_document, parse_document
+from e2espot.review.annotated_stretches import complement
 from e2espot.review.label_rows import EventKey, event_of_row, new_row
 from e2espot.review.verdicts import event_of_verdict
 from e2espot.video import parts_of, probe
@@ -186,6 +194,11 @@ def with_pseudo_labels(
 ) -> bytes:
     """A label file with unreviewed predictions added as labels.
 
+    Where the file states what was annotated, predictions are added outside of it only: there, labels are learnt and
+    the rest is ``unsure``, so that it is no background::
+
+        annotated 0:00-10:00    ->    unsure 10:00 to the end, with its labels and the added ones
+
     Args:
         text: Content of the label file.
         predictions: Predictions of the game.
@@ -194,16 +207,33 @@ def with_pseudo_labels(
     """
     top, rows = parse_document(text, "label", "labels")
     labels = [event for row in rows if (event := event_of_row(row)) is not None]
+    annotated = read_annotated(top, "labels")
     pseudo_labels = [
         new_row(EventKey(half=event.half, frame=event.frame, label=event.label))
         for event in unreviewed(predictions, labels, verdicts, threshold)
+        if not annotated or not _is_annotated(annotated, event)
     ]
+    if annotated:
+        outside = complement(annotated, HALVES)
+        unsure = read_unsure(top, "labels")
+        both = {half: merge_ranges([*outside[half].ranges_ms, *_ranges(unsure, half)]) for half in HALVES}
+        top = {name: value for name, value in top.items() if name not in (ANNOTATED_FIELD, UNSURE_FIELD)}
+        top |= unsure_field(both)
 
     def time_of(row: Any) -> tuple[int, int]:
         event = event_of_row(row)
         return (len(HALVES) + 1, 0) if event is None else (event.half, event.frame)  # rows without a time go last
 
     return dump_document({**top, "annotations": sorted([*rows, *pseudo_labels], key=time_of)})
+
+
+def _is_annotated(annotated: AnnotatedHalves, event: Event) -> bool:
+    position_ms = position_ms_of_frame(event.frame, DEFAULT_FPS)
+    return event.half not in annotated or annotated[event.half].contains(position_ms)
+
+
+def _ranges(halves: AnnotatedHalves, half: int) -> tuple[tuple[int, int], ...]:
+    return halves[half].ranges_ms if half in halves else ()
 
 
 def _link_names(videos: Sequence[Video]) -> list[tuple[Path, str]]:

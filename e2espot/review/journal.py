@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from e2espot.core.errors import AnnotationError, E2ESpotError
 from e2espot.files.lock import ProcessLock
+from e2espot.formats.annotated_field import ANNOTATED_FIELD, UNSURE_FIELD
 
 _MAX_NUMBER = 10**9
 """Bound on revisions and ids in a record."""
@@ -133,8 +134,11 @@ def check_record(record: dict[str, Any]) -> None:
 
 def _check_change(change: Any) -> None:
     key_is_text = isinstance(change, dict) and isinstance(change["key"], str)
-    _require(key_is_text and change["kind"] in ("label", "verdict"), "kind, key")
+    _require(key_is_text and change["kind"] in ("label", "verdict", "field"), "kind, key")
     values = [value for value in (change["before"], change["after"]) if value is not None]
+    if change["kind"] == "field":
+        _require(change["key"] in (ANNOTATED_FIELD, UNSURE_FIELD), "name of a field")
+        return
     if change["kind"] == "verdict":
         _require(all(isinstance(value, str) for value in values), "verdict")
         return

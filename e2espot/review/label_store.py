@@ -16,21 +16,22 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from e2espot.core.errors import AnnotationError, E2ESpotError
 from e2espot.core.wording import counted
-from e2espot.formats.annotated_field import ANNOTATED_FIELD
+from e2espot.formats.annotated_field import read_annotated
 from e2espot.formats.label_documents import read_label_document
 from e2espot.formats.retiming import Retiming
 from e2espot.formats.soccernet_json import parse_document
+from e2espot.review.annotated_stretches import Fields, fields_after_mark, fields_after_move, range_of_frames
 from e2espot.review.journal import Journal, check_record
 from e2espot.review.label_file import LabelFile, checksum_of
 from e2espot.review.label_rows import EventKey, change_row, new_row
 from e2espot.review.moving import MovedLabels, moved_labels
-from e2espot.review.state import LABEL, VERDICT, AppliedChange, Change, ChangeOrigin, LabelState
+from e2espot.review.state import FIELD, LABEL, VERDICT, AppliedChange, Change, ChangeOrigin, LabelState
 from e2espot.review.undo_history import UndoHistory
 from e2espot.review.verdicts import REJECTED, accepted_as, verdict_key
 
@@ -155,7 +156,17 @@ class LabelStore:
                 "labels": [self.row_for_page(row_id) for row_id in state.order if state.events[row_id] is not None],
                 "verdicts": dict(state.verdicts),
                 "hidden": sum(event is None for event in state.events.values()),
+                "annotated": self.annotated_for_page(),
             }
+
+    def annotated_for_page(self) -> dict[str, list[tuple[int, int]]]:
+        """Half -> annotated stretches in milliseconds; a half that is not listed was annotated in full."""
+        with self._lock:
+            try:
+                halves = read_annotated(self._state.top, self._file.path.name)
+            except AnnotationError:  # the next mark reports it
+                return {}
+            return {str(half): list(ranges.ranges_ms) for half, ranges in halves.items()}
 
     def row_for_page(self, label_id: int) -> dict[str, Any] | None:
         """One label as plain values; None if it was removed or cannot be shown."""
@@ -222,25 +233,43 @@ class LabelStore:
                 [Change(kind=LABEL, key=str(label_id), before=row, after=change_row(row, event))], origin
             )
 
-    def moved(self, half: int, retiming: Retiming, num_frames: int) -> MovedLabels:
-        """Where the labels of a half would be after a shift and a stretch of their times.
+    def mark_annotated(
+        self, half: int, first: int, last: int, origin: ChangeOrigin, *, complete: bool, halves: Collection[int]
+    ) -> AppliedChange:
+        """Mark the frames ``first`` to ``last`` of a half as annotated: every event in them has a label, or none is.
+
+        Args:
+            half: Half of the frames.
+            first: First frame.
+            last: Last frame.
+            origin: Where the change comes from.
+            complete: Whether the labels in the frames are complete.
+            halves: Halves of the game that have a video.
 
         Raises:
-            AnnotationError: the file states what was annotated in this half, which would not move along.
+            AnnotationError: The frames are marked like that already, or the file's fields are broken.
         """
         with self._lock:
-            if self._state.top.get(ANNOTATED_FIELD):
-                raise AnnotationError(
-                    "these labels state which stretches were annotated, and the page does not move those; "
-                    "`e2espot convert` moves both"
-                )
+            known = {event.half for event in self.label_events().values()}
+            fields = fields_after_mark(
+                self._state.top, half, range_of_frames(first, last), complete=complete, halves={*halves, *known}
+            )
+            return self._commit(self._field_changes(fields), origin)
+
+    def _field_changes(self, fields: Fields) -> list[Change]:
+        top = self._state.top
+        return [Change(kind=FIELD, key=key, before=top.get(key), after=after) for key, after in fields.items()]
+
+    def moved(self, half: int, retiming: Retiming, num_frames: int) -> MovedLabels:
+        """Where the labels of a half would be after a shift and a stretch of their times."""
+        with self._lock:
             return moved_labels(self._state.rows, self.label_events(), half, retiming, num_frames)
 
     def move_labels(self, half: int, retiming: Retiming, num_frames: int, origin: ChangeOrigin) -> AppliedChange:
-        """Move the labels of a half, as one change.
+        """Move the labels of a half, together with its annotated stretches, as one change.
 
         Raises:
-            AnnotationError: one would be outside the video, or there is none.
+            AnnotationError: one would be outside the video, there is none, or the file's fields are broken.
         """
         with self._lock:
             moved = self.moved(half, retiming, num_frames)
@@ -254,7 +283,8 @@ class LabelStore:
                 Change(kind=LABEL, key=str(label_id), before=self._existing_row(label_id), after=row)
                 for label_id, row in moved.rows.items()
             ]
-            return self._commit(changes, origin)
+            fields = fields_after_move(self._state.top, half, lambda position_ms: retiming.moved_ms(position_ms, half))
+            return self._commit([*changes, *self._field_changes(fields)], origin)
 
     def remove_label(self, label_id: int, origin: ChangeOrigin) -> AppliedChange:
         """Remove a label, and reject the prediction that it was accepted from.

@@ -24,14 +24,14 @@ from e2espot.review.label_store import ConflictError, LabelStore
 from e2espot.review.moving import MovedLabels, parse_move
 from e2espot.review.open_tabs import OpenTabs
 from e2espot.review.questions import VideoReview, review_queue
-from e2espot.review.state import LABEL, AppliedChange, ChangeOrigin
+from e2espot.review.state import FIELD, LABEL, VERDICT, AppliedChange, Change, ChangeOrigin
 from e2espot.review.verdicts import CONFIRMED, REJECTED, label_verdict_key, verdict_key
 
 
 class ChangeRequest(msgspec.Struct, forbid_unknown_fields=True):
     """A change that a page asks for."""
 
-    kind: Literal["add", "accept", "reject", "confirm", "open", "change", "remove", "move", "undo", "redo"]
+    kind: Literal["add", "accept", "reject", "confirm", "open", "change", "remove", "move", "annotate", "undo", "redo"]
     """What to do; ``open`` removes the verdict on a prediction."""
     tab: str
     """Id of the browser tab."""
@@ -44,7 +44,7 @@ class ChangeRequest(msgspec.Struct, forbid_unknown_fields=True):
     half: int = 1
     """Half of the event, for all kinds that name one."""
     frame: int = 0
-    """Frame of the label, for add, accept and change."""
+    """Frame of the label, for add, accept and change; the first one for annotate."""
     label: str = ""
     """Class of the label, for add, accept and change."""
     of_frame: int = -1
@@ -55,6 +55,10 @@ class ChangeRequest(msgspec.Struct, forbid_unknown_fields=True):
     """Seconds or a clock by which all labels of the half move, for move."""
     rate: str = "1"
     """Factor of their times before that, such as 25/24, for move."""
+    to_frame: int = 0
+    """The last frame, for annotate."""
+    complete: bool = True
+    """Whether the labels in these frames are complete, for annotate."""
 
     @property
     def event(self) -> EventKey:
@@ -213,7 +217,20 @@ class Review:
         if request.kind == "move":
             retiming = parse_move(request.shift, request.rate)
             return store.move_labels(request.half, retiming, self._num_frames(game, request.half), request.origin)
+        if request.kind == "annotate":
+            return self._mark_annotated(game, request)
         return _apply(store, request)
+
+    def _mark_annotated(self, game: int, request: ChangeRequest) -> AppliedChange:
+        num_frames = self._num_frames(game, request.half)
+        if not 0 <= request.frame <= request.to_frame < num_frames:
+            raise AnnotationError(
+                f"frames {request.frame} to {request.to_frame} are no stretch of the video, which has {num_frames}"
+            )
+        halves = {video.half for of_game, video in self.videos if of_game == game}
+        return self.store(game).mark_annotated(
+            request.half, request.frame, request.to_frame, request.origin, complete=request.complete, halves=halves
+        )
 
     def moved(self, game: int, half: int, shift: str, rate: str) -> MovedLabels:
         """Where the labels of a half would be after a move; nothing is changed.
@@ -264,13 +281,13 @@ def _apply(store: LabelStore, request: ChangeRequest) -> AppliedChange:
 
 def page_update(store: LabelStore, applied: AppliedChange) -> dict[str, Any]:
     """A change as plain values for the pages."""
+    after: dict[str, Callable[[Change], Any]] = {
+        LABEL: lambda change: store.row_for_page(int(change.key)),
+        VERDICT: lambda change: change.after,
+        FIELD: lambda change: store.annotated_for_page(),
+    }
     changes = [
-        {
-            "kind": change.kind,
-            "key": change.key,
-            "after": store.row_for_page(int(change.key)) if change.kind == LABEL else change.after,
-        }
-        for change in applied.changes
+        {"kind": change.kind, "key": change.key, "after": after[change.kind](change)} for change in applied.changes
     ]
     return {
         "revision": applied.revision,

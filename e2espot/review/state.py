@@ -10,20 +10,21 @@ from e2espot.review.label_rows import EventKey, event_of_row, insert_by_time
 
 LABEL = "label"
 VERDICT = "verdict"
+FIELD = "field"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """One row of the label file, or one verdict, before and after."""
+    """One row or field of the label file, or one verdict, before and after."""
 
     kind: str
-    """``LABEL`` or ``VERDICT``."""
+    """``LABEL``, ``VERDICT`` or ``FIELD``."""
     key: str
-    """Id of the row, or key of the verdict (see :mod:`verdicts`)."""
+    """Id of the row, key of the verdict (see :mod:`verdicts`), or name of the field."""
     before: Any
-    """Row or verdict before; None if there was none."""
+    """Its value before; None if there was none."""
     after: Any
-    """Row or verdict after; None if it was removed."""
+    """Its value after; None if it was removed."""
 
     def reversed(self) -> Change:
         """The change that undoes this one."""
@@ -92,11 +93,12 @@ class LabelState:
     def apply(self, change: Change, revision: int) -> None:
         """Apply one change."""
         self.changed_in[change.kind, change.key] = revision
-        if change.kind == VERDICT:
+        if change.kind in (VERDICT, FIELD):
+            values = self.verdicts if change.kind == VERDICT else self.top
             if change.after is None:
-                self.verdicts.pop(change.key, None)
+                values.pop(change.key, None)
             else:
-                self.verdicts[change.key] = change.after
+                values[change.key] = change.after
             return
         row_id = int(change.key)
         self.next_row = max(self.next_row, row_id + 1)
@@ -110,7 +112,9 @@ class LabelState:
             self.order = insert_by_time(self.order, self.events, row_id, previous_index)
 
     def value(self, kind: str, key: str) -> Any:
-        """Current row or verdict; None if there is none."""
+        """Current row, verdict or field; None if there is none."""
+        if kind == FIELD:
+            return self.top.get(key)
         return self.verdicts.get(key) if kind == VERDICT else self.rows.get(int(key))
 
     def text(self) -> bytes:

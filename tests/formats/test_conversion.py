@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from e2espot.core.errors import AnnotationError
 from e2espot.core.label_sets import LABEL_SETS
 from e2espot.core.timeline import frame_of_position_ms, game_time, position_ms_of_frame
+from e2espot.formats.conversion import Conversion, convert
+from e2espot.formats.retiming import parse_retiming
 from e2espot.formats.soccernet import read_labels
 from tests.support.conversions import GAME, read_json, run_conversion, write_json
 from tests.support.tiny_dataset import write_game
@@ -394,6 +396,22 @@ def test_annotation_status_and_intervals_say_what_was_annotated(tmp_path: Path) 
         None,
     ]
     assert again["b"]["intervals"] == [{"start_ms": 0, "end_ms": 5000}, [4000, 9000]]
+
+
+def test_moved_stretches_replace_what_the_file_stated(tmp_path: Path) -> None:
+    samples = [sample("a", annotation_status="checked", intervals=[[4000, 9000], [9000, 9500]])]
+    write_json(tmp_path / "osl.json", {"version": "2.0", "data": samples})
+    conversion = Conversion(
+        source=tmp_path / "osl.json",
+        target=tmp_path / "moved.json",
+        from_format="opensportslab",
+        to_format="opensportslab",
+        predictions=False,
+        retiming=parse_retiming("2", "1", "", ""),
+    )
+    convert(conversion)
+    (moved,) = read_json(tmp_path / "moved.json")["data"]
+    assert moved["metadata"]["intervals"] == [{"start_ms": 6000, "end_ms": 11_500}]
 
 
 @pytest.mark.parametrize("to_format", ["e2e-spot", "soccertrack-v2", "sn-gar"])

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from e2espot.core.annotated import AnnotatedRanges
 from e2espot.core.errors import ConfigurationError
+from e2espot.core.timeline import MAX_DURATION_MS
 from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
 from e2espot.formats.retiming import Retiming, parse_retiming, retimed
 from e2espot.formats.thinning import Thinning, parse_thinning, remaining
@@ -104,6 +105,37 @@ def test_labels_of_half_2_of_one_video_are_converted_to_its_clock(tmp_path: Path
     run_conversion(tmp_path / "a", tmp_path / "b", "soccernet", "soccernet", retiming=retiming)
     rows = read_json(tmp_path / "b" / "g" / "Labels-ball.json")["annotations"]
     assert [(row["gameTime"], row["position"]) for row in rows] == [("1 - 00:30", "30480"), ("1 - 47:42", "2862480")]
+
+
+def test_unsure_stretches_move_with_the_events_and_the_end_stays_the_end(tmp_path: Path) -> None:
+    def stretches(*pairs: tuple[int, int]) -> list[dict[str, int]]:
+        return [{"from": start, "to": stop} for start, stop in pairs]
+
+    content = {
+        "annotated": [{"half": "1", "stretches": stretches((0, 5000), (6000, MAX_DURATION_MS))}],
+        "unsure": [
+            {"half": "1", "stretches": stretches((1000, 3000))},
+            {"half": "2", "stretches": stretches((0, 500))},
+        ],
+        "annotations": [{"gameTime": "1 - 00:02", "label": "PASS", "position": "2020"}],
+    }
+    write_json(tmp_path / "a" / "g" / "Labels-ball.json", content)
+    for name, values, annotated, unsure in (
+        ("later", ("2", "1"), [(2000, 7000), (8000, MAX_DURATION_MS)], {"1": [(3000, 5000)], "2": [(2000, 2500)]}),
+        ("earlier", ("-2", "1"), [(0, 3000), (4000, MAX_DURATION_MS)], {"1": [(0, 1000)]}),
+    ):
+        run_conversion(
+            tmp_path / "a", tmp_path / name, "soccernet", "soccernet", retiming=parse_retiming(*values, "", "")
+        )
+        moved = read_json(tmp_path / name / "g" / "Labels-ball.json")
+        assert moved["annotated"][0]["stretches"] == stretches(*annotated)
+        known = {row["half"]: [(one["from"], one["to"]) for one in row["stretches"]] for row in moved["unsure"]}
+        assert known == unsure
+    run_conversion(
+        tmp_path / "a", tmp_path / "joined", "soccernet", "soccernet", retiming=parse_retiming("0", "1", "0,50:00", "")
+    )
+    (joined,) = read_json(tmp_path / "joined" / "g" / "Labels-ball.json")["unsure"]
+    assert joined == {"half": "1", "stretches": stretches((1000, 3000), (3_000_000, 3_000_500))}
 
 
 EVENTS = [

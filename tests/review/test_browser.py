@@ -442,6 +442,32 @@ def test_long_match_is_drawn_fast_and_counted_as_by_the_metric(long_match: Path,
         assert page.complaints == []
 
 
+def test_reviewed_stretches_are_marked_drawn_saved_and_undone(page, match: Match) -> None:
+    assert page.inner_text("#annotated-value") == "all"
+    press(page, "Home")
+    press(page, "d")
+    page.evaluate("e2espotReview.player.showFrame(74)")
+    until(page, RESTS)
+    press(page, "d")
+    until(page, "e2espotReview.decisions.numSaved === 1")
+    stored = json.loads(match.labels.read_text())["annotated"]
+    assert stored == [{"half": "1", "stretches": [{"from": 0, "to": 3000}]}]
+    until(page, "document.getElementById('annotated-value').textContent === '00:03 of 00:05'")
+    page.evaluate("e2espotReview.player.showFrame(49)")
+    until(page, RESTS)
+    press(page, "Shift+D")
+    page.click("#annotated")  # ends the stretch that is being marked
+    until(page, "e2espotReview.decisions.numSaved === 2")
+    press(page, "d")
+    press(page, "Escape")  # no stretch after all
+    assert page.evaluate("e2espotReview.annotating.from") is None
+    for saved in (3, 4):
+        press(page, "Control+z")
+        until(page, f"e2espotReview.decisions.numSaved === {saved}")
+    assert "annotated" not in json.loads(match.labels.read_text())
+    assert page.inner_text("#annotated-value") == "all"
+
+
 def test_times_of_all_labels_are_shown_moved_then_applied_and_undone(page, match: Match) -> None:
     before = match.rows()
     page.click("#move-open")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from e2espot.core.errors import AnnotationError
-from e2espot.core.timeline import game_time
+from e2espot.core.timeline import MAX_DURATION_MS, game_time
 from e2espot.review.label_store import LabelStore
 from e2espot.review.moving import parse_move
 from e2espot.review.state import ChangeOrigin
@@ -49,7 +49,7 @@ def test_labels_of_one_half_move_in_order_and_undo_is_one_step(tmp_path: Path) -
     labels.close()
 
 
-def test_labels_outside_the_video_and_annotated_stretches_are_refused(tmp_path: Path) -> None:
+def test_labels_outside_the_video_are_refused(tmp_path: Path) -> None:
     labels = store(tmp_path)
     for shift in ("-1.1", "41"):
         with pytest.raises(AnnotationError, match=r"[12] labels? would be outside the video"):
@@ -57,10 +57,30 @@ def test_labels_outside_the_video_and_annotated_stretches_are_refused(tmp_path: 
     with pytest.raises(AnnotationError, match="no label to move"):
         labels.move_labels(3, parse_move("1", "1"), 2500, origin(labels.revision))
     labels.close()
-    (tmp_path / "other").mkdir()
-    labels = store(tmp_path / "other", annotated={"1": [[0, 9000]]})
-    with pytest.raises(AnnotationError, match="does not move those"):
-        labels.moved(1, parse_move("1", "1"), 2500)
+
+
+def test_annotated_and_unsure_stretches_move_with_their_labels(tmp_path: Path) -> None:
+    def stretches(*pairs: tuple[int, int]) -> list[dict[str, int]]:
+        return [{"from": start, "to": stop} for start, stop in pairs]
+
+    top = {
+        "annotated": [
+            {"half": "1", "stretches": stretches((500, 30_000), (50_000, MAX_DURATION_MS))},
+            {"half": "2", "stretches": stretches((0, 9000))},
+        ],
+        "unsure": [{"half": "1", "stretches": stretches((20_000, 21_000))}],
+    }
+    labels = store(tmp_path, **top)
+    labels.move_labels(1, parse_move("-1", "1"), 2500, origin(labels.revision))
+    content = json.loads((tmp_path / "Labels-ball.json").read_text())
+    assert content["annotated"] == [
+        {"half": "1", "stretches": stretches((0, 29_000), (49_000, MAX_DURATION_MS))},
+        {"half": "2", "stretches": stretches((0, 9000))},
+    ]
+    assert content["unsure"] == [{"half": "1", "stretches": stretches((19_000, 20_000))}]
+    labels.undo("t", "undo")
+    content = json.loads((tmp_path / "Labels-ball.json").read_text())
+    assert {name: content[name] for name in top} == top
     labels.close()
 
 

@@ -36,7 +36,7 @@ from e2espot.review.session import Review
 PORT = 4321
 NUM_FRAMES = 60
 _THREAD = ThreadPoolExecutor(1)
-KINDS = ("add", "accept", "reject", "confirm", "open", "change", "remove", "undo", "redo")
+KINDS = ("add", "accept", "reject", "confirm", "open", "change", "remove", "move", "annotate", "undo", "redo")
 PATHS = (
     "/",
     "/static/app.js",
@@ -115,13 +115,17 @@ def changes(draw: st.DrawFn) -> tuple[bytes, bool]:
         "label": label,
         "of_frame": frame,
         "of_label": label,
+        "to_frame": draw(st.sampled_from([0, 30, 59])),
+        "complete": draw(st.booleans()),
+        "shift": draw(st.sampled_from(["0", "0.04", "-0.04"])),
+        "rate": "1",
     }
     kind = draw(st.integers(0, 5))
     if kind == 0:
         return json.dumps(request).encode(), False
     if kind < 5:
         return json.dumps(
-            alter_field(request, draw(st.integers(0, 9)), draw(ANY_VALUE), draw(FIELD_EDITS))
+            alter_field(request, draw(st.integers(0, 13)), draw(ANY_VALUE), draw(FIELD_EDITS))
         ).encode(), True
     body = bytearray(json.dumps(request).encode())
     at = draw(st.integers(0, len(body) - 1))

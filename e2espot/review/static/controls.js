@@ -47,7 +47,7 @@ export function makeActions(page) {
     nextDisagreement: move(() => page.go(1, page.model.disagreements)),
     previousDisagreement: move(() => page.go(-1, page.model.disagreements)),
     list: () => page.setTab(nextTab(page.tab)),
-    deselect: move(() => page.select(null)),
+    deselect: move(() => { if (!page.annotating.cancel()) page.select(null); }),
     accept: decide(() => decisions.accept()),
     reject: decide(() => decisions.reject()),
     /** @param {Event} event */
@@ -58,6 +58,8 @@ export function makeActions(page) {
     earlier: decide(() => decisions.nudge(-1)),
     later: decide(() => decisions.nudge(1)),
     moveHere: decide(() => decisions.moveTo(player.frame)),
+    annotated: decide(() => page.annotating.mark(true)),
+    notAnnotated: decide(() => page.annotating.mark(false)),
     undo: decide(() => decisions.undo()),
     redo: decide(() => decisions.undo(true)),
     zoomIn: () => timeline.zoom(1 / 1.5),
@@ -136,6 +138,7 @@ function connectButtons(page, actions) {
   const buttons = [
     ["play", "play"], ["back", "left"], ["forward", "right"], ["loop", "loop"], ["audio", "audio"], ["undo", "undo"],
     ["redo", "redo"], ["zoom-in", "zoomIn"], ["zoom-out", "zoomOut"], ["help-open", "help"],
+    ["annotated", "annotated"],
   ];
   for (const [id, action] of buttons) onClick(id, (event) => actions[action](event));
   byId("viewport").addEventListener("click", (event) => actions.play(event));

@@ -130,6 +130,16 @@ export class Decisions {
     return await this.#send({ kind: "move", shift, rate }) !== null;
   }
 
+  /**
+   * Mark frames as annotated, or as not annotated.
+   * @param {number} first
+   * @param {number} last
+   * @param {boolean} complete whether every event in them has a label
+   */
+  async markAnnotated(first, last, complete) {
+    await this.#send({ kind: "annotate", frame: first, to_frame: last, complete });
+  }
+
   /** Undo or redo the last decision of this tab, in whichever game it was, and show it. */
   async undo(redo = false) {
     const [from, to] = redo ? [this.redoGames, this.undoGames] : [this.undoGames, this.redoGames];

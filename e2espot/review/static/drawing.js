@@ -101,6 +101,31 @@ export function drawRuler(g, view, height) {
 }
 
 /**
+ * What is not annotated in a darker shade, and a line along the top of what is, and of the stretch being marked.
+ * @param {Context} g
+ * @param {Timeline} view
+ * @param {(frame: number) => number} x
+ * @param {number} height
+ */
+export function drawAnnotated(g, view, x, height) {
+  const { annotated } = view.model;
+  if (annotated !== null) {
+    g.fillStyle = view.colours.sunk;
+    let from = 0;
+    for (const [start, stop] of /** @type {[number, number][]} */ ([...annotated, [view.numFrames, view.numFrames]])) {
+      g.fillRect(x(from), 0, Math.max(0, x(Math.min(start, view.numFrames)) - x(from)), height);
+      from = Math.min(stop, view.numFrames);
+    }
+    g.fillStyle = view.colours.hit;
+    for (const [start, stop] of annotated) g.fillRect(x(start), 0, x(Math.min(stop, view.numFrames)) - x(start), 2);
+  }
+  if (view.markedFrom === null) return;
+  const [first, last] = [Math.min(view.markedFrom, view.playhead), Math.max(view.markedFrom, view.playhead) + 1];
+  g.fillStyle = view.colours.accent;
+  g.fillRect(x(first), 0, Math.max(2, x(last) - x(first)), 3);
+}
+
+/**
  * One class: the curve of its scores, its predictions and its labels.
  * @param {Context} g
  * @param {Timeline} view

@@ -63,6 +63,13 @@ export const BINDINGS = {
     { action: "earlier", keys: ", .", help: "move the selected event one frame earlier, later", matches: plain(",") },
     { action: "later", matches: plain(".") },
     { action: "moveHere", keys: "M", help: "move the selected event to the frame on screen", matches: letter("m") },
+    {
+      action: "annotated",
+      keys: "D",
+      help: "from here to the next D every event has a label; with Shift: not",
+      matches: letter("d"),
+    },
+    { action: "notAnnotated", matches: letter("d", true) },
     { action: "undo", keys: "Ctrl + Z", help: "undo", matches: (event) => isZ(event) && !event.shiftKey },
     {
       action: "redo",

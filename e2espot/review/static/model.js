@@ -59,6 +59,8 @@ export class Model {
     /** @type {Map<number, number>} */
     this.moved = new Map(); // id of a label -> frame at which it is shown while its time may be moved
     this.numHiddenRows = 0;
+    /** @type {import("./server.js").AnnotatedHalves} */
+    this.annotatedHalves = {};
     this.half = 1;
     this.hasPredictions = false;
     /** @type {Predictions[]} */
@@ -77,6 +79,16 @@ export class Model {
   /** Lanes whose class is not hidden. */
   get visibleLanes() {
     return this.lanes.filter((lane) => !this.hiddenClasses.has(lane.classIndex));
+  }
+
+  /**
+   * Stretches of the half in which the labels are complete, as [first frame, frame after the last], which may be
+   * fractions; null if all of it is.
+   * @returns {[number, number][] | null}
+   */
+  get annotated() {
+    const stretches = this.annotatedHalves[String(this.half)];
+    return stretches?.map(([start, stop]) => [start * this.fps / 1000, stop * this.fps / 1000]) ?? null;
   }
 
   /** Compute everything that follows from labels, predictions and settings, and call the listeners. */
@@ -118,6 +130,7 @@ export class Model {
     this.labels = new Map(snapshot.labels.map((label) => [label.id, label]));
     this.verdicts = new Map(Object.entries(snapshot.verdicts));
     this.numHiddenRows = snapshot.hidden;
+    this.annotatedHalves = snapshot.annotated;
   }
 
   /**
@@ -132,7 +145,8 @@ export class Model {
       if (change.kind === "verdict") {
         if (change.after === null) this.verdicts.delete(change.key);
         else this.verdicts.set(change.key, change.after);
-      } else if (change.after === null) this.labels.delete(Number(change.key));
+      } else if (change.kind === "field") this.annotatedHalves = change.after;
+      else if (change.after === null) this.labels.delete(Number(change.key));
       else this.labels.set(Number(change.key), change.after);
     }
     return true;

@@ -1,5 +1,6 @@
 // The review page: connects player, timeline, lists and server.
 import { byId, clock } from "/static/dom.js";
+import { Annotating } from "/static/annotating.js";
 import { Decisions } from "/static/decisions.js";
 import { List } from "/static/list.js";
 import { Model } from "/static/model.js";
@@ -38,6 +39,7 @@ export class Page {
     this.list = new List(byId("list"), byId("rows"), this.model.fps, (item, index) => this.pick(item, index));
     this.decisions = new Decisions(this);
     this.moving = new Moving(this);
+    this.annotating = new Annotating(this);
     this.changes = new Changes((update) => this.#onChange(update), () => this.#onConnected(),
       (state) => this.showSaveState(state));
     this.video = 0; // index in session.videos
@@ -73,6 +75,7 @@ export class Page {
   async open(video) {
     this.loading = true;
     if (this.moving.shown) this.moving.close();
+    this.annotating.cancel();
     this.video = video;
     this.selected = null;
     byId("video-choice", HTMLSelectElement).value = String(video);
@@ -230,6 +233,7 @@ export class Page {
     drawLaneNames(this);
     drawEventCard(this);
     drawClassButtons(this);
+    this.annotating.draw();
   }
 
   /** Whether a class key would change the selected event rather than add one. */

@@ -21,16 +21,19 @@
  * @property {{classes: string[], fps: number} | null} scores
  */
 /** @typedef {{id: number, half: number, frame: number, label: string}} LabelData */
+/** @typedef {Record<string, [number, number][]>} AnnotatedHalves half -> annotated stretches, ms; full if not listed */
 /**
  * @typedef {object} Snapshot All labels and verdicts of a game.
  * @property {number} revision
  * @property {LabelData[]} labels
  * @property {Record<string, string>} verdicts
  * @property {number} hidden number of rows that cannot be shown
+ * @property {AnnotatedHalves} annotated
  */
 /**
  * @typedef {{kind: "label", key: string, after: LabelData | null}
- *   | {kind: "verdict", key: string, after: string | null}} Change
+ *   | {kind: "verdict", key: string, after: string | null}
+ *   | {kind: "field", key: string, after: AnnotatedHalves}} Change
  */
 /**
  * @typedef {object} Update Changes that were made together.
@@ -50,6 +53,8 @@
  * @property {string} [of_label]
  * @property {string} [shift]
  * @property {string} [rate]
+ * @property {number} [to_frame]
+ * @property {boolean} [complete]
  */
 /**
  * @typedef {object} Question

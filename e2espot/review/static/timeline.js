@@ -7,7 +7,7 @@
 //
 // Drawing happens at most once per animation frame and draws a number of points that depends on the width of the
 // window, not on the length of the video.
-import { context, drawDensity, drawLane, drawRuler, drawSelection } from "/static/drawing.js";
+import { context, drawAnnotated, drawDensity, drawLane, drawRuler, drawSelection } from "/static/drawing.js";
 
 /** @typedef {import("./model.js").EventItem} EventItem */
 
@@ -17,7 +17,7 @@ const CLICK_DISTANCE = 7;
 const MIN_SPAN_FRAMES = 20;
 const MIN_CURVE_POINTS = 512;
 const COLOURS = [
-  "ink", "muted", "line", "grid", "accent", "hit", "miss", "wrong", "done", "curve", "picked", "raised",
+  "ink", "muted", "line", "grid", "sunk", "accent", "hit", "miss", "wrong", "done", "curve", "picked", "raised",
 ];
 
 export class Timeline {
@@ -34,6 +34,8 @@ export class Timeline {
     this.from = 0; // first frame in view, may be a fraction
     this.span = 1; // frames in view
     this.playhead = 0; // frame
+    /** @type {number | null} */
+    this.markedFrom = null; // frame at which a stretch begins that is being marked as annotated
     /** @type {EventItem | null} */
     this.selected = null;
     /** @type {Uint8Array[][]} */
@@ -217,6 +219,7 @@ export class Timeline {
     g.setTransform(this.scale, 0, 0, this.scale, 0, 0);
     g.fillStyle = this.colours.picked;
     g.fillRect(left, 0, Math.max(3, this.span / this.numFrames * this.width), OVERVIEW_HEIGHT);
+    drawAnnotated(g, this, (frame) => frame / this.numFrames * this.width, OVERVIEW_HEIGHT);
     g.setTransform(1, 0, 0, 1, 0, 0);
     g.drawImage(this.density, 0, 0);
     g.setTransform(this.scale, 0, 0, this.scale, 0, 0);
@@ -228,6 +231,7 @@ export class Timeline {
     const g = context(this.lanes);
     g.setTransform(this.scale, 0, 0, this.scale, 0, 0);
     g.clearRect(0, 0, this.width, this.height);
+    drawAnnotated(g, this, (frame) => this.x(frame), this.height);
     drawRuler(g, this, RULER_HEIGHT);
     const height = this.laneHeight();
     this.model.lanes.forEach((lane, row) => {
