@@ -33,6 +33,8 @@ class ClipTargets:
 
     class_T: np.ndarray
     """int64; class of each frame, 0 = background."""
+    second_T: np.ndarray
+    """int64; another class of an event at the same frame as the one that a frame belongs to, 0 = none."""
     offset_T: np.ndarray
     """float32; frames since the event that a frame belongs to, negative before it; NaN where it belongs to none."""
     team_T: np.ndarray
@@ -55,6 +57,8 @@ class TargetBatch:
 
     class_BT: Tensor
     """int64; class of each frame, 0 = background."""
+    second_BT: Tensor
+    """int64; another class of an event at the same frame as the one that a frame belongs to, 0 = none."""
     offset_BT: Tensor
     """float32; frames since the event that a frame belongs to, negative before it; NaN where it belongs to none."""
     team_BT: Tensor
@@ -79,6 +83,7 @@ class TargetBatch:
 
         return cls(
             class_BT=stacked([clip.class_T for clip in clips]),
+            second_BT=stacked([clip.second_T for clip in clips]),
             offset_BT=stacked([clip.offset_T for clip in clips]),
             team_BT=stacked([clip.team_T for clip in clips]),
             ball_BT2=stacked([clip.ball_T2 for clip in clips]),
@@ -130,6 +135,7 @@ class TargetBatch:
         return dataclasses.replace(
             self,
             class_BT=change(self.class_BT),
+            second_BT=change(self.second_BT),
             offset_BT=change(self.offset_BT),
             team_BT=change(self.team_BT),
             ball_BT2=change(self.ball_BT2),
@@ -144,7 +150,7 @@ def clip_targets(
     """Targets of a clip, the ball's position and damage to the video not yet known.
 
     An event labels its own frame and ``label_radius`` frames to each side. Where two events reach a frame,
-    the nearer one labels it; at equal distance the earlier one::
+    the nearer one labels it; at equal distance the earlier one, and of several at one frame the one listed first::
 
         # label_radius 2, events at 10 (class 1) and 13 (class 2)
         # frame   7  8  9 10 11 12 13 14 15 16
@@ -160,13 +166,15 @@ def clip_targets(
     """
     frame_T = np.arange(clip.start, clip.start + clip.length)
     valid_T = inside_video(clip, video.num_frames)
-    class_T = np.zeros(clip.length, dtype=np.int64)
+    class_T, second_T = np.zeros((2, clip.length), dtype=np.int64)
     offset_T, team_T = (np.full(clip.length, np.nan, dtype=np.float32) for _ in range(2))
     if video.event_frames:
         event_T, distance_T = _nearest_events(frame_T, video.event_frames)
         labelled_T = valid_T & (np.abs(distance_T) <= label_radius)
         event_N = event_T[labelled_T]
         class_T[labelled_T] = np.asarray(video.event_targets, dtype=np.int64)[event_N]
+        if len(set(video.event_frames)) < len(video.event_frames):
+            second_T[labelled_T] = np.array(_second_targets(video), dtype=np.int64)[event_N]
         offset_T[labelled_T] = distance_T[labelled_T]
         if len(video.event_teams) == len(video.event_frames):
             teams = np.array([_TEAM_TARGETS.get(team, np.nan) for team in video.event_teams], dtype=np.float32)
@@ -175,6 +183,7 @@ def clip_targets(
     unannotated_W[list(video.unannotated_targets)] = True
     return ClipTargets(
         class_T=class_T,
+        second_T=second_T,
         offset_T=offset_T,
         team_T=team_T,
         ball_T2=np.full((clip.length, 2), np.nan, dtype=np.float32),
@@ -190,6 +199,18 @@ def clip_targets(
     )
 
 
+def _second_targets(video: LabelledVideo) -> list[int]:
+    """For each event the next class that is listed at its frame; 0 if there is none."""
+    # frames 5 5 5 9, classes 2 2 1 3 -> 1 1 2 0
+    listed: dict[int, list[int]] = {}
+    for frame, target in zip(video.event_frames, video.event_targets, strict=True):
+        listed.setdefault(frame, []).append(target)
+    return [
+        next((other for other in listed[frame] if other != target), 0)
+        for frame, target in zip(video.event_frames, video.event_targets, strict=True)
+    ]
+
+
 def _nearest_events(frame_T: np.ndarray, event_frames: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """Index in ``event_frames`` of the event nearest to each frame, and the frames since that event."""
     order = np.argsort(event_frames, kind="stable")
@@ -198,6 +219,8 @@ def _nearest_events(frame_T: np.ndarray, event_frames: Sequence[int]) -> tuple[n
     # A frame on an event has it as its next one, at distance 0, so the previous one cannot win there.
     next_T = np.searchsorted(sorted_events, frame_T, side="left")
     previous_T = np.clip(next_T - 1, 0, len(sorted_events) - 1)
+    # Of several events at one frame the first, as on the other side: events (10, 10), frame 11: previous 1 -> 0.
+    previous_T = np.searchsorted(sorted_events, sorted_events[previous_T], side="left")
     next_T = np.clip(next_T, 0, len(sorted_events) - 1)
     since_previous_T, until_next_T = (
         np.abs(frame_T - sorted_events[previous_T]),

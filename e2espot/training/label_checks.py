@@ -24,7 +24,7 @@ def check_labels(train: Sequence[LabelledGame], valid: Sequence[LabelledGame], c
     Raises:
         ConfigurationError: no event in the train games, or, for a network with a team head, no team.
     """
-    check_train_labels(train, config.label_set, "dataset")
+    check_train_labels(train, config.label_set, "dataset", learn_two=config.recipe.loss.shared_frames)
     if config.recipe.network.team:
         _check_teams(train)
     if valid and not any(game.events for game in valid):
@@ -42,13 +42,16 @@ def check_labels(train: Sequence[LabelledGame], valid: Sequence[LabelledGame], c
         )
 
 
-def check_train_labels(games: Sequence[LabelledGame], label_set: LabelSet, what: str) -> None:
+def check_train_labels(
+    games: Sequence[LabelledGame], label_set: LabelSet, what: str, *, learn_two: bool = True
+) -> None:
     """Refuse games without any event; log classes without one.
 
     Args:
         games: The train games.
         label_set: Classes that are trained.
         what: Names the dataset in messages.
+        learn_two: Whether both of two events at one frame are learnt.
 
     Raises:
         ConfigurationError: no event at all.
@@ -60,13 +63,14 @@ def check_train_labels(games: Sequence[LabelledGame], label_set: LabelSet, what:
             "whether invalid labels were skipped",
             option="bad_labels",
         )
-    shared = _events_that_share_a_frame(games)
+    shared, lost = _events_that_share_a_frame(games, 2 if learn_two else 1)
     if shared:
-        _LOG.warning(
-            "%d of %d events share their frame with another one, and a frame has one class: the one listed first is "
-            "learnt",
+        _LOG.log(
+            logging.WARNING if lost else logging.INFO,
+            "%d of %d events share their frame with one of another class that is listed before: %s",
             shared,
             counts.total(),
+            ("half of each target is learnt" if not lost else f"{lost} of them are not learnt"),
         )
     without = count_games_without(label_set, {game.game.name: game.classes for game in games})
     if without:
@@ -81,14 +85,18 @@ def check_train_labels(games: Sequence[LabelledGame], label_set: LabelSet, what:
         _LOG.warning("classes without an example in the train games of the %s: %s", what, ", ".join(missing))
 
 
-def _events_that_share_a_frame(games: Sequence[LabelledGame]) -> int:
-    """Number of events at a frame that already has one of another class."""
-    hidden = 0
+def _events_that_share_a_frame(games: Sequence[LabelledGame], num_learnt: int) -> tuple[int, int]:
+    """Number of events at a frame that already has one of another class, and of those beyond ``num_learnt`` classes."""
+    classes: dict[tuple[str, int, int], list[str]] = {}
+    shared = lost = 0
     for game in games:
-        classes: dict[tuple[int, int], str] = {}
         for event in game.events:
-            hidden += classes.setdefault((event.half, event.frame), event.label) != event.label
-    return hidden
+            before = classes.setdefault((game.game.name, event.half, event.frame), [])
+            shared += bool(before) and event.label != before[0]
+            if event.label not in before:
+                before.append(event.label)
+            lost += before.index(event.label) >= num_learnt
+    return shared, lost
 
 
 def _check_teams(games: Sequence[LabelledGame]) -> None:

@@ -181,6 +181,8 @@ class LossSettings(_Settings):
     """Loss weight of the classes relative to the background."""
     dilate_len: int = 2
     """Frames to each side of an event that are labelled with its class."""
+    shared_frames: bool = True
+    """Learn both of two events at one frame, with half a target each; without it only the one listed first."""
     class_balance: float = 0.0
     """Loss weight of rare classes: with 0 every event counts the same, with 1 every class."""
     focal_gamma: float = 0.0

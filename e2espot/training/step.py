@@ -9,6 +9,7 @@ from torch.nn import functional
 from e2espot.clips.dataset import ClipBatch
 from e2espot.clips.device_batch import DeviceBatch
 from e2espot.clips.feature_clips import FeatureBatch
+from e2espot.clips.targets import TargetBatch
 from e2espot.core.errors import TrainingError
 from e2espot.training.batch import TrainingBatch, build_batch
 from e2espot.training.chunk_losses import chunk_loss
@@ -50,13 +51,19 @@ def _class_loss(run: Run, batch: TrainingBatch, logits_BTK: Tensor, *, joint: bo
     rows = torch.nonzero(batch.targets.joint_B == joint).flatten()
     weights_K = run.joint_weights if joint else run.class_weights
 
-    def one_hot(class_BT: Tensor) -> Tensor:
-        return functional.one_hot(class_BT[rows], len(weights_K)).float()
+    def soft(targets: TargetBatch) -> Tensor:
+        """Targets that sum to 1: two classes at one frame have one half each."""
+        soft_BTK = functional.one_hot(targets.class_BT[rows], len(weights_K)).float()
+        if not run.recipe.loss.shared_frames:
+            return soft_BTK
+        second_BT = targets.second_BT[rows]
+        both_BTK = (soft_BTK + functional.one_hot(second_BT, len(weights_K))) / 2
+        return torch.where(second_BT[..., None] > 0, both_BTK, soft_BTK)
 
-    soft_BTK = one_hot(batch.targets.class_BT)
+    soft_BTK = soft(batch.targets)
     if batch.partner_targets is not None:
         weight_B11 = batch.weight_B[rows, None, None]
-        soft_BTK = weight_B11 * soft_BTK + (1 - weight_B11) * one_hot(batch.partner_targets.class_BT)
+        soft_BTK = weight_B11 * soft_BTK + (1 - weight_B11) * soft(batch.partner_targets)
     valid_BT, gamma = batch.targets.teaches()[rows], run.recipe.loss.focal_gamma
     unannotated_BK = _unannotated(batch.targets.unannotated_BW[rows], len(weights_K))
     loss = spotting_loss(logits_BTK[rows], soft_BTK, valid_BT, weights_K, gamma, run.group.normalizer, unannotated_BK)

@@ -26,6 +26,7 @@ def targets_of(ball_BT2: torch.Tensor, team: float = float("nan")) -> TargetBatc
     shape = ball_BT2.shape[:2]
     return TargetBatch(
         class_BT=torch.zeros(shape, dtype=torch.int64),
+        second_BT=torch.zeros(shape, dtype=torch.int64),
         offset_BT=torch.zeros(shape),
         team_BT=torch.full(shape, team),
         ball_BT2=ball_BT2,
