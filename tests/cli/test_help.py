@@ -18,6 +18,8 @@ import atexit, runpy, sys
 atexit.register(lambda: print("HEAVY", [name for name in {HEAVY} if name in sys.modules]))
 """
 LONGEST_S = 0.5
+OF_NUMPY = 4
+"""On a machine that needs long to import numpy, so many times that."""
 
 
 def heavy_imports(code: str) -> str:
@@ -28,7 +30,11 @@ def heavy_imports(code: str) -> str:
 
 def help_of(*words: str) -> tuple[str, float]:
     """Help of ``python -m e2espot ...`` with the heavy modules imported in its last line, and its CPU seconds."""
-    code = f"sys.argv = {['e2espot', *words, '--help']}; runpy.run_module('e2espot', run_name='__main__')"
+    return run(f"sys.argv = {['e2espot', *words, '--help']}; runpy.run_module('e2espot', run_name='__main__')")
+
+
+def run(code: str) -> tuple[str, float]:
+    """What ``code`` prints, and its CPU seconds."""
     with subprocess.Popen([sys.executable, "-c", PRELUDE + code], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         text = process.stdout.read()
@@ -46,11 +52,13 @@ def test_help_of_script_imports_nothing_heavy(script: Path) -> None:
 
 @pytest.mark.parametrize("words", [(), *((name,) for name in NAMES), *SUBCOMMANDS], ids=" ".join)
 def test_help_of_command_is_light_quick_and_shows_an_example(words: tuple[str, ...]) -> None:
-    text, seconds = help_of(*words)
-    for _ in range(3):  # other processes may have slowed it down
-        seconds = min(seconds, help_of(*words)[1]) if seconds >= LONGEST_S else seconds
+    (text, seconds), longest_s = help_of(*words), LONGEST_S
+    for _ in range(5):
+        if seconds >= longest_s:  # other processes may have slowed it down, or the machine is slow
+            longest_s = max(longest_s, OF_NUMPY * run("import numpy")[1])
+            seconds = min(seconds, help_of(*words)[1])
     assert text.splitlines()[-1] == "HEAVY []"
-    assert seconds < LONGEST_S
+    assert seconds < longest_s
     assert f"usage: e2espot {' '.join(words)}".rstrip() in text
     if words and words != ("convert",):
         assert f"e2espot {' '.join(words)} " in text.partition("usage:")[2].partition("\n")[2], "no example"

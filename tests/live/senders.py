@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 
 import av
 
+from e2espot.live.address import Address
 from tests.support.numbered_video import constant, write
 
 
@@ -24,7 +26,7 @@ def free_port(kind: int = socket.SOCK_STREAM) -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for_listener(port: int, kind: int = socket.SOCK_STREAM, *, timeout_s: float = 20.0) -> None:
+def wait_for_listener(port: int, kind: int = socket.SOCK_STREAM, *, timeout_s: float = 120.0) -> None:
     """Wait until a program listens on ``port``, without connecting to it: many accept one connection only."""
     table, listening = ("tcp", "0A") if kind == socket.SOCK_STREAM else ("udp", "07")
     deadline = time.monotonic() + timeout_s
@@ -80,7 +82,31 @@ def in_background(work: Callable[[], None]) -> Iterator[threading.Thread]:
         thread.join(20)
 
 
-def send_from_process(source: Path, url: str, format: str) -> None:
-    """As ``send``: PyAV holds the interpreter's lock while it connects, so a handshake within a process hangs."""
-    code = f"from tests.live.senders import *; send(Path({str(source)!r}), {url!r}, format={format!r})"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=20)
+@contextmanager
+def sending_process(source: Path, url: str, port: int, format: str) -> Iterator[None]:
+    """As ``send``: PyAV holds the interpreter's lock while it connects, so a handshake within a process hangs.
+
+    The process has started when the block begins, and sends as soon as a reader listens.
+    """
+    work = f"wait_for_listener({port}); send(Path({str(source)!r}), {url!r}, format={format!r})"
+    code = f"from tests.live.senders import *; print('ready', flush=True); {work}"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        yield
+        assert process.wait() == 0
+
+
+@contextmanager
+def piped(path: Path) -> Iterator[Address]:
+    """A complete file as a pipe: the stream ends where the file does, and no time limit decides."""
+    read_end, write_end = os.pipe()
+
+    def fill() -> None:
+        with suppress(BrokenPipeError), os.fdopen(write_end, "wb") as pipe:
+            pipe.write(path.read_bytes())
+
+    with in_background(fill):
+        try:
+            yield Address(text=f"pipe:{read_end}", kind="pipe")
+        finally:
+            os.close(read_end)

@@ -11,25 +11,25 @@ from pathlib import Path
 import pytest
 
 from e2espot.core.errors import ConfigurationError
-from e2espot.live.address import parse_address
 from e2espot.live.recorder import StreamRecorder
 from e2espot.live.stream_reader import StreamReader
 from e2espot.video import open_reader
-from tests.live.senders import numbered_stream
+from tests.live.senders import numbered_stream, piped
 from tests.support.numbered_video import HEIGHT, WIDTH, numbers_in
 
 
 def record(stream: Path, target: Path) -> dict[int, int]:
-    reader = StreamReader(
-        parse_address(str(stream), follow=True),
-        fps=Fraction(25),
-        size=(WIDTH, HEIGHT),
-        ring_len=1000,
-        give_up_s=0.3,
-        recorder=StreamRecorder(target),
-    )
-    reader.start()
-    reader.join(20)
+    with piped(stream) as address:
+        reader = StreamReader(
+            address,
+            fps=Fraction(25),
+            size=(WIDTH, HEIGHT),
+            ring_len=1000,
+            give_up_s=60,
+            recorder=StreamRecorder(target),
+        )
+        reader.start()
+        reader.join(60)
     assert reader.error is None
     frames = reader.ring.take(1000, 0.1)
     return {frame.frame: numbers_in(frame.rgb_HWC[None])[0] for frame in frames}

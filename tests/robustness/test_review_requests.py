@@ -93,7 +93,7 @@ def ask(app: OriginGuard, method: str, target: str, body: bytes = b"", **headers
         sent.append(message)
 
     async def answer() -> None:
-        await asyncio.wait_for(app(scope, receive, send), 20)
+        await asyncio.wait_for(app(scope, receive, send), 300)
 
     # In another thread, because the browser of other tests has an event loop in this one.
     _THREAD.submit(lambda: asyncio.run(answer())).result()

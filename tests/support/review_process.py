@@ -61,7 +61,7 @@ class Server:
         """Stop it, as Ctrl-C does."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
-            self.process.wait(10)
+            self.process.wait(60)
         self._close()
 
     def _close(self) -> None:
@@ -76,7 +76,7 @@ class Server:
         self.stop()
 
 
-def until(page: Any, expression: str, seconds: float = 10) -> None:
+def until(page: Any, expression: str, seconds: float = 60) -> None:
     """Wait until an expression is true; the page's content security policy forbids playwright's own way."""
     end = time.monotonic() + seconds
     while not page.evaluate(expression):

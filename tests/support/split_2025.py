@@ -62,7 +62,7 @@ def get(
     **options: object,
 ) -> list[str]:
     request = DownloadRequest(task=TASKS[task], **{"splits": ("valid",), **options})  # type: ignore[arg-type]
-    retry_policy = RetryPolicy(max_attempts=2, initial_wait_s=0.0, read_timeout_s=5.0)
+    retry_policy = RetryPolicy(max_attempts=2, initial_wait_s=0.0, read_timeout_s=60.0)
     return download(root, request, lambda: password.encode(), ProgressCallbacks(advance=advance), retry_policy)
 
 

@@ -14,7 +14,7 @@ from e2espot.sources.soccernet.partial_file import PartialFile, RemoteFile, Retr
 from tests.support.fake_servers import FakeServer, Fault
 
 SIZE = 700_000
-QUICK = RetryPolicy(max_attempts=3, initial_wait_s=0.0, read_timeout_s=5.0)
+QUICK = RetryPolicy(max_attempts=3, initial_wait_s=0.0, read_timeout_s=60.0)
 CONTENT = random.Random(0).randbytes(SIZE)
 
 
