@@ -66,10 +66,14 @@ def test_train_infer_evaluate_and_convert_use_no_network(watched: Path, tmp_path
     write_game(data / "toy" / "a", 0)
     (data / "splits.json").write_text(json.dumps({split: ["toy/a"] for split in ("train", "valid", "test")}))
     small = ["--size", "96x64", "--clip_len", "16", "--epoch_clips", "4", "--num_epochs", "1"]
-    log = tmp_path / "log"
-    tools = ROOT / "tools"
-    assert called(watched, log, tools / "train.py", data, "-s", run, "--recipe", "laptop", *small) == []
-    assert called(watched, log, tools / "infer.py", run, data, "-s", "test", "-o", out) == []
-    assert called(watched, log, tools / "evaluate.py", out, "-l", data, "-s", "test") == []
-    formats = ["--from", "soccernet", "--to", "opensportslab"]
-    assert called(watched, log, tools / "convert.py", "predictions", out, tmp_path / "c.json", *formats) == []
+    lines = [
+        ["train", data, "-s", run, "--recipe", "laptop", *small],
+        ["infer", run, data, "-s", "test", "-o", out],
+        ["evaluate", out, "-l", data, "-s", "test"],
+        ["convert", "predictions", out, tmp_path / "c.json", "--from", "soccernet", "--to", "opensportslab"],
+    ]
+    words = [list(map(str, line)) for line in lines]
+    in_turn = f"from e2espot.cli.main import main\nif __name__ == '__main__':\n    [main(line) for line in {words!r}]"
+    (tmp_path / "commands.py").write_text(in_turn)
+    assert called(watched, tmp_path / "log", tmp_path / "commands.py") == []
+    assert (tmp_path / "c.json").is_file()

@@ -1,22 +1,18 @@
 """The acting team: from the head of a spotter to results_spotting.json and to Team-mAP."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import torch
 
 from e2espot.models.spotter import Spotter, SpotterSpec
 from e2espot.models.weights.checkpoint import save_spotter
+from tests.support import tools
 from tests.support.tiny_dataset import Layout, write_game
-
-ROOT = Path(__file__).parents[2]
 
 
 def tool(name: str, *arguments: object) -> str:
-    command = [sys.executable, str(ROOT / "tools" / f"{name}.py"), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = tools.tool(name, *arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

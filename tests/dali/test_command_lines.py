@@ -1,21 +1,14 @@
 """Commands through DALI's CPU backend, as a user types them."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.support.tiny_dataset import write_game
+from tests.support.tools import tool
 
-ROOT = Path(__file__).parents[2]
 SMALL = ("--size", "96x64", "--clip_len", "16", "--epoch_clips", "8", "--num_epochs", "1")
-
-
-def tool(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "tools" / f"{name}.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
 def write_data(root: Path, codec: str) -> Path:

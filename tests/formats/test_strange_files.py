@@ -3,15 +3,14 @@
 import copy
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from e2espot.core.errors import AnnotationError, ConfigurationError, E2ESpotError
-from tests.support.conversions import GAME, ROOT, run_conversion, write_json
+from tests.support.conversions import GAME, run_conversion, write_json
+from tests.support.tools import tool
 
 EVENT = {"label": "PASS", "position": "1000", "team": "left", "visibility": "visible"}
 FACTS = {"fps": 25, "num_frames": 9, "width": 8, "height": 8}
@@ -158,17 +157,13 @@ def test_convert_without_overwrite_writes_nothing_if_one_file_exists(tmp_path: P
 def test_convert_command_reports_dropped_fields_and_errors(tmp_path: Path) -> None:
     write_json(tmp_path / "a" / NAMES["soccernet"], GOOD["soccernet"])
 
-    def tool(*arguments: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(ROOT / "tools" / "convert.py"), *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
-
-    done = tool("labels", tmp_path / "a", tmp_path / "b", "--from", "soccernet", "--to", "e2e-spot")
+    done = tool("convert", "labels", tmp_path / "a", tmp_path / "b", "--from", "soccernet", "--to", "e2e-spot")
     assert done.returncode == 0, done.stderr
     assert "1 event of 1 video -> " in done.stdout
     assert "  1 x time rounded" in done.stdout
-    exact = tool("labels", tmp_path / "a", tmp_path / "c", "--from", "soccernet", "--to", "soccernet")
+    exact = tool("convert", "labels", tmp_path / "a", tmp_path / "c", "--from", "soccernet", "--to", "soccernet")
     assert "nothing dropped" in exact.stdout
-    refused = tool("predictions", tmp_path / "a", tmp_path / "d", "--from", "soccernet", "--to", "e2e-spot")
+    refused = tool("convert", "predictions", tmp_path / "a", tmp_path / "d", "--from", "soccernet", "--to", "e2e-spot")
     assert refused.returncode == 2
     assert refused.stderr.count("\n") == 1
     assert "results_spotting.json" in refused.stderr

@@ -3,8 +3,6 @@
 import json
 import os
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +19,7 @@ from e2espot.models.weights.checkpoint import read_initial_weights
 from e2espot.models.weights.import_checkpoint import ImportOptions, convert_checkpoint
 from e2espot.models.weights.initial_weights import load_matching_weights
 from tests.support.e2e_spot_reference import State, logits, random_state, write_run
+from tests.support.tools import tool
 
 ARCHS = {"feature_arch": "rny002_gsm", "temporal_arch": "gru"}
 
@@ -42,22 +41,7 @@ def test_spec_comes_from_config_json(state: State, tmp_path: Path) -> None:
 
 def test_convert_command_makes_a_run(state: State, tmp_path: Path) -> None:
     source = write_run(tmp_path / "src", state, **ARCHS, dataset="soccernetv2")
-    result = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "e2espot",
-            "convert",
-            "checkpoint",
-            str(source),
-            str(tmp_path / "dst"),
-            "--fps",
-            "25",
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    result = tool("convert", "checkpoint", source, tmp_path / "dst", "--fps", "25")
     assert result.returncode == 0, result.stderr
     assert "rny002_gsm + gru, 2 classes" in result.stdout
     assert load_spotter(tmp_path / "dst").spec.fps == "25"
@@ -140,12 +124,7 @@ def test_malicious_pickle_is_refused_without_running(kind: str, tmp_path: Path) 
         (source / "checkpoint_007.pt").write_bytes(pickle.dumps(bad))
     else:
         torch.save(bad, source / "checkpoint_007.pt", _use_new_zipfile_serialization=kind == "torch")
-    result = subprocess.run(
-        [sys.executable, "-m", "e2espot", "convert", "checkpoint", str(source), str(tmp_path / "dst")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    result = tool("convert", "checkpoint", source, tmp_path / "dst")
     assert result.returncode == 2
     assert len(result.stderr.splitlines()) == 1
     assert "nothing in it was executed" in result.stderr

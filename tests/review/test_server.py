@@ -19,6 +19,7 @@ from e2espot.core.timeline import DEFAULT_FPS, position_ms_of_frame
 from e2espot.formats.soccernet import write_labels, write_predictions
 from tests.support.numbered_video import constant, remux, write
 from tests.support.review_process import Server
+from tests.support.tools import tool
 
 Answer = tuple[int, dict[str, str], bytes]
 
@@ -43,7 +44,7 @@ def server(game: Path):
 
 
 def ask(server: Server, path: str, method: str = "GET", body: bytes | None = None, **headers: str) -> Answer:
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     connection.putrequest(method, path, skip_host="Host" in headers, skip_accept_encoding=True)
     for name, value in headers.items():
         connection.putheader(name.replace("_", "-"), value)
@@ -178,10 +179,8 @@ def test_decision_is_on_disk_when_answered_and_is_exported(server: Server, game:
     assert exported == [("PASS", 820, None), ("PASS", 1660, None), ("DRIVE", 1780, 0.3), ("DRIVE", 1220, None)]
 
 
-def review(*arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "e2espot", "review", *map(str, arguments)]
-    environment = {**os.environ, **variables}
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
+def review(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return tool("review", *arguments)
 
 
 def test_errors_of_the_command_are_one_line(game: Path, tmp_path: Path, server: Server) -> None:
@@ -211,7 +210,9 @@ def test_errors_of_the_command_are_one_line(game: Path, tmp_path: Path, server: 
 
 def test_missing_dependency_is_named(game: Path, tmp_path: Path) -> None:
     (tmp_path / "starlette.py").write_text("raise ModuleNotFoundError('No module named starlette', name='starlette')")
-    refused = review(game / "game", "-o", tmp_path / "o", PYTHONPATH=f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
+    command = [sys.executable, "-m", "e2espot", "review", game / "game", "-o", tmp_path / "o"]
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}
+    refused = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert refused.returncode == 2
     assert refused.stderr.strip() == 'error: the review page needs starlette; pip install "e2espot[review]"'
 

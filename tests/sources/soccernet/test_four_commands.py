@@ -12,6 +12,7 @@ from e2espot.formats.splits import BALL_SPLITS
 from tests.support.fake_servers import FakeServer
 from tests.support.split_2025 import SECRET, zipped
 from tests.support.tiny_dataset import write_game
+from tests.support.tools import tool
 
 pytest.importorskip("SoccerNet.Downloader", reason="the SoccerNet package is not installed")
 
@@ -30,20 +31,23 @@ def test_download_train_infer_and_submit_work_together(servers: FakeServer, tmp_
         for split, games in BALL_SPLITS.items()
     }
 
-    def tool(name: str, *arguments: object) -> str:
-        command = [sys.executable, str(ROOT / "tools" / f"{name}.py"), *map(str, arguments)]
+    def download(*arguments: object) -> None:
+        command = [sys.executable, str(ROOT / "tools" / "download.py"), *map(str, arguments)]
         environment = {**os.environ, "HF_HOME": str(tmp_path / "hf"), "SOCCERNET_PASSWORD": SECRET}
         done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=300)
         assert done.returncode == 0, done.stderr
         assert SECRET not in done.stdout + done.stderr
-        return done.stdout
 
     data, run, out = tmp_path / "data", tmp_path / "run", tmp_path / "out"
-    small = ["--size", "96x64", "--clip_len", "16", "--epoch_clips", "4", "--num_epochs", "1"]
-    tool("download", data, "--task", "ball-2025")
-    tool("train", data, "-s", run, "--recipe", "laptop", "--label_set", "ball-12", *small)
-    tool("infer", run, data, "-s", "challenge", "-o", out)
-    stdout = tool("submit", out, "-o", tmp_path / "results.zip", "--task", "ball-2024")
-    assert "checked as challenge of ball-2024" in stdout
+    small = ["--size", "96x64", "--clip_len", "16", "--epoch_clips", "4", "--num_epochs", "1", "-j", "0"]
+    download(data, "--task", "ball-2025")
+    for name, *arguments in (
+        ("train", data, "-s", run, "--recipe", "laptop", "--label_set", "ball-12", *small),
+        ("infer", run, data, "-s", "challenge", "-o", out),
+        ("submit", out, "-o", tmp_path / "results.zip", "--task", "ball-2024"),
+    ):
+        done = tool(str(name), *arguments)
+        assert done.returncode == 0, done.stderr
+    assert "checked as challenge of ball-2024" in done.stdout
     with zipfile.ZipFile(tmp_path / "results.zip") as archive:
         assert archive.namelist() == sorted(f"{game}/results_spotting.json" for game in BALL_SPLITS["challenge"])

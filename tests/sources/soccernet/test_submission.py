@@ -2,8 +2,6 @@
 
 import json
 import random
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -14,8 +12,8 @@ from e2espot.core.label_sets import LABEL_SETS
 from e2espot.formats.filenames import RESULTS_FILE as RESULTS
 from e2espot.formats.splits import BALL_SPLITS
 from e2espot.sources.soccernet.submission import check, pack
+from tests.support.tools import tool
 
-ROOT = Path(__file__).parents[3]
 CHALLENGE = BALL_SPLITS["challenge"]
 
 
@@ -193,14 +191,14 @@ def test_check_refuses_what_is_neither_folder_nor_zip(tmp_path: Path, content: b
 
 def test_submit_command_lists_errors_and_writes_the_zip(tmp_path: Path) -> None:
     write(tmp_path / "out", CHALLENGE[:1])
-    command = [sys.executable, str(ROOT / "tools" / "submit.py"), str(tmp_path / "out"), "-o", str(tmp_path / "r.zip")]
-    refused = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = ["submit", tmp_path / "out", "-o", tmp_path / "r.zip"]
+    refused = tool(*command)
     assert refused.returncode == 2
     assert f"missing: {CHALLENGE[1]}/{RESULTS}" in refused.stdout
     assert refused.stderr.count("\n") == 1
     assert not (tmp_path / "r.zip").exists()
     write(tmp_path / "out")
-    done = subprocess.run([*command, "-s", "challenge"], capture_output=True, text=True, check=False)
+    done = tool(*command, "-s", "challenge")
     assert done.returncode == 0, done.stderr
     assert "2 games, 4 predictions (2 PASS, 2 HEADER)" in done.stdout
     assert (tmp_path / "r.zip").is_file()
