@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from e2espot.cli.subcommand import run_subcommand
+from e2espot.cli.subcommand import run_subcommand, split_words
 from e2espot.files.atomic import write_atomically
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ class Heads:
     """Length of each."""
     seed: int = 0
     """Seed of matches and training."""
-    heads: tuple[str, ...] = ("rows_gru", "netvlad++", "calf")
+    heads: tuple[Literal["rows_gru", "netvlad++", "calf"], ...] = ("rows_gru", "netvlad++", "calf")
     """Heads to train."""
     train: str = "--clips_per_epoch 480 --num_epochs 12"
     """Settings of every head."""
@@ -49,9 +48,10 @@ def main(arguments: list[str]) -> None:
     from e2espot.models.weights.checkpoint import shipped_spotter
     from e2espot.studies.feature_study import HEADS, study_table, untrained_backbone
 
+    words_of_heads, words_of_frames = split_words(args.train, "train"), split_words(args.train_frames, "train_frames")
     matches, runs = args.out / "matches", args.out / "runs"
     run_subcommand("render", matches, "--games", args.games, "--minutes", args.minutes, "--seed", args.seed)
-    frames = ["--recipe", "laptop", "--init_from", "none", *shlex.split(args.train_frames)]
+    frames = ["--recipe", "laptop", "--init_from", "none", *words_of_frames]
     rows = [_row(args, "frames", "end to end", matches, runs / "frames", frames)]
     backbones = {
         "the shipped spotter's": shipped_spotter(),
@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> None:
         words = ("-o", features, "--backbone", backbone, "--name", "study", "--device", args.device, "--resume")
         run_subcommand("features", matches, *words, show=True)
         for head in args.heads:
-            settings = ["--recipe", "ball-features-gru", "--features", "study", *HEADS[head], *shlex.split(args.train)]
+            settings = ["--recipe", "ball-features-gru", "--features", "study", *HEADS[head], *words_of_heads]
             rows.append(_row(args, title, head, features, runs / f"{number}_{head}", settings))
     print("\n" + study_table(rows))
     write_atomically(args.out / "study.json", (json.dumps([asdict(row) for row in rows], indent=1) + "\n").encode())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Annotated
 
 import tyro
 
-from e2espot.cli.subcommand import run_subcommand
+from e2espot.cli.subcommand import run_subcommand, split_words
 from e2espot.core.errors import ConfigurationError
 from e2espot.files.atomic import write_atomically
 from e2espot.studies.plans import FeedPlan
@@ -49,8 +48,8 @@ class Commands:
 
     def __init__(self, args: Jitter) -> None:
         self._args = args
-        self._train_words = _words(args.train, "train")
-        self._align_words = _words(args.align, "align")
+        self._train_words = split_words(args.train, "train")
+        self._align_words = split_words(args.align, "align")
         if args.start is not None and not args.start.exists():
             raise ConfigurationError(f"{args.start}: no such run or weights", option="start")
 
@@ -93,10 +92,3 @@ class Commands:
         run_subcommand("evaluate", predictions, *labels, "--json", file)
         scores = json.loads(file.read_text())
         return {metric: float(scores[metric]["mAP"]) for metric in METRICS}
-
-
-def _words(text: str, option: str) -> list[str]:
-    try:
-        return shlex.split(text)
-    except ValueError as error:
-        raise ConfigurationError(f"{text!r} is not a command line: {error}", option=option) from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,7 @@ from typing import Annotated
 
 import tyro
 
-from e2espot.cli.subcommand import run_subcommand
-from e2espot.core.errors import ConfigurationError
+from e2espot.cli.subcommand import run_subcommand, split_words
 from e2espot.files.atomic import write_atomically
 from e2espot.studies.plans import ReviewPlan
 
@@ -46,10 +44,7 @@ class CommandTrainer:
 
     def __init__(self, args: Loop) -> None:
         self._args = args
-        try:
-            self._train_words = shlex.split(args.train)
-        except ValueError as error:
-            raise ConfigurationError(f"{args.train!r} is not a command line: {error}", option="train") from None
+        self._train_words = split_words(args.train, "train")
 
     def __call__(self, run: str, data: Path, *, init_from: str | None) -> float:
         """See ``Trainer``."""

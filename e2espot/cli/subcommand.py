@@ -6,7 +6,7 @@ import shlex
 import subprocess
 import sys
 
-from e2espot.core.errors import E2ESpotError
+from e2espot.core.errors import ConfigurationError, E2ESpotError
 
 _INTERRUPTED = (130, -2)
 """Exit status of a command that was interrupted, and of one that died of SIGINT."""
@@ -32,3 +32,19 @@ def run_subcommand(name: str, *arguments: object, show: bool = False) -> None:
         raise KeyboardInterrupt
     if code:
         raise E2ESpotError(f"e2espot {name} failed with exit status {code}; see above")
+
+
+def split_words(text: str, option: str) -> list[str]:
+    """Split what an option adds to the command line of another command.
+
+    Args:
+        text: Such as ``--num_epochs 3 --fps 25``.
+        option: The option, for the error.
+
+    Raises:
+        ConfigurationError: a quote is not closed.
+    """
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise ConfigurationError(f"{text!r} is not a command line: {error}", option=option) from None

@@ -13,7 +13,8 @@ import pytest
 
 import e2espot
 from e2espot.cli.main import COMMANDS, dispatch, help_text, main
-from e2espot.core.errors import ConfigurationError
+from e2espot.cli.subcommand import run_subcommand, split_words
+from e2espot.core.errors import ConfigurationError, E2ESpotError
 
 ROOT = Path(__file__).parents[2]
 NAMES = sorted(name for commands in COMMANDS.values() for name in commands)
@@ -133,3 +134,18 @@ def test_script_passes_its_arguments_to_the_command_of_its_name(
     command = script.stem.replace("render_match", "render")
     assert f"e2espot {command}" in captured.out + captured.err
     assert "no command" not in captured.err
+
+
+def test_run_subcommand_runs_a_process_and_reports_how_it_failed(capfd: pytest.CaptureFixture[str]) -> None:
+    run_subcommand("--version", show=True)
+    assert capfd.readouterr().out == f"\n$ e2espot --version\ne2espot {e2espot.__version__}\n"
+    with pytest.raises(E2ESpotError, match="e2espot nothing failed with exit status 2"):
+        run_subcommand("nothing")
+    assert capfd.readouterr().err.startswith("error: no command 'nothing'")
+
+
+def test_split_words_refuses_an_open_quote() -> None:
+    assert split_words("--fps 25 --title 'a match'", "train") == ["--fps", "25", "--title", "a match"]
+    with pytest.raises(ConfigurationError, match="not a command line") as caught:
+        split_words("--title 'a match", "train")
+    assert caught.value.option == "train"

@@ -142,6 +142,46 @@ COMMANDS = (
             "-o OUT --matches 1 --minutes 0.1 --valid_minutes 0.1 --test_minutes 0.1",
         ),
     ),
+    Command(
+        tool="live",
+        lines=(
+            "W/run W/data/test/game/224p.mp4 -o OUT --replay --unpaced --latency 4 --threshold 0.3 --adapt none "
+            "--device cpu --format json --kickoff 20:45:00",
+            "W/run tcp://127.0.0.1:9 -o OUT --listen --give_up 3 --record OUT/match.mkv --flip --device cpu "
+            "--latency none --video_stream 0",
+        ),
+    ),
+    Command(
+        tool="features",
+        lines=(
+            "W/data/test/game/224p.mp4 -o OUT --backbone W/run --device cpu --half_precision --resume",
+            "W/data -o OUT -s test --backbone timm:test_resnet --weights none --rate 5 --grid soccernet "
+            "--transform resize --start 0:00.5 --duration 1 --name net --pca 2 --pca_fit OUT/pca.npz --device cpu "
+            "--shard 1/1 --reader auto --precision fp32",
+        ),
+    ),
+    Command(
+        tool="heads",
+        lines=(
+            "-o OUT --games 3 --minutes 0.1 --seed 1 --heads calf rows_gru --train='--num_epochs 1' "
+            "--train_frames='--num_epochs 1' --device cpu",
+        ),
+    ),
+    Command(
+        tool="export",
+        lines=(
+            "W/run -o OUT/spotter --to onnx --chunk 16 --size 64x48",
+            "W/run -o OUT/spotter --to openvino --check W/data/test/game/224p.mp4",
+        ),
+    ),
+    Command(
+        tool="clips",
+        lines=(
+            "W/predictions/test/game/results_spotting.json -v W/data/test/game/224p.mp4 -o OUT --before 0.5 "
+            "--after 0.5 --classes PASS,DRIVE --min_confidence 0.5 --per_minute 2 --overwrite",
+            "W/predictions -v W/data -o OUT --from soccernet --reel --resume --resolution 224p",
+        ),
+    ),
     Command(tool="controls", lines=("--out W/demo --seed 1",)),
     Command(tool="demo", lines=("--out OUT/demo --seed 1",)),
 )
@@ -247,7 +287,9 @@ def _patches() -> list[Any]:
     import requests
     import uvicorn
 
-    from e2espot.inference import predict, ray_cluster
+    from e2espot.features import extract
+    from e2espot.inference import export, predict, ray_cluster
+    from e2espot.live.session import LiveSession
     from e2espot.studies import ablations
     from e2espot.synthetic import match
     from e2espot.training import cross_validation, fit
@@ -260,6 +302,10 @@ def _patches() -> list[Any]:
         patch.object(match, "render_game", _rendered),
         patch.object(match, "multiprocessing", in_process),
         patch.object(ray_cluster, "run_on_ray", _reached),
+        patch.object(ray_cluster, "run_work_on_ray", _reached),
+        patch.object(extract, "extract_video", _reached),
+        patch.object(export, "backbone_graph", _reached),
+        patch.object(LiveSession, "run", _reached),
         patch.object(fsspec, "url_to_fs", _store),
         patch.object(requests.Session, "request", _reached),
         patch.object(huggingface_hub.HfApi, "repo_info", _reached),
@@ -269,6 +315,7 @@ def _patches() -> list[Any]:
         patch.object(ablations, "train_variant", _reached),
         patch.object(load("loop"), "run_subcommand", _reached),
         patch.object(load("jitter"), "run_subcommand", _reached),
+        patch.object(load("heads"), "run_subcommand", _reached),
         patch.object(load("demo"), "run_subcommand", _reached),
         patch.object(load("controls"), "train", _reached),
         *_bench(),
