@@ -57,7 +57,7 @@ feeds-study: venv
 # which files come first. Inference engines get a process without the many other native libraries.
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/inference/test_export.py
-	$(BIN)/python -m pytest tests/inference/test_export.py
+	$(BIN)/python -m pytest -n 2 tests/inference/test_export.py
 
 # Linters, types and the direction of imports.
 lint: venv
@@ -84,8 +84,11 @@ READERS := $(READERS),e2espot/sources/soccernet/submission.py,e2espot/sources/so
 READERS := $(READERS),e2espot/models/weights/*,e2espot/suppression/calibration.py,e2espot/video/index_cache.py
 READERS := $(READERS),e2espot/review/journal.py,e2espot/review/label_file.py,e2espot/review/label_store.py
 READERS := $(READERS),e2espot/review/label_rows.py,e2espot/review/inputs.py
+# Files elsewhere that run a sample in make test and all in make stress.
+SAMPLED := tests/test_agreement.py tests/scoring/test_metric.py tests/video/test_real_clips.py
 stress: venv
-	E2ESPOT_ROBUSTNESS=long $(BIN)/python -m pytest tests/robustness -s --ignore tests/robustness/test_fuzz.py
+	E2ESPOT_ROBUSTNESS=long $(BIN)/python -m pytest tests/robustness $(SAMPLED) -s --ignore tests/robustness/test_fuzz.py
+	E2ESPOT_ROBUSTNESS=long $(BIN)/python -m pytest tests/inference/test_export.py
 	E2ESPOT_ROBUSTNESS=long $(BIN)/python -m coverage run --branch --include "$(READERS)" \
 	  -m pytest tests/robustness/test_fuzz.py -s
 	$(BIN)/python -m coverage report

@@ -33,7 +33,7 @@ class Slow(ClipDataset):
     """Takes longer than the loader polls."""
 
     def __getitem__(self, key: tuple[int, int]) -> ClipSample:
-        time.sleep(2.5)
+        time.sleep(0.8)
         targets = clip_targets(self.sampler.clip(*key), self.videos[0].labelled, label_radius=1)
         return ClipSample(frames=np.zeros((8, 64, 96, 3), np.uint8), targets=targets, epoch=key[0], index=key[1])
 
@@ -63,13 +63,14 @@ def test_error_without_workers_keeps_its_type(tmp_path: Path) -> None:
 
 
 def test_worker_slower_than_one_poll_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_POLL_S", 1)
+    monkeypatch.setattr(module, "_POLL_S", 0.3)
+    monkeypatch.setattr(module, "_MAX_POLLS", 1000)
     batch = next(load_clips(dataset(Slow, tmp_path / "slow.mp4"), epoch=0, batch_size=2, num_workers=1))
     assert batch.indexes == (0, 1)
 
 
 def test_worker_that_never_answers_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_POLL_S", 1)
+    monkeypatch.setattr(module, "_POLL_S", 0.3)
     monkeypatch.setattr(module, "_MAX_POLLS", 2)
     with pytest.raises(VideoError, match=r"slow\.mp4: a process that decodes them died or hung"):
         next(load_clips(dataset(Slow, tmp_path / "slow.mp4"), epoch=0, batch_size=2, num_workers=1))

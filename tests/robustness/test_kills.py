@@ -8,10 +8,13 @@ import pytest
 import torch
 
 from tests.support.budget import print_figure, sized
-from tests.support.kill_harness import KillTime, Outcome, draw_kill_time, run_until, tool
+from tests.support.kill_harness import KillTime, Outcome, command_line, draw_kill_time, run_until
 from tests.support.tiny_dataset import write_game
+from tests.support.tools import tool
 
 GAMES = sized(2, 4)
+SEED = sized(170, 0)
+"""That of the sample kills between two writes first, then inside one."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(sized(600, 7200))]
 CLIPS = str(sized(8, 24))
@@ -28,24 +31,30 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def train(data: Path, run: Path, kill_time: KillTime | None = None, *, resume: bool = False) -> Outcome:
+def train_words(data: Path, run: Path, *, resume: bool = False) -> list[object]:
     more = ["--resume"] if resume else ["--recipe", "laptop", *SMALL, "--num_workers", "1"]
-    return run_until(tool("train", data, "-s", run, "--device", "cpu", *more), [run, run / "last"], kill_time)
+    return ["train", data, "-s", run, "--device", "cpu", *more]
 
 
-def infer(run: Path, data: Path, out: Path, kill_time: KillTime | None = None) -> Outcome:
+def infer_words(run: Path, data: Path, out: Path) -> list[object]:
+    return ["infer", run, data, "-s", "test", "-o", out, "--save_scores", "--device", "cpu", "--resume"]
+
+
+def train(data: Path, run: Path, kill_time: KillTime | None, *, resume: bool) -> Outcome:
+    return run_until(command_line(*train_words(data, run, resume=resume)), [run, run / "last"], kill_time)
+
+
+def infer(run: Path, data: Path, out: Path, kill_time: KillTime | None) -> Outcome:
     folders = [out / "toy" / letter for letter in "abcd"[:GAMES]]
-    command = tool("infer", run, data, "-s", "test", "-o", out, "--save_scores", "--device", "cpu", "--resume")
-    return run_until(command, folders, kill_time)
+    return run_until(command_line(*infer_words(run, data, out)), folders, kill_time)
 
 
 @pytest.fixture(scope="module")
 def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole")
-    done = train(data, folder / "run")
-    assert done.code == 0, done.stderr
-    done = infer(folder / "run", data, folder / "out")
-    assert done.code == 0, done.stderr
+    for words in (train_words(data, folder / "run"), infer_words(folder / "run", data, folder / "out")):
+        done = tool(*words)
+        assert done.returncode == 0, done.stderr
     return folder
 
 
@@ -94,7 +103,7 @@ def all_done(outcomes: list[Outcome], kills: int, inside: int) -> bool:
 
 
 def test_training_resumes_after_kills_with_equal_results(data: Path, whole: Path, tmp_path: Path) -> None:
-    rng, outcomes, attempt = random.Random(0), [], 0
+    rng, outcomes, attempt = random.Random(SEED), [], 0
     goal = sized(2, 36), sized(1, 12)
     while not all_done(outcomes, *goal):
         attempt += 1

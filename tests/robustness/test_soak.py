@@ -31,7 +31,7 @@ def test_inference_leaks_no_memory_threads_or_handles(tmp_path: Path) -> None:
     spec = SpotterSpec(
         feature_arch="small_gsm", temporal_arch="gru", classes=("PASS",), clip_len=16, fps="12.5", width=96, height=64
     )
-    spotter, many = Spotter(spec).eval(), sized(12, 500)
+    spotter, many = Spotter(spec).eval(), sized(8, 500)
     settle = max(4, many // 10)
     usage, before = [], children()
     for _ in range(many):

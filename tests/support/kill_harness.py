@@ -84,7 +84,8 @@ def run_until(command: list[str], watched: list[Path], kill_time: KillTime | Non
     return Outcome(killed=killed, writes=writes, hit=hit, code=process.returncode, stderr=stderr)
 
 
-def tool(name: str, *arguments: object) -> list[str]:
+def command_line(name: object, *arguments: object) -> list[str]:
+    """Command line of a process that runs ``e2espot NAME ARGUMENTS``."""
     return [sys.executable, str(ROOT / "tools" / f"{name}.py"), *map(str, arguments)]
 
 
@@ -99,7 +100,7 @@ def _kill(process: subprocess.Popen[bytes]) -> bool:
 
 def _wait_for_children(session: int) -> None:
     """Wait until its children have ended too; none may outlive it for long."""
-    end = time.monotonic() + 30
+    end = time.monotonic() + 300
     while time.monotonic() < end:
         try:
             os.killpg(session, 0)

@@ -9,7 +9,7 @@ from e2espot.synthetic.play import simulate
 
 @pytest.fixture(scope="module")
 def play() -> Play:
-    return simulate(np.random.default_rng(5), frames=40 * 1500)
+    return simulate(np.random.default_rng(5), frames=20 * 1500)
 
 
 def test_labels_are_equal_for_equal_seeds_only():
