@@ -14,7 +14,9 @@ The last window ends with the video. So a frame is final when no window that can
 
 With a look-ahead of L frames the windows are the same, but for the scores of frame t each of them ends at t + L. Such a
 frame is final when frame t + L is known; at the end of the video the rest is final, with the windows that a video of
-this length has. With L >= ``clip_len`` nothing is cut, and all scores are those without a look-ahead.
+this length has. With L >= ``clip_len`` nothing is cut, and all scores are those without a look-ahead. Scores that the
+head moves between frames (displacement, output at twice the rate) are moved within the cut windows: a frame that
+claims an event more than L frames before itself comes too late for it.
 """
 
 from __future__ import annotations
@@ -23,7 +25,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from e2espot.core.errors import ConfigurationError
 from e2espot.core.label_sets import LabelSet
 
 if TYPE_CHECKING:
@@ -65,11 +66,7 @@ class WindowScorer(Protocol):
 
 
 def streaming_head(spotter: Spotter, look_ahead: int | None) -> WholeWindowHead | CutWindowHead:
-    """The head of a spotter for a look-ahead in frames of its grid; None for all that the windows see.
-
-    Raises:
-        ConfigurationError: the scores of this spotter move between frames, so none would be final.
-    """
+    """The head of a spotter for a look-ahead in frames of its grid; None for all that the windows see."""
     if look_ahead is None or look_ahead >= spotter.spec.clip_len:
         return WholeWindowHead(spotter)
     return CutWindowHead(spotter, look_ahead)
@@ -174,12 +171,6 @@ class CutWindowHead(_Windows):
 
     def __init__(self, spotter: Spotter, look_ahead: int) -> None:
         super().__init__(spotter)
-        if spotter.displacement is not None or spotter.grid_factor > 1:
-            raise ConfigurationError(
-                "a spotter with displacement=True or double_rate_output=True has no look-ahead of its own: its scores "
-                "move between frames; leave look_ahead out, or train one without these",
-                option="look_ahead",
-            )
         self._spotter, self._look_ahead = spotter, look_ahead
 
     def add(self, features_TD: Any) -> np.ndarray:
@@ -206,15 +197,16 @@ class CutWindowHead(_Windows):
     def _rows(self, windows: list[tuple[int, int]], final: int) -> np.ndarray:
         if final <= self._final:
             return self.no_rows()
-        sums_TK = np.zeros((final - self._final, self._columns), dtype=np.float32)
+        factor = self._factor
+        sums_TK = np.zeros(((final - self._final) * factor, self._columns), dtype=np.float32)
         totals_T = np.zeros(len(sums_TK), dtype=np.float32)
         for start, length in windows:
             frames = range(max(start, self._final), min(start + length, final))
             window_TD = self._window(start, min(start + length, self._end))
             local = range(frames.start - start, frames.stop - start)
             scores_TK = self._spotter.scores_ahead(window_TD, local, self._look_ahead).cpu().numpy()
-            weights_T = window_weights(length)[local.start : local.stop]
-            rows = slice(frames.start - self._final, frames.stop - self._final)
+            weights_T = window_weights(length, factor)[local.start * factor : local.stop * factor]
+            rows = slice((frames.start - self._final) * factor, (frames.stop - self._final) * factor)
             sums_TK[rows] += scores_TK * weights_T[:, None]
             totals_T[rows] += weights_T
         self._final = final

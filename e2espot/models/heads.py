@@ -5,6 +5,7 @@ Source: Hong et al., "Spotting Temporally Precise, Fine-Grained Events in Video"
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -46,6 +47,22 @@ class TemporalHead(nn.Module):
         # The definition, for heads without a faster form: one pass for each frame.
         return torch.stack([self.encode(window_TD[None, : frame + look_ahead + 1])[0, frame] for frame in frames])
 
+    def encode_around(self, window_TD: Tensor, frames: range, look_ahead: int, reach: int) -> Iterator[Tensor]:
+        """Yield for some frames of a window the encoding of what is near them, cut ``look_ahead`` frames after each.
+
+        Args:
+            window_TD: Features of a window.
+            frames: Frames of it.
+            look_ahead: Frames after a frame that the encoding of its surroundings may depend on.
+            reach: Frames before a frame from which on the encoding is wanted.
+
+        Yields:
+            ``(t, hidden_dim)``, from ``reach`` frames before the frame (or the start) to ``look_ahead`` after it (or
+            the end).
+        """
+        for frame in frames:
+            yield self.encode(window_TD[None, : frame + look_ahead + 1])[0, max(0, frame - reach) :]
+
     def classify(self, encoded_BTH: Tensor) -> Tensor:
         """Encoding -> ``logits_BTK``."""
         return self._fc_out(encoded_BTH)  # type: ignore[no-any-return]
@@ -69,6 +86,11 @@ class LinearHead(TemporalHead):
     def encode_ahead(self, window_TD: Tensor, frames: range, look_ahead: int) -> Tensor:
         """The features themselves; see the base."""
         return window_TD[frames.start : frames.stop]
+
+    def encode_around(self, window_TD: Tensor, frames: range, look_ahead: int, reach: int) -> Iterator[Tensor]:
+        """The features themselves; see the base."""
+        for frame in frames:
+            yield window_TD[max(0, frame - reach) : frame + look_ahead + 1]
 
 
 class GRUHead(TemporalHead):
@@ -107,6 +129,17 @@ class GRUHead(TemporalHead):
             rest = self._one_way(window_TD[frames.start + num_cut :].flip(0)[None], "_reverse")[0].flip(0)
             parts.append(rest[: len(frames) - num_cut])
         return torch.cat((forward, torch.cat(parts)), dim=1)
+
+    def encode_around(self, window_TD: Tensor, frames: range, look_ahead: int, reach: int) -> Iterator[Tensor]:
+        """See the base. One layer needs one forward pass for all, and a backward pass for each frame."""
+        if self._gru.num_layers > 1 or not len(frames):
+            yield from super().encode_around(window_TD, frames, look_ahead, reach)
+            return
+        forward_TH = self._one_way(window_TD[None, : frames.stop + look_ahead], "")[0]
+        for frame in frames:
+            near = slice(max(0, frame - reach), frame + look_ahead + 1)
+            backward_TH = self._one_way(window_TD[near].flip(0)[None], "_reverse")[0].flip(0)
+            yield torch.cat((forward_TH[near], backward_TH), dim=1)
 
     def _one_way(self, features_BTD: Tensor, suffix: str) -> Tensor:
         """Hidden states ``(B, T, H)`` of one direction, read from the first frame given to the last."""

@@ -170,10 +170,21 @@ class Spotter(nn.Module):
             look_ahead: Frames after a frame that its scores may depend on.
 
         Returns:
-            ``(len(frames), K - 1)``, columns as in ``scores``; for a grid factor of 1 and without displacement.
+            ``(grid_factor * len(frames), K - 1)``, rows and columns as in ``scores``.
         """
         with torch.autocast(window_TD.device.type, enabled=False):
-            return self._scores(self._outputs(self.head.encode_ahead(window_TD.float(), frames, look_ahead)[None]))[0]
+            window_TD = window_TD.float()
+            if self.displacement is None and self.grid_factor == 1:
+                return self._scores(self._outputs(self.head.encode_ahead(window_TD, frames, look_ahead)[None]))[0]
+            # Scores move between frames: by displacement from any frame of the window, by upsampling from the next.
+            reach = 1 if self.displacement is None else len(window_TD)
+            rows = []
+            for frame, encoded_TH in zip(
+                frames, self.head.encode_around(window_TD, frames, look_ahead, reach), strict=True
+            ):
+                local = self.grid_factor * min(frame, reach)
+                rows.append(self._scores(self._outputs(encoded_TH[None]))[0, local : local + self.grid_factor])
+            return torch.cat(rows)
 
     def _scores(self, outputs: HeadOutputs) -> Tensor:
         scores_BTK = outputs.logits_BTK.softmax(-1)[..., 1:]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -23,7 +24,10 @@ def spotter_of(temporal_arch: str = "gru", **fields: bool) -> Spotter:
     spec = SpotterSpec(
         feature_arch="small_gsm", temporal_arch=temporal_arch, classes=("PASS", "DRIVE"), clip_len=CLIP_LEN
     )
-    return Spotter(dataclasses.replace(spec, **fields)).eval()  # type: ignore[arg-type]
+    spotter = Spotter(dataclasses.replace(spec, **fields)).eval()  # type: ignore[arg-type]
+    if spotter.displacement is not None:
+        spotter.displacement.weight.data *= 40  # so that scores move by some frames
+    return spotter
 
 
 def features(num_frames: int) -> torch.Tensor:
@@ -36,7 +40,7 @@ def rows_of(head: CutWindowHead | WholeWindowHead, features_TD: torch.Tensor, pi
 
 def by_definition(spotter: Spotter, features_TD: torch.Tensor, look_ahead: int) -> np.ndarray:
     """Every window cut ``look_ahead`` frames after the frame in question, by the whole head."""
-    num_frames = len(features_TD)
+    num_frames, factor = len(features_TD), spotter.grid_factor
     rows = []
     for frame in range(num_frames):
         if frame + look_ahead < num_frames:
@@ -48,24 +52,54 @@ def by_definition(spotter: Spotter, features_TD: torch.Tensor, look_ahead: int) 
         total = weights = 0.0
         for start in starts:
             cut = features_TD[None, start : min(start + clip_len, frame + look_ahead + 1)]
-            weight = window_weights(clip_len)[frame - start]
-            total, weights = total + weight * spotter.scores(cut)[0, frame - start].numpy(), weights + weight
+            weight, local = window_weights(clip_len)[frame - start], factor * (frame - start)
+            total = total + weight * spotter.scores(cut)[0, local : local + factor].numpy()
+            weights += weight
         rows.append(total / weights)
-    return np.array(rows)
+    return np.concatenate(rows)
 
 
-@pytest.mark.parametrize(("temporal_arch", "team"), [("gru", False), ("gru", True), ("deeper_gru", False), ("", False)])
-@pytest.mark.parametrize("look_ahead", [0, 1, 5, 11])
+HEADS = [
+    ("gru", {}),
+    ("gru", {"team": True}),
+    ("deeper_gru", {}),
+    ("", {}),
+    ("gru", {"displacement": True}),
+    ("deeper_gru", {"displacement": True}),
+    ("", {"displacement": True}),
+    ("gru", {"double_rate_output": True, "team": True}),
+    ("", {"double_rate_output": True}),
+    ("gru", {"displacement": True, "double_rate_output": True}),
+]
+
+
+@pytest.mark.parametrize(("temporal_arch", "fields"), HEADS, ids=str)
 @torch.inference_mode()
 def test_scores_with_a_look_ahead_are_those_of_windows_cut_after_each_frame(
-    temporal_arch: str, team: bool, look_ahead: int
+    temporal_arch: str, fields: dict[str, bool]
 ) -> None:
-    spotter = spotter_of(temporal_arch, team=team)
-    for num_frames in (3, CLIP_LEN, 40):
+    spotter = spotter_of(temporal_arch, **fields)
+    for look_ahead, num_frames in itertools.product((0, 1, 5, 11), (3, 27)):
         expected = by_definition(spotter, features(num_frames), look_ahead)
-        for piece_len in (1, 7, 100):
+        for piece_len in (4, 100):
             rows = np.concatenate(rows_of(CutWindowHead(spotter, look_ahead), features(num_frames), piece_len))
             np.testing.assert_allclose(rows, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("fields", [{"displacement": True}, {"double_rate_output": True}], ids=str)
+@torch.inference_mode()
+def test_scores_move_between_frames_and_not_beyond_the_look_ahead(fields: dict[str, bool]) -> None:
+    spotter = spotter_of(**fields)
+    whole = np.concatenate(rows_of(WholeWindowHead(spotter), features(40), 7))
+    cut = [np.concatenate(rows_of(CutWindowHead(spotter, length), features(40), 7)) for length in (3, CLIP_LEN)]
+    assert cut[0].shape == whole.shape == (40 * spotter.grid_factor, 2)
+    assert abs(cut[0] - whole).max() > 1e-3
+    np.testing.assert_allclose(cut[1], whole, atol=1e-6)
+    # What follows the look-ahead changes nothing.
+    head, other = CutWindowHead(spotter, 3), torch.cat((features(40)[:23], features(17)))
+    first = head.add(features(40)[:23])
+    assert len(first) == 20 * spotter.grid_factor
+    assert np.array_equal(CutWindowHead(spotter, 3).add(other)[: len(first)].round(5), first.round(5))
 
 
 @pytest.mark.parametrize("num_frames", [0, 1, 11, 12, 13, 17, 18, 19, 40])
@@ -112,9 +146,6 @@ def test_infer_takes_the_look_ahead_in_seconds() -> None:
         np.testing.assert_allclose(np.concatenate([*rows, stream.finish()]), cut, atol=1e-5)
 
 
-def test_look_ahead_is_refused_where_scores_move() -> None:
-    for fields in ({"displacement": True}, {"double_rate_output": True}):
-        with pytest.raises(ConfigurationError, match="look-ahead"):
-            CutWindowHead(spotter_of(**fields), 3)
+def test_a_negative_look_ahead_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="look_ahead"):
         InferenceOptions(look_ahead=-1.0).look_ahead_frames(spotter_of().fps)
