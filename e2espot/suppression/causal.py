@@ -69,6 +69,14 @@ class CausalSuppression:
         """The first frame that is not decided."""
         return self._decided
 
+    def provisional(self) -> Decided:
+        """Events of the frames that are not decided, by the scores known now; later scores may change them."""
+        if self._suppression.method == "pairwise":
+            frames_E, values_E = pairwise_nms(self._known, window=self._window, floor=self._suppression.floor)
+            pairs = zip((frames_E + self._first).tolist(), values_E.tolist(), strict=True)
+            return [pair for pair in pairs if pair[0] >= self._decided]
+        return sorted(self._greedy(self._decided, self._first + len(self._known)).items())
+
     def add(self, score_T: np.ndarray, seen_T: np.ndarray | None = None) -> Decided:
         """Append the next scores.
 

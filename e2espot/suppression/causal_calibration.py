@@ -1,12 +1,14 @@
 """From scores that still arrive to final events: ``apply_calibration`` with a bounded delay.
 
-    scores_TK, piece by piece -> causal suppression of each class -> shift in time -> team -> map -> events
+    scores_TK, piece by piece -> causal suppression of each class -> shift in time -> team -> map -> rivals -> events
 
-An event that is shifted to a later frame waits for it, since a gap may begin before that frame.
+An event that is shifted to a later frame waits for it, since a gap may begin before that frame. What rivals do is in
+:mod:`e2espot.suppression.causal_rivals`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 
 import numpy as np
@@ -15,6 +17,7 @@ from e2espot.core.events import Event
 from e2espot.core.label_sets import LabelSet
 from e2espot.suppression.calibration import Calibration
 from e2espot.suppression.causal import CausalSuppression
+from e2espot.suppression.causal_rivals import CausalRivals
 
 
 class CausalCalibration:
@@ -27,10 +30,19 @@ class CausalCalibration:
         delay_s: Seconds after its score within which a frame is decided, without the smoothing of ``peaks`` and
             without shifts; None to wait for the offline events.
         half: Written into the events.
+        rivals_strength: How much rivals weaken each other, 0 to 1; as ``apply_calibration`` derives it from how
+            spotters were adapted.
     """
 
     def __init__(
-        self, calibration: Calibration, label_set: LabelSet, fps: Fraction, delay_s: float | None, *, half: int = 1
+        self,
+        calibration: Calibration,
+        label_set: LabelSet,
+        fps: Fraction,
+        delay_s: float | None,
+        *,
+        half: int = 1,
+        rivals_strength: float = 0.0,
     ) -> None:
         self._calibration, self._names, self._fps, self._half = calibration, label_set.names, fps, half
         delay = None if delay_s is None else max(0, round(delay_s * float(fps)))
@@ -39,6 +51,13 @@ class CausalCalibration:
             for name in self._names
         ]
         self._shifts = [round(calibration.shift_s.get(name, 0.0) * float(fps)) for name in self._names]
+        self._rivals = CausalRivals(
+            calibration.rivals,
+            round(calibration.suppression.window_s * float(fps)),
+            strength=rivals_strength,
+            waits=delay is None,
+        )
+        self._waits = delay is None
         self._waiting: list[list[tuple[int, float]]] = [[] for _ in self._names]
         self._seen_T = np.empty(0, dtype=bool)
         self._right_T: np.ndarray | None = None
@@ -51,6 +70,15 @@ class CausalCalibration:
         delays = [suppression.total_delay for suppression in self._classes]
         bounded = [delay for delay in delays if delay is not None]
         return None if len(bounded) < len(delays) else max((0, *bounded, *self._shifts))
+
+    @property
+    def num_held(self) -> int:
+        """Frames and events that are held for what is not decided."""
+        return len(self._seen_T) + self._rivals.num_held
+
+    def set_rivals_strength(self, strength: float) -> None:
+        """How much rivals weaken each other in the events that are not final yet, 0 to 1."""
+        self._rivals.strength = strength
 
     def add(
         self, scores_TK: np.ndarray, *, seen_T: np.ndarray | None = None, right_T: np.ndarray | None = None
@@ -66,20 +94,49 @@ class CausalCalibration:
             The events that became final, in order of frame and label.
         """
         seen_T = np.ones(len(scores_TK), dtype=bool) if seen_T is None else seen_T
-        self._seen_T = np.append(self._seen_T, seen_T)
-        if right_T is not None:
-            self._right_T = right_T if self._right_T is None else np.append(self._right_T, right_T)
-        for column, suppression in enumerate(self._classes):
-            self._waiting[column] += suppression.add(scores_TK[:, column], seen_T)
-        return self._ready(is_end=False)
+        # What is known of the rivals after an event must not depend on how many frames arrive at once.
+        step = 1 if self._rivals.is_active and self._calibration.rivals and not self._waits else max(1, len(scores_TK))
+        events = []
+        for start in range(0, len(scores_TK), step):
+            part = slice(start, start + step)
+            events += self._add(scores_TK[part], seen_T[part], None if right_T is None else right_T[part])
+        return sorted(events, key=lambda event: (event.frame, event.label))
 
     def finish(self) -> list[Event]:
         """The events that the end of the video makes final, in order of frame and label."""
         for column, suppression in enumerate(self._classes):
             self._waiting[column] += suppression.finish()
-        return self._ready(is_end=True)
+        events = self._rivals.add(self._ready(is_end=True), (), None)
+        return sorted(events, key=lambda event: (event.frame, event.label))
+
+    def _add(self, scores_TK: np.ndarray, seen_T: np.ndarray, right_T: np.ndarray | None) -> list[Event]:
+        self._seen_T = np.append(self._seen_T, seen_T)
+        if right_T is not None:
+            self._right_T = right_T if self._right_T is None else np.append(self._right_T, right_T)
+        for column, suppression in enumerate(self._classes):
+            self._waiting[column] += suppression.add(scores_TK[:, column], seen_T)
+        events = self._ready(is_end=False)
+        if not self._calibration.rivals:
+            return events
+        upcoming = self._upcoming_rivals() if events and self._rivals.is_active and not self._waits else ()
+        return self._rivals.add(events, upcoming, self._undecided())
+
+    def _upcoming_rivals(self) -> Iterator[Event]:
+        """Events of rival classes that are not final, by the scores known now."""
+        for column, shift in enumerate(self._shifts):
+            if self._names[column] in self._calibration.rivals:
+                for frame, value in [*self._waiting[column], *self._classes[column].provisional()]:
+                    yield self._event(column, frame, value, shift)
+
+    def _undecided(self) -> int:
+        """The first frame in which another event may come, after its shift."""
+        return min(
+            min([suppression.undecided, *(frame for frame, _ in waiting[:1])]) + min(0, shift)
+            for suppression, waiting, shift in zip(self._classes, self._waiting, self._shifts, strict=True)
+        )
 
     def _ready(self, *, is_end: bool) -> list[Event]:
+        """Events of the suppression whose frame after the shift is known; what is needed no longer is dropped."""
         known = self._first + len(self._seen_T)
         events: list[Event] = []
         for column, shift in enumerate(self._shifts):
@@ -95,7 +152,7 @@ class CausalCalibration:
         if self._right_T is not None:
             self._right_T = self._right_T[first - self._first :]
         self._first = first
-        return sorted(events, key=lambda event: (event.frame, event.label))
+        return events
 
     def _event(self, column: int, frame: int, confidence: float, shift: int) -> Event:
         step = 1 if shift > 0 else -1

@@ -42,7 +42,7 @@ def weaken_rivals(
         if event.label in rivals:
             at = (rivals.index(event.label), event.frame + window)
             highest_RT[at] = max(highest_RT[at], event.confidence)
-    nearness_W = 1 - (np.arange(-window, window + 1) / window) ** 2
+    nearness_W = nearness_of(window)
     # Row r, frame t: the strongest pull of class r on an event at frame t.
     pull_RT = np.max(
         [nearness * highest_RT[:, step : step + num_frames] for step, nearness in enumerate(nearness_W)], axis=0
@@ -54,3 +54,9 @@ def weaken_rivals(
             event = dataclasses.replace(event, confidence=float(event.confidence * (1 - strength * pull)))
         weakened.append(event)
     return weakened
+
+
+def nearness_of(window: int) -> np.ndarray:
+    """How much a rival counts at distances of ``-window`` to ``window`` frames, from 1 at no distance to 0."""
+    nearness_W: np.ndarray = 1 - (np.arange(-window, window + 1) / window) ** 2
+    return nearness_W

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from e2espot.core.adaptation import FULL_DISTANCE, Adaptation, unlikeness
 from e2espot.core.coverage import ReadCoverage, ranges_of_mask
 from e2espot.core.events import Event
 from e2espot.core.label_sets import LabelSet
@@ -115,6 +116,7 @@ some_calibration = st.builds(
     shift_s=st.dictionaries(st.sampled_from(["PASS", "DRIVE"]), st.sampled_from([-1.2, -0.3, 0.2, 0.9]), max_size=2),
     map_from=st.just((0.1, 0.5, 0.9)),
     map_to=st.just((0.2, 0.4, 1.0)),
+    rivals=st.sampled_from([(), ("PASS", "DRIVE")]),
 )
 
 
@@ -129,20 +131,27 @@ def match(seed: int, length: int, *, gaps: bool, team: bool) -> Scores:
         fps=Fraction(FPS),
         right_T=rng.random(length).astype(np.float32) if team else None,
         coverage=ReadCoverage(ranges=ranges_of_mask(seen_T)) if gaps else None,
+        adaptations=(Adaptation(num_frames=256, share=0.5, distance=0.8 * FULL_DISTANCE),),
     )
 
 
-def run(scores: Scores, calibration: Calibration, delay_s: float | None, step: int) -> list[Event]:
-    live = CausalCalibration(calibration, scores.label_set, scores.fps, delay_s)
-    length, events = len(scores.scores_TK), list[Event]()
-    seen_T = None if scores.coverage is None else scores.coverage.mask(length)
-    for start in range(0, length, step):
-        part = slice(start, start + step)
+def push(live: CausalCalibration, scores: Scores, frames: range, step: int) -> list[Event]:
+    events = list[Event]()
+    seen_T = None if scores.coverage is None else scores.coverage.mask(len(scores.scores_TK))
+    for start in frames[::step]:
+        part = slice(start, min(start + step, frames.stop))
         events += live.add(
             scores.scores_TK[part],
             seen_T=None if seen_T is None else seen_T[part],
             right_T=None if scores.right_T is None else scores.right_T[part],
         )
+    return events
+
+
+def run(scores: Scores, calibration: Calibration, delay_s: float | None, step: int) -> list[Event]:
+    strength = unlikeness(scores.adaptations[0].distance)
+    live = CausalCalibration(calibration, scores.label_set, scores.fps, delay_s, rivals_strength=strength)
+    events = push(live, scores, range(len(scores.scores_TK)), step)
     return sorted([*events, *live.finish()], key=lambda event: (event.frame, event.label))
 
 
@@ -157,6 +166,48 @@ def test_calibrated_events_are_the_offline_ones(
         events = run(scores, calibration, delay_s, step)
         key = [(e.frame, e.label, e.team, e.confidence) for e in expected]
         assert sorted((e.frame, e.label, e.team, e.confidence) for e in events) == sorted(key)
+
+
+@given(some_calibration, st.integers(0, 10**6), st.integers(0, 12))
+@settings(max_examples=60, deadline=None)
+def test_calibrated_events_depend_on_no_score_beyond_the_delay(calibration: Calibration, seed: int, delay: int) -> None:
+    first, other = (match(number, 60, gaps=True, team=True) for number in (seed, seed + 1))
+    live = CausalCalibration(calibration, first.label_set, first.fps, delay / FPS, rivals_strength=0.8)
+    decided = push(live, first, range(40), 40)
+    bound = live.delay
+    assert bound is not None
+    # Whatever follows, and in whatever pieces: these events stay, and none is added before them.
+    later = push(live, other, range(40, 60), 20) + live.finish()
+    earliest = min((0, *(round(shift * FPS) for shift in calibration.shift_s.values())))
+    assert all(event.frame >= 40 - bound + earliest for event in later)
+    again = CausalCalibration(calibration, first.label_set, first.fps, delay / FPS, rivals_strength=0.8)
+    assert sorted(push(again, first, range(40), 1), key=_order) == sorted(decided, key=_order)
+
+
+def _order(event: Event) -> tuple[int, str]:
+    return event.frame, event.label
+
+
+def test_rivals_before_an_event_are_decided_and_those_after_it_are_what_the_delay_shows() -> None:
+    calibration = Calibration(rivals=("PASS", "DRIVE"))
+    scores_TK = np.zeros((30, 2), dtype=np.float32)
+    scores_TK[10, 0], scores_TK[14, 1] = 0.8, 0.5  # 4 of 8 frames apart: nearness 0.75
+    for delay_s, expected in ((0.3, 0.8), (0.4, 0.8 * (1 - 0.5 * 0.75)), (None, 0.8 * (1 - 0.5 * 0.75))):
+        live = CausalCalibration(calibration, LabelSet(("PASS", "DRIVE")), Fraction(10), delay_s, rivals_strength=1.0)
+        events = {event.label: event.confidence for event in live.add(scores_TK) + live.finish()}
+        assert events == pytest.approx({"PASS": expected, "DRIVE": 0.5 * (1 - 0.8 * 0.75)})
+
+
+def test_rivals_are_remembered_for_a_window_however_long_the_stream() -> None:
+    rng, held = np.random.default_rng(0), []
+    for delay_s in (0.4, None):
+        live = CausalCalibration(
+            Calibration(rivals=("PASS", "DRIVE")), LabelSet(("PASS", "DRIVE")), Fraction(10), delay_s, rivals_strength=1
+        )
+        for _ in range(60):
+            live.add((rng.random((10, 2)) * (rng.random((10, 2)) < 0.1)).astype(np.float32))
+            held.append(live.num_held)
+    assert max(held) < 60  # of 1200 frames
 
 
 @pytest.mark.parametrize("delay_s", [0.0, 0.4])
