@@ -15,7 +15,10 @@ import tyro
 from e2espot.core.errors import ConfigurationError, VideoError
 
 if TYPE_CHECKING:
+    from e2espot.core.adaptation import Adaptation
+    from e2espot.inference.adapt import AdaptMode
     from e2espot.inference.options import InferenceOptions
+    from e2espot.live.adaptation import StreamAdapter
     from e2espot.live.address import Address
     from e2espot.live.session import LiveSession, Reader
     from e2espot.live.sinks import Sink
@@ -70,8 +73,10 @@ class Live:
     """cpu, cuda or auto."""
     flip: bool = False
     """Average with the scores of the mirrored stream: slightly better, and twice the time."""
-    adapt: Literal["auto", "none", "statistics"] = "none"
-    """With --replay: adapt the network to the file, as e2espot infer does."""
+    adapt: Literal["auto", "none", "statistics"] = "auto"
+    """Adapt the network's batch norms without labels, as e2espot infer does: to the first minute of a stream, and with
+    --replay to the file before it begins. auto does so as far as it differs from the training data, statistics always
+    does, none never."""
 
 
 def main(arguments: list[str]) -> None:
@@ -117,8 +122,6 @@ def _check(args: Live) -> float | None:
 def _check_combinations(args: Live) -> None:
     if args.unpaced and not args.replay:
         raise ConfigurationError("--unpaced is for --replay")
-    if args.adapt != "none" and not args.replay:
-        raise ConfigurationError("--adapt needs the whole file; it is for --replay")
     if args.page is not None and not 0 <= args.page < 65536:
         raise ConfigurationError(f"--page {args.page}: give a number from 0 to 65535")
     if args.video_stream is not None and args.video_stream < 0:
@@ -163,11 +166,12 @@ def _session(args: Live, run: Path | None, address: Address, latency_s: float | 
     if latency_s is not None:
         look_ahead_s, delay_s, piece = plan_latency(spotter, calibration, latency_s)
         options = replace(options, look_ahead=look_ahead_s)
-    spotter, reader = _reader(args, address, spotter, options)
+    spotter, adaptation, adapter = _adapted(args.adapt, address, spotter, options)
+    reader = _reader(args, address, spotter, options)
     out = args.out or Path("live") / time.strftime("%Y%m%d-%H%M%S")
     return LiveSession(
         reader=reader,
-        spotter=LiveSpotter(spotter, calibration, options, delay_s),
+        spotter=LiveSpotter(spotter, calibration, options, delay_s, adaptation=adaptation, adapter=adapter),
         fps=spotter.grid_fps,
         network_fps=spotter.fps,
         out=out,
@@ -182,16 +186,29 @@ def _session(args: Live, run: Path | None, address: Address, latency_s: float | 
     )
 
 
-def _reader(args: Live, address: Address, spotter: Spotter, options: InferenceOptions) -> tuple[Spotter, Reader]:
+def _adapted(
+    adapt: AdaptMode, address: Address, spotter: Spotter, options: InferenceOptions
+) -> tuple[Spotter, Adaptation | None, StreamAdapter | None]:
+    """The spotter, how it was adapted to a file, and what adapts it to a stream."""
     from e2espot.inference.adapt import adapt_to_video
+    from e2espot.live.adaptation import StreamAdapter
+    from e2espot.models.norm_statistics import batch_norms
+
+    if address.kind == "file":
+        return *adapt_to_video(spotter, Path(address.text), options), None
+    if adapt == "none" or not batch_norms(spotter.backbone):
+        return spotter, None, None
+    return spotter, None, StreamAdapter(spotter, adapt)
+
+
+def _reader(args: Live, address: Address, spotter: Spotter, options: InferenceOptions) -> Reader:
     from e2espot.live.recorder import StreamRecorder
     from e2espot.live.replay import FileReplay
     from e2espot.live.stream_reader import StreamReader
 
     size, ring_len = (spotter.spec.width, spotter.spec.height), max(32, round(RING_S * float(spotter.fps)))
     if address.kind == "file":
-        spotter, _ = adapt_to_video(spotter, Path(address.text), options)
-        return spotter, FileReplay(
+        return FileReplay(
             Path(address.text),
             fps=spotter.fps,
             size=size,
@@ -199,7 +216,7 @@ def _reader(args: Live, address: Address, spotter: Spotter, options: InferenceOp
             ring_len=ring_len,
             is_paced=not args.unpaced,
         )
-    return spotter, StreamReader(
+    return StreamReader(
         address,
         fps=spotter.fps,
         size=size,

@@ -26,6 +26,10 @@ class Adaptation:
     distance: float
     """How far the video is from the training data: mean squared shift of the batch norms' inputs, in deviations."""
 
+    from_ms: int = 0
+    """Position from which on its scores are those of the adapted spotter; 0 for all of them."""
+
     def to_json(self) -> dict[str, Any]:
-        """Plain values, with as many digits as are the same on every machine."""
-        return {**asdict(self), "share": float(f"{self.share:.3g}"), "distance": float(f"{self.distance:.3g}")}
+        """Plain values, with as many digits as are the same on every machine; ``from_ms`` unless it is 0."""
+        content = {**asdict(self), "share": float(f"{self.share:.3g}"), "distance": float(f"{self.distance:.3g}")}
+        return content if self.from_ms else {name: value for name, value in content.items() if name != "from_ms"}

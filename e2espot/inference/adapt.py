@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 import dataclasses
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
 import torch
 
 from e2espot.core.adaptation import Adaptation, unlikeness
@@ -19,6 +21,8 @@ from e2espot.models.spotter import Spotter, centre_crop
 
 _LOG = logging.getLogger(__name__)
 
+AdaptMode = Literal["auto", "none", "statistics"]
+"""How a spotter is adapted, as in ``UserOptions.adapt``."""
 SHARE = 0.5
 """Largest share of the video's statistics. From 0.4 to 0.8 real footage gains about as much (``docs/benchmarks.md``);
 with all of them, a layer forgets what it was trained on. ``auto`` takes less of a video like the training data."""
@@ -43,25 +47,42 @@ def adapt_to_video(spotter: Spotter, path: Path, options: InferenceOptions) -> t
     spotter = resize(spotter, options.frame_size())
     if options.adapt == "none" or not batch_norms(spotter.backbone):
         return spotter, None
+    size = spotter.spec.width, spotter.spec.height
+    try:
+        return adapt_to_clips(spotter, sample_clips(path, spotter.fps, size, options), options.adapt)
+    except VideoError as error:  # if the video cannot be used at all, reading it from the start reports that
+        _LOG.warning("not adapted to the video: %s", error)
+        return spotter, None
+
+
+def adapt_to_clips(
+    spotter: Spotter, clips: Iterable[np.ndarray], adapt: AdaptMode
+) -> tuple[Spotter, Adaptation | None]:
+    """The spotter with batch norms that are adapted to some clips; and what was done.
+
+    Args:
+        spotter: In evaluation mode; stays as it is.
+        clips: Batches, uint8 RGB ``BTHWC``, each with clips from all over the footage.
+        adapt: ``auto`` mixes the statistics as far as the footage differs from the training data.
+
+    Returns:
+        The spotter itself and None without any batch.
+    """
     num_frames = 0
 
     def batches() -> Iterator[torch.Tensor]:
         nonlocal num_frames
-        for batch_BTHWC in sample_clips(path, spotter.fps, (spotter.spec.width, spotter.spec.height), options):
+        for batch_BTHWC in clips:
             num_frames += batch_BTHWC.shape[0] * batch_BTHWC.shape[1]
             levels = torch.from_numpy(batch_BTHWC)
             yield centre_crop(levels.flatten(0, 1), spotter.spec.crop_dim).unflatten(0, levels.shape[:2])
 
-    try:
-        statistics = measure_statistics(spotter.backbone, batches())
-    except VideoError as error:  # if the video cannot be used at all, reading it from the start reports that
-        _LOG.warning("not adapted to the video: %s", error)
-        return spotter, None
+    statistics = measure_statistics(spotter.backbone, batches())
     if not statistics:
         return spotter, None
     distance = distance_from_training(spotter.backbone, statistics)
     adapted = copy.deepcopy(spotter)
-    share = SHARE if options.adapt == "statistics" else SHARE * unlikeness(distance)
+    share = SHARE if adapt == "statistics" else SHARE * unlikeness(distance)
     mix_statistics(adapted.backbone, statistics, share)
     return adapted, Adaptation(num_frames=num_frames, share=share, distance=distance)
 

@@ -79,8 +79,7 @@ def spread_clips(
     """Frames of the clips, in order and without overlap, all of one length, each within one file."""
     parts = [frames_of_file(index, fps) for index in indexes]
     num_frames = parts[-1].stop
-    fitting = sampling.batch_pixels // (sampling.clips_per_batch * size[0] * size[1])
-    clip_len = min(sampling.clip_len, max(4, fitting), max(map(len, parts)))
+    clip_len = min(clip_len_of(size, sampling), max(map(len, parts)))
     if not clip_len:
         return []
     num_clips = max(1, min(sampling.num_clips, num_frames // clip_len))
@@ -98,6 +97,12 @@ def spread_clips(
         if start >= max(part.start, clips[-1].stop if clips else 0):
             clips.append(range(start, start + clip_len))
     return clips
+
+
+def clip_len_of(size: tuple[int, int], sampling: SampleOptions) -> int:
+    """Frames of a clip for frames of (width, height)."""
+    fitting = sampling.batch_pixels // (sampling.clips_per_batch * size[0] * size[1])
+    return min(sampling.clip_len, max(4, fitting))
 
 
 def _keyframes(indexes: Sequence[VideoIndex], fps: Fraction) -> np.ndarray:

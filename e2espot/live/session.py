@@ -242,6 +242,7 @@ class LiveSession:
             events=list(read_events(self.out / EVENTS_FILE, self.fps)),
             fps=self.fps,
             coverage=None if coverage is None else {1: coverage},
+            adaptations=None if self.spotter.adaptation is None else {1: (self.spotter.adaptation,)},
         )
         seconds = Fraction(self.spotter.num_frames) / self.network_fps
         _LOG.info("%s in %s -> %s", counted(self.num_events, "event"), clock_text(seconds), path)

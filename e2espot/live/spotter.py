@@ -1,6 +1,7 @@
 """Frames of a stream in, final events out: the network, the head with its look-ahead, the causal calibration.
 
     frames -> ScoreStream -> rows that are final -> CausalCalibration -> events that are final
+           -> StreamAdapter -> an adapted ScoreStream, which takes over
 
 Frames that were not seen are black for the network and get no event, as in a file. After a longer gap the network
 starts again, as at the start of a video: that costs nothing, however long the gap is.
@@ -11,21 +12,29 @@ Shapes: T frames, H height, W width, C colours, K classes.
 from __future__ import annotations
 
 import copy
+import dataclasses
+import logging
 from collections import deque
 from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
 import torch
 
+from e2espot.core.adaptation import Adaptation, unlikeness
 from e2espot.core.coverage import ReadCoverage
-from e2espot.core.errors import CheckpointError
+from e2espot.core.errors import CheckpointError, ConfigurationError
 from e2espot.core.events import Event
+from e2espot.core.timeline import clock_text
 from e2espot.inference.options import InferenceOptions
 from e2espot.inference.score_stream import ScoreStream
+from e2espot.live.adaptation import Handover, Scorer, StreamAdapter
 from e2espot.live.ring import LiveFrame
 from e2espot.models.spotter import Spotter
 from e2espot.suppression.calibration import Calibration
 from e2espot.suppression.causal_calibration import CausalCalibration
+
+_LOG = logging.getLogger(__name__)
 
 _FED_GAP_S = 5
 """Longest gap that the network sees as black frames."""
@@ -40,17 +49,33 @@ class LiveSpotter:
         calibration: How scores become events.
         options: How frames are processed; ``look_ahead`` is that of the head.
         delay_s: Seconds after its score within which an event is decided; None for the offline events.
+        adaptation: How the spotter was adapted to the whole video before; None if it was not.
+        adapter: Adapts the spotter while the stream is seen; None to leave it.
     """
 
     def __init__(
-        self, spotter: Spotter, calibration: Calibration, options: InferenceOptions, delay_s: float | None
+        self,
+        spotter: Spotter,
+        calibration: Calibration,
+        options: InferenceOptions,
+        delay_s: float | None,
+        *,
+        adaptation: Adaptation | None = None,
+        adapter: StreamAdapter | None = None,
     ) -> None:
-        self._spotter, self._options = spotter, options
-        self._calibration = CausalCalibration(calibration, spotter.label_set, spotter.grid_fps, delay_s)
+        self._spotter, self._options, self._networks = spotter, options, [spotter]
+        self.adaptation, self._adapter = adaptation, adapter
+        self._calibration = CausalCalibration(
+            calibration,
+            spotter.label_set,
+            spotter.grid_fps,
+            delay_s,
+            rivals_strength=0.0 if adaptation is None else unlikeness(adaptation.distance),
+        )
         self._columns = len(spotter.label_set)
         unlimited = delay_s is None and options.look_ahead is None
         self._fed_gap = 10**9 if unlimited else round(_FED_GAP_S * float(spotter.fps))
-        self._stream: ScoreStream | None = None
+        self._stream: Scorer | None = None
         self._stride = 1
         """Every how many frames of the grid the network sees one."""
         self._pushed = 0
@@ -151,7 +176,7 @@ class LiveSpotter:
         if self._stream is not None and count > 0:
             if self._settled_TK is None:
                 # A copy of the stream is finished; the stream itself goes on. Both share the weights.
-                ending = copy.deepcopy(self._stream, {id(self._spotter): self._spotter})
+                ending = copy.deepcopy(self._stream, {id(spotter): spotter for spotter in self._networks})
                 with torch.inference_mode():
                     self._settled_TK = ending.finish()[self._ahead :]
             rows_TK, self._settled_TK = self._settled_TK[:count], self._settled_TK[count:]
@@ -167,16 +192,23 @@ class LiveSpotter:
         Args:
             num_rows: Frames of the output grid in all; None for as many as there are.
         """
+        self._stop_adapting()
         # A grid of twice the rate may have one frame more or less than twice those of the network.
         last = self._end_section(num_rows)
         return sorted([*last, *self._calibration.finish()], key=lambda event: (event.frame, event.label))
 
     def do_less(self) -> str | None:
-        """Drop work, since the machine is too slow: first the mirror image, then every second frame.
+        """Drop work, since the machine is too slow: adapting, then the mirror image, then every second frame.
 
         Returns:
             What is dropped, for the user; None if there is nothing left.
         """
+        if self._adapter is not None:
+            self._stop_adapting()
+            return "the adaptation to it"
+        if isinstance(self._stream, Handover) and not self._stream.is_over:
+            self._late = self._end_section(None)
+            return "the network that was not adapted"
         if self._uses_mirror:
             self._uses_mirror, self._settled_TK = False, None
             if self._stream is not None:
@@ -192,10 +224,45 @@ class LiveSpotter:
 
     def _feed(self, frames_THWC: np.ndarray) -> list[Event]:
         self._ranges[-1:] = _extended(self._ranges[-1:], range(self._pushed, self._pushed + len(frames_THWC)))
-        return self._run(frames_THWC, is_seen=True)
+        events = self._run(frames_THWC, is_seen=True)
+        if self._adapter is not None:
+            self._adapter.add(frames_THWC)
+            self._take_over(self._adapter.take())
+        return events
+
+    def _take_over(self, adapted: tuple[Spotter, Adaptation] | None) -> None:
+        """Start the adapted network, which takes over after a window of the head."""
+        if adapted is None:
+            return
+        self._adapter = None
+        self._spotter, adaptation = adapted
+        self._networks = [self._networks[0], self._spotter]
+        overlap = self._spotter.spec.clip_len
+        if self._stream is None:
+            overlap = 0
+        else:
+            factor = self._spotter.grid_factor
+            num_rows = len(self._seen) * factor + self._ahead
+            self._stream = Handover(self._stream, self._new_stream(), num_rows=num_rows, overlap=overlap * factor)
+        from_ms = round(1000 * (self._pushed + overlap) / float(self._spotter.fps))
+        self.adaptation = dataclasses.replace(adaptation, from_ms=from_ms)
+        self._calibration.set_rivals_strength(unlikeness(adaptation.distance))
+        _LOG.info(
+            "adapted to the stream from %s on: %.0f %% of its own statistics, distance %.3g from the training data",
+            clock_text(Fraction(from_ms, 1000)),
+            100 * adaptation.share,
+            adaptation.distance,
+        )
+
+    def _stop_adapting(self) -> None:
+        if self._adapter is not None:
+            self._adapter.close()
+            self._adapter = None
 
     def _gap(self, length: int, like_HWC: np.ndarray) -> list[Event]:
         """Frames that were not seen."""
+        if self._adapter is not None:
+            self._adapter.interrupt()
         if length <= self._fed_gap and self._stream is not None:
             return self._run(np.zeros((length, *like_HWC.shape), dtype=np.uint8), is_seen=False)
         events = self._end_section(None)
@@ -210,8 +277,7 @@ class LiveSpotter:
 
     def _run(self, frames_THWC: np.ndarray, *, is_seen: bool) -> list[Event]:
         if self._stream is None:
-            options = self._options if self._uses_mirror == self._options.flip else _without_mirror(self._options)
-            self._stream, self._into_section = ScoreStream(self._spotter, options), 0
+            self._stream, self._into_section = self._new_stream(), 0
         self._settled_TK = None
         first = -self._into_section % self._stride
         self._seen.extend([is_seen] * len(frames_THWC))
@@ -223,6 +289,9 @@ class LiveSpotter:
                 rows_TK = self._stream.add(torch.from_numpy(shown_THWC))
             events = events + self._take_rows(rows_TK)
         return events
+
+    def _new_stream(self) -> ScoreStream:
+        return ScoreStream(self._spotter, dataclasses.replace(self._options, flip=self._uses_mirror))
 
     def _end_section(self, num_rows: int | None) -> list[Event]:
         events, self._late = self._late, []
@@ -271,12 +340,6 @@ def _extended(last: list[range], more: range) -> list[range]:
     return [*last, more]
 
 
-def _without_mirror(options: InferenceOptions) -> InferenceOptions:
-    from dataclasses import replace
-
-    return replace(options, flip=False)
-
-
 def plan_latency(
     spotter: Spotter, calibration: Calibration, latency_s: float, *, compute_s: float = 0.1
 ) -> tuple[float, float, int]:
@@ -294,8 +357,6 @@ def plan_latency(
     Raises:
         ConfigurationError: the network alone takes longer.
     """
-    from e2espot.core.errors import ConfigurationError
-
     fps = float(spotter.fps)
     piece = max(1, min(16, round(latency_s * fps / 16)))
     # The picture after a frame shows that the frame is over, and the frames of a piece wait for its last one.

@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from e2espot.cli import infer, live
@@ -34,26 +36,60 @@ def predictions(folder: Path) -> list[dict[str, str]]:
     return json.loads((folder / RESULTS).read_text())["predictions"]  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize("flags", [(), ("--flip",)])
-def test_unlimited_replay_equals_inference(match: Path, run: Path, tmp_path: Path, flags: tuple[str, ...]) -> None:
-    infer.main([str(run), str(match), "-o", str(tmp_path / "infer"), "--adapt", "none", *flags])
+@pytest.mark.parametrize(
+    ("spec", "flags"),
+    [
+        ({"classes": ("PASS", "DRIVE")}, ()),  # adapted, with rivals
+        ({"classes": ("PASS", "DRIVE"), "team": True}, ("--adapt", "none", "--flip")),
+        ({"displacement": True}, ("--adapt", "statistics")),
+        ({"double_rate_output": True}, ("--adapt", "none")),
+    ],
+    ids=str,
+)
+def test_unlimited_replay_equals_inference(
+    match: Path, tmp_path: Path, spec: dict[str, object], flags: tuple[str, ...]
+) -> None:
+    run = write_spotter(tmp_path / "toy.safetensors", replace(TOY_SPEC, **spec))  # type: ignore[arg-type]
+    infer.main([str(run), str(match), "-o", str(tmp_path / "infer"), *flags])
     live.main(
         [str(run), str(match), "-o", str(tmp_path / "live"), "--replay", "--unpaced", "--latency", "none", *flags]
     )
     of_infer, of_live = (tmp_path / name / "224p" / RESULTS for name in ("infer", "live"))
     assert of_live.read_bytes() == of_infer.read_bytes()
+    assert ("adapted" in json.loads(of_live.read_text())) == ("none" not in flags)
 
 
-@pytest.mark.parametrize("spec", [{"double_rate_output": True}, {"team": True}], ids=str)
-def test_unlimited_replay_equals_inference_for_other_outputs(
+@pytest.mark.parametrize("spec", [{}, {"displacement": True}, {"double_rate_output": True}], ids=str)
+def test_bounded_replay_has_the_scores_of_inference_with_that_look_ahead(
     match: Path, tmp_path: Path, spec: dict[str, bool]
 ) -> None:
-    from dataclasses import replace
+    from e2espot.inference.adapt import adapt_to_video
+    from e2espot.inference.options import InferenceOptions
+    from e2espot.inference.predict import spot_video
+    from e2espot.live.replay import FileReplay
+    from e2espot.live.spotter import LiveSpotter
+    from e2espot.models import load_spotter
+    from e2espot.suppression import Calibration
+    from e2espot.suppression.nms import Suppression
 
-    run = write_spotter(tmp_path / "toy.safetensors", replace(TOY_SPEC, **spec))  # type: ignore[arg-type]
-    infer.main([str(run), str(match), "-o", str(tmp_path / "infer"), "--adapt", "none"])
-    live.main([str(run), str(match), "-o", str(tmp_path / "live"), "--replay", "--unpaced", "--latency", "none"])
-    assert predictions(tmp_path / "live" / "224p") == predictions(tmp_path / "infer" / "224p")
+    # Without suppression every frame is an event, with its score.
+    every_frame = Calibration(suppression=Suppression(method="gaussian", window_s=0.01, sigma_s=1e-4, floor=1e-9))
+    spotter = load_spotter(write_spotter(tmp_path / "toy.safetensors", replace(TOY_SPEC, **spec)))  # type: ignore[arg-type]
+    options = InferenceOptions(precision="fp32", look_ahead=0.4)
+    scores = spot_video(spotter, match, options)
+    adapted, adaptation = adapt_to_video(spotter, match, options)
+    reader = FileReplay(match, fps=spotter.fps, size=(96, 64), options=options, ring_len=64, is_paced=False)
+    live_spotter = LiveSpotter(adapted, every_frame, options, 0.2, adaptation=adaptation)
+    reader.start()
+    events = []
+    while not reader.ring.is_over:
+        events += live_spotter.push(reader.ring.take(5, 60.0))
+    events += live_spotter.finish(reader.num_frames(spotter.grid_fps))
+    rows_T = np.zeros(len(scores.scores_TK))
+    for event in events:
+        rows_T[event.frame] = event.confidence
+    np.testing.assert_allclose(rows_T, scores.scores_TK[:, 0], atol=1e-5)
+    assert np.ptp(rows_T) > 1e-3
 
 
 def test_lines_are_the_results_and_only_likely_ones_are_printed(
