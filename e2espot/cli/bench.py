@@ -38,8 +38,6 @@ Topic = Literal[
     "live",
 ]
 _ALIASES = {"startup": "start", "roofline": "limits", "scaling": "growth"}
-_LATENCIES_S = (4.0, 3.0, 2.0, 1.5, 1.2)
-"""Seconds; the shipped spotter needs about one."""
 CLIPS_VARIABLE = "E2ESPOT_REAL_CLIPS"
 """Environment variable with the folders of labelled clips, separated as in ``PATH``."""
 
@@ -54,10 +52,11 @@ class Bench:
     topic: tyro.conf.Positional[Topic | Literal["all"]]
     """What to measure; labels reads them in every format, start is startup, limits roofline, growth scaling (with
     length, classes and videos), features extracts, trains and scores features. real scores a spotter on labelled clips,
-    live does so for several latencies; all leaves out real, live and features."""
+    live does so for several look-aheads and latencies; all leaves out real, live and features."""
     files: tyro.conf.Positional[tuple[Path, ...]] = ()
     """Videos to read. By default a match is rendered: a minute as H.264 and VP9, or 48 s at 224p and 720p (infer). For
-    real and live, folders of labelled clips; by default those of the environment variable E2ESPOT_REAL_CLIPS."""
+    real and live, folders of labelled clips; by default those of the environment variable E2ESPOT_REAL_CLIPS. live
+    also takes datasets with a splits.json, and scores their test split."""
     run: Path | None = None
     """Run folder or .safetensors file to score (real, live); by default the shipped spotter."""
     record: bool = False
@@ -76,6 +75,8 @@ class Bench:
     """Backbone (infer, train, limits)."""
     device: str = "auto"
     """Device on which DALI decodes, or on which a spotter computes (real, live): cpu, cuda or auto."""
+    picture: Path | None = None
+    """Also draw the scores into this .svg file (live)."""
     json: Path | None = None
     """Also write all measurements to this file."""
 
@@ -137,6 +138,8 @@ def _check(args: Bench) -> None:
             raise ConfigurationError(f"{file}: no such video")
     if args.record and args.topic != "real":
         raise ConfigurationError("--record is for bench real, which scores a spotter")
+    if args.picture is not None and args.topic != "live":
+        raise ConfigurationError("--picture is for bench live")
 
 
 def _decode(args: Bench, folder: Path) -> BenchResults:
@@ -225,15 +228,28 @@ def _real(args: Bench, folder: Path) -> BenchResults:
 
 
 def _live(args: Bench, folder: Path) -> BenchResults:
-    from e2espot.benchmarks.live_accuracy import accuracy_table
+    from e2espot.benchmarks.live_accuracy import accuracy_tables, find_footage, score_settings
+    from e2espot.benchmarks.live_chart import draw
     from e2espot.benchmarks.results import BenchResults
+    from e2espot.files.atomic import write_atomically
 
-    _, job, clips = _spotter_and_clips(args)
-    return BenchResults(tables=[accuracy_table(job, clips, _LATENCIES_S, _print_progress)])
+    _, job = _spotter(args)
+    panels = [
+        (footage, score_settings(job, footage, _print_progress))
+        for footage in find_footage(list(args.files) or _clip_folders())
+    ]
+    if args.picture is not None:
+        write_atomically(args.picture, draw(panels).encode())
+    return BenchResults(tables=[table for panel in panels for table in accuracy_tables(*panel)])
 
 
 def _spotter_and_clips(args: Bench) -> tuple[Path, Job, list[LabelledClip]]:
     from e2espot.formats.labelled_clips import find_labelled_clips
+
+    return *_spotter(args), find_labelled_clips(list(args.files) or _clip_folders())
+
+
+def _spotter(args: Bench) -> tuple[Path, Job]:
     from e2espot.inference.job import load_job
     from e2espot.inference.options import InferenceOptions
     from e2espot.models.weights.checkpoint import shipped_spotter
@@ -241,8 +257,7 @@ def _spotter_and_clips(args: Bench) -> tuple[Path, Job, list[LabelledClip]]:
 
     run = args.run or shipped_spotter()
     options = InferenceOptions(**asdict(args.video))
-    job = load_job([run], device=args.device, options=options, cache=default_cache())
-    return run, job, find_labelled_clips(list(args.files) or _clip_folders())
+    return run, load_job([run], device=args.device, options=options, cache=default_cache())
 
 
 def _print_progress(done: int, total: int) -> None:

@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -148,21 +149,27 @@ def test_bench_real_prints_tables_and_records_the_score(
     assert math.isclose(record_of(scores).at1, scores["metrics"]["at1"]["mAP"], abs_tol=1e-4)
 
 
-def test_bench_live_scores_each_latency_and_whole_clips_as_bench_real_does(
+def test_bench_live_scores_look_aheads_and_latencies_and_whole_clips_as_bench_real_does(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     some = tmp_path / "clips"
     some.mkdir()
     for file in (*folder.glob("clip_2.*"), *folder.glob("broken.*")):
         (some / file.name).write_bytes(file.read_bytes())
-    bench.main(["live", str(some), "--adapt", "none", "--json", str(tmp_path / "live.json")])
-    bench.main(["real", str(some), "--adapt", "none", "--json", str(tmp_path / "real.json")])
-    output = capsys.readouterr().out
+    picture, tables = tmp_path / "live.svg", tmp_path / "live.json"
+    bench.main(["live", str(folder.parent / "matches"), str(some), "--json", str(tables), "--picture", str(picture)])
+    bench.main(["real", str(some), "--json", str(tmp_path / "real.json")])
     real = json.loads((tmp_path / "real.json").read_text())["figures"]["real"]["metrics"]["at1"]["mAP"]
-    assert f"| offline | {100 * real:.1f} | +0.0 |" in output
-    assert [line.split(" | ")[0] for line in output.splitlines() if line.startswith("| latency")] == [
-        f"| latency {latency} s" for latency in ("4", "3", "2", "1.5", "1.2")
-    ]
+    of_live = json.loads(tables.read_text())["tables"]
+    assert [table["title"].split(", ")[0] for table in of_live] == ["look-ahead", "latency"] * 2
+    assert "test split" in of_live[0]["title"] and "labelled clips" in of_live[2]["title"]
+    for table in of_live[2:]:
+        assert table["rows"][0] == ["offline", f"{100 * real:.1f}", "+0.0"]
+    assert [row[0] for row in of_live[0]["rows"]] == ["offline", "4 s", "2 s", "1 s", "0.5 s"]
+    assert [row[0] for row in of_live[1]["rows"]] == ["offline", "4 s", "3 s", "2 s", "1.5 s", "1 s"]
+    assert ElementTree.fromstring(picture.read_text()).tag.endswith("svg")
+    assert picture.read_text().count("<circle") == 2 * (4 + 5)
+    assert "| 4 s |" in capsys.readouterr().out
 
 
 def test_bench_real_asks_for_clips(monkeypatch: pytest.MonkeyPatch) -> None:
