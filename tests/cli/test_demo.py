@@ -12,7 +12,7 @@ from e2espot.cli.main import dispatch, main
 from e2espot.training.checkpoints import load_config
 
 pytestmark = pytest.mark.slow
-TINY = ("--size", "96x64", "--clip_len", "16", "--epoch_clips", "4", "--num_epochs", "1")
+TINY = ("--size", "96x64", "--clip_len", "16", "--epoch_clips", "4", "--num_epochs", "1", "-j", "0")
 
 
 @pytest.fixture(scope="module")
@@ -25,11 +25,17 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run_demo(out: Path, command: str = "demo") -> None:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(demo_command, "GAMES", 3)
-        patched.setattr(demo_command, "MINUTES", 0.4)
-        patched.setattr(demo_command, "VALID_MINUTES", 0.4)
-        patched.setattr(demo_command, "TEST_MINUTES", 0.6)
+        patched.setattr(demo_command, "MINUTES", 0.2)
+        patched.setattr(demo_command, "VALID_MINUTES", 0.2)
+        patched.setattr(demo_command, "TEST_MINUTES", 0.3)
         patched.setattr(demo_command, "TRAINING", ("--recipe", "laptop", *TINY))
+        patched.setattr(demo_command, "run_subcommand", in_this_process)
         dispatch([command, "--out", str(out), "--seed", "3"])
+
+
+def in_this_process(name: str, *arguments: object, show: bool) -> None:
+    assert show
+    dispatch([name, *map(str, arguments)])
 
 
 def test_demo_writes_scores_a_run_and_pictures(demo: Path) -> None:
