@@ -9,6 +9,7 @@ from e2espot.core.errors import AnnotationError, ConfigurationError
 from e2espot.core.events import Event
 from e2espot.core.label_sets import LABEL_SETS, LabelSet
 from e2espot.scoring import METRICS, ScoredEvent, evaluate, evaluate_events
+from tests.support.budget import sized
 
 official = pytest.importorskip("SoccerNet.Evaluation.ActionSpotting", reason="the SoccerNet package is not installed")
 
@@ -74,7 +75,7 @@ def cases(draw):
     return LABEL_SETS[name], labels, predictions, draw(st.sampled_from(list(METRICS))), draw(st.sampled_from([2, 25]))
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=sized(40, 400), deadline=None, suppress_health_check=list(HealthCheck))
 @given(cases())
 def test_equals_soccernet(case) -> None:
     label_set, labels, predictions, metric, framerate = case
