@@ -66,7 +66,7 @@ def test_frame_delay_pops_in_order_after_the_skipped_frames() -> None:
     assert delay.push_pop(frames[8:], 5, 2).flatten().tolist() == [5, 6, 7, 8, 9]
 
 
-@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize("form", ["kernel", "fused", "plain"])
 @settings(deadline=None, max_examples=25)
 @given(
     lengths=lengths,
@@ -76,7 +76,7 @@ def test_frame_delay_pops_in_order_after_the_skipped_frames() -> None:
     seed=st.integers(0, 99),
 )
 def test_streaming_gate_shift_equals_gate_shift_of_all_frames(
-    plain: bool, lengths: list[int], channels: int, height: int, width: int, seed: int
+    form: str, lengths: list[int], channels: int, height: int, width: int, seed: int
 ) -> None:
     """Wide and narrow folds, even and odd widths, chunks shorter than the halo."""
     torch.manual_seed(seed)
@@ -89,7 +89,9 @@ def test_streaming_gate_shift_equals_gate_shift_of_all_frames(
     frames = channels_last(functional.relu(torch.randn(sum(lengths), channels, height, width)))
     layer.num_frames = len(frames)
     with torch.inference_mode(), pytest.MonkeyPatch.context() as patch:
-        if plain:
+        if form != "kernel":
+            patch.setattr("e2espot.models.streaming.native_layers.kernel", lambda *_: None)
+        if form == "plain":
             patch.setattr("e2espot.models.streaming.fused_conv.can_fuse", lambda weight: False)
         expected = layer(frames)[2:-2]
         streaming = StreamingGateShift(layer)

@@ -36,6 +36,7 @@ from e2espot.models.backbones.registry import Backbone, RegNet, ResNet
 from e2espot.models.backbones.small import SmallBackbone, pool_by_attention
 from e2espot.models.spotter import normalise
 from e2espot.models.streaming.fused_conv import Act, FusedConv, activation_of
+from e2espot.models.streaming.native_layers import NativeGroupedConv, NativeScale, NativeStem
 from e2espot.models.streaming.temporal_cache import FrameCache, FrameDelay, StreamingGateShift, StreamingMotion
 from e2espot.models.temporal_shift import GateShift, ShiftedConv, split_conv
 
@@ -174,6 +175,7 @@ class _BlockwiseNetwork(_StreamingNetwork):
         blocks: In order.
         pool: Output of the last block to features ``(t, D)``.
         dtype: Compute dtype.
+        native_stem: Does the same as conversion of colours, normalisation and stem, from bytes.
     """
 
     def __init__(
@@ -183,13 +185,18 @@ class _BlockwiseNetwork(_StreamingNetwork):
         blocks: Sequence[_StreamingBlock],
         pool: Callable[[Tensor], Tensor],
         dtype: torch.dtype,
+        native_stem: NativeStem | None = None,
     ) -> None:
+        self._native_stem = native_stem
         self._feature_dim, self._as_input, self._dtype = backbone.feature_dim, backbone.as_input, dtype
         self._stem, self._blocks, self._pool = stem, blocks, pool
         self.caches = [block.cache for block in blocks]
 
     def __call__(self, levels_THWC: Tensor) -> Tensor:
-        x = self._stem(self._as_input(normalise(levels_THWC, self._dtype)))
+        if self._native_stem is not None and levels_THWC.dtype == torch.uint8:
+            x = self._native_stem(levels_THWC)
+        else:  # padding beyond the ends of a match has the exact mean, no whole levels
+            x = self._stem(self._as_input(normalise(levels_THWC, self._dtype)))
         for block in self._blocks:
             out = block(x)
             # At the start of a match the frames may stop here: the blocks behind get nothing before there is output.
@@ -207,7 +214,9 @@ class _StreamingRegNet(_BlockwiseNetwork):
         network: Any = backbone.network
         blocks = [_RegNetBlock(block, dtype) for stage in backbone.stages() for block in stage.children()]
         pool = nn.Sequential(network.final_conv, network.head).to(dtype)
-        super().__init__(backbone, FusedConv(*_conv_and_act(network.stem), dtype), blocks, pool, dtype)
+        stem = _conv_and_act(network.stem)
+        native_stem = None if backbone.gray else NativeStem.build(*stem, dtype)
+        super().__init__(backbone, FusedConv(*stem, dtype), blocks, pool, dtype, native_stem)
 
 
 class _RegNetBlock(_StreamingBlock):
@@ -215,19 +224,28 @@ class _RegNetBlock(_StreamingBlock):
 
     def __init__(self, block: Any, dtype: torch.dtype) -> None:
         super().__init__(block.conv1, block.conv3.conv, getattr(block.downsample, "conv", None), dtype)
-        self._conv2 = FusedConv(*_conv_and_act(block.conv2), dtype)
-        self._squeeze, self._excite = _as_linear(block.se.fc1, dtype), _as_linear(block.se.fc2, dtype)
+        conv2 = _conv_and_act(block.conv2)
+        self._conv2 = FusedConv(*conv2, dtype)
+        self._native_conv2 = NativeGroupedConv.build(*conv2, dtype)
+        self._native_scale = NativeScale.build(conv2[0].weight.device, dtype)
+        # The compiled kernel gives the means in fp32, and so are the few products behind them.
+        se_dtype = dtype if self._native_conv2 is None else torch.float32
+        self._squeeze, self._excite = _as_linear(block.se.fc1, se_dtype), _as_linear(block.se.fc2, se_dtype)
 
     def _residual(self, x_TCHW: Tensor) -> Tensor:
-        out = self._conv2(x_TCHW)
-        out *= self._channel_gains(out)
+        if self._native_conv2 is not None and self._native_scale is not None:
+            out, means_TC = self._native_conv2(x_TCHW)
+            self._native_scale(out, self._channel_gains(means_TC))
+        else:
+            out = self._conv2(x_TCHW)
+            out *= self._channel_gains(out.mean((2, 3)))[:, :, None, None]
         return out
 
-    def _channel_gains(self, x_TCHW: Tensor) -> Tensor:
-        """Squeeze and excitation: one factor per frame and channel, ``(T, C, 1, 1)``."""
+    def _channel_gains(self, means_TC: Tensor) -> Tensor:
+        """Squeeze and excitation: one factor per frame and channel, ``(T, C)``."""
         # After the mean a frame is one pixel, on which a 1x1 convolution is a matrix product.
-        squeezed = functional.linear(x_TCHW.mean((2, 3)), *self._squeeze).relu_()
-        return functional.linear(squeezed, *self._excite).sigmoid_()[:, :, None, None]
+        squeezed = functional.linear(means_TC, *self._squeeze).relu_()
+        return functional.linear(squeezed, *self._excite).sigmoid_()
 
 
 class _StreamingResNet(_BlockwiseNetwork):

@@ -26,6 +26,7 @@ from torch.nn import functional
 from e2espot.core.pixels import IMAGENET_MEAN, IMAGENET_STD
 from e2espot.models.backbones.small import SmallBackbone
 from e2espot.models.streaming.fused_conv import FusedConv, activation_of
+from e2espot.models.streaming.native_layers import NativeGateShift, NativeMotion
 from e2espot.models.temporal_shift import HALO, GateShift, ShiftedConv, split_conv
 
 
@@ -102,10 +103,11 @@ class StreamingGateShift:
         taken         k1  k2  k3  k4          k[t] = g[t] * x[t], what a frame gives away
         output            y2  y3              y[t] reads k[t - 1], k[t], k[t + 1]
 
-    Everything is a dense convolution, because a CPU's matrix units want sixteen outputs at a time where a gate has
-    two, and slices of channels are read one number at a time. So one convolution makes the maps of two neighbouring
-    pixels, and operations along time are convolutions too, over the same memory seen as one image of frames by
-    pixels. The interleave of the shift is in the weights.
+    On a CPU a compiled kernel shifts the frames in one pass (``native_layers``). Without it everything is a dense
+    convolution, because matrix units want sixteen outputs at a time where a gate has two, and slices of channels are
+    read one number at a time. So one convolution makes the maps of two neighbouring pixels, and operations along time
+    are convolutions too, over the same memory seen as one image of frames by pixels. In both forms the interleave of
+    the shift is in the weights.
 
     Args:
         layer: With a gate shift; its norms are already folded into the convolution.
@@ -121,6 +123,7 @@ class StreamingGateShift:
         self.cache = FrameCache(HALO)
         with torch.no_grad():
             weight = gate.absorb_interleave(conv.weight)
+            self._native = NativeGateShift.build(gate, dtype or weight.dtype)
             self._norm = FusedConv(_norm_as_conv(gate), "relu", dtype)
             self._maps = FusedConv(_pixel_pair_maps(gate), dtype=dtype)
             self._sums = FusedConv(_gate_sums(gate), "tanh", dtype)
@@ -132,10 +135,13 @@ class StreamingGateShift:
 
     def __call__(self, x_TCHW: Tensor) -> tuple[Tensor | None, list[Tensor]]:
         """Output of the frames ready to emit, None if there are none; and the input of these frames."""
-        fold_TCHW = self.cache.prepend(x_TCHW, self.fold)
         ready = self.cache.ready(x_TCHW)
         out = None
-        if ready:
+        if ready and self._native is not None:
+            before = [] if self.cache.buffer is None else [self.cache.buffer]
+            out = self._main(self._native([*before, x_TCHW]))
+        elif ready:
+            fold_TCHW = self.cache.prepend(x_TCHW, self.fold)
             taken_TCHW = fold_TCHW[1:-1] * self._gates(fold_TCHW)
             convolve = self._convolve_shifted if self._exchange is None else self._convolve_exchange
             out = convolve(taken_TCHW, ready)
@@ -181,7 +187,7 @@ class StreamingMotion:
     One convolution along time computes them. It works on levels and not on normalised colours, because a level is
     exact in bf16 and a normalised colour is not: the difference of two rounded colours is mostly rounding where
     little moves. Levels are counted from a whole number near the mean, and the stem of ``adapt_stem`` does the
-    normalisation.
+    normalisation. On a CPU a compiled kernel reads the levels as bytes; the cache then holds them as they came.
 
     Args:
         backbone: Its settings say which colours and differences are wanted.
@@ -201,7 +207,9 @@ class StreamingMotion:
         # has outputs without any weight.
         self._unit_O = kernels_O3T1.abs().amax((1, 2, 3)).clamp(min=1e-6)
         kernels_O3T1 = kernels_O3T1 / self._unit_O[:, None, None, None]
-        self._conv = FusedConv(_conv(kernels_O3T1, kernels_O3T1.sum((2, 3)) @ (_MIDDLE_LEVEL - zero)), dtype=dtype)
+        sums_O3 = kernels_O3T1.sum((2, 3))
+        self._conv = FusedConv(_conv(kernels_O3T1, sums_O3 @ (_MIDDLE_LEVEL - zero)), dtype=dtype)
+        self._native = NativeMotion.build(kernels_O3T1[..., 0], -sums_O3 @ zero, dtype)
 
     def adapt_stem(self, stem: nn.Conv2d) -> nn.Conv2d:
         """A stem that gives on this layer's output what ``stem`` gives on normalised frames."""
@@ -212,6 +220,12 @@ class StreamingMotion:
 
     def __call__(self, levels_THWC: Tensor) -> Tensor | None:
         """``(t, 5, H, W)`` for the frames ready to emit, None if there are none."""
+        if self._native is not None:
+            before = [] if self.cache.buffer is None else [self.cache.buffer]
+            ready = self.cache.ready(levels_THWC)
+            out = self._native([*before, levels_THWC]) if ready else None
+            self.cache.update(levels_THWC)
+            return out
         if levels_THWC.is_floating_point():  # padding beyond the ends of a match has the exact mean, no whole levels
             levels_THWC = levels_THWC - _MIDDLE_LEVEL
         else:

@@ -1,0 +1,419 @@
+// Kernels for which a CPU's library of convolutions has no fast form. ``native.py`` compiles and calls them.
+//
+// Frames are channels-last: pixel (y, x) of a frame begins at (y * width + x) * channels. Numbers are float, or bfloat16,
+// which is computed in float. Loops are written so that a compiler turns them into vector instructions; nothing here
+// names an instruction set.
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+struct BFloat16 {
+    uint16_t bits;
+};
+
+namespace {
+
+inline float load(float value) { return value; }
+
+inline float load(BFloat16 value) {
+    uint32_t bits = uint32_t(value.bits) << 16;
+    float result;
+    std::memcpy(&result, &bits, 4);
+    return result;
+}
+
+inline void store(float* target, float value) { *target = value; }
+
+inline void store(BFloat16* target, float value) {
+    uint32_t bits;
+    std::memcpy(&bits, &value, 4);
+    // To the nearest, ties to even, as hardware rounds: 0x...8000 is half a step.
+    target->bits = uint16_t((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+
+// tanh within 3e-7. A number that is not finite stays so, which a comparison with "not less" would hide.
+inline float tanh_(float x) {
+    x = x > 9.0f ? 9.0f : x;
+    x = x < -9.0f ? -9.0f : x;
+    // exp(2 x) = 2^whole * 2^part, whole an integer and part in [-1/2, 1/2]: adding 1.5 * 2^23 rounds to integers.
+    const float power = x * 2.885390082f, shifted = power + 12582912.0f;
+    const float part = (power - (shifted - 12582912.0f)) * 0.6931471806f;
+    int32_t whole;
+    std::memcpy(&whole, &shifted, 4);
+    // Taylor's series of exp(part), |part| < 0.35: the first term left out is below 1e-7.
+    float exponential = 1.0f / 720;
+    exponential = exponential * part + 1.0f / 120;
+    exponential = exponential * part + 1.0f / 24;
+    exponential = exponential * part + 1.0f / 6;
+    exponential = exponential * part + 0.5f;
+    exponential = exponential * part + 1.0f;
+    exponential = exponential * part + 1.0f;
+    const int32_t scale_bits = (whole - 0x4b400000 + 127) << 23;
+    float scale;
+    std::memcpy(&scale, &scale_bits, 4);
+    return 1.0f - 2.0f / (exponential * scale + 1.0f);
+}
+
+constexpr int kBand = 14;    // rows of a frame that are computed for all frames before the next ones: they stay in cache
+constexpr int kLanes = 16;   // numbers of a vector; a compiler splits it where vectors are shorter
+typedef float Vector __attribute__((vector_size(kLanes * sizeof(float)), aligned(4)));
+
+inline Vector at(const float* source) {
+    Vector value;
+    std::memcpy(&value, source, sizeof value);
+    return value;
+}
+
+struct Shape {
+    int height, width, channels, fold;
+};
+
+// What the rows of one band need: normed frames with a border of zeros, and what each frame gives away.
+class Band {
+  public:
+    Band(Shape shape)
+        : shape_(shape),
+          // 8 channels: two pixels fill a vector. Else whole vectors for each pixel: 12 -> 16, 40 -> 48.
+          padded_(shape.fold == 8 ? 8 : (shape.fold + kLanes - 1) / kLanes * kLanes),
+          row_((shape.width + 2 + 8) * padded_),
+          normed_(3 * (kBand + 2) * row_),
+          taken_(3 * kBand * shape.width * shape.fold),
+          gates_(2 * (shape.width + 8)) {}
+
+    int padded() const { return padded_; }
+    float* normed(int frame, int row) { return normed_.data() + ((frame % 3) * (kBand + 2) + row) * size_t(row_); }
+    float* taken(int frame, int row) {
+        return taken_.data() + ((frame % 3) * kBand + row) * size_t(shape_.width) * shape_.fold;
+    }
+    float* gates() { return gates_.data(); }
+
+  private:
+    Shape shape_;
+    int padded_;
+    int row_;
+    std::vector<float> normed_, taken_, gates_;
+};
+
+// One row of relu(scale * x + shift); all zeros outside the frame.
+template <typename T>
+void norm_row(const T* frame, int y, Shape shape, int padded, const float* scale, const float* shift, float* out) {
+    if (y < 0 || y >= shape.height) {
+        std::memset(out, 0, size_t(shape.width + 2) * padded * sizeof(float));
+        return;
+    }
+    const T* in = frame + size_t(y) * shape.width * shape.channels;
+    for (int x = 0; x < shape.width; ++x) {
+        float* pixel = out + size_t(x + 1) * padded;
+        for (int c = 0; c < shape.fold; ++c) {
+            const float value = load(in[x * shape.channels + c]) * scale[c] + shift[c];
+            pixel[c] = value < 0 ? 0.0f : value;
+        }
+    }
+}
+
+// Sums of a row's gates before tanh, two for each pixel. ``kernel`` is (27, padded): time, row, column, channel.
+void sum_narrow(Band& band, int frame, int row, Shape shape, const float* kernel, float* out) {
+    // Two pixels of 8 channels a vector, of which each half of 4 belongs to one gate; four vectors at a time.
+    for (int x = 0; x < shape.width; x += 8) {
+        Vector sums[4] = {};
+        for (int tap = 0; tap < 27; ++tap) {
+            const float* in = band.normed(frame + tap / 9 - 1 + 3, row + tap / 3 % 3) + (x + tap % 3) * 8;
+            const Vector weight = at(kernel + tap * kLanes);
+            for (int k = 0; k < 4; ++k) sums[k] += weight * at(in + k * kLanes);
+        }
+        for (int k = 0; k < 4; ++k)
+            for (int gate = 0; gate < 4; ++gate) {
+                const int lane = 4 * gate;
+                out[2 * x + 4 * k + gate] =
+                    (sums[k][lane] + sums[k][lane + 1]) + (sums[k][lane + 2] + sums[k][lane + 3]);
+            }
+    }
+}
+
+// The same for other folds: ``kernel`` is (2, 27, padded), zero in the other gate's half.
+void sum_wide(Band& band, int frame, int row, Shape shape, const float* kernel, float* out) {
+    const int padded = band.padded(), vectors = padded / kLanes, half = shape.fold / 2;
+    const float* second = kernel + 27 * padded;
+    const int first_end = (half + kLanes - 1) / kLanes, second_begin = half / kLanes;
+    for (int x = 0; x < shape.width; ++x) {
+        Vector sums[2] = {};
+        for (int tap = 0; tap < 27; ++tap) {
+            const float* in = band.normed(frame + tap / 9 - 1 + 3, row + tap / 3 % 3) + size_t(x + tap % 3) * padded;
+            for (int k = 0; k < first_end; ++k) sums[0] += at(kernel + tap * padded + k * kLanes) * at(in + k * kLanes);
+            for (int k = second_begin; k < vectors; ++k)
+                sums[1] += at(second + tap * padded + k * kLanes) * at(in + k * kLanes);
+        }
+        for (int gate = 0; gate < 2; ++gate) {
+            float total = 0;
+            for (int lane = 0; lane < kLanes; ++lane) total += sums[gate][lane];
+            out[2 * x + gate] = total;
+        }
+    }
+}
+
+template <typename T>
+void take_row(const T* frame, int y, Shape shape, const float* gates, float* out) {
+    const T* in = frame + size_t(y) * shape.width * shape.channels;
+    const int half = shape.fold / 2;
+    for (int x = 0; x < shape.width; ++x) {
+        for (int c = 0; c < half; ++c) out[x * shape.fold + c] = load(in[x * shape.channels + c]) * gates[2 * x];
+        for (int c = half; c < shape.fold; ++c)
+            out[x * shape.fold + c] = load(in[x * shape.channels + c]) * gates[2 * x + 1];
+    }
+}
+
+template <typename T>
+void shift_row(const T* frame, int y, Shape shape, const float* before, const float* now, const float* after, T* out) {
+    const size_t offset = size_t(y) * shape.width * shape.channels;
+    const T* in = frame + offset;
+    T* target = out + offset;
+    const int half = shape.fold / 2;
+    std::memcpy(target, in, size_t(shape.width) * shape.channels * sizeof(T));
+    for (int x = 0; x < shape.width; ++x) {
+        const int p = x * shape.channels, q = x * shape.fold;
+        for (int c = 0; c < half; ++c) store(target + p + c, load(in[p + c]) - now[q + c] + after[q + c]);
+        for (int c = half; c < shape.fold; ++c) store(target + p + c, load(in[p + c]) - now[q + c] + before[q + c]);
+    }
+}
+
+template <typename T>
+void gate_shift(const T* const* frames, int count, Shape shape, const float* scale, const float* shift,
+                const float* kernel, const float* bias, T* out) {
+    Band band(shape);
+    const size_t frame_size = size_t(shape.height) * shape.width * shape.channels;
+    for (int top = 0; top < shape.height; top += kBand) {
+        const int rows = shape.height - top < kBand ? shape.height - top : kBand;
+        // Frame t is normed; then its neighbour before it has both of its own: t - 1 gives; and t - 2 receives.
+        for (int t = 0; t < count; ++t) {
+            for (int row = 0; row < rows + 2; ++row)
+                norm_row(frames[t], top + row - 1, shape, band.padded(), scale, shift, band.normed(t + 3, row));
+            if (t < 2) continue;
+            for (int row = 0; row < rows; ++row) {
+                float* gates = band.gates();
+                if (band.padded() == 8) sum_narrow(band, t - 1, row, shape, kernel, gates);
+                else sum_wide(band, t - 1, row, shape, kernel, gates);
+                for (int x = 0; x < 2 * shape.width; ++x) gates[x] = tanh_(gates[x] + bias[x % 2]);
+                take_row(frames[t - 1], top + row, shape, gates, band.taken(t - 1, row));
+            }
+            if (t < 4) continue;
+            for (int row = 0; row < rows; ++row)
+                shift_row(frames[t - 2], top + row, shape, band.taken(t - 3, row), band.taken(t - 2, row),
+                          band.taken(t - 1, row), out + (t - 4) * frame_size);
+        }
+    }
+}
+
+// ---- Convolutions -------------------------------------------------------------------------------------------------
+
+constexpr int kPixels = 8;  // output pixels that share each weight while it is in a register
+typedef float Half __attribute__((vector_size(32), aligned(4)));
+
+// Rows of a frame in float, with a border of zeros: row y of the frame is at ``row(y)`` once it has been written.
+class Rows {
+  public:
+    Rows(int width, int channels, int kept)
+        : kept_(kept), size_((width + 2 + 3 * kPixels) * channels), border_(channels), values_(size_t(kept) * size_) {}
+
+    float* row(int y) { return values_.data() + size_t((y + kept_) % kept_) * size_; }
+    float* inside(int y) { return row(y) + border_; }
+    void clear(int y) { std::memset(row(y), 0, size_ * sizeof(float)); }
+
+  private:
+    int kept_;
+    size_t size_;
+    int border_;
+    std::vector<float> values_;
+};
+
+// relu(conv3x3(levels * scale + shift) + bias), stride 2, zeros around the frame; 32 outputs. ``scale_row`` and
+// ``shift_row`` are as long as a row. ``weight`` is (3, 3, 3 inputs, 32 outputs).
+template <typename T>
+void stem(const uint8_t* levels, int count, int height, int width, const float* scale_row, const float* shift_row,
+          const float* weight, const float* bias, T* out) {
+    const int rows = (height + 1) / 2, columns = (width + 1) / 2, numbers = 3 * width;
+    Rows input(width, 3, 3);
+    for (int t = 0; t < count; ++t) {
+        const uint8_t* frame = levels + size_t(t) * height * numbers;
+        int written = -1;
+        input.clear(-1);
+        for (int y = 0; y < rows; ++y) {
+            for (; written < 2 * y + 1; ++written) {
+                const int next = written + 1;
+                if (next >= height) {
+                    input.clear(next);
+                    continue;
+                }
+                float* target = input.inside(next);
+                const uint8_t* source = frame + size_t(next) * numbers;
+                for (int i = 0; i < numbers; ++i) target[i] = float(source[i]) * scale_row[i] + shift_row[i];
+            }
+            const float* lines[3] = {input.row(2 * y - 1), input.row(2 * y), input.row(2 * y + 1)};
+            T* target = out + (size_t(t) * rows + y) * columns * 32;
+            for (int x = 0; x < columns; x += kPixels) {
+                Vector sums[kPixels][2];
+                for (int p = 0; p < kPixels; ++p) sums[p][0] = at(bias), sums[p][1] = at(bias + kLanes);
+                for (int dy = 0; dy < 3; ++dy)
+                    for (int k = 0; k < 9; ++k) {  // column and colour: 9 numbers in a row
+                        const float* row_weight = weight + (dy * 9 + k) * 32;
+                        const Vector w0 = at(row_weight), w1 = at(row_weight + kLanes);
+                        const float* in = lines[dy] + 6 * x + k;
+                        for (int p = 0; p < kPixels; ++p) {
+                            sums[p][0] += in[6 * p] * w0;
+                            sums[p][1] += in[6 * p] * w1;
+                        }
+                    }
+                const int valid = columns - x < kPixels ? columns - x : kPixels;
+                for (int p = 0; p < valid; ++p) {
+                    float values[32];
+                    std::memcpy(values, sums[p], sizeof values);
+                    for (int o = 0; o < 32; ++o) store(target + (x + p) * 32 + o, values[o] < 0 ? 0.0f : values[o]);
+                }
+            }
+        }
+    }
+}
+
+// relu(conv3x3(x) + bias) in groups of ``group`` inputs and outputs, zeros around the frame; and the mean of each output
+// over the frame. ``weight`` is (groups, group / 8, 3, 3, group inputs, 8 outputs).
+template <typename T>
+void grouped(const T* frames, int count, int height, int width, int channels, int group, int stride,
+             const float* weight, const float* bias, T* out, float* means) {
+    const int rows = (height - 1) / stride + 1, columns = (width - 1) / stride + 1, step = stride * channels;
+    const int numbers = width * channels, blocks = channels / 8;
+    Rows input(width, channels, 3);
+    std::vector<float> totals(channels);
+    for (int t = 0; t < count; ++t) {
+        const T* frame = frames + size_t(t) * height * numbers;
+        std::fill(totals.begin(), totals.end(), 0.0f);
+        int written = -1;
+        input.clear(-1);
+        for (int y = 0; y < rows; ++y) {
+            for (; written < stride * y + 1; ++written) {
+                const int next = written + 1;
+                if (next >= height) {
+                    input.clear(next);
+                    continue;
+                }
+                float* target = input.inside(next);
+                const T* source = frame + size_t(next) * numbers;
+                for (int i = 0; i < numbers; ++i) target[i] = load(source[i]);
+            }
+            T* target = out + (size_t(t) * rows + y) * columns * channels;
+            for (int block = 0; block < blocks; ++block) {
+                const float* kernel = weight + size_t(block) * 72 * group;
+                const int first = block * 8 / group * group;  // first input of the group
+                Half bias_of_block, total = {};
+                std::memcpy(&bias_of_block, bias + 8 * block, sizeof bias_of_block);
+                for (int x = 0; x < columns; x += kPixels) {
+                    Half sums[kPixels];
+                    for (int p = 0; p < kPixels; ++p) sums[p] = bias_of_block;
+                    for (int dy = 0; dy < 3; ++dy)
+                        for (int dx = 0; dx < 3; ++dx) {
+                            const float* in = input.row(stride * y + dy - 1) + size_t(x) * step + dx * channels + first;
+                            const float* tap = kernel + (dy * 3 + dx) * group * 8;
+                            for (int c = 0; c < group; ++c) {
+                                Half w;
+                                std::memcpy(&w, tap + 8 * c, sizeof w);
+                                for (int p = 0; p < kPixels; ++p) sums[p] += in[size_t(p) * step + c] * w;
+                            }
+                        }
+                    const int valid = columns - x < kPixels ? columns - x : kPixels;
+                    for (int p = 0; p < valid; ++p) {
+                        float values[8];
+                        std::memcpy(values, &sums[p], sizeof values);
+                        for (int o = 0; o < 8; ++o) values[o] = values[o] < 0 ? 0.0f : values[o];
+                        for (int o = 0; o < 8; ++o) store(target + size_t(x + p) * channels + 8 * block + o, values[o]);
+                        Half rectified;
+                        std::memcpy(&rectified, values, sizeof values);
+                        total += rectified;
+                    }
+                }
+                for (int o = 0; o < 8; ++o) totals[8 * block + o] += total[o];
+            }
+        }
+        for (int c = 0; c < channels; ++c) means[size_t(t) * channels + c] = totals[c] / (float(rows) * columns);
+    }
+}
+
+// x *= gain, one factor for each frame and channel.
+template <typename T>
+void scale(T* frames, int count, int pixels, int channels, const float* gains) {
+    for (int t = 0; t < count; ++t)
+        for (int p = 0; p < pixels; ++p) {
+            T* pixel = frames + (size_t(t) * pixels + p) * channels;
+            for (int c = 0; c < channels; ++c) store(pixel + c, load(pixel[c]) * gains[t * channels + c]);
+        }
+}
+
+// Colours and differences between frames: for each pixel 5 sums over 3 colours of ``times`` frames in a row. A frame has
+// levels of 0 to 255 as bytes, or as floats where ``is_float`` is set. ``weight`` is (times, 3 colours, 8), zero from the
+// sixth on; ``bias`` is (8,). The first frame of the output reads the first ``times`` frames.
+template <typename T>
+void motion(const void* const* frames, const int32_t* is_float, int count, int times, int height, int width,
+            const float* weight, const float* bias, T* out) {
+    const int numbers = 3 * width;
+    std::vector<float> lines(size_t(times) * numbers);
+    std::vector<T> outputs(size_t(width) * 5 + 8);
+    Half weights[9], start;
+    std::memcpy(weights, weight, size_t(times) * 3 * sizeof(Half));
+    std::memcpy(&start, bias, sizeof start);
+    // Row by row for all frames, so that a row is read once: it is the last of three, then the middle, then the first.
+    for (int y = 0; y < height; ++y)
+        for (int t = 0; t < count; ++t) {
+            float* line = lines.data() + size_t(t % times) * numbers;
+            if (is_float[t]) {
+                std::memcpy(line, static_cast<const float*>(frames[t]) + size_t(y) * numbers, numbers * sizeof(float));
+            } else {
+                const uint8_t* source = static_cast<const uint8_t*>(frames[t]) + size_t(y) * numbers;
+                for (int i = 0; i < numbers; ++i) line[i] = float(source[i]);
+            }
+            if (t < times - 1) continue;
+            for (int x = 0; x < width; ++x) {
+                Half sum = start;
+                for (int k = 0; k < times; ++k) {
+                    const float* in = lines.data() + size_t((t + 1 + k) % times) * numbers + 3 * x;
+                    for (int colour = 0; colour < 3; ++colour) sum += in[colour] * weights[3 * k + colour];
+                }
+                float values[8];
+                std::memcpy(values, &sum, sizeof values);
+                // Three numbers too many, which the next pixel overwrites.
+                for (int o = 0; o < 8; ++o) store(outputs.data() + 5 * x + o, values[o]);
+            }
+            std::memcpy(out + (size_t(t - times + 1) * height + y) * width * 5, outputs.data(), size_t(width) * 5 * sizeof(T));
+        }
+}
+
+}  // namespace
+
+extern "C" {
+
+// Gate shift of frames 2 to count - 3. ``kernel`` is (27, 16) for folds of 8 channels, two pixels side by side, and
+// (2, 27, padded) for others.
+#define KERNELS(NAME, T)                                                                                              \
+    void e2espot_gate_shift_##NAME(const T* const* frames, int count, int height, int width, int channels, int fold,  \
+                                   const float* scale, const float* shift, const float* kernel, const float* bias,    \
+                                   T* out) {                                                                          \
+        gate_shift(frames, count, Shape{height, width, channels, fold}, scale, shift, kernel, bias, out);             \
+    }                                                                                                                 \
+    void e2espot_stem_##NAME(const uint8_t* levels, int count, int height, int width, const float* scale_row,         \
+                             const float* shift_row, const float* weight, const float* bias, T* out) {                \
+        stem(levels, count, height, width, scale_row, shift_row, weight, bias, out);                                  \
+    }                                                                                                                 \
+    void e2espot_grouped_##NAME(const T* frames, int count, int height, int width, int channels, int group,           \
+                                int stride, const float* weight, const float* bias, T* out, float* means) {           \
+        grouped(frames, count, height, width, channels, group, stride, weight, bias, out, means);                     \
+    }                                                                                                                 \
+    void e2espot_motion_##NAME(const void* const* frames, const int32_t* is_float, int count, int times, int height,  \
+                               int width, const float* weight, const float* bias, T* out) {                           \
+        motion(frames, is_float, count, times, height, width, weight, bias, out);                                     \
+    }                                                                                                                 \
+    void e2espot_scale_##NAME(T* frames, int count, int pixels, int channels, const float* gains) {                   \
+        scale(frames, count, pixels, channels, gains);                                                                \
+    }
+
+KERNELS(fp32, float)
+KERNELS(bf16, BFloat16)
+
+}  // extern "C"
