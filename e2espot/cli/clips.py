@@ -26,7 +26,7 @@ class ClipsOptions:
     source: tyro.conf.Positional[Path]
     """Folder of results, or a file of results or labels in any format that convert reads."""
     videos: Annotated[tuple[Path, ...], tyro.conf.arg(aliases=["-v"])]
-    """The video, or those of the halves in order; or a folder with the videos of all games."""
+    """The video (of several files a.mp4+b.mp4), those of the halves in order, or a folder with the videos of all."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("clips")
     """Folder for the clips and their list (clips.json, clips.csv)."""
     from_format: Annotated[FormatName | CutListName | None, tyro.conf.arg(name="from")] = None
@@ -90,6 +90,7 @@ def _videos_by_game(args: ClipsOptions, dataset: AnnotationSet) -> dict[str, dic
     """Game -> half -> video, of the games whose videos are named."""
     from e2espot.report.cut_clips import videos_of_game
     from e2espot.report.frame_strips import find_videos
+    from e2espot.video.parts import stem_of
 
     names = list(dict.fromkeys(video.game for video in dataset.videos))
     if len(args.videos) == 1 and args.videos[0].is_dir():
@@ -99,11 +100,12 @@ def _videos_by_game(args: ClipsOptions, dataset: AnnotationSet) -> dict[str, dic
         return videos
     if not args.videos:
         raise ConfigurationError("no video is named", option="videos")
+    stem = stem_of(args.videos[0])
     if len(names) > 1:
-        names = [name for name in names if Path(name).name == args.videos[0].stem]
+        names = [name for name in names if Path(name).name == stem]
     if len(names) != 1:
         raise ConfigurationError(
-            f"{args.source}: holds several games, and {len(names)} are named {args.videos[0].stem!r} as the video is; "
+            f"{args.source}: holds several games, and {len(names)} are named {stem!r} as the video is; "
             "name the file of one game, or a folder with the videos of all",
             option="videos",
         )

@@ -35,7 +35,7 @@ class Evaluate:
     predictions: tyro.conf.Positional[Path]
     """Folder or zip of <game>/results_spotting.json, or the results file of one video."""
     labels: Annotated[Path, tyro.conf.arg(aliases=["-l"])]
-    """Folder or zip of <game>/<label file>, or the label file of one video."""
+    """Folder or zip of <game>/<label file>, or one label file: of a video, or in another format (.csv, .xml, ...)."""
     split: Annotated[str | None, tyro.conf.arg(aliases=["-s"])] = None
     """Split to score; by default every labelled game."""
     label_file: str = BALL_LABEL_FILE

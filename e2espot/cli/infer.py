@@ -104,12 +104,12 @@ def main(arguments: list[str]) -> None:
     games = pending_games(planned, args.out, save_scores=args.save_scores, resume=args.resume)
     if args.resume:
         print(
-            f"{len(planned) - len(games)} of {counted(len(planned), 'game')} have results in {args.out} already; "
-            "skipped"
+            f"{len(planned) - len(games)} of {counted(len(planned), 'game has', 'games have')} results in {args.out} "
+            "already; skipped"
         )
     dropped = DroppedFields()
     # Results of an interrupted run may lack their copies.
-    more_formats.write(args.out, [game for name, game in planned.items() if name not in games], dropped)
+    more_formats.write(args.out, [game for name, game in planned.items() if name not in games], dropped, new=False)
     try:
         if games:
             _spot(args, run, games, lambda game: more_formats.write(args.out, [game], dropped))

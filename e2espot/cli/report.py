@@ -25,11 +25,11 @@ class ReportOptions:
     predictions: tyro.conf.Positional[tuple[Path, ...]]
     """Folders or zips of <game>/results_spotting.json; several runs are shown side by side."""
     labels: Annotated[Path, tyro.conf.arg(aliases=["-l"])]
-    """Folder or zip of <game>/<label file>, or the label file of one video."""
+    """Folder or zip of <game>/<label file>, or one label file: of a video, or in another format (.csv, .xml, ...)."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("report.html")
     """The file to write."""
     videos: Annotated[Path | None, tyro.conf.arg(aliases=["-v"])] = None
-    """Dataset folder, or folder of <game>.mp4; adds frames around misses and false positives."""
+    """Dataset folder, folder of <game>.mp4, or the video of one game; adds frames around misses and false positives."""
     split: Annotated[str | None, tyro.conf.arg(aliases=["-s"])] = None
     """Split to score; by default every labelled game."""
     label_file: str = BALL_LABEL_FILE

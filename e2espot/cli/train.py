@@ -27,7 +27,7 @@ class Train:
     """
 
     data: tyro.conf.Positional[Path]
-    """Folder in SoccerNet's layout, videos with labels of the same names, or a list (.yaml, .csv) of both."""
+    """Folder in SoccerNet's layout, videos with labels of the same names, a list (.yaml, .csv) of these, a video."""
     save_dir: Annotated[Path, tyro.conf.arg(aliases=["-s"])]
     """Run folder to write."""
     recipe: str = _DEFAULT_RECIPE

@@ -11,6 +11,7 @@ from e2espot.core.timeline import HALVES
 from e2espot.files.walk import folders_below
 from e2espot.formats.filenames import BALL_LABEL_FILE, VIDEO_SUFFIXES
 from e2espot.formats.game import Game, Video, is_game_video
+from e2espot.formats.one_video import is_video_file, one_video_games
 from e2espot.formats.own_games import games_in_split, is_list, own_games
 from e2espot.formats.splits import names_of_split
 from e2espot.video.parts import SEPARATOR
@@ -31,12 +32,12 @@ def find_games(
 ) -> list[Game]:
     """Find the games of a split, or all games of a dataset.
 
-    A dataset is a folder in SoccerNet's layout, a list of videos and labels, or a folder of videos with labels of the
-    same names (:mod:`e2espot.formats.own_games`). In SoccerNet's layout, a split is defined by ``splits.json``; without
-    that file, by SoccerNet's own lists.
+    A dataset is a folder in SoccerNet's layout, a list of videos and labels, a folder of videos with labels of the
+    same names (:mod:`e2espot.formats.own_games`), or one video (:mod:`e2espot.formats.one_video`). In SoccerNet's
+    layout, a split is defined by ``splits.json``; without that file, by SoccerNet's own lists.
 
     Args:
-        root: Folder of the dataset, or its list.
+        root: Folder of the dataset, its list, or one video.
         split: Name of the split; None for every game, in or out of splits.
         resolution: Which of a game's files is its video, such as ``224p``, or the name of its features, such as
             ``ResNET_TF2`` for ``1_ResNET_TF2.npy``.
@@ -50,8 +51,10 @@ def find_games(
     """
     check_label_file(label_file)
     root = Path(root)
+    if is_video_file(root):
+        return one_video_games(root, split, label_file)
     if not is_dataset(root):
-        raise ConfigurationError(f"{root}: no such dataset folder, and no list of videos (.yaml, .csv)")
+        raise ConfigurationError(f"{root}: no such dataset folder, video, or list of videos (.yaml, .csv)")
     listed = own_games(root)
     if listed is not None:
         return [game for game in games_in_split(root, listed, split) if game.videos or not need_videos]

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import cast
 
 from e2espot.core.errors import AnnotationError, ConfigurationError
-from e2espot.files.json_fields import load_json, read_bytes
+from e2espot.files.json_fields import decode_text, load_json, read_bytes
 from e2espot.files.walk import folders_below
 from e2espot.formats.conversion import Conversion, read_events
-from e2espot.formats.filenames import RESULTS_FILE
+from e2espot.formats.filenames import BALL_LABEL_FILE, RESULTS_FILE
 from e2espot.formats.format_names import CutListName, FormatName
 from e2espot.formats.interchange import AnnotationSet, DroppedFields
+from e2espot.formats.soccernet_interchange import soccernet_files
 
 
 def read_any(source: Path, from_format: FormatName | CutListName | None, dropped: DroppedFields) -> AnnotationSet:
@@ -47,7 +48,7 @@ def guess_format(source: Path) -> tuple[FormatName | CutListName, bool | None]:
         return "soccernet", any(RESULTS_FILE in files for _, files in folders_below(source))
     suffix = source.suffix.lower()
     if suffix in (".csv", ".tsv"):
-        return "table", None
+        return ("dfl" if _is_dfl(source) else "table"), None
     if suffix == ".xml":
         return "sportscode", False
     if suffix in (".srt", ".vtt", ".edl"):
@@ -60,6 +61,37 @@ def guess_format(source: Path) -> tuple[FormatName | CutListName, bool | None]:
     raise ConfigurationError(
         f"{source}: its format is not known by its name; state it, such as opensportslab", option="from"
     )
+
+
+def _is_dfl(source: Path) -> bool:
+    """Whether a table has the heading of Kaggle's DFL data, whose rows are not all events."""
+    heading = decode_text(read_bytes(source), str(source)).lstrip("\ufeff").partition("\n")[0]
+    return {"video_id", "time", "event"} <= {name.strip() for name in heading.split(",")}
+
+
+def labels_in_other_form(source: Path) -> dict[str, bytes] | None:
+    """Labels of a file in another format than SoccerNet's: game -> its label file in SoccerNet's.
+
+    Args:
+        source: A table, Kaggle's DFL data, OpenSportsLab's JSON, SportsCode's XML, subtitles or a cut list.
+
+    Returns:
+        None for SoccerNet's files, folders, zips, and lists of videos and labels.
+
+    Raises:
+        AnnotationError: the source breaks its format.
+        ConfigurationError: a file of an unknown kind.
+    """
+    if source.suffix.lower() == ".zip" or not source.is_file():
+        return None
+    name, predictions = guess_format(source)
+    if name == "soccernet":
+        return None
+    if predictions:
+        raise ConfigurationError(f"{source}: holds predictions; give labels")
+    dataset = _read(source, name, DroppedFields(), predictions=False)
+    files = soccernet_files(dataset, Path(), DroppedFields(), BALL_LABEL_FILE)
+    return {path.parent.as_posix(): data for path, data in files.items() if path.name == BALL_LABEL_FILE}
 
 
 def _read(source: Path, name: FormatName | CutListName, dropped: DroppedFields, *, predictions: bool) -> AnnotationSet:

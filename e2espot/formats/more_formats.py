@@ -9,6 +9,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -24,6 +26,8 @@ from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSe
 from e2espot.formats.soccernet_interchange import read_soccernet
 from e2espot.formats.sportscode import InstanceTimes
 
+COPIES_FILE = ".also.json"
+"""Lists the files in other formats next to results, so that those of older results are recognised."""
 _SHORT_NAMES: Mapping[str, FormatName] = {"csv": "table", "xml": "sportscode"}
 _FILES: Mapping[str, str] = {
     "table": "events.csv",
@@ -58,13 +62,16 @@ class MoreFormats:
             halves = [AnnotatedVideo(game=name, half=video.half, annotations=(event,)) for video in game.videos]
             self._files(Path(name), AnnotationSet(videos=tuple(halves), predictions=True), DroppedFields())
 
-    def write(self, out: Path, games: Collection[Game], dropped: DroppedFields) -> list[Path]:
+    def write(self, out: Path, games: Collection[Game], dropped: DroppedFields, *, new: bool = True) -> list[Path]:
         """Write the results of games, each file completely or not at all.
+
+        Files of earlier results that are not written again are deleted, unless they were changed since.
 
         Args:
             out: Folder of the results.
             games: Games with results.
             dropped: Counts what the formats cannot hold.
+            new: Whether the results are new, so that files in formats that are not named now are of older ones.
 
         Returns:
             The files.
@@ -74,14 +81,23 @@ class MoreFormats:
             E2ESpotError: a file cannot be written.
         """
         written = []
-        for game in games if self.names else ():
+        for game in games:
             folder = out / game.name
+            before = _read_copies(folder)
+            if not self.names and not (new and before):
+                continue
             paths = {video.half: str(video.path.absolute()) for video in game.videos if video.url is None}
             dataset = read_soccernet(folder / RESULTS_FILE, predictions=True)
             halves = (replace(half, game=game.name, video=paths.get(half.half, "")) for half in dataset.videos)
             files = self._files(folder, replace(dataset, videos=tuple(halves)), dropped)
             for path, data in files.items():
                 write_atomically(path, data)
+            copies = {path.relative_to(folder).as_posix(): _checksum(data) for path, data in files.items()}
+            if new:
+                _delete_copies(folder, {name: sha for name, sha in before.items() if name not in copies})
+            else:
+                copies = {**before, **copies}
+            write_atomically(folder / COPIES_FILE, json.dumps(copies, indent=1).encode())
             written += list(files)
         return written
 
@@ -103,6 +119,35 @@ class MoreFormats:
             )
             files |= files_of(conversion, of_format, dropped, {})
         return files
+
+
+def _checksum(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _read_copies(folder: Path) -> dict[str, str]:
+    """Files that were written next to the results, with their checksums; none if the list is missing or broken."""
+    try:
+        content = json.loads((folder / COPIES_FILE).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    names = content if isinstance(content, dict) else {}
+    return {name: sha for name, sha in names.items() if isinstance(sha, str) and _is_below(name)}
+
+
+def _is_below(name: str) -> bool:
+    path = PurePosixPath(name)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts and "\0" not in name
+
+
+def _delete_copies(folder: Path, copies: Mapping[str, str]) -> None:
+    """Delete files that still have the content that was written."""
+    for name, sha in copies.items():
+        try:
+            if _checksum((folder / name).read_bytes()) == sha:
+                (folder / name).unlink()
+        except OSError:  # deleted or moved by the user
+            continue
 
 
 def parse_more_formats(text: str, times: InstanceTimes) -> MoreFormats:

@@ -41,6 +41,7 @@ LIST_FILES = ("dataset.yaml", "dataset.yml", "dataset.csv")
 """Names of the list of a dataset, at its root."""
 LABEL_SUFFIXES = (".json", ".csv", ".tsv")
 """Endings of a label file that has the name of its video."""
+_LIST_COLUMNS = {"video", "labels", "split", "game", "half"}
 _LIST_SUFFIXES = (".yaml", ".yml", ".csv")
 _SPLITS = ("train", "valid", "val", "test", "challenge")
 _HALF_OF_STEM = re.compile(r"(.+?)[ _-]?(?:half|h)?[ _-]?([1-5])", re.IGNORECASE)
@@ -65,6 +66,17 @@ class _Entry:
 def is_list(path: Path) -> bool:
     """Whether a path is a file that could list the games of a dataset."""
     return path.suffix.lower() in _LIST_SUFFIXES and path.is_file()
+
+
+def lists_videos(path: Path) -> bool:
+    """Whether a path is the list of a dataset, rather than a table of labels, by the columns that it has."""
+    if not is_list(path):
+        return False
+    if path.suffix.lower() != ".csv":
+        return True
+    heading = decode_text(read_bytes(path), str(path)).lstrip("\ufeff").partition("\n")[0]
+    columns = {name.strip().strip('"').lower() for name in re.split("[,;\t]", heading)}
+    return "video" in columns and (bool(columns & {"labels", "split"}) or columns <= _LIST_COLUMNS)
 
 
 def own_games(root: Path) -> list[Game] | None:

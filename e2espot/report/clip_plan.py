@@ -74,29 +74,46 @@ def parse_clip_options(before_s: float, after_s: float, *, exact: bool, reel: bo
 
 
 def plan_clips(
-    index: VideoIndex, half: int, events: Sequence[Annotation], options: ClipOptions, *, suffix: str, copied: bool
+    index: VideoIndex,
+    half: int,
+    events: Sequence[Annotation],
+    options: ClipOptions,
+    *,
+    suffix: str,
+    copied: bool,
+    part: int | None = None,
 ) -> list[Clip]:
-    """Clips of one video, in order of time; events after its end must have been left out.
+    """Clips of one file, in order of time; events outside of it must have been left out.
 
     Args:
         index: The index of the file, or for a copied reel that of its closed GOPs.
         half: Half of the game that it shows.
-        events: The events.
+        events: The events, on the clock of the half, which has run for ``index.starts_at_s`` where the file begins.
         options: How clips are cut.
         suffix: Ending of the files.
         copied: Whether packets are copied.
+        part: Number of the file, of a half in several; None for the only one.
     """
     ordered = sorted(events, key=lambda event: event.position_ms)
     stretches = [
         stretch_of(
-            index, max(0, event.position_ms - options.before_ms), event.position_ms + options.after_ms, copied=copied
+            index,
+            max(Fraction(0), _in_source_ms(index, event) - options.before_ms),
+            _in_source_ms(index, event) + options.after_ms,
+            copied=copied,
         )
         for event in ordered
     ]
     if options.reel:
         merged = merge_stretches(stretches)
         return [
-            Clip(name=f"{half}_reel{suffix}", half=half, stretches=merged, events=tuple(ordered), copied=copied)
+            Clip(
+                name=f"{half}_reel{'' if part is None else f'_part{part}'}{suffix}",
+                half=half,
+                stretches=merged,
+                events=tuple(ordered),
+                copied=copied,
+            )
         ] * bool(ordered)
     clips, taken = [], set()
     for event, stretch in zip(ordered, stretches, strict=True):
@@ -107,6 +124,11 @@ def plan_clips(
         taken.add(name)
         clips.append(Clip(name=name, half=half, stretches=(stretch,), events=(event,), copied=copied))
     return clips
+
+
+def _in_source_ms(index: VideoIndex, event: Annotation) -> Fraction:
+    """Milliseconds of an event from the first picture of the file."""
+    return event.position_ms - 1000 * index.starts_at_s
 
 
 def merge_stretches(stretches: Sequence[Stretch]) -> tuple[Stretch, ...]:
@@ -130,13 +152,13 @@ def rows_of(index: VideoIndex, clip: Clip) -> list[dict[str, Any]]:
     offsets = offsets_s(index, clip.stretches)
     rows = []
     for event in clip.events:
-        shown = picture_at(index, event.position_ms)
+        shown = picture_at(index, _in_source_ms(index, event))
         number = next(n for n, stretch in enumerate(clip.stretches) if stretch.first <= shown <= stretch.last)
         stretch = clip.stretches[number]
         begins_s, ends_s = position_s(index, stretch.first), position_s(index, stretch.last + 1)
         shift_s = offsets[number] - begins_s
         # A whole millisecond at which the same picture is on show: 1234.6 is up to 1234 before a picture at 1234.5.
-        in_file_s = Fraction(event.position_ms, 1000) + shift_s
+        in_file_s = _in_source_ms(index, event) / 1000 + shift_s
         in_file_ms = max(math.floor(in_file_s * 1000), math.ceil((position_s(index, shown) + shift_s) * 1000))
         rows.append(
             {
@@ -147,8 +169,8 @@ def rows_of(index: VideoIndex, clip: Clip) -> list[dict[str, Any]]:
                 "confidence": event.confidence,
                 "position_ms": event.position_ms,
                 "event_in_file_ms": in_file_ms,
-                "begins_ms": math.ceil(begins_s * 1000),
-                "ends_ms": math.floor(ends_s * 1000),
+                "begins_ms": math.ceil((index.starts_at_s + begins_s) * 1000),
+                "ends_ms": math.floor((index.starts_at_s + ends_s) * 1000),
                 "begins_at": "key picture" if clip.copied else "picture",
             }
         )

@@ -16,7 +16,8 @@ from e2espot.formats.interchange import Annotation
 from e2espot.report.clip_plan import Clip, ClipOptions, plan_clips, rows_of, table_of
 from e2espot.video.clip_files import clip_suffix, why_not_copied, write_clip
 from e2espot.video.index import VideoIndex, closed_gops_only
-from e2espot.video.indexing import index_of, require_readable
+from e2espot.video.indexing import require_readable
+from e2espot.video.parts import indexes_of
 
 _LOG = logging.getLogger(__name__)
 
@@ -40,30 +41,48 @@ def plan_game(
 ) -> list[PlannedVideo]:
     """Plan the clips of a game: half -> video, half -> events. Only indexes are read.
 
+    Of a half in several files, a clip is cut out of the one that shows its event, and ends where that file does.
+
     Raises:
         VideoError: a video cannot be read.
     """
     planned = []
     for half, path in sorted(videos.items()):
-        index = require_readable(index_of(path))
-        duration_ms = int(index.duration_s * 1000)
-        inside = [event for event in events.get(half, ()) if event.position_ms < duration_ms]
-        if late := len(events.get(half, ())) - len(inside):
+        indexes = [require_readable(index) for index in indexes_of(path)]
+        ends_ms = 1000 * (indexes[-1].starts_at_s + indexes[-1].duration_s)
+        of_half = events.get(half, ())
+        if late := sum(event.position_ms >= ends_ms for event in of_half):
             _LOG.warning("%s: %s after its end left out", path, counted(late, "event"))
-        reason = None if options.exact else why_not_copied(index)
-        if options.reel and not options.exact and reason is None:
-            closed = closed_gops_only(index)
-            if closed.longest_segment > _MAX_SEGMENT:
-                reason = "its pictures refer to others across key pictures"
-            else:
-                index = closed
-        if reason is not None:
-            _LOG.warning("%s: encoded again, as its packets cannot be copied: %s", path, reason)
-        copied = reason is None and not options.exact
-        suffix = clip_suffix(index, copied=copied)
-        clips = plan_clips(index, half, inside, options, suffix=suffix, copied=copied)
-        planned.append(PlannedVideo(index=index, clips=tuple(clips)))
+        for number, index in enumerate(indexes, 1):
+            first_ms, last_ms = 1000 * index.starts_at_s, 1000 * (index.starts_at_s + index.duration_s)
+            inside = [event for event in of_half if first_ms <= event.position_ms < last_ms]
+            planned.append(_plan_file(index, half, inside, options, number if len(indexes) > 1 else None))
+        cut_off = sum(
+            event.position_ms - options.before_ms < 1000 * index.starts_at_s < event.position_ms + options.after_ms
+            for index in indexes[1:]
+            for event in of_half
+        )
+        if cut_off:
+            _LOG.warning("%s: %s cut off where the match goes on in another file", path, counted(cut_off, "clip"))
     return planned
+
+
+def _plan_file(
+    index: VideoIndex, half: int, events: Sequence[Annotation], options: ClipOptions, part: int | None
+) -> PlannedVideo:
+    reason = None if options.exact else why_not_copied(index)
+    if options.reel and not options.exact and reason is None:
+        closed = closed_gops_only(index)
+        if closed.longest_segment > _MAX_SEGMENT:
+            reason = "its pictures refer to others across key pictures"
+        else:
+            index = closed
+    if reason is not None:
+        _LOG.warning("%s: encoded again, as its packets cannot be copied: %s", index.path, reason)
+    copied = reason is None and not options.exact
+    suffix = clip_suffix(index, copied=copied)
+    clips = plan_clips(index, half, events, options, suffix=suffix, copied=copied, part=part)
+    return PlannedVideo(index=index, clips=tuple(clips))
 
 
 def cut_game(

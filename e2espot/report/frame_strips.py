@@ -52,7 +52,7 @@ def find_videos(root: Path, games: Iterable[str], resolution: str) -> dict[tuple
     """Find the videos of games, in a dataset folder or as loose videos named like the games.
 
     Args:
-        root: Folder.
+        root: Folder, or the video of the only game.
         games: Names of the games.
         resolution: Which of a game's videos is taken.
 
@@ -63,10 +63,18 @@ def find_videos(root: Path, games: Iterable[str], resolution: str) -> dict[tuple
         ConfigurationError: no such folder, or none of the games has a video there.
     """
     from e2espot.formats.games import find_games, is_dataset
+    from e2espot.formats.one_video import game_of_video, is_video_file
 
-    if not is_dataset(root):
-        raise ConfigurationError(f"{root}: no such folder of videos")
     wanted = set(games)
+    if is_video_file(root):
+        if len(wanted) > 1:
+            raise ConfigurationError(
+                f"{root} is one video, and there are {len(wanted)} games; give a folder with the videos of all",
+                option="videos",
+            )
+        return {(name, video.half): video.path for name in wanted for video in game_of_video(root).videos}
+    if not is_dataset(root):
+        raise ConfigurationError(f"{root}: no such folder of videos, and no video")
     videos = {
         (video.game, video.half): video.path
         for game in find_games(root, resolution=resolution)

@@ -13,12 +13,13 @@ from e2espot.core.timeline import DEFAULT_FPS, HALVES, frame_of_position_ms
 from e2espot.core.wording import counted
 from e2espot.files.bundle import Bundle
 from e2espot.formats.filenames import BALL_LABEL_FILE, RESULTS_FILE, scores_file
-from e2espot.formats.game import Game, Video, is_game_video
+from e2espot.formats.game import Game, Video
 from e2espot.formats.games import find_games, is_dataset
 from e2espot.formats.label_documents import read_label_document
+from e2espot.formats.one_video import game_of_video
 from e2espot.formats.soccernet_json import parse_document, read_rows
 from e2espot.review.label_rows import event_of_row
-from e2espot.video.parts import parts_of, stem_of
+from e2espot.video.parts import parts_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,17 +116,7 @@ def _find_games(source: Path, split: str | None, resolution: str) -> list[Game]:
     parts = parts_of(source)
     if not all(part.exists() for part in parts):
         raise ConfigurationError(f"{source}: no such video or folder")
-    # "2_224p.mkv" -> half 2 of the game its folder is named after, as "2_224p_part1.mkv+2_224p_part2.mkv" is;
-    # "match.mp4" -> a game of that name.
-    first = parts[0].stem.partition("_part")[0] if is_game_video(parts[0].name) else parts[0].stem
-    half = {str(half): half for half in HALVES}.get(first.rpartition("_")[0], 1)
-    in_game_folder = first.rpartition("_")[2] in ("224p", "720p", "398p")
-    parent = parts[0].parent
-    name = parent.resolve().name if in_game_folder else stem_of(source)
-    folder = parent if in_game_folder else parent / name
-    labels = folder / BALL_LABEL_FILE
-    video = Video(game=name, half=half, path=source)
-    return [Game(name=name, folder=folder, videos=(video,), labels_path=labels if labels.is_file() else None)]
+    return [game_of_video(source)]
 
 
 def _label_files(game: Game, labels: Path | None, out: Path | None, *, single: bool) -> tuple[Path, Path | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -17,9 +17,11 @@ from e2espot.core.wording import counted
 from e2espot.files.bundle import Bundle
 from e2espot.formats.annotated_field import read_annotated, read_annotated_classes
 from e2espot.formats.filenames import BALL_LABEL_FILE, RESULTS_FILE
+from e2espot.formats.game import Game
+from e2espot.formats.guess_format import labels_in_other_form
 from e2espot.formats.label_documents import read_label_document
 from e2espot.formats.label_map import LabelMap
-from e2espot.formats.own_games import games_in_split, own_games
+from e2espot.formats.own_games import games_in_split, lists_videos, own_games
 from e2espot.formats.result_names import match_results
 from e2espot.formats.soccernet import ONE_VIDEO_HINT
 from e2espot.formats.soccernet_json import parse_document, read_rows
@@ -67,7 +69,7 @@ def games_to_score(labels: Path, *, split: str | None = None, label_file: str = 
     """List the labelled games.
 
     Args:
-        labels: Folder or zip of labels, or the label file of one game.
+        labels: Folder or zip of labels, the label file of one game, or a file of labels in another format.
         split: Split of a folder; None for all labelled games.
         label_file: Name of the label files.
 
@@ -77,7 +79,7 @@ def games_to_score(labels: Path, *, split: str | None = None, label_file: str = 
     from e2espot.formats.games import check_label_file, find_games
 
     check_label_file(label_file)
-    listed = own_games(labels)
+    listed = _listed_games(labels)
     if listed is not None:
         names = [game.name for game in games_in_split(labels, listed, split) if split or game.labels_path is not None]
     elif split is not None:
@@ -85,6 +87,8 @@ def games_to_score(labels: Path, *, split: str | None = None, label_file: str = 
             raise ConfigurationError(f"{labels} is a file, which has no splits; give a folder", option="split")
         games = find_games(labels, split=split, label_file=label_file, need_videos=False)
         names = [game.name for game in games]
+    elif (others := labels_in_other_form(labels)) is not None:
+        names = list(others)
     elif (bundle := Bundle(labels)).is_file:
         names = [labels.name.removesuffix(".json").removesuffix(".labels")]
     else:
@@ -107,7 +111,7 @@ def read_labels(
     """Read the labels of the games.
 
     Args:
-        path: Folder or zip of labels, or the label file of one game.
+        path: Folder or zip of labels, the label file of one game, or a file of labels in another format.
         games: Names of the games.
         label_file: Name of the label files.
         annotated: What was annotated of every game, besides what the files say; None for everything.
@@ -117,18 +121,14 @@ def read_labels(
     Raises:
         AnnotationError: a file is missing or makes the evaluator crash.
     """
-    listed = own_games(path)
-    files = {game.name: game.labels_path for game in listed or ()}
-    bundle = Bundle(path) if listed is None else None
+    labels_of = _label_reader(path, label_file)
     labels: EventsByGame = {}
     annotated_by_game: dict[str, AnnotatedHalves] = {}
     classes_by_game: dict[str, AnnotatedClasses] = {}
     outside: EventsByGame = {}
     num_outside, num_other = 0, 0
     for game in games:
-        content, rows, context = (
-            _labels_in(bundle, game, label_file) if bundle is not None else _listed_labels(path, game, files.get(game))
-        )
+        content, rows, context = labels_of(game)
         annotated_by_game[game] = intersect_annotated(read_annotated(content, context), annotated or {})
         events = _renamed(read_rows(rows, context, kind="label", mode="official"), label_map)
         classes_by_game[game] = intersect_classes(read_annotated_classes(content, context, label_map), classes)
@@ -150,6 +150,27 @@ def read_labels(
     return LabelledGames(
         labels=labels, annotated=annotated_by_game, classes=classes_by_game, outside=outside, notes=tuple(notes)
     )
+
+
+_LabelsOfGame = Callable[[str], tuple[dict[str, Any], list[Any], str]]
+"""Game -> top-level fields and rows of its label file, and what names it in errors."""
+
+
+def _listed_games(path: Path) -> list[Game] | None:
+    return own_games(path) if path.is_dir() or lists_videos(path) else None
+
+
+def _label_reader(path: Path, label_file: str) -> _LabelsOfGame:
+    """Reads labels of a game by its name, from whatever holds them."""
+    listed = _listed_games(path)
+    if listed is not None:
+        files = {game.name: game.labels_path for game in listed}
+        return lambda game: _listed_labels(path, game, files.get(game))
+    others = labels_in_other_form(path)
+    if others is not None:
+        return lambda game: (*parse_document(others[game], "label", f"{path}: {game}"), f"{path}: {game}")
+    bundle = Bundle(path)
+    return lambda game: _labels_in(bundle, game, label_file)
 
 
 def _labels_in(bundle: Bundle, game: str, label_file: str) -> tuple[dict[str, Any], list[Any], str]:

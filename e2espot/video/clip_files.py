@@ -49,7 +49,7 @@ class Stretch:
     """Rank of the last picture."""
 
 
-def stretch_of(index: VideoIndex, start_ms: int, stop_ms: int, *, copied: bool) -> Stretch:
+def stretch_of(index: VideoIndex, start_ms: int | Fraction, stop_ms: int | Fraction, *, copied: bool) -> Stretch:
     """The pictures on show from ``start_ms`` to ``stop_ms``, which are cut off at the ends of the video.
 
     Args:
@@ -68,9 +68,9 @@ def stretch_of(index: VideoIndex, start_ms: int, stop_ms: int, *, copied: bool) 
     return Stretch(first=first, last=last)
 
 
-def picture_at(index: VideoIndex, position_ms: int) -> int:
+def picture_at(index: VideoIndex, position_ms: int | Fraction) -> int:
     """Rank of the picture on show at a time from the first one."""
-    ticks = int(Fraction(max(0, position_ms), 1000) / index.time_base)
+    ticks = int(Fraction(max(0, position_ms)) / 1000 / index.time_base)
     return max(0, int(np.searchsorted(index.pts_P - index.pts_P[0], ticks, side="right")) - 1)
 
 

@@ -211,7 +211,7 @@ def test_also_writes_other_formats_and_resume_completes_them(
     assert "not held, or rounded, by the formats of --also: " in output.splitlines()[-1]
     folder = out / "toy" / "a"
     names = {"results_spotting.json", "events.csv", "events.xml", "a.srt", "opensportslab.json"}
-    assert {path.name for path in folder.iterdir()} == names
+    assert {path.name for path in folder.iterdir()} == names | {".also.json"}
     written = {name: (folder / name).read_bytes() for name in names}
     run_conversion(out, tmp_path / "all.csv", "soccernet", "table", predictions=True)
     of_a = [line for line in (tmp_path / "all.csv").read_text().splitlines()[1:] if line.startswith("toy/a,")]
@@ -219,7 +219,11 @@ def test_also_writes_other_formats_and_resume_completes_them(
     assert len(of_a) == len(json.loads(written["results_spotting.json"])["predictions"]) > 0
     (folder / "events.xml").unlink()
     assert infer(*command, "--resume") == 0
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == written
+    assert {path.name: (folder / path.name).read_bytes() for path in folder.iterdir() if path.name in names} == written
+    # Another run: files of formats that are not asked for again are of other results; one that was edited stays.
+    (folder / "a.srt").write_text("mine")
+    assert infer(weights, data, "-o", out, "--also", "xml", "--flip") == 0
+    assert {path.name for path in folder.iterdir()} == {"results_spotting.json", "events.xml", "a.srt", ".also.json"}
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def test_epoch_equals_that_of_the_host(files: dict[str, Path], name: str, fps: s
     assert max(starts) + 12 > data.videos[0].labelled.num_frames  # clips reach over both ends of the video
     for ours, theirs in zip(by_dali(data), by_host(data), strict=True):
         assert ours.indexes == theirs.indexes
-        for field in ("class_BT", "offset_BT", "team_BT", "ball_BT2", "joint_B", "valid_BT"):
+        for field in ("class_BT", "second_BT", "offset_BT", "team_BT", "ball_BT2", "joint_B", "valid_BT"):
             one, other = getattr(ours.targets, field), getattr(theirs.targets, field)
             torch.testing.assert_close(one, other, equal_nan=True)
         assert ours.frames_BTCHW.shape == theirs.frames_BTCHW.shape

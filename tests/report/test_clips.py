@@ -19,6 +19,7 @@ from tests.support.numbered_video import constant, number_in, write
 
 RATE = 48_000
 LOUD_FROM_S = 6
+CLOCKS = ("00-00-02.020", "00-00-09.900", "00-00-10.500", "00-00-17.060")
 EVENTS = (("PASS", 2_020, 0.9), ("SHOT", 3_100, 0.4), ("PASS", 7_060, 0.8), ("PASS", 60_000, 0.9))
 
 
@@ -118,6 +119,33 @@ def test_a_reel_shows_overlapping_clips_once(results: Path, video: Path, tmp_pat
     assert shown == sorted(set(shown))
     if more:
         assert shown == [*range(38, 103), *range(164, 202)]
+
+
+@pytest.mark.parametrize("more", [(), ("--exact",), ("--reel",)], ids=["copied", "encoded", "reel"])
+def test_clips_of_a_match_in_several_files(
+    video: Path, tmp_path: Path, more: tuple[str, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    second = tmp_path / "next.mp4"
+    second.write_bytes(video.read_bytes())
+    # The first file lasts 10 s: at 10.5 s the second one has run for half a second.
+    times = [2020, 9900, 10_500, 17_060, 60_000]
+    labels = tmp_path / "match.csv"
+    labels.write_text("time,label\n" + "".join(f"{ms / 1000},PASS\n" for ms in times))
+    clips(labels, "-v", f"{video}+{second}", "-o", tmp_path / "c", "--before", 1, "--after", 0.5, *more)
+    listed = rows(tmp_path / "c")
+    assert [row["position_ms"] for row in listed] == times[:4]
+    index = index_video(video)
+    for row in listed:
+        starts_ms = 10_000 if row["position_ms"] >= 10_000 else 0
+        shown = numbers(tmp_path / "c" / row["file"])
+        clip = index_video(tmp_path / "c" / row["file"])
+        assert shown[picture_at(clip, row["event_in_file_ms"])] == picture_at(index, row["position_ms"] - starts_ms)
+        assert starts_ms <= row["begins_ms"] <= row["position_ms"] < row["ends_ms"] <= starts_ms + 10_000
+    names = ["1_reel_part1.mp4", "1_reel_part2.mp4"] if "--reel" in more else [f"1_{t}_PASS.mp4" for t in CLOCKS]
+    assert sorted({row["file"] for row in listed}) == names
+    messages = " ".join(caplog.messages)
+    assert "1 event after its end left out" in messages
+    assert "2 clips cut off where the match goes on in another file" in messages
 
 
 def test_clips_are_chosen_resumed_and_not_overwritten(
