@@ -22,7 +22,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,13 +42,14 @@ LIST_FILES = ("dataset.yaml", "dataset.yml", "dataset.csv")
 LABEL_SUFFIXES = (".json", ".csv", ".tsv")
 """Endings of a label file that has the name of its video."""
 _LIST_COLUMNS = {"video", "labels", "split", "game", "half"}
-_LIST_SUFFIXES = (".yaml", ".yml", ".csv")
+LIST_SUFFIXES = (".yaml", ".yml", ".csv")
+"""Endings of a list."""
 _SPLITS = ("train", "valid", "val", "test", "challenge")
 _HALF_OF_STEM = re.compile(r"(.+?)[ _-]?(?:half|h)?[ _-]?([1-5])", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Entry:
+class ListEntry:
     """One entry of a list."""
 
     context: str
@@ -65,7 +66,7 @@ class _Entry:
 
 def is_list(path: Path) -> bool:
     """Whether a path is a file that could list the games of a dataset."""
-    return path.suffix.lower() in _LIST_SUFFIXES and path.is_file()
+    return path.suffix.lower() in LIST_SUFFIXES and path.is_file()
 
 
 def lists_videos(path: Path) -> bool:
@@ -124,7 +125,7 @@ def games_in_split(root: Path, games: Sequence[Game], split: str | None) -> list
 
 
 def _listed_games(path: Path) -> list[Game]:
-    entries = _yaml_entries(path) if path.suffix.lower() != ".csv" else _csv_entries(path)
+    entries = read_list(path.name, read_bytes(path), str(path))
     named = games_of_paths(file for entry in entries for file in entry.videos.values())
     games: dict[str, Game] = {}
     for entry in entries:
@@ -135,7 +136,7 @@ def _listed_games(path: Path) -> list[Game]:
     return list(games.values())
 
 
-def _listed_game(path: Path, entry: _Entry, named: Mapping[str, tuple[str, int]]) -> Game:
+def _listed_game(path: Path, entry: ListEntry, named: Mapping[str, tuple[str, int]]) -> Game:
     first = next(iter(entry.videos.values()))
     name = relative_path(entry.name or named.get(first, ("", 1))[0], f"{entry.context}: name of the game")
     videos = []
@@ -164,11 +165,26 @@ def _json_target(path: Path) -> Path:
     return path if path.suffix == ".json" else path.with_name(f"{path.stem if path.suffix else path.name}.json")
 
 
-def _yaml_entries(path: Path) -> list[_Entry]:
+def read_list(name: str, data: bytes, context: str) -> list[ListEntry]:
+    """Entries of a list.
+
+    Args:
+        name: Name of the file, whose ending decides how it is read.
+        data: Its content.
+        context: Names the file in errors.
+
+    Raises:
+        AnnotationError: a broken list; the message names file and entry.
+    """
+    read = _csv_entries if name.lower().endswith(".csv") else _yaml_entries
+    return read(decode_text(data, context), context)
+
+
+def _yaml_entries(text: str, path: str) -> list[ListEntry]:
     import yaml
 
     try:
-        content = yaml.safe_load(decode_text(read_bytes(path), str(path)))
+        content = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise AnnotationError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from None
     games = content.get("games") if isinstance(content, dict) else None
@@ -177,7 +193,7 @@ def _yaml_entries(path: Path) -> list[_Entry]:
     return [_yaml_entry(entry, f"{path}: games[{number}]") for number, entry in enumerate(games)]
 
 
-def _yaml_entry(entry: Any, context: str) -> _Entry:
+def _yaml_entry(entry: Any, context: str) -> ListEntry:
     fields = entry if isinstance(entry, dict) else {}
     videos = fields.get("videos", fields.get("video"))
     paths = videos if isinstance(videos, list) else [videos]
@@ -187,19 +203,18 @@ def _yaml_entry(entry: Any, context: str) -> _Entry:
     for key, value in texts.items():
         if not isinstance(value, str) or (value and not _is_path(value)):
             raise AnnotationError(f"{context}: {key} is {value!r:.80}; expected text on one line")
-    return _Entry(
+    return ListEntry(
         context=context, videos=dict(enumerate(map(_plain, paths), 1)), **{**texts, "labels": _plain(texts["labels"])}
     )
 
 
-def _csv_entries(path: Path) -> list[_Entry]:
-    text = decode_text(read_bytes(path), str(path))
+def _csv_entries(text: str, path: str) -> list[ListEntry]:
     try:
         dialect = next((sign for sign in ",;\t" if sign in text.partition("\n")[0]), ",")
         rows = list(csv.DictReader(io.StringIO(text.lstrip("\ufeff")), delimiter=dialect))
     except csv.Error as error:
         raise AnnotationError(f"{path}: cannot be read ({error})") from None
-    entries: dict[str, _Entry] = {}
+    entries: dict[str, ListEntry] = {}
     for line, row in enumerate(rows, 2):
         context = f"{path}: line {line}"
         fields = {str(key).strip().lower(): value.strip() for key, value in row.items() if isinstance(value, str)}
@@ -216,7 +231,7 @@ def _csv_entries(path: Path) -> list[_Entry]:
         if known is not None and int(half) in known.videos:
             raise AnnotationError(f"{context}: a second video of half {half} of this game")
         videos = {**(known.videos if known else {}), int(half): video}
-        entries[fields.get("game") or video] = _Entry(
+        entries[fields.get("game") or video] = ListEntry(
             context=known.context if known else context,
             videos=dict(sorted(videos.items())),
             labels=(known.labels if known else "") or _plain(fields.get("labels", "")),
@@ -258,7 +273,11 @@ def _games_by_stem(root: Path) -> list[Game] | None:
                 # Of a table and a JSON file, the JSON file is what a review made of the table.
                 if stem not in labels or path.suffix.lower() == ".json":
                     labels[stem] = path
-    games = [_stem_game(name, halves, labels.get(name)) for name, halves in _grouped(videos, labels).items()]
+    grouped = halves_by_stem(videos, labels)
+    games = [
+        _stem_game(name, {half: videos[stem] for half, stem in halves.items()}, labels.get(name))
+        for name, halves in grouped.items()
+    ]
     return games if any(game.labels_path is not None for game in games) else None
 
 
@@ -268,26 +287,35 @@ def _stem(root: Path, path: Path, folder: str) -> str:
     return name.removeprefix(f"{folder}/")
 
 
-def _grouped(videos: Mapping[str, Path], labels: Mapping[str, Path]) -> dict[str, dict[int, Path]]:
-    """Game -> half -> its video. Two videos are halves of a game if there are labels of that game, and not of them."""
-    # derby_1.mp4 derby_2.mp4 derby.json -> {"derby": {1: ..., 2: ...}}
-    grouped: dict[str, dict[int, Path]] = {}
+def halves_by_stem(videos: Collection[str], labels: Collection[str]) -> dict[str, dict[int, str]]:
+    """Game -> half -> name of its video, without endings.
+
+    Two videos are halves of a game if there are labels of that game, and not of them::
+
+        videos derby_1 derby_2, labels derby -> {"derby": {1: "derby_1", 2: "derby_2"}}
+    """
+    grouped: dict[str, dict[int, str]] = {}
     for name in sorted(videos):
         match = _HALF_OF_STEM.fullmatch(name)
         is_half = match is not None and match[1] in labels and name not in labels and match[1] not in videos
         game, half = (match[1], int(match[2])) if match is not None and is_half else (name, 1)
-        grouped.setdefault(game, {}).setdefault(half, videos[name])
+        grouped.setdefault(game, {}).setdefault(half, name)
     return grouped
+
+
+def split_of_folder(name: str) -> str:
+    """The split that the first folder of a game's name is named after; empty if it is none."""
+    first, slash, _ = name.partition("/")
+    return canonical_split(first) if slash and first in _SPLITS else ""
 
 
 def _stem_game(name: str, halves: Mapping[int, Path], labels: Path | None) -> Game:
     folder = halves[min(halves)].parent / Path(name).name
-    split = next((part for part in Path(name).parts[:1] if part in _SPLITS), "")
     return Game(
         name=name,
         folder=folder,
         videos=tuple(Video(game=name, half=half, path=halves[half]) for half in sorted(halves)),
         labels_path=labels,
         labels_target=_json_target(labels or folder),
-        split=canonical_split(split),
+        split=split_of_folder(name),
     )

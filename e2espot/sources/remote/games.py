@@ -9,7 +9,9 @@ from e2espot.core.errors import AnnotationError, ConfigurationError
 from e2espot.formats.filenames import SPLITS_FILE
 from e2espot.formats.game import Game, Video, is_game_video
 from e2espot.formats.games import videos_among
+from e2espot.formats.own_games import LIST_SUFFIXES
 from e2espot.formats.splits import names_in_splits, no_such_split, soccernet_names
+from e2espot.sources.remote.own_games import own_remote_games
 from e2espot.sources.remote.url import open_store, redact, translate_errors
 from e2espot.video.parts import SEPARATOR
 
@@ -21,24 +23,35 @@ def find_remote_games(url: str, *, split: str | None, resolution: str) -> list[G
     """Find the games below a URL that have videos.
 
     Args:
-        url: URL of a folder in SoccerNet's layout.
+        url: URL of a folder: in SoccerNet's layout, with a list (``dataset.yaml``, ``dataset.csv``), or of videos; or
+            that of a list.
         split: Name of the split; None for all games.
         resolution: Which of a game's videos to use, such as ``224p``.
 
     Returns:
-        The games in order, or None if the URL is not a folder.
+        The games in order, or None if the URL is neither a folder nor a list.
 
     Raises:
         VideoError: the store refuses or fails.
         ConfigurationError: no such split, or a game of it without its video.
         AnnotationError: a broken ``splits.json``.
     """
+    _, _, name = redact(url).rpartition("/")
+    is_named = PurePosixPath(name).suffix.lower() in LIST_SUFFIXES and "?" not in url
+    url = url.rpartition("/")[0] if is_named else url
     store, root = open_store(url)
     with translate_errors(url):
         if not store.isdir(root):
             return None
         root = str(store.info(root)["name"]).rstrip("/")
         files = [str(name)[len(root) :].lstrip("/") for name in store.find(root)]
+    if is_named or not any(is_game_video(PurePosixPath(file).name) for file in files):
+
+        def read(name: str) -> bytes:
+            with translate_errors(url):
+                return bytes(store.cat_file(f"{root}/{name}"))
+
+        return own_remote_games(url.rstrip("/"), files, read, split=split, list_name=name if is_named else None)
     # Folder relative to the root ("." for the root itself) -> names of its files.
     folders: dict[str, set[str]] = {}
     for file in files:
