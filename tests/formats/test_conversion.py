@@ -428,3 +428,34 @@ def test_broken_intervals_are_refused(intervals: Any, tmp_path: Path) -> None:
     write_json(tmp_path / "osl.json", {"data": [sample("a", intervals=intervals)]})
     with pytest.raises(AnnotationError, match=r"data\[0\]"):
         run_conversion(tmp_path / "osl.json", tmp_path / "sn", "opensportslab", "soccernet")
+
+
+_EVENT_ROWS = st.lists(
+    st.tuples(
+        st.sampled_from([1, 2]),
+        st.integers(0, 5_400_000),
+        st.sampled_from(["PASS", "HIGH PASS", "GOAL"]),
+        st.sampled_from(["left", "right"]),
+    ),
+    max_size=6,
+)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@given(_EVENT_ROWS, st.sampled_from(["soccertrack-v2", "sn-gar"]))
+def test_events_survive_soccertrack_and_sn_gar_there_and_back(rows: list[Any], way: str) -> None:
+    rows = sorted(rows)
+    documents = [
+        {"gameTime": game_time(ms, half), "label": label, "position": str(ms), "team": team}
+        for half, ms, label, team in rows
+        if way == "soccertrack-v2" or half == 1
+    ]
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        write_json(root / "a" / "117093" / "Labels-ball.json", {"annotations": documents})
+        run_conversion(root / "a", root / "x", "soccernet", way)
+        run_conversion(root / "x", root / "b", way, "soccernet", label_file="Labels-ball.json")
+        back = read_json(root / "b" / "117093" / "Labels-ball.json")["annotations"]
+        assert sorted((row["gameTime"], row["label"], row["position"], row["team"]) for row in back) == sorted(
+            (row["gameTime"], row["label"], row["position"], row["team"]) for row in documents
+        )
