@@ -53,14 +53,14 @@ def one_video_games(source: Path, split: str | None, label_file: str) -> list[Ga
     game, parent = game_of_video(source), parts_of(source)[0].parent
     names = [f"{game.name}{suffix}" for suffix in LABEL_SUFFIXES]
     names = [*names, label_file] if label_file == BALL_LABEL_FILE else [label_file]
-    found = next((parent / name for name in names if (parent / name).is_file()), game.labels_path)
-    target = found if found is not None and found.suffix == ".json" else parent / f"{game.name}.json"
+    labels = next((parent / name for name in names if (parent / name).is_file()), game.labels_path)
+    target = labels if labels is not None and labels.suffix == ".json" else parent / f"{game.name}.json"
     return [
         Game(
             name=game.name,
             folder=game.folder,
             videos=game.videos,
-            labels_path=found,
+            labels_path=labels,
             labels_target=target,
             split="train",
         )

@@ -341,7 +341,7 @@ def test_find_remote_games_uses_names_of_files(store: Flaky) -> None:
             find_remote_games("flaky://data", split=split, resolution="224p")
 
 
-def found(url: str, split: str | None = None) -> dict[str, list[tuple[int, str | None]]]:
+def remote_videos(url: str, split: str | None = None) -> dict[str, list[tuple[int, str | None]]]:
     games = find_remote_games(url, split=split, resolution="224p")
     assert games is not None
     return {game.name: [(video.half, video.url) for video in game.videos] for game in games}
@@ -352,15 +352,15 @@ def test_stored_videos_of_any_name_are_games(store: Flaky) -> None:
         put(store, name, b"x")
     a = {"train/a": [(1, "flaky://own/train/a.MOV")]}
     b = {"valid/b": [(1, "flaky://own/valid/b_1.mp4"), (2, "flaky://own/valid/b_2.mp4")]}
-    assert found("flaky://own/") == {**a, **b}
-    assert found("flaky://own", "val") == b
+    assert remote_videos("flaky://own/") == {**a, **b}
+    assert remote_videos("flaky://own", "val") == b
     with pytest.raises(E2ESpotError, match=r"no split 'test'; it has train, valid"):
-        found("flaky://own", "test")
+        remote_videos("flaky://own", "test")
     put(store, "own/splits.json", json.dumps({"test": ["train/a"]}).encode())
-    assert found("flaky://own", "test") == a
+    assert remote_videos("flaky://own", "test") == a
     put(store, "own/train/a.mp4", b"x")
     with pytest.raises(E2ESpotError, match=r"both have results named 'train/a'"):
-        found("flaky://own")
+        remote_videos("flaky://own")
 
 
 @pytest.mark.parametrize("name", ["dataset.csv", "mine.csv"])
@@ -370,15 +370,15 @@ def test_stored_list_names_videos_halves_and_splits(store: Flaky, name: str) -> 
     rows = "video,labels,split,game,half\nx/a.mp4,a.json,train,,\n./x/b_1.mp4,,val,b,1\nx/b_2.mp4,,,b,2\n"
     put(store, f"listed/{name}", f"{rows}https://host/c.mp4,,test,c,\n".encode())
     url = "flaky://listed" if name == "dataset.csv" else f"flaky://listed/{name}"
-    assert found(url) == {
+    assert remote_videos(url) == {
         "x/a": [(1, "flaky://listed/x/a.mp4")],
         "b": [(1, "flaky://listed/x/b_1.mp4"), (2, "flaky://listed/x/b_2.mp4")],
         "c": [(1, "https://host/c.mp4")],
     }
-    assert list(found(url, "valid")) == ["b"]
+    assert list(remote_videos(url, "valid")) == ["b"]
     put(store, f"listed/{name}", b"video,split\nx/z.mp4,train\n")
     with pytest.raises(E2ESpotError, match=r"line 2: no video x/z.mp4"):
-        found(url)
+        remote_videos(url)
     put(store, f"listed/{name}", b"nothing\n")
     with pytest.raises(E2ESpotError, match="lists no video"):
-        found(url)
+        remote_videos(url)
