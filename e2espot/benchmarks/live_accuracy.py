@@ -197,16 +197,19 @@ def _events_of(
             torch.from_numpy(chunk.frames_THWC)
             for chunk in stream_frames(video, fps=adapted.fps, size=size, pictures=options, **options.opening)
         )
-        features = list(stream_features(adapted, frames, options))
+        # In one piece: which rows are final when does not matter, and the head then has fewer and longer batches.
+        features_TD = torch.cat(list(stream_features(adapted, frames, options)))
         strength = 0.0 if adaptation is None else unlikeness(adaptation.distance)
-        return {setting: _events_of_features(adapted, calibration, features, setting, strength) for setting in settings}
+        return {
+            setting: _events_of_features(adapted, calibration, features_TD, setting, strength) for setting in settings
+        }
 
 
 def _events_of_features(
-    spotter: Spotter, calibration: Calibration, features: Sequence[torch.Tensor], setting: Setting, strength: float
+    spotter: Spotter, calibration: Calibration, features_TD: torch.Tensor, setting: Setting, strength: float
 ) -> list[Event]:
     head = streaming_head(spotter, setting.look_ahead)
-    rows_TK = np.concatenate([*(head.add(piece) for piece in features), head.finish()])
+    rows_TK = np.concatenate([head.add(features_TD), head.finish()])
     count = len(spotter.label_set)
     live = CausalCalibration(
         calibration, spotter.label_set, spotter.grid_fps, setting.delay_s, rivals_strength=strength
