@@ -86,7 +86,7 @@ READERS := $(READERS),e2espot/review/journal.py,e2espot/review/label_file.py,e2e
 READERS := $(READERS),e2espot/review/label_rows.py,e2espot/review/inputs.py
 # Files elsewhere that run a sample in make test and all in make stress.
 SAMPLED := tests/test_agreement.py tests/scoring/test_metric.py tests/video/test_real_clips.py tests/test_wheel.py
-SAMPLED := $(SAMPLED) tests/inference/test_predict.py
+SAMPLED := $(SAMPLED) tests/inference/test_predict.py tests/cli/test_bench.py
 stress: venv
 	E2ESPOT_ROBUSTNESS=long $(BIN)/python -m pytest tests/robustness $(SAMPLED) -s --ignore tests/robustness/test_fuzz.py
 	E2ESPOT_ROBUSTNESS=long $(BIN)/python -m pytest tests/inference/test_export.py

@@ -27,6 +27,9 @@ from e2espot.video.backend import has_dali
 from e2espot.video.indexing import clear_index_cache
 from e2espot.video.stream_copy import decode_overhead
 
+FILE_COUNTS = (2, 200)
+"""Numbers of files out of which a first batch is timed."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DecodeSettings:
@@ -56,7 +59,7 @@ def bench_decode(paths: list[Path], settings: DecodeSettings) -> BenchResults:
         title = f"{label}, random clips ({effort:.2f} pictures decoded per picture used)"
         tables.append(interleaved(title, "frame", clips, settings.repeats))
     with tempfile.TemporaryDirectory() as folder, _index_cache_at(f"{folder}/indexes"):
-        for count in (2, 200):
+        for count in FILE_COUNTS:
             copies = [Path(folder) / str(count) / f"game {number}" / paths[-1].name for number in range(count)]
             for copy in copies:
                 copy.parent.mkdir(parents=True)

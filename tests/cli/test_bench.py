@@ -1,8 +1,6 @@
 """The benchmark counts what it claims and writes what it prints."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
@@ -12,19 +10,21 @@ import numpy as np
 import pytest
 import torch
 
+from e2espot.benchmarks import decode
 from e2espot.benchmarks.infer import baseline_pipeline, baseline_spotter, e2espot_pipeline, network_alone
 from e2espot.benchmarks.results import Target, targets_text
 from e2espot.benchmarks.roofline import ConvolutionCounter, floor_s
 from e2espot.benchmarks.scaling import repeat_video
 from e2espot.benchmarks.timing import InProcess, Subprocess, Work, interleaved
-from e2espot.benchmarks.train import TrainSettings, bench_train
+from e2espot.benchmarks.train import TrainSettings, baseline_step, bench_train, e2espot_step
 from e2espot.models import Spotter, SpotterSpec
 from e2espot.models.temporal_shift import GateShift
 from e2espot.video import stream_frames
+from tests.support.budget import LONG
 from tests.support.numbered_video import constant, numbers_in, write
+from tests.support.tools import tool
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).parents[2]
 
 
 def test_interleaved_runs_variants_in_turn_and_compares_medians() -> None:
@@ -36,8 +36,8 @@ def test_interleaved_runs_variants_in_turn_and_compares_medians() -> None:
         return 10
 
     variants = [
-        InProcess(name="slow", work=lambda: work("slow", 4_000_000)),
-        InProcess(name="fast", work=lambda: work("fast", 400_000)),
+        InProcess(name="slow", work=lambda: work("slow", 800_000)),
+        InProcess(name="fast", work=lambda: work("fast", 40_000)),
     ]
     table = interleaved("loops", "loop", variants, 3)
     assert order == ["slow", "fast"] * 4
@@ -48,11 +48,11 @@ def test_interleaved_runs_variants_in_turn_and_compares_medians() -> None:
 
 
 @pytest.mark.slow
-def test_bench_decode_prints_and_writes_every_variant(tmp_path: Path) -> None:
+def test_bench_decode_prints_and_writes_every_variant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decode, "FILE_COUNTS", (2, 8))
     path = write(tmp_path / "short", constant(Fraction(25), 80, codec="libvpx-vp9", suffix=".webm"))
     options = ["--clip_len", "8", "--num_clips", "4", "--repeats", "1", "--json", str(tmp_path / "out.json")]
-    command = [sys.executable, str(ROOT / "tools" / "bench.py"), "decode", str(path), *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+    done = tool("bench", "decode", path, *options)
     assert done.returncode == 0, done.stderr
     content = json.loads((tmp_path / "out.json").read_text())
     assert "CPU" in content["machine"]
@@ -86,7 +86,12 @@ def test_inference_pipelines_process_every_frame(build: Callable[[str, Path], Wo
     assert build("small_gsm", path)() == 30
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize("build", [baseline_step, e2espot_step])
+def test_training_step_learns_from_every_frame(build: Callable[[str, int], Work]) -> None:
+    assert build("small_gsm", 2)() == 2
+
+
+@pytest.mark.skipif(not LONG, reason="three processes take half a minute; make stress runs it")
 def test_bench_train_compares_with_the_baseline() -> None:
     results = bench_train(TrainSettings(feature_arch="small_gsm", clip_len=4, repeats=1, wait_steps=0))
     (table,), (target,) = results.tables, results.targets
