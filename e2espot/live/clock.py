@@ -45,17 +45,19 @@ class StampFixer:
         """Last decoding time, corrected."""
         self._last_arrival_s = 0.0
         self._steps_s: deque[Fraction] = deque(maxlen=49)
-        self._is_new = False
+        self._is_new = self._has_clock = False
+        self.declared_step_s = Fraction(1, 25)
+        """Time between packets that the stream declares, for those without stamps."""
         self.num_jumps = 0
 
     @property
     def step_s(self) -> Fraction:
-        """Median time between packets: 1/25 s until some are known."""
-        return statistics.median(self._steps_s) if self._steps_s else Fraction(1, 25)
+        """Median time between packets; what the stream declares until some are known."""
+        return statistics.median(self._steps_s) if self._steps_s else self.declared_step_s
 
     def reconnected(self) -> None:
         """What follows is another connection, whose clock has nothing to do with the last one's."""
-        self._is_new = self._last_s is not None
+        self._is_new, self._has_clock = self._last_s is not None, False
 
     def fix(self, dts_s: Fraction | None, pts_s: Fraction | None, arrival_s: float) -> tuple[Fraction, Fraction]:
         """Corrected (decoding time, presentation time) of the next packet.
@@ -72,7 +74,7 @@ class StampFixer:
             time_s = stamp_s if stamp_s is not None else Fraction(0)
             self._shift_s = Fraction(0)
         elif stamp_s is None:
-            time_s = last_s + self.step_s
+            time_s = last_s + (self._step_of_silence(passed_s) if self._is_new else self.step_s)
         else:
             time_s = stamp_s + self._shift_s
             if time_s < last_s - WRAP_S / 2:  # 33 bits are used up: 95443.70 -> 0.02
@@ -82,13 +84,14 @@ class StampFixer:
             is_leap = step_s > TRUSTED_LEAP_S and float(step_s) > passed_s + TRUSTED_LEAP_S
             # Without decoding times, B-frames make the stamps go back by a few pictures.
             went_back = step_s < (0 if dts_s is not None else -_REORDERING_S)
-            if self._is_new or went_back or is_leap:
+            # RTSP sends packets without stamps until its clock is known: None, None, 7.03 -> 0.00, 0.04, 0.08.
+            if self._is_new or not self._has_clock or went_back or is_leap:
                 time_s = last_s + self._step_of_silence(passed_s)
                 self._shift_s = time_s - stamp_s
                 self.num_jumps += 1
             elif 0 < step_s <= GAP_S:
                 self._steps_s.append(step_s)
-        self._is_new = False
+        self._is_new, self._has_clock = False, self._has_clock or stamp_s is not None
         self._last_s = time_s if last_s is None else max(time_s, last_s)
         # Both stamps move alike: a picture keeps its delay between decoding and showing.
         shown_s = time_s if pts_s is None or stamp_s is None else pts_s + (time_s - stamp_s)
@@ -96,8 +99,9 @@ class StampFixer:
 
     def _step_of_silence(self, passed_s: float) -> Fraction:
         """Time between two packets of different clocks: what has passed, if it was more than packets take anyway."""
-        step_s = self.step_s
-        return max(step_s, Fraction(round(passed_s * 1000), 1000)) if passed_s > GAP_S else step_s
+        # On one connection packets may come in bursts, so that short times say nothing; a new one takes its time.
+        is_known = self._is_new or passed_s > GAP_S
+        return max(self.step_s, Fraction(round(passed_s * 1000), 1000)) if is_known else self.step_s
 
 
 @dataclass(frozen=True)

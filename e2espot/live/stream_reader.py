@@ -89,6 +89,8 @@ class StreamReader:
         self._converted: tuple[Any, np.ndarray] | None = None
         self._arrivals: deque[tuple[int, float]] = deque(maxlen=64)
         """Time stamps of the last packets, as corrected, and when they arrived."""
+        self._unstamped: deque[Fraction] = deque(maxlen=64)
+        """Times of the packets in the decoder that do not say when they are shown."""
         self._last_picture_s = 0.0
         self._time_base = Fraction(1, 90_000)
         self.error: BaseException | None = None
@@ -207,6 +209,10 @@ class StreamReader:
         stream = self._choose(container)
         codec: Any = stream.codec_context
         codec.thread_type = "SLICE"  # frame threads would add pictures of delay
+        rate = codec.framerate
+        if rate is not None and 1 <= rate <= 240:  # formats with coarse clocks declare 1000 or 90000
+            self._fixer.declared_step_s = 1 / Fraction(rate)
+        self._unstamped.clear()
         if self._recorder is not None:
             self._recorder.open(stream)
         try:
@@ -248,7 +254,11 @@ class StreamReader:
         base = self._time_base = packet.time_base
         dts_s, pts_s = (None if stamp is None else stamp * base for stamp in (packet.dts, packet.pts))
         dts_s, pts_s = self._fixer.fix(dts_s, pts_s, time.monotonic())
-        packet.dts, packet.pts = (round(time_s / base) for time_s in (dts_s, pts_s))
+        if packet.pts is None:
+            self._unstamped.append(dts_s)
+        else:
+            packet.pts = round(pts_s / base)
+        packet.dts = round(dts_s / base)
         if self._recorder is not None:
             self._recorder.add(packet, dts_s, pts_s)
 
@@ -263,17 +273,28 @@ class StreamReader:
             self.num_undecodable += 1
             return
         for picture in pictures:
-            if picture.is_corrupt or picture.pts is None:  # the picture before stays, as in a player
+            time_s = self._time_of(picture)
+            if picture.is_corrupt or time_s is None:  # the picture before stays, as in a player
                 continue
             if not self.num_connections or self._is_broken:
                 self.num_connections += 1
             self._last_picture_s = now_s
-            time_s = picture.pts * self._time_base  # pictures that a flush returns have none of their own
             # B-frames make a picture wait in the decoder for packets that arrive after its own.
             arrival_s = next((at_s for pts, at_s in reversed(self._arrivals) if pts == picture.pts), now_s)
             with self._showing:
                 self._emit(self._grid.add(time_s, picture, arrival_s, broken=self._is_broken))
             self._is_broken = False
+
+    def _time_of(self, picture: Any) -> Fraction | None:
+        """When a picture is shown; None if that is not known."""
+        # Without presentation times: pictures leave the decoder in order, so the first one takes the first packet's
+        # time, however B-frames reorder them.
+        if picture.pts is None:
+            return self._unstamped.popleft() if self._unstamped else None
+        time_s: Fraction = picture.pts * self._time_base  # pictures that a flush returns have no time base
+        while self._unstamped and self._unstamped[0] <= time_s:
+            self._unstamped.popleft()
+        return time_s
 
     def _emit(self, frames: list[GridFrame[Any]]) -> None:
         for frame in frames:

@@ -28,7 +28,8 @@ from tests.live.senders import (
     sending_process,
     wait_for_listener,
 )
-from tests.support.numbered_video import HEIGHT, WIDTH, number_in
+from tests.support.numbered_video import HEIGHT, WIDTH, constant, number_in, write
+from tests.support.transport_streams import join_programmes
 
 FPS = Fraction(25)
 
@@ -94,22 +95,28 @@ def test_frames_of_a_stream_are_those_of_the_file(stream: Path) -> None:
     assert all((frame.rgb_HWC == expected[frame.frame]).all() for frame in frames)
 
 
-@pytest.mark.parametrize("protocol", ["udp", "tcp", "rtmp"])
+@pytest.mark.parametrize("protocol", ["udp", "tcp", "rtmp", "rtsp"])
 def test_network_protocols(stream: Path, protocol: str) -> None:
     kind = socket.SOCK_DGRAM if protocol == "udp" else socket.SOCK_STREAM
     port = free_port(kind)
-    url = f"{protocol}://127.0.0.1:{port}" + ("/live/match" if protocol == "rtmp" else "")
+    url = f"{protocol}://127.0.0.1:{port}" + ("/live/match" if protocol in ("rtmp", "rtsp") else "")
     address = parse_address(url, listen=protocol != "udp")
 
     def push() -> None:
         wait_for_listener(port, kind)
         send(stream, url, format="mpegts")
 
-    sender = sending_process(stream, url, port, "flv") if protocol == "rtmp" else in_background(push)
+    of_process = {"rtmp": "flv", "rtsp": "rtsp"}
+    sender = (
+        sending_process(stream, url, port, of_process[protocol]) if protocol in of_process else in_background(push)
+    )
     with sender:
         shown, reader = read(address, give_up_s=3.0)
     # The first pictures may be lost while the connection is made; what follows is in step.
-    assert is_in_step(shown, at_least=60), (shown, reader.reason)
+    numbers = list(dict.fromkeys(shown.values()))
+    assert len(numbers) >= 60 and numbers == list(range(numbers[0], 100)), (shown, reader.reason)
+    # The clock of RTSP is corrected while it is sent.
+    assert protocol == "rtsp" or is_in_step(shown, at_least=60)
     assert reader.end == "lost"
 
 
@@ -191,6 +198,88 @@ def test_a_clock_that_leaps_forward_is_no_gap_if_no_time_has_passed(stream: Path
     assert shown == {frame: frame for frame in range(100)}
 
 
+def late_in_the_day(stream: Path, target: Path) -> Path:
+    """The 33 bits of its clock are used up after two seconds."""
+    with av.open(str(stream)) as source:
+        first = next(packet.dts for packet in source.demux(source.streams.video[0]) if packet.dts is not None)
+    return Path(faulty(stream, target, moved((2**33 - 180_000 - first) / 90_000, 0)).text)
+
+
+def without_container(stream: Path, target: Path) -> Path:
+    """B-frames and no time stamps at all."""
+    with (
+        av.open(str(numbered_stream(target.parent, bf="2"))) as source,
+        av.open(str(target), "w", format="h264") as out,
+    ):
+        copied = out.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(source.streams.video[0]):
+            if packet.size:
+                packet.stream = copied
+                out.mux(packet)
+    return target
+
+
+def after_a_second_of_sound(stream: Path, target: Path) -> Path:
+    with av.open(str(stream)) as source, av.open(str(target), "w", format="mpegts") as out:
+        tone = out.add_stream("aac", rate=48_000)
+        copied = out.add_stream_from_template(source.streams.video[0])
+        waiting = [packet for packet in source.demux(source.streams.video[0]) if packet.size]
+        for start in range(0, 5 * 48_000, 1024):
+            frame = av.AudioFrame(format="fltp", layout="mono", samples=1024)
+            frame.sample_rate, frame.pts = 48_000, start
+            frame.planes[0].update(bytes(frame.planes[0].buffer_size))
+            out.mux(tone.encode(frame))
+            while waiting and start / 48_000 > 1 + (100 - len(waiting)) / 25:
+                waiting[0].stream = copied
+                out.mux(waiting.pop(0))
+    return target
+
+
+def in_a_multiplex(stream: Path, target: Path) -> Path:
+    """The second of two programmes shows something else."""
+    parts = [
+        write(
+            target.with_name(f"programme{number}"),
+            constant(
+                FPS,
+                100,
+                suffix=".ts",
+                options={"g": "10", "bf": "0"},
+                container_options={
+                    "mpegts_service_id": str(number),
+                    "mpegts_start_pid": str(256 * number),
+                    "mpegts_pmt_start_pid": str(4064 + 32 * number),
+                },
+            ),
+            first=first,
+        )
+        for number, first in ((1, 0), (2, 1000))
+    ]
+    return join_programmes(*parts, target)
+
+
+@pytest.mark.parametrize("make", [late_in_the_day, without_container, after_a_second_of_sound, in_a_multiplex])
+def test_frames_are_the_pictures_one_by_one(stream: Path, tmp_path: Path, make: Callable[[Path, Path], Path]) -> None:
+    shown, _ = read(parse_address(str(make(stream, tmp_path / "made.ts")), follow=True), give_up_s=0.3)
+    assert shown == {frame: frame for frame in range(100)}
+
+
+def test_a_peer_that_falls_silent_without_closing_is_lost_in_time(stream: Path) -> None:
+    data = stream.read_bytes()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        peers: list[socket.socket] = []
+
+        def serve() -> None:
+            peers.append(server.accept()[0])
+            peers[0].sendall(data)  # and nothing more, with the connection open
+
+        with in_background(serve):
+            shown, reader = read(parse_address(f"tcp://127.0.0.1:{port}"), give_up_s=1.0)
+        peers[0].close()
+    assert len(shown) >= 99 and reader.end == "lost" and "no picture came within 1 s" in reader.reason
+
+
 def test_missing_pictures_are_held_or_a_gap(stream: Path, tmp_path: Path) -> None:
     path = faulty(stream, tmp_path / "short.ts", lambda _, number: not 45 <= number < 50)
     shown, _ = read_whole(path)
@@ -209,8 +298,6 @@ def test_two_streams_one_after_the_other_in_one_file_go_on(stream: Path, tmp_pat
 
 
 def test_size_may_change(tmp_path: Path) -> None:
-    from tests.support.numbered_video import constant, write
-
     options = {"g": "10", "bf": "0", "repeat-headers": "1"}
     parts = [
         write(tmp_path / f"part{size[0]}", constant(FPS, 20, suffix=".ts", size=size, options=options), first=first)
