@@ -36,6 +36,7 @@ Topic = Literal[
     "features",
     "real",
     "live",
+    "latency",
 ]
 _ALIASES = {"startup": "start", "roofline": "limits", "scaling": "growth"}
 CLIPS_VARIABLE = "E2ESPOT_REAL_CLIPS"
@@ -52,13 +53,14 @@ class Bench:
     topic: tyro.conf.Positional[Topic | Literal["all"]]
     """What to measure; labels reads them in every format, start is startup, limits roofline, growth scaling (with
     length, classes and videos), features extracts, trains and scores features. real scores a spotter on labelled clips,
-    live does so for several look-aheads and latencies; all leaves out real, live and features."""
+    live does so for several look-aheads and latencies, latency times the lines of a live stream; all leaves out these
+    three and features."""
     files: tyro.conf.Positional[tuple[Path, ...]] = ()
     """Videos to read. By default a match is rendered: a minute as H.264 and VP9, or 48 s at 224p and 720p (infer). For
     real and live, folders of labelled clips; by default those of the environment variable E2ESPOT_REAL_CLIPS. live
     also takes datasets with a splits.json, and scores their test split."""
     run: Path | None = None
-    """Run folder or .safetensors file to score (real, live); by default the shipped spotter."""
+    """Run folder or .safetensors file to score (real, live) or to time (latency); by default the shipped spotter."""
     record: bool = False
     """Write the score into the run's weights file, so that infer can state it (real)."""
     video: tyro.conf.OmitArgPrefixes[UserOptions] = field(default_factory=UserOptions)
@@ -101,7 +103,7 @@ def main(arguments: list[str]) -> None:
         for topic in topics:
             if topic not in _IN_SUBPROCESSES:
                 reuse_freed_memory()
-            results = (_SPEED | {"real": _real, "live": _live, "features": _features})[topic](
+            results = (_SPEED | {"real": _real, "live": _live, "latency": _latency, "features": _features})[topic](
                 args, Path(folder) / topic
             )
             tables += results.tables
@@ -241,6 +243,13 @@ def _live(args: Bench, folder: Path) -> BenchResults:
     if args.picture is not None:
         write_atomically(args.picture, draw(panels).encode())
     return BenchResults(tables=[table for panel in panels for table in accuracy_tables(*panel)])
+
+
+def _latency(args: Bench, folder: Path) -> BenchResults:
+    from e2espot.benchmarks.latency import LatencySettings, bench_latency
+
+    video = args.files[0] if args.files else _two_sizes(folder)[1]
+    return bench_latency(video, LatencySettings(run=args.run))
 
 
 def _spotter_and_clips(args: Bench) -> tuple[Path, Job, list[LabelledClip]]:
