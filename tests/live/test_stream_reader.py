@@ -107,9 +107,7 @@ def test_network_protocols(stream: Path, protocol: str) -> None:
         send(stream, url, format="mpegts")
 
     of_process = {"rtmp": "flv", "rtsp": "rtsp"}
-    sender = (
-        sending_process(stream, url, port, of_process[protocol]) if protocol in of_process else in_background(push)
-    )
+    sender = sending_process(stream, url, port, of_process[protocol]) if protocol in of_process else in_background(push)
     with sender:
         shown, reader = read(address, give_up_s=3.0)
     # The first pictures may be lost while the connection is made; what follows is in step.
