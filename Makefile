@@ -88,7 +88,8 @@ READERS := $(READERS),e2espot/review/label_rows.py,e2espot/review/inputs.py
 SAMPLED := tests/test_agreement.py tests/scoring/test_metric.py tests/video/test_real_clips.py tests/test_wheel.py
 SAMPLED := $(SAMPLED) tests/inference/test_predict.py tests/cli/test_bench.py
 stress: venv
-	E2ESPOT_ROBUSTNESS=long $(BIN)/python -m pytest tests/robustness $(SAMPLED) -s --ignore tests/robustness/test_fuzz.py
+	E2ESPOT_ROBUSTNESS=long $(BIN)/python -m pytest tests/robustness $(SAMPLED) -s --ignore tests/robustness/test_fuzz.py \
+	  --ignore tests/robustness/test_live_soak.py
 	E2ESPOT_ROBUSTNESS=long $(BIN)/python -m pytest tests/inference/test_export.py
 	E2ESPOT_ROBUSTNESS=long $(BIN)/python -m coverage run --branch --include "$(READERS)" \
 	  -m pytest tests/robustness/test_fuzz.py -s
@@ -96,6 +97,11 @@ stress: venv
 
 # Its former name.
 trust: stress
+
+# An hour of a live stream whose sender misbehaves every minute.
+soak: venv
+	E2ESPOT_ROBUSTNESS=long $(BIN)/python -m pytest tests/robustness/test_live_soak.py -s
+.PHONY: soak
 
 clean:
 	rm -rf demo build dist *.egg-info

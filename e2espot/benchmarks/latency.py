@@ -26,7 +26,7 @@ from e2espot.benchmarks.results import BenchResults, FactTable, Target
 from e2espot.core.errors import ConfigurationError, VideoError
 
 GOALS_S = {2.0: 2.5, 1.0: 1.5}
-"""``--latency`` -> the largest median latency that is wanted."""
+"""Latency that is asked for -> the largest median latency that is wanted."""
 CPU_GOAL = 0.33
 """CPU-seconds for a second of a 720p25 stream with the shipped spotter."""
 _GIVE_UP_S = 120
@@ -41,7 +41,7 @@ class LatencySettings:
     """What is measured."""
 
     latencies_s: Sequence[float] = (4.0, 3.0, 2.0, 1.5, 1.0)
-    """``--latency`` of each round."""
+    """Latency that is asked for, of each round."""
     run: Path | None = None
     """Run folder or weights; None for the shipped spotter."""
     threads: int = 1
@@ -84,7 +84,7 @@ def bench_latency(video: Path, settings: LatencySettings) -> BenchResults:
         figures = (median_s, result.quantile(0.95), result.latencies_s[-1])
         rows.append(
             (
-                f"`--latency {latency_s:g}`",
+                f"latency {latency_s:g} s",
                 str(len(result.latencies_s)),
                 *(f"{figure:.2f} s" for figure in figures),
                 f"{result.cpu_s:.2f}",

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from e2espot.core.errors import ConfigurationError
 from e2espot.sources.remote import redact
@@ -100,6 +101,10 @@ def _of_url(source: str, scheme: str, *, listen: bool, is_file: bool) -> Address
     if scheme not in (*_NETWORK, *_DOWNLOAD):
         known = ", ".join((*_NETWORK, *_DOWNLOAD[:2]))
         raise ConfigurationError(f"{redact(source)}: no protocol {scheme!r}; choose from {known}, or - for a pipe")
+    try:
+        _ = urlsplit(source).port
+    except ValueError:
+        _refuse(True, source, "its port is none; ports are numbers from 1 to 65535")
     _refuse(listen and scheme not in _LISTENING, source, f"only {', '.join(_LISTENING)} can listen")
     # A short analysis: what follows the first second is not needed to know the codec, and RTMP would wait 5 s.
     options = {"analyzeduration": "1000000", "probesize": "1000000"}

@@ -11,6 +11,7 @@ and counts as not seen.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import threading
 import time
@@ -23,6 +24,7 @@ import numpy as np
 
 from e2espot.core.errors import VideoError, first_line
 from e2espot.core.timeline import num_frames_of_duration
+from e2espot.core.wording import counted
 from e2espot.live.address import Address
 from e2espot.live.clock import FrameGrid, GridFrame, StampFixer
 from e2espot.live.ring import FrameRing, LiveFrame
@@ -138,14 +140,17 @@ class StreamReader:
     def _read_until_over(self) -> None:
         wait_s = _FIRST_WAIT_S
         while not self._stopped.is_set():
-            pictures_before, failure = self._grid.next_frame, ""
+            pictures_before, failure, begun_s = self._grid.next_frame, "", time.monotonic()
             try:
                 with self._connect() as container:
                     self._read(container)
             except Exception as error:
                 if not _is_of_stream(error):
                     raise
-                failure = _reason(error)
+                failure = self._reason_of(error, time.monotonic() - begun_s)
+                if getattr(error, "errno", None) == errno.EADDRINUSE and not self.num_connections:
+                    self.end, self.reason = "refused", failure
+                    return
             if self._stopped.is_set() or self._is_over_after(failure):
                 return
             if self._grid.next_frame > pictures_before:
@@ -155,6 +160,24 @@ class StreamReader:
             self._fixer.reconnected()
             self._stopped.wait(wait_s)
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+
+    def _reason_of(self, error: Exception, lasted_s: float) -> str:
+        """The cause in a few words, for a connection that lasted so long."""
+        import av
+
+        reason, address = _reason(error), self._address
+        if isinstance(error, VideoError):
+            return reason
+        if address.kind == "device":
+            return f"no camera that video4linux can read ({reason})"
+        if getattr(error, "errno", None) == errno.EIO and not self.num_connections and address.kind != "growing":
+            return "no such host, or no network"
+        if getattr(error, "errno", None) == errno.EADDRINUSE:
+            return "this port is in use; choose another"
+        # RTSP gives other errors when nothing arrives.
+        if isinstance(error, av.error.InvalidDataError) and not self.num_connections and lasted_s >= self._give_up_s:
+            return "nothing arrived in time"
+        return reason
 
     def _is_over_after(self, failure: str) -> bool:
         """Decide after a connection has ended; sets how and why the stream is over if it is."""
@@ -208,6 +231,8 @@ class StreamReader:
     def _read(self, container: InputContainer) -> None:
         stream = self._choose(container)
         codec: Any = stream.codec_context
+        if codec is None:
+            raise VideoError("its codec cannot be decoded; send H.264 or HEVC")
         codec.thread_type = "SLICE"  # frame threads would add pictures of delay
         rate = codec.framerate
         if rate is not None and 1 <= rate <= 240:  # formats with coarse clocks declare 1000 or 90000
@@ -247,7 +272,9 @@ class StreamReader:
         if self._video_stream is None:
             return container.streams.best("video") or streams[0]
         if self._video_stream >= len(streams):
-            raise VideoError(f"no video stream {self._video_stream}; there are {len(streams)}")
+            raise VideoError(
+                f"no video stream {self._video_stream} among {counted(len(streams), 'stream')}, counted from 0"
+            )
         return streams[self._video_stream]
 
     def _correct(self, packet: Any) -> None:
@@ -276,6 +303,8 @@ class StreamReader:
             time_s = self._time_of(picture)
             if picture.is_corrupt or time_s is None:  # the picture before stays, as in a player
                 continue
+            if not self.num_connections:
+                _note_unprepared(picture, self._address.name)
             if not self.num_connections or self._is_broken:
                 self.num_connections += 1
             self._last_picture_s = now_s
@@ -306,6 +335,18 @@ class StreamReader:
             scaled = picture.reformat(width=width, height=height, format="rgb24", interpolation="BILINEAR", threads=1)
             self._converted = picture, scaled.to_ndarray()
         return self._converted[1]
+
+
+def _note_unprepared(picture: Any, name: str) -> None:
+    """One line for pictures that files would be prepared from, and streams are not."""
+    kinds = ["interlaced"] if picture.interlaced_frame else []
+    kinds += ["HDR"] if int(picture.color_trc) in _HDR_TRANSFERS else []
+    if kinds:
+        _LOG.warning("%s: %s, and used as it is; expect lower scores than with a file", name, " and ".join(kinds))
+
+
+_HDR_TRANSFERS = (16, 18)
+"""PQ and HLG, in FFmpeg's numbers."""
 
 
 def _is_of_stream(error: Exception) -> bool:

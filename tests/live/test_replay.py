@@ -148,6 +148,7 @@ def test_bad_options_are_refused_in_one_line(match: Path, run: Path, tmp_path: P
     for source, message in (
         ("srt://host:1", "pipe it"),
         ("gopher://host/x", "no protocol"),
+        ("udp://127.0.0.1:99999", "ports are numbers"),
         ("missing.mp4", "no such file"),
         ("udp://@:1234 --listen", "can listen"),
     ):

@@ -217,7 +217,7 @@ def without_container(stream: Path, target: Path) -> Path:
     return target
 
 
-def after_a_second_of_sound(stream: Path, target: Path) -> Path:
+def after_a_second_of_audio(stream: Path, target: Path) -> Path:
     with av.open(str(stream)) as source, av.open(str(target), "w", format="mpegts") as out:
         tone = out.add_stream("aac", rate=48_000)
         copied = out.add_stream_from_template(source.streams.video[0])
@@ -256,7 +256,7 @@ def in_a_multiplex(stream: Path, target: Path) -> Path:
     return join_programmes(*parts, target)
 
 
-@pytest.mark.parametrize("make", [late_in_the_day, without_container, after_a_second_of_sound, in_a_multiplex])
+@pytest.mark.parametrize("make", [late_in_the_day, without_container, after_a_second_of_audio, in_a_multiplex])
 def test_frames_are_the_pictures_one_by_one(stream: Path, tmp_path: Path, make: Callable[[Path, Path], Path]) -> None:
     shown, _ = read(parse_address(str(make(stream, tmp_path / "made.ts")), follow=True), give_up_s=0.3)
     assert shown == {frame: frame for frame in range(100)}
@@ -355,6 +355,27 @@ def test_a_stream_without_keyframes_is_refused(stream: Path, tmp_path: Path) -> 
     path = faulty(stream, tmp_path / "no_keys.ts", lambda packet, _: not packet.is_keyframe)
     shown, reader = read_whole(path)
     assert not shown and reader.end == "refused" and "keyframe" in reader.reason
+
+
+def test_a_codec_that_no_decoder_knows_is_refused(stream: Path, tmp_path: Path) -> None:
+    known, unknown = tmp_path / "known.mkv", tmp_path / "unknown.mkv"
+    with av.open(str(stream)) as source, av.open(str(known), "w") as out:
+        copied = out.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(source.streams.video[0]):
+            if packet.size:
+                packet.stream = copied
+                out.mux(packet)
+    unknown.write_bytes(known.read_bytes().replace(b"V_MPEG4/ISO/AVC", b"V_MPEG9/ISO/XYZ"))
+    _, reader = read(parse_address(str(unknown), follow=True), give_up_s=0.3)
+    assert reader.end == "refused" and "codec" in reader.reason
+
+
+@pytest.mark.parametrize("url", ["tcp://127.0.0.1:{port}", "rtmp://127.0.0.1:{port}/live/match"])
+def test_a_port_in_use_is_refused_at_once(url: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = parse_address(url.format(port=server.getsockname()[1]), listen=True)
+        _, reader = read(address, give_up_s=25.0)
+    assert reader.end == "refused" and "port is in use" in reader.reason
 
 
 def test_a_stream_without_video_is_refused(tmp_path: Path) -> None:
