@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from e2espot.core.picture_options import PictureOptions
 from e2espot.video import index_of, index_video, open_reader, pictures_of_grid, probe, stream_frames
 from e2espot.video.black_bars import Area
 from e2espot.video.preparation import Preparation, preparation_of
+from tests.support.budget import sized
 
 CLIPS = Path(__file__).parents[2].parent / "shared" / "clips"
 SIZE = (64, 36)
@@ -48,7 +48,7 @@ def player(path: Path, most: int) -> list[tuple[Fraction, np.ndarray]]:
 
 @pytest.mark.parametrize("name", names(CLIPS))
 def test_reader_shows_what_a_player_shows(name: str) -> None:
-    most = 400
+    most = sized(100, 400)
     truth = player(CLIPS / name, most)
     index = index_video(CLIPS / name)
     assert [int(pts) * index.time_base for pts in index.pts_P[:most]] == [at_s for at_s, _ in truth]
@@ -74,13 +74,13 @@ def test_only_clips_with_bars_are_prepared(name: str) -> None:
 @pytest.mark.parametrize("name", ["lorenzo_match.mp4", "osasasasa_soccer.mp4", "tudor_football.mp4"])
 def test_backends_and_reading_orders_agree(name: str) -> None:
     with open_reader(CLIPS / name, size=SIZE) as reader:
-        count = reader.info.num_frames
+        count = min(reader.info.num_frames, sized(150, 100_000))
         in_order = reader.read(range(count))
         jumps = np.random.default_rng(1).integers(0, count, 5)
         assert np.array_equal(reader.read(jumps.tolist()), in_order[jumps])
     with open_reader(CLIPS / name, size=SIZE, reader="decord") as reader:
         assert np.abs(reader.read(range(count)).astype(int) - in_order).mean(axis=(1, 2, 3)).max() < 1
-    streamed = np.concatenate([chunk.frames_THWC for chunk in stream_frames(CLIPS / name, size=SIZE)])
+    streamed = np.concatenate([chunk.frames_THWC for chunk in stream_frames(CLIPS / name, size=SIZE, stop=count)])
     assert np.array_equal(streamed, in_order)
 
 
@@ -113,17 +113,15 @@ def test_labels_match_the_time_stamps_of_the_index(name: str) -> None:
 @pytest.mark.parametrize("name", names(CLIPS / "awkward"))
 def test_awkward_files_are_read_or_refused_in_one_line(name: str) -> None:
     path = CLIPS / "awkward" / name
-    began = time.monotonic()
     try:
         info = probe(path)
         frames = 0
-        for chunk in stream_frames(path, size=SIZE, stop=min(info.num_frames, 130), timeout_s=30):
+        for chunk in stream_frames(path, size=SIZE, stop=min(info.num_frames, 130), timeout_s=120):
             frames += len(chunk.frames_THWC)
         assert frames == min(info.num_frames, 130) > 0
     except VideoError as error:
         assert str(path) in str(error)
         assert "\n" not in str(error)
-    assert time.monotonic() - began < 30
 
 
 @pytest.mark.parametrize("name", names(CLIPS / "awkward"))
