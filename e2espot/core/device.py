@@ -92,3 +92,13 @@ def reuse_freed_memory() -> None:
         libc.mallopt(m_trim_threshold, 2**31 - 1)
     except (OSError, AttributeError):
         _LOG.debug("the C library has no mallopt; freed memory returns to the system")
+
+
+def return_freed_memory() -> None:
+    """Return what ``reuse_freed_memory`` holds back to the system, after work that needs more than what follows."""
+    if not sys.platform.startswith("linux"):
+        return
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (OSError, AttributeError):
+        _LOG.debug("the C library has no malloc_trim; freed memory stays with the process")

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from e2espot.core.adaptation import Adaptation, unlikeness
+from e2espot.core.device import return_freed_memory
 from e2espot.core.errors import ConfigurationError, VideoError
 from e2espot.inference.options import InferenceOptions
 from e2espot.inference.sampled_clips import sample_clips
@@ -80,6 +81,7 @@ def adapt_to_clips(
     statistics = measure_statistics(spotter.backbone, batches())
     if not statistics:
         return spotter, None
+    return_freed_memory()  # 64 frames at once in fp32 need more than all that follows
     distance = distance_from_training(spotter.backbone, statistics)
     adapted = copy.deepcopy(spotter)
     share = SHARE if adapt == "statistics" else SHARE * unlikeness(distance)

@@ -94,13 +94,13 @@ class SmallBackbone(Backbone):
         """Normalised float frames -> features, and the heat map of the ball at an eighth of the frame size."""
         clips, num_frames = frames_BTCHW.shape[:2]
         self.set_num_frames(num_frames)
-        x = self.add_motion(frames_BTCHW)
-        fine = self.block1(self.down1(self.stem(x)))
+        # Not held by a name: at full frame size this is the largest of all, and only the stem reads it.
+        fine = self.block1(self.down1(self.stem(self.add_motion(frames_BTCHW))))
         coarse = self.block3(self.block2(self.down2(fine)))
         fine = self.merge(fine + functional.interpolate(self.lateral(coarse), size=fine.shape[-2:], mode="nearest"))
         maps = self.attention(fine)
         pooled = torch.cat((pool_by_attention(fine, maps), upcast_to_fp32(coarse).mean((2, 3))), dim=1)
-        with torch.autocast(x.device.type, enabled=False):
+        with torch.autocast(fine.device.type, enabled=False):
             features = self.project(pooled)
         return FrameFeatures(
             features.unflatten(0, (clips, num_frames)), maps[:, 0].float().unflatten(0, (clips, num_frames))

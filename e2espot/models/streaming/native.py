@@ -66,11 +66,12 @@ def in_threads(work: Callable[[int, int], None], count: int) -> None:
         work(0, count)
         return
     ends = [count * thread // threads for thread in range(threads + 1)]
-    list(_pool(threads).map(work, ends[:-1], ends[1:]))
+    list(_pool(threads, os.getpid()).map(work, ends[:-1], ends[1:]))
 
 
 @cache
-def _pool(threads: int) -> ThreadPoolExecutor:
+def _pool(threads: int, _process: int) -> ThreadPoolExecutor:
+    # A child that was forked has none of the threads, so it gets a pool for itself.
     return ThreadPoolExecutor(threads, thread_name_prefix="e2espot-kernel")
 
 
