@@ -200,7 +200,7 @@ def late_in_the_day(stream: Path, target: Path) -> Path:
     """The 33 bits of its clock are used up after two seconds."""
     with av.open(str(stream)) as source:
         first = next(packet.dts for packet in source.demux(source.streams.video[0]) if packet.dts is not None)
-    return Path(faulty(stream, target, moved((2**33 - 180_000 - first) / 90_000, 0)).text)
+    return faulty(stream, target, moved((2**33 - 180_000 - first) / 90_000, 0))
 
 
 def without_container(stream: Path, target: Path) -> Path:
@@ -258,7 +258,8 @@ def in_a_multiplex(stream: Path, target: Path) -> Path:
 
 @pytest.mark.parametrize("make", [late_in_the_day, without_container, after_a_second_of_audio, in_a_multiplex])
 def test_frames_are_the_pictures_one_by_one(stream: Path, tmp_path: Path, make: Callable[[Path, Path], Path]) -> None:
-    shown, _ = read(parse_address(str(make(stream, tmp_path / "made.ts")), follow=True), give_up_s=0.3)
+    with piped(make(stream, tmp_path / "made.ts")) as address:
+        shown, _ = read(address)
     assert shown == {frame: frame for frame in range(100)}
 
 
@@ -366,7 +367,8 @@ def test_a_codec_that_no_decoder_knows_is_refused(stream: Path, tmp_path: Path) 
                 packet.stream = copied
                 out.mux(packet)
     unknown.write_bytes(known.read_bytes().replace(b"V_MPEG4/ISO/AVC", b"V_MPEG9/ISO/XYZ"))
-    _, reader = read(parse_address(str(unknown), follow=True), give_up_s=0.3)
+    with piped(unknown) as address:
+        _, reader = read(address)
     assert reader.end == "refused" and "codec" in reader.reason
 
 
