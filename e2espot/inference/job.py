@@ -13,7 +13,8 @@ from e2espot.core.coverage import ReadCoverage
 from e2espot.core.errors import ConfigurationError, VideoError, first_line
 from e2espot.core.events import Event
 from e2espot.core.scores import Scores
-from e2espot.formats.feature_files import is_feature_file
+from e2espot.formats.feature_files import is_feature_file, open_features
+from e2espot.formats.feature_lengths import check_against_video
 from e2espot.formats.game import Video
 from e2espot.inference.exported import ExportedSpotter, load_exported, spot_exported
 from e2espot.inference.exported_spec import is_exported
@@ -202,6 +203,8 @@ def predict_video(
             report = _member_progress(progress, index, len(job.spotters))
             members.append(spot_video(spotter, path, job.options, progress=report))
         prepared = _prepared_files(job.options, path) if reads_frames else ()
+        if not reads_frames:
+            check_against_video(open_features(path), members[0].fps)
     scores = average_scores(members)
     events = apply_calibration(job.calibration, scores, half=video.half)
     return VideoResult(

@@ -23,6 +23,7 @@ from e2espot.core.feature_kind import FeatureKind
 from e2espot.core.label_sets import LabelSet
 from e2espot.core.wording import counted
 from e2espot.formats.feature_files import check_against_labels, check_rate, is_feature_file, open_features
+from e2espot.formats.feature_lengths import check_against_video
 from e2espot.formats.filenames import scores_file
 from e2espot.formats.game import Game
 from e2espot.formats.games import find_games
@@ -269,10 +270,11 @@ def _check_one_kind(games: Sequence[Game]) -> None:
 
 
 def _checked_rows(path: Path, fps: Fraction) -> int:
-    """Number of rows of a feature file, all of them finite and of the rate that is wanted."""
+    """Number of rows of a feature file, all of them finite and of the rate that is wanted; warns of another length."""
     file = open_features(path)
     check_rate(file, fps)
     file.check_finite()
+    check_against_video(file, fps)
     return file.num_rows
 
 

@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import shutil
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -22,6 +23,7 @@ from e2espot.inference.predict import spot_video
 from e2espot.models.weights.checkpoint import load_spotter
 from e2espot.suppression.calibration import read_calibration
 from e2espot.training.chunk_losses import window_targets
+from tests.support.numbered_video import constant, write
 
 CLASSES = ("Goal", "Foul")
 DIM, RATE, ROWS = 16, 2, 240
@@ -163,8 +165,6 @@ BAD = {
 
 @pytest.mark.parametrize("case", BAD)
 def test_bad_features_are_refused_before_a_run_begins(case: str, data: Path, tmp_path: Path) -> None:
-    import shutil
-
     shutil.copytree(data, tmp_path / "data")
     change, message = BAD[case]
     change(tmp_path / "data" / "b" / "1_net.npy")  # type: ignore[no-untyped-call]
@@ -238,6 +238,20 @@ def test_chunks_hold_their_event_in_the_middle_third() -> None:
     around = [1000 - start for start in starts if start <= 1000 < start + 240]
     assert 15 < len(around) < 35  # the other half without an event
     assert all(80 <= offset < 160 for offset in around)
+
+
+def test_training_and_inference_warn_of_another_length_than_the_video(
+    runs: dict[str, Path], data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from e2espot.core.label_sets import LabelSet
+    from e2espot.training.data import load_games
+
+    shutil.copytree(data, tmp_path / "data")
+    write(tmp_path / "data" / "c" / "2_224p", constant(Fraction(1), 40))
+    with caplog.at_level(logging.WARNING):
+        load_games(tmp_path / "data", "valid", LabelSet(CLASSES), Fraction(RATE), resolution="net")
+        run("infer", runs["rows_gru"], tmp_path / "data", "-s", "test", "-o", tmp_path / "out", "--device", "cpu")
+    assert caplog.text.count("240 rows at 2 a second last 2:00, and 2_224p.mp4 lasts 0:40") == 2
 
 
 def test_labels_shortly_after_the_end_belong_to_the_last_row(data: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,0 +1,145 @@
+"""Whether a feature file lasts as long as the video next to it; the most frequent fault of features is another length.
+
+::
+
+    1_ResNET_TF2.npy    13,500 rows at 2 a second: 112:30   1_224p.mkv    45:00     rows of 5 a second
+    1_ResNET_TF2.npy     5,400 rows at 2 a second:  45:00   1_224p.mkv    52:10     a recording from before kick-off
+"""
+
+from __future__ import annotations
+
+import logging
+from fractions import Fraction
+from pathlib import Path
+
+from e2espot.core.errors import VideoError
+from e2espot.core.timeline import parse_fps
+from e2espot.formats.feature_files import FeatureFile
+from e2espot.formats.filenames import VIDEO_SUFFIXES
+from e2espot.formats.game import is_game_video
+from e2espot.video.declared_end import declared_duration
+from e2espot.video.demux import open_container, video_stream
+from e2espot.video.reader import probe
+
+_LOG = logging.getLogger(__name__)
+
+_TOLERANCE_S = 1
+"""Seconds, next to one row, that features and video may differ by."""
+_USUAL_RATES = tuple(map(Fraction, ("1", "2", "5", "12.5", "25")))
+
+
+def check_against_video(file: FeatureFile, rate: Fraction) -> None:
+    """Warn if a feature file and the video next to it differ in length by more than a second, with the likely cause.
+
+    Args:
+        file: The features of one half or one game.
+        rate: Rows a second that they are taken for.
+    """
+    fields = file.description.fields if file.description else {}
+    if fields.get("rows", file.num_rows) != file.num_rows:
+        _LOG.warning(
+            "%s: %d rows, and its JSON says %s; one of the two was replaced: extract them again",
+            file.path,
+            file.num_rows,
+            fields["rows"],
+        )
+    video = video_of_features(file.path, file.kind.name)
+    if video is None:
+        return
+    start_s, wanted_s = _described_span(file)
+
+    def expected_s(duration_s: Fraction) -> Fraction:
+        rest_s = max(Fraction(0), duration_s - start_s)
+        return rest_s if wanted_s is None else min(rest_s, wanted_s)
+
+    try:
+        duration_s = _header_duration(video)
+        if duration_s is not None and _fits(file.num_rows / rate, expected_s(duration_s), rate):
+            return
+        # Headers may be wrong, and the sound may be longer than the pictures: the packets decide.
+        duration_s = probe(video).duration_s
+    except VideoError:
+        return  # a broken video is no fault of the features
+    if _fits(file.num_rows / rate, expected_s(duration_s), rate):
+        return
+    _LOG.warning(
+        "%s: %d rows at %s a second last %s, and %s lasts %s: %s",
+        file.path,
+        file.num_rows,
+        rate,
+        _minutes(file.num_rows / rate),
+        video.name,
+        _minutes(duration_s),
+        likely_cause(file.num_rows, rate, expected_s(duration_s)),
+    )
+
+
+def video_of_features(path: Path, name: str) -> Path | None:
+    """The video next to a feature file, by their names; None where there is none.
+
+    ``match_NAME.npy`` -> ``match.mp4``, ``1_NAME.npy`` -> ``1_224p.mkv`` or another resolution, ``NAME.npy`` ->
+    ``224p.mp4``.
+
+    Args:
+        path: The feature file.
+        name: Name of the features.
+    """
+    videos = sorted(
+        other
+        for other in path.parent.iterdir()
+        if other.suffix.lower() in VIDEO_SUFFIXES and "_part" not in other.name and not other.name.startswith(".")
+    )
+    loose = [video for video in videos if not is_game_video(video.name) and path.stem.startswith(f"{video.stem}_")]
+    if loose:
+        return max(loose, key=lambda video: len(video.stem))
+    half = path.stem.removesuffix(name)  # "1_", or nothing for features of a whole game
+    of_game = [video for video in videos if is_game_video(video.name) and _half_prefix(video) == half]
+    return of_game[0] if of_game else None
+
+
+def _half_prefix(video: Path) -> str:
+    """``1_`` of ``1_224p.mkv``, nothing of ``224p.mp4``."""
+    return video.name[:2] if video.name[1:2] == "_" else ""
+
+
+def likely_cause(num_rows: int, rate: Fraction, duration_s: Fraction) -> str:
+    """Why so many rows at ``rate`` do not last ``duration_s`` seconds, and what to do."""
+    for other in _USUAL_RATES:
+        if other != rate and _fits(num_rows / other, duration_s, other):
+            return f"they seem to be {other} rows a second; set fps to that"
+    # 30000/1001 pictures a second taken for 30, or 24 for 25, stretch or shrink the whole time axis.
+    for wrong, right in (("30", "30000/1001"), ("25", "24")):
+        for factor in (parse_fps(wrong) / parse_fps(right), parse_fps(right) / parse_fps(wrong)):
+            if duration_s > 600 and _fits(num_rows / (rate * factor), duration_s, rate):
+                return f"the rate of the video was taken for {wrong} or {right}, the other of them; extract them again"
+    if num_rows / rate < duration_s:
+        return (
+            "they seem to begin later, as at kick-off, or to end early; labels must count from the same moment as the "
+            "rows"
+        )
+    return "they seem to be of a longer recording of this match; labels must count from the same moment as the rows"
+
+
+def _fits(length_s: Fraction, duration_s: Fraction, rate: Fraction) -> bool:
+    return abs(length_s - duration_s) <= _TOLERANCE_S + 1 / rate
+
+
+def _described_span(file: FeatureFile) -> tuple[Fraction, Fraction | None]:
+    """What part of the video the JSON says: its start, and its duration if that was given."""
+    fields = file.description.fields if file.description else {}
+    try:
+        wanted = fields.get("duration_s")
+        return Fraction(str(fields.get("start_s", 0))), None if wanted is None else Fraction(str(wanted))
+    except (ValueError, ZeroDivisionError):
+        return Fraction(0), None
+
+
+def _header_duration(video: Path) -> Fraction | None:
+    """Seconds that the header of a video states; None where it states nothing."""
+    with open_container(video) as container:
+        return declared_duration(video, container, video_stream(container, video))
+
+
+def _minutes(seconds: Fraction) -> str:
+    whole = round(seconds)
+    return f"{whole // 60}:{whole % 60:02d}"
