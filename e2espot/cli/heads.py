@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -16,10 +17,12 @@ from e2espot.files.atomic import write_atomically
 if TYPE_CHECKING:
     from e2espot.studies.feature_study import StudyRow
 
+_FRAME_EPOCHS = 3
+
 
 @dataclass(frozen=True, kw_only=True)
 class Heads:
-    """Train heads on features of rendered matches, and a spotter on their frames, and score all on the test match.
+    """Train heads on features of rendered matches, and spotters on their frames, and score all on the test match.
 
     Finished parts are not repeated when it is run again. Example: e2espot heads -o out/heads
     """
@@ -29,15 +32,15 @@ class Heads:
     games: int = 8
     """Rendered matches: the last is for the test, the one before for validation."""
     minutes: float = 1.0
-    """Length of each."""
+    """Length of each but the test match."""
+    test_minutes: float = 4.0
+    """Length of the test match."""
     seed: int = 0
     """Seed of matches and training."""
-    heads: tuple[Literal["rows_gru", "netvlad++", "calf"], ...] = ("rows_gru", "netvlad++", "calf")
+    heads: tuple[Literal["rows_gru", "netvlad++", "max++", "calf"], ...] = ("rows_gru", "netvlad++", "max++", "calf")
     """Heads to train."""
     train: str = "--clips_per_epoch 480 --num_epochs 12"
     """Settings of every head."""
-    train_frames: str = "--clips_per_epoch 60 --num_epochs 3"
-    """Settings of the spotter on frames."""
     device: str = "auto"
     """cpu, cuda or auto."""
 
@@ -45,51 +48,111 @@ class Heads:
 def main(arguments: list[str]) -> None:
     """Render, extract, train, score, and print one table."""
     args = tyro.cli(Heads, args=arguments, use_underscores=True, prog="e2espot heads")
-    from e2espot.models.weights.checkpoint import shipped_spotter
-    from e2espot.studies.feature_study import HEADS, study_table, untrained_backbone
+    from e2espot.studies.feature_study import study_table
 
-    words_of_heads, words_of_frames = split_words(args.train, "train"), split_words(args.train_frames, "train_frames")
-    matches, runs = args.out / "matches", args.out / "runs"
-    run_subcommand("render", matches, "--games", args.games, "--minutes", args.minutes, "--seed", args.seed)
-    frames = ["--recipe", "laptop", "--init_from", "none", *words_of_frames]
-    rows = [_row(args, "frames", "end to end", matches, runs / "frames", frames)]
-    backbones = {
-        "the shipped spotter's": shipped_spotter(),
-        "of the spotter on frames": runs / "frames",
-        "of random weights": untrained_backbone(args.out / "untrained.safetensors"),
-    }
-    for number, (title, backbone) in enumerate(backbones.items()):
-        features = args.out / f"features{number}"
-        words = ("-o", features, "--backbone", backbone, "--name", "study", "--device", args.device, "--resume")
-        run_subcommand("features", matches, *words, show=True)
-        for head in args.heads:
-            settings = ["--recipe", "ball-features-gru", "--features", "study", *HEADS[head], *words_of_heads]
-            rows.append(_row(args, title, head, features, runs / f"{number}_{head}", settings))
+    rows = _Study(args, split_words(args.train, "train")).rows()
     print("\n" + study_table(rows))
     write_atomically(args.out / "study.json", (json.dumps([asdict(row) for row in rows], indent=1) + "\n").encode())
 
 
-def _row(args: Heads, features: str, head: str, data: Path, run: Path, settings: list[str]) -> StudyRow:
-    """Train, infer and score one spotter; what exists is taken as it is."""
-    from e2espot.studies.feature_study import StudyRow
+class _Study:
+    """The parts of the study in one folder; what is complete there is not done again."""
 
-    seconds = run / "cpu_s.json"
-    if not seconds.is_file():
-        before = os.times()
-        resume = ("--resume",) if (run / "last").is_dir() else ()
-        words = (*settings, "--seed", args.seed, "--device", args.device, *resume)
-        run_subcommand("train", data, "-s", run, *words, show=True)
-        after = os.times()
-        spent = after.children_user + after.children_system - before.children_user - before.children_system
-        write_atomically(seconds, json.dumps(spent).encode())
-    run_subcommand("infer", run, data, "-s", "test", "-o", run / "out", "--device", args.device, "--table", 0)
-    scores = run / "scores.json"
-    run_subcommand("evaluate", run / "out", "-l", data, "-s", "test", "--metric", "at1", "at5", "--json", scores)
-    report = json.loads(scores.read_bytes())
-    return StudyRow(
-        features=features,
-        head=head,
-        cpu_s=float(json.loads(seconds.read_bytes())),
-        at1=float(report["at1"]["mAP"]),
-        at5=float(report["at5"]["mAP"]),
-    )
+    def __init__(self, args: Heads, head_settings: list[str]) -> None:
+        self._args, self._matches, self._runs = args, args.out / "matches", args.out / "runs"
+        self._head_settings = head_settings
+
+    def rows(self) -> list[StudyRow]:
+        """All spotters, trained and scored."""
+        from e2espot.models.weights.checkpoint import shipped_spotter
+        from e2espot.studies.ablations import shipped_backbone
+        from e2espot.studies.feature_study import untrained_backbone
+
+        args = self._args
+        lengths = ("--minutes", args.minutes, "--test_minutes", args.test_minutes)
+        run_subcommand("render", self._matches, "--games", args.games, *lengths, "--seed", args.seed)
+        shipped = self._on_features("shipped", "features of the shipped backbone", shipped_spotter())
+        # Those on frames may take as long as features and the slowest head together.
+        seconds = max(row.extraction_s + row.training_s for row in shipped)
+        backbone, none = shipped_backbone(args.out), Path("none")
+        frames = [
+            self._on_frames("frames", "frames, starting from the shipped backbone", backbone, seconds),
+            self._on_frames("frames_none", "frames, starting from random weights", none, seconds),
+        ]
+        trained = self._on_features("trained", "features of that backbone after frames", self._runs / "frames")
+        weights = untrained_backbone(args.out / "untrained.safetensors")
+        return [*frames, *shipped, *trained, *self._on_features("untrained", "features of random weights", weights)]
+
+    def _on_features(self, key: str, title: str, backbone: Path) -> list[StudyRow]:
+        """Extract features with a backbone, and train every head on them."""
+        from e2espot.studies.feature_study import HEADS
+
+        args, folder = self._args, self._args.out / f"features_{key}"
+        words = ("-o", folder, "--backbone", backbone, "--name", "study", "--device", args.device, "--resume")
+        extraction_s = self._seconds(key, lambda: run_subcommand("features", self._matches, *words, show=True))
+        rows = []
+        for head in args.heads:
+            settings = ["--recipe", "ball-features-gru", "--features", "study", *HEADS[head], *self._head_settings]
+            rows.append(self._row(f"{key}_{head}", title, head, folder, settings, extraction_s))
+        return rows
+
+    def _on_frames(self, key: str, title: str, init_from: Path, seconds: float) -> StudyRow:
+        """Train a spotter on frames for some CPU seconds."""
+        from e2espot.studies.feature_study import clips_per_epoch
+
+        plan = self._runs / f"{key}.json"
+        if not plan.is_file():
+            clips = clips_per_epoch(seconds, _FRAME_EPOCHS, self._matches, self._runs / f"{key}_timing", str(init_from))
+            write_atomically(plan, json.dumps(clips).encode())
+        length = ["--clips_per_epoch", plan.read_text(), "--num_epochs", str(_FRAME_EPOCHS)]
+        settings = ["--recipe", "laptop", "--init_from", str(init_from), *length]
+        return self._row(key, title, "end to end", self._matches, settings, 0.0)
+
+    def _row(
+        self, key: str, features: str, head: str, data: Path, settings: list[str], extraction_s: float
+    ) -> StudyRow:
+        """Train, infer and score one spotter."""
+        from e2espot.studies.feature_study import StudyRow
+
+        args, run = self._args, self._runs / key
+
+        def train() -> None:
+            resume = ("--resume",) if (run / "last").is_dir() else ()
+            words = (*settings, "--seed", args.seed, "--device", args.device, *resume)
+            run_subcommand("train", data, "-s", run, *words, show=True)
+
+        training_s = self._seconds(f"training_{key}", train)
+        scores = run / "scores.json"
+        if not scores.is_file():
+            run_subcommand("infer", run, data, "-s", "test", "-o", run / "out", "--device", args.device, "--table", 0)
+            words = ("-l", data, "-s", "test", "--metric", "at1", "at5", "--json", scores)
+            run_subcommand("evaluate", run / "out", *words)
+        report = json.loads(scores.read_bytes())
+        return StudyRow(
+            features=features,
+            head=head,
+            extraction_s=extraction_s,
+            training_s=training_s,
+            at1=float(report["at1"]["mAP"]),
+            at5=float(report["at5"]["mAP"]),
+        )
+
+    def _seconds(self, key: str, work: Callable[[], None]) -> float:
+        """CPU seconds of the commands in ``work``, interrupted tries included; what is complete is not done again."""
+        file = self._args.out / "seconds" / f"{key}.json"
+        record = json.loads(file.read_bytes()) if file.is_file() else {"cpu_s": 0.0, "complete": False}
+        if not record["complete"]:
+            before = _children_s()
+            try:
+                work()
+                record["complete"] = True
+            finally:
+                record["cpu_s"] += _children_s() - before
+                write_atomically(file, json.dumps(record).encode())
+        return float(record["cpu_s"])
+
+
+def _children_s() -> float:
+    """CPU seconds of the finished child processes of this one."""
+    times = os.times()
+    return times.children_user + times.children_system

@@ -64,8 +64,8 @@ def train_variant(plan: AblationPlan, data: Path, variant: str, seed: int) -> Pa
     if (folder / "done.json").is_file():
         return folder
     recipe = merge(merge(Recipe(), read_recipe("laptop")), {**VARIANTS[variant], "seed": seed, "num_workers": 0})
-    recipe = merge(recipe, {"init_from": str(_backbone(plan.out)), "num_epochs": 1, "warm_up_epochs": 0.05})
-    steps, step_s = _steps_within(plan.seconds, data, folder / "timing", recipe)
+    recipe = merge(recipe, {"init_from": str(shipped_backbone(plan.out)), "num_epochs": 1, "warm_up_epochs": 0.05})
+    steps, step_s = steps_within(plan.seconds, data, folder / "timing", recipe)
     batch_size = recipe.optimisation.batch_size
     recipe = merge(recipe, {"clips_per_epoch": steps * batch_size, "start_val_epoch": 99})
     begun = time.process_time()
@@ -87,7 +87,7 @@ def train_variant(plan: AblationPlan, data: Path, variant: str, seed: int) -> Pa
     return folder
 
 
-def _backbone(out: Path) -> Path:
+def shipped_backbone(out: Path) -> Path:
     """The shipped backbone without its head, which fits one frame rate and one width of targets only."""
     file = out / "trunk.safetensors"
     if not file.is_file():
@@ -96,8 +96,15 @@ def _backbone(out: Path) -> Path:
     return file
 
 
-def _steps_within(seconds: float, data: Path, folder: Path, recipe: Recipe) -> tuple[int, float]:
-    """(steps that fit into ``seconds``, seconds per step), measured on a few steps."""
+def steps_within(seconds: float, data: Path, folder: Path, recipe: Recipe) -> tuple[int, float]:
+    """(Steps that fit into ``seconds``, seconds per step), measured on a few steps.
+
+    Args:
+        seconds: CPU seconds in all.
+        data: The dataset.
+        folder: For the run that is timed.
+        recipe: What is trained.
+    """
     count = _FIRST_STEPS + _TIMED_STEPS
     recipe = merge(recipe, {"clips_per_epoch": count * recipe.optimisation.batch_size})
     run = setup(resolve(recipe, data, folder, RunOptions(resume=folder.exists())))

@@ -164,7 +164,7 @@ COMMANDS = (
         tool="heads",
         lines=(
             "-o OUT --games 3 --minutes 0.1 --seed 1 --heads calf rows_gru --train='--num_epochs 1' "
-            "--train_frames='--num_epochs 1' --device cpu",
+            "--test_minutes 0.1 --device cpu",
         ),
     ),
     Command(
