@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from e2espot.benchmarks.results import BenchResults, Target
+from e2espot.benchmarks.results import BenchResults, Row, Target
 from e2espot.benchmarks.scaling import repeat_video
 from e2espot.benchmarks.timing import InProcess, Subprocess, Work, interleaved
 from e2espot.core.device import reuse_freed_memory
@@ -37,16 +38,18 @@ class FeatureSettings:
 
     minutes: float = 10.0
     """Length of the match whose features are extracted."""
+    long_minutes: float = 90.0
+    """Length of the match that shows how memory grows."""
     backbones: tuple[str, ...] = ("regnety_008", "resnet152")
-    """Networks of timm."""
+    """Networks of timm; the first one extracts the long match too."""
     num_halves: int = 40
     """Halves that NetVLAD++ is trained on."""
     repeats: int = 3
     """Measured rounds."""
 
 
-def bench_features(video: Path, folder: Path, settings: FeatureSettings) -> BenchResults:
-    """All comparisons.
+def bench_features(video: Path, folder: Path, settings: FeatureSettings) -> Iterator[BenchResults]:
+    """All comparisons, each as soon as it is measured.
 
     Args:
         video: A short match at 224p; it is repeated to the length that is asked for.
@@ -54,8 +57,7 @@ def bench_features(video: Path, folder: Path, settings: FeatureSettings) -> Benc
         settings: What is run.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    match = repeat_video(video, folder / "match.mp4", max(1, round(settings.minutes * 60 / _seconds(video))))
-    tables, targets = [], []
+    match = _match(video, folder / "match.mp4", settings.minutes)
     for backbone in settings.backbones:
         table = interleaved(
             f"features of {settings.minutes:g} minutes of 224p at two rows a second, {backbone}: file to npy",
@@ -67,10 +69,27 @@ def bench_features(video: Path, folder: Path, settings: FeatureSettings) -> Benc
             settings.repeats,
             warm_up=False,
         )
-        tables.append(table)
-        targets.append(_faster(f"features of {backbone}", "a plain loop", 3, table.ratio("OpenCV", "e2espot")))
-    dataset = stand_in_dataset(folder / "features", settings.num_halves)
-    training = interleaved(
+        target = _faster(f"features of {backbone}", "a plain loop", 3, table.ratio("OpenCV", "e2espot"))
+        yield BenchResults(tables=[table], targets=[target])
+    long = _match(video, folder / "long.mp4", settings.long_minutes)
+    title = f"features of {settings.long_minutes:g} minutes, {settings.backbones[0]}"
+    table = interleaved(
+        title, "row", [Subprocess("e2espot features", extraction, long, settings.backbones[0])], 1, warm_up=False
+    )
+    yield BenchResults(tables=[table], targets=[_memory(title, "the file's length", 1500, table.rows[0])])
+    yield _training(stand_in_dataset(folder / "features", settings.num_halves), settings)
+    half = interleaved(
+        f"NetVLAD++ over a half of {_ROWS} rows",
+        "row",
+        [InProcess(name="window by window", work=_window_by_window), InProcess(name="e2espot", work=_whole_half)],
+        settings.repeats,
+    )
+    target = _faster("scores of a half", "window by window", 20, half.ratio("window", "e2espot"))
+    yield BenchResults(tables=[half], targets=[target])
+
+
+def _training(dataset: Path, settings: FeatureSettings) -> BenchResults:
+    table = interleaved(
         f"training NetVLAD++ on {settings.num_halves} halves of {_DIM} values a row, batches of {_BATCH} windows",
         "window",
         [
@@ -79,18 +98,28 @@ def bench_features(video: Path, folder: Path, settings: FeatureSettings) -> Benc
         ],
         settings.repeats,
     )
-    half = interleaved(
-        f"NetVLAD++ over a half of {_ROWS} rows",
-        "row",
-        [InProcess(name="window by window", work=_window_by_window), InProcess(name="e2espot", work=_whole_half)],
-        settings.repeats,
+    return BenchResults(
+        tables=[table],
+        targets=[
+            _faster("training on features", "a plain loop", 5, table.ratio("DataLoader", "e2espot")),
+            _memory("training on features", "the size of the dataset", 1000, table["e2espot"]),
+        ],
     )
-    tables += [training, half]
-    targets += [
-        _faster("training on features", "a plain loop", 5, training.ratio("DataLoader", "e2espot")),
-        _faster("scores of a half", "window by window", 20, half.ratio("window", "e2espot")),
-    ]
-    return BenchResults(tables=[*tables], targets=targets)
+
+
+def _match(video: Path, target: Path, minutes: float) -> Path:
+    return repeat_video(video, target, max(1, round(minutes * 60 / _seconds(video))))
+
+
+def _memory(what: str, baseline: str, most_mb: float, row: Row) -> Target:
+    return Target(
+        what=f"peak memory, {what}",
+        baseline=baseline,
+        target=f"under {most_mb:,.0f} MB",
+        most=most_mb,
+        unit="MB",
+        measured=row.peak_mb or 0,
+    )
 
 
 def _faster(what: str, baseline: str, least: float, measured: float) -> Target:

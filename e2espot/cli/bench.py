@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -70,7 +70,7 @@ class Bench:
     num_clips: int = 12
     """Clips per round (decode)."""
     minutes: float = 10.0
-    """Length of the match whose features are extracted (features)."""
+    """Length of the match whose features are extracted (features); one nine times as long shows how memory grows."""
     repeats: int = 3
     """Number of rounds; their medians are compared."""
     feature_arch: str = "rny002_gsm"
@@ -89,7 +89,7 @@ def main(arguments: list[str]) -> None:
     _check(args)
     import torch
 
-    from e2espot.benchmarks.results import machine, targets_text
+    from e2espot.benchmarks.results import BenchResults, machine, targets_text
     from e2espot.core.device import reuse_freed_memory
     from e2espot.files.atomic import write_atomically
 
@@ -103,14 +103,15 @@ def main(arguments: list[str]) -> None:
         for topic in topics:
             if topic not in _IN_SUBPROCESSES:
                 reuse_freed_memory()
-            results = (_SPEED | {"real": _real, "live": _live, "latency": _latency, "features": _features})[topic](
+            measured = (_SPEED | {"real": _real, "live": _live, "latency": _latency, "features": _features})[topic](
                 args, Path(folder) / topic
             )
-            tables += results.tables
-            targets += results.targets
-            figures |= results.figures
-            for table in results.tables:
-                print("\n" + table.text(), flush=True)
+            for results in [measured] if isinstance(measured, BenchResults) else measured:
+                tables += results.tables
+                targets += results.targets
+                figures |= results.figures
+                for table in results.tables:
+                    print("\n" + table.text(), flush=True)
     if targets:
         print("\n" + targets_text(targets))
     if args.json is not None:
@@ -205,11 +206,11 @@ def _scaling(args: Bench, folder: Path) -> BenchResults:
     return bench_scaling(args.files[0] if args.files else _rendered(folder)[0], args.repeats)
 
 
-def _features(args: Bench, folder: Path) -> BenchResults:
+def _features(args: Bench, folder: Path) -> Iterator[BenchResults]:
     from e2espot.benchmarks.features import FeatureSettings, bench_features
 
     video = args.files[0] if args.files else _rendered(folder)[0]
-    settings = FeatureSettings(minutes=args.minutes, repeats=args.repeats)
+    settings = FeatureSettings(minutes=args.minutes, long_minutes=9 * args.minutes, repeats=args.repeats)
     return bench_features(video, folder / "features", settings)
 
 
@@ -282,7 +283,7 @@ def _clip_folders() -> list[Path]:
     return folders
 
 
-_SPEED: dict[str, Callable[[Bench, Path], BenchResults]] = {
+_SPEED: dict[str, Callable[[Bench, Path], BenchResults | Iterator[BenchResults]]] = {
     "decode": _decode,
     "infer": _infer,
     "train": _train,

@@ -16,11 +16,13 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from e2espot.core.device import Precision, compute_dtype
 from e2espot.core.errors import CheckpointError, ConfigurationError, first_line
 from e2espot.core.pixels import IMAGENET_MEAN, IMAGENET_STD, centre_crop_offset
 from e2espot.models.backbones.imagenet import offline_if_unreachable
+from e2espot.models.streaming.fused_network import fused_network
 
 _LOG = logging.getLogger(__name__)
 
@@ -75,14 +77,18 @@ class ImageExtractor:
         return max(short, round(width * scale)), max(short, round(height * scale))
 
     def rows(self, pictures_NHWC: Tensor) -> Tensor:
-        """float32 features ``(N, D)`` of uint8 RGB pictures of ``decoded_size``."""
+        """float32 features ``(N, D)`` of at most ``batch_len`` uint8 RGB pictures of ``decoded_size``."""
         device, side = self.device, self.side
+        num_pictures = len(pictures_NHWC)
+        if num_pictures < self.batch_len:
+            # One shape for all batches: the weights are packed for it once.
+            pictures_NHWC = functional.pad(pictures_NHWC, (0, 0) * 3 + (0, self.batch_len - num_pictures))
         top, left = (centre_crop_offset(extent, side) for extent in pictures_NHWC.shape[1:3])
         squares_NHWC = pictures_NHWC[:, top : top + side, left : left + side].to(device)
         mean, std = (torch.tensor(values, device=device) * 255 for values in (self.mean, self.std))
-        x_NCHW = ((squares_NHWC.float() - mean) / std).to(self.dtype).movedim(-1, 1)
+        x_NCHW = squares_NHWC.float().sub_(mean).div_(std).to(self.dtype).movedim(-1, 1)
         rows_ND: Tensor = self.network(x_NCHW.contiguous(memory_format=torch.channels_last))
-        return rows_ND.flatten(1).float()
+        return rows_ND[:num_pictures].flatten(1).float()
 
     def to(self, device: str) -> ImageExtractor:
         """The same on ``device``; the number format stays."""
@@ -119,13 +125,12 @@ def load_extractor(
     if weights not in ("pretrained", "none"):
         tag = _load_file(network, Path(weights))
     dtype = compute_dtype(device, precision)
-    network = _folded(network.eval()).to(device=device, dtype=dtype)
+    with torch.inference_mode():
+        dim = int(network.eval()(torch.zeros(1, 3, facts.side, facts.side)).flatten(1).shape[1])
+    network = fused_network(network, facts.side).to(device=device, dtype=dtype)
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d):
             layer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    with torch.inference_mode():
-        probe = torch.zeros(1, 3, facts.side, facts.side, device=device, dtype=dtype)
-        dim = int(network(probe).flatten(1).shape[1])
     return ImageExtractor(
         network=network,
         name=f"{library}:{short}",
@@ -247,15 +252,3 @@ def _load_file(network: nn.Module, file: Path) -> str:
         )
     network.load_state_dict({name: tensors[name] for name in expected})
     return f"sha256 {digest[:16]}"
-
-
-def _folded(network: nn.Module) -> nn.Module:
-    """The network with batch norms folded into the convolutions before them, where torch can trace it."""
-    from torch.fx.experimental.optimization import fuse
-
-    try:
-        with torch.inference_mode(False):
-            return fuse(network)
-    except Exception as error:  # control flow that cannot be traced, such as that of some transformers
-        _LOG.debug("batch norms are not folded: %s", first_line(error))
-        return network

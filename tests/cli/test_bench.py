@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from e2espot.benchmarks import decode
+from e2espot.benchmarks.features import extraction, plain_extraction
 from e2espot.benchmarks.infer import baseline_pipeline, baseline_spotter, e2espot_pipeline, network_alone
 from e2espot.benchmarks.results import Target, targets_text
 from e2espot.benchmarks.roofline import ConvolutionCounter, floor_s
@@ -144,6 +145,11 @@ def test_repeat_video_repeats_all_pictures(tmp_path: Path) -> None:
     thrice = repeat_video(once, tmp_path / "thrice.mp4", 3)
     seen = np.concatenate([chunk.frames_THWC for chunk in stream_frames(thrice)])
     assert numbers_in(seen) == [*range(30)] * 3
+
+
+def test_extraction_compares_the_same_rows(tmp_path: Path) -> None:
+    path = write(tmp_path / "short", constant(Fraction(25), 60))
+    assert extraction(path, "test_resnet")() == plain_extraction(path, "test_resnet")() == 4
 
 
 def test_floor_s_takes_the_slower_of_arithmetic_and_memory() -> None:
