@@ -255,7 +255,7 @@ def origin_of(fields: dict[str, Any]) -> str:
     return ", ".join(parts)
 
 
-# Checks of the length
+# Checks against what is wanted
 
 
 def check_rate(file: FeatureFile, rate: Fraction) -> None:
@@ -271,22 +271,15 @@ def check_rate(file: FeatureFile, rate: Fraction) -> None:
         )
 
 
-def check_against_labels(file: FeatureFile, rate: Fraction, last_label_s: float | None) -> None:
-    """Refuse features that last far longer than their labels, as those of another rate do.
-
-    Args:
-        file: The features of one half or one game.
-        rate: Rows a second that they are taken for.
-        last_label_s: Seconds to the last label of the half; None without one.
+def check_kind(file: FeatureFile, wanted: FeatureKind) -> None:
+    """Refuse features of another kind.
 
     Raises:
-        ConfigurationError: the rows last more than twice as long as the labels, and more than a half can.
+        ConfigurationError: another width, or another origin where both are known.
     """
-    duration_s = float(file.num_rows / rate)
-    # A half lasts at most about an hour. 45 minutes at 5 rows a second, taken for 2 -> 112 minutes.
-    if last_label_s is not None and duration_s > 80 * 60 and duration_s > 2 * last_label_s:
+    if file.dim != wanted.dim == file.num_rows:
         raise ConfigurationError(
-            f"{file.path}: its {file.num_rows} rows last {duration_s / 60:.0f} minutes at {rate} rows a second, and "
-            f"the last label is at {last_label_s / 60:.0f} minutes; set fps to the rate of the features",
-            option="fps",
+            f"{file.path}: {file.num_rows} rows of {file.dim} values, and {wanted.name} has {wanted.dim} values; "
+            "it seems to be transposed: save array.T"
         )
+    wanted.check(file.kind, file.path)

@@ -1,4 +1,4 @@
-"""Whether a feature file lasts as long as the video next to it; the most frequent fault of features is another length.
+"""Whether a feature file lasts as long as its labels and its video; another length is its most frequent fault.
 
 ::
 
@@ -12,7 +12,7 @@ import logging
 from fractions import Fraction
 from pathlib import Path
 
-from e2espot.core.errors import VideoError
+from e2espot.core.errors import AnnotationError, ConfigurationError, VideoError
 from e2espot.core.timeline import parse_fps
 from e2espot.formats.feature_files import FeatureFile
 from e2espot.formats.filenames import VIDEO_SUFFIXES
@@ -72,6 +72,43 @@ def check_against_video(file: FeatureFile, rate: Fraction) -> None:
         _minutes(duration_s),
         likely_cause(file.num_rows, rate, expected_s(duration_s)),
     )
+
+
+LABELS_AFTER_S = 10
+"""Seconds that a label may be after the end of its features."""
+
+
+def check_against_labels(file: FeatureFile, rate: Fraction, last_label_s: float | None) -> None:
+    """Refuse features that last far longer than their labels, or end before them, as those of another rate do.
+
+    Args:
+        file: The features of one half or one game.
+        rate: Rows a second that they are taken for.
+        last_label_s: Seconds to the last label of the half; None without one.
+
+    Raises:
+        ConfigurationError: the rows last more than twice as long as the labels, and more than a half can.
+        AnnotationError: the rows end more than ten seconds before the last label.
+    """
+    if last_label_s is None:
+        return
+    duration_s = float(file.num_rows / rate)
+    lengths = (
+        f"{file.path}: its {file.num_rows} rows last {duration_s / 60:.0f} minutes at {rate} rows a second, and the "
+        f"last label is at {last_label_s / 60:.0f} minutes"
+    )
+    # A half lasts at most about an hour. 45 minutes at 5 rows a second, taken for 2 -> 112 minutes.
+    if duration_s > 80 * 60 and duration_s > 2 * last_label_s:
+        raise ConfigurationError(f"{lengths}; set fps to the rate of the features", option="fps")
+    if last_label_s > duration_s + LABELS_AFTER_S:
+        fits = [other for other in _USUAL_RATES if last_label_s <= file.num_rows / other <= 2 * last_label_s]
+        if file.known_rate is None and fits:
+            raise AnnotationError(f"{lengths}; if they are {fits[-1]} rows a second, set fps to that", option="fps")
+        raise AnnotationError(
+            f"{lengths}; the features end early, or begin later than the clock of the labels: extract them again, or "
+            "leave out labels after their end (bad_labels='skip')",
+            option="bad_labels",
+        )
 
 
 def video_of_features(path: Path, name: str) -> Path | None:

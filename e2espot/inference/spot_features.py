@@ -13,7 +13,7 @@ import torch
 
 from e2espot.core.errors import CheckpointError, ConfigurationError
 from e2espot.core.scores import Scores
-from e2espot.formats.feature_files import FeatureFile, check_rate, is_feature_file, open_features
+from e2espot.formats.feature_files import FeatureFile, check_kind, check_rate, is_feature_file, open_features
 from e2espot.inference.streaming_head import streaming_head
 from e2espot.models.spotter import Spotter
 
@@ -34,7 +34,7 @@ def checked_features(spotter: Spotter, path: Path) -> FeatureFile:
             "them first: e2espot features"
         )
     file = open_features(path)
-    spotter.spec.features.check(file.kind, path)
+    check_kind(file, spotter.spec.features)
     check_rate(file, spotter.fps)
     file.check_finite()
     return file

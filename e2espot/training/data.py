@@ -21,9 +21,10 @@ from e2espot.core.errors import AnnotationError, ConfigurationError
 from e2espot.core.events import Event
 from e2espot.core.feature_kind import FeatureKind
 from e2espot.core.label_sets import LabelSet
+from e2espot.core.timeline import MAX_DURATION_S
 from e2espot.core.wording import counted
-from e2espot.formats.feature_files import check_against_labels, check_rate, is_feature_file, open_features
-from e2espot.formats.feature_lengths import check_against_video
+from e2espot.formats.feature_files import check_kind, check_rate, is_feature_file, open_features
+from e2espot.formats.feature_lengths import LABELS_AFTER_S, check_against_labels, check_against_video
 from e2espot.formats.filenames import scores_file
 from e2espot.formats.game import Game
 from e2espot.formats.games import find_games
@@ -213,7 +214,9 @@ def _with_labels(
             num_frames[video.half] = match_info(video.path, indexes, fps).num_frames
         reads_features = any(is_feature_file(video.path) for video in videos)
         # Features may end some seconds before the last label; such a label is of the last row, as SoccerNet has it.
-        after = math.ceil(_LABELS_AFTER_S * fps) if reads_features else 0
+        # That they do not end earlier is checked below, with the likely cause, unless such labels are left out.
+        after_s = LABELS_AFTER_S if reading.bad_labels == "skip" else MAX_DURATION_S
+        after = math.ceil(after_s * fps) if reads_features else 0
         labels = read_labels(
             game.labels_path,
             label_set,
@@ -252,10 +255,6 @@ def _with_labels(
     return labelled
 
 
-_LABELS_AFTER_S = 10
-"""Seconds that a label may be after the end of its features."""
-
-
 def _check_one_kind(games: Sequence[Game]) -> None:
     """Refuse two kinds of features in one dataset, before their labels are read.
 
@@ -264,9 +263,9 @@ def _check_one_kind(games: Sequence[Game]) -> None:
     """
     first: FeatureKind | None = None
     for video in (video for game in games for video in game.videos if is_feature_file(video.path)):
-        kind = open_features(video.path).kind
-        first = first or kind
-        first.check(kind, video.path)
+        file = open_features(video.path)
+        first = first or file.kind
+        check_kind(file, first)
 
 
 def _checked_rows(path: Path, fps: Fraction) -> int:
@@ -283,6 +282,7 @@ def _within_rows(events: Sequence[Event], game: Game, num_rows: Mapping[int, int
 
     Raises:
         ConfigurationError: features that last far longer than the labels.
+        AnnotationError: features that end long before the last label.
     """
     for video in game.videos:
         last = max((event.frame for event in events if event.half == video.half), default=None)

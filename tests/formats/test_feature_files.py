@@ -10,7 +10,7 @@ import pytest
 from e2espot.core.errors import AnnotationError, ConfigurationError, E2ESpotError
 from e2espot.core.feature_kind import FeatureKind
 from e2espot.formats.feature_files import (
-    check_against_labels,
+    check_kind,
     check_rate,
     feature_name,
     open_features,
@@ -101,6 +101,8 @@ def test_a_description_decides_kind_and_rate(tmp_path: Path) -> None:
     assert first.known_rate == 2
     with pytest.raises(ConfigurationError, match="another kind"):
         first.kind.check(second.kind, second.path)
+    with pytest.raises(ConfigurationError, match="transposed"):
+        check_kind(first, FeatureKind(name="net", dim=40))
     first.kind.check(FeatureKind(name="other", dim=512), "a.npy")  # nothing says that it is another
     with pytest.raises(ConfigurationError, match="rows of 64 values"):
         first.kind.check(FeatureKind(name="net", dim=64), "a.npy")
@@ -111,12 +113,3 @@ def test_a_description_decides_kind_and_rate(tmp_path: Path) -> None:
     (tmp_path / "3_net.json").write_text("{}")
     with pytest.raises(AnnotationError, match="does not describe features"):
         open_features(tmp_path / "3_net.npy")
-
-
-def test_features_that_outlast_their_labels_are_refused(tmp_path: Path) -> None:
-    file = open_features(saved(tmp_path / "a.npy", np.zeros((13500, 2), dtype=np.float32)))
-    with pytest.raises(ConfigurationError, match="set fps") as raised:
-        check_against_labels(file, Fraction(2), 44 * 60)
-    assert raised.value.option == "fps"
-    check_against_labels(file, Fraction(5), 44 * 60)
-    check_against_labels(file, Fraction(2), None)

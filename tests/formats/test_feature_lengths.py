@@ -8,8 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from e2espot.core.errors import E2ESpotError
 from e2espot.formats.feature_files import open_features
-from e2espot.formats.feature_lengths import check_against_video, likely_cause, video_of_features
+from e2espot.formats.feature_lengths import (
+    check_against_labels,
+    check_against_video,
+    likely_cause,
+    video_of_features,
+)
 from tests.support.numbered_video import constant, write
 
 
@@ -81,3 +87,20 @@ def test_video_of_features_goes_by_the_name_of_half_and_match(tmp_path: Path) ->
         "other_net.npy": None,
     }
     assert {name: video(name) for name in expected} == expected
+
+
+def test_features_of_another_length_than_their_labels_are_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.zeros((13500, 2), dtype=np.float32))  # 45 minutes at 5 rows a second
+    file, last_s = open_features(tmp_path / "a.npy"), 44 * 60
+    check_against_labels(file, Fraction(5), last_s)
+    check_against_labels(file, Fraction(5), 45 * 60 + 10)
+    check_against_labels(file, Fraction(2), None)
+    for rate, seconds, message, option in (
+        ("2", last_s, "set fps to the rate", "fps"),
+        ("25", last_s, "5 rows a second, set fps", "fps"),
+        ("1", 30 * 3600, "end early, or begin later", "bad_labels"),
+    ):
+        with pytest.raises(E2ESpotError, match=message) as raised:
+            check_against_labels(file, Fraction(rate), seconds)
+        assert raised.value.option == option
+        assert "\n" not in str(raised.value)

@@ -142,11 +142,12 @@ def test_training_on_features_resumes_bit_for_bit(data: Path, tmp_path: Path) ->
 
 BAD = {
     "not finite": (lambda path: np.save(path, np.full((ROWS, DIM), np.nan, dtype=np.float32)), "not finite"),
-    "transposed": (lambda path: np.save(path, np.zeros((DIM, ROWS), dtype=np.float32)), "rows of 240 values"),
+    "transposed": (lambda path: np.save(path, np.zeros((DIM, ROWS), dtype=np.float32)), "transposed"),
     "objects": (lambda path: np.save(path, np.array([{}], dtype=object), allow_pickle=True), "never loaded"),
     "truncated": (lambda path: path.write_bytes(path.read_bytes()[:-50]), "ends after"),
     "no rows": (lambda path: np.save(path, np.zeros((0, DIM), dtype=np.float32)), "no rows"),
     "far too long": (lambda path: np.save(path, np.zeros((20_000, DIM), dtype=np.float32)), "set fps"),
+    "far too short": (lambda path: np.save(path, np.zeros((120, DIM), dtype=np.float32)), "1 rows a second, set fps"),
     "another kind": (
         lambda path: [
             file.with_suffix(".json").write_text(
