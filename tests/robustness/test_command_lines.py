@@ -309,7 +309,7 @@ KNOWN_FAULTS = {
     "loop": ('--train "\'"', "--seed -1", "--assume nan"),
     "jitter": ('--train "\'"', "--seed -1", "--late nan", "--matches 0", "--start W/none"),
     "controls": ("--out W/odd",),
-    "heads": ('--train "\'"', '--train_frames "\'"', "--heads x"),
+    "heads": ('--train "\'"', "--heads x"),
     "convert": ("--label-file ../../x --from opensportslab --to soccernet", "--label-file /x"),
 }
 """Arguments that once ended in a traceback, a hang or a file elsewhere."""
