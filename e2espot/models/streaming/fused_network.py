@@ -4,7 +4,7 @@
     conv - norm - (+ shortcut) - relu   -> one operation, which overwrites the shortcut
 
 A network is traced into a graph of its operations first. Where that fails, as with the control flow of some
-transformers, it stays as it is; and so it does if the graph does not give the same numbers.
+transformers, it stays as it is; and norms are all that is folded if the graph does not give the same numbers.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch.fx.experimental.optimization import fuse
 from torch.fx.passes.shape_prop import ShapeProp
 from torch.nn import functional
 
@@ -41,11 +42,13 @@ class FusedConvLayer(nn.Module):
         super().__init__()
         self.conv, self._act = conv, act
         self._fused: FusedConv | None = None
+        self.is_plain = False
+        """Whether the operations of torch are called one by one, for which no weights are packed."""
 
     def forward(self, x_NCHW: Tensor, other_NCHW: Tensor | None = None) -> Tensor:
         """``act(conv(x))`` in new memory, or ``act(conv(x) + other)`` in that of ``other``."""
         if self._fused is None:
-            self._fused = FusedConv(self.conv, self._act)
+            self._fused = FusedConv(self.conv, self._act, fused=False if self.is_plain else None)
         return self._fused(x_NCHW) if other_NCHW is None else self._fused.add_to(other_NCHW, x_NCHW)
 
     def _apply(self, *args: Any, **kwargs: Any) -> FusedConvLayer:
@@ -61,38 +64,45 @@ def fused_network(network: nn.Module, side: int) -> nn.Module:
     """The same network in fewer operations, or itself where that is not possible.
 
     Args:
-        network: In evaluation mode, on the CPU, in float32; is not changed.
+        network: In evaluation mode, on the CPU, in float32. Its weights are used, not copied: large networks would not
+            fit into memory several times. So it is not to be called afterwards.
         side: Height and width of its pictures.
     """
     picture = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
     picture = picture.contiguous(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        expected = network(picture)
     try:
-        graph = _folded(network)
-        with torch.inference_mode():
-            ShapeProp(graph).propagate(picture)
-            _fuse(graph)
-            expected, got = network(picture), graph(picture)
+        traced = _traced(network, picture)
     except Exception as error:  # tracing other people's code can raise anything
-        _LOG.debug("not fused: %s", first_line(error))
+        _LOG.debug("not traced: %s", first_line(error))
         return network
+    folded: fx.GraphModule = fuse(traced, inplace=True, no_trace=True)  # type: ignore[assignment]
+    with torch.inference_mode():
+        graph = fx.GraphModule(folded, copy.deepcopy(folded.graph))
+        _fuse(graph)
+        layers = [layer for layer in graph.modules() if isinstance(layer, FusedConvLayer)]
+        for layer in layers:
+            layer.is_plain = True
+        got = graph(picture)
+        for layer in layers:
+            layer.is_plain, layer._fused = False, None
     if got.shape != expected.shape or (got - expected).abs().max() > _TOLERANCE * expected.abs().max():
         _LOG.debug("not fused: the graph gives other numbers")
-        return network
+        return folded
     return graph
 
 
-def _folded(network: nn.Module) -> fx.GraphModule:
-    """The traced network with batch norms folded into the convolutions before them."""
-    from torch.fx.experimental.optimization import fuse
-
-    with torch.inference_mode(False):
-        plain = copy.deepcopy(network)
-        for parent in list(plain.modules()):
-            for name, layer in list(parent.named_children()):
-                if type(layer) is not nn.BatchNorm2d and isinstance(layer, nn.BatchNorm2d):
-                    setattr(parent, name, _split_norm(layer))
-        graph: fx.GraphModule = fuse(plain)  # type: ignore[assignment]
-    return graph
+def _traced(network: nn.Module, picture: Tensor) -> fx.GraphModule:
+    """The graph of a network, with the shape of what each of its operations gives."""
+    for parent in list(network.modules()):
+        for name, layer in list(parent.named_children()):
+            if type(layer) is not nn.BatchNorm2d and isinstance(layer, nn.BatchNorm2d):
+                setattr(parent, name, _split_norm(layer))
+    traced = fx.symbolic_trace(network)
+    with torch.inference_mode():
+        ShapeProp(traced).propagate(picture)
+    return traced
 
 
 def _split_norm(layer: Any) -> nn.Module:
