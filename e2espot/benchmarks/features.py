@@ -24,7 +24,7 @@ from e2espot.benchmarks.results import BenchResults, Row, Target
 from e2espot.benchmarks.scaling import repeat_video
 from e2espot.benchmarks.timing import InProcess, Subprocess, Work, interleaved
 from e2espot.core.device import reuse_freed_memory
-from e2espot.models.feature_heads.pooling import PoolHead
+from e2espot.models.feature_heads.pooling import NetVlad, PoolHead
 
 _RATE = Fraction(2)
 _ROWS, _DIM, _WINDOW, _BATCH = 5400, 2048, 30, 256
@@ -259,9 +259,27 @@ class _LoadedWindows(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
         return torch.from_numpy(self._halves[half][start : start + _WINDOW]), target
 
 
+class _PlainHead(PoolHead):
+    """The same network as its formula reads, with the dropout of torch."""
+
+    def forward(self, rows_BTD: Tensor) -> Tensor:
+        """Logits of windows."""
+        projected_BTD = self.project(rows_BTD)
+        pooled = []
+        for pool, part_BTD in zip(self.pools, projected_BTD.split(_WINDOW // 2, dim=1), strict=True):
+            assert isinstance(pool, NetVlad)
+            assert pool.centres_DK is not None
+            unit_BTD = functional.normalize(part_BTD, dim=-1)
+            share_BTK = (unit_BTD @ pool.words_DK).softmax(-1)
+            sum_BDK = unit_BTD.transpose(1, 2) @ share_BTK - share_BTK.sum(1, keepdim=True) * pool.centres_DK
+            pooled.append(functional.normalize(functional.normalize(sum_BDK, dim=1).flatten(1), dim=1))
+        logits_BC: Tensor = self.classify(functional.dropout(torch.cat(pooled, dim=1), 0.4, self.training))
+        return logits_BC
+
+
 def plain_training(dataset: Path) -> Work:
     """The same network trained by a plain loop."""
-    head = PoolHead("netvlad++", _DIM, _WINDOW, 18)
+    head = _PlainHead("netvlad++", _DIM, _WINDOW, 18)
     optimizer = torch.optim.Adam(head.parameters(), lr=1e-3)
     loader = torch.utils.data.DataLoader(_LoadedWindows(dataset), batch_size=_BATCH, shuffle=True)
 

@@ -41,6 +41,20 @@ def test_netvlad_equals_the_double_loop_of_its_formula(residual: bool) -> None:
         torch.testing.assert_close(pool(rows)[b], flat / flat.norm(), rtol=0, atol=1e-12)
 
 
+def test_dropout_leaves_the_mean_as_it_is_and_draws_new_values_each_time() -> None:
+    torch.manual_seed(0)
+    dropout = PoolHead("max", 512, 4, 2).dropout
+    ones = torch.ones(400, 501)
+    first, second = dropout(ones), dropout(ones)
+    assert sorted(set(first.flatten().tolist())) == [0, pytest.approx(1 / 0.6, rel=1e-4)]
+    assert (first == 0).float().mean().item() == pytest.approx(0.4, abs=0.01)
+    # Four values share a draw: each of them is as often zero, and independent of its neighbour.
+    assert ((first == 0).flatten()[: 400 * 500].view(-1, 4).float().mean(0) - 0.4).abs().max() < 0.01
+    assert ((first[:, 1:] == 0) & (first[:, :-1] == 0)).float().mean().item() == pytest.approx(0.16, abs=0.01)
+    assert ((first == 0) & (second == 0)).float().mean().item() == pytest.approx(0.16, abs=0.01)
+    assert dropout.eval()(ones) is ones
+
+
 def naive_scores(head: PoolHead, rows_ND: Tensor) -> Tensor:
     """Window by window, rows beyond the ends repeated."""
     half, last = head.window_len // 2, len(rows_ND) - 1
