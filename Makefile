@@ -117,7 +117,7 @@ lint-js:
 	  npm ci --prefix tests/js --no-audit --no-fund --silent || fail "npm cannot install TypeScript"; \
 	npm run --prefix tests/js --silent check
 
-# Heads on features of rendered matches, next to a spotter on their frames: a quarter of an hour on one core.
+# Heads on features of rendered matches, next to spotters on their frames. It can be stopped and started again.
 features-study: venv
 	$(BIN)/e2espot heads -o out/heads --seed $(SEED)
 .PHONY: features-study
