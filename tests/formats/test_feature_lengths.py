@@ -74,8 +74,8 @@ def test_video_of_features_goes_by_the_name_of_half_and_match(tmp_path: Path) ->
         (tmp_path / name).touch()
 
     def video(name: str) -> str | None:
-        found = video_of_features(tmp_path / name, "net")
-        return None if found is None else found.name
+        path = video_of_features(tmp_path / name, "net")
+        return None if path is None else path.name
 
     expected = {
         "1_net.npy": "1_720p.mkv",
