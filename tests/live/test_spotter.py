@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import pytest
 import torch
 
 from e2espot.cli import live
+from e2espot.core.device import Precision
 from e2espot.core.errors import ConfigurationError, VideoError
 from e2espot.core.events import Event
 from e2espot.inference.options import InferenceOptions
+from e2espot.inference.score_stream import ScoreStream
 from e2espot.live.ring import LiveFrame
 from e2espot.live.spotter import LiveSpotter, plan_latency
 from e2espot.models import Spotter
@@ -91,6 +94,21 @@ def test_settled_scores_are_those_of_a_video_that_ends_there_and_the_rest_go_on(
     all_settled = rows_of(network, numbers, {60: [61]}, flip)
     np.testing.assert_allclose(all_settled[:61], ended, atol=1e-5)
     np.testing.assert_array_equal(all_settled[61:], whole[61:])
+
+
+@pytest.mark.parametrize("feature_arch", ["small_gsm", "rny002_gsm", "rn18_tsm"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_copy_of_a_stream_leaves_the_stream_as_it_is(feature_arch: str, precision: Precision) -> None:
+    spotter = Spotter(dataclasses.replace(TOY_SPEC, width=48, height=32, feature_arch=feature_arch)).eval()
+    options = dataclasses.replace(OPTIONS, precision=precision)
+    levels_THWC = torch.from_numpy(np.stack([frame.rgb_HWC for frame in frames(list(range(50)))]))
+    with torch.inference_mode():
+        copied, untouched = ScoreStream(spotter, options), ScoreStream(spotter, options)
+        for stream in (copied, untouched):
+            stream.add(levels_THWC[:40])
+        ending = copy.deepcopy(copied, {id(spotter): spotter})
+        assert len(ending.finish()) == spotter.halo + 5
+        np.testing.assert_array_equal(copied.add(levels_THWC[40:]), untouched.add(levels_THWC[40:]))
 
 
 def test_events_settled_in_silence_are_never_withdrawn_or_moved(network: Spotter) -> None:

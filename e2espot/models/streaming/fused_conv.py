@@ -15,10 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from e2espot.models.streaming.native import SharedByCopies
+
 Act = Literal["none", "relu", "tanh"]
 
 
-class FusedConv:
+class FusedConv(SharedByCopies):
     """``act(conv(x))`` or ``act(conv(x) + other)`` for inference, with the weights packed beforehand.
 
     Args:
@@ -43,10 +45,6 @@ class FusedConv:
         self._groups, self._act = conv.groups, act
         self._fused = can_fuse(self._weight) if fused is None else fused
         self._packed: dict[torch.Size, Tensor] = {}
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> FusedConv:
-        """Itself: nothing in it changes, so that copies of a stream share the weights."""
-        return self
 
     def __call__(self, x_NCHW: Tensor) -> Tensor:
         """``act(conv(x))`` in new channels-last memory."""

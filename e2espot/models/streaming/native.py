@@ -18,7 +18,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -47,6 +47,14 @@ def kernel(name: str, device: torch.device, dtype: torch.dtype) -> Any:
     function = getattr(library, f"e2espot_{name}_{suffix}")
     function.restype = None
     return function
+
+
+class SharedByCopies:
+    """A layer that frames leave as it is: copies of a stream, which have caches of their own, share it."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Itself."""
+        return self
 
 
 def pointer(tensor: Tensor, first: int = 0) -> ctypes.c_void_p:

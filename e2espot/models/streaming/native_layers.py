@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from e2espot.core.pixels import IMAGENET_MEAN, IMAGENET_STD
-from e2espot.models.streaming.native import constant, in_threads, kernel, pointer
+from e2espot.models.streaming.native import SharedByCopies, constant, in_threads, kernel, pointer
 from e2espot.models.temporal_shift import HALO, GateShift
 
 
@@ -22,7 +22,7 @@ def _empty_frames(shape: tuple[int, int, int, int], dtype: torch.dtype) -> Tenso
     return torch.empty(shape, dtype=dtype, memory_format=torch.channels_last)
 
 
-class NativeGateShift:
+class NativeGateShift(SharedByCopies):
     """Gate shift of consecutive frames, without the interleave of its channels."""
 
     def __init__(self, gate: GateShift, function: Any) -> None:
@@ -75,7 +75,7 @@ def _gate_taps(gate: GateShift) -> Tensor:
     return torch.stack((functional.pad(first, (0, half + filling)), functional.pad(second, (half, filling))))
 
 
-class NativeStem:
+class NativeStem(SharedByCopies):
     """Normalisation and the first convolution of a RegNet, 3x3 with stride 2 and ReLU, from bytes."""
 
     def __init__(self, conv: nn.Conv2d, dtype: torch.dtype, function: Any) -> None:
@@ -113,7 +113,7 @@ class NativeStem:
         return out
 
 
-class NativeGroupedConv:
+class NativeGroupedConv(SharedByCopies):
     """A 3x3 convolution in groups with ReLU, and the means of its outputs over each frame."""
 
     def __init__(self, conv: nn.Conv2d, function: Any) -> None:
@@ -147,7 +147,7 @@ class NativeGroupedConv:
         return out, means_TC
 
 
-class NativeScale:
+class NativeScale(SharedByCopies):
     """Multiplies each channel of each frame by a factor."""
 
     def __init__(self, function: Any) -> None:
@@ -171,7 +171,7 @@ class NativeScale:
         in_threads(multiply, count)
 
 
-class NativeMotion:
+class NativeMotion(SharedByCopies):
     """Colours and differences between frames for the small backbone, from levels.
 
     Args:
