@@ -6,8 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from e2espot.formats.conversion import Conversion, convert
+from e2espot.formats.game import Game
 from e2espot.formats.games import find_games
+from e2espot.formats.guess_format import labels_in_other_form
+from e2espot.formats.interchange import DroppedFields
 from e2espot.formats.label_documents import read_label_document
+from e2espot.formats.label_map import read_label_map
+from e2espot.formats.more_formats import parse_more_formats
+from e2espot.formats.sportscode import InstanceTimes
+from e2espot.sources.remote.own_games import own_remote_games
 from tests.support.fuzz_targets_text import GAME, LABELS, Target
 
 
@@ -40,6 +47,22 @@ def _with_videos(at: Path) -> Path:
 def _listed(at: Path) -> object:
     (at / "a.json").write_text(json.dumps(LABELS))
     return find_games(_with_videos(at)), find_games(at, split="train")
+
+
+def _stored_list(at: Path) -> object:
+    files = ["a.mp4", "b.mp4", "stored.csv"]
+    read = Path.read_bytes
+    return own_remote_games("memory://data", files, lambda name: read(at / name), split=None, list_name="stored.csv")
+
+
+def _copies_of_results(at: Path) -> object:
+    """Write results in another format again: what the list names is deleted only below the folder, and unchanged."""
+    document = {
+        "predictions": [{"gameTime": "1 - 00:01", "label": "PASS", "position": "1", "half": "1", "confidence": 1}]
+    }
+    (at / "results_spotting.json").write_text(json.dumps(document))
+    game = Game(name=".", folder=at, videos=(), labels_path=None)
+    return parse_more_formats("csv", InstanceTimes()).write(at, [game], DroppedFields())
 
 
 CUT_LISTS = {
@@ -87,6 +110,27 @@ def own_file_targets() -> dict[str, Target]:
             valid="time;label\n0,48;PASS\n",
             read=lambda at: [read_label_document(at / "a.csv"), find_games(_with_videos(at))],
             encoding="text",
+        ),
+        "table to score by": Target(
+            name="scored.csv",
+            valid="game,time,label\na,0:48,PASS\nb,2,DRIVE\n",
+            read=lambda at: labels_in_other_form(at / "scored.csv"),
+            encoding="text",
+        ),
+        "list in a store": Target(
+            name="stored.csv",
+            valid="video,labels,split,game,half\na.mp4,a.json,train,x,1\n./b.mp4,,,x,2\nhttps://h/c.mp4,,,c,1\n",
+            read=_stored_list,
+            encoding="text",
+        ),
+        "copies of results": Target(
+            name=".also.json", valid={"events.csv": "0" * 64, "a/b/c.srt": "1"}, read=_copies_of_results
+        ),
+        "labels.yaml": Target(
+            name="labels.yaml",
+            valid={"PASS": "SHOT", "DRIVE": None},
+            read=lambda at: read_label_map(at / "labels.yaml"),
+            encoding="yaml",
         ),
         "labels in a zip": Target(
             name="labels.zip",
