@@ -23,6 +23,9 @@ class Blend:
     """Weights file to write."""
     share: float = 0.5
     """From 0, which gives the first, to 1, which gives the second."""
+    unfamiliar: Path | None = None
+    """Weights file or run of the same network for footage unlike the training data. The file written holds it as a
+    second set of weights, and infer takes weights between both sets, by how unlike a video is."""
 
 
 def main(arguments: list[str]) -> None:
@@ -31,5 +34,5 @@ def main(arguments: list[str]) -> None:
 
     from e2espot.models.weights.blend import blend
 
-    blend(args.before, args.after, args.out, args.share)
+    blend(args.before, args.after, args.out, args.share, args.unfamiliar)
     print(f"weights: {args.out}")

@@ -1,4 +1,4 @@
-"""Adapts a spotter to one video before it is processed: the size of its frames, and its own batch norm statistics."""
+"""Adapts a spotter to one video before it is processed: size of its frames, set of weights, batch norm statistics."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from e2espot.inference.options import InferenceOptions
 from e2espot.inference.sampled_clips import sample_clips
 from e2espot.models.norm_statistics import batch_norms, distance_from_training, measure_statistics, mix_statistics
 from e2espot.models.spotter import Spotter, centre_crop
+from e2espot.models.unfamiliar import between_sets
 
 _LOG = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ with all of them, a layer forgets what it was trained on. ``auto`` takes less of
 def adapt_to_video(spotter: Spotter, path: Path, options: InferenceOptions) -> tuple[Spotter, Adaptation | None]:
     """The spotter for frames of the requested size, with batch norms that are adapted to a video; and what was done.
 
+    A spotter with a second set of weights gets those between its sets, by how unlike the training data the video is.
     Equal videos give equal statistics, bit by bit at an equal number of threads, whatever reader is used afterwards.
 
     Args:
@@ -78,13 +80,16 @@ def adapt_to_clips(
             levels = torch.from_numpy(batch_BTHWC)
             yield centre_crop(levels.flatten(0, 1), spotter.spec.crop_dim).unflatten(0, levels.shape[:2])
 
-    statistics = measure_statistics(spotter.backbone, batches())
+    looked_at = list(batches())  # retained, as a second set of weights has to see them too; 70 MB at most
+    statistics = measure_statistics(spotter.backbone, looked_at)
     if not statistics:
         return spotter, None
     return_freed_memory()  # 64 frames at once in fp32 need more than all that follows
     distance = distance_from_training(spotter.backbone, statistics)
-    adapted = copy.deepcopy(spotter)
     share = SHARE if adapt == "statistics" else SHARE * unlikeness(distance)
+    adapted = between_sets(spotter, unlikeness(distance))
+    if spotter.unfamiliar is not None:  # its statistics are those of the weights that it now has
+        statistics = measure_statistics(adapted.backbone, looked_at)
     mix_statistics(adapted.backbone, statistics, share)
     return adapted, Adaptation(num_frames=num_frames, share=share, distance=distance)
 

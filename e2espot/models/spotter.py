@@ -117,6 +117,8 @@ class Spotter(nn.Module):
         # Built in any case, so that the random numbers drawn afterwards do not depend on it.
         joint = nn.Sequential(nn.Dropout(0.5), nn.Linear(max(1, hidden), len(spec.joint_classes) + 1))
         self.joint = joint if spec.joint_classes else None
+        self.unfamiliar: Spotter | None = None
+        """The same network with weights for footage unlike the training data; see ``models.unfamiliar``."""
 
     @property
     def halo(self) -> int:

@@ -21,6 +21,7 @@ from e2espot.inference.predict import ball_maps_of_video, spot_video
 from e2espot.inference.sampled_clips import SampleOptions, interleave, sample_clips, spread_clips
 from e2espot.models import Spotter, load_spotter
 from e2espot.models.norm_statistics import measure_statistics, mix_statistics
+from e2espot.models.unfamiliar import between_sets
 from e2espot.video.index import frames_of_file, pictures_of_grid
 from e2espot.video.parts import indexes_of
 from tests.support.numbered_video import constant, numbers_in, write
@@ -110,6 +111,27 @@ def test_adapt_to_video_takes_a_small_share_of_a_video_like_those_of_training(sp
     assert automatic.distance < FULL_DISTANCE
     assert automatic.share == pytest.approx(SHARE * automatic.distance / FULL_DISTANCE)
     assert always.share == SHARE
+
+
+@pytest.mark.parametrize("nearness", [0.0, 0.95], ids=["unlike", "like"])
+def test_adapt_to_video_takes_weights_between_both_sets(spotter: Spotter, video: Path, nearness: float) -> None:
+    options = InferenceOptions()
+    both = copy.deepcopy(spotter)
+    looks = [torch.from_numpy(batch) for batch in sample_clips(video, FPS, SIZE, options)]
+    mix_statistics(both.backbone, measure_statistics(both.backbone, looks), nearness)
+    torch.manual_seed(1)
+    both.unfamiliar = Spotter(TOY_SPEC).eval()
+    adapted, adaptation = adapt_to_video(both, video, options)
+    assert adaptation is not None and adapted.unfamiliar is None and both.unfamiliar is not None
+    unlikeness = adaptation.share / SHARE
+    assert unlikeness == 1 if nearness == 0 else 0 < unlikeness < 1
+    for name in ("backbone.stem.0.weight", "head._gru.weight_ih_l0"):
+        first, second = both.state_dict()[name], both.unfamiliar.state_dict()[name]
+        torch.testing.assert_close(adapted.state_dict()[name], (1 - unlikeness) * first + unlikeness * second)
+    # The statistics are measured with the weights that the video gets.
+    expected = between_sets(both, unlikeness)
+    mix_statistics(expected.backbone, measure_statistics(expected.backbone, looks), adaptation.share)
+    assert all(torch.equal(value, adapted.state_dict()[name]) for name, value in expected.state_dict().items())
 
 
 def test_spot_video_applies_the_adaptation_unless_it_is_switched_off(spotter: Spotter, video: Path) -> None:

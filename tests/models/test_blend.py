@@ -8,9 +8,12 @@ import torch
 from e2espot.core.errors import CheckpointError
 from e2espot.models.spotter import Spotter, SpotterSpec
 from e2espot.models.weights.blend import blend
-from e2espot.models.weights.checkpoint import load_spotter, read_tensors, save_spotter
+from e2espot.models.weights.checkpoint import load_spotter, read_initial_weights, read_tensors, save_spotter
+from e2espot.models.weights.initial_weights import load_matching_weights
 
 SPEC = SpotterSpec(feature_arch="small_gsm", temporal_arch="gru", classes=("PASS",), clip_len=16, width=96, height=64)
+
+OTHER_SPEC = SpotterSpec(feature_arch="small_gsm", temporal_arch="gru", classes=("PASS", "DRIVE"), clip_len=16)
 
 
 def spotter_file(path: Path, seed: int, spec: SpotterSpec = SPEC) -> Path:
@@ -38,10 +41,35 @@ def test_blend_gives_either_spotter_at_the_ends(tmp_path: Path, share: float, sa
     assert all(torch.equal(blended[name], expected[name]) for name in expected)
 
 
+def test_blend_writes_a_second_set_of_weights_that_loading_keeps_apart(tmp_path: Path) -> None:
+    files = {name: spotter_file(tmp_path / f"{name}.safetensors", seed) for seed, name in enumerate("abc")}
+    out = tmp_path / "both.safetensors"
+    blend(files["a"], files["b"], out, 0.0, files["c"])
+    spotter = load_spotter(out)
+    assert spotter.unfamiliar is not None
+    for loaded, name in ((spotter, "a"), (spotter.unfamiliar, "c")):
+        expected = load_spotter(files[name]).state_dict()
+        assert all(torch.equal(loaded.state_dict()[key], value) for key, value in expected.items())
+    blend(out, files["b"], tmp_path / "one.safetensors", 0.0)  # of two sets the first is blended
+    assert load_spotter(tmp_path / "one.safetensors").unfamiliar is None
+    with pytest.raises(CheckpointError, match="cannot be the second set"):
+        blend(files["a"], files["b"], out, 0.0, spotter_file(tmp_path / "d.safetensors", 3, OTHER_SPEC))
+
+
+def test_training_starts_from_the_first_set_of_weights(tmp_path: Path) -> None:
+    files = [spotter_file(tmp_path / f"{seed}.safetensors", seed) for seed in range(2)]
+    blend(files[0], files[0], tmp_path / "both.safetensors", 0.0, files[1])
+    spec, state = read_initial_weights(tmp_path / "both.safetensors")
+    fresh = Spotter(SPEC)
+    taken = load_matching_weights(fresh, state, spec)
+    expected = load_spotter(files[0]).state_dict()
+    assert taken.copied == len(expected) and taken.fresh == 0
+    assert all(torch.equal(fresh.state_dict()[key], value) for key, value in expected.items())
+
+
 def test_blend_refuses_spotters_of_different_specifications_and_shares_out_of_range(tmp_path: Path) -> None:
     before = spotter_file(tmp_path / "a.safetensors", 0)
-    other = SpotterSpec(feature_arch="small_gsm", temporal_arch="gru", classes=("PASS", "DRIVE"), clip_len=16)
-    after = spotter_file(tmp_path / "b.safetensors", 1, other)
+    after = spotter_file(tmp_path / "b.safetensors", 1, OTHER_SPEC)
     for pair, share in (((before, after), 0.5), ((before, before), 1.5)):
         with pytest.raises(CheckpointError, match="cannot be blended"):
             blend(*pair, tmp_path / "c.safetensors", share)

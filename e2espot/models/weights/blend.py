@@ -8,35 +8,49 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from e2espot.core.errors import CheckpointError
+from e2espot.models.spotter import SpotterSpec
+from e2espot.models.unfamiliar import between, joined_sets, split_sets
 from e2espot.models.weights.checkpoint import read_weights, save_spotter
 
 
-def blend(before: Path, after: Path, out: Path, share: float) -> None:
+def blend(before: Path, after: Path, out: Path, share: float, unfamiliar: Path | None = None) -> None:
     """Write ``(1 - share) * before + share * after``; statistics of batch norms are blended as well.
+
+    Of files with a second set of weights, the first set is taken.
 
     Args:
         before: Weights file of a spotter.
         after: That of a spotter of the same specification.
         out: File to write.
         share: From 0, which gives ``before``, to 1, which gives ``after``.
+        unfamiliar: Weights file whose first set becomes the second set of ``out``, for footage unlike the training
+            data; None for a file with one set.
 
     Raises:
         CheckpointError: a file cannot be read, or the two specifications differ.
     """
-    spec, first = read_weights(before)
-    other, second = read_weights(after)
+    spec, first = _first_set(before)
+    other, second = _first_set(after)
     if spec != other or first.keys() != second.keys() or not 0 <= share <= 1:
         raise CheckpointError(
             f"{before} and {after} cannot be blended with share {share}: both must be spotters of the same "
             "specification, and the share from 0 to 1"
         )
-    save_spotter(out, {name: _between(value, second[name], share) for name, value in first.items()}, spec)
+    blended = {name: between(value, second[name], share) for name, value in first.items()}
+    if unfamiliar is not None:
+        third_spec, third = _first_set(unfamiliar)
+        if third_spec != spec or third.keys() != blended.keys():
+            raise CheckpointError(
+                f"{unfamiliar} cannot be the second set of weights: it must be a spotter of the same specification",
+                option="unfamiliar",
+            )
+        blended = joined_sets(blended, third)
+    save_spotter(out, blended, spec)
 
 
-def _between(first: Tensor, second: Tensor, share: float) -> Tensor:
-    """Counters, which are whole numbers, are those of the second."""
-    return torch.lerp(first, second, share) if first.is_floating_point() else second
+def _first_set(file: Path) -> tuple[SpotterSpec, dict[str, Tensor]]:
+    spec, state = read_weights(file)
+    return spec, split_sets(state)[0]

@@ -22,6 +22,7 @@ from e2espot.core.label_sets import LabelSet
 from e2espot.core.timeline import parse_fps
 from e2espot.core.version import VERSION_FIELD, __version__
 from e2espot.models.spotter import Spotter, SpotterSpec
+from e2espot.models.unfamiliar import split_sets
 
 SPOTTER_FIELD = "e2espot"
 """Metadata field with the specification of a spotter."""
@@ -89,8 +90,12 @@ def load_spotter(path: str | Path, device: str | torch.device = "cpu") -> Spotte
     file = weights_file(path)
     spec, state = read_weights(file)
     spotter = Spotter(spec)
+    first, second = split_sets(state)
     try:
-        spotter.load_state_dict(state)
+        spotter.load_state_dict(first)
+        if second:
+            spotter.unfamiliar = Spotter(spec)
+            spotter.unfamiliar.load_state_dict(second)
     except RuntimeError as error:
         raise CheckpointError(
             f"{file}: weights do not fit {spec.feature_arch}: {str(error).splitlines()[-1].strip()}"
