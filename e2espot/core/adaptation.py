@@ -15,6 +15,16 @@ def unlikeness(distance: float) -> float:
     return min(1.0, distance / FULL_DISTANCE)
 
 
+SECOND_SET_FROM, SECOND_SET_FULL = 0.005, 0.01
+"""Distances between which weights move from the first set of a file to the second; see ``models.unfamiliar``. Rendered
+matches of the kind that the first set is best at are below the first: their results do not depend on the second set."""
+
+
+def share_of_second_set(distance: float) -> float:
+    """Share of the second set of weights, 0 to 1: ``0.004`` -> ``0.0``, ``0.008`` -> ``0.6``, ``0.02`` -> ``1.0``."""
+    return min(1.0, max(0.0, (distance - SECOND_SET_FROM) / (SECOND_SET_FULL - SECOND_SET_FROM)))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Adaptation:
     """What was changed in a spotter before it processed a video, without any labels."""

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from e2espot.core.adaptation import Adaptation, unlikeness
+from e2espot.core.adaptation import Adaptation, share_of_second_set, unlikeness
 from e2espot.core.device import return_freed_memory
 from e2espot.core.errors import ConfigurationError, VideoError
 from e2espot.inference.options import InferenceOptions
@@ -33,7 +33,7 @@ with all of them, a layer forgets what it was trained on. ``auto`` takes less of
 def adapt_to_video(spotter: Spotter, path: Path, options: InferenceOptions) -> tuple[Spotter, Adaptation | None]:
     """The spotter for frames of the requested size, with batch norms that are adapted to a video; and what was done.
 
-    A spotter with a second set of weights gets those between its sets, by how unlike the training data the video is.
+    A spotter with a second set of weights gets those between its sets, by how far from the training data the video is.
     Equal videos give equal statistics, bit by bit at an equal number of threads, whatever reader is used afterwards.
 
     Args:
@@ -80,16 +80,19 @@ def adapt_to_clips(
             levels = torch.from_numpy(batch_BTHWC)
             yield centre_crop(levels.flatten(0, 1), spotter.spec.crop_dim).unflatten(0, levels.shape[:2])
 
-    looked_at = list(batches())  # retained, as a second set of weights has to see them too; 70 MB at most
+    # Retained for a second set of weights, which has to see them too: 70 MB at most.
+    looked_at = list(batches()) if spotter.unfamiliar is not None else batches()
     statistics = measure_statistics(spotter.backbone, looked_at)
     if not statistics:
         return spotter, None
-    return_freed_memory()  # 64 frames at once in fp32 need more than all that follows
     distance = distance_from_training(spotter.backbone, statistics)
     share = SHARE if adapt == "statistics" else SHARE * unlikeness(distance)
-    adapted = between_sets(spotter, unlikeness(distance))
-    if spotter.unfamiliar is not None:  # its statistics are those of the weights that it now has
+    second_share = share_of_second_set(distance)
+    adapted = between_sets(spotter, second_share)
+    if spotter.unfamiliar is not None and second_share:  # its statistics are those of the weights that it now has
         statistics = measure_statistics(adapted.backbone, looked_at)
+    del looked_at
+    return_freed_memory()  # 64 frames at once in fp32 need more than all that follows
     mix_statistics(adapted.backbone, statistics, share)
     return adapted, Adaptation(num_frames=num_frames, share=share, distance=distance)
 

@@ -1,11 +1,11 @@
 """A second set of weights in one spotter, for footage unlike the data that the first set is best at.
 
 Weights that learn from a new kind of footage get worse at the old kind. A file may therefore hold both. Which set a
-video gets need not be guessed: the first look at it measures how unlike the training data it is, and the weights lie
-between the two sets by as much::
+video gets need not be guessed: the first look at it measures how far from the training data it is, and the weights lie
+between the two sets accordingly (``core.adaptation.share_of_second_set``)::
 
-    unlikeness    0            0.2                        1
-    weights       first set    0.8 first + 0.2 second     second set
+    distance      up to 0.005    0.006                      0.01 and more
+    weights       first set      0.8 first + 0.2 second     second set
 
 Both sets come from one training, the second continuing the first, so the weights between them work as well as either
 (``models.weights.blend`` relies on the same).
@@ -40,12 +40,12 @@ def joined_sets(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> di
     return {**first, **{f"{PREFIX}{name}": value for name, value in second.items()}}
 
 
-def between_sets(spotter: Spotter, unlikeness: float) -> Spotter:
-    """A copy of a spotter with the weights for footage of some unlikeness; it has one set.
+def between_sets(spotter: Spotter, share: float) -> Spotter:
+    """A copy of a spotter with weights between its sets; it has one set.
 
     Args:
         spotter: Stays as it is.
-        unlikeness: From 0, which gives the first set, to 1, which gives the second if there is one.
+        share: From 0, which gives the first set, to 1, which gives the second if there is one.
     """
     own = copy.copy(spotter)
     own._modules = {**spotter._modules, "unfamiliar": None}  # so that the second set is not copied for nothing
@@ -53,7 +53,7 @@ def between_sets(spotter: Spotter, unlikeness: float) -> Spotter:
     if spotter.unfamiliar is not None:
         second = spotter.unfamiliar.state_dict()
         first = mixed.state_dict()
-        mixed.load_state_dict({name: between(value, second[name], unlikeness) for name, value in first.items()})
+        mixed.load_state_dict({name: between(value, second[name], share) for name, value in first.items()})
     return mixed
 
 

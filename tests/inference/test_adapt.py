@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from e2espot.cli.main import main
-from e2espot.core.adaptation import FULL_DISTANCE
+from e2espot.core.adaptation import FULL_DISTANCE, share_of_second_set
 from e2espot.core.errors import ConfigurationError, VideoError
 from e2espot.inference import adapt
 from e2espot.inference.adapt import SHARE, adapt_to_video
@@ -20,7 +20,7 @@ from e2espot.inference.options import InferenceOptions
 from e2espot.inference.predict import ball_maps_of_video, spot_video
 from e2espot.inference.sampled_clips import SampleOptions, interleave, sample_clips, spread_clips
 from e2espot.models import Spotter, load_spotter
-from e2espot.models.norm_statistics import measure_statistics, mix_statistics
+from e2espot.models.norm_statistics import batch_norms, measure_statistics, mix_statistics
 from e2espot.models.unfamiliar import between_sets
 from e2espot.video.index import frames_of_file, pictures_of_grid
 from e2espot.video.parts import indexes_of
@@ -113,23 +113,29 @@ def test_adapt_to_video_takes_a_small_share_of_a_video_like_those_of_training(sp
     assert always.share == SHARE
 
 
-@pytest.mark.parametrize("nearness", [0.0, 0.95], ids=["unlike", "like"])
-def test_adapt_to_video_takes_weights_between_both_sets(spotter: Spotter, video: Path, nearness: float) -> None:
+@pytest.mark.parametrize(("distance", "share"), [(0.004, 0.0), (0.007, 0.4), (0.05, 1.0)])
+def test_adapt_to_video_takes_weights_between_both_sets(
+    spotter: Spotter, video: Path, distance: float, share: float
+) -> None:
     options = InferenceOptions()
     both = copy.deepcopy(spotter)
     looks = [torch.from_numpy(batch) for batch in sample_clips(video, FPS, SIZE, options)]
-    mix_statistics(both.backbone, measure_statistics(both.backbone, looks), nearness)
+    mix_statistics(both.backbone, measure_statistics(both.backbone, looks), 1.0)
+    for layer in batch_norms(both.backbone):
+        assert layer.running_mean is not None and layer.running_var is not None
+        layer.running_mean += distance**0.5 * (layer.running_var + layer.eps).sqrt()
     torch.manual_seed(1)
     both.unfamiliar = Spotter(TOY_SPEC).eval()
     adapted, adaptation = adapt_to_video(both, video, options)
     assert adaptation is not None and adapted.unfamiliar is None and both.unfamiliar is not None
-    unlikeness = adaptation.share / SHARE
-    assert unlikeness == 1 if nearness == 0 else 0 < unlikeness < 1
+    assert adaptation.distance == pytest.approx(distance, rel=1e-3)
+    assert share_of_second_set(adaptation.distance) == pytest.approx(share, abs=1e-3)
+    share = share_of_second_set(adaptation.distance)
     for name in ("backbone.stem.0.weight", "head._gru.weight_ih_l0"):
         first, second = both.state_dict()[name], both.unfamiliar.state_dict()[name]
-        torch.testing.assert_close(adapted.state_dict()[name], (1 - unlikeness) * first + unlikeness * second)
+        torch.testing.assert_close(adapted.state_dict()[name], (1 - share) * first + share * second)
     # The statistics are measured with the weights that the video gets.
-    expected = between_sets(both, unlikeness)
+    expected = between_sets(both, share)
     mix_statistics(expected.backbone, measure_statistics(expected.backbone, looks), adaptation.share)
     assert all(torch.equal(value, adapted.state_dict()[name]) for name, value in expected.state_dict().items())
 
