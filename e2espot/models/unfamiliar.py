@@ -47,9 +47,9 @@ def between_sets(spotter: Spotter, share: float) -> Spotter:
         spotter: Stays as it is.
         share: From 0, which gives the first set, to 1, which gives the second if there is one.
     """
-    own = copy.copy(spotter)
-    own._modules = {**spotter._modules, "unfamiliar": None}  # so that the second set is not copied for nothing
-    mixed = copy.deepcopy(own)
+    single = copy.copy(spotter)
+    single._modules = {**spotter._modules, "unfamiliar": None}  # so that the second set is not copied for nothing
+    mixed = copy.deepcopy(single)
     if spotter.unfamiliar is not None:
         second = spotter.unfamiliar.state_dict()
         first = mixed.state_dict()
