@@ -26,7 +26,7 @@ ablations: venv
 	$(BIN)/e2espot ablations
 
 # The shipped weights of the small backbone: trained from random weights on plain matches, then on televised ones, and
-# blended with those before. Some two hours on two cores; every stage is skipped or resumed when it is run again.
+# blended with those before; then on more of these, as the second set. Some two hours on two cores; every stage is skipped or resumed when it is run again.
 WEIGHTS := out/weights
 weights: venv
 	$(BIN)/e2espot render $(WEIGHTS)/matches --games 98 --minutes 1 --seed 1000
@@ -37,7 +37,13 @@ weights: venv
 	  $(BIN)/e2espot train $(WEIGHTS)/television -s $(WEIGHTS)/tv --recipe rendered-tv \
 	  --init_from $(WEIGHTS)/plain/best.safetensors $$(test -d $(WEIGHTS)/tv/last && echo --resume)
 	$(BIN)/e2espot blend $(WEIGHTS)/plain/best.safetensors $(WEIGHTS)/tv/best.safetensors \
-	  e2espot/models/weights/small_gsm.safetensors --share 0.5
+	  $(WEIGHTS)/first.safetensors --share 0.5
+	$(BIN)/e2espot render $(WEIGHTS)/attacks --games 51 --minutes 1 --seed 6600 --density 1.4 --world tv
+	test -f $(WEIGHTS)/second/best.safetensors || \
+	  $(BIN)/e2espot train $(WEIGHTS)/attacks -s $(WEIGHTS)/second --recipe rendered-tv --epoch_clips 100 \
+	  --learning_rate 0.0008 --init_from $(WEIGHTS)/first.safetensors $$(test -d $(WEIGHTS)/second/last && echo --resume)
+	$(BIN)/e2espot blend $(WEIGHTS)/first.safetensors $(WEIGHTS)/first.safetensors \
+	  e2espot/models/weights/small_gsm.safetensors --share 0 --unfamiliar $(WEIGHTS)/second/best.safetensors
 
 # The shipped spotter on labelled clips of filmed matches: make real REAL="FOLDER ..."
 real: venv
