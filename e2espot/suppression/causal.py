@@ -187,7 +187,8 @@ class CausalSuppression:
                     events.append((frame, value))
                     self._fixed.append((frame, value))
             self._decided = frame + 1
-        self._fixed = [(frame, value) for frame, value in self._fixed if frame + self._window >= self._decided]
+            while self._fixed and self._fixed[0][0] + self._window < self._decided:
+                del self._fixed[0]
         return events
 
     def _outcome_of(self, frame: int, stop: int) -> float:
