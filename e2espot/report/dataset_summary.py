@@ -298,7 +298,7 @@ def label_problems(
         lines.append(counted(repeated, "label that repeats another one", "labels that repeat another one"))
     frames = Counter(frame_of_position_ms(position_ms, fps) for position_ms, _ in counts)
     if shared := sum(count - 1 for count in frames.values()):
-        lines.append(f"{counted(shared, 'label')} at the frame of another one, of which training learns the first")
+        lines.append(f"{counted(shared, 'label')} at the frame of another one: training learns half of each")
     whole = sum(event.position_ms % 1000 == 0 for event, _ in rows)
     if len(rows) >= 20 and whole == len(rows):
         lines.append("every label is at a whole second: too coarse for a tolerance of one second")

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from e2espot.core.annotated_classes import count_games_without
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.label_sets import LabelSet
+from e2espot.core.wording import counted
 from e2espot.training.config import TrainingConfig
 from e2espot.training.data import LabelledGame
 
@@ -70,7 +71,7 @@ def check_train_labels(
             "%d of %d events share their frame with one of another class that is listed before: %s",
             shared,
             counts.total(),
-            ("half of each target is learnt" if not lost else f"{lost} of them are not learnt"),
+            ("half of each target is learnt" if not lost else f"{counted(lost, 'event')} not learnt"),
         )
     without = count_games_without(label_set, {game.game.name: game.classes for game in games})
     if without:

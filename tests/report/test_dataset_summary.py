@@ -95,7 +95,7 @@ def test_summary_of_a_split_has_its_games_alone(data: Path) -> None:
         (rows(1000, 61_000), "1 label past the end of the video, the first at 01:01"),
         (rows(1000, clock="1 - 00:09"), "1 label whose position and gameTime differ, the first at 00:01"),
         (rows(1001, 1001), "1 label that repeats another one"),
-        (rows(1001, 1010), "1 label at the frame of another one, of which training learns the first"),
+        (rows(1001, 1010), "1 label at the frame of another one: training learns half of each"),
         (rows(*range(0, 25_000, 1000)), "every label is at a whole second: too coarse for a tolerance of one second"),
     ],
 )
