@@ -99,6 +99,8 @@ def main(arguments: list[str]) -> None:
     """Plan all outputs before any work, then write the features of each video as soon as they are complete."""
     args = tyro.cli(Features, args=arguments, use_underscores=True, prog="e2espot features")
     components = _components(args)
+    if args.out is not None and args.out.exists() and not args.out.is_dir():
+        raise ConfigurationError(f"{args.out} is a file; name a folder for the features", option="out")
     games, loose = _plan(args)
     job, planned = _job(args, games, loose)
     from e2espot.features.extract import is_complete

@@ -165,6 +165,12 @@ def test_features_refuses_bad_options_and_leaves_nothing(video: Path, tmp_path: 
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
 
 
+def test_features_need_a_folder(video: Path) -> None:
+    with pytest.raises(ConfigurationError, match="is a file; name a folder") as raised:
+        features(video, "-o", video, *RANDOM)
+    assert raised.value.option == "out"
+
+
 def test_a_broken_video_leaves_no_features(video: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.mp4").write_bytes(video.read_bytes()[:2000])
     with pytest.raises(VideoError):
