@@ -125,7 +125,9 @@ class NativeGroupedConv(SharedByCopies):
 
     @classmethod
     def build(cls, conv: nn.Conv2d, act: str, dtype: torch.dtype) -> NativeGroupedConv | None:
-        """The layer; None without a kernel for it, or where other groups are wider and the library is fast."""
+        """The layer; None without a kernel for it, and in bf16, where the library is faster."""
+        if dtype != torch.float32:
+            return None
         group, same = conv.in_channels // conv.groups, conv.in_channels == conv.out_channels
         if not same or group not in (8, 16) or conv.kernel_size != (3, 3) or conv.padding != (1, 1) or act != "relu":
             return None
