@@ -118,3 +118,4 @@ def test_an_hour_of_faults(tmp_path: Path) -> None:
     print_figure(
         f"memory {min(settled):.0f} to {max(settled):.0f} MB; {sender.num_sent} of {sender.num_pictures} pictures"
     )
+    assert max(settled) < 1.05 * min(settled)
