@@ -34,7 +34,7 @@ def weaken_rivals(
         fps: Rate of the grid.
     """
     window = round(window_s * float(fps))
-    if not events or strength <= 0 or window < 1:
+    if not events or len(rivals) < 2 or strength <= 0 or window < 1:
         return list(events)
     num_frames = 1 + max(event.frame for event in events)
     highest_RT = np.zeros((len(rivals), num_frames + 2 * window))

@@ -37,6 +37,7 @@ def test_rivals_weaken_each_other_by_their_nearness_and_confidence() -> None:
 def test_own_class_and_classes_that_are_no_rivals_have_no_effect() -> None:
     events = [_event(100, "PASS", 0.6), _event(102, "PASS", 0.9), _event(104, "OUT", 1.0)]
     assert _confidences(events) == [0.6, 0.9, 1.0]
+    assert weaken_rivals(events, ("PASS",), strength=1.0, window_s=0.8, fps=FPS) == events
 
 
 def test_the_strongest_pull_of_several_counts_at_either_end_of_a_video() -> None:
