@@ -5,7 +5,7 @@ Source: Hong et al., "Spotting Temporally Precise, Fine-Grained Events in Video"
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -63,6 +63,24 @@ class TemporalHead(nn.Module):
         for frame in frames:
             yield self.encode(window_TD[None, : frame + look_ahead + 1])[0, max(0, frame - reach) :]
 
+    def encode_cut(self, features_BTD: Tensor, look_ahead_B: Sequence[int]) -> Tensor:
+        """Encoding of every frame of clips for training, each clip cut its own look-ahead after the frame.
+
+        Args:
+            features_BTD: Features.
+            look_ahead_B: Frames after a frame that its encoding may depend on, for each clip.
+
+        Returns:
+            ``(B, T, hidden_dim)``: of each clip what ``encode_ahead`` returns for all of its frames.
+        """
+        frames = range(features_BTD.shape[1])
+        return torch.stack(
+            [
+                self.encode_ahead(features_TD, frames, length)
+                for features_TD, length in zip(features_BTD, look_ahead_B, strict=True)
+            ]
+        )
+
     def classify(self, encoded_BTH: Tensor) -> Tensor:
         """Encoding -> ``logits_BTK``."""
         return self._fc_out(encoded_BTH)  # type: ignore[no-any-return]
@@ -104,6 +122,38 @@ class GRUHead(TemporalHead):
     def encode(self, features_BTD: Tensor) -> Tensor:
         """Hidden states of the last layer, both directions side by side."""
         return self._gru(features_BTD)[0]  # type: ignore[no-any-return]
+
+    def encode_cut(self, features_BTD: Tensor, look_ahead_B: Sequence[int]) -> Tensor:
+        """See the base. With one layer, the states of the backward direction are replaced where a clip is cut."""
+        if self._gru.num_layers > 1:
+            return super().encode_cut(features_BTD, look_ahead_B)
+        encoded_BTH, last = self.encode(features_BTD), features_BTD.shape[1] - 1
+        cut = sorted((b for b, length in enumerate(look_ahead_B) if length < last), key=lambda b: -look_ahead_B[b])
+        if not cut:
+            return encoded_BTH
+        forward_BTH, backward_BTH = encoded_BTH.chunk(2, dim=-1)
+        backward_BTH = backward_BTH.clone()
+        backward_BTH[cut] = self._cut_backward(features_BTD[cut], [look_ahead_B[b] for b in cut])
+        return torch.cat((forward_BTH, backward_BTH), dim=-1)
+
+    def _cut_backward(self, features_NTD: Tensor, look_ahead_N: Sequence[int]) -> Tensor:
+        """Backward states ``(N, T, H)`` of clips in falling order of their look-ahead.
+
+        ::
+
+            clip of 5 frames, look-ahead 2; the frame that the state of each frame reads at each step
+            ahead 2    2 3 4
+            ahead 1    1 2 3 4      frame 3 begins at the end of the clip
+            ahead 0    0 1 2 3 4
+        """
+        inputs_NT3H = self._backward_inputs(features_NTD)
+        state_NTH = features_NTD.new_zeros(0, features_NTD.shape[1] - 1 - look_ahead_N[0], self._gru.hidden_size)
+        for ahead in range(look_ahead_N[0], -1, -1):
+            started = sum(length >= ahead for length in look_ahead_N)
+            # One more frame begins, and the clips with this look-ahead: their states are zero.
+            state_NTH = functional.pad(state_NTH, (0, 0, 0, 1, 0, started - len(state_NTH)))
+            state_NTH = self._backward_step(inputs_NT3H[:started, ahead:], state_NTH)
+        return state_NTH
 
     def encode_ahead(self, window_TD: Tensor, frames: range, look_ahead: int) -> Tensor:
         """See the base. One layer needs one forward pass, and a short backward pass for each frame.
@@ -152,20 +202,29 @@ class GRUHead(TemporalHead):
 
     def _last_backward(self, window_TD: Tensor, order_NL: Tensor) -> Tensor:
         """Last hidden state ``(N, H)`` of the backward direction along N orders of frames of one length."""
-        gru: Any = self._gru
         # Each frame goes through the input's matrix once, though many orders read it.
         first, stop = int(order_NL.min()), int(order_NL.max()) + 1
-        inputs_T3H = functional.linear(window_TD[first:stop], gru.weight_ih_l0_reverse, gru.bias_ih_l0_reverse)
-        state_NH = window_TD.new_zeros(len(order_NL), gru.hidden_size)
+        inputs_T3H = self._backward_inputs(window_TD[first:stop])
+        state_NH = window_TD.new_zeros(len(order_NL), self._gru.hidden_size)
         for frame_N in order_NL.T - first:
-            # The equations of torch.nn.GRU: reset gate, update gate, new state.
-            reset_x, update_x, new_x = inputs_T3H[frame_N].chunk(3, dim=1)
-            hidden = functional.linear(state_NH, gru.weight_hh_l0_reverse, gru.bias_hh_l0_reverse)
-            reset_h, update_h, new_h = hidden.chunk(3, dim=1)
-            update = (update_x + update_h).sigmoid()
-            new = torch.addcmul(new_x, (reset_x + reset_h).sigmoid(), new_h).tanh()
-            state_NH = new + update * (state_NH - new)
+            state_NH = self._backward_step(inputs_T3H[frame_N], state_NH)
         return state_NH
+
+    def _backward_inputs(self, features_XD: Tensor) -> Tensor:
+        """What the gates of the backward direction get from each frame, ``(..., 3 H)``."""
+        gru: Any = self._gru
+        return functional.linear(features_XD, gru.weight_ih_l0_reverse, gru.bias_ih_l0_reverse)
+
+    def _backward_step(self, inputs_X3H: Tensor, state_XH: Tensor) -> Tensor:
+        """States ``(..., H)`` of the backward direction after one more frame."""
+        gru: Any = self._gru
+        # The equations of torch.nn.GRU: reset gate, update gate, new state.
+        reset_x, update_x, new_x = inputs_X3H.chunk(3, dim=-1)
+        hidden = functional.linear(state_XH, gru.weight_hh_l0_reverse, gru.bias_hh_l0_reverse)
+        reset_h, update_h, new_h = hidden.chunk(3, dim=-1)
+        update = (update_x + update_h).sigmoid()
+        new = torch.addcmul(new_x, (reset_x + reset_h).sigmoid(), new_h).tanh()
+        return new + update * (state_XH - new)
 
 
 def build_head(temporal_arch: str, feature_dim: int, num_outputs: int) -> TemporalHead:

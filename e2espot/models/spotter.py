@@ -32,6 +32,7 @@ from e2espot.models.feature_heads.build import ChunkHead, build_chunk_head, buil
 from e2espot.models.heads import NoHead, TemporalHead, build_head
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from fractions import Fraction
 
 
@@ -143,10 +144,18 @@ class Spotter(nn.Module):
         """Class logits ``(B, T, K)`` of features, in fp32."""
         return self.forward_heads(features_BTD).logits_BTK
 
-    def forward_heads(self, features_BTD: Tensor) -> HeadOutputs:
-        """Outputs of all heads, in fp32 whatever the backbone ran in: heads are cheap and decide the scores."""
+    def forward_heads(self, features_BTD: Tensor, look_ahead_B: Sequence[int] | None = None) -> HeadOutputs:
+        """Outputs of all heads, in fp32 whatever the backbone ran in: heads are cheap and decide the scores.
+
+        Args:
+            features_BTD: Features.
+            look_ahead_B: Frames after a frame that its outputs may depend on, for each clip; None for all.
+        """
         with torch.autocast(features_BTD.device.type, enabled=False):
-            return self._outputs(self.head.encode(features_BTD.float()))
+            features_BTD = features_BTD.float()
+            if look_ahead_B is None:
+                return self._outputs(self.head.encode(features_BTD))
+            return self._outputs(self.head.encode_cut(features_BTD, look_ahead_B))
 
     def _outputs(self, encoded_BTH: Tensor) -> HeadOutputs:
         return HeadOutputs(

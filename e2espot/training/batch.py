@@ -8,6 +8,7 @@ Shapes: B clips of this process, G clips of all processes, T frames, C channels,
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ from e2espot.clips.device_batch import DeviceBatch, to_device
 from e2espot.clips.feature_clips import FeatureBatch
 from e2espot.clips.targets import TargetBatch
 from e2espot.core.pixels import centre_crop_offset
+from e2espot.training.config import TrainingConfig
 from e2espot.training.state import Run
 
 
@@ -35,6 +37,8 @@ class TrainingBatch:
     """Targets of the clips that were blended in; None without mixup."""
     weight_B: Tensor
     """Proportion of the clip itself in the blend, 1 without mixup; the rest is its partner's."""
+    look_ahead_B: tuple[int, ...] | None = None
+    """Frames after a frame that its scores may depend on, for each clip; None for all."""
 
 
 def build_batch(run: Run, batch: ClipBatch | DeviceBatch | FeatureBatch, clips: slice) -> TrainingBatch:
@@ -58,8 +62,28 @@ def build_batch(run: Run, batch: ClipBatch | DeviceBatch | FeatureBatch, clips: 
         targets=targets,
         partner_targets=None,
         weight_B=torch.ones(len(indexes), device=run.device),
+        look_ahead_B=look_aheads(run.config, batch.epoch, indexes),
     )
     return _mixup(run, single, len(global_indexes), rng) if sampling.mixup else single
+
+
+def look_aheads(config: TrainingConfig, epoch: int, indexes: Sequence[int]) -> tuple[int, ...] | None:
+    """Look-ahead of each of some clips, in frames; None where no clip is cut.
+
+    As in the training of speech recognisers that answer both at once and at the end, a part of the clips is seen as
+    a whole and each of the others with a context drawn for it (Zhang et al., "Unified Streaming and Non-streaming
+    Two-pass End-to-end Model for Speech Recognition", 2020). It is log-uniform: 0.5 to 1 s is as frequent as 2 to
+    4 s, because the shorter it is, the more each frame of it counts.
+    """
+    if config.look_ahead is None:
+        return None
+    shortest, longest = (math.log(length + 1) for length in config.look_ahead)
+    drawn = []
+    for index in indexes:
+        rng = np.random.default_rng((config.recipe.sampling.seed, epoch, index, 9))
+        is_cut, length = rng.random() < config.recipe.sampling.look_ahead_fraction, rng.uniform(shortest, longest)
+        drawn.append(round(math.exp(length)) - 1 if is_cut else config.recipe.sampling.clip_len)
+    return tuple(drawn)
 
 
 def _features_to_device(run: Run, batch: FeatureBatch, clips: slice) -> DeviceBatch:
@@ -124,7 +148,8 @@ def _mixup(run: Run, batch: TrainingBatch, num_clips: int, rng: np.random.Genera
     # Exchanged as they are in memory, channels last, and so that the result is channels last again.
     partner_BTCHW = of_partner(batch.frames_BTCHW.movedim(2, -1)).movedim(-1, 2)
     partner_targets = targets.permute_clips(of_partner)
-    return TrainingBatch(
+    return dataclasses.replace(
+        batch,
         frames_BTCHW=weight_B1111 * batch.frames_BTCHW + (1 - weight_B1111) * partner_BTCHW,
         targets=dataclasses.replace(
             targets,

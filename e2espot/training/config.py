@@ -55,6 +55,8 @@ class TrainingConfig:
     """Frames to each side of an event that carry its class."""
     augmentation: Augmentation | None
     """Ranges that augmentations are sampled from; None without augmentation."""
+    look_ahead: tuple[int, int] | None
+    """Fewest and most frames after a frame that its scores may depend on in clips that are cut; None to cut none."""
 
     label_set: LabelSet
     """Classes."""
@@ -150,6 +152,7 @@ def resolve(recipe: Recipe, data: Path, folder: Path, options: RunOptions | None
         crop_side=min(recipe.sampling.crop_dim, width, height),
         label_radius=recipe.label_radius,
         augmentation=recipe.sampling.augmentation(),
+        look_ahead=_look_ahead(recipe),
         label_set=label_set_named(recipe.data.label_set),
         joint_label_set=_joint_label_set(recipe, options.joint_data),
         joint_data=options.joint_data,
@@ -190,6 +193,15 @@ def _check_parts(recipe: Recipe, group: ProcessGroup) -> None:
             "not divide",
             option="acc_grad_iter",
         )
+
+
+def _look_ahead(recipe: Recipe) -> tuple[int, int] | None:
+    """The range of look-aheads in frames, rounded as inference does."""
+    seconds = recipe.sampling.look_ahead_range_s()
+    if seconds is None:
+        return None
+    fps = float(parse_fps(recipe.data.fps))
+    return round(seconds[0] * fps), round(seconds[1] * fps)
 
 
 def _joint_label_set(recipe: Recipe, joint_data: Path | None) -> LabelSet | None:

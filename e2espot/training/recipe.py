@@ -39,7 +39,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("warm_up_epochs", "weight_decay", "fg_weight", "focal_gamma"), (0, _MANY)),
     **dict.fromkeys(("displacement_weight", "team_weight", "ball_weight"), (0, _MANY)),
     **dict.fromkeys(("joint_fraction", "event_balance", "class_balance", "event_fraction"), (0, 1)),
-    **dict.fromkeys(("negative_fraction", "blur", "colour_jitter"), (0, 1)),
+    **dict.fromkeys(("negative_fraction", "blur", "colour_jitter", "look_ahead_fraction"), (0, 1)),
     "learning_rate": (0, 1000),
     "start_val_epoch": (0, _MANY),
     "seed": (0, 2**63 - 1),
@@ -225,6 +225,11 @@ class SamplingSettings(_Settings):
     """Probability of a Gaussian blur."""
     crop_dim: int = 0
     """Side of the square that is cut out of frames, at random in training, else from the centre. 0 for whole frames."""
+    look_ahead: str = ""
+    """Seconds of the future that the scores of a frame may depend on, such as 1, or 0.5-4 to draw them for each clip
+    between the two; for live streams. Empty for the whole clip."""
+    look_ahead_fraction: float = 0.5
+    """Fraction of clips that look_ahead cuts; the others are seen as a whole."""
     shuffle_frames: bool = False
     """Shuffle the frames within each clip (a control experiment that should fail)."""
     seed: int = 0
@@ -236,7 +241,27 @@ class SamplingSettings(_Settings):
             return None
         return Augmentation(crop=self.crop, blur=self.blur, jitter=self.colour_jitter)
 
+    def look_ahead_range_s(self) -> tuple[float, float] | None:
+        """``look_ahead`` as (shortest, longest) in seconds; None for the whole clip.
+
+        Raises:
+            ConfigurationError: not of that form, or out of range.
+        """
+        if not self.look_ahead:
+            return None
+        number = r"([0-9]{1,6}(?:\.[0-9]{1,6})?)"
+        match = re.fullmatch(f"{number}(?:-{number})?", self.look_ahead)
+        shortest, longest = (float(match[1]), float(match[2] or match[1])) if match is not None else (1.0, 0.0)
+        if shortest > longest:
+            raise ConfigurationError(
+                f"look_ahead is {self.look_ahead!r:.80}; give seconds such as 1, or from the shortest to the longest "
+                "such as 0.5-4",
+                option="look_ahead",
+            )
+        return shortest, longest
+
     def _check(self) -> None:
+        self.look_ahead_range_s()
         if self.event_fraction + self.negative_fraction > 1:
             raise ConfigurationError(
                 f"event_fraction {self.event_fraction} and negative_fraction {self.negative_fraction} must sum to at "
@@ -269,6 +294,12 @@ class Recipe:
                 f"batch_size {batch_size} must be a multiple of acc_grad_iter {parts} and at most clips_per_epoch "
                 f"{self.sampling.clips_per_epoch}",
                 option="batch_size",
+            )
+        if self.sampling.look_ahead and self.network.temporal_arch not in ("", "gru"):
+            raise ConfigurationError(
+                f"look_ahead is {self.sampling.look_ahead!r} and temporal_arch {self.network.temporal_arch!r}; only "
+                "gru and a linear layer can be cut in training: set temporal_arch to gru, or leave look_ahead out",
+                option="look_ahead",
             )
         self._check_features()
 
@@ -382,9 +413,10 @@ def merge(base: Recipe, fields: Mapping[str, Any]) -> Recipe:
 
 
 def _typed(name: str, value: Any, wanted: type) -> Any:
-    """``value`` as it is, an ``fps`` as text: YAML reads ``25`` and ``12.5`` as numbers."""
+    """``value`` as it is, an ``fps`` or a ``look_ahead`` as text: YAML reads ``25`` and ``12.5`` as numbers."""
     # In Python True is an int: learning_rate: true must be refused.
-    fits = isinstance(value, wanted) or (wanted is float and isinstance(value, int)) or name == "fps"
+    as_text = name in ("fps", "look_ahead")
+    fits = isinstance(value, wanted) or (wanted is float and isinstance(value, int)) or as_text
     if not fits or (wanted is not bool and isinstance(value, bool)):
         raise ConfigurationError(f"recipe setting {name} is {value!r}; expected {wanted.__name__}")
-    return str(value) if name == "fps" else value
+    return str(value) if as_text else value

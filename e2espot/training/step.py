@@ -27,7 +27,7 @@ def loss_of(run: Run, clip_batch: ClipBatch | DeviceBatch | FeatureBatch, clips:
     with torch.autocast(run.device.type, dtype=run.config.dtype, enabled=run.config.dtype != torch.float32):
         batch = build_batch(run, clip_batch, clips)
         features = run.spotter.features(batch.frames_BTCHW)
-    outputs = run.spotter.forward_heads(features.features_BTD)
+    outputs = run.spotter.forward_heads(features.features_BTD, batch.look_ahead_B)
     loss = _class_loss(run, batch, outputs.logits_BTK, joint=False)
     if outputs.joint_BTK is not None:
         loss = loss + _class_loss(run, batch, outputs.joint_BTK, joint=True)

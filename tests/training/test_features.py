@@ -119,9 +119,17 @@ def test_results_of_a_run_on_features_pack_into_a_report(runs: dict[str, Path], 
     assert "Goal" in (tmp_path / "report.html").read_text()
 
 
-def test_training_on_features_resumes_bit_for_bit(data: Path, tmp_path: Path) -> None:
-    recipe, *settings = HEADS["netvlad++"]
-    common = ("--recipe", recipe, *options(data, *settings[:-4], "--clips_per_epoch", 32))
+WINDOWS = (*HEADS["netvlad++"][:-4], "--clips_per_epoch", 32)
+LOOK_AHEAD = (
+    *("v2-features-gru", "--temporal_arch", "gru", "--look_ahead", "0.5-9"),
+    *("--clip_len", 20, "--batch_size", 4, "--clips_per_epoch", 8),
+)
+
+
+@pytest.mark.parametrize("settings", [WINDOWS, LOOK_AHEAD], ids=["windows", "look-ahead"])
+def test_training_on_features_resumes_bit_for_bit(settings: tuple[object, ...], data: Path, tmp_path: Path) -> None:
+    recipe, *settings = settings
+    common = ("--recipe", recipe, *options(data, *settings))
     run("train", data, "-s", tmp_path / "whole", *common, "--num_epochs", 2)
     from e2espot.training import fit as fitting
 

@@ -76,7 +76,7 @@ def test_settings_of_earlier_versions_are_read_under_their_old_names(tmp_path) -
 def test_to_fields_is_flat_and_merges_back() -> None:
     recipe = merge(Recipe(), read_recipe("ball-2025-joint"))
     fields = recipe.to_fields()
-    assert len(fields) == 52
+    assert len(fields) == 54
     assert merge(Recipe(), fields) == recipe
 
 
