@@ -13,7 +13,7 @@ import tyro
 from e2espot.core.annotated import parse_annotated
 from e2espot.core.annotated_classes import parse_annotated_classes
 from e2espot.core.errors import ConfigurationError
-from e2espot.core.teams import SecondHalf, parse_team_map
+from e2espot.core.teams import SIDES, SecondHalf, check_sides, parse_team_map
 from e2espot.formats.filenames import BALL_LABEL_FILE
 
 if TYPE_CHECKING:
@@ -99,6 +99,8 @@ def main(arguments: list[str]) -> None:
     metrics = tuple(name for name in args.metric if name not in _OF_OTHER_SETS)
     if args.team and not metrics:
         raise ConfigurationError("--team scores at the first --metric of SoccerNet; give one, such as at1")
+    if args.team or "footpass" in args.metric:
+        check_sides((event.team for events in labels.values() for event in events), "scores by team need")
     results: dict[str, Any] = {}
     if metrics:
         label_set, without = labelled.counted_classes(_label_set(args, labels))
@@ -186,6 +188,9 @@ def _score_teams(
 
     from e2espot.scoring.team import evaluate_teams
 
+    sides = [event.team in SIDES for events in predictions.values() for event in events]
+    if not all(sides):
+        print(f"note: {sides.count(False)} of {len(sides)} predictions have no team, left or right, and count for none")
     scored = evaluate_teams(labels, predictions, label_set, _first(args), args.fps)
     print(
         f"Team-mAP {_first(args)}: {100 * scored.team_mAP:.2f}, "

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -34,6 +35,32 @@ class TeamMap:
         side = self.sides.get(team, team)
         swapped = self.second_half == "swap" and half == 2 and team in self.sides
         return _OTHER_SIDE[side] if swapped else side
+
+
+NO_TEAM = ("not applicable", "")
+"""Teams of events that nobody makes, or of which nobody noted who made them."""
+
+
+def check_sides(teams: Iterable[str], what: str) -> int:
+    """Number of events without a team, of events that should have left or right.
+
+    Args:
+        teams: Team of each event.
+        what: What needs the sides, for the message.
+
+    Raises:
+        ConfigurationError: a team of another name, or no event with a side.
+    """
+    counts = Counter(teams)
+    known = sum(counts[side] for side in SIDES)
+    if not known or any(team not in (*SIDES, *NO_TEAM) for team in counts):
+        names = ", ".join(f"{team or 'empty'} ({count})" for team, count in counts.most_common(8))
+        raise ConfigurationError(
+            f"{what} left and right, and the labels have: {names or 'none'}; map other names to left and right, such "
+            "as home=left,away=right",
+            option="team_map",
+        )
+    return counts.total() - known
 
 
 def parse_team_map(text: str, second_half: SecondHalf = "same") -> TeamMap:

@@ -28,7 +28,8 @@ _TYPE_NAMES: dict[type, str] = {
 }
 KNOWN_HALVES = "there are 1 and 2, 3 and 4 in extra time, and 5 for penalties"
 """What a message says about a half that does not exist."""
-_WHOLE_NUMBER = re.compile(r"\s*[+-]?\d{1,18}\s*")
+WHOLE_NUMBER = re.compile(r"(\s*[+-]?\d{1,18})(?:\.0*)?\s*", re.ASCII)
+"""A whole number as text, the first group; ``1234.0`` is one, as tables of floats write it."""
 
 
 def read_bytes(path: Path) -> bytes:
@@ -139,7 +140,7 @@ def optional_text(entry: Mapping[str, Any], name: str, context: str) -> str:
 
 
 def require_ms(entry: Any, name: str, context: str) -> int:
-    """A field of whole milliseconds from 0 to one day: ``1234``, ``1234.0`` or ``"1234"``.
+    """A field of whole milliseconds from 0 to one day: ``1234``, ``1234.0``, ``"1234"`` or ``"1234.0"``.
 
     Raises:
         AnnotationError: as :func:`require`, or the value is not whole milliseconds in this range.
@@ -147,8 +148,8 @@ def require_ms(entry: Any, name: str, context: str) -> int:
     value = require(entry, name, object, context)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value):
-        value = int(value)
+    if isinstance(value, str) and (whole := WHOLE_NUMBER.fullmatch(value)):
+        value = int(whole[1])
     if not isinstance(value, int) or isinstance(value, bool):
         raise AnnotationError(f"{context}: field {name!r} is {_shorten(value)}; expected whole milliseconds")
     if not 0 <= value <= MAX_DURATION_MS:

@@ -86,7 +86,7 @@ def read_footpass(source: Path, *, predictions: bool) -> AnnotationSet:
                 game=game,
                 split=halves[0].split,
                 annotations=tuple(annotation for half in halves for annotation in half.annotations),
-                annotated=None if predictions else _annotated(halves),
+                annotated=None if predictions else _annotated_of(halves),
                 video="" if predictions else likely_video(root, _VIDEO_FOLDERS, game),
                 metadata={} if predictions else {"fps": int(DEFAULT_FPS)},
                 game_metadata={} if predictions else {CLASSES_FIELD: list(FOOTPASS_CLASSES)},
@@ -152,11 +152,21 @@ def _event(row: Any, context: str, half: int, predictions: bool) -> Annotation:
     )
 
 
-def _annotated(halves: Sequence[_Half]) -> AnnotatedRanges | None:
+def _annotated_of(halves: Sequence[_Half]) -> AnnotatedRanges | None:
     """What can be learnt from of a match: without replays, and without a half that the files do not have."""
-    events = sorted((event for half in halves for event in half.annotations), key=lambda event: event.position_ms)
+    events = [event for half in halves for event in half.annotations]
+    return _annotated(events, is_whole={half.number for half in halves} == {1, 2})
+
+
+def _is_read_back(video: AnnotatedVideo) -> bool:
+    """Whether the annotated stretches of a video are those that its events give when they are read again."""
+    return any(video.annotated == _annotated(video.annotations, is_whole=is_whole) for is_whole in (True, False))
+
+
+def _annotated(annotations: Sequence[Annotation], *, is_whole: bool) -> AnnotatedRanges | None:
+    events = sorted(annotations, key=lambda event: event.position_ms)
     start_ms, stop_ms = 0, MAX_DURATION_MS
-    if events and {half.number for half in halves} != {1, 2}:
+    if events and not is_whole:
         # Where the other half begins is not stated; all that is sure is the time between two labels.
         start_ms, stop_ms = events[0].position_ms, events[-1].position_ms + 1
     bounds = [start_ms]
@@ -203,6 +213,8 @@ def footpass_files(
     dropped.add_fields(dataset.metadata, "dataset")
     files: dict[str, dict[str, list[list[Any]]]] = {}
     for video in dataset.videos:
+        if video.annotated is not None and not _is_read_back(video):
+            dropped.add_annotated(video, "FOOTPASS")
         split = "" if target.suffix == ".json" else video.split
         halves = files.setdefault(split, {})
         for key, rows in _halves(video, dataset.predictions, half_starts_ms, dropped).items():

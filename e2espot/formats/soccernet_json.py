@@ -32,6 +32,7 @@ from e2espot.core.events import ScoredEvent
 from e2espot.core.timeline import HALVES, game_time, parse_game_time
 from e2espot.files.json_fields import (
     KNOWN_HALVES,
+    WHOLE_NUMBER,
     load_json,
     require,
     require_half,
@@ -186,8 +187,10 @@ def _read_plain_prediction(row: Any) -> ScoredEvent | None:
 
 
 def _official_int(row: Any, name: str, context: str) -> int:
-    """The field as ``int()`` converts it, which is what the evaluator does."""
+    """The field as ``int()`` converts it, which is what the evaluator does; and ``"1234.0"``, at which it fails."""
     value: Any = require(row, name, object, context)
+    if isinstance(value, str) and (whole := WHOLE_NUMBER.fullmatch(value)):
+        value = whole[1]
     try:
         number = int(value)
     except (TypeError, ValueError, OverflowError):

@@ -302,6 +302,11 @@ def read_predictions(path: Path, games: Sequence[str], *, missing: Literal["erro
         file_of_game = {games[0]: path.name}
     else:
         file_of_game = match_results(games, bundle.names, RESULTS_FILE, str(path))
+    if games and not file_of_game:
+        raise AnnotationError(
+            f"{path}: has no {RESULTS_FILE} for any of the {counted(len(games), 'labelled game')}, such as "
+            f"{games[0]!r}; it holds: {_first_names(bundle)}"
+        )
     for game in games:
         name = file_of_game.get(game, f"{game}/{RESULTS_FILE}")
         context = f"{path}: {name}"
@@ -314,11 +319,6 @@ def read_predictions(path: Path, games: Sequence[str], *, missing: Literal["erro
             raise AnnotationError(
                 f"{context}: missing; 'empty' scores such a game as having no predictions", option="missing"
             )
-    if games and not file_of_game:
-        raise AnnotationError(
-            f"{path}: has no {RESULTS_FILE} for any of the {len(games)} labelled games, such as {games[0]!r}; "
-            f"it holds: {_first_names(bundle)}"
-        )
     return predictions
 
 

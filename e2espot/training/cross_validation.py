@@ -27,7 +27,7 @@ from e2espot.training.data import LabelledGame
 from e2espot.training.fit import fit
 from e2espot.training.fit_calibration import fit_calibration
 from e2espot.training.options import RunOptions
-from e2espot.training.recipe import Recipe, current_names, merge
+from e2espot.training.recipe import Recipe, merge, stored_fields
 from e2espot.training.setup import setup
 from e2espot.training.validation import classes_of, labels_of, score_games, score_predictions
 
@@ -100,7 +100,8 @@ def _check_folder(folder: Path, config: TrainingConfig, recipe: Recipe, folds: i
     }
     file = folder / "folds.json"
     try:
-        recorded = current_names(json.loads(file.read_text(encoding="utf-8")))
+        # Of an earlier version: settings that it did not have are what they are by default.
+        recorded = {**Recipe().to_fields(), **stored_fields(json.loads(file.read_text(encoding="utf-8")))}
     except FileNotFoundError:
         recorded = record
     except (OSError, ValueError, RecursionError, AttributeError):

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from e2espot.core.annotated_classes import count_games_without
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.label_sets import LabelSet
+from e2espot.core.teams import check_sides
 from e2espot.core.wording import counted
 from e2espot.training.config import TrainingConfig
 from e2espot.training.data import LabelledGame
@@ -101,18 +102,10 @@ def _events_that_share_a_frame(games: Sequence[LabelledGame], num_learnt: int) -
 
 
 def _check_teams(games: Sequence[LabelledGame]) -> None:
-    counts = Counter(event.team for game in games for event in game.events)
-    others = {team: count for team, count in counts.items() if team not in ("left", "right", "not applicable", "")}
-    known = counts["left"] + counts["right"]
-    names = ", ".join(f"{team or 'empty'} ({count})" for team, count in counts.most_common(8))
-    if others or not known:
-        raise ConfigurationError(
-            f"the team head learns left and right, and the labels have: {names}; map other names to left and right, "
-            "such as home=left,away=right",
-            option="team_map",
-        )
-    if known < counts.total():
-        _LOG.warning("%d of %d labels have no team and teach none", counts.total() - known, counts.total())
+    teams = [event.team for game in games for event in game.events]
+    without = check_sides(teams, "the team head learns")
+    if without:
+        _LOG.warning("%d of %d labels have no team and teach none", without, len(teams))
 
 
 def unlabelled_halves(games: Sequence[LabelledGame]) -> list[str]:

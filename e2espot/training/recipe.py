@@ -344,9 +344,21 @@ def current_names(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {_OLD_NAMES.get(name, name): value for name, value in fields.items()}
 
 
+_BEFORE_THEY_EXISTED = {"shared_frames": False}
+"""What runs of earlier versions did, whose files do not have these settings."""
+
+
+def stored_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything in the file of a run, under current names, and with what its version did without stating it.
+
+    # of a run from before two events at one frame were both learnt -> shared_frames: False
+    """
+    return {**_BEFORE_THEY_EXISTED, **current_names(fields)}
+
+
 def recipe_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of ``fields`` that are settings of a recipe, under their current names."""
-    return {name: value for name, value in current_names(fields).items() if name in _GROUPS}
+    """The settings of a recipe in the file of a run, under their current names."""
+    return {name: value for name, value in stored_fields(fields).items() if name in _GROUPS}
 
 
 def recipe_names() -> list[str]:

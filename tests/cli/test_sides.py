@@ -49,3 +49,12 @@ def test_team_of_predictions_reaches_team_map(tmp_path: Path) -> None:
     assert [one["at1"]["mAP"] for one in results] == [1, 1]
     assert results[0]["team"]["team_mAP"] == 1
     assert results[1]["team"]["per_class"]["PASS"] < 1
+    # Names of clubs are no sides: neither scored as none, nor taken for one.
+    (tmp_path / "out" / "a" / "results_spotting.json").write_text(json.dumps({"predictions": rows[:1]}))
+    named = [{**row, "team": team} for row, team in zip(labels, ("home", "away"), strict=True)]
+    (tmp_path / "named.json").write_text(json.dumps({"annotations": named}))
+    command = ("evaluate", tmp_path / "out" / "a" / "results_spotting.json", "-l", tmp_path / "named.json", "--team")
+    refused = tools.tool(*command)
+    assert (refused.returncode, "home (1), away (1)" in refused.stderr) == (2, True)
+    assert "--team_map" in refused.stderr
+    assert "Team-mAP at1" in tool(*command, "--team_map", "home=left,away=right")

@@ -132,7 +132,7 @@ def test_optional_text_of_a_missing_or_null_field_is_empty() -> None:
         optional_text({"x": 0}, "x", "e")
 
 
-@given(st.integers(0, MAX_DURATION_MS), st.sampled_from([int, float, str, lambda ms: f" +{ms} "]))
+@given(st.integers(0, MAX_DURATION_MS), st.sampled_from([int, float, str, lambda ms: f" +{ms} ", lambda ms: f"{ms}.0"]))
 def test_require_ms_reads_numbers_and_text_exactly(position_ms: int, spell: Any) -> None:
     value = require_ms({"x": spell(position_ms)}, "x", "e")
     assert value == position_ms
@@ -140,7 +140,7 @@ def test_require_ms_reads_numbers_and_text_exactly(position_ms: int, spell: Any)
 
 
 @pytest.mark.parametrize(
-    "value", [-1, MAX_DURATION_MS + 1, 1.5, "1.5", "-1", "", "1e3", "9" * 30, 1e300, None, True, []]
+    "value", [-1, MAX_DURATION_MS + 1, 1.5, "1.5", "1.01", ".0", "-1", "", "1e3", "9" * 30, 1e300, None, True, []]
 )
 def test_require_ms_refuses_fractions_and_what_is_outside_a_day(value: Any) -> None:
     with pytest.raises(AnnotationError, match=r"^e: field 'x' is .*; expected"):

@@ -49,6 +49,15 @@ def test_a_match_becomes_one_game_whose_replays_are_not_annotated(tmp_path: Path
     assert read_json(tmp_path / "back" / "playbyplay_val.json") == LABELS
 
 
+def test_stretches_that_are_no_replays_are_listed_as_dropped(tmp_path: Path) -> None:
+    row = {"gameTime": "1 - 00:04", "label": "PASS", "position": "4020", "team": "left"}
+    for stretches, lines in (([{"from": 0, "to": 9000}], 1), ([{"from": 4020, "to": 4021}], 0)):
+        content = {"annotated": [{"half": "1", "stretches": stretches}], "annotations": [row]}
+        write_json(tmp_path / "data" / "g" / "Labels-ball.json", content)
+        done = run_conversion(tmp_path / "data", tmp_path / f"to-{lines}", "soccernet", "footpass")
+        assert sum("annotated stretches" in line for line in done.dropped) == lines
+
+
 def test_a_replay_ends_halfway_to_an_event_that_is_seen(tmp_path: Path) -> None:
     events = {"g_H1": [[100, 0, 1, 1, 1, 0], [110, 0, 1, 1, 0, 1], [150, 0, 1, 1, 1, 0]], "g_H2": []}
     write_json(tmp_path / "x.json", {"keys": list(events), "events": events})

@@ -139,6 +139,7 @@ FORMS: dict[str, Callable[[int], Any]] = {
     "integer": int,
     "float": float,
     "text": str,
+    "text of a float": "{}.0".format,
     "text with spaces": " {} ".format,
     "text with a sign": "+{}".format,
 }
@@ -218,7 +219,7 @@ STRICT_ONLY: list[tuple[Kind, dict[str, Any]]] = [
     ("prediction", {"confidence": "nan"}),
 ]
 BOTH: list[tuple[Kind, dict[str, Any]]] = [
-    ("label", {"position": "4020.0"}),
+    ("label", {"position": "4020.5"}),
     ("label", {"position": "4 s"}),
     ("label", {"position": [4020]}),
     ("label", {"label": 4}),

@@ -3,6 +3,7 @@
 import json
 import zipfile
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -177,11 +178,14 @@ def test_games_without_labels_and_impossible_confidences_are_noted(tmp_path: Pat
     )
 
 
-def test_results_of_no_labelled_game_are_refused_even_if_missing_ones_are_empty(tmp_path: Path) -> None:
+@pytest.mark.parametrize("missing", ["error", "empty"])
+def test_results_of_no_labelled_game_are_refused_with_what_there_is(
+    tmp_path: Path, missing: Literal["error", "empty"]
+) -> None:
     write(tmp_path / "out", "l/s/b", "results_spotting.json", {"predictions": []})
     for path in (tmp_path / "out", zipped(tmp_path / "out")):
         with pytest.raises(AnnotationError, match=r"such as 'l/s/a'; it holds: l/s/b/results_spotting\.json"):
-            read_predictions(path, ["l/s/a"], missing="empty")
+            read_predictions(path, ["l/s/a"], missing=missing)
 
 
 def test_one_video_is_scored_with_one_label_file(tmp_path: Path) -> None:

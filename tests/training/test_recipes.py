@@ -1,11 +1,16 @@
 """Recipes: files, merging, ranges, and the settings they resolve to."""
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
 
 from e2espot.core.errors import ConfigurationError
 from e2espot.models import load_spotter
 from e2espot.models.weights.checkpoint import shipped_spotter
+from e2espot.training.cross_validation import cross_validate
+from e2espot.training.options import RunOptions
 from e2espot.training.recipe import Recipe, merge, read_recipe, recipe_fields, recipe_names
 from e2espot.training.schedule import lr_factor
 
@@ -70,7 +75,23 @@ def test_settings_of_earlier_versions_are_read_under_their_old_names(tmp_path) -
     (tmp_path / "old.yaml").write_text("epoch_clips: 40\nfull_grid: true\n")
     recipe = merge(Recipe(), read_recipe(str(tmp_path / "old.yaml")))
     assert (recipe.sampling.clips_per_epoch, recipe.network.double_rate_output) == (40, True)
-    assert recipe_fields({"epoch_clips": 40, "start": "x"}) == {"clips_per_epoch": 40}
+    stored = {"epoch_clips": 40, "start": "x"}
+    assert recipe_fields(stored) == {"clips_per_epoch": 40, "shared_frames": False}  # as it was before the setting
+    assert recipe_fields({**stored, "shared_frames": True})["shared_frames"] is True
+
+
+def test_folds_of_an_earlier_version_go_on_with_what_it_did(tmp_path: Path) -> None:
+    game = tmp_path / "data" / "l" / "s" / "g"
+    game.mkdir(parents=True)
+    (game / "224p.mp4").touch()
+    (game / "Labels-ball.json").write_text('{"annotations": []}')
+    fields = merge(Recipe(), read_recipe("ball-2023-folds")).to_fields()
+    old = {name: value for name, value in fields.items() if name not in ("shared_frames", "features")}
+    (tmp_path / "folds.json").write_text(json.dumps({"folds": 2, "games": ["l/s/g"], **old}))
+    for shared, others in ((True, "folds, shared_frames"), (False, "folds")):
+        recipe = merge(Recipe(), {**fields, "shared_frames": shared})
+        with pytest.raises(ConfigurationError, match=rf"was started with other {others} \("):
+            cross_validate(tmp_path / "data", tmp_path, recipe, 3, RunOptions())
 
 
 def test_to_fields_is_flat_and_merges_back() -> None:
