@@ -38,7 +38,7 @@ class TeamMap:
 
 
 NO_TEAM = ("not applicable", "")
-"""Teams of events that nobody makes, or of which nobody noted who made them."""
+"""Teams of events that no team makes, or of which it was not noted."""
 
 
 def check_sides(teams: Iterable[str], what: str) -> int:

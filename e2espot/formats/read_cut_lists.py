@@ -149,15 +149,7 @@ def _losslesscut(text: str, path: str, times: InstanceTimes) -> _Captions:
             raise AnnotationError(f"{context}: {len(row)} fields; expected start, end and label")
         start_ms = _clock_ms(row[0].strip() or "0", context)  # an open start is the beginning of the video
         stop_ms = _clock_ms(row[1].strip(), context) if row[1].strip() else None
-        yield _position_of_cut(start_ms, stop_ms, times), row[2], context
-
-
-def _position_of_cut(start_ms: int, stop_ms: int | None, times: InstanceTimes) -> int:
-    """Where the event of a cut is."""
-    # A cut of 0 to 5 s with lead 5 and lag 3: at 2 s, as the cut would have begun before the video.
-    if start_ms == 0 and stop_ms is not None and 0 <= stop_ms - times.lag_ms <= times.lead_ms:
-        return stop_ms - times.lag_ms
-    return start_ms + times.lead_ms
+        yield times.event_ms(start_ms, stop_ms), row[2], context
 
 
 def _edl(text: str, path: str, times: InstanceTimes) -> _Captions:
@@ -174,7 +166,7 @@ def _edl(text: str, path: str, times: InstanceTimes) -> _Captions:
             context = f"{path}: edit {event[1]:.9}"
             if ";" in event[2]:
                 raise AnnotationError(f"{context}: has a drop-frame timecode; export it as non-drop frame")
-            pending = _position_of_cut(_edl_ms(event[2], context), _edl_ms(event[3], context), times), context
+            pending = times.event_ms(_edl_ms(event[2], context), _edl_ms(event[3], context)), context
         elif name is not None and pending is not None:
             yield pending[0], name[1], pending[1]
             pending = None

@@ -9,7 +9,6 @@ An event is a moment; an instance begins some seconds before it and ends some af
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -37,6 +36,15 @@ class InstanceTimes:
     """Milliseconds of an instance after its event."""
     half_starts_ms: tuple[int, ...] = (0,)
     """Where each half starts on the time line, in milliseconds."""
+
+    def event_ms(self, start_ms: int, stop_ms: int | None) -> int:
+        """Where the event of an instance is; ``stop_ms`` is None for one without an end.
+
+        # An instance of 0 to 5 s with lead 5 and lag 3: at 2 s, as it would have begun before the time line.
+        """
+        if start_ms == 0 and stop_ms is not None and 0 <= stop_ms - self.lag_ms <= self.lead_ms:
+            return stop_ms - self.lag_ms
+        return start_ms + self.lead_ms
 
 
 def parse_instance_times(lead_s: float, lag_s: float, half_starts: str) -> InstanceTimes:
@@ -85,13 +93,10 @@ def _event(entry: ElementTree.Element, context: str, times: InstanceTimes) -> tu
     code = texts.get("code", "").strip()
     if not code:
         raise AnnotationError(f"{context}: no code, which is the label of its event")
-    try:
-        start_s = float(texts.get("start", "").replace(",", "."))
-    except ValueError:
-        start_s = math.nan
-    if not 0 <= start_s <= MAX_DURATION_S:
+    start_ms = _milliseconds(texts.get("start", ""))
+    if start_ms is None:
         raise AnnotationError(f"{context}: start is {texts.get('start')!r:.40}; expected seconds")
-    position_ms = round(1000 * start_s) + times.lead_ms
+    position_ms = times.event_ms(start_ms, _milliseconds(texts.get("end", "")))
     half = sum(start_ms <= position_ms for start_ms in times.half_starts_ms) or 1
     fields, extra = {}, {}
     for label in entry.findall("label"):
@@ -110,6 +115,15 @@ def _event(entry: ElementTree.Element, context: str, times: InstanceTimes) -> tu
         visibility=fields.get("visibility", ""),
         extra=extra,
     )
+
+
+def _milliseconds(text: str) -> int | None:
+    """Seconds as text in milliseconds; None if they are none, or not within a day."""
+    try:
+        seconds = float(text.replace(",", "."))
+    except ValueError:
+        return None
+    return round(1000 * seconds) if 0 <= seconds <= MAX_DURATION_S else None
 
 
 def sportscode_files(
@@ -148,18 +162,14 @@ def _document(game: str, videos: Sequence[AnnotatedVideo], times: InstanceTimes,
         for annotation in sorted(video.annotations, key=lambda annotation: annotation.position_ms):
             number += 1
             start_of_half_ms = times.half_starts_ms[video.half - 1]
-            instances.append(_instance(number, annotation, start_of_half_ms, times, dropped))
+            instances.append(_instance(number, annotation, start_of_half_ms, times))
     ElementTree.indent(root)
     data: bytes = ElementTree.tostring(root, encoding="us-ascii", xml_declaration=True)
     return data + b"\n"
 
 
-def _instance(
-    number: int, annotation: Annotation, start_of_half_ms: int, times: InstanceTimes, dropped: DroppedFields
-) -> ElementTree.Element:
+def _instance(number: int, annotation: Annotation, start_of_half_ms: int, times: InstanceTimes) -> ElementTree.Element:
     position_ms = start_of_half_ms + annotation.position_ms
-    if position_ms < times.lead_ms:
-        dropped.add("event less than the lead after the start: its instance is shorter, so its time is not exact")
     entry = ElementTree.Element("instance")
     for name, text in (
         ("ID", str(number)),

@@ -145,7 +145,7 @@ def test_sportscode_instances_become_events_of_their_half(encoding: str, tmp_pat
 @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(_EVENTS.filter(bool))
 def test_events_survive_sportscode_there_and_back(events: list[Event]) -> None:
-    times = InstanceTimes(lead_ms=0, lag_ms=3000, half_starts_ms=(0, 3_700_000))
+    times = InstanceTimes(half_starts_ms=(0, 3_700_000))
     rows = [
         {"gameTime": f"{half} - 00:00", "position": ms, "label": label, "team": team}
         for half, ms, label, team in events
