@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import groupby
@@ -139,12 +139,16 @@ def _unsure_as_annotated(dataset: AnnotationSet) -> AnnotationSet:
 def _retimed(dataset: AnnotationSet, retiming: Retiming, dropped: DroppedFields) -> AnnotationSet:
     videos: Iterable[AnnotatedVideo] = (_moved(video, retiming, dropped) for video in dataset.videos)
     if retiming.join_ms:
-        ordered = sorted(videos, key=lambda video: (video.game, video.half))
-        groups = groupby(ordered, key=lambda video: video.game)
-        videos = [_joined(game, list(halves), retiming.join_ms, dropped) for game, halves in groups]
+        videos = [_joined(game, halves, retiming.join_ms, dropped) for game, halves in _by_game(videos)]
     if retiming.split_ms:
-        videos = [half for video in videos for half in _taken_apart(video, retiming.split_ms)]
+        videos = [half for _, halves in _by_game(videos) for half in _taken_apart(halves, retiming.split_ms)]
     return replace(dataset, videos=tuple(videos))
+
+
+def _by_game(videos: Iterable[AnnotatedVideo]) -> Iterator[tuple[str, list[AnnotatedVideo]]]:
+    ordered = sorted(videos, key=lambda video: (video.game, video.half))
+    for game, halves in groupby(ordered, key=lambda video: video.game):
+        yield game, list(halves)
 
 
 def _moved(video: AnnotatedVideo, retiming: Retiming, dropped: DroppedFields) -> AnnotatedVideo:
@@ -213,12 +217,14 @@ def _joined(
                 else ((starts_ms[video.half - 1], ends_ms[video.half - 1]),)
             )
         )
+    # One video of the match has labels of two halves, of which only the first has a video: it is the one.
+    paths = {video.video for video in halves if video.video}
     return replace(
         first,
         half=1,
         annotations=tuple(annotation for video in shifted for annotation in video.annotations),
         annotated=annotated,
-        video=first.video if len(shifted) == 1 else "",
+        video=paths.pop() if len(paths) == 1 else "",
     )
 
 
@@ -227,20 +233,31 @@ def _shifted(video: AnnotatedVideo, by_ms: int) -> AnnotatedVideo:
     return _with_ranges(replace(video, annotations=annotations), lambda ms: ms + by_ms)
 
 
-def _taken_apart(video: AnnotatedVideo, starts_ms: Sequence[int]) -> list[AnnotatedVideo]:
-    """The halves of a game on one clock; what is before the start of half 1 stays with it."""
-    if video.half != 1:
-        return [video]
-    halves = []
-    for number, start_ms in enumerate(starts_ms):
+def _taken_apart(videos: Sequence[AnnotatedVideo], starts_ms: Sequence[int]) -> list[AnnotatedVideo]:
+    """The halves of a game on one clock; what is before the start of half 1 stays with it.
+
+    Labels go to the video of their half where the game has one, next to labels that are of that half already.
+    """
+    by_half = {video.half: video for video in videos}
+    first = by_half.pop(1, None)
+    for number, start_ms in enumerate(starts_ms if first is not None else ()):
+        assert first is not None
         stop_ms = starts_ms[number + 1] if number + 1 < len(starts_ms) else MAX_DURATION_MS + 1
-        events = [event for event in video.annotations if start_ms <= event.position_ms < stop_ms]
-        ranges = video.annotated
+        events = [event for event in first.annotations if start_ms <= event.position_ms < stop_ms]
+        ranges = first.annotated
         if ranges is not None:
             pairs = ((max(start_ms, start), min(stop_ms, stop)) for start, stop in ranges.ranges_ms)
             ranges = merge_ranges(pair for pair in pairs if pair[0] < pair[1])
-        half = replace(
-            video, half=number + 1, annotations=tuple(events), annotated=ranges, video="" if number else video.video
-        )
-        halves.append(_shifted(half, -start_ms))
-    return halves
+        half = replace(first, half=number + 1, annotations=tuple(events), annotated=ranges)
+        half = _shifted(half, -start_ms)
+        there = by_half.get(half.half)
+        if there is not None:
+            half = replace(
+                there,
+                annotations=(*half.annotations, *there.annotations),
+                annotated=half.annotated if there.annotated is None else there.annotated,
+            )
+        elif number:
+            half = replace(half, video="")
+        by_half[half.half] = half
+    return [by_half[half] for half in sorted(by_half)]

@@ -138,6 +138,27 @@ def test_unsure_stretches_move_with_the_events_and_the_end_stays_the_end(tmp_pat
     assert joined == {"half": "1", "stretches": stretches((1000, 3000), (3_000_000, 3_000_500))}
 
 
+@pytest.mark.parametrize(
+    ("videos", "rows", "options", "left"),
+    [
+        (["224p.mp4"], [("1", 1000), ("2", 2000)], ("0:00,0:10", ""), [("1", 1000), ("1", 12_000)]),
+        (["1_224p.mkv", "2_224p.mkv"], [("1", 1000), ("1", 12_000)], ("", "0:00,0:10"), [("1", 1000), ("2", 2000)]),
+    ],
+)
+def test_labels_come_to_the_clock_of_the_videos_that_there_are(
+    videos: list[str], rows: list[Any], options: tuple[str, str], left: list[Any], tmp_path: Path
+) -> None:
+    content = [{"gameTime": f"{half} - 00:00", "label": "PASS", "position": str(ms)} for half, ms in rows]
+    write_json(tmp_path / "a" / "g" / "Labels-ball.json", {"annotations": content})
+    for name in videos:
+        (tmp_path / "a" / "g" / name).write_text(name)
+    retiming = parse_retiming("0", "1", *options)
+    run_conversion(tmp_path / "a", tmp_path / "b", "soccernet", "soccernet", retiming=retiming)
+    back = read_json(tmp_path / "b" / "g" / "Labels-ball.json")["annotations"]
+    assert [(row["gameTime"][0], int(row["position"])) for row in back] == left
+    assert [(tmp_path / "b" / "g" / name).read_text() for name in videos] == videos
+
+
 EVENTS = [
     Annotation(label=label, position_ms=ms, confidence=confidence)
     for label, ms, confidence in [
