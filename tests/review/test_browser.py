@@ -457,6 +457,7 @@ def test_reviewed_stretches_are_marked_drawn_saved_and_undone(page, match: Match
     stored = json.loads(match.labels.read_text())["annotated"]
     assert stored == [{"half": "1", "stretches": [{"from": 0, "to": 3000}]}]
     until(page, "document.getElementById('annotated-value').textContent === '00:03 of 00:05'")
+    assert counts(page) == [2, 0, 1]  # one miss and two false positives are later
     page.evaluate("e2espotReview.player.showFrame(49)")
     until(page, RESTS)
     press(page, "Shift+D")

@@ -35,8 +35,8 @@ function countBars(view) {
   const barOf = (frame) => Math.min(numBars - 1, Math.floor(frame / view.numFrames * numBars));
   for (const lane of view.model.visibleLanes) {
     lane.labels.forEach((label, row) => {
-      const isHit = lane.labelPartners[row] >= 0 || !view.model.hasPredictions;
-      (isHit ? hit : miss)[barOf(label.frame)]++;
+      const status = lane.labelStatus[row];
+      if (status !== "done") (status === "hit" ? hit : miss)[barOf(label.frame)]++;
     });
     const { frames, status } = lane.predictions;
     for (let row = 0; row < frames.length; row++) if (status[row] === WRONG) wrong[barOf(frames[row])]++;
@@ -219,7 +219,7 @@ function drawPredictions(g, view, lane, band) {
 }
 
 /**
- * Labels as triangles under the ticks: filled ones are matched, hollow ones are missed.
+ * Labels as triangles under the ticks: filled ones are matched or do not count, hollow ones are missed.
  * @param {Context} g
  * @param {Timeline} view
  * @param {Lane} lane
@@ -231,15 +231,15 @@ function drawLabels(g, view, lane, band) {
   for (let row = lowerBound(lane.labelFrames, view.from - 9); row < lane.labelFrames.length; row++) {
     if (lane.labelFrames[row] > view.from + view.span + 9) break;
     const x = view.x(lane.labelFrames[row] + 0.5);
-    const isHit = lane.labelPartners[row] >= 0 || !view.model.hasPredictions;
+    const status = lane.labelStatus[row];
     g.beginPath();
     g.moveTo(x, y);
     g.lineTo(x + size * 0.8, y + size);
     g.lineTo(x - size * 0.8, y + size);
     g.closePath();
-    g.fillStyle = isHit ? view.colours.hit : view.colours.raised;
+    g.fillStyle = status === "miss" ? view.colours.raised : view.colours[status];
     g.fill();
-    if (!isHit) {
+    if (status === "miss") {
       g.strokeStyle = view.colours.miss;
       g.lineWidth = 1.6;
       g.stroke();

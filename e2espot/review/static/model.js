@@ -20,6 +20,7 @@ import { lowerBound, matchClass } from "/static/matching.js";
  * @property {LabelData[]} labels in order of time
  * @property {Int32Array} labelFrames
  * @property {Int32Array} labelPartners index of the matching prediction, or -1
+ * @property {("hit" | "miss" | "done")[]} labelStatus done: not in an annotated stretch, so that it does not count
  * @property {Predictions} predictions
  */
 /**
@@ -39,8 +40,20 @@ import { lowerBound, matchClass } from "/static/matching.js";
  */
 /** @typedef {Pick<EventItem, "kind" | "id" | "frame" | "classIndex">} Selection */
 
-/** Status of a prediction: below the threshold, matches a label, matches none, matches none but has a verdict. */
+/**
+ * Status of a prediction: below the threshold, matches a label, matches none, matches none but has a verdict or is
+ * where nothing is annotated.
+ */
 export const HIDDEN = 0, HIT = 1, WRONG = 2, DECIDED = 3;
+
+/**
+ * Whether the middle of a frame is in one of the stretches; null for one of everything.
+ * @param {number} frame
+ * @param {[number, number][] | null} stretches
+ */
+function isInside(frame, stretches) {
+  return stretches === null || stretches.some(([start, stop]) => start <= frame + 0.5 && frame + 0.5 < stop);
+}
 
 export class Model {
   /** @param {Session} session */
@@ -196,7 +209,14 @@ export class Model {
     const predictions = this.predictions[classIndex];
     const { frames, scores, status, partners } = predictions;
     const labelFrames = Int32Array.from(labels, (label) => label.frame);
-    const labelPartners = matchClass(labelFrames, frames, scores, this.threshold, this.toleranceS * this.fps);
+    // As in scoring, what is outside of the annotated stretches neither counts nor matches.
+    const { annotated } = this;
+    const rows = [...labels.keys()].filter((row) => isInside(labelFrames[row], annotated));
+    const scoresInside = scores.map((score, row) => isInside(frames[row], annotated) ? score : -1);
+    const framesInside = Int32Array.from(rows, (row) => labelFrames[row]);
+    const partnersInside = matchClass(framesInside, frames, scoresInside, this.threshold, this.toleranceS * this.fps);
+    const labelPartners = new Int32Array(labels.length).fill(-1);
+    rows.forEach((row, number) => labelPartners[row] = partnersInside[number]);
     partners.fill(-1);
     labelPartners.forEach((prediction, label) => {
       if (prediction >= 0) partners[prediction] = label;
@@ -205,17 +225,21 @@ export class Model {
     for (let row = 0; row < frames.length; row++) {
       if (scores[row] < this.threshold) status[row] = HIDDEN;
       else if (partners[row] >= 0) status[row] = HIT;
+      else if (scoresInside[row] < 0) status[row] = DECIDED;
       else status[row] = this.verdicts.has(this.verdictKey(classIndex, frames[row])) ? DECIDED : WRONG;
       counts.hit += Number(status[row] === HIT);
       counts.wrong += Number(status[row] === WRONG);
     }
-    if (this.hasPredictions) counts.miss = labels.length - counts.hit;
+    /** @type {Lane["labelStatus"]} */
+    const labelStatus = labels.map(() => "done");
+    for (const row of rows) labelStatus[row] = labelPartners[row] >= 0 || !this.hasPredictions ? "hit" : "miss";
+    if (this.hasPredictions) counts.miss = rows.length - counts.hit;
     if (!this.hiddenClasses.has(classIndex)) {
       this.counts.hit += counts.hit;
       this.counts.miss += counts.miss;
       this.counts.wrong += counts.wrong;
     }
-    return { name, classIndex, labels, labelFrames, labelPartners, predictions };
+    return { name, classIndex, labels, labelFrames, labelPartners, labelStatus, predictions };
   }
 
   /** The list of events and the list of disagreements, in order of time. */
@@ -228,7 +252,8 @@ export class Model {
       }
     }
     this.events.sort((a, b) => a.frame - b.frame || a.classIndex - b.classIndex);
-    this.disagreements = this.events.filter((item) => !item.decided && item.status !== "hit");
+    const disagrees = ["miss", "wrong"];
+    this.disagreements = this.events.filter((item) => !item.decided && disagrees.includes(item.status));
   }
 
   /**
@@ -248,7 +273,7 @@ export class Model {
       frame: label.frame,
       score: matched ? lane.predictions.scores[partner] : null,
       offset: matched ? lane.predictions.frames[partner] - label.frame : null,
-      status: matched || !this.hasPredictions ? "hit" : "miss",
+      status: lane.labelStatus[row],
       decided: this.verdicts.has(`label/${label.id}`),
     };
   }
@@ -260,16 +285,16 @@ export class Model {
    */
   #predictionItem(lane, row) {
     const { frames, scores, status } = lane.predictions;
-    const decided = status[row] === DECIDED;
+    const verdict = this.verdicts.get(this.verdictKey(lane.classIndex, frames[row])) ?? null;
     return {
       kind: "prediction",
       classIndex: lane.classIndex,
       label: lane.name,
       frame: frames[row],
       score: scores[row],
-      status: decided ? "done" : "wrong",
-      decided,
-      verdict: this.verdicts.get(this.verdictKey(lane.classIndex, frames[row])) ?? null,
+      status: status[row] === DECIDED ? "done" : "wrong",
+      decided: verdict !== null,
+      verdict,
     };
   }
 
