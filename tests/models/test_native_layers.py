@@ -152,11 +152,12 @@ def test_motion_of_bytes_and_floats(dtype: torch.dtype, times: int) -> None:
     weight_O3T, bias_O = torch.randn(5, 3, times, dtype=torch.float64), torch.randn(5, dtype=torch.float64)
     levels = torch.randint(0, 256, (6, 7, 9, 3), dtype=torch.uint8)
     padding = 255 * torch.rand(2, 7, 9, 3)
-    layer = NativeMotion.build(weight_O3T, bias_O, dtype)
+    layer = NativeMotion.build(weight_O3T, 100.0, bias_O, dtype)
     assert layer is not None
-    exact = functional.conv3d(
-        torch.cat((padding, levels)).double().permute(3, 0, 1, 2)[None], weight_O3T[..., None, None], bias_O
-    )[0].transpose(0, 1)
+    from_middle = torch.cat((padding, levels)).double() - 100
+    exact = functional.conv3d(from_middle.permute(3, 0, 1, 2)[None], weight_O3T[..., None, None], bias_O)[0].transpose(
+        0, 1
+    )
     out = layer([padding, levels])
     assert out.is_contiguous(memory_format=torch.channels_last)
     assert_rounded(out, exact, terms=500)
@@ -170,7 +171,7 @@ def test_several_threads_give_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> 
         NativeGateShift.build(gate, x.dtype),
         NativeGroupedConv.build(conv, "relu", x.dtype),
         NativeStem.build(nn.Conv2d(3, 32, 3, 2, 1), "relu", x.dtype),
-        NativeMotion.build(torch.randn(5, 3, 3), torch.randn(5), x.dtype),
+        NativeMotion.build(torch.randn(5, 3, 3), 100.0, torch.randn(5), x.dtype),
     )
     results = []
     for threads in (1, 3):

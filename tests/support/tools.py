@@ -6,11 +6,13 @@ import logging
 import subprocess
 
 from e2espot.cli.main import main
+from e2espot.video.backend import choose_backend
 
 
 def tool(name: object, *arguments: object) -> subprocess.CompletedProcess[str]:
     """Run ``e2espot NAME ARGUMENTS``: its exit status, and what it prints and logs."""
     words = [str(name), *map(str, arguments)]
+    choose_backend.cache_clear()  # a process reports its choice once
     stdout, stderr = io.StringIO(), io.StringIO()
     log, level = logging.StreamHandler(stderr), logging.root.level
     logging.root.addHandler(log)

@@ -348,11 +348,12 @@ void scale(T* frames, int count, int pixels, int channels, const float* gains) {
 }
 
 // Colours and differences between frames: for each pixel 5 sums over 3 colours of ``times`` frames in a row. A frame has
-// levels of 0 to 255 as bytes, or as floats where ``is_float`` is set. ``weight`` is (times, 3 colours, 8), zero from the
+// levels of 0 to 255 as bytes, or as floats where ``is_float`` is set; they count from ``middle``, so that sums which cancel
+// are of small numbers. ``weight`` is (times, 3 colours, 8), zero from the
 // sixth on; ``bias`` is (8,). The first frame of the output reads the first ``times`` frames.
 template <typename T>
 void motion(const void* const* frames, const int32_t* is_float, int count, int times, int height, int width,
-            const float* weight, const float* bias, T* out) {
+            float middle, const float* weight, const float* bias, T* out) {
     const int numbers = 3 * width;
     std::vector<float> lines(size_t(times) * numbers);
     std::vector<T> outputs(size_t(width) * 5 + 8);
@@ -364,10 +365,11 @@ void motion(const void* const* frames, const int32_t* is_float, int count, int t
         for (int t = 0; t < count; ++t) {
             float* line = lines.data() + size_t(t % times) * numbers;
             if (is_float[t]) {
-                std::memcpy(line, static_cast<const float*>(frames[t]) + size_t(y) * numbers, numbers * sizeof(float));
+                const float* source = static_cast<const float*>(frames[t]) + size_t(y) * numbers;
+                for (int i = 0; i < numbers; ++i) line[i] = source[i] - middle;
             } else {
                 const uint8_t* source = static_cast<const uint8_t*>(frames[t]) + size_t(y) * numbers;
-                for (int i = 0; i < numbers; ++i) line[i] = float(source[i]);
+                for (int i = 0; i < numbers; ++i) line[i] = float(source[i]) - middle;
             }
             if (t < times - 1) continue;
             for (int x = 0; x < width; ++x) {
@@ -406,8 +408,8 @@ extern "C" {
         grouped(frames, count, height, width, channels, group, stride, weight, bias, out, means);                     \
     }                                                                                                                 \
     void e2espot_motion_##NAME(const void* const* frames, const int32_t* is_float, int count, int times, int height,  \
-                               int width, const float* weight, const float* bias, T* out) {                           \
-        motion(frames, is_float, count, times, height, width, weight, bias, out);                                     \
+                               int width, float middle, const float* weight, const float* bias, T* out) {             \
+        motion(frames, is_float, count, times, height, width, middle, weight, bias, out);                             \
     }                                                                                                                 \
     void e2espot_scale_##NAME(T* frames, int count, int pixels, int channels, const float* gains) {                   \
         scale(frames, count, pixels, channels, gains);                                                                \

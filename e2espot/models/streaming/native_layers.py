@@ -178,21 +178,23 @@ class NativeMotion(SharedByCopies):
 
     Args:
         kernels_O3T: Weights of levels, five outputs.
+        middle: The level from which levels are counted.
         bias_O: What is added.
         dtype: Of the output.
         function: The kernel.
     """
 
-    def __init__(self, kernels_O3T: Tensor, bias_O: Tensor, dtype: torch.dtype, function: Any) -> None:
+    def __init__(self, kernels_O3T: Tensor, middle: float, bias_O: Tensor, dtype: torch.dtype, function: Any) -> None:
         self._function, self._dtype, self._times = function, dtype, kernels_O3T.shape[2]
+        self._middle = ctypes.c_float(middle)
         self._weight = constant(functional.pad(kernels_O3T.permute(2, 1, 0), (0, 3)))
         self._bias = constant(functional.pad(bias_O, (0, 3)))
 
     @classmethod
-    def build(cls, kernels_O3T: Tensor, bias_O: Tensor, dtype: torch.dtype) -> NativeMotion | None:
+    def build(cls, kernels_O3T: Tensor, middle: float, bias_O: Tensor, dtype: torch.dtype) -> NativeMotion | None:
         """The layer; None without a kernel for it."""
         function = kernel("motion", kernels_O3T.device, dtype)
-        return None if function is None else cls(kernels_O3T, bias_O, dtype, function)
+        return None if function is None else cls(kernels_O3T, middle, bias_O, dtype, function)
 
     def __call__(self, parts_THWC: Sequence[Tensor]) -> Tensor:
         """``(t, 5, H, W)`` for all frames but those at the ends that have no neighbour.
@@ -206,7 +208,7 @@ class NativeMotion(SharedByCopies):
         more = self._times - 1
         count = len(frames) - more
         out = _empty_frames((count, 5, height, width), self._dtype)
-        constants = pointer(self._weight), pointer(self._bias)
+        constants = self._middle, pointer(self._weight), pointer(self._bias)
 
         def compute(first: int, last: int) -> None:
             given = frames[first : last + more]

@@ -208,8 +208,9 @@ class StreamingMotion:
         self._unit_O = kernels_O3T1.abs().amax((1, 2, 3)).clamp(min=1e-6)
         kernels_O3T1 = kernels_O3T1 / self._unit_O[:, None, None, None]
         sums_O3 = kernels_O3T1.sum((2, 3))
-        self._conv = FusedConv(_conv(kernels_O3T1, sums_O3 @ (_MIDDLE_LEVEL - zero)), dtype=dtype)
-        self._native = NativeMotion.build(kernels_O3T1[..., 0], -sums_O3 @ zero, dtype)
+        bias_O = sums_O3 @ (_MIDDLE_LEVEL - zero)
+        self._conv = FusedConv(_conv(kernels_O3T1, bias_O), dtype=dtype)
+        self._native = NativeMotion.build(kernels_O3T1[..., 0], _MIDDLE_LEVEL, bias_O, dtype)
 
     def adapt_stem(self, stem: nn.Conv2d) -> nn.Conv2d:
         """A stem that gives on this layer's output what ``stem`` gives on normalised frames."""
