@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from e2espot.core.annotated import parse_annotated
 from e2espot.core.annotated_classes import parse_annotated_classes
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.teams import SIDES, SecondHalf, check_sides, parse_team_map
@@ -57,8 +56,9 @@ class Evaluate:
     map: Path | None = None
     """YAML file that renames or merges classes of labels and predictions, with lines such as HEADER: PASS."""
     annotated: str = ""
-    """Stretches of every game in which the labels are complete, such as 0:00-10:00 or 1/0:00-45:00,2/5:00-20:00; what
-    is outside does not count. Empty for what the label files say, by default everything."""
+    """Stretches of every game in which the labels are complete, such as 0:00-10:00 or 1/0:00-45:00,2/5:00-20:00, or
+    a table of them with the columns game, start, end; what is outside does not count. Empty for what the label files
+    say, by default everything."""
     annotated_classes: str = ""
     """Classes that the labels of every game are complete in, such as PASS,SHOT; the others do not count. Empty for what
     the label files say, by default all."""
@@ -78,6 +78,7 @@ def main(arguments: list[str]) -> None:
     if not args.metric or not 1 <= args.fps <= 1000:
         raise ConfigurationError(f"--fps is {args.fps}; give 1 to 1000 bins per second, and at least one --metric")
     from e2espot.core.wording import counted
+    from e2espot.formats.annotated_table import stated_stretches
     from e2espot.formats.label_map import read_label_map
     from e2espot.scoring import evaluate
     from e2espot.scoring.inputs import games_to_score, read_labels, score_inputs
@@ -88,7 +89,7 @@ def main(arguments: list[str]) -> None:
         args.labels,
         games,
         label_file=args.label_file,
-        annotated=parse_annotated(args.annotated),
+        annotated=stated_stretches(args.annotated),
         classes=parse_annotated_classes(args.annotated_classes),
         label_map=label_map,
     )

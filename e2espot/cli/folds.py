@@ -46,7 +46,8 @@ class Folds:
     map: Path | None = None
     """YAML file that renames or merges classes, with lines such as HEADER: PASS."""
     annotated: str = ""
-    """Stretches of every game in which the labels are complete, such as 0:00-10:00 or 1/0:00-45:00,2/5:00-20:00."""
+    """Stretches of every game in which the labels are complete, such as 0:00-10:00 or 1/0:00-45:00,2/5:00-20:00, or
+    a table of them with the columns game, start, end."""
     team_map: str = ""
     """Sides of teams that labels call something else than left and right, such as home=left,away=right."""
     second_half: SecondHalf = "same"

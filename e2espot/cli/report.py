@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 
 import tyro
 
-from e2espot.core.annotated import parse_annotated
 from e2espot.core.annotated_classes import parse_annotated_classes
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.wording import counted
@@ -47,8 +46,9 @@ class ReportOptions:
     map: Path | None = None
     """YAML file that renames or merges classes of labels and predictions, with lines such as HEADER: PASS."""
     annotated: str = ""
-    """Stretches of every game in which the labels are complete, such as 0:00-10:00 or 1/0:00-45:00,2/5:00-20:00; what
-    is outside does not count. Empty for what the label files say, by default everything."""
+    """Stretches of every game in which the labels are complete, such as 0:00-10:00 or 1/0:00-45:00,2/5:00-20:00, or
+    a table of them with the columns game, start, end; what is outside does not count. Empty for what the label files
+    say, by default everything."""
     annotated_classes: str = ""
     """Classes that the labels of every game are complete in, such as PASS,SHOT; the others do not count. Empty for what
     the label files say, by default all."""
@@ -69,6 +69,7 @@ def main(arguments: list[str]) -> None:
         )
     from e2espot.core.label_sets import label_set_named, label_set_of
     from e2espot.files.atomic import write_atomically
+    from e2espot.formats.annotated_table import stated_stretches
     from e2espot.formats.label_map import read_label_map
     from e2espot.report.analysis import analyse_run
     from e2espot.report.page import report_page
@@ -80,7 +81,7 @@ def main(arguments: list[str]) -> None:
         args.labels,
         games,
         label_file=args.label_file,
-        annotated=parse_annotated(args.annotated),
+        annotated=stated_stretches(args.annotated),
         classes=parse_annotated_classes(args.annotated_classes),
         label_map=label_map,
     )

@@ -16,6 +16,7 @@ from e2espot.core.label_sets import LabelSet
 from e2espot.core.wording import counted
 from e2espot.files.bundle import Bundle
 from e2espot.formats.annotated_field import read_annotated, read_annotated_classes
+from e2espot.formats.annotated_table import StatedStretches
 from e2espot.formats.filenames import BALL_LABEL_FILE, RESULTS_FILE
 from e2espot.formats.game import Game
 from e2espot.formats.guess_format import labels_in_other_form
@@ -104,7 +105,7 @@ def read_labels(
     games: Sequence[str],
     *,
     label_file: str = BALL_LABEL_FILE,
-    annotated: AnnotatedHalves | None = None,
+    annotated: StatedStretches | None = None,
     classes: AnnotatedClasses = None,
     label_map: LabelMap | None = None,
 ) -> LabelledGames:
@@ -120,7 +121,10 @@ def read_labels(
 
     Raises:
         AnnotationError: a file is missing or makes the evaluator crash.
+        ConfigurationError: a table of annotated stretches that lists none of the games.
     """
+    stated = annotated or StatedStretches()
+    stated.check(games)
     labels_of = _label_reader(path, label_file)
     labels: EventsByGame = {}
     annotated_by_game: dict[str, AnnotatedHalves] = {}
@@ -129,7 +133,7 @@ def read_labels(
     num_outside, num_other = 0, 0
     for game in games:
         content, rows, context = labels_of(game)
-        annotated_by_game[game] = intersect_annotated(read_annotated(content, context), annotated or {})
+        annotated_by_game[game] = intersect_annotated(read_annotated(content, context), stated.of(game))
         events = _renamed(read_rows(rows, context, kind="label", mode="official"), label_map)
         classes_by_game[game] = intersect_classes(read_annotated_classes(content, context, label_map), classes)
         within = inside(events, annotated_by_game[game])

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from e2espot.clips.augmentation_params import Augmentation
-from e2espot.core.annotated import parse_annotated
 from e2espot.core.annotated_classes import AnnotatedClasses, parse_annotated_classes
 from e2espot.core.device import compute_dtype, parse_device
 from e2espot.core.errors import ConfigurationError
@@ -21,6 +20,7 @@ from e2espot.core.picture_options import PictureOptions
 from e2espot.core.teams import parse_team_map
 from e2espot.core.timeline import parse_fps
 from e2espot.core.version import VERSION_FIELD, __version__
+from e2espot.formats.annotated_table import stated_stretches
 from e2espot.formats.filenames import label_file_of
 from e2espot.formats.label_map import read_label_map
 from e2espot.training.distributed import ProcessGroup, init_process_group
@@ -220,7 +220,7 @@ def _label_reading(recipe: Recipe, options: RunOptions) -> LabelReading:
         label_file=label_file_of(recipe.data.label_set) if options.label_file == "auto" else options.label_file,
         bad_labels=options.bad_labels,
         teams=parse_team_map(options.team_map, options.second_half),
-        annotated=parse_annotated(options.annotated),
+        annotated=stated_stretches(options.annotated),
         classes=_known_classes(recipe.data.annotated_classes, recipe.data.label_set, "annotated_classes"),
         label_map=read_label_map(options.map),
     )

@@ -229,7 +229,7 @@ def _with_labels(
             _LOG.warning("%s: skipped %d invalid labels", game.labels_path, labels.skipped)
         if reads_features:
             labels = replace(labels, events=_within_rows(labels.events, game, num_frames, fps))
-        annotated = intersect_annotated(labels.annotated, reading.annotated)
+        annotated = intersect_annotated(labels.annotated, reading.annotated.of(game.name))
         classes = intersect_classes(labels.classes, reading.classes)
         within = inside(labels.events, annotated)
         events = [

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from e2espot.core.annotated import AnnotatedHalves
 from e2espot.core.annotated_classes import AnnotatedClasses
 from e2espot.core.picture_options import PictureOptions
 from e2espot.core.teams import SecondHalf, TeamMap
+from e2espot.formats.annotated_table import StatedStretches
 from e2espot.formats.filenames import BALL_LABEL_FILE
 from e2espot.formats.label_map import LabelMap
 
@@ -27,8 +27,8 @@ class LabelReading:
     """What is done about an invalid label."""
     teams: TeamMap = field(default_factory=TeamMap)
     """Sides of teams that have other names."""
-    annotated: AnnotatedHalves = field(default_factory=dict)
-    """What was labelled of each game, besides what the files say; empty for everything."""
+    annotated: StatedStretches = field(default_factory=StatedStretches)
+    """What was labelled of each game, besides what the files say."""
     classes: AnnotatedClasses = None
     """Classes that were annotated, besides what the files say; None for all of them."""
     label_map: LabelMap = field(default_factory=LabelMap)
@@ -48,8 +48,9 @@ class RunOptions(PictureOptions):
     map: Path | None = None
     """YAML file that renames or merges classes before anything else reads them, with lines such as HEADER: PASS."""
     annotated: str = ""
-    """Stretches of every game in which the labels are complete, such as 0:00-10:00 or 1/0:00-45:00,2/5:00-20:00; what
-    is outside teaches nothing and does not count. Empty for what the label files say, by default everything."""
+    """Stretches of every game in which the labels are complete, such as 0:00-10:00 or 1/0:00-45:00,2/5:00-20:00, or
+    a table of them with the columns game, start, end; what is outside teaches nothing and does not count. Empty for
+    what the label files say, by default everything."""
     team_map: str = ""
     """Sides of teams that labels call something else than left and right, such as home=left,away=right."""
     second_half: SecondHalf = "same"

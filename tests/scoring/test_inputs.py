@@ -8,10 +8,10 @@ from typing import Literal
 import pytest
 
 from e2espot.cli.main import main
-from e2espot.core.annotated import parse_annotated
 from e2espot.core.errors import AnnotationError, ConfigurationError
 from e2espot.core.events import ScoredEvent
 from e2espot.core.label_sets import LabelSet
+from e2espot.formats.annotated_table import stated_stretches
 from e2espot.scoring import evaluate
 from e2espot.scoring.inputs import games_to_score, read_labels, read_predictions, score_inputs
 
@@ -99,13 +99,18 @@ def test_events_outside_of_annotated_stretches_do_not_count(tmp_path: Path) -> N
     write(tmp_path / "out", "g", "results_spotting.json", rows("predictions", *times))
 
     def ap(folder: str, annotated: str = "") -> tuple[float, tuple[str, ...]]:
-        games = read_labels(tmp_path / folder, ["g"], annotated=parse_annotated(annotated))
+        games = read_labels(tmp_path / folder, ["g"], annotated=stated_stretches(annotated))
         scored = score_inputs(tmp_path / "out", games)
         report = evaluate(games.labels, scored.predictions, LabelSet(("PASS",)), ["at1"])
         return report.mAP("at1"), (*games.notes, *scored.notes)
 
     assert ap("labels") == (pytest.approx(1.0), ("30 predictions outside of the annotated stretches do not count",))
     assert ap("plain", "1/0:00-1:00")[0] == pytest.approx(1.0)
+    (tmp_path / "stretches.csv").write_text("game,half,start,end\ng,1,0:00,1:00\n")
+    assert ap("plain", str(tmp_path / "stretches.csv"))[0] == pytest.approx(1.0)
+    (tmp_path / "stretches.csv").write_text("game,half,start,end\nother,1,0:00,1:00\n")
+    with pytest.raises(ConfigurationError, match=r"lists other, and the games are g; give"):
+        ap("plain", str(tmp_path / "stretches.csv"))
     value, notes = ap("plain")
     assert value == pytest.approx(0.5)
     assert len(notes) == 1
