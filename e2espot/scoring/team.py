@@ -63,8 +63,8 @@ def evaluate_teams(
     # Team-mAP is the plain metric on twice the classes: PASS -> PASS-left, PASS-right
     team_classes = LabelSet(tuple(_team_class(name, team) for name in label_set.names for team in SIDES))
     report = evaluate(
-        {game: [_with_team_class(event) for event in events] for game, events in labels_of_first_half.items()},
-        {game: [_with_team_class(event) for event in events] for game, events in predictions_as_first_half.items()},
+        {game: _with_team_classes(events) for game, events in labels_of_first_half.items()},
+        {game: _with_team_classes(events) for game, events in predictions_as_first_half.items()},
         team_classes,
         [metric],
         framerate,
@@ -103,5 +103,6 @@ def _team_class(label: str, team: str) -> str:
     return f"{label}-{team}"
 
 
-def _with_team_class(event: ScoredEvent) -> ScoredEvent:
-    return replace(event, label=_team_class(event.label, event.team))
+def _with_team_classes(events: Sequence[ScoredEvent]) -> list[ScoredEvent]:
+    """Events of a side under the class of that side; the others are of none."""
+    return [replace(event, label=_team_class(event.label, event.team)) for event in events if event.team in SIDES]

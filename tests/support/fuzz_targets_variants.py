@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from e2espot.core.label_sets import LABEL_SETS
+from e2espot.formats.annotated_table import stated_stretches
 from e2espot.formats.conversion import Conversion, convert
 from e2espot.formats.e2e_spot import read_e2e_spot
 from e2espot.formats.format_names import FormatName
@@ -151,6 +152,12 @@ def _events(scratch: Path) -> dict[str, Target]:
                 "<label><group>Team</group><text>left</text></label></instance></ALL_INSTANCES></file>"
             ),
             read=_converted("m.xml", "sportscode"),
+            encoding="text",
+        ),
+        "annotated table": Target(
+            name="s.csv",
+            valid="game;half;start;end\na/b.mp4;1;0:05,5;1:00\nc;2;0;10\n",
+            read=lambda at: stated_stretches(str(at / "s.csv")).of("l/s/c"),
             encoding="text",
         ),
         "dfl labels": Target(

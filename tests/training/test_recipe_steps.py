@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -137,11 +138,17 @@ def test_ball_actions_start_from_footpass_with_its_output_rows(
         assert torch.equal(taken[3 * frame : 3 * frame + 3], given[9 * frame : 9 * frame + 3])
 
 
-def test_cross_validate_scores_every_game_out_of_fold(datasets: dict[tuple[str, str], Path], tmp_path: Path) -> None:
-    root = datasets["ball-12", "224p"]
+def test_cross_validate_scores_every_game_out_of_fold(
+    datasets: dict[tuple[str, str], Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = Path(shutil.copytree(datasets["ball-12", "224p"], tmp_path / "data"))
+    # The valid game of the third fold has no label, so it chooses nothing there.
+    (root / "league" / "season" / "c" / "Labels-ball.json").write_text('{"annotations": []}')
     small = {"feature_arch": "small", "label_set": "ball-12", "size": "64x64"}
     recipe = merge(merge(Recipe(), read_recipe("ball-2023-folds")), {**SHRUNK, **small})
     report, calibration = cross_validate(root, tmp_path / "runs", recipe, 3, RunOptions())
+    messages = [record.getMessage() for record in caplog.records]
+    assert sum(message.startswith("none of the 1 valid games has a label") for message in messages) == 1
     for other, folds in ((recipe, 2), (merge(recipe, {"learning_rate": 0.1}), 3)):
         with pytest.raises(ConfigurationError, match=r"was started with other (folds|learning_rate) "):
             cross_validate(root, tmp_path / "runs", other, folds, RunOptions())
