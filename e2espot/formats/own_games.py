@@ -99,6 +99,8 @@ def own_games(root: Path) -> list[Game] | None:
 def games_in_split(root: Path, games: Sequence[Game], split: str | None) -> list[Game]:
     """The games of a split, by ``splits.json`` if there is one, else by the list or the folders; all of them for None.
 
+    No game need be valid: where each one is in a split, ``valid`` may be empty.
+
     Raises:
         ConfigurationError: no such split.
         AnnotationError: a broken ``splits.json``.
@@ -113,6 +115,8 @@ def games_in_split(root: Path, games: Sequence[Game], split: str | None) -> list
             raise AnnotationError(f"{file}: {split}: no video of the game {missing[0]!r:.200}")
         return [by_name[name] for name in names]
     known = sorted({game.split for game in games if game.split})
+    if canonical_split(split) == "valid" and games and all(game.split for game in games):
+        return [game for game in games if game.split == "valid"]  # none, if every game is said to be in another one
     if canonical_split(split) not in known:
         raise ConfigurationError(
             f"{root}: no split {split!r}; it has {', '.join(known) or 'none'}: name the split of each game in a "

@@ -137,8 +137,22 @@ def test_splits_json_names_games_by_their_names(tmp_path: Path, video: Path) -> 
     write_json(tmp_path / "splits.json", {"train": ["b"], "valid": ["a"]})
     assert [game.name for game in find_games(tmp_path, split="train")] == ["b"]
     (tmp_path / "splits.json").unlink()
-    with pytest.raises(ConfigurationError, match="no split 'train'; it has none: name the split"):
-        find_games(tmp_path, split="train")
+    for split in ("train", "valid"):
+        with pytest.raises(ConfigurationError, match=f"no split '{split}'; it has none: name the split"):
+            find_games(tmp_path, split=split)
+
+
+def test_no_game_need_be_valid_where_each_has_a_split(tmp_path: Path, video: Path) -> None:
+    put(tmp_path, video, "a.mp4")
+    write_json(tmp_path / "a.json", {"annotations": [PASS]})
+    for text, valid in (("video,labels,split\na.mp4,a.json,train\n", []), ("video,labels\na.mp4,a.json\n", None)):
+        (tmp_path / "dataset.csv").write_text(text)
+        if valid is None:
+            with pytest.raises(ConfigurationError, match="no split 'valid'; it has none"):
+                find_games(tmp_path, split="valid")
+        else:
+            assert find_games(tmp_path, split="valid") == valid
+            assert [game.name for game in find_games(tmp_path, split="train")] == ["a"]
 
 
 @pytest.mark.parametrize("names", [["a.mp4"], ["a.mp4", "l/s/g/224p.mp4"]])
