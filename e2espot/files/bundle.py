@@ -21,7 +21,7 @@ class Bundle:
         """List the files.
 
         Raises:
-            ConfigurationError: neither a folder nor a zip nor a JSON file, or a zip that cannot be listed.
+            ConfigurationError: no such path, no folder, zip or JSON file, or a zip that cannot be listed.
         """
         self.path = path
         self.is_file = path.is_file() and path.suffix == ".json"
@@ -46,7 +46,8 @@ class Bundle:
         elif self.is_file:
             self.names = {path.name}
         else:
-            raise ConfigurationError(f"{path}: neither a folder nor a zip file nor a .json file")
+            kind = "neither a folder nor a zip file nor a .json file" if path.exists() else "no such file or folder"
+            raise ConfigurationError(f"{path}: {kind}")
 
     def data(self, name: str) -> bytes:
         """Content of a file.

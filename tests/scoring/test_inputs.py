@@ -183,6 +183,13 @@ def test_games_without_labels_and_impossible_confidences_are_noted(tmp_path: Pat
     )
 
 
+def test_a_path_that_does_not_exist_is_named_as_such(tmp_path: Path) -> None:
+    (tmp_path / "x.txt").touch()
+    for name, message in (("none", "no such file or folder"), ("x.txt", "neither a folder nor a zip file")):
+        with pytest.raises(ConfigurationError, match=message):
+            read_predictions(tmp_path / name, ["g"])
+
+
 @pytest.mark.parametrize("missing", ["error", "empty"])
 def test_results_of_no_labelled_game_are_refused_with_what_there_is(
     tmp_path: Path, missing: Literal["error", "empty"]

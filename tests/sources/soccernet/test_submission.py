@@ -185,7 +185,7 @@ def test_check_refuses_what_is_neither_folder_nor_zip(tmp_path: Path, content: b
     (tmp_path / "results.zip").write_bytes(content)
     with pytest.raises(ConfigurationError, match=r"results\.zip: "):
         check(tmp_path / "results.zip")
-    with pytest.raises(ConfigurationError, match="neither a folder nor a zip"):
+    with pytest.raises(ConfigurationError, match="no such file or folder"):
         check(tmp_path / "nothing")
 
 
