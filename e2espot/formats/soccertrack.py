@@ -200,7 +200,12 @@ def _row(
     if annotation.label.upper() not in _CLASSES:
         dropped.add(f"event of class {annotation.label!r} (SoccerTrack has the twelve of ball-12)")
         return None
-    clock_ms = annotation.position_ms + _period(periods, match, half).start_ms
+    period = _period(periods, match, half)
+    clock_ms = annotation.position_ms + period.start_ms
+    if clock_ms >= period.end_ms:
+        dropped.add(
+            "event past the end of its half, so that it is left out when it is read (an hour without a periods file)"
+        )
     extra = dict(annotation.extra)
     row: dict[str, Any] = {
         "gameTime": extra.pop("matchTime", game_time(clock_ms, half)),

@@ -238,6 +238,16 @@ def test_soccertrack_survives_conversion_there_and_back(tmp_path: Path, way: str
     assert back == content
 
 
+def test_labels_that_soccertrack_reads_as_not_filmed_are_listed_when_written(tmp_path: Path) -> None:
+    rows = [{"gameTime": "1 - 00:00", "label": "PASS", "position": str(ms)} for ms in (3_599_999, 3_600_000)]
+    write_json(tmp_path / "a" / "1" / "Labels-ball.json", {"annotations": rows})
+    done = run_conversion(tmp_path / "a", tmp_path / "b", "soccernet", "soccertrack-v2")
+    (line,) = [line for line in done.dropped if "past the end" in line]
+    assert line.startswith("1 x event past the end of its half, so that it is left out when it is read")
+    back = run_conversion(tmp_path / "b", tmp_path / "c", "soccertrack-v2", "soccernet")
+    assert back.num_annotations == 1
+
+
 def test_soccertrack_times_count_from_the_start_of_the_half_in_the_periods_file(tmp_path: Path) -> None:
     rows = [soccertrack_row(2_000, 1), soccertrack_row(500, 1), soccertrack_row(2_702_000, 2, "High Pass")]
     rows += [
@@ -448,7 +458,7 @@ def test_events_survive_soccertrack_and_sn_gar_there_and_back(rows: list[Any], w
     documents = [
         {"gameTime": game_time(ms, half), "label": label, "position": str(ms), "team": team}
         for half, ms, label, team in rows
-        if way == "soccertrack-v2" or half == 1
+        if (ms < 3_600_000 if way == "soccertrack-v2" else half == 1)
     ]
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
