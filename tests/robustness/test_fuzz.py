@@ -61,7 +61,7 @@ NAMES = [
         "labels in a zip",
     ),
     *("dataset.yaml", "dataset.csv", "table next to a video"),
-    *("table to score by", "list in a store", "copies of results", "labels.yaml"),
+    *("table to score by", "list in a store", "copies of results", "labels.yaml", "annotated table"),
     *("srt", "vtt", "chapters", "losslesscut", "edl"),
     *(
         "labels with a video",

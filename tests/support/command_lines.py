@@ -56,7 +56,7 @@ COMMANDS = (
         lines=(
             "W/predictions -l W/data -s test --label_file Labels-ball.json --label_set ball-2 --fps 25 "
             "--metric at1 tight --missing empty --json OUT/scores.json",
-            "W/predictions --labels W/data --team --json OUT/scores.json",
+            "W/predictions --labels W/data --annotated 0:00-0:10 --json OUT/scores.json",
             "W/packed.zip --labels W/labels.zip --label_set W/odd/class.txt --missing empty",
         ),
     ),
