@@ -243,7 +243,25 @@ def score_inputs(
         notes.append(f"{counted(sum(value > 1 for value in values), 'confidence')} above 1, ranked as 1")
     if any(value < 0 for value in values):
         notes.append(f"{counted(sum(value < 0 for value in values), 'confidence')} below 0 or none, ignored")
+    notes += _too_close(values)
     return ScoredGames(predictions=predictions, outside=outside, notes=tuple(notes))
+
+
+def _too_close(values: list[float]) -> list[str]:
+    """A note if the metric's thresholds, 1/199 apart, separate few of the confidences because all are small.
+
+    20 confidences from 0.0002 to 0.0049 lie between two thresholds: hits and false positives count at once, and the mAP
+    is that of a ranking at random. From 0.02 to 0.49 every one has its own.
+    """
+    different = {value for value in values if value > 0}
+    largest = max(different, default=1.0)
+    if largest >= 0.1 or len(different) < 2:
+        return []
+    steps = len({int(value * 199) for value in different})
+    return [
+        f"the largest confidence is {largest:.2g}; the metric compares with thresholds 0.005 apart, which separate "
+        f"{len(different)} different confidences into {counted(steps, 'group')}: scale them to a largest of 1"
+    ]
 
 
 def _do(count: int) -> str:

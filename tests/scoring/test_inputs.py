@@ -183,6 +183,21 @@ def test_games_without_labels_and_impossible_confidences_are_noted(tmp_path: Pat
     )
 
 
+def test_confidences_too_small_for_the_thresholds_of_the_metric_are_noted(tmp_path: Path) -> None:
+    write(tmp_path / "labels", "g", "Labels-ball.json", rows("annotations", (1, 1000)))
+    games = read_labels(tmp_path / "labels", ["g"])
+    for scale, notes in ((1, 0), (0.005, 1)):
+        predictions = [
+            {"label": "PASS", "position": str(1000 * i), "half": "1", "confidence": str(scale * (1 - i / 10))}
+            for i in range(10)
+        ]
+        write(tmp_path / "out", "g", "results_spotting.json", {"predictions": predictions})
+        given = score_inputs(tmp_path / "out", games).notes
+        assert len(given) == notes
+    assert "largest confidence is 0.005; " in given[0]
+    assert "which separate 10 different confidences into 1 group:" in given[0]
+
+
 def test_a_path_that_does_not_exist_is_named_as_such(tmp_path: Path) -> None:
     (tmp_path / "x.txt").touch()
     for name, message in (("none", "no such file or folder"), ("x.txt", "neither a folder nor a zip file")):
