@@ -3,6 +3,7 @@
     sampler.clip(epoch, index) -> ClipSpec -> rows (T, D) -> FeatureBatch
 
 A batch costs one read for each clip, and nothing else of the files is in memory; so no worker processes are needed.
+What is read is checked and converted while it is in the processor's caches.
 
 Shapes: B clips, T rows of a clip, D values of a row.
 """
@@ -33,7 +34,7 @@ class FeatureBatch:
     """B clips of features."""
 
     rows_BTD: Tensor
-    """float32; beyond the ends of a half its first or last row continues."""
+    """In the format of ``FeatureClips``; beyond the ends of a half its first or last row continues."""
     clips: tuple[ClipSpec, ...]
     """Which rows of which file each clip holds."""
     targets: TargetBatch | None
@@ -52,10 +53,19 @@ class FeatureClips:
         sampler: Which clips an epoch consists of.
         label_radius: Rows to each side of an event that carry its class.
         row_targets: Whether every row has a target.
+        dtype: Number format of the batches.
     """
 
-    def __init__(self, videos: list[TrainingVideo], sampler: Sampler, *, label_radius: int, row_targets: bool) -> None:
-        self.videos, self.sampler = videos, sampler
+    def __init__(
+        self,
+        videos: list[TrainingVideo],
+        sampler: Sampler,
+        *,
+        label_radius: int,
+        row_targets: bool,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.videos, self.sampler, self._dtype = videos, sampler, dtype
         self._label_radius, self._row_targets = label_radius, row_targets
         self._files: list[FeatureFile] = [open_features(video.path) for video in videos]
         self._num_numbers = 1 + max((n for video in videos for n in video.labelled.unannotated_targets), default=0)
@@ -94,34 +104,33 @@ class FeatureClips:
     def _read(self, epoch: int, indexes: tuple[int, ...]) -> FeatureBatch:
         clips = tuple(self.sampler.clip(epoch, index) for index in indexes)
         length, dim = clips[0].length, self._files[0].dim
-        rows_BTD = np.empty((len(clips), length, dim), dtype=np.float32)
+        rows_BTD = torch.empty((len(clips), length, dim), dtype=self._dtype)
         for rows_TD, clip in zip(rows_BTD, clips, strict=True):
             self._fill(rows_TD, clip)
-        # One sum over the batch is not finite if any value is not; it may also overflow, hence the second look.
-        with np.errstate(invalid="ignore", over="ignore"):
-            total = rows_BTD.sum()
-        if not np.isfinite(total) and not np.isfinite(rows_BTD).all():
-            b = int(np.flatnonzero(~np.isfinite(rows_BTD).all(axis=(1, 2)))[0])
-            raise AnnotationError(f"{self._files[clips[b].video].path}: holds values that are not finite numbers")
         return FeatureBatch(
-            rows_BTD=torch.from_numpy(rows_BTD),
+            rows_BTD=rows_BTD,
             clips=clips,
             targets=self._targets(clips) if self._row_targets else None,
             epoch=epoch,
             indexes=indexes,
         )
 
-    def _fill(self, rows_TD: np.ndarray, clip: ClipSpec) -> None:
+    def _fill(self, rows_TD: Tensor, clip: ClipSpec) -> None:
         """Read the rows of one clip into memory at hand."""
         file = self._files[clip.video]
         # start -2, 5 rows, file of 100: rows 0 to 3 are read, and the first of them is repeated twice before
         first = min(max(clip.start, 0), file.num_rows - 1)
         last = min(max(clip.start + clip.length, first + 1), file.num_rows)
         read_ND = file.read(first, last)
+        # The sum of squares is not finite if any value is not; it may also overflow, hence the second look.
+        total = np.dot(read_ND.ravel(), read_ND.ravel())
+        if not np.isfinite(total) and not np.isfinite(read_ND).all():
+            raise AnnotationError(f"{file.path}: holds values that are not finite numbers")
+        rows_ND = torch.from_numpy(read_ND)
         before = first - clip.start if clip.start < first else 0
-        count = min(len(read_ND), clip.length - before)
-        rows_TD[:before], rows_TD[before : before + count] = read_ND[0], read_ND[:count]
-        rows_TD[before + count :] = read_ND[-1]
+        count = min(len(rows_ND), clip.length - before)
+        rows_TD[:before], rows_TD[before : before + count] = rows_ND[0], rows_ND[:count]
+        rows_TD[before + count :] = rows_ND[-1]
 
     def _targets(self, clips: tuple[ClipSpec, ...]) -> TargetBatch:
         return TargetBatch.stack(

@@ -28,6 +28,7 @@ from e2espot.core.feature_kind import FeatureKind
 from e2espot.core.label_sets import LabelSet
 from e2espot.formats.feature_files import open_features
 from e2espot.models.feature_heads.build import CHUNK_HEADS
+from e2espot.models.feature_heads.pooling import POOLS, PROJECTED_DIM
 from e2espot.models.spotter import Spotter, SpotterSpec, to_channels_last
 from e2espot.models.weights.checkpoint import read_initial_weights, shipped_spotter
 from e2espot.models.weights.initial_weights import load_matching_weights
@@ -233,7 +234,14 @@ def _feature_clips(config: TrainingConfig, videos: list[TrainingVideo]) -> Featu
         )
     else:
         sampler = _sampler(config.recipe, videos, config.label_set)
-    return FeatureClips(videos, sampler, label_radius=config.label_radius, row_targets=arch not in CHUNK_HEADS)
+    return FeatureClips(
+        videos,
+        sampler,
+        label_radius=config.label_radius,
+        row_targets=arch not in CHUNK_HEADS,
+        # A pooling head begins with a linear layer in the run's format; the rest computes in single precision.
+        dtype=config.dtype if arch in POOLS and open_features(videos[0].path).dim != PROJECTED_DIM else torch.float32,
+    )
 
 
 def _sampler(recipe: Recipe, videos: Sequence[TrainingVideo], label_set: LabelSet) -> ClipSampler:

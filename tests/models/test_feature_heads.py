@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from e2espot.core.errors import ConfigurationError
 from e2espot.models.feature_heads.build import build_chunk_head, build_row_head
 from e2espot.models.feature_heads.calf import CalfHead, chunk_starts, decode_rows
+from e2espot.models.feature_heads.fused_vlad import DropoutTable
 from e2espot.models.feature_heads.pooling import POOLS, NetVlad, PoolHead
 
 
@@ -41,18 +42,32 @@ def test_netvlad_equals_the_double_loop_of_its_formula(residual: bool) -> None:
         torch.testing.assert_close(pool(rows)[b], flat / flat.norm(), rtol=0, atol=1e-12)
 
 
-def test_dropout_leaves_the_mean_as_it_is_and_draws_new_values_each_time() -> None:
+def test_dropout_leaves_the_mean_as_it_is_and_differs_between_windows() -> None:
     torch.manual_seed(0)
-    dropout = PoolHead("max", 512, 4, 2).dropout
-    ones = torch.ones(400, 501)
-    first, second = dropout(ones), dropout(ones)
+    like, shape = torch.ones(1), torch.Size((50, 40, 100))
+    first, second = (DropoutTable.draw(0.4, 50, 4000, like).of_windows(0, shape) for _ in range(2))
     assert sorted(set(first.flatten().tolist())) == [0, pytest.approx(1 / 0.6, rel=1e-4)]
-    assert (first == 0).float().mean().item() == pytest.approx(0.4, abs=0.01)
     # Four values share a draw: each of them is as often zero, and independent of its neighbour.
-    assert ((first == 0).flatten()[: 400 * 500].view(-1, 4).float().mean(0) - 0.4).abs().max() < 0.01
-    assert ((first[:, 1:] == 0) & (first[:, :-1] == 0)).float().mean().item() == pytest.approx(0.16, abs=0.01)
-    assert ((first == 0) & (second == 0)).float().mean().item() == pytest.approx(0.16, abs=0.01)
-    assert dropout.eval()(ones) is ones
+    assert ((first == 0).reshape(-1, 4).float().mean(0) - 0.4).abs().max() < 0.02
+    for other in (first.roll(1, 2), first.roll(1, 1), first.roll(1, 0), first.roll(7, 0), second):
+        assert ((first == 0) & (other == 0)).float().mean().item() == pytest.approx(0.16, abs=0.02)
+
+
+@pytest.mark.parametrize("pool", ["netvlad", "netvlad++", "netrvlad++"])
+@pytest.mark.parametrize("dim", [20, 512])
+def test_training_follows_the_formula(pool: str, dim: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Logits and gradients of training mode, without dropout, are those of the network as evaluation runs it."""
+    torch.manual_seed(2)
+    monkeypatch.setattr("e2espot.models.feature_heads.pooling._DROPOUT", 0.0)
+    monkeypatch.setattr("e2espot.models.feature_heads.fused_vlad._WINDOWS_AT_A_TIME", 3)
+    head = PoolHead(pool, dim, 7, 3).double()
+    rows, factors = torch.rand(5, 7, dim, dtype=torch.float64), torch.randn(5, 3, dtype=torch.float64)
+    results = []
+    for training in (True, False):
+        logits = head.train(training)(rows)
+        results.append([logits, *torch.autograd.grad(logits, list(head.parameters()), factors)])
+    for ours, expected in zip(*results, strict=True):
+        torch.testing.assert_close(ours, expected, rtol=1e-9, atol=1e-10)
 
 
 def naive_scores(head: PoolHead, rows_ND: Tensor) -> Tensor:

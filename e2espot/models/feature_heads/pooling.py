@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from e2espot.models.feature_heads.fused_vlad import DropoutTable, project_sides, vlad_logits
 from e2espot.models.feature_heads.shared_windows import max_side, mean_side, vlad_side
 
 POOLS = ("max", "avg", "netvlad", "netrvlad", "max++", "avg++", "netvlad++", "netrvlad++")
@@ -25,6 +26,7 @@ POOLS = ("max", "avg", "netvlad", "netrvlad", "max++", "avg++", "netvlad++", "ne
 PROJECTED_DIM = 512
 """Width that rows of another width are projected to."""
 _NUM_WORDS = 64
+_DROPOUT = 0.4
 _EPSILON = 1e-12
 """Shortest length that vectors are divided by, as ``functional.normalize`` has it."""
 _BLOCK_ROWS = 4096
@@ -62,26 +64,6 @@ class NetVlad(nn.Module):
         return unit_BDK.flatten(1)
 
 
-class _Dropout(nn.Module):
-    """Dropout with four random numbers from each draw of the generator, which takes most of the time of torch's own.
-
-    Args:
-        share: What share of the values becomes zero, to a 65,536th.
-    """
-
-    def __init__(self, share: float) -> None:
-        super().__init__()
-        self._below = round(share * 65536) - 32768
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``x`` in evaluation mode; else with some values at zero, and the others larger."""
-        if not self.training:
-            return x
-        draws = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device).random_(-(2**63), None)
-        is_retained = draws.view(torch.int16)[: x.numel()].view(x.shape) >= self._below
-        return x * is_retained.to(x.dtype).mul_(65536 / (32768 - self._below))
-
-
 class _Reduce(nn.Module):
     """Maximum or mean over time."""
 
@@ -116,16 +98,37 @@ class PoolHead(nn.Module):
             for _ in range(sides)
         )
         pooled = PROJECTED_DIM * (1 if kind in ("max", "avg") else words) * sides
-        self.dropout = _Dropout(0.4)
         self.classify = nn.Linear(pooled, num_outputs)
 
     def forward(self, rows_BTD: Tensor) -> Tensor:
         """Logits ``(B, C)`` of windows, background first; their sigmoid is the probability."""
-        projected_BTD = self.project(rows_BTD).float()
-        parts = (projected_BTD[:, : self.split], projected_BTD[:, self.split :]) if self.split else (projected_BTD,)
+        if self.training and isinstance(self.pools[0], NetVlad):
+            return self._trained_logits(rows_BTD)
+        parts = self._sides(self.project(rows_BTD).to(self.classify.weight.dtype))
         pooled = torch.cat([pool(part) for pool, part in zip(self.pools, parts, strict=True)], dim=1)
-        logits_BC: Tensor = self.classify(self.dropout(pooled))
+        logits_BC: Tensor = self.classify(functional.dropout(pooled, _DROPOUT, self.training))
         return logits_BC
+
+    def _trained_logits(self, rows_BTD: Tensor) -> Tensor:
+        """The same for NetVLAD in training mode; the projection computes in the format of autocast."""
+        device = rows_BTD.device.type
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else self.classify.weight.dtype
+        with torch.autocast(device, enabled=False):
+            sides = self._sides(rows_BTD)
+            if isinstance(self.project, nn.Linear):
+                sides = project_sides(self.project, rows_BTD, [side.shape[1] for side in sides], dtype)
+            logits_BC = self.classify.bias.expand(len(rows_BTD), -1)
+            weights = self.classify.weight.chunk(len(self.pools), dim=1)
+            for pool, part_BTD, weight_CJ in zip(self.pools, sides, weights, strict=True):
+                assert isinstance(pool, NetVlad)
+                weight_CKD = weight_CJ.unflatten(1, pool.words_DK.shape).transpose(1, 2)
+                table = DropoutTable.draw(_DROPOUT, len(rows_BTD), weight_CKD[0].numel(), weight_CKD)
+                logits_BC = logits_BC + vlad_logits(part_BTD, pool.words_DK, pool.centres_DK, weight_CKD, table)
+        return logits_BC
+
+    def _sides(self, rows_BTD: Tensor) -> tuple[Tensor, ...]:
+        """Rows before the middle and from it on, or all."""
+        return (rows_BTD[:, : self.split], rows_BTD[:, self.split :]) if self.split else (rows_BTD,)
 
     def match_scores(self, rows_ND: Tensor) -> Tensor:
         """Probability of each class in every row of a half, ``(N, C - 1)``.
