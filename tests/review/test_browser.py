@@ -282,13 +282,13 @@ def test_page_works_with_the_mouse(page, match: Match) -> None:
     )
     x = box["x"] + (80.5 - shown[0]) / shown[1] * box["width"]
     page.mouse.click(x, box["y"] + 18 + shown[2] * 1.5)  # the second lane
-    until(page, "e2espotReview.player.seeking === null && e2espotReview.player.requested === null")
+    until(page, RESTS)
     assert number(page) == 80
     assert page.inner_text("#event-card b") == "DRIVE"
     page.click("#event-card [data-action=accept]")
     until(page, "e2espotReview.decisions.numSaved === 1")
     page.locator(".row", has_text="00:00.80").click()
-    until(page, "e2espotReview.player.seeking === null && e2espotReview.player.requested === null")
+    until(page, RESTS)
     assert number(page) == 20
     page.click("#undo")
     until(page, "e2espotReview.decisions.numSaved === 2")

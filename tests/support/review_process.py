@@ -29,8 +29,7 @@ NUMBER = """() => {
 }"""
 """The number drawn into the picture on screen, as tests/support/numbered_video.py draws it."""
 
-RESTS = """!e2espotReview.loading && e2espotReview.decisions.numPending === 0
-  && e2espotReview.player.requested === null && e2espotReview.player.seeking === null"""
+RESTS = """!e2espotReview.loading && e2espotReview.decisions.numPending === 0 && e2espotReview.player.settled"""
 """Every decision is answered, and the requested picture is on screen."""
 
 

@@ -128,7 +128,8 @@ export class Page {
   }
 
   #onPicture() {
-    const { frame, target, playing, frames, pictures } = this.player;
+    const { frame, target, playing, settled, frames, pictures } = this.player;
+    byId("video-panel").setAttribute("aria-busy", String(!settled)); // the numbers are of a picture yet to come
     byId("clock").textContent = clock(frame / this.model.fps);
     const onGrid = frames.length === pictures.length; // then pictures and frames have the same numbers
     byId("frame").textContent = onGrid ? `frame ${frame}` : `frame ${frame} · picture ${target}`;

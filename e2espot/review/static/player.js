@@ -1,11 +1,22 @@
 // The video, picture by picture. Which picture is on screen is known from the media time that the browser
-// reports. To show a picture, the player seeks to the middle of its time, so that no rounding reaches a neighbour.
+// reports when it has painted one. "seeked" comes earlier on a busy machine: until the paint, the picture of the
+// previous seek is on screen, and the player is not settled.
 import { lowerBound } from "/static/matching.js";
 import { FragmentFeed } from "/static/fragments.js";
 
 const MEDIA_TIME_TOLERANCE_S = 2e-4; // browsers report media times in microseconds
 const MAX_SEEK_ERROR_S = 0.5; // farther off, the browser has not found the picture
 const SEEK_TIMEOUT_MS = 10_000;
+const SAME_POSITION_S = 1e-5; // browsers round positions to microseconds
+
+// Where in the time of a picture the browser is sent: late, since it judges where the previous picture ends by
+// durations that are wrong at a variable rate, but before the middle: it rounds to ticks of the file, of which the
+// picture may have one only.
+const SEEK_SHARE = 0.45;
+const RETRY_SHARE = 0.48; // a seek to where it already is would paint nothing
+const LATE_SHARE = 0.9; // where it shows the previous picture all the same
+const EARLY_SHARE = 0.1; // or the next one
+const MAX_MISSES = 2;
 
 /** The browser cannot play a video. */
 export class PlaybackError extends Error {}
@@ -31,6 +42,10 @@ export class Player {
     this.requested = null; // picture to show
     /** @type {number | null} */
     this.seeking = null; // picture that the browser is seeking; may be older than `requested`
+    this.seekBegan_ms = 0; // clock of the page; what was painted before says nothing about this seek
+    /** @type {number | null} */
+    this.painted = null; // picture that the browser has painted since
+    this.numMisses = 0; // times that another picture was painted than the requested one
     /** @type {number | null} */
     this.requestedFrame = null;
     /** @type {[number, number] | null} */
@@ -74,7 +89,7 @@ export class Player {
   load(url, files, fragmentPictures, times, pictures, frames) {
     this.pause();
     clearTimeout(this.seekTimer);
-    const cleared = { picture: 0, requested: null, seeking: null, requestedFrame: null, loop: null };
+    const cleared = { picture: 0, requested: null, seeking: null, requestedFrame: null, loop: null, numMisses: 0 };
     Object.assign(this, { url, files, fragmentPictures, times, pictures, frames }, cleared);
     Object.assign(this, { file: 0, opening: false, failed: false });
     return new Promise((resolve, reject) => {
@@ -112,7 +127,7 @@ export class Player {
     for (let start = first; start < end; start += this.fragmentPictures) starts.push(this.times[start] - start_s);
     starts.push(this.times[end] - start_s);
     this.feed = new FragmentFeed(
-      this.video, `${this.url}/${file}/fragment`, starts, this.middleOf(picture) - start_s,
+      this.video, `${this.url}/${file}/fragment`, starts, this.#positionOf(picture),
       (reason) => this.#onError(reason),
     );
   }
@@ -121,6 +136,7 @@ export class Player {
    * @param {number} picture */
   reopen(picture) {
     this.requested = this.seeking = this.#clamp(picture);
+    this.numMisses = 0;
     this.#openFile(this.fileOf(this.requested));
   }
 
@@ -132,6 +148,9 @@ export class Player {
 
   /** The picture on screen, or the one that soon will be. */
   get target() { return this.requested ?? this.picture; }
+
+  /** Whether the picture on screen is the requested one. */
+  get settled() { return this.requested === null && this.seeking === null; }
 
   get playing() { return !this.video.paused || this.resume; }
 
@@ -145,11 +164,22 @@ export class Player {
   middleOf(picture) { return (this.times[picture] + this.times[picture + 1]) / 2; }
 
   /**
+   * Seconds of its file at which the browser is to show a picture.
+   * @param {number} picture
+   * @param {number} [share] of its time that is over then
+   */
+  #positionOf(picture, share = SEEK_SHARE) {
+    const begins_s = this.times[picture], ends_s = this.times[picture + 1];
+    return begins_s + share * (ends_s - begins_s) - this.files[this.fileOf(picture)].start_s;
+  }
+
+  /**
    * Show a picture. If several are requested before the browser has found one, only the last is sought.
    * @param {number} picture
    */
   show(picture) {
     this.requested = this.#clamp(picture);
+    this.numMisses = 0;
     if (this.failed) this.reopen(this.requested);
     else if (this.seeking === null && !this.opening) this.#seek();
     this.#changed();
@@ -218,7 +248,8 @@ export class Player {
 
   #reason() { return this.video.error?.message || "unknown error"; }
 
-  #seek() {
+  /** @param {number} [share] see `#positionOf` */
+  #seek(share) {
     this.seeking = this.requested;
     if (this.seeking === null) return;
     const file = this.fileOf(this.seeking);
@@ -227,8 +258,20 @@ export class Player {
       this.#openFile(file);
       return;
     }
+    const before_s = this.video.currentTime, now_ms = performance.now(); // it may paint before this function ends
+    this.video.currentTime = this.#positionOf(this.seeking, share);
+    // Where the browser already is, it paints nothing more; it never goes beyond the end.
+    if (Math.abs(this.video.currentTime - before_s) > SAME_POSITION_S) this.#forget(now_ms);
     this.#startTimer();
-    this.video.currentTime = this.middleOf(this.seeking) - this.files[file].start_s;
+  }
+
+  /**
+   * Forget what was painted so far.
+   * @param {number} now_ms
+   */
+  #forget(now_ms) {
+    this.painted = null;
+    this.seekBegan_ms = now_ms;
   }
 
   /** @param {number} file */
@@ -236,6 +279,7 @@ export class Player {
     this.file = file;
     this.opening = true;
     this.failed = false;
+    this.#forget(performance.now());
     this.#startTimer();
     this.#open(file, this.seeking ?? this.files[file].first); // which pauses
   }
@@ -254,6 +298,9 @@ export class Player {
 
   #onSlow() {
     if (this.seeking !== null) this.onTrouble(this.seeking, "it has been looking for it for 10 seconds");
+    else if (this.requested !== null && !document.hidden) {
+      this.onTrouble(this.requested, "it has not painted it for 10 seconds");
+    }
   }
 
   /** @param {string} reason */
@@ -271,6 +318,7 @@ export class Player {
     this.requested = this.seeking = null;
     if (this.onLoadError) this.onLoadError(reason);
     else this.onTrouble(wanted, reason);
+    this.#changed();
   }
 
   #onEnded() {
@@ -281,17 +329,48 @@ export class Player {
 
   #onSeeked() {
     if (this.seeking === null || this.opening) return;
-    clearTimeout(this.seekTimer);
     const reached = this.seeking;
     this.seeking = null;
-    if (this.requested !== null && this.requested !== reached) {
-      this.#seek();
-      return;
+    if (this.requested !== null && this.requested !== reached) this.#seek();
+    else if (this.requested === null || this.playing) this.#settle(reached, reached);
+    else if (this.painted !== null) this.#onPainted(this.painted); // which may come first
+    else this.#startTimer();
+  }
+
+  /**
+   * The browser has painted a picture.
+   * @param {number} picture
+   */
+  #onPainted(picture) {
+    this.painted = picture;
+    if (this.seeking !== null) return;
+    const { requested } = this;
+    if (requested === null) {
+      this.picture = picture;
+      const looped = this.playing && this.loop !== null && this.frames[picture] >= this.loop[1];
+      if (looped && this.loop) this.showFrame(this.loop[0]);
+      this.#changed();
+    } else if (picture === requested || this.numMisses === MAX_MISSES) this.#settle(requested, picture);
+    else {
+      // Painted late, of an earlier seek: of those nothing can be left after another seek. Else the browser missed it.
+      this.numMisses += 1;
+      if (this.numMisses < MAX_MISSES) this.#seek(RETRY_SHARE);
+      else this.#seek(picture < requested ? LATE_SHARE : EARLY_SHARE);
     }
-    this.picture = reached;
+  }
+
+  /**
+   * End a seek.
+   * @param {number} wanted picture
+   * @param {number} shown the one in its place on screen
+   */
+  #settle(wanted, shown) {
+    clearTimeout(this.seekTimer);
+    this.picture = shown;
     this.requested = null;
-    const missed_s = this.middleOf(reached) - this.files[this.file].start_s - this.video.currentTime;
-    this.onTrouble(reached, missed_s > MAX_SEEK_ERROR_S ? `it stops ${missed_s.toFixed(1)} s before` : null);
+    const missed_s = this.#positionOf(wanted) - this.video.currentTime;
+    if (missed_s > MAX_SEEK_ERROR_S) this.onTrouble(wanted, `it stops ${missed_s.toFixed(1)} s before`);
+    else this.onTrouble(wanted, shown === wanted ? null : `it shows picture ${shown} in its place`);
     if (this.resume) {
       this.resume = false;
       this.#play();
@@ -306,16 +385,15 @@ export class Player {
 
   #watch() {
     /** @type {VideoFrameRequestCallback} */
-    const onPicture = (_, metadata) => {
-      if (this.seeking === null) {
-        this.picture = this.#pictureOnScreen(metadata.mediaTime);
-        const looped = this.playing && this.loop !== null && this.frames[this.picture] >= this.loop[1];
-        if (looped && this.loop) this.showFrame(this.loop[0]);
-        this.#changed();
-      }
-      this.video.requestVideoFrameCallback(onPicture);
+    const onPaint = (_, { mediaTime, presentationTime }) => {
+      if (presentationTime >= this.seekBegan_ms) this.#onPainted(this.#pictureOnScreen(mediaTime));
+      this.video.requestVideoFrameCallback(onPaint);
     };
-    this.video.requestVideoFrameCallback(onPicture);
+    this.video.requestVideoFrameCallback(onPaint);
+    document.addEventListener("visibilitychange", () => {
+      // A hidden page is not painted.
+      if (!document.hidden && this.requested !== null && this.seeking === null && !this.opening) this.#seek();
+    });
   }
 
   /** @param {number} mediaTime seconds from the start of the open file */
