@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +16,7 @@ from e2espot.core.adaptation import Adaptation, share_of_second_set, unlikeness
 from e2espot.core.device import return_freed_memory
 from e2espot.core.errors import ConfigurationError, VideoError
 from e2espot.inference.options import InferenceOptions
-from e2espot.inference.sampled_clips import sample_clips
+from e2espot.inference.sampled_clips import SampledClips, sample_clips
 from e2espot.models.norm_statistics import batch_norms, distance_from_training, measure_statistics, mix_statistics
 from e2espot.models.spotter import Spotter, centre_crop
 from e2espot.models.unfamiliar import between_sets
@@ -59,13 +59,13 @@ def adapt_to_video(spotter: Spotter, path: Path, options: InferenceOptions) -> t
 
 
 def adapt_to_clips(
-    spotter: Spotter, clips: Iterable[np.ndarray], adapt: AdaptMode
+    spotter: Spotter, clips: SampledClips | Sequence[np.ndarray], adapt: AdaptMode
 ) -> tuple[Spotter, Adaptation | None]:
     """The spotter with batch norms that are adapted to some clips; and what was done.
 
     Args:
         spotter: In evaluation mode; stays as it is.
-        clips: Batches, uint8 RGB ``BTHWC``, each with clips from all over the footage.
+        clips: Batches, uint8 RGB ``BTHWC``, each with clips from all over the footage; iterated up to twice.
         adapt: ``auto`` mixes the statistics as far as the footage differs from the training data.
 
     Returns:
@@ -75,14 +75,13 @@ def adapt_to_clips(
 
     def batches() -> Iterator[torch.Tensor]:
         nonlocal num_frames
+        num_frames = 0
         for batch_BTHWC in clips:
             num_frames += batch_BTHWC.shape[0] * batch_BTHWC.shape[1]
             levels = torch.from_numpy(batch_BTHWC)
             yield centre_crop(levels.flatten(0, 1), spotter.spec.crop_dim).unflatten(0, levels.shape[:2])
 
-    # Retained for a second set of weights, which has to see them too: 70 MB at most.
-    looked_at = list(batches()) if spotter.unfamiliar is not None else batches()
-    statistics = measure_statistics(spotter.backbone, looked_at)
+    statistics = measure_statistics(spotter.backbone, batches())
     if not statistics:
         return spotter, None
     distance = distance_from_training(spotter.backbone, statistics)
@@ -90,8 +89,7 @@ def adapt_to_clips(
     second_share = share_of_second_set(distance)
     adapted = between_sets(spotter, second_share)
     if spotter.unfamiliar is not None and second_share:  # its statistics are those of the weights that it now has
-        statistics = measure_statistics(adapted.backbone, looked_at)
-    del looked_at
+        statistics = measure_statistics(adapted.backbone, batches())
     return_freed_memory()  # 64 frames at once in fp32 need more than all that follows
     mix_statistics(adapted.backbone, statistics, share)
     return adapted, Adaptation(num_frames=num_frames, share=share, distance=distance)

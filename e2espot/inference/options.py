@@ -69,14 +69,18 @@ class InferenceOptions(UserOptions):
 
     reader: BackendOption | Backend = "auto"
     """What decodes the video."""
-    chunk_len: int = 64
-    """Frames decoded at a time."""
+    chunk_len: int | None = None
+    """Frames decoded at a time; None for a length that suits the device."""
     read_ahead: int = 2
     """Decoded chunks that may wait for the network."""
     piece_len: int | None = None
     """Frames the backbone processes at a time; None for a length that suits the device."""
     precision: Precision = "auto"
     """Number format of the backbone."""
+
+    def frames_per_chunk(self, device: str) -> int:
+        """``chunk_len``, or what suits a type of device: a few chunks wait in memory, and a GPU takes one at a time."""
+        return self.chunk_len or (32 if device == "cpu" else 64)
 
     @property
     def opening(self) -> dict[str, Any]:

@@ -145,14 +145,14 @@ def frames_of_video(spotter: Spotter, path: Path, options: InferenceOptions, mis
                 size=size,
                 options=GraphOptions(device=device, batch_size=2, prefetch=options.read_ahead),
                 fps=spotter.fps,
-                chunk_len=options.chunk_len,
+                chunk_len=options.frames_per_chunk(device.type),
                 missing=skipped,
                 pictures=options,
                 **named,
             ).chunks()
             return
         backend = "pyav"
-    for chunk_THWC in host_chunks(path, spotter.fps, size, options, backend, skipped):
+    for chunk_THWC in host_chunks(path, spotter.fps, size, options, backend, skipped, device.type):
         yield torch.from_numpy(chunk_THWC)
 
 

@@ -10,7 +10,8 @@ Decoding can only begin at a keyframe, so a clip begins at one where that is nea
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -40,10 +41,39 @@ class SampleOptions:
     """Most pixels of a batch, which bounds memory: clips of larger frames are shorter, down to four frames."""
 
 
+class SampledClips:
+    """Batches of clips, uint8 RGB ``BTHWC``, none if nothing decodes; to be iterated as often as wanted.
+
+    The clips lie in a temporary file, so that one batch is in memory at a time: a network looks at large batches, and
+    that decides how much memory a whole match needs.
+
+    Args:
+        clips_THWC: In order, all of one shape.
+        clips_per_batch: Those that are normalised together.
+    """
+
+    def __init__(self, clips_THWC: Iterable[np.ndarray], clips_per_batch: int) -> None:
+        self._shape: tuple[int, ...] = ()
+        self._file, count = tempfile.TemporaryFile(), 0  # noqa: SIM115
+        for clip_THWC in clips_THWC:
+            self._shape = clip_THWC.shape
+            self._file.write(clip_THWC.tobytes())
+            count += 1
+        self._batches = interleave(list(range(count)), clips_per_batch)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for numbers in self._batches:
+            batch_BTHWC = np.empty((len(numbers), *self._shape), dtype=np.uint8)
+            for clip_THWC, number in zip(batch_BTHWC, numbers, strict=True):
+                self._file.seek(number * clip_THWC.nbytes)
+                self._file.readinto(clip_THWC.data)
+            yield batch_BTHWC
+
+
 def sample_clips(
     path: Path, fps: Fraction, size: tuple[int, int], options: InferenceOptions, sampling: SampleOptions | None = None
-) -> Iterator[np.ndarray]:
-    """Yield batches of clips, uint8 RGB ``BTHWC``; none if nothing decodes.
+) -> SampledClips:
+    """Batches of clips of a video, each with clips from all over it.
 
     PyAV reads them whatever reads the rest, so that they are the same for every reader. Clips with frames that do not
     decode are left out: that is reported when the whole video is read.
@@ -69,8 +99,7 @@ def sample_clips(
         **options.opening,
         pictures=options,
     )
-    for batch in interleave([chunk.frames_THWC for chunk in chunks], sampling.clips_per_batch):
-        yield np.stack(batch)
+    return SampledClips((chunk.frames_THWC for chunk in chunks), sampling.clips_per_batch)
 
 
 def spread_clips(

@@ -190,6 +190,7 @@ def host_chunks(
     options: InferenceOptions,
     backend: Backend,
     missing: list[range] | None,
+    device: str = "cpu",
 ) -> Iterator[np.ndarray]:
     """Yield all frames of a video in order as uint8 RGB ``THWC``, decoded on the CPU.
 
@@ -200,6 +201,7 @@ def host_chunks(
         options: How the video is read.
         backend: What decodes it, not DALI.
         missing: Frames that do not decode are zeros and added to it; None ends the video with an error there.
+        device: Type of device that they are for.
     """
     from e2espot.video import stream_frames
 
@@ -207,7 +209,7 @@ def host_chunks(
         path,
         fps=fps,
         size=size,
-        chunk_len=options.chunk_len,
+        chunk_len=options.frames_per_chunk(device),
         read_ahead=options.read_ahead,
         reader=backend,  # type: ignore[arg-type]
         missing=missing,

@@ -110,7 +110,7 @@ class StreamAdapter:
             with suppress(OSError, AttributeError):
                 os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOW_PRIORITY)
         try:
-            spotter, adaptation = adapt_to_clips(self._spotter, self._batches(), self._adapt)
+            spotter, adaptation = adapt_to_clips(self._spotter, list(self._batches()), self._adapt)
             if adaptation is not None and not self._stopped.is_set():
                 self._result = spotter, adaptation
         except Exception as error:

@@ -89,7 +89,8 @@ def measure_statistics(backbone: Backbone, batches_BTHWC: Iterable[Tensor]) -> t
     weight = next(network.parameters())
     with torch.inference_mode():
         for levels_BTHWC in batches_BTHWC:
-            network(normalise(levels_BTHWC.to(weight.device), weight.dtype))
+            clips_TCHW = (normalise(clip_THWC.to(weight.device), weight.dtype) for clip_THWC in levels_BTHWC)
+            network.forward_clips(clips_TCHW, len(levels_BTHWC))
     return tuple(sums.statistics() for sums in moments if sums.count)
 
 

@@ -75,7 +75,9 @@ def test_spread_clips_stay_within_the_files_of_a_match(tmp_path: Path) -> None:
     clips = clips_of(match, SampleOptions(num_clips=5, clip_len=12))
     assert all(any(clip.start in part and clip.stop - 1 in part for part in parts) for clip in clips)
     assert {next(i for i, part in enumerate(parts) if clip.start in part) for clip in clips} == {0, 1}
-    batches = list(sample_clips(match, FPS, (160, 96), InferenceOptions(), SampleOptions(num_clips=5, clip_len=12)))
+    sampled = sample_clips(match, FPS, (160, 96), InferenceOptions(), SampleOptions(num_clips=5, clip_len=12))
+    batches = list(sampled)
+    assert all(np.array_equal(*pair) for pair in zip(batches, sampled, strict=True))  # as often as wanted
     shown = sorted(number for batch in batches for clip_THWC in batch for number in numbers_in(clip_THWC))
     # Frame k at 12.5 fps shows picture 2 k + 1 of the match; the second file counts its own pictures from 0.
     expected = [picture for clip in clips for frame in clip for picture in [2 * frame + 1]]

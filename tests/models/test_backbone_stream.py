@@ -1,5 +1,6 @@
 """Chunks through a streaming backbone in bf16, the format of CPUs with matrix units; exactness is tested in fp64."""
 
+import sys
 from collections import Counter
 from typing import Any
 
@@ -29,6 +30,13 @@ def test_backbone_stream_in_bf16_is_near_fp32(arch: str) -> None:
     assert half.shape == single.shape == (60 - 2 * backbone.halo, backbone.feature_dim)
     assert half.dtype == torch.float32
     assert (half - single).norm() < 0.05 * single.norm()
+
+
+def test_the_laptop_network_needs_no_library_of_other_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Importing timm and torchvision takes 200 MB and seconds."""
+    for name in ("timm", "timm.layers", "torchvision", "torchvision.models.resnet"):
+        monkeypatch.setitem(sys.modules, name, None)  # importing it fails
+    BackboneStream(build_backbone("small_gsm").eval(), torch.float32)
 
 
 class _Operations(TorchDispatchMode):

@@ -5,6 +5,7 @@ Shapes: B clips, T frames, C channels, H height, W width, D features, N = B * T.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -38,6 +39,12 @@ class Backbone(nn.Module):
     def halo(self) -> int:
         """Frames on each side that can influence a frame's features, summed over the layers."""
         return sum(layer.halo for layer in self.modules() if isinstance(layer, ShiftedConv))
+
+    def forward_clips(self, clips_TCHW: Iterable[Tensor], count: int) -> FrameFeatures:
+        """What ``forward`` gives of a batch of ``count`` clips, with as few of them in memory at a time as it can."""
+        features: FrameFeatures = self(torch.stack(list(clips_TCHW)))
+        assert len(features.features_BTD) == count
+        return features
 
     def set_num_frames(self, num_frames: int) -> None:
         """Tell every temporal shift how many frames a clip has, before a pass over whole clips."""

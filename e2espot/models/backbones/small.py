@@ -5,6 +5,8 @@ Shapes: B clips, T frames, C channels, H height, W width, D features, N = B * T.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -92,12 +94,31 @@ class SmallBackbone(Backbone):
 
     def forward(self, frames_BTCHW: Tensor) -> FrameFeatures:
         """Normalised float frames -> features, and the heat map of the ball at an eighth of the frame size."""
-        clips, num_frames = frames_BTCHW.shape[:2]
-        self.set_num_frames(num_frames)
         # Not held by a name: at full frame size this is the largest of all, and only the stem reads it.
-        fine = self.block1(self.down1(self.stem(self.add_motion(frames_BTCHW))))
+        return self._after_down1(self.down1(self.stem(self.add_motion(frames_BTCHW))), *frames_BTCHW.shape[:2])
+
+    def forward_clips(self, clips_TCHW: Iterable[Tensor], count: int) -> FrameFeatures:
+        """As ``forward``, with one clip at a time at full frame size."""
+        # The convolution sees each frame alone; the norm behind it is the first that needs all clips.
+        conv, *norm_and_act = self.stem
+        x_NCHW, num_frames = torch.empty(0), 0
+        for number, clip_TCHW in enumerate(clips_TCHW):
+            out_TCHW = conv(self.add_motion(clip_TCHW[None]))
+            if not number:
+                num_frames = len(out_TCHW)
+                shape, layout = (count * num_frames, *out_TCHW.shape[1:]), torch.channels_last
+                x_NCHW = torch.empty(shape, dtype=out_TCHW.dtype, device=out_TCHW.device, memory_format=layout)
+            x_NCHW[number * num_frames : (number + 1) * num_frames] = out_TCHW
+        for layer in norm_and_act:
+            x_NCHW = layer(x_NCHW)
+        return self._after_down1(self.down1(x_NCHW), count, num_frames)
+
+    def _after_down1(self, fine: Tensor, clips: int, num_frames: int) -> FrameFeatures:
+        self.set_num_frames(num_frames)
+        fine = self.block1(fine)
         coarse = self.block3(self.block2(self.down2(fine)))
-        fine = self.merge(fine + functional.interpolate(self.lateral(coarse), size=fine.shape[-2:], mode="nearest"))
+        fine = fine + functional.interpolate(self.lateral(coarse), size=fine.shape[-2:], mode="nearest")
+        fine = self.merge(fine)
         maps = self.attention(fine)
         pooled = torch.cat((pool_by_attention(fine, maps), upcast_to_fp32(coarse).mean((2, 3))), dim=1)
         with torch.autocast(fine.device.type, enabled=False):

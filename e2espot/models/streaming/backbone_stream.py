@@ -344,27 +344,41 @@ def _as_linear(conv: nn.Conv2d, dtype: torch.dtype) -> tuple[Tensor, Tensor | No
 def fold_batch_norms(backbone: Backbone) -> Backbone:
     """A copy with each batch norm folded into the convolution before it; to take layers from, not to be called."""
     # y = scale * (W x + b) + shift -> W' = scale * W, b' = scale * b + shift
-    from timm.layers import ConvNormAct
-    from torchvision.models.resnet import BasicBlock, Bottleneck
-    from torchvision.models.resnet import ResNet as TorchvisionResNet
-
     folded = copy.deepcopy(backbone).eval()
+    # Their libraries are imported for their networks alone: that takes seconds and 200 MB.
+    if isinstance(folded, RegNet):
+        _fold_regnet(folded)
+    elif isinstance(folded, ResNet):
+        _fold_resnet(folded)
     for layer in folded.modules():
-        # timm: conv and bn (norm with activation) -> conv and activation
-        if isinstance(layer, ConvNormAct) and isinstance(layer.bn, nn.BatchNorm2d):
-            layer.conv = fuse_conv_bn_eval(layer.conv, layer.bn)  # type: ignore[type-var]
-            layer.bn = layer.bn.act
         # The small backbone, and the shortcuts of ResNets: [conv, norm, ...] -> [conv, identity, ...]
         if isinstance(layer, nn.Sequential) and len(layer) > 1 and isinstance(layer[1], nn.BatchNorm2d):
             layer[0] = fuse_conv_bn_eval(layer[0], layer[1])  # type: ignore[type-var]
             layer[1] = nn.Identity()
-        # ResNets keep conv1, bn1, conv2, bn2, ... side by side in a block.
-        if isinstance(layer, TorchvisionResNet | BasicBlock | Bottleneck):
-            _fold_resnet(layer)
     return folded
 
 
-def _fold_resnet(layer: Any) -> None:
+def _fold_regnet(network: RegNet) -> None:
+    """Fold timm's norms with activation: conv and norm with activation -> conv and activation."""
+    from timm.layers import ConvNormAct
+
+    for layer in network.modules():
+        if isinstance(layer, ConvNormAct) and isinstance(layer.bn, nn.BatchNorm2d):
+            layer.conv = fuse_conv_bn_eval(layer.conv, layer.bn)  # type: ignore[type-var]
+            layer.bn = layer.bn.act
+
+
+def _fold_resnet(network: ResNet) -> None:
+    """Fold the norms of torchvision's network, which keeps conv1, bn1, conv2, bn2, ... side by side in a block."""
+    from torchvision.models.resnet import BasicBlock, Bottleneck
+    from torchvision.models.resnet import ResNet as TorchvisionResNet
+
+    for layer in network.modules():
+        if isinstance(layer, TorchvisionResNet | BasicBlock | Bottleneck):
+            _fold_side_by_side(layer)
+
+
+def _fold_side_by_side(layer: Any) -> None:
     """Move norm and ReLU of a ResNet's stem or block into the convolution before them."""
     for number in range(1, 4):
         conv, bn = getattr(layer, f"conv{number}", None), getattr(layer, f"bn{number}", None)
