@@ -59,10 +59,16 @@ def check_train_labels(
         ConfigurationError: no event at all.
     """
     counts = Counter(event.label for game in games for event in game.events)
+    if not counts and not any(game.annotates(video.half) for game in games for video in game.game.videos):
+        raise ConfigurationError(
+            f"nothing of the {counted(len(games), 'train game')} of the {what} was annotated, by what their label "
+            f"files and the stated stretches say: {', '.join(game.game.name for game in games[:4])}",
+            option="annotated",
+        )
     if not counts:
         raise ConfigurationError(
-            f"the {len(games)} train games of the {what} have no label to learn from; check their label files, and "
-            "whether invalid labels were skipped",
+            f"the {counted(len(games), 'train game')} of the {what} {'has' if len(games) == 1 else 'have'} no label to "
+            "learn from; check their label files, and whether invalid labels were skipped",
             option="bad_labels",
         )
     shared, lost = _events_that_share_a_frame(games, 2 if learn_two else 1)

@@ -47,9 +47,19 @@ def edit(data: Path, game: str, **changes: object) -> None:
 
 def test_train_games_without_a_label_are_refused(data: Path) -> None:
     edit(data, "a", annotations=[])
-    with pytest.raises(ConfigurationError, match="1 train games of the dataset have no label") as caught:
+    with pytest.raises(ConfigurationError, match="1 train game of the dataset has no label") as caught:
         setup(config_of(data))
     assert caught.value.option == "bad_labels"
+
+
+def test_a_table_of_annotated_stretches_without_the_train_games_is_named_as_the_cause(data: Path) -> None:
+    table = data.parent / "annotated.csv"
+    table.write_text("game,half,start,end\nb,1,0:00,0:02\n")
+    with pytest.raises(
+        ConfigurationError, match=r"nothing of the 1 train game of the dataset was annotated.*: a$"
+    ) as caught:
+        setup(config_of(data, annotated=str(table)))
+    assert caught.value.option == "annotated"
 
 
 def test_what_labels_lack_is_named(data: Path, caplog: pytest.LogCaptureFixture) -> None:
