@@ -69,8 +69,8 @@ class Features(PictureOptions):
     """Read the arrays of SoccerNet's PCA pickles, without running what else they hold."""
     resolution: Literal["224p", "720p"] = "224p"
     """Which video file of a game is read."""
-    reader: Literal["auto", "decord"] = "auto"
-    """Decoder of the videos."""
+    reader: Literal["auto", "decord", "dali"] = "auto"
+    """Decoder of the videos; dali for the backbone of a run only."""
     allow_truncated: bool = False
     """Read a damaged or truncated video as far as it decodes."""
     device: str = "auto"
@@ -177,6 +177,7 @@ def _job(args: Features, games: dict[str, Game], loose: frozenset[str]) -> tuple
     from e2espot.inference.options import InferenceOptions
     from e2espot.inference.sharding import shard_of
     from e2espot.sources.remote import VideoCache, default_cache_dir
+    from e2espot.video import choose_backend
 
     planned = shard_of(games, args.shard)
     start_s, duration_s = _seconds(args.start, "start"), None
@@ -185,6 +186,14 @@ def _job(args: Features, games: dict[str, Game], loose: frozenset[str]) -> tuple
     pca = _given_pca(args)
     reuse_freed_memory()
     extractor, own_rate = _extractor(args)
+    if args.reader == "dali":
+        if own_rate is None:
+            raise ConfigurationError(
+                f"reader is dali, which decodes every frame for the backbone of a run, and {args.backbone} sees a "
+                "picture now and then; choose auto or decord",
+                option="reader",
+            )
+        choose_backend(args.reader, args.device)  # refuses it where it is not installed
     rate = _rate(args, own_rate)
     if own_rate is not None and (args.grid != "middle" or start_s or duration_s):
         raise ConfigurationError(

@@ -151,6 +151,7 @@ BAD = {
     "more rows than pictures": (("--grid", "soccernet", "--rate", "50"), "at most"),
     "components without a file": (("--pca", "8"), "file to write"),
     "file without components": (("--pca_fit", "p.npz"), "number of components"),
+    "reader": (("--reader", "dali"), "choose auto or decord"),
     "pickle": (("--pca", "p.pkl"), "can run code"),
     "name": (("--name", "../a"), "give letters"),
 }

@@ -135,7 +135,7 @@ def _retry(list_files: Callable[[], _T], repo: str, remedy: str, retry_policy: R
         except Exception as error:
             message, transient = _classify_hub_error(error, remedy)
             if not transient or attempt == retry_policy.max_attempts:
-                hint = f", {attempt} times in a row; check the connection, run this again later" if transient else ""
+                hint = f", {attempt} times in a row; check the connection and run this again later" if transient else ""
                 raise DownloadError(f"{repo}: {message}{hint}") from None
             pause_s = min(60.0, retry_policy.initial_wait_s * 2 ** (attempt - 1))
             _LOG.info("%s: %s; trying again in %.0f s", repo, message, pause_s)
