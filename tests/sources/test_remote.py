@@ -280,6 +280,7 @@ def test_cache_evicts_partial_file_of_killed_process(store: Flaky, tmp_path: Pat
     ("url", "error", "message"),
     [
         ("flaky://none.mp4", VideoError, "no such file"),
+        ("flaky://a.MP4+b.MP4", VideoError, "in several files is read from a local disk only"),
         ("flaky://folder", VideoError, "a folder"),
         ("flaky://large.mp4", ConfigurationError, "raise the limit"),
         ("nonsense://x.mp4", ConfigurationError, "nonsense"),
@@ -378,6 +379,11 @@ def test_stored_list_names_videos_halves_and_splits(store: Flaky, name: str) -> 
     assert list(remote_videos(url, "valid")) == ["b"]
     put(store, f"listed/{name}", b"video,split\nx/z.mp4,train\n")
     with pytest.raises(E2ESpotError, match=r"line 2: no video x/z.mp4"):
+        remote_videos(url)
+    put(store, f"listed/{name}", b"video\nx/a.mp4+b.mp4\n")
+    with pytest.raises(
+        E2ESpotError, match=r"no video x/a.mp4\+b.mp4; a match in several files is read from a local disk"
+    ):
         remote_videos(url)
     put(store, f"listed/{name}", b"nothing\n")
     with pytest.raises(E2ESpotError, match="lists no video"):

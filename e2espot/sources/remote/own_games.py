@@ -19,7 +19,7 @@ from e2espot.formats.own_games import (
 )
 from e2espot.formats.splits import canonical_split, names_in_splits
 from e2espot.formats.video_paths import games_of_paths
-from e2espot.sources.remote.url import is_url, redact
+from e2espot.sources.remote.url import hint_on_parts, is_url, redact
 
 
 def own_remote_games(
@@ -54,9 +54,8 @@ def _listed(url: str, entries: Sequence[ListEntry], files: set[str]) -> list[Gam
         name = relative_path(entry.name or named.get(first, ("", 1))[0], f"{entry.context}: name of the game")
         missing = next((file for file in entry.videos.values() if not is_url(file) and _plain(file) not in files), None)
         if missing is not None:
-            raise ConfigurationError(
-                f"{entry.context}: no video {missing:.200}; paths are relative to the list, or URLs"
-            )
+            hint = hint_on_parts(missing) or "; paths are relative to the list, or URLs"
+            raise ConfigurationError(f"{entry.context}: no video {missing:.200}{hint}")
         if name in games:
             raise AnnotationError(f"{entry.context}: a second game named {name!r}; give each a name of its own")
         videos = {half: file if is_url(file) else _plain(file) for half, file in entry.videos.items()}

@@ -21,12 +21,21 @@ _KEPT_IN_URLS = "!#$%&'()*+,/:;=?@[]~"
 """Characters that have a meaning in a URL, or are escaped already: as they are given, so they are requested."""
 _LONGEST_WORD = 3
 """Shorter user names and queries are no secrets, and replacing them would garble the text."""
+_PARTS = re.compile(r"\.[0-9A-Za-z]{2,4}\+")
+"""``a.MP4+b.MP4``: a suffix before the separator of parts."""
 _URL = re.compile(r"([a-z][a-z0-9+.-]*)://(.*)", re.DOTALL)
 
 
 def is_url(source: str) -> bool:
     """Whether a source is a URL rather than a path."""
     return _URL.fullmatch(source) is not None
+
+
+def hint_on_parts(source: str) -> str:
+    """The rest of a message on a stored file that does not exist, if the source names several files of one match."""
+    if not _PARTS.search(redact(source)):
+        return ""
+    return "; a match in several files is read from a local disk only: download its files and join their paths by +"
 
 
 def redact(url: str) -> str:
@@ -125,7 +134,7 @@ def translate_errors(url: str) -> Iterator[None]:
                 f"{redact(url)}: the server denies access (HTTP {status}); check the credentials, or whether a signed "
                 "URL has expired"
             ) from None
-        raise VideoError(f"{redact(url)}: the store has no such file") from None
+        raise VideoError(f"{redact(url)}: the store has no such file{hint_on_parts(url)}") from None
     except PermissionError as error:
         raise VideoError(
             f"{redact(url)}: the store denies access ({scrub(first_line(error), url)}); check the credentials"
