@@ -66,6 +66,52 @@ inline Vector at(const float* source) {
     return value;
 }
 
+inline Vector pick(Vector a, Vector b, int first) {
+    // Every second number of both, from ``first`` on. The compilers name this differently.
+#ifdef __clang__
+    return first ? __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31)
+                 : __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+#else
+    typedef int32_t Numbers __attribute__((vector_size(sizeof(Vector))));
+    constexpr Numbers even = {0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30};
+    return __builtin_shuffle(a, b, first ? even + 1 : even);
+#endif
+}
+
+// Sums of neighbours: a0 + a1, a2 + a3, ..., b0 + b1, ...
+inline Vector pair_sums(Vector a, Vector b) { return pick(a, b, 0) + pick(a, b, 1); }
+
+typedef float Half __attribute__((vector_size(32), aligned(4)));
+typedef uint32_t HalfBits __attribute__((vector_size(32)));
+typedef uint16_t ShortBits __attribute__((vector_size(16)));
+
+inline Half load_half(const float* source) {
+    Half value;
+    std::memcpy(&value, source, sizeof value);
+    return value;
+}
+
+inline Half load_half(const BFloat16* source) {
+    ShortBits bits;
+    std::memcpy(&bits, source, sizeof bits);
+    const HalfBits wide = __builtin_convertvector(bits, HalfBits) << 16;
+    Half value;
+    std::memcpy(&value, &wide, sizeof value);
+    return value;
+}
+
+inline void store_half(float* target, Half value) { std::memcpy(target, &value, sizeof value); }
+
+inline void store_half(BFloat16* target, Half value) {
+    HalfBits bits;
+    std::memcpy(&bits, &value, sizeof bits);
+    const ShortBits rounded = __builtin_convertvector((bits + 0x7fff + ((bits >> 16) & 1)) >> 16, ShortBits);
+    std::memcpy(target, &rounded, sizeof rounded);
+}
+
+// Four times a, four times b.
+inline Half halves(float a, float b) { return Half{a, a, a, a, b, b, b, b}; }
+
 struct Shape {
     int height, width, channels, fold;
 };
@@ -104,6 +150,14 @@ void norm_row(const T* frame, int y, Shape shape, int padded, const float* scale
         return;
     }
     const T* in = frame + size_t(y) * shape.width * shape.channels;
+    if (padded == 8) {
+        const Half factor = load_half(scale), added = load_half(shift), zero = {};
+        for (int x = 0; x < shape.width; ++x) {
+            const Half value = load_half(in + size_t(x) * shape.channels) * factor + added;
+            store_half(out + size_t(x + 1) * 8, value < zero ? zero : value);
+        }
+        return;
+    }
     for (int x = 0; x < shape.width; ++x) {
         float* pixel = out + size_t(x + 1) * padded;
         for (int c = 0; c < shape.fold; ++c) {
@@ -113,43 +167,52 @@ void norm_row(const T* frame, int y, Shape shape, int padded, const float* scale
     }
 }
 
+// Rows of three frames that a row of gates reads: time, then row.
+struct Neighbours {
+    Neighbours(Band& band, int frame, int row) {
+        for (int k = 0; k < 9; ++k) rows[k] = band.normed(frame + k / 3 - 1 + 3, row + k % 3);
+    }
+
+    const float* rows[9];
+};
+
 // Sums of a row's gates before tanh, two for each pixel. ``kernel`` is (27, padded): time, row, column, channel.
-void sum_narrow(Band& band, int frame, int row, Shape shape, const float* kernel, float* out) {
+void sum_narrow(const Neighbours& near, Shape shape, const float* kernel, float* out) {
     // Two pixels of 8 channels a vector, of which each half of 4 belongs to one gate; four vectors at a time.
     for (int x = 0; x < shape.width; x += 8) {
         Vector sums[4] = {};
-        for (int tap = 0; tap < 27; ++tap) {
-            const float* in = band.normed(frame + tap / 9 - 1 + 3, row + tap / 3 % 3) + (x + tap % 3) * 8;
-            const Vector weight = at(kernel + tap * kLanes);
-            for (int k = 0; k < 4; ++k) sums[k] += weight * at(in + k * kLanes);
-        }
-        for (int k = 0; k < 4; ++k)
-            for (int gate = 0; gate < 4; ++gate) {
-                const int lane = 4 * gate;
-                out[2 * x + 4 * k + gate] =
-                    (sums[k][lane] + sums[k][lane + 1]) + (sums[k][lane + 2] + sums[k][lane + 3]);
+        for (int k = 0; k < 9; ++k)
+            for (int column = 0; column < 3; ++column) {
+                const float* in = near.rows[k] + (x + column) * 8;
+                const Vector weight = at(kernel + (3 * k + column) * kLanes);
+                for (int pair = 0; pair < 4; ++pair) sums[pair] += weight * at(in + pair * kLanes);
             }
+        const Vector total = pair_sums(pair_sums(sums[0], sums[1]), pair_sums(sums[2], sums[3]));
+        std::memcpy(out + 2 * x, &total, sizeof total);
     }
 }
 
 // The same for other folds: ``kernel`` is (2, 27, padded), zero in the other gate's half.
-void sum_wide(Band& band, int frame, int row, Shape shape, const float* kernel, float* out) {
-    const int padded = band.padded(), vectors = padded / kLanes, half = shape.fold / 2;
+void sum_wide(const Neighbours& near, int padded, Shape shape, const float* kernel, float* out) {
+    const int vectors = padded / kLanes, half = shape.fold / 2;
     const float* second = kernel + 27 * padded;
     const int first_end = (half + kLanes - 1) / kLanes, second_begin = half / kLanes;
-    for (int x = 0; x < shape.width; ++x) {
-        Vector sums[2] = {};
+    for (int x = 0; x < shape.width; x += 8) {
+        Vector sums[16] = {};  // two for each pixel
         for (int tap = 0; tap < 27; ++tap) {
-            const float* in = band.normed(frame + tap / 9 - 1 + 3, row + tap / 3 % 3) + size_t(x + tap % 3) * padded;
-            for (int k = 0; k < first_end; ++k) sums[0] += at(kernel + tap * padded + k * kLanes) * at(in + k * kLanes);
-            for (int k = second_begin; k < vectors; ++k)
-                sums[1] += at(second + tap * padded + k * kLanes) * at(in + k * kLanes);
+            const float* in = near.rows[tap / 3] + size_t(x + tap % 3) * padded;
+            for (int k = 0; k < first_end; ++k) {
+                const Vector weight = at(kernel + tap * padded + k * kLanes);
+                for (int p = 0; p < 8; ++p) sums[2 * p] += weight * at(in + p * padded + k * kLanes);
+            }
+            for (int k = second_begin; k < vectors; ++k) {
+                const Vector weight = at(second + tap * padded + k * kLanes);
+                for (int p = 0; p < 8; ++p) sums[2 * p + 1] += weight * at(in + p * padded + k * kLanes);
+            }
         }
-        for (int gate = 0; gate < 2; ++gate) {
-            float total = 0;
-            for (int lane = 0; lane < kLanes; ++lane) total += sums[gate][lane];
-            out[2 * x + gate] = total;
-        }
+        for (int left = 8; left; left /= 2)  // 16 vectors of 16 numbers -> one vector of their sums
+            for (int k = 0; k < left; ++k) sums[k] = pair_sums(sums[2 * k], sums[2 * k + 1]);
+        std::memcpy(out + 2 * x, &sums[0], sizeof(Vector));
     }
 }
 
@@ -157,6 +220,11 @@ template <typename T>
 void take_row(const T* frame, int y, Shape shape, const float* gates, float* out) {
     const T* in = frame + size_t(y) * shape.width * shape.channels;
     const int half = shape.fold / 2;
+    if (shape.fold == 8) {
+        for (int x = 0; x < shape.width; ++x)
+            store_half(out + x * 8, load_half(in + size_t(x) * shape.channels) * halves(gates[2 * x], gates[2 * x + 1]));
+        return;
+    }
     for (int x = 0; x < shape.width; ++x) {
         for (int c = 0; c < half; ++c) out[x * shape.fold + c] = load(in[x * shape.channels + c]) * gates[2 * x];
         for (int c = half; c < shape.fold; ++c)
@@ -171,6 +239,15 @@ void shift_row(const T* frame, int y, Shape shape, const float* before, const fl
     T* target = out + offset;
     const int half = shape.fold / 2;
     std::memcpy(target, in, size_t(shape.width) * shape.channels * sizeof(T));
+    if (shape.fold == 8) {
+        const HalfBits is_first = {~0u, ~0u, ~0u, ~0u};
+        for (int x = 0; x < shape.width; ++x) {
+            const Half received = is_first ? load_half(after + x * 8) : load_half(before + x * 8);
+            const Half value = load_half(in + size_t(x) * shape.channels) - load_half(now + x * 8) + received;
+            store_half(target + size_t(x) * shape.channels, value);
+        }
+        return;
+    }
     for (int x = 0; x < shape.width; ++x) {
         const int p = x * shape.channels, q = x * shape.fold;
         for (int c = 0; c < half; ++c) store(target + p + c, load(in[p + c]) - now[q + c] + after[q + c]);
@@ -182,6 +259,8 @@ template <typename T>
 void gate_shift(const T* const* frames, int count, Shape shape, const float* scale, const float* shift,
                 const float* kernel, const float* bias, T* out) {
     Band band(shape);
+    float biases[kLanes];
+    for (int lane = 0; lane < kLanes; ++lane) biases[lane] = bias[lane % 2];
     const size_t frame_size = size_t(shape.height) * shape.width * shape.channels;
     for (int top = 0; top < shape.height; top += kBand) {
         const int rows = shape.height - top < kBand ? shape.height - top : kBand;
@@ -192,9 +271,12 @@ void gate_shift(const T* const* frames, int count, Shape shape, const float* sca
             if (t < 2) continue;
             for (int row = 0; row < rows; ++row) {
                 float* gates = band.gates();
-                if (band.padded() == 8) sum_narrow(band, t - 1, row, shape, kernel, gates);
-                else sum_wide(band, t - 1, row, shape, kernel, gates);
-                for (int x = 0; x < 2 * shape.width; ++x) gates[x] = tanh_(gates[x] + bias[x % 2]);
+                const Neighbours near(band, t - 1, row);
+                if (band.padded() == 8) sum_narrow(near, shape, kernel, gates);
+                else sum_wide(near, band.padded(), shape, kernel, gates);
+                for (int x = 0; x < 2 * shape.width; x += kLanes)
+                    for (int lane = 0; lane < kLanes; ++lane)
+                        gates[x + lane] = tanh_(gates[x + lane] + biases[lane]);
                 take_row(frames[t - 1], top + row, shape, gates, band.taken(t - 1, row));
             }
             if (t < 4) continue;
@@ -208,7 +290,6 @@ void gate_shift(const T* const* frames, int count, Shape shape, const float* sca
 // ---- Convolutions -------------------------------------------------------------------------------------------------
 
 constexpr int kPixels = 8;  // output pixels that share each weight while it is in a register
-typedef float Half __attribute__((vector_size(32), aligned(4)));
 
 // Rows of a frame in float, with a border of zeros: row y of the frame is at ``row(y)`` once it has been written.
 class Rows {
