@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -50,9 +52,24 @@ def main(arguments: list[str]) -> None:
     args = tyro.cli(Heads, args=arguments, use_underscores=True, prog="e2espot heads")
     from e2espot.studies.feature_study import study_table
 
-    rows = _Study(args, split_words(args.train, "train")).rows()
+    with _sigterm_interrupts():
+        rows = _Study(args, split_words(args.train, "train")).rows()
     print("\n" + study_table(rows))
     write_atomically(args.out / "study.json", (json.dumps([asdict(row) for row in rows], indent=1) + "\n").encode())
+
+
+@contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """Treat SIGTERM like Ctrl-C, so that the CPU time of an interrupted part counts."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    handler = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, handler)
 
 
 class _Study:

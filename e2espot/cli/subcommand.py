@@ -27,7 +27,16 @@ def run_subcommand(name: str, *arguments: object, show: bool = False) -> None:
     words = [name, *map(str, arguments)]
     if show:
         print(f"\n$ e2espot {shlex.join(words)}", flush=True)
-    code = subprocess.run([sys.executable, "-m", "e2espot", *words], check=False).returncode
+    with subprocess.Popen([sys.executable, "-m", "e2espot", *words]) as process:
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:
+            # A terminal signals both: this one waits until the other has saved its work. A second signal ends it.
+            try:
+                process.wait()
+            except KeyboardInterrupt:
+                process.kill()
+            raise
     if code in _INTERRUPTED:
         raise KeyboardInterrupt
     if code:

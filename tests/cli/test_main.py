@@ -144,6 +144,18 @@ def test_run_subcommand_runs_a_process_and_reports_how_it_failed(capfd: pytest.C
     assert capfd.readouterr().err.startswith("error: no command 'nothing'")
 
 
+def test_an_interrupted_command_waits_until_its_subcommand_has_saved_its_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = tmp_path / "python"
+    slow.write_text(f"#!/bin/sh\nkill -INT $PPID; sleep 0.5; echo saved > {tmp_path}/work\n")
+    slow.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(slow))
+    with pytest.raises(KeyboardInterrupt):
+        run_subcommand("train")
+    assert (tmp_path / "work").read_text() == "saved\n"
+
+
 def test_split_words_refuses_an_open_quote() -> None:
     assert split_words("--fps 25 --title 'a match'", "train") == ["--fps", "25", "--title", "a match"]
     with pytest.raises(ConfigurationError, match="not a command line") as caught:
