@@ -43,3 +43,14 @@ class FeatureKind:
             raise ConfigurationError(
                 f"{path}: features of another kind ({other.origin}); wanted is {self.origin}; extract them alike"
             )
+
+    def doubt(self, other: FeatureKind) -> str:
+        """Why other features may be of another kind although ``check`` accepts them; empty if nothing says so."""
+        # derby_net.npy holds net
+        is_named_alike = other.name == self.name or other.name.endswith(f"_{self.name}")
+        if (self.origin and other.origin) or (is_named_alike and not self.origin and not other.origin):
+            return ""
+        return (
+            f"features named {other.name} ({other.origin or 'without a JSON'}), and the run was trained on {self.name} "
+            f"({self.origin or 'without a JSON'}); scores mean nothing unless both were made alike"
+        )

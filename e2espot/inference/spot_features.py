@@ -5,6 +5,7 @@ Shapes: N rows, D values of a row, K classes with background.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from e2espot.core.scores import Scores
 from e2espot.formats.feature_files import FeatureFile, check_kind, check_rate, is_feature_file, open_features
 from e2espot.inference.streaming_head import streaming_head
 from e2espot.models.spotter import Spotter
+
+_LOG = logging.getLogger(__name__)
 
 _ROWS_AT_A_TIME = 8192
 
@@ -36,6 +39,9 @@ def checked_features(spotter: Spotter, path: Path) -> FeatureFile:
     file = open_features(path)
     check_kind(file, spotter.spec.features)
     check_rate(file, spotter.fps)
+    doubt = spotter.spec.features.doubt(file.kind)
+    if doubt:
+        _LOG.warning("%s: %s", path, doubt)
     file.check_finite()
     return file
 

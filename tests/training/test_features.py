@@ -18,6 +18,7 @@ from e2espot.clips.dataset import TrainingVideo
 from e2espot.clips.feature_clips import FeatureClips
 from e2espot.clips.sampler import ClipSpec, LabelledVideo
 from e2espot.core.errors import E2ESpotError
+from e2espot.core.feature_kind import FeatureKind
 from e2espot.formats.scores import read_scores
 from e2espot.inference.predict import spot_video
 from e2espot.models.weights.checkpoint import load_spotter
@@ -194,6 +195,38 @@ def test_a_run_refuses_features_of_another_kind_and_videos(runs: dict[str, Path]
     with pytest.raises(E2ESpotError, match="sees the frames of videos"):
         run("infer", data / "a" / "1_net.npy", "-o", tmp_path / "out", "--device", "cpu")
     assert not list((tmp_path / "out").glob("**/*.json"))
+
+
+@pytest.mark.parametrize(
+    ("name", "origin", "other", "other_origin", "is_doubtful"),
+    [
+        ("net", "", "net", "", False),
+        ("net", "", "derby_net", "", False),
+        ("net", "", "another", "", True),
+        ("net", "", "net", "timm:resnet18", True),
+        ("net", "timm:resnet18", "net", "", True),
+        ("net", "timm:resnet18", "another", "timm:resnet18", False),
+    ],
+)
+def test_features_of_unknown_origin_are_doubted(
+    name: str, origin: str, other: str, other_origin: str, is_doubtful: bool
+) -> None:
+    kinds = [FeatureKind(name=n, dim=4, origin=o) for n, o in ((name, origin), (other, other_origin))]
+    kinds[0].check(kinds[1], "a.npy")
+    assert bool(kinds[0].doubt(kinds[1])) == is_doubtful
+
+
+def test_inference_warns_of_features_that_may_be_others(
+    runs: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    np.save(tmp_path / "1_net.npy", np.zeros((40, DIM), dtype=np.float32))
+    spotter = load_spotter(runs["netvlad++"])
+    description = {"name": "net", "dim": DIM, "rate": str(spotter.fps), "backbone": "timm:resnet18"}
+    spot_video(spotter, tmp_path / "1_net.npy")
+    assert not caplog.records
+    (tmp_path / "1_net.json").write_text(json.dumps(description))
+    spot_video(spotter, tmp_path / "1_net.npy")
+    assert "made alike" in caplog.text
 
 
 @pytest.mark.parametrize("head", ["netvlad++", "calf", "rows_gru"])
