@@ -45,7 +45,7 @@ class FeatureKind:
             )
 
     def doubt(self, other: FeatureKind) -> str:
-        """Why other features may be of another kind although ``check`` accepts them; empty if nothing says so."""
+        """Why other features may be of another kind although ``check`` accepts them; empty if nothing speaks for it."""
         # derby_net.npy holds net
         is_named_alike = other.name == self.name or other.name.endswith(f"_{self.name}")
         if (self.origin and other.origin) or (is_named_alike and not self.origin and not other.origin):
