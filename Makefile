@@ -123,7 +123,8 @@ lint-js:
 	  npm ci --prefix tests/js --no-audit --no-fund --silent || fail "npm cannot install TypeScript"; \
 	npm run --prefix tests/js --silent check
 
-# Heads on features of rendered matches, next to spotters on their frames. It can be stopped and started again.
+# Heads on features of rendered matches, next to spotters on their frames: some eight minutes of CPU time. It can be
+# stopped and started again.
 features-study: venv
 	$(BIN)/e2espot heads -o out/heads --seed $(SEED)
 .PHONY: features-study

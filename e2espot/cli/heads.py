@@ -26,22 +26,23 @@ _FRAME_EPOCHS = 3
 class Heads:
     """Train heads on features of rendered matches, and spotters on their frames, and score all on the test match.
 
-    Finished parts are not repeated when it is run again. Example: e2espot heads -o out/heads
+    Finished parts are not repeated when it is run again. By default it takes some eight minutes of CPU time. Example:
+    e2espot heads -o out/heads
     """
 
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("out/heads")
     """Folder for matches, features and runs."""
-    games: int = 8
+    games: int = 5
     """Rendered matches: the last is for the test, the one before for validation."""
-    minutes: float = 1.0
+    minutes: float = 0.5
     """Length of each but the test match."""
-    test_minutes: float = 4.0
+    test_minutes: float = 1.5
     """Length of the test match."""
     seed: int = 0
     """Seed of matches and training."""
     heads: tuple[Literal["rows_gru", "netvlad++", "max++", "calf"], ...] = ("rows_gru", "netvlad++", "max++", "calf")
     """Heads to train."""
-    train: str = "--clips_per_epoch 480 --num_epochs 12"
+    train: str = "--clips_per_epoch 240 --num_epochs 4"
     """Settings of every head."""
     device: str = "auto"
     """cpu, cuda or auto."""
