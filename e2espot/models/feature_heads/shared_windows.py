@@ -59,10 +59,11 @@ def vlad_side(rows_MD: Tensor, words_DK: Tensor, centres_DK: Tensor | None, weig
 def _squared_lengths(unit_MD: Tensor, share_MK: Tensor, length: int) -> Tensor:
     """``|sum_t a_tk u_t|^2`` of every window, ``(N, K)`` in double precision."""
     num_windows = len(unit_MD) - length + 1
-    squared_NK = window_sums(share_MK**2 * unit_MD.square().sum(1, keepdim=True), length)
+    cosine_MM = unit_MD @ unit_MD.T  # of all pairs, a fraction of what those of a window cost one by one
+    squared_NK = window_sums(share_MK**2 * cosine_MM.diagonal()[:, None], length)
     for lag in range(1, length):
         # Pairs (t, t + lag) within a window: t runs over its first length - lag rows, and each pair counts twice.
-        cosine_P1 = (unit_MD[:-lag] * unit_MD[lag:]).sum(1, keepdim=True)
+        cosine_P1 = cosine_MM.diagonal(lag)[:, None]
         pairs_PK = share_MK[:-lag] * share_MK[lag:] * cosine_P1
         squared_NK += 2 * window_sums(pairs_PK, length - lag)[:num_windows]
     return squared_NK
