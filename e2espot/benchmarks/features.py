@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -297,6 +298,7 @@ def plain_training(dataset: Path) -> Work:
     return work
 
 
+@cache
 def _half() -> tuple[PoolHead, Tensor]:
     torch.manual_seed(0)
     return PoolHead("netvlad++", _DIM, _WINDOW, 18).eval(), torch.rand(_ROWS, _DIM)
