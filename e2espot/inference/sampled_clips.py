@@ -10,6 +10,7 @@ Decoding can only begin at a keyframe, so a clip begins at one where that is nea
 
 from __future__ import annotations
 
+import io
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ class SampledClips:
     """Batches of clips, uint8 RGB ``BTHWC``, none if nothing decodes; to be iterated as often as wanted.
 
     The clips lie in a temporary file, so that one batch is in memory at a time: a network looks at large batches, and
-    that decides how much memory a whole match needs.
+    that decides how much memory a whole match needs. Clips that no temporary file can take stay in memory.
 
     Args:
         clips_THWC: In order, all of one shape.
@@ -53,21 +54,46 @@ class SampledClips:
     """
 
     def __init__(self, clips_THWC: Iterable[np.ndarray], clips_per_batch: int) -> None:
+        self._file = _temporary_file()
         self._shape: tuple[int, ...] = ()
-        self._file, count = tempfile.TemporaryFile(), 0  # noqa: SIM115
-        for clip_THWC in clips_THWC:
+        self._held: dict[int, np.ndarray] = {}
+        count = 0
+        for number, clip_THWC in enumerate(clips_THWC):
             self._shape = clip_THWC.shape
-            self._file.write(clip_THWC.tobytes())
+            if not self._write(number, clip_THWC):
+                self._held[number] = clip_THWC
             count += 1
         self._batches = interleave(list(range(count)), clips_per_batch)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         for numbers in self._batches:
-            batch_BTHWC = np.empty((len(numbers), *self._shape), dtype=np.uint8)
-            for clip_THWC, number in zip(batch_BTHWC, numbers, strict=True):
-                self._file.seek(number * clip_THWC.nbytes)
-                self._file.readinto(clip_THWC.data)
-            yield batch_BTHWC
+            yield np.stack([self._held[number] if number in self._held else self._read(number) for number in numbers])
+
+    def _write(self, number: int, clip_THWC: np.ndarray) -> bool:
+        """Whether the file took the clip: the disk may be full."""
+        if self._file is None:
+            return False
+        try:
+            self._file.seek(number * clip_THWC.nbytes)
+            return self._file.write(clip_THWC.tobytes()) == clip_THWC.nbytes
+        except OSError:
+            return False
+
+    def _read(self, number: int) -> np.ndarray:
+        clip_THWC = np.empty(self._shape, dtype=np.uint8)
+        assert self._file is not None
+        self._file.seek(number * clip_THWC.nbytes)
+        if self._file.readinto(clip_THWC.data) != clip_THWC.nbytes:
+            raise OSError("the temporary file of sampled clips is shorter than what was written to it")
+        return clip_THWC
+
+
+def _temporary_file() -> io.FileIO | None:
+    """A file without a buffer, which would report a full disk later; None where there is no writable folder."""
+    try:
+        return tempfile.TemporaryFile(buffering=0)
+    except OSError:
+        return None
 
 
 def sample_clips(

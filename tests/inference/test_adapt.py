@@ -2,7 +2,10 @@
 
 import copy
 import dataclasses
+import io
 import json
+import tempfile
+from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +21,7 @@ from e2espot.inference import adapt
 from e2espot.inference.adapt import SHARE, adapt_to_video
 from e2espot.inference.options import InferenceOptions
 from e2espot.inference.predict import ball_maps_of_video, spot_video
-from e2espot.inference.sampled_clips import SampleOptions, interleave, sample_clips, spread_clips
+from e2espot.inference.sampled_clips import SampledClips, SampleOptions, interleave, sample_clips, spread_clips
 from e2espot.models import Spotter, load_spotter
 from e2espot.models.norm_statistics import batch_norms, measure_statistics, mix_statistics
 from e2espot.models.unfamiliar import between_sets
@@ -179,6 +182,27 @@ def test_sampled_clips_leave_out_what_does_not_decode(tmp_path: Path) -> None:
     ]
     assert counts[0] == 10
     assert 0 < counts[1] < 10
+
+
+def no_file(buffering: int) -> io.FileIO:
+    raise FileNotFoundError("no usable temporary folder")
+
+
+def full_disk(buffering: int) -> io.FileIO:
+    return io.FileIO("/dev/full", "r+")
+
+
+@pytest.mark.parametrize("temporary_file", [no_file, full_disk])
+def test_sampled_clips_stay_in_memory_where_no_file_takes_them(
+    temporary_file: Callable[[int], io.FileIO], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clips_THWC = [np.full((2, 4, 4, 3), number, np.uint8) for number in range(5)]
+    expected = [batch_BTHWC.tolist() for batch_BTHWC in SampledClips(clips_THWC, 2)]
+    assert [len(batch) for batch in expected] == [2, 2, 1]
+    monkeypatch.setattr(tempfile, "TemporaryFile", temporary_file)
+    batches = SampledClips(clips_THWC, 2)
+    for _ in range(2):
+        assert [batch_BTHWC.tolist() for batch_BTHWC in batches] == expected
 
 
 def test_adapt_to_video_does_nothing_where_sampling_fails(
