@@ -75,7 +75,7 @@ def cases(draw):
     return LABEL_SETS[name], labels, predictions, draw(st.sampled_from(list(METRICS))), draw(st.sampled_from([2, 25]))
 
 
-@settings(max_examples=sized(40, 400), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=sized(25, 400), deadline=None, suppress_health_check=list(HealthCheck))
 @given(cases())
 def test_equals_soccernet(case) -> None:
     label_set, labels, predictions, metric, framerate = case
