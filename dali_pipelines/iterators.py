@@ -17,10 +17,11 @@ from dali_pipelines.graph import GraphOptions, last_error_line
 from dali_pipelines.routes import DecodeRoute, is_decodable
 from e2espot.clips.augmentation import augment_targets
 from e2espot.clips.augmentation_params import Augmentation, AugmentationParams
-from e2espot.clips.dataset import ClipDataset, ClipSample, load_batches
+from e2espot.clips.dataset import ClipDataset, ClipSample
 from e2espot.clips.device_batch import DeviceBatch
 from e2espot.clips.sampler import ClipSpec
 from e2espot.clips.targets import ClipTargets, TargetBatch
+from e2espot.clips.workers import load_batches
 from e2espot.core.errors import VideoError
 
 _LOG = logging.getLogger(__name__)

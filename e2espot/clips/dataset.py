@@ -11,12 +11,8 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import multiprocessing
-import os
-import signal
-import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -25,24 +21,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, get_worker_info
+from torch.utils.data import Dataset
 
 from e2espot.clips.sampler import ClipSpec, LabelledVideo, Sampler
 from e2espot.clips.targets import ClipTargets, TargetBatch, clip_targets
-from e2espot.core.errors import AnnotationError, E2ESpotError, VideoError, first_line, one_line
+from e2espot.clips.workers import load_batches
+from e2espot.core.errors import AnnotationError, one_line
 from e2espot.core.picture_options import PictureOptions
 from e2espot.core.timeline import frame_of_position_ms, position_ms_of_frame
 from e2espot.files.npz import read_arrays
 
 if TYPE_CHECKING:
-    from multiprocessing.process import BaseProcess
-
     from e2espot.video import FrameReader, HostBackend, VideoIndex
     from e2espot.video.preparation import Preparation
 
 _LOG = logging.getLogger(__name__)
-_POLL_S, _MAX_POLLS = 5, 120
-"""A worker that has delivered nothing for ten minutes hangs."""
 _MAX_OPEN_READERS = 4
 """Readers that a worker keeps open; each holds a decoder and a chunk of compressed video."""
 
@@ -129,6 +122,10 @@ class ClipDataset(Dataset[ClipSample]):
     def __len__(self) -> int:
         """Clips per epoch."""
         return self.sampler.num_clips
+
+    def path_of(self, key: tuple[int, int]) -> Path:
+        """The video that the clip of (epoch, index) is cut from."""
+        return self.videos[self.sampler.clip(*key).video].path
 
     def __getitem__(self, key: tuple[int, int]) -> ClipSample:  # type: ignore[override]
         """Clip of (epoch, index)."""
@@ -293,155 +290,3 @@ def load_clips(
         slots=slots,
         collate=_collate,
     )
-
-
-def load_batches(
-    dataset: ClipDataset,
-    *,
-    epoch: int,
-    batch_size: int,
-    first_step: int,
-    num_workers: int,
-    slots: range | None,
-    collate: Callable[[list[ClipSample]], Any],
-) -> Iterator[Any]:
-    """What ``collate`` returns for the clips of each batch; see :func:`load_clips`."""
-    num_steps = len(dataset) // batch_size
-    # batch_size 4, slots (1, 3): step 0 reads clips (1, 3), step 1 reads clips (5, 7).
-    local_slots = range(batch_size) if slots is None else slots
-    batches = [[(epoch, step * batch_size + slot) for slot in local_slots] for step in range(first_step, num_steps)]
-    loader: DataLoader[Any] = DataLoader(
-        _ErrorsAsValues(dataset),
-        batch_sampler=batches,  # type: ignore[arg-type]
-        collate_fn=_CollateOrFail(collate),
-        num_workers=num_workers,
-        # Bounds the memory: at most two batches per worker are decoded ahead.
-        prefetch_factor=2 if num_workers else None,
-        # A forked child would inherit locks that threads of torch or of a decoder hold at that moment.
-        multiprocessing_context="forkserver" if num_workers else None,
-        worker_init_fn=_exit_with_parent,
-        # torch notices a dead worker only when a wait times out.
-        timeout=_POLL_S if num_workers else 0,
-    )
-    # The loader keeps its processes to itself, but they are children of this one.
-    others = set(multiprocessing.active_children())
-    loaded = iter(loader)  # starts the workers
-    workers = [process for process in multiprocessing.active_children() if process not in others]
-    return _checked(loaded, workers, dataset, batches)
-
-
-@dataclass(frozen=True)
-class _Failure:
-    """An exception that travels from a worker to the training process as a value."""
-
-    error: Exception
-    """What was raised for a clip."""
-
-
-class _ErrorsAsValues(Dataset[ClipSample | _Failure]):
-    """A dataset that returns exceptions.
-
-    torch would raise them again with the worker's traceback in the message, and a ``RuntimeError`` of a worker
-    could not be distinguished from torch's own.
-    """
-
-    def __init__(self, dataset: ClipDataset) -> None:
-        self._dataset = dataset
-
-    def __getitem__(self, key: tuple[int, int]) -> ClipSample | _Failure:  # type: ignore[override]
-        try:
-            return self._dataset[key]
-        except E2ESpotError as error:
-            return _Failure(error)
-        except RuntimeError as error:
-            if get_worker_info() is None:
-                raise
-            return _Failure(RuntimeError(str(error)))  # which certainly can be pickled
-
-
-@dataclass(frozen=True)
-class _Loaded:
-    """A batch as it travels from a worker to the training process, which alone writes the log."""
-
-    batch: Any
-    """What ``collate`` returned."""
-    prepared: dict[Path, Preparation]
-    """How pictures of its videos were prepared, for those that are not plain."""
-
-
-class _CollateOrFail:
-    """Collates a batch, or returns the first failure in it."""
-
-    def __init__(self, collate: Callable[[list[ClipSample]], Any]) -> None:
-        self._collate = collate
-
-    def __call__(self, clips: list[ClipSample | _Failure]) -> Any:
-        failure = next((clip for clip in clips if isinstance(clip, _Failure)), None)
-        if failure is not None:
-            return failure
-        samples = [clip for clip in clips if isinstance(clip, ClipSample)]
-        prepared = {path: preparation for sample in samples for path, preparation in sample.prepared.items()}
-        return _Loaded(self._collate(samples), prepared)
-
-
-def _checked(
-    loaded: Iterator[Any], workers: Sequence[BaseProcess], dataset: ClipDataset, batches: list[list[tuple[int, int]]]
-) -> Iterator[Any]:
-    """The loaded batches; any problem becomes one line that names the videos of the batch."""
-    from e2espot.video.preparation import log_preparation
-
-    for batch in batches:
-        try:
-            result = _next_batch(loaded, workers)
-        except RuntimeError as error:  # torch's own, about a worker
-            if not workers:
-                raise
-            raise _broken_batch(dataset, batch, "died or hung", error) from None
-        if isinstance(result, _Failure):
-            if isinstance(result.error, E2ESpotError):
-                raise result.error
-            raise _broken_batch(dataset, batch, "failed", result.error) from None
-        for path, preparation in result.prepared.items():
-            log_preparation(path, preparation)
-            dataset.prepared[path] = preparation
-        yield result.batch
-
-
-def _next_batch(loaded: Iterator[Any], workers: Sequence[BaseProcess]) -> Any:
-    """The next batch, polling torch's loader while all workers live.
-
-    The loader raises a ``RuntimeError`` both when nothing arrives in time and when a worker has died. Errors of
-    the clips are values, so the state of the processes distinguishes the two.
-
-    Raises:
-        RuntimeError: a worker died, or nothing arrived for ten minutes.
-    """
-    for _ in range(_MAX_POLLS - 1):
-        try:
-            return next(loaded)
-        except RuntimeError:
-            if not workers or not all(worker.is_alive() for worker in workers):
-                raise
-    return next(loaded)
-
-
-def _broken_batch(dataset: ClipDataset, batch: list[tuple[int, int]], what: str, error: Exception) -> VideoError:
-    paths = sorted({str(dataset.videos[dataset.sampler.clip(*key).video].path) for key in batch})
-    return VideoError(
-        f"{', '.join(paths)}: a process that decodes them {what} ({first_line(error)}); try each with e2espot infer, "
-        "leave the bad one out or convert it with e2espot transcode, then resume the run",
-        option="resume",
-    )
-
-
-def _exit_with_parent(_worker: int) -> None:
-    """Let a worker exit when the run is killed; torch's own watchdog waits for the fork server, which lives on."""
-
-    def watch(parent: Any) -> None:
-        parent.join()
-        os._exit(1)
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the parent decides
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=watch, args=(parent,), daemon=True).start()

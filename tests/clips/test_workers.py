@@ -1,14 +1,16 @@
 """A problem in a worker process reaches the caller as one error of one line that names the video."""
 
+import multiprocessing
 import os
 import time
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from e2espot.clips import dataset as module
+from e2espot.clips import workers as module
 from e2espot.clips.dataset import ClipDataset, ClipSample, TrainingVideo, load_clips
 from e2espot.clips.sampler import ClipSampler, LabelledVideo
 from e2espot.clips.targets import clip_targets
@@ -27,6 +29,14 @@ class Failing(ClipDataset):
 
     def __getitem__(self, key: tuple[int, int]) -> ClipSample:
         raise RuntimeError("DataLoader timed out")  # the words of torch's own errors
+
+
+class Asking(ClipDataset):
+    """Asks whether the process that its own was forked from has loaded torch."""
+
+    def __getitem__(self, key: tuple[int, int]) -> ClipSample:
+        maps = Path(f"/proc/{os.getppid()}/maps").read_text()
+        raise VideoError("torch is there" if "libtorch" in maps else "without torch")
 
 
 class Slow(ClipDataset):
@@ -48,13 +58,35 @@ def dataset(kind: type[ClipDataset], path: Path) -> ClipDataset:
     ("kind", "words"),
     [(ClipDataset, "is empty"), (Crashing, "died or hung"), (Failing, r"failed \(DataLoader timed out\)")],
 )
-def test_worker_error_is_one_line_that_names_the_file(kind: type[ClipDataset], words: str, tmp_path: Path) -> None:
-    path = tmp_path / "bad.mp4"
+def test_worker_error_is_one_line_that_names_the_file(
+    kind: type[ClipDataset], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_POLL_S", 0.3)
+    monkeypatch.setattr(module, "_MAX_POLLS", 1000)
+    path, others = tmp_path / "bad.mp4", set(multiprocessing.active_children())
     path.touch()
     with pytest.raises(VideoError, match=words) as caught:
         next(load_clips(dataset(kind, path), epoch=0, batch_size=2, num_workers=1))
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
+    assert set(multiprocessing.active_children()) == others, "a worker outlives the error"
+
+
+def test_workers_are_forked_from_a_server_that_has_imported_torch(tmp_path: Path) -> None:
+    with pytest.raises(VideoError, match="torch is there"):
+        next(load_clips(dataset(Asking, tmp_path / "any.mp4"), epoch=0, batch_size=2, num_workers=1))
+
+
+@pytest.mark.parametrize("kind", [ConnectionResetError, FileNotFoundError, EOFError])
+def test_worker_that_dies_while_it_hands_over_a_batch_is_reported(kind: type[Exception], tmp_path: Path) -> None:
+    def broken() -> Iterator[None]:
+        raise kind("reset by peer")
+        yield
+
+    clips = dataset(ClipDataset, tmp_path / "a.mp4")
+    batches = module._checked(broken(), [multiprocessing.current_process()], clips, [[(0, 0), (0, 1)]])
+    with pytest.raises(VideoError, match=r"a\.mp4: a process that decodes them died or hung \(reset by peer\)"):
+        next(batches)
 
 
 def test_error_without_workers_keeps_its_type(tmp_path: Path) -> None:
