@@ -34,10 +34,19 @@ def official_metric(labels, predictions, classes, metric, framerate):
         ]
         t = official.label2vector({"annotations": annotations}, len(classes), framerate, 2, index)
         d = official.predictions2vector({"predictions": results}, len(classes), 2, framerate, index)
-        targets += t
-        detections += d
-        closests += [nearest(half) for half in t]
+        targets += map(without_middle, t)
+        detections += map(without_middle, d)
+        closests += [without_middle(nearest(half)) for half in t]
     return official.average_mAP(targets, detections, closests, framerate, np.array(METRICS[metric]))
+
+
+def without_middle(half):
+    """The first and last 80 s of an array of two hours: nothing happens in between, and the package searches all of it.
+
+    Events lie in the first 12 s and at the very end, still 148 s apart; the widest search reaches 60 s.
+    """
+    edge = len(half) // 90
+    return np.concatenate([half[:edge], half[-edge:]])
 
 
 def nearest(target):
@@ -54,8 +63,8 @@ def nearest(target):
 
 @st.composite
 def cases(draw):
-    name = draw(st.sampled_from(["ball-2", "ball-12"]))
-    classes = LABEL_SETS[name].names
+    # Events are of three classes at most. The package takes as long for a class without any, so a sample has one.
+    classes = LABEL_SETS[draw(st.sampled_from(["ball-2", "ball-12"]))].names[: sized(4, 12)]
     # A few close times make ties and contested labels; the others reach the edges of the arrays.
     time = st.one_of(
         st.integers(0, 12_000),
@@ -72,7 +81,7 @@ def cases(draw):
         guess = st.builds(ScoredEvent, half=half, position_ms=time, label=label, value=score)
         labels[f"g{game}"] = draw(st.lists(truth, max_size=12))
         predictions[f"g{game}"] = draw(st.lists(guess, max_size=16))
-    return LABEL_SETS[name], labels, predictions, draw(st.sampled_from(list(METRICS))), draw(st.sampled_from([2, 25]))
+    return LabelSet(classes), labels, predictions, draw(st.sampled_from(list(METRICS))), draw(st.sampled_from([2, 25]))
 
 
 @settings(max_examples=sized(25, 400), deadline=None, suppress_health_check=list(HealthCheck))
