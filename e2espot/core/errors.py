@@ -33,6 +33,14 @@ def first_line(error: BaseException) -> str:
     return next(filter(None, lines), type(error).__name__)
 
 
+def shortened(text: str, longest: int = 160) -> str:
+    """A line of at most ``longest`` characters: a longer one ends after a word, and " ..." says that it went on."""
+    if len(text) <= longest:
+        return text
+    start = text[: longest - 4]  # the last word of it may be a part of one
+    return (start.rpartition(" ")[0] or start) + " ..."
+
+
 class VideoError(E2ESpotError):
     """A video that is missing, unreadable, or not what its header claims."""
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from e2espot.core.device import Precision, compute_dtype
-from e2espot.core.errors import CheckpointError, ConfigurationError, first_line
+from e2espot.core.errors import CheckpointError, ConfigurationError, first_line, shortened
 from e2espot.core.pixels import IMAGENET_MEAN, IMAGENET_STD, centre_crop_offset
 from e2espot.models.backbones.imagenet import offline_if_unreachable
 from e2espot.models.streaming.fused_network import fused_network
@@ -190,8 +190,8 @@ def _made(name: str, make: Callable[[], tuple[nn.Module, _Facts]], weights: str)
         if weights != "pretrained":
             raise
         raise ConfigurationError(
-            f"no pretrained weights for {name} ({first_line(error)[:160]}); connect to the internet once, or name a "
-            "weights file",
+            f"no pretrained weights for {name} ({shortened(first_line(error))}); connect to the internet once, or name "
+            "a weights file",
             option="weights",
         ) from None
 
@@ -237,7 +237,7 @@ def _load_file(network: nn.Module, file: Path) -> str:
             state = torch.load(file, map_location="cpu", weights_only=True)
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
     except Exception as error:  # on damaged bytes the libraries raise almost anything
-        raise CheckpointError(f"{file}: weights cannot be read ({first_line(error)[:160]})") from None
+        raise CheckpointError(f"{file}: weights cannot be read ({shortened(first_line(error))})") from None
     state = state.get("state_dict", state.get("model", state)) if isinstance(state, dict) else {}
     tensors = {str(name).removeprefix("module."): value for name, value in state.items() if isinstance(value, Tensor)}
     expected = network.state_dict()

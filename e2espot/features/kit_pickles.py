@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from e2espot.core.errors import AnnotationError, one_line
+from e2espot.core.errors import AnnotationError, one_line, shortened
 from e2espot.features.pca import Pca, checked_pca
 
 _MAX_BYTES = 1 << 30
@@ -112,7 +112,7 @@ def read_kit_pca(components: Path, average: Path | None) -> Pca:
         total = float(variance_P.sum()) / share if share > 0 else 0.0
         return checked_pca(mean_D, components_PD, variance_P, total)
     except (AttributeError, ValueError, TypeError) as error:
-        raise AnnotationError(f"{components}: not SoccerNet's PCA ({one_line(error)[:160]})") from None
+        raise AnnotationError(f"{components}: not SoccerNet's PCA ({shortened(one_line(error))})") from None
 
 
 def _load(path: Path) -> Any:
@@ -127,5 +127,5 @@ def _load(path: Path) -> Any:
         raise
     except Exception as error:  # on damaged bytes pickle raises almost anything
         raise AnnotationError(
-            f"{path}: not read, since it is not a plain array or PCA ({one_line(error)[:160]})"
+            f"{path}: not read, since it is not a plain array or PCA ({shortened(one_line(error))})"
         ) from None

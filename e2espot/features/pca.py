@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from e2espot.core.errors import AnnotationError, ConfigurationError, one_line
+from e2espot.core.errors import AnnotationError, ConfigurationError, one_line, shortened
 from e2espot.files.atomic import write_atomically
 from e2espot.files.npz import read_arrays
 
@@ -157,7 +157,7 @@ def read_pca(path: Path) -> Pca:
             float(stored["total_variance"]) if "total_variance" in stored else 0.0,
         )
     except (OSError, KeyError, ValueError, TypeError) as error:
-        raise AnnotationError(f"{path}: not a PCA of this package ({one_line(error)[:160]})") from None
+        raise AnnotationError(f"{path}: not a PCA of this package ({shortened(one_line(error))})") from None
 
 
 def checked_pca(mean_D: np.ndarray, components_PD: np.ndarray, variance_P: np.ndarray, total: float) -> Pca:

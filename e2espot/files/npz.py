@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from e2espot.core.errors import one_line
+from e2espot.core.errors import one_line, shortened
 
 _MAX_UNPACKED_BYTES = 1 << 31
 """Limit for all arrays of a file together; float32 scores of ninety minutes with 17 classes are 9 million bytes."""
@@ -31,4 +31,4 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
                 return {name: np.asarray(stored[name]) for name in stored.files}
         # On damaged bytes zipfile and NumPy raise almost anything: also OSError, for a position before the file.
         except Exception as error:
-            raise ValueError(f"not a readable npz file: {one_line(error)[:200]}") from None
+            raise ValueError(f"not a readable npz file: {shortened(one_line(error), 200)}") from None

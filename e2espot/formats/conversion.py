@@ -260,6 +260,8 @@ def files_of(
     Raises:
         ConfigurationError: a target of the wrong kind, or a dataset that the format cannot hold.
     """
+    if not _states_splits(conversion):
+        dropped.add("split without a game (the target states the split of each game only)", len(dataset.empty_splits))
     if conversion.to_format == "soccernet":
         feed_file = FEED_LABEL_FILE if conversion.from_format in get_args(FeedName) else None
         return soccernet_files(dataset, conversion.target, dropped, conversion.label_file or feed_file)
@@ -284,6 +286,13 @@ def files_of(
         "elan": elan_files,
     }
     return writers[conversion.to_format](dataset, conversion.target, dropped)
+
+
+def _states_splits(conversion: Conversion) -> bool:
+    """Whether the target has a list or a file for each split, which may be empty."""
+    if conversion.to_format in ("opensportslab", "sn-gar", "footpass"):
+        return conversion.target.suffix != ".json"
+    return conversion.to_format in ("soccernet", "e2e-spot")
 
 
 def refuse_to_replace(files: Mapping[Path, bytes]) -> None:

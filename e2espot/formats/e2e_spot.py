@@ -33,12 +33,15 @@ from e2espot.formats.interchange import (
     AnnotationSet,
     DroppedFields,
     first_duplicate,
+    without_videos,
 )
 
 CLASS_FILE = "class.txt"
 """Class names, one per line, next to the files of the splits."""
 _SPLITS = {"train": "train", "val": "valid", "valid": "valid", "test": "test", "challenge": "challenge"}
 """File name without ``.json`` -> split."""
+_FILE_SPLITS = {"valid": "val"}
+"""Split -> file name without ``.json``, where that is another."""
 _COMMENT = re.compile(r"(left|right|home|away|not applicable|); (visible|not shown|)")
 """Team and visibility, such as ``left; visible``; each may be empty."""
 _MAX_UNPACKED_BYTES = 1 << 30
@@ -57,11 +60,13 @@ def read_e2e_spot(source: Path, *, predictions: bool) -> AnnotationSet:
     if not paths:
         raise ConfigurationError(f"{source}: no {', '.join(f'{split}.json' for split in _SPLITS)} there")
     videos: list[AnnotatedVideo] = []
+    stated: list[str] = []
     for path in paths:
         content = load_json(_unpack(path), str(path))
         if not isinstance(content, list):
             raise AnnotationError(f"{path}: it must be a list of videos")
         split = _SPLITS.get(path.name.split(".")[0], "")
+        stated.append(split)
         videos += [
             replace(video, split=split)
             for video in parse_each(
@@ -71,7 +76,12 @@ def read_e2e_spot(source: Path, *, predictions: bool) -> AnnotationSet:
     if (duplicate := first_duplicate(videos)) is not None:
         game, half = duplicate
         raise AnnotationError(f"{source}: video {game}/{half} is listed twice")
-    return AnnotationSet(videos=tuple(videos), classes=_read_classes(folder), predictions=predictions)
+    return AnnotationSet(
+        videos=tuple(videos),
+        classes=_read_classes(folder),
+        predictions=predictions,
+        empty_splits=() if source.is_file() else without_videos(stated, videos),
+    )
 
 
 def _unpack(path: Path) -> bytes:
@@ -164,9 +174,9 @@ def e2e_spot_files(
         raise ConfigurationError(f"{target} is a file; E2E-Spot's dataset is a folder")
     dropped.add_fields(dataset.metadata, "dataset")
     names = dataset.class_names() if dataset.classes else tuple(sorted(dataset.class_names()))
-    splits: dict[str, list[dict[str, Any]]] = {}
+    splits: dict[str, list[dict[str, Any]]] = {_FILE_SPLITS.get(name, name): [] for name in dataset.empty_splits}
     for video in sorted(dataset.videos, key=lambda video: (video.game, video.half)):
-        split = "val" if video.split == "valid" else video.split or "all"
+        split = _FILE_SPLITS.get(video.split, video.split) or "all"
         splits.setdefault(split, []).append(_video_entry(video, {**probe(video), **video.metadata}, dropped))
     files = {target / f"{split}.json": dump_json(videos) for split, videos in splits.items()}
     return {target / CLASS_FILE: "\n".join(names).encode(), **files}

@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from e2espot.core.errors import AnnotationError, ConfigurationError, one_line
+from e2espot.core.errors import AnnotationError, ConfigurationError, one_line, shortened
 from e2espot.core.feature_kind import MAX_DIM, FeatureKind
 from e2espot.core.timeline import parse_fps
 from e2espot.files.json_fields import decode_text, read_bytes
@@ -212,7 +212,7 @@ def _read_header(path: Path) -> tuple[tuple[int, ...], np.dtype[Any], int, int]:
     except OSError as error:
         raise AnnotationError(f"{path}: cannot be read ({error.strerror or one_line(error)})") from None
     except Exception as error:  # on damaged bytes NumPy raises almost anything
-        raise AnnotationError(f"{path}: not an .npy array ({one_line(error)[:120]}); copy it again") from None
+        raise AnnotationError(f"{path}: not an .npy array ({shortened(one_line(error), 120)}); copy it again") from None
     if in_columns and sum(axis > 1 for axis in shape) > 1:
         raise AnnotationError(
             f"{path}: stored column by column, as a transposed array is; save numpy.ascontiguousarray(array)"
@@ -243,7 +243,7 @@ def read_description(path: Path) -> Description | None:
         return Description(kind=kind, rate=parse_fps(fields["rate"]), fields=fields)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise AnnotationError(
-            f"{file}: does not describe features ({one_line(error)[:120]}); fix it or move it away"
+            f"{file}: does not describe features ({shortened(one_line(error), 120)}); fix it or move it away"
         ) from None
 
 

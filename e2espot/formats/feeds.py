@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from e2espot.core.annotated import AnnotatedRanges, merge_ranges
-from e2espot.core.errors import AnnotationError, ConfigurationError, one_line
+from e2espot.core.errors import AnnotationError, ConfigurationError, one_line, shortened
 from e2espot.core.timeline import HALVES, MAX_DURATION_MS
 from e2espot.files.json_fields import read_bytes
 from e2espot.formats.annotated_field import CLASSES_FIELD, unsure_field
@@ -244,7 +244,8 @@ def _load(feed: Feed, dropped: DroppedFields) -> list[_TimedEntry]:
     except Exception as error:
         # kloppy takes its input for valid: a missing field is a KeyError, a wrong one an error of any type.
         raise AnnotationError(
-            f"{feed.source}: kloppy cannot read it as {feed.provider} ({type(error).__name__}: {one_line(error)[:200]})"
+            f"{feed.source}: kloppy cannot read it as {feed.provider} "
+            f"({type(error).__name__}: {shortened(one_line(error), 200)})"
         ) from None
     dropped.add("warning of kloppy about an entry", len(caught))
     return entries

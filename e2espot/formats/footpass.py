@@ -25,7 +25,7 @@ from e2espot.core.errors import AnnotationError, ConfigurationError
 from e2espot.core.timeline import DEFAULT_FPS, MAX_DURATION_MS, frame_of_position_ms, position_ms_of_frame
 from e2espot.files.json_fields import dump_json, load_json, parse_each, read_bytes, relative_path, require
 from e2espot.formats.annotated_field import CLASSES_FIELD
-from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
+from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields, without_videos
 from e2espot.formats.video_links import likely_video
 
 FOOTPASS_CLASSES = (
@@ -80,29 +80,32 @@ def read_footpass(source: Path, *, predictions: bool) -> AnnotationSet:
                 raise AnnotationError(f"{path}: a second {half.game}_H{half.number}; list every half once")
             of_game.append(half)
     root = source.parent if source.is_file() else source
-    return AnnotationSet(
-        videos=tuple(
-            AnnotatedVideo(
-                game=game,
-                split=halves[0].split,
-                annotations=tuple(annotation for half in halves for annotation in half.annotations),
-                annotated=None if predictions else _annotated_of(halves),
-                video="" if predictions else likely_video(root, _VIDEO_FOLDERS, game),
-                metadata={} if predictions else {"fps": int(DEFAULT_FPS)},
-                game_metadata={} if predictions else {CLASSES_FIELD: list(FOOTPASS_CLASSES)},
-            )
-            for game, halves in games.items()
-        ),
-        predictions=predictions,
+    videos = tuple(
+        AnnotatedVideo(
+            game=game,
+            split=halves[0].split,
+            annotations=tuple(annotation for half in halves for annotation in half.annotations),
+            annotated=None if predictions else _annotated_of(halves),
+            video="" if predictions else likely_video(root, _VIDEO_FOLDERS, game),
+            metadata={} if predictions else {"fps": int(DEFAULT_FPS)},
+            game_metadata={} if predictions else {CLASSES_FIELD: list(FOOTPASS_CLASSES)},
+        )
+        for game, halves in games.items()
     )
+    empty = () if source.is_file() else without_videos(map(_split_of, paths), videos)
+    return AnnotationSet(videos=videos, predictions=predictions, empty_splits=empty)
+
+
+def _split_of(path: Path) -> str:
+    """The split that a file is named after; empty if it is named otherwise."""
+    name = path.stem.rpartition("_")[2]
+    return _SPLITS.get(name, name if name in ("train", "test", "challenge") else "")
 
 
 def _read_file(path: Path, predictions: bool) -> list[_Half]:
     content, context = load_json(read_bytes(path), str(path)), str(path)
     keys = require(content, "keys", list, context)
     events = require(content, "events", dict, context)
-    name = path.stem.rpartition("_")[2]
-    split = _SPLITS.get(name, name if name in ("train", "test", "challenge") else "")
     halves = []
     for key in keys:
         match = _KEY.fullmatch(key) if isinstance(key, str) else None
@@ -114,7 +117,7 @@ def _read_file(path: Path, predictions: bool) -> list[_Half]:
             _Half(
                 game=relative_path(match[1], f"{context}: name of the match"),
                 number=number,
-                split=split,
+                split=_split_of(path),
                 annotations=parse_each(
                     rows, key, f"{context}: events", partial(_event, half=number, predictions=predictions)
                 ),
@@ -208,14 +211,15 @@ def footpass_files(
         ConfigurationError: the target is a file with another ending, or half 2 has a video of its own and its start on
             the time line of the match is unknown.
     """
-    if target.suffix != ".json" and target.is_file():
+    in_folder = target.suffix != ".json"
+    if in_folder and target.is_file():
         raise ConfigurationError(f"{target} is a file; give a folder, or a name that ends in .json")
     dropped.add_fields(dataset.metadata, "dataset")
-    files: dict[str, dict[str, list[list[Any]]]] = {}
+    files: dict[str, dict[str, list[list[Any]]]] = {split: {} for split in dataset.empty_splits if in_folder}
     for video in dataset.videos:
         if video.annotated is not None and not _is_read_back(video):
             dropped.add_annotated(video, "FOOTPASS")
-        split = "" if target.suffix == ".json" else video.split
+        split = video.split if in_folder else ""
         halves = files.setdefault(split, {})
         for key, rows in _halves(video, dataset.predictions, half_starts_ms, dropped).items():
             halves.setdefault(key, []).extend(rows)
@@ -226,7 +230,7 @@ def footpass_files(
         split: dump_json({"keys": list(halves), "events": {key: sorted(rows) for key, rows in halves.items()}})
         for split, halves in files.items()
     }
-    if target.suffix == ".json":
+    if not in_folder:
         return {target: documents.get("", dump_json({"keys": [], "events": {}}))}
     names = {split: f"playbyplay_{_FILE_SPLITS.get(split, split) or 'all'}.json" for split in documents}
     return {target / names[split]: data for split, data in documents.items()}

@@ -66,11 +66,19 @@ class AnnotationSet:
     """Fields of the dataset as a whole."""
     predictions: bool = False
     """True for predictions, which have confidences; False for labels."""
+    empty_splits: tuple[str, ...] = ()
+    """Splits that the source states without a game: ``"valid": []`` says that no game is kept for validation."""
 
     def class_names(self) -> tuple[str, ...]:
         """The listed classes in order, then those that occur without being listed, sorted."""
         occurring = {annotation.label for video in self.videos for annotation in video.annotations}
         return (*self.classes, *sorted(occurring - set(self.classes)))
+
+
+def without_videos(splits: Iterable[str], videos: Iterable[AnnotatedVideo]) -> tuple[str, ...]:
+    """Those of the splits that none of the videos is in, each once; the empty name is no split."""
+    used = {"", *(video.split for video in videos)}
+    return tuple(dict.fromkeys(split for split in splits if split not in used))
 
 
 def first_duplicate(videos: Iterable[AnnotatedVideo]) -> tuple[str, int] | None:

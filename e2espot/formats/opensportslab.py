@@ -33,6 +33,7 @@ from e2espot.formats.interchange import (
     AnnotationSet,
     DroppedFields,
     first_duplicate,
+    without_videos,
 )
 from e2espot.formats.opensportslab_events import HEAD, read_event
 from e2espot.formats.opensportslab_v1 import is_version_1, path_of_version_1, read_version_1
@@ -68,6 +69,7 @@ def read_opensportslab(source: Path, *, predictions: bool) -> AnnotationSet:
     videos: list[AnnotatedVideo] = []
     classes: list[str] = []
     dataset_metadata: dict[str, Any] = {}
+    stated: list[str] = []
     contents = [(path, load_json(read_bytes(path), str(path))) for path in paths]
     games = games_of_paths(name for _, content in contents for name in _names_in(content))
     for path, content in contents:
@@ -82,6 +84,7 @@ def read_opensportslab(source: Path, *, predictions: bool) -> AnnotationSet:
             continue
         metadata = require(content, "metadata", dict, str(path), {})
         split = _split_named(str(metadata.get("split") or path.stem.split("_")[-1]))
+        stated.append(split)
         videos += parse_each(
             require(content, "data", list, str(path)),
             "data",
@@ -94,7 +97,11 @@ def read_opensportslab(source: Path, *, predictions: bool) -> AnnotationSet:
         game, half = duplicate
         raise AnnotationError(f"{source}: two samples are half {half} of {game!r}")
     return AnnotationSet(
-        videos=tuple(videos), classes=tuple(classes), metadata=dataset_metadata, predictions=predictions
+        videos=tuple(videos),
+        classes=tuple(classes),
+        metadata=dataset_metadata,
+        predictions=predictions,
+        empty_splits=() if source.is_file() else without_videos(stated, videos),
     )
 
 
@@ -314,7 +321,7 @@ def _files(
     parts = {target: dataset.videos}
     if target.suffix != ".json":
         parts = {}
-        for split in dict.fromkeys(video.split for video in dataset.videos):
+        for split in dict.fromkeys([*(video.split for video in dataset.videos), *dataset.empty_splits]):
             path = target / (f"annotations_{split}.json" if split else "annotations.json")
             parts[path] = tuple(video for video in dataset.videos if video.split == split)
     classes = dataset.class_names()

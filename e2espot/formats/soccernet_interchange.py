@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSe
 from e2espot.formats.label_documents import read_label_document
 from e2espot.formats.own_games import is_list, own_games
 from e2espot.formats.soccernet_json import LIST_NAMES, Kind, make_row, parse_document, read_row
-from e2espot.formats.splits import BALL_SPLITS, split_of_games
+from e2espot.formats.splits import BALL_SPLITS, empty_splits, split_of_games
 
 _SPLITS = ("train", "valid", "test", "challenge")
 _READ_FIELDS: dict[Kind, tuple[str, ...]] = {
@@ -77,7 +77,8 @@ def read_soccernet(source: Path, *, predictions: bool, file_name: str | None = N
             videos = [
                 video for game in games for video in _read_game(game, game.split or splits.get(game.name, ""), kind)
             ]
-            return AnnotationSet(videos=tuple(videos), predictions=predictions)
+            empty = empty_splits(source) if source.is_dir() else ()
+            return AnnotationSet(videos=tuple(videos), predictions=predictions, empty_splits=empty)
     raise ConfigurationError(f"{source}: no {' or '.join(names)} below it")
 
 
@@ -171,7 +172,7 @@ def soccernet_files(
         path = target / relative_path(game, "name of a game") / file_name
         files[path] = dump_json(_document(videos, "prediction" if dataset.predictions else "label"))
         split_of_game[game] = videos[0].split
-    if splits := _splits_document(split_of_game):
+    if splits := _splits_document(split_of_game, dataset.empty_splits):
         files[target / SPLITS_FILE] = dump_json(splits)
     return files
 
@@ -212,12 +213,13 @@ def _row(annotation: Annotation, half: int, kind: Kind) -> dict[str, Any]:
     return {**row, **annotation.extra}
 
 
-def _splits_document(split_of_game: Mapping[str, str]) -> dict[str, list[str]]:
+def _splits_document(split_of_game: Mapping[str, str], empty: Sequence[str]) -> dict[str, list[str]]:
     """Content of ``splits.json``; empty if the splits are SoccerNet's own or unknown."""
     official = {game: split for split, games in BALL_SPLITS.items() for game in games}
     splits = split_of_game.items()
-    if not any(split_of_game.values()) or all(official.get(game) == split for game, split in splits):
+    known = not any(split_of_game.values()) or all(official.get(game) == split for game, split in splits)
+    if known and not empty:
         return {}
-    names = (*_SPLITS, *sorted(set(split_of_game.values()) - {*_SPLITS, ""}))
+    names = (*_SPLITS, *sorted({*split_of_game.values(), *empty} - {*_SPLITS, ""}))
     games_by_split = {name: [game for game, split in splits if split == name] for name in names}
-    return {name: games for name, games in games_by_split.items() if games}
+    return {name: games for name, games in games_by_split.items() if games or name in empty}

@@ -65,6 +65,13 @@ def split_of_games(root: Path) -> dict[str, str]:
     return {str(game): canonical_split(split) for split, games in lists.items() for game in games}
 
 
+def empty_splits(root: Path) -> tuple[str, ...]:
+    """Splits to which ``splits.json`` gives no game; none without that file, which :func:`split_of_games` checks."""
+    file = root / SPLITS_FILE
+    lists: Any = load_json(read_bytes(file), str(file)) if file.is_file() else {}
+    return tuple(dict.fromkeys(canonical_split(split) for split, games in lists.items() if not games))
+
+
 def canonical_split(name: str) -> str:
     """Name of a split as SoccerNet spells it: ``val`` is ``valid``."""
     return "valid" if name == "val" else name

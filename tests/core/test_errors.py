@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from e2espot.core import errors
-from e2espot.core.errors import DamagedVideoError, E2ESpotError, VideoError, first_line, one_line
+from e2espot.core.errors import DamagedVideoError, E2ESpotError, VideoError, first_line, one_line, shortened
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,14 @@ from e2espot.core.errors import DamagedVideoError, E2ESpotError, VideoError, fir
 def test_one_line_joins_and_first_line_cuts(text: str, whole: str, first: str) -> None:
     assert one_line(ValueError(text)) == whole
     assert first_line(ValueError(text)) == first
+
+
+def test_shortened_ends_after_a_word() -> None:
+    text = "we cannot find the files in the cache; check your connection and try again"
+    assert shortened(text, len(text)) == text
+    assert shortened(text, len(text) - 1) == "we cannot find the files in the cache; check your connection and try ..."
+    assert shortened("word " * 100) == "word " * 31 + "..."
+    assert shortened("w" * 500, 20) == "w" * 16 + " ..."
 
 
 def test_errors_carry_the_parameter_that_settles_them() -> None:

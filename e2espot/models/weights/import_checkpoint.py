@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from e2espot.core.errors import CheckpointError, ConfigurationError, first_line
+from e2espot.core.errors import CheckpointError, ConfigurationError, first_line, shortened
 from e2espot.core.label_sets import LABEL_SETS
 from e2espot.core.timeline import parse_fps
 from e2espot.core.wording import counted
@@ -330,7 +330,7 @@ def _from_hub(name: str) -> Path:
         raise ConfigurationError("a hub id needs huggingface_hub: pip install huggingface_hub") from None
     except Exception as error:
         raise CheckpointError(
-            f"{name}: no such file or folder, and not available from huggingface.co ({first_line(error)[:160]})"
+            f"{name}: no such file or folder, and not available from huggingface.co ({shortened(first_line(error))})"
         ) from None
 
 
@@ -357,7 +357,7 @@ def _load(network: torch.nn.Module, state: Mapping[str, Tensor], source: str) ->
         network.load_state_dict({**counters, **state})
     except (RuntimeError, TypeError) as error:
         problem = next((line.strip() for line in str(error).splitlines()[1:] if line.strip()), str(error))
-        raise CheckpointError(f"{source}: these weights do not fit: {problem[:200]}") from None
+        raise CheckpointError(f"{source}: these weights do not fit: {shortened(problem, 200)}") from None
     for name, value in network.state_dict().items():
         if not bool(torch.isfinite(value).all()):
             raise CheckpointError(f"{source}: {name} holds values that are not finite numbers")
@@ -376,7 +376,7 @@ def _convert_timm(name: str, target: Path) -> str:
             network = make(name, pretrained=True, num_classes=0)
     except Exception as error:
         raise CheckpointError(
-            f"timm:{name}: not available ({first_line(error)[:160]}); give the path of its weights file"
+            f"timm:{name}: not available ({shortened(first_line(error))}); give the path of its weights file"
         ) from None
     return _convert_backbone(dict(network.state_dict()), f"timm:{name}", target)
 

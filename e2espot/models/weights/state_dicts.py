@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
-from e2espot.core.errors import CheckpointError
+from e2espot.core.errors import CheckpointError, shortened
 from e2espot.models.backbones.registry import FEATURE_ARCHS
 
 _WRAPPERS = ("model_state_dict", "state_dict", "model")
@@ -90,7 +90,7 @@ def _reason(error: Exception) -> str:
     """One short line of an error: what a pickle asked for if the text shows it, else its first line."""
     text = re.sub(r"^Weights only load failed\.?.*?:\s*", "", str(error).strip(), count=1)
     asked_for = re.search(r"Unsupported (?:global|operand|class)[^\n]*|GLOBAL [\w.]+[^\n.]*", str(error))
-    return (asked_for.group(0) if asked_for else (text.splitlines() or [type(error).__name__])[0])[:160]
+    return shortened(asked_for.group(0) if asked_for else (text.splitlines() or [type(error).__name__])[0])
 
 
 def detect_feature_arch(state: dict[str, Tensor], source: str) -> str:
