@@ -7,7 +7,7 @@ import io
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from e2espot.core.errors import E2ESpotError
@@ -15,10 +15,14 @@ from e2espot.core.errors import E2ESpotError
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def run_command(main: Callable[[], None]) -> None:
+def run_command(main: Callable[[], None], arguments: Sequence[str] = ()) -> None:
     """Run a command; exit 2 after one line for a user's error, 130 when interrupted, 141 on a broken pipe.
 
     Any other exception is a bug of ours and keeps its traceback.
+
+    Args:
+        main: The command.
+        arguments: Its words; URLs among them are shown as they were given, without their secrets.
     """
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the calling process
@@ -30,7 +34,8 @@ def run_command(main: Callable[[], None]) -> None:
         main()
         sys.stdout.flush()
     except E2ESpotError as error:
-        _print_error(str(error) if error.option is None else f"{error} (--{error.option})")
+        text = _with_urls(str(error), arguments)
+        _print_error(text if error.option is None else f"{text} (--{error.option})")
         sys.exit(2)
     except BrokenPipeError:
         # The reader of the output, such as head, has closed it; discard what the interpreter still buffers.
@@ -40,11 +45,22 @@ def run_command(main: Callable[[], None]) -> None:
         line = _line_of_os_error(error)
         if line is None:
             raise
-        _print_error(line)
+        _print_error(_with_urls(line, arguments))
         sys.exit(2)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         sys.exit(130)
+
+
+def _with_urls(text: str, arguments: Sequence[str]) -> str:
+    """``text`` with URLs as they were given, where a command took one for a path: https:/host/a -> https://host/a."""
+    words = [word.partition("=")[2] if word.startswith("--") else word for word in arguments if "://" in word]
+    if words:
+        from e2espot.sources.remote import is_url, redact
+
+        for url in filter(is_url, words):
+            text = text.replace(str(Path(url)), redact(url))
+    return text
 
 
 def _line_of_os_error(error: OSError) -> str | None:

@@ -184,16 +184,18 @@ def _job(args: Features, games: dict[str, Game], loose: frozenset[str]) -> tuple
     if args.duration is not None:
         duration_s = _seconds(args.duration, "duration")
     pca = _given_pca(args)
-    reuse_freed_memory()
-    extractor, own_rate = _extractor(args)
+    # What can be refused is refused before the weights, which may have to be downloaded.
+    _rate(args, None)
     if args.reader == "dali":
-        if own_rate is None:
+        if not _is_run(args.backbone):
             raise ConfigurationError(
                 f"reader is dali, which decodes every frame for the backbone of a run, and {args.backbone} sees a "
                 "picture now and then; choose auto or decord",
                 option="reader",
             )
         choose_backend(args.reader, args.device)  # refuses it where it is not installed
+    reuse_freed_memory()
+    extractor, own_rate = _extractor(args)
     rate = _rate(args, own_rate)
     if own_rate is not None and (args.grid != "middle" or start_s or duration_s):
         raise ConfigurationError(
@@ -250,12 +252,17 @@ def _rate(args: Features, own_rate: Fraction | None) -> Fraction:
     return rate
 
 
-def _default_name(args: Features, rate: Fraction, pca: Pca | None) -> str:
+def _is_run(backbone: str) -> bool:
+    """Whether it names a run folder or its weights, and no image network."""
     from e2espot.cli.infer import RUN_FILES
 
-    path = Path(args.backbone)
-    is_run = any((path / file).exists() for file in RUN_FILES) or path.suffix == ".safetensors"
-    stem = (path.resolve().stem if is_run else args.backbone).rpartition(":")[2]
+    path = Path(backbone)
+    return path.suffix == ".safetensors" or any((path / file).exists() for file in RUN_FILES)
+
+
+def _default_name(args: Features, rate: Fraction, pca: Pca | None) -> str:
+    is_run = _is_run(args.backbone)
+    stem = (Path(args.backbone).resolve().stem if is_run else args.backbone).rpartition(":")[2]
     stem = re.sub(r"[^\w.-]+", "-", stem).replace(".", "-")
     speed = "" if rate == _USUAL_RATE or is_run else f"_{float(rate):g}fps".replace(".", "-")
     return f"{stem}{speed}" + ("" if pca is None else f"_PCA{pca.num_components}")
@@ -275,16 +282,14 @@ def _given_pca(args: Features) -> Pca | None:
 
 def _extractor(args: Features) -> tuple[ImageExtractor | SpotterExtractor, Fraction | None]:
     """The network, and the rate of a run's."""
-    from e2espot.cli.infer import RUN_FILES
     from e2espot.core.device import parse_device
     from e2espot.features.backbones import load_extractor
 
     device = parse_device("cpu" if args.engine == "ray" else args.device)
-    path = Path(args.backbone)
-    if path.suffix == ".safetensors" or any((path / file).exists() for file in RUN_FILES):
+    if _is_run(args.backbone):
         from e2espot.features.extract import spotter_extractor
 
-        extractor = spotter_extractor(path, device)
+        extractor = spotter_extractor(Path(args.backbone), device)
         return extractor, extractor.spotter.fps
     return (
         load_extractor(

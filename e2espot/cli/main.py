@@ -58,7 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: Subcommand and its arguments; those of the process without it.
     """
-    run_command(lambda: dispatch(list(sys.argv[1:] if arguments is None else arguments)))
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    run_command(lambda: dispatch(words), words)
 
 
 def dispatch(arguments: list[str]) -> None:

@@ -26,7 +26,7 @@ class ReportOptions:
     labels: Annotated[Path, tyro.conf.arg(aliases=["-l"])]
     """Folder or zip of <game>/<label file>, or one label file: of a video, or in another format (.csv, .xml, ...)."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("report.html")
-    """The file to write."""
+    """The file to write; it ends in .html, since browsers show another one as text."""
     videos: Annotated[Path | None, tyro.conf.arg(aliases=["-v"])] = None
     """Dataset folder, folder of <game>.mp4, or the video of one game; adds frames around misses and false positives."""
     split: Annotated[str | None, tyro.conf.arg(aliases=["-s"])] = None
@@ -66,6 +66,10 @@ def main(arguments: list[str]) -> None:
     if not 1 <= args.fps <= 1000 or args.examples < 0:
         raise ConfigurationError(
             f"--fps is {args.fps} and --examples {args.examples}; give 1 to 1000 bins, and at least 0 examples"
+        )
+    if args.out.suffix.lower() not in (".html", ".htm") or args.out.is_dir():
+        raise ConfigurationError(
+            f"{args.out}: the report is one HTML file; give it a name that ends in .html", option="out"
         )
     from e2espot.core.label_sets import label_set_named, label_set_of
     from e2espot.files.atomic import write_atomically

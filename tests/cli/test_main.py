@@ -93,6 +93,19 @@ def test_main_takes_the_arguments_of_the_process_and_exits_2_on_an_error(
     assert capsys.readouterr().out.startswith("e2espot ")
 
 
+@pytest.mark.parametrize("words", [["train", "URL", "-s", "run"], ["review", "URL"], ["evaluate", "x", "--labels=URL"]])
+def test_refused_url_is_shown_as_it_was_given_without_its_secrets(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as caught:
+        main([word.replace("URL", "https://me:secret@host/match.mp4?signature=abc") for word in words])
+    assert caught.value.code == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("error: https://host/match.mp4: ")
+    assert "secret" not in line and "abc" not in line
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_help_of_command_names_itself_and_its_flags(name: str) -> None:
     text = help_of(name)

@@ -166,6 +166,17 @@ def test_features_refuses_bad_options_and_leaves_nothing(video: Path, tmp_path: 
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
 
 
+def test_reader_is_refused_before_weights_are_asked_for(
+    video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(*_: object, **__: object) -> None:
+        raise AssertionError("the hub was asked for weights")
+
+    monkeypatch.setattr("e2espot.features.backbones.load_extractor", asked)
+    with pytest.raises(ConfigurationError, match="choose auto or decord"):
+        features(video, "-o", tmp_path, "--backbone", "resnet18", "--reader", "dali")
+
+
 def test_features_need_a_folder(video: Path) -> None:
     with pytest.raises(ConfigurationError, match="is a file; name a folder") as raised:
         features(video, "-o", video, *RANDOM)

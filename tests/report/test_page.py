@@ -141,6 +141,15 @@ def test_report_takes_zips_and_reports_missing_videos(match: Path, tmp_path: Pat
     assert "<img" not in (tmp_path / "y.html").read_text()
 
 
+@pytest.mark.parametrize("name", ["report", "report.txt", "folder.html"])
+def test_report_is_written_to_an_html_file_only(name: str, match: Path, tmp_path: Path) -> None:
+    (tmp_path / "folder.html").mkdir()
+    refused = tool("report", match / "good", "-l", match / "data", "-o", tmp_path / name)
+    assert refused.returncode == 2
+    assert f"{name}: the report is one HTML file; give it a name that ends in .html (--out)" in refused.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.html"]
+
+
 def test_report_of_a_whole_match_takes_seconds(tmp_path: Path) -> None:
     """Ninety minutes, twelve classes, 20,000 predictions, no pictures: under 20 CPU seconds, measured 1."""
     rng = np.random.default_rng(1)
