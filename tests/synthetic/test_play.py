@@ -32,8 +32,8 @@ def test_simulate_matches_statistics_of_real_matches(play):
 
 @pytest.mark.parametrize("density", [0.5, 2.0])
 def test_density_multiplies_events_per_minute(density):
-    play = simulate(np.random.default_rng(1), frames=20 * 1500, density=density)
-    assert len(play.actions) / 20 == pytest.approx(12.8 * density, rel=0.15)
+    play = simulate(np.random.default_rng(1), frames=8 * 1500, density=density)
+    assert len(play.actions) / 8 == pytest.approx(12.8 * density, rel=0.15)
 
 
 def test_ball_leaves_the_foot_at_the_frame_of_a_pass(play):
