@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from e2espot.models.feature_heads.fused_vlad import DropoutTable, project_sides, vlad_logits
-from e2espot.models.feature_heads.shared_windows import max_side, mean_side, vlad_side
+from e2espot.models.feature_heads.shared_windows import VladSide, max_side, mean_side
 
 POOLS = ("max", "avg", "netvlad", "netrvlad", "max++", "avg++", "netvlad++", "netrvlad++")
 """Names of the poolings."""
@@ -139,24 +139,34 @@ class PoolHead(nn.Module):
         """
         half = self.window_len // 2
         count = len(rows_ND)
-        scores = []
+        sides, scores = self._vlad_sides(), []
         for first in range(0, count, _BLOCK_ROWS):
             last = min(first + _BLOCK_ROWS, count)
             numbers = torch.arange(first - half, last - half + self.window_len - 1, device=rows_ND.device)
             projected = self.project(rows_ND[numbers.clamp(0, count - 1)])
-            scores.append(self._windows(projected, last - first).sigmoid()[:, 1:])
+            scores.append(self._windows(projected, sides, last - first).sigmoid()[:, 1:])
         return torch.cat(scores)
 
-    def _windows(self, projected_MD: Tensor, count: int) -> Tensor:
+    def _vlad_sides(self) -> list[VladSide | None]:
+        """Each pool and its weights for many windows; None for a maximum or a mean."""
+        weights = self.classify.weight.chunk(len(self.pools), dim=1)
+        return [
+            VladSide.of(pool.words_DK, pool.centres_DK, weight, length) if isinstance(pool, NetVlad) else None
+            for pool, weight, (_, length) in zip(self.pools, weights, self._spans(), strict=True)
+        ]
+
+    def _spans(self) -> list[tuple[int, int]]:
+        """First row of a window, and number of rows, that each pool sees."""
+        return [(0, self.split), (self.split, self.window_len - self.split)] if self.split else [(0, self.window_len)]
+
+    def _windows(self, projected_MD: Tensor, vlads: list[VladSide | None], count: int) -> Tensor:
         """Logits of ``count`` windows, of which number i begins at row i."""
         logits = self.classify.bias.expand(count, -1)
         weights = self.classify.weight.chunk(len(self.pools), dim=1)
-        bounds = (0, self.split, self.window_len) if self.split else (0, self.window_len)
-        for pool, weight, start, stop in zip(self.pools, weights, bounds[:-1], bounds[1:], strict=True):
-            side_MD = projected_MD[start : count + stop - 1]
-            length = stop - start
-            if isinstance(pool, NetVlad):
-                side = vlad_side(side_MD, pool.words_DK, pool.centres_DK, weight, length)
+        for pool, vlad, weight, (start, length) in zip(self.pools, vlads, weights, self._spans(), strict=True):
+            side_MD = projected_MD[start : count + start + length - 1]
+            if vlad is not None:
+                side = vlad.logits(side_MD)
             else:
                 side = (max_side if pool.kind == "max" else mean_side)(side_MD, length) @ weight.T
             logits = logits + side

@@ -10,13 +10,15 @@ The sums over t are wanted, and never V itself: both factors come from numbers o
     V_k . W_k = sum_t a_tk (u_t . W_k) - s_k (c_k . W_k)
     |V_k|^2   = sum_tt' a_tk a_t'k (u_t . u_t') - 2 s_k sum_t a_tk (u_t . c_k) + s_k^2 |c_k|^2
 
-and sums over windows are differences of running sums, in double precision since these grow with the half. A row then
-costs K * C products of length D in place of a whole window's, some twenty times less work.
+A row then costs K * C products of length D in place of a whole window's, some twenty times less work. What belongs to
+a window is a view of the numbers of its rows, and one small product of matrices for each window sums them up.
 
 Shapes: M rows, N = M - L + 1 windows of L rows, D values, K words, C outputs.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -24,49 +26,80 @@ from torch.nn import functional
 
 _EPSILON = 1e-12
 """Shortest length that vectors are divided by, as ``functional.normalize`` has it."""
+_WINDOWS_AT_A_TIME = 128
+"""What their rows add to the outputs stays in a core's cache, and few cosines of rows too far apart are computed."""
 
 
-def vlad_side(rows_MD: Tensor, words_DK: Tensor, centres_DK: Tensor | None, weight_CJ: Tensor, length: int) -> Tensor:
-    """What one NetVLAD adds to the logits of every window, ``(N, C)``.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class VladSide:
+    """One NetVLAD and its share of the linear layer, ready for many windows."""
 
-    Args:
-        rows_MD: Rows, not normalised.
-        words_DK: What rows are assigned by.
-        centres_DK: What is subtracted; None for NetRVLAD.
-        weight_CJ: Weights of the linear layer for this NetVLAD, J = D * K with D outermost.
-        length: L.
-    """
-    dim, num_words = words_DK.shape
-    unit_MD = functional.normalize(rows_MD, dim=-1)
-    share_MK = (unit_MD @ words_DK).softmax(-1)
-    weight_DKC = weight_CJ.unflatten(1, (dim, num_words)).permute(1, 2, 0)
-    # (M, K, C): what a row adds to V_k . W_kc
-    products_MKC = (unit_MD @ weight_DKC.reshape(dim, -1)).unflatten(1, (num_words, -1))
-    along_NKC = window_sums(share_MK[..., None] * products_MKC, length)
-    squared_NK = _squared_lengths(unit_MD, share_MK, length)
-    if centres_DK is not None:
-        total_NK = window_sums(share_MK, length)
-        towards_NK = window_sums(share_MK * (unit_MD @ centres_DK), length)
-        centre_KC = torch.einsum("dk,dkc->kc", centres_DK.double(), weight_DKC.double())
-        along_NKC = along_NKC - total_NK[..., None] * centre_KC
-        squared_NK = squared_NK - 2 * total_NK * towards_NK + total_NK**2 * centres_DK.double().square().sum(0)
-    length_NK = squared_NK.clamp_min(0).sqrt()
-    divisor_NK = length_NK.clamp_min(_EPSILON)
-    whole_N1 = (length_NK / divisor_NK).square().sum(1, keepdim=True).sqrt().clamp_min(_EPSILON)
-    return ((along_NKC / divisor_NK[..., None]).sum(1) / whole_N1).to(rows_MD.dtype)
+    words_DK: Tensor
+    """What rows are assigned by."""
+    centres_DK: Tensor | None
+    """What is subtracted; None for NetRVLAD."""
+    weight_DKC: Tensor
+    """Weights of the linear layer, side by side in memory for one product with all of them."""
+    length: int
+    """L."""
+
+    @classmethod
+    def of(cls, words_DK: Tensor, centres_DK: Tensor | None, weight_CJ: Tensor, length: int) -> VladSide:
+        """From the weights of the linear layer for this NetVLAD, J = D * K with D outermost."""
+        weight_DKC = weight_CJ.unflatten(1, words_DK.shape).permute(1, 2, 0).contiguous()
+        return cls(words_DK=words_DK, centres_DK=centres_DK, weight_DKC=weight_DKC, length=length)
+
+    def logits(self, rows_MD: Tensor) -> Tensor:
+        """What it adds to the logits of every window, ``(N, C)``.
+
+        Args:
+            rows_MD: Rows, not normalised.
+        """
+        count = len(rows_MD) - self.length + 1
+        centre_KC = None
+        if self.centres_DK is not None:
+            centre_KC = torch.bmm(self.centres_DK.T[:, None], self.weight_DKC.transpose(0, 1))[:, 0]
+        return torch.cat(
+            [
+                self._logits(rows_MD[start : min(start + _WINDOWS_AT_A_TIME, count) + self.length - 1], centre_KC)
+                for start in range(0, count, _WINDOWS_AT_A_TIME)
+            ]
+        )
+
+    def _logits(self, rows_MD: Tensor, centre_KC: Tensor | None) -> Tensor:
+        """The same for some windows."""
+        dim, num_words, num_outputs = self.weight_DKC.shape
+        unit_MD = functional.normalize(rows_MD, dim=-1)
+        share_NLK = _windows((unit_MD @ self.words_DK).softmax(-1), self.length)
+        # What row t adds to |V_k|^2, without a_tk
+        towards_NLK = torch.bmm(_squares(unit_MD @ unit_MD.T, self.length), share_NLK)
+        total_N1K = share_NLK.sum(1, keepdim=True)
+        if self.centres_DK is not None:
+            along_NLK = _windows(unit_MD @ self.centres_DK, self.length)
+            squares_K = self.centres_DK.square().sum(0)
+            towards_NLK += total_N1K * (squares_K - 2 * along_NLK)
+        length_N1K = (share_NLK * towards_NLK).sum(1, keepdim=True).clamp_min(0).sqrt()
+        divisor_N1K = length_N1K.clamp_min(_EPSILON)
+        # J = K * C: what a row adds to V_k . W_kc; then J = L * K: that of all rows of a window
+        products_MJ = unit_MD @ self.weight_DKC.view(dim, -1)
+        products_NJC = _windows(products_MJ, self.length).view(-1, self.length * num_words, num_outputs)
+        logits_NC = torch.bmm((share_NLK / divisor_N1K).flatten(1)[:, None], products_NJC)[:, 0]
+        if centre_KC is not None:
+            logits_NC -= (total_N1K / divisor_N1K)[:, 0] @ centre_KC
+        whole_N1 = (length_N1K / divisor_N1K).square().sum(2).sqrt()
+        return logits_NC / whole_N1.clamp_min(_EPSILON)
 
 
-def _squared_lengths(unit_MD: Tensor, share_MK: Tensor, length: int) -> Tensor:
-    """``|sum_t a_tk u_t|^2`` of every window, ``(N, K)`` in double precision."""
-    num_windows = len(unit_MD) - length + 1
-    cosine_MM = unit_MD @ unit_MD.T  # of all pairs, a fraction of what those of a window cost one by one
-    squared_NK = window_sums(share_MK**2 * cosine_MM.diagonal()[:, None], length)
-    for lag in range(1, length):
-        # Pairs (t, t + lag) within a window: t runs over its first length - lag rows, and each pair counts twice.
-        cosine_P1 = cosine_MM.diagonal(lag)[:, None]
-        pairs_PK = share_MK[:-lag] * share_MK[lag:] * cosine_P1
-        squared_NK += 2 * window_sums(pairs_PK, length - lag)[:num_windows]
-    return squared_NK
+def _windows(rows_MJ: Tensor, length: int) -> Tensor:
+    """``(N, L, J)``, a view: row n + t is row t of window n."""
+    width = rows_MJ.shape[1]
+    return rows_MJ.as_strided((len(rows_MJ) - length + 1, length, width), (width, width, 1))
+
+
+def _squares(gram_MM: Tensor, length: int) -> Tensor:
+    """``(N, L, L)``, a view: the squares of L along the diagonal."""
+    count = len(gram_MM)
+    return gram_MM.as_strided((count - length + 1, length, length), (count + 1, count, 1))
 
 
 def window_sums(values_M: Tensor, length: int) -> Tensor:
