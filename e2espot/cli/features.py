@@ -15,7 +15,7 @@ import tyro
 from e2espot.core.device import Precision
 from e2espot.core.errors import ConfigurationError, VideoError
 from e2espot.core.picture_options import PictureOptions
-from e2espot.core.timeline import parse_clock_ms, parse_fps
+from e2espot.core.timeline import fps_text, parse_clock_ms, parse_fps
 from e2espot.core.wording import counted
 
 if TYPE_CHECKING:
@@ -103,6 +103,12 @@ def main(arguments: list[str]) -> None:
         raise ConfigurationError(f"{args.out} is a file; name a folder for the features", option="out")
     games, loose = _plan(args)
     job, planned = _job(args, games, loose)
+    if components > job.extractor.dim:
+        raise ConfigurationError(
+            f"pca is {components}, and {args.backbone} gives rows of {job.extractor.dim} values; give at most as many "
+            "components",
+            option="pca",
+        )
     from e2espot.features.extract import is_complete
 
     pending = {
@@ -248,7 +254,9 @@ def _rate(args: Features, own_rate: Fraction | None) -> Fraction:
     except ValueError as error:
         raise ConfigurationError(str(error).replace("fps", "rate", 1), option="rate") from None
     if own_rate is not None and rate != own_rate:
-        raise ConfigurationError(f"rate is {rate}; this run sees {own_rate} frames a second", option="rate")
+        raise ConfigurationError(
+            f"rate is {fps_text(rate)}; this run sees {fps_text(own_rate)} frames a second", option="rate"
+        )
     return rate
 
 

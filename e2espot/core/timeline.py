@@ -118,6 +118,12 @@ def parse_fps(text: str | int | float | Fraction) -> Fraction:
     return fps
 
 
+def fps_text(fps: Fraction) -> str:
+    """A rate as users write it: ``12.5`` for 25/2, ``30000/1001`` where no short decimal is exact."""
+    decimal = f"{float(fps):g}"
+    return decimal if Fraction(decimal) == fps else str(fps)
+
+
 def parse_source_fps(text: str | None) -> Fraction | None:
     """The rate that a user gives for raw streams; None for none.
 

@@ -74,6 +74,7 @@ def spotter_extractor(path: Path, device: torch.device) -> SpotterExtractor:
         ConfigurationError: it reads features itself.
     """
     spotter = load_spotter(path, device)
+    spotter.check_sees_frames(path)
     digest = hashlib.sha256(weights_file(path).read_bytes()).hexdigest()
     return SpotterExtractor(spotter=spotter, name=path.resolve().stem, weights=f"sha256 {digest[:16]}")
 

@@ -148,6 +148,8 @@ def read_pca(path: Path) -> Pca:
             "give an npz of this package",
             option="trust_pickle",
         )
+    if not path.is_file():
+        raise AnnotationError(f"{path}: no such file; name the PCA (.npz) that was written when it was fitted")
     try:
         stored = read_arrays(path)
         return checked_pca(

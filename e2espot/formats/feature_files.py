@@ -24,7 +24,7 @@ import numpy as np
 
 from e2espot.core.errors import AnnotationError, ConfigurationError, one_line, shortened
 from e2espot.core.feature_kind import MAX_DIM, FeatureKind
-from e2espot.core.timeline import parse_fps
+from e2espot.core.timeline import fps_text, parse_fps
 from e2espot.files.json_fields import decode_text, read_bytes
 
 KNOWN_FEATURES: dict[str, tuple[Fraction, int | None]] = {
@@ -105,7 +105,8 @@ class FeatureFile:
         rows_ND = np.empty((stop - start, self.dim), dtype=self.dtype)
         if handle.readinto(rows_ND.view(np.uint8)) != rows_ND.nbytes:  # type: ignore[attr-defined]
             raise AnnotationError(f"{self.path}: ends before row {stop}; copy it again")
-        return rows_ND.astype(np.float32, copy=False)
+        with np.errstate(over="ignore"):  # values beyond single precision become infinite, which callers refuse
+            return rows_ND.astype(np.float32, copy=False)
 
     def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
         """(First row, float32 rows) of consecutive blocks of some megabytes."""
@@ -266,7 +267,8 @@ def check_rate(file: FeatureFile, rate: Fraction) -> None:
     """
     if file.known_rate is not None and file.known_rate != rate:
         raise ConfigurationError(
-            f"{file.path}: {file.known_rate} rows a second, and {rate} are wanted; set fps to {file.known_rate}",
+            f"{file.path}: {fps_text(file.known_rate)} rows a second, and {fps_text(rate)} are wanted; set fps to "
+            f"{fps_text(file.known_rate)}",
             option="fps",
         )
 

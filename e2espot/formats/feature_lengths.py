@@ -13,7 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from e2espot.core.errors import AnnotationError, ConfigurationError, VideoError
-from e2espot.core.timeline import parse_fps
+from e2espot.core.timeline import fps_text, parse_fps
 from e2espot.formats.feature_files import FeatureFile
 from e2espot.formats.filenames import VIDEO_SUFFIXES
 from e2espot.formats.game import is_game_video
@@ -66,7 +66,7 @@ def check_against_video(file: FeatureFile, rate: Fraction) -> None:
         "%s: %d rows at %s a second last %s, and %s lasts %s: %s",
         file.path,
         file.num_rows,
-        rate,
+        fps_text(rate),
         _minutes(file.num_rows / rate),
         video.name,
         _minutes(duration_s),
@@ -94,8 +94,8 @@ def check_against_labels(file: FeatureFile, rate: Fraction, last_label_s: float 
         return
     duration_s = float(file.num_rows / rate)
     lengths = (
-        f"{file.path}: its {file.num_rows} rows last {duration_s / 60:.0f} minutes at {rate} rows a second, and the "
-        f"last label is at {last_label_s / 60:.0f} minutes"
+        f"{file.path}: its {file.num_rows} rows last {_minutes(duration_s)} at {fps_text(rate)} rows a second, and the "
+        f"last label is at {_minutes(last_label_s)}"
     )
     # A half lasts at most about an hour. 45 minutes at 5 rows a second, taken for 2 -> 112 minutes.
     if duration_s > 80 * 60 and duration_s > 2 * last_label_s:
@@ -103,7 +103,9 @@ def check_against_labels(file: FeatureFile, rate: Fraction, last_label_s: float 
     if last_label_s > duration_s + LABELS_AFTER_S:
         fits = [other for other in _USUAL_RATES if last_label_s <= file.num_rows / other <= 2 * last_label_s]
         if file.known_rate is None and fits:
-            raise AnnotationError(f"{lengths}; if they are {fits[-1]} rows a second, set fps to that", option="fps")
+            raise AnnotationError(
+                f"{lengths}; if they are {fps_text(fits[-1])} rows a second, set fps to that", option="fps"
+            )
         raise AnnotationError(
             f"{lengths}; the features end early, or begin later than the clock of the labels: extract them again, or "
             "leave out labels after their end (bad_labels='skip')",
@@ -143,7 +145,7 @@ def likely_cause(num_rows: int, rate: Fraction, duration_s: Fraction) -> str:
     """Why so many rows at ``rate`` do not last ``duration_s`` seconds, and what to do."""
     for other in _USUAL_RATES:
         if other != rate and _fits(num_rows / other, duration_s, other):
-            return f"they seem to be {other} rows a second; set fps to that"
+            return f"they seem to be {fps_text(other)} rows a second; set fps to that"
     # 30000/1001 pictures a second taken for 30, or 24 for 25, stretch or shrink the whole time axis.
     for wrong, right in (("30", "30000/1001"), ("25", "24")):
         for factor in (parse_fps(wrong) / parse_fps(right), parse_fps(right) / parse_fps(wrong)):
@@ -177,6 +179,6 @@ def _header_duration(video: Path) -> Fraction | None:
         return declared_duration(video, container, video_stream(container, video))
 
 
-def _minutes(seconds: Fraction) -> str:
+def _minutes(seconds: Fraction | float) -> str:
     whole = round(seconds)
     return f"{whole // 60}:{whole % 60:02d}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.timeline import HALVES
 from e2espot.files.walk import folders_below
+from e2espot.formats.feature_files import feature_name
 from e2espot.formats.filenames import BALL_LABEL_FILE, VIDEO_SUFFIXES
 from e2espot.formats.game import Game, Video, is_game_video
 from e2espot.formats.one_video import is_video_file, one_video_games
@@ -66,9 +67,10 @@ def find_games(
     for game in games:
         if need_videos and not game.videos:
             if not _NAMED_BY_LINES.fullmatch(resolution):
+                present = ", ".join(sorted({feature_name(path) for path in game.folder.glob("*.npy")}))
                 raise ConfigurationError(
-                    f"{game.folder}: no 1_{resolution}.npy, 2_{resolution}.npy or {resolution}.npy; check the name of "
-                    "the features, and that the game is complete",
+                    f"{game.folder}: no 1_{resolution}.npy, 2_{resolution}.npy or {resolution}.npy; "
+                    + (f"it has {present}" if present else "extract its features, or check that the game is complete"),
                     option="features",
                 )
             present = ", ".join(resolutions_below(game.folder))

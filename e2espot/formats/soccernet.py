@@ -103,7 +103,9 @@ def _checked_label(
         raise AnnotationError(f"{context}: unknown label {entry.label!r}; known: {', '.join(label_set.names)}")
     event = _on_grid(entry, fps, visible=entry.value > 0)
     if num_frames is not None and event.half not in num_frames:
-        raise AnnotationError(f"{context}: gameTime names half {event.half}, which has no video; {ONE_VIDEO_HINT}")
+        raise AnnotationError(
+            f"{context}: gameTime names half {event.half}, which has no video or features; {ONE_VIDEO_HINT}"
+        )
     if num_frames is not None and event.frame >= num_frames[event.half]:
         raise AnnotationError(
             f"{context}: position {entry.position_ms} is past the last picture of half {event.half} "

@@ -23,8 +23,13 @@ _LOG = logging.getLogger(__name__)
 _ROWS_AT_A_TIME = 8192
 
 
-def checked_features(spotter: Spotter, path: Path) -> FeatureFile:
+def checked_features(spotter: Spotter, path: Path, *, warns: bool = True) -> FeatureFile:
     """The features that a spotter is to read, of the kind that it was trained on.
+
+    Args:
+        spotter: It reads features.
+        path: The features of one half.
+        warns: Whether features that may be of another kind are reported.
 
     Raises:
         ConfigurationError: a video, or features of another kind or rate.
@@ -40,26 +45,29 @@ def checked_features(spotter: Spotter, path: Path) -> FeatureFile:
     check_kind(file, spotter.spec.features)
     check_rate(file, spotter.fps)
     doubt = spotter.spec.features.doubt(file.kind)
-    if doubt:
+    if doubt and warns:
         _LOG.warning("%s: %s", path, doubt)
     file.check_finite()
     return file
 
 
-def spot_features(spotter: Spotter, path: Path, *, progress: Callable[[int, int], None] | None = None) -> Scores:
+def spot_features(
+    spotter: Spotter, path: Path, *, progress: Callable[[int, int], None] | None = None, warns: bool = True
+) -> Scores:
     """Compute the scores of every row of a feature file.
 
     Args:
         spotter: In evaluation mode; its device is used.
         path: The features of one half.
         progress: Called with (rows done, rows in all).
+        warns: Whether features that may be of another kind are reported.
 
     Raises:
         ConfigurationError: a video, or features of another kind or rate.
         AnnotationError: a damaged file.
         CheckpointError: the weights give scores that are not finite.
     """
-    file = checked_features(spotter, path)
+    file = checked_features(spotter, path, warns=warns)
     with torch.inference_mode():
         scores_NK = _chunk_scores(spotter, file) if spotter.chunk_head is not None else _row_scores(spotter, file)
     if progress is not None:

@@ -136,6 +136,21 @@ class Spotter(nn.Module):
         """Rate of the output grid."""
         return self.fps * self.grid_factor
 
+    def check_sees_frames(self, path: object) -> None:
+        """Refuse a spotter on features for work that needs the frames of videos.
+
+        Args:
+            path: The run, for the message.
+
+        Raises:
+            ConfigurationError: it reads features.
+        """
+        if self.spec.features is not None:
+            raise ConfigurationError(
+                f"{path}: this run reads features named {self.spec.features.name}; give one that sees the frames of "
+                "videos"
+            )
+
     def features(self, frames_BTCHW: Tensor) -> FrameFeatures:
         """Backbone alone, on normalised frames."""
         return self.backbone(frames_BTCHW)  # type: ignore[no-any-return]

@@ -147,7 +147,7 @@ def _load_split(config: TrainingConfig) -> tuple[list[LabelledGame], list[Labell
 
 
 def _feature_kind(config: TrainingConfig, games: Sequence[LabelledGame]) -> FeatureKind | None:
-    """The one kind of features that all games have; None for videos.
+    """The one kind of features that all games have; None for videos. Warns where only some of them have a JSON.
 
     Raises:
         ConfigurationError: two kinds of features.
@@ -155,12 +155,25 @@ def _feature_kind(config: TrainingConfig, games: Sequence[LabelledGame]) -> Feat
     if not config.recipe.data.features:
         return None
     first: FeatureKind | None = None
-    for video in (video for game in games for video in game.game.videos):
-        kind = open_features(video.path).kind
+    unknown: list[Path] = []
+    paths = [video.path for game in games for video in game.game.videos]
+    for path in paths:
+        kind = open_features(path).kind
         first = first or kind
-        first.check(kind, video.path)
+        first.check(kind, path)
+        if not kind.origin:
+            unknown.append(path)
         # The most that is known: files of SoccerNet say nothing of their origin.
         first = first if first.origin else kind
+    if first is not None and first.origin and unknown:
+        _LOG.warning(
+            "%d of %d feature files are without a JSON, such as %s, and the others are of %s; scores mean nothing "
+            "unless all were made alike",
+            len(unknown),
+            len(paths),
+            unknown[0],
+            first.origin,
+        )
     return first
 
 

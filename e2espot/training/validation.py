@@ -20,8 +20,10 @@ from e2espot.core.picture_options import PictureOptions
 from e2espot.core.scores import Scores
 from e2espot.core.timeline import frame_of_position_ms, position_ms_of_frame
 from e2espot.files.atomic import write_atomically
+from e2espot.formats.game import Video
 from e2espot.inference.options import InferenceOptions
 from e2espot.inference.predict import spot_video
+from e2espot.inference.spot_features import spot_features
 from e2espot.models.spotter import Spotter
 from e2espot.models.weights.checkpoint import load_spotter
 from e2espot.scoring import Report, evaluate_events
@@ -59,13 +61,20 @@ def score_games(
     return {
         game.game.name: {
             video.half: _where_annotated(
-                spot_video(spotter, video.path, replace(options, video_stream=video.video_stream)),
+                _scores_of(spotter, video, options),
                 game.annotated.get(video.half),
             )
             for video in game.game.videos
         }
         for game in games
     }
+
+
+def _scores_of(spotter: Spotter, video: Video, options: InferenceOptions) -> Scores:
+    if spotter.spec.features is not None:
+        # What is doubtful about them was reported before the first epoch.
+        return spot_features(spotter, video.path, warns=False)
+    return spot_video(spotter, video.path, replace(options, video_stream=video.video_stream))
 
 
 def _where_annotated(scores: Scores, annotated: AnnotatedRanges | None) -> Scores:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from e2espot.core.errors import AnnotationError
 from e2espot.core.timeline import (
     MAX_DURATION_MS,
+    fps_text,
     frame_of_position_ms,
     game_time,
     num_frames_of_duration,
@@ -56,6 +57,11 @@ def test_num_frames_of_duration_counts_the_middles_before_the_end(duration_s: Fr
 @given(st.integers(0, MAX_DURATION_MS), st.sampled_from([1, 2]))
 def test_parse_game_time_inverts_game_time(position_ms: int, half: int) -> None:
     assert parse_game_time(game_time(position_ms, half)) == (half, position_ms // 1000)
+
+
+@pytest.mark.parametrize("text", ["25", "12.5", "0.5", "30000/1001", "24000/1001"])
+def test_fps_text_is_read_back_as_the_same_rate(text: str) -> None:
+    assert fps_text(parse_fps(text)) == text
 
 
 @pytest.mark.parametrize("text", ["", "1-05:07", "1 - 5:77", "one - 05:07", "1 - 05:07:00"])

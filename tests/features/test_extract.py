@@ -95,7 +95,7 @@ def test_a_dataset_of_features_is_a_dataset_and_resumes(
     assert len(find_games(out, resolution="test_resnet")) == 2
     features(dataset, "-s", "test", "-o", out, *RANDOM, "--resume")  # of another kind: single precision
     assert open_features(out / "y" / "1_test_resnet.npy").dtype == np.float32
-    with pytest.raises(ConfigurationError, match="check the name of the features"):
+    with pytest.raises(ConfigurationError, match=r"no 1_other.npy, .* it has test_resnet$"):
         find_games(out, split="train", resolution="other")
 
 
@@ -149,6 +149,8 @@ BAD = {
     "start": (("--start", "soon"), "give seconds"),
     "after the end": (("--start", "1:00"), "holds no row"),
     "more rows than pictures": (("--grid", "soccernet", "--rate", "50"), "at most"),
+    "more components than values": (("--pca", "999", "--pca_fit", "p.npz"), "rows of [0-9]+ values; give at most"),
+    "no such PCA": (("--pca", "missing.npz"), "no such file"),
     "components without a file": (("--pca", "8"), "file to write"),
     "file without components": (("--pca_fit", "p.npz"), "number of components"),
     "reader": (("--reader", "dali"), "choose auto or decord"),

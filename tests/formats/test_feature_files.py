@@ -87,6 +87,14 @@ def test_check_finite_names_the_row(tmp_path: Path, value: float) -> None:
     open_features(saved(tmp_path / "b.npy", np.sign(ROWS) * np.float32(3e38))).check_finite()
 
 
+@pytest.mark.filterwarnings("error")
+def test_values_beyond_single_precision_are_refused_like_infinite_ones(tmp_path: Path) -> None:
+    rows = ROWS.astype(np.float64)
+    rows[2, 3] = 1e300
+    with pytest.raises(AnnotationError, match="row 2 holds"):
+        open_features(saved(tmp_path / "a.npy", rows)).check_finite()
+
+
 def described(path: Path, **fields: object) -> Path:
     saved(path, ROWS)
     content = {"name": "net", "dim": 512, "rate": "2", "backbone": "a", "weights": "w", **fields}

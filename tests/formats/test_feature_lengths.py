@@ -103,4 +103,5 @@ def test_features_of_another_length_than_their_labels_are_refused(tmp_path: Path
         with pytest.raises(E2ESpotError, match=message) as raised:
             check_against_labels(file, Fraction(rate), seconds)
         assert raised.value.option == option
+        assert f"last label is at {int(seconds) // 60}:00" in str(raised.value)
         assert "\n" not in str(raised.value)

@@ -251,7 +251,7 @@ def test_read_row_refuses_in_both_modes_what_crashes_the_evaluator(
 def test_read_labels_names_the_half_that_has_no_video(tmp_path: Path) -> None:
     path = write_json(tmp_path / BALL_LABEL_FILE, {"annotations": LABELS})
     with pytest.raises(
-        AnnotationError, match=r"annotations\[1\]: .* names half 2, which has no video; if one video shows"
+        AnnotationError, match=r"annotations\[1\]: .* names half 2, which has no video or features; if one video shows"
     ) as caught:
         read_labels(path, BALL, fps=Fraction(25), num_frames={1: 9000})
     assert caught.value.option == "bad_labels"

@@ -17,7 +17,7 @@ from e2espot.clips.chunk_samplers import ChunkSampler, WindowSampler
 from e2espot.clips.dataset import TrainingVideo
 from e2espot.clips.feature_clips import FeatureClips
 from e2espot.clips.sampler import ClipSpec, LabelledVideo
-from e2espot.core.errors import E2ESpotError
+from e2espot.core.errors import ConfigurationError, E2ESpotError
 from e2espot.core.feature_kind import FeatureKind
 from e2espot.formats.scores import read_scores
 from e2espot.inference.predict import spot_video
@@ -166,6 +166,11 @@ BAD = {
         ],
         "another kind",
     ),
+    "no such features": (
+        lambda path: [file.rename(file.with_name(f"{file.stem[0]}_others.npy")) for file in path.parent.glob("*.npy")],
+        "it has others",
+    ),
+    "a half without features": (lambda path: path.unlink(), "names half 1, which has no video or features"),
     "another rate": (
         lambda path: path.with_suffix(".json").write_text(json.dumps({"name": "net", "dim": DIM, "rate": "5"})),
         "set fps to 5",
@@ -227,6 +232,31 @@ def test_inference_warns_of_features_that_may_be_others(
     (tmp_path / "1_net.json").write_text(json.dumps(description))
     spot_video(spotter, tmp_path / "1_net.npy")
     assert "made alike" in caplog.text
+
+
+def test_training_warns_once_where_only_some_features_have_a_json(
+    data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(data, tmp_path / "data")
+    description = {"name": "net", "dim": DIM, "rate": "2", "backbone": "timm:resnet18"}
+    (tmp_path / "data" / "a" / "2_net.json").write_text(json.dumps(description))
+    recipe, *settings = HEADS["netvlad++"]
+    once = ("--clips_per_epoch", 16, "--num_epochs", 1)
+    run("train", tmp_path / "data", "-s", tmp_path / "run", "--recipe", recipe, *options(data, *settings, *once))
+    (line,) = [record.getMessage() for record in caplog.records if "made alike" in record.getMessage()]
+    assert line.startswith("5 of 6 feature files are without a JSON, such as ")
+    assert "1_net.npy, and the others are of backbone timm:resnet18;" in line
+
+
+def test_work_on_frames_refuses_a_run_on_features(runs: dict[str, Path], tmp_path: Path) -> None:
+    match = write(tmp_path / "match.mp4", constant(Fraction(25), 25))
+    for words in (
+        ("live", runs["calf"], match, "--replay", "-o", tmp_path / "out"),
+        ("features", match, "-o", tmp_path / "out", "--backbone", runs["calf"]),
+    ):
+        with pytest.raises(ConfigurationError, match="reads features named net; give one that sees the frames"):
+            run(*words, "--device", "cpu")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("head", ["netvlad++", "calf", "rows_gru"])
