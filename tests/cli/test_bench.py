@@ -21,6 +21,7 @@ from e2espot.benchmarks.train import TrainSettings, baseline_step, bench_train, 
 from e2espot.models import Spotter, SpotterSpec
 from e2espot.models.temporal_shift import GateShift
 from e2espot.video import stream_frames
+from tests.support.benchmark_work import allocate, fail
 from tests.support.budget import LONG
 from tests.support.numbered_video import constant, numbers_in, write
 from tests.support.tools import tool
@@ -104,19 +105,6 @@ def test_bench_train_compares_with_the_baseline() -> None:
     assert all(row.cpu_ms[0] > 0 and row.peak_mb > 50 for row in table.rows)
     assert target.measured == table.rows[0].cpu / table.rows[1].cpu
     assert target.met == (target.measured >= 2.5)
-
-
-def allocate(megabytes: int) -> Callable[[], int]:
-    """Work that holds this much memory for a moment."""
-
-    def work() -> int:
-        return len(np.ones(megabytes << 20, dtype=np.uint8)) >> 20
-
-    return work
-
-
-def fail() -> Callable[[], int]:
-    raise ValueError("no such thing")
 
 
 def test_subprocess_reports_its_own_peak_memory() -> None:

@@ -1,6 +1,7 @@
 """What was done to a video's pictures is stored with its results, and nothing where nothing was done."""
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from e2espot.sources.remote import default_cache
 from e2espot.suppression.calibration import Calibration
 from tests.support.numbered_video import picture
 from tests.support.prepared_videos import SIZE, barred, encode, interlaced
+
+AUTO = InferenceOptions(adapt="none")
 
 
 @pytest.fixture(scope="module")
@@ -39,15 +42,15 @@ def test_results_state_how_pictures_were_prepared(tmp_path: Path, spotter: Spott
     woven = interlaced(tmp_path / "woven.mp4", 40)
     boxed = barred(tmp_path / "boxed.mp4", (80, 0, 80, 0), 60)
     plain = encode(tmp_path / "plain.mp4", [picture(number, SIZE) for number in range(40)])
-    off = InferenceOptions(deinterlace="off", crop_bars="off", tone_map="off")
+    off = replace(AUTO, deinterlace="off", crop_bars="off", tone_map="off")
     expected = {
         woven: {"half": "1", "file": "woven.mp4", "deinterlaced": "top field first"},
         boxed: {"half": "1", "file": "boxed.mp4", "cropped_to": "320:240:80:0"},
     }
     for path, row in expected.items():
-        assert results_of(path, spotter, tmp_path / "auto", InferenceOptions())["prepared"] == [row]
+        assert results_of(path, spotter, tmp_path / "auto", AUTO)["prepared"] == [row]
         assert "prepared" not in results_of(path, spotter, tmp_path / "off", off)
-    assert "prepared" not in results_of(plain, spotter, tmp_path / "auto", InferenceOptions())
+    assert "prepared" not in results_of(plain, spotter, tmp_path / "auto", AUTO)
     files = [(tmp_path / name / "plain" / "results_spotting.json") for name in ("auto", "off")]
     results_of(plain, spotter, tmp_path / "off", off)
     assert files[0].read_bytes() == files[1].read_bytes()
@@ -58,7 +61,7 @@ def test_scores_are_those_of_the_same_video_without_bars(tmp_path: Path, spotter
 
     boxed = barred(tmp_path / "boxed.mp4", (0, 60, 0, 60), 60)
     plain = encode(tmp_path / "plain.mp4", [picture(number, SIZE) for number in range(60)])
-    scores = [spot_video(spotter, path).scores_TK for path in (boxed, plain)]
+    scores = [spot_video(spotter, path, AUTO).scores_TK for path in (boxed, plain)]
     assert np.abs(scores[0] - scores[1]).max() < 0.02
 
 
@@ -73,7 +76,7 @@ def test_each_file_of_a_match_is_prepared_on_its_own(tmp_path: Path, spotter: Sp
     assert numbers_in(streamed_THWC) == [*range(40), *range(60)]
     with open_reader(both, size=SIZE) as reader:
         assert np.array_equal(reader.read([0, 39, 40, 99]), streamed_THWC[[0, 39, 40, 99]])
-    assert results_of(both, spotter, tmp_path / "out", InferenceOptions())["prepared"] == [
+    assert results_of(both, spotter, tmp_path / "out", AUTO)["prepared"] == [
         {"half": "1", "file": "a.mp4", "deinterlaced": "top field first"},
         {"half": "1", "file": "b.mp4", "cropped_to": "320:240:0:60"},
     ]

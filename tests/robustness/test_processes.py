@@ -23,6 +23,8 @@ CASES: dict[str, dict[str, object]] = {
     "mixup": {"mixup": True, "acc_grad_iter": 2, "displacement": 2, "team": True, "shuffle_frames": True},
 }
 """Recipe fields; "frozen" also keeps its batch statistics fixed."""
+SMALLER = {} if LONG else {"size": "64x48", "clip_len": 8}
+"""Frames of the sample: a quarter of the work, in every layer."""
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(sized(600, 7200))]
 
 SCRIPT = Path(__file__).parents[1] / "support" / "train_in_double.py"
@@ -45,7 +47,7 @@ def start(
         launch += ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(count)]
         launch += ["--max_restarts", str(restarts)]
     words = [SCRIPT, folder / "data", folder / name, folder / f"{name}.pt"]
-    words += [json.dumps(CASES[case]), STEPS, pause_s]
+    words += [json.dumps({**CASES[case], **SMALLER}), STEPS, pause_s]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen([*launch, *map(str, words)], stderr=subprocess.PIPE, text=True, env=environment)
 
