@@ -9,20 +9,27 @@ between the two sets accordingly (``core.adaptation.share_of_second_set``)::
 
 Both sets come from one training, the second continuing the first, so the weights between them work as well as either
 (``models.weights.blend`` relies on the same).
+
+The second set may have an image network that the first does without (``models.backbones.lite``): what that adds is
+scaled by the share. So familiar footage does not pay for it.
 """
 
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-from e2espot.models.spotter import Spotter
+from e2espot.models.backbones.lite import ADDED_LAYERS
+from e2espot.models.spotter import Spotter, SpotterSpec
 
 PREFIX = "unfamiliar."
 """Beginning of the names of the second set's tensors in a weights file."""
+IMAGE = "backbone.image."
+"""Beginning of the names of the image network's tensors."""
 
 
 def split_sets(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -40,6 +47,20 @@ def joined_sets(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> di
     return {**first, **{f"{PREFIX}{name}": value for name, value in second.items()}}
 
 
+def set_with_image(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """That set of a weights file that has an image network; the first if none has."""
+    first, second = split_sets(state)
+    return second if any(name.startswith(IMAGE) for name in second) else first
+
+
+def spec_of_second_set(spec: SpotterSpec, second: Mapping[str, Tensor]) -> SpotterSpec:
+    """Specification of a file's second set: that of its first, with the image network if there are weights for it."""
+    kind, _, shift = spec.feature_arch.partition("_")
+    if kind != "small" or not any(name.startswith(IMAGE) for name in second):
+        return spec
+    return dataclasses.replace(spec, feature_arch="lite" + (f"_{shift}" if shift else ""))
+
+
 def between_sets(spotter: Spotter, share: float) -> Spotter:
     """A copy of a spotter with weights between its sets; it has one set.
 
@@ -49,12 +70,23 @@ def between_sets(spotter: Spotter, share: float) -> Spotter:
     """
     single = copy.copy(spotter)
     single._modules = {**spotter._modules, "unfamiliar": None}  # so that the second set is not copied for nothing
-    mixed = copy.deepcopy(single)
-    if spotter.unfamiliar is not None:
-        second = spotter.unfamiliar.state_dict()
-        first = mixed.state_dict()
-        mixed.load_state_dict({name: between(value, second[name], share) for name, value in first.items()})
+    if spotter.unfamiliar is None or not share:
+        return copy.deepcopy(single)
+    mixed = copy.deepcopy(spotter.unfamiliar)
+    first = single.state_dict()
+    mixed.load_state_dict(
+        {
+            name: between(first.get(name, _absent(name, value)), value, share)
+            for name, value in mixed.state_dict().items()
+        }
+    )
     return mixed
+
+
+def _absent(name: str, second: Tensor) -> Tensor:
+    """What stands for a tensor that the first set lacks: zeros for the layers that add; otherwise the second's own."""
+    adds = any(name.startswith(f"backbone.{layer}.") for layer in ADDED_LAYERS)
+    return torch.zeros_like(second) if adds else second
 
 
 def between(first: Tensor, second: Tensor, share: float) -> Tensor:

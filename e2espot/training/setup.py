@@ -30,6 +30,7 @@ from e2espot.formats.feature_files import open_features
 from e2espot.models.feature_heads.build import CHUNK_HEADS
 from e2espot.models.feature_heads.pooling import POOLS, PROJECTED_DIM
 from e2espot.models.spotter import Spotter, SpotterSpec, to_channels_last
+from e2espot.models.unfamiliar import IMAGE, set_with_image
 from e2espot.models.weights.checkpoint import read_initial_weights, shipped_spotter
 from e2espot.models.weights.initial_weights import load_matching_weights
 from e2espot.training import checkpoints
@@ -301,16 +302,21 @@ def _build(config: TrainingConfig, kind: FeatureKind | None) -> tuple[Spotter, s
     )
     if kind is not None and network.init_from in ("auto", "none"):
         return Spotter(spec), "random weights"
-    small = network.feature_arch.startswith("small")
-    spotter = Spotter(spec, pretrained=network.init_from == "auto" and not small and kind is None)
+    kind_of_network = network.feature_arch.partition("_")[0]
     source = network.init_from
-    if source == "auto" and small and shipped_spotter().is_file():
+    if source == "auto" and kind_of_network in ("small", "lite") and shipped_spotter().is_file():
         source = str(shipped_spotter())
     if source in ("auto", "none"):
-        pretrained = source == "auto" and not small
-        return spotter, "ImageNet weights if they could be had" if pretrained else "random weights"
+        pretrained = source == "auto" and kind_of_network != "small"
+        start = "ImageNet weights if they could be had" if pretrained else "random weights"
+        return Spotter(spec, pretrained=pretrained), start
     path = Path(source)
     trained, state = read_initial_weights(path)
+    needs_image = False
+    if kind_of_network == "lite":
+        state = set_with_image(state)
+        needs_image = not any(name.startswith(IMAGE) for name in state)
+    spotter = Spotter(spec, pretrained=needs_image)
     for line in load_matching_weights(spotter, state, trained).lines():
         _LOG.info("start from %s: %s", source, line)
     return spotter, "the shipped weights" if path == shipped_spotter() else source
@@ -318,8 +324,9 @@ def _build(config: TrainingConfig, kind: FeatureKind | None) -> tuple[Spotter, s
 
 def _optimizer(spotter: Spotter, recipe: Recipe) -> torch.optim.Optimizer:
     # Norms and biases are vectors; decaying them would only shift activations.
-    decayed = [p for p in spotter.parameters() if p.ndim > 1]
-    plain = [p for p in spotter.parameters() if p.ndim <= 1]
+    learning = [p for p in spotter.parameters() if p.requires_grad]
+    decayed = [p for p in learning if p.ndim > 1]
+    plain = [p for p in learning if p.ndim <= 1]
     settings = recipe.optimisation
     groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=settings.learning_rate)

@@ -30,6 +30,7 @@ from e2espot.models.weights.checkpoint import shipped_spotter
 from e2espot.suppression.calibration import Calibration
 from e2espot.suppression.nms import Suppression
 from tests.support.budget import LONG
+from tests.support.lite import hear_the_image_network
 from tests.support.tiny_dataset import TOY_SPEC, write_game, write_spotter
 
 pytest.importorskip("onnx", reason='exporting needs onnx: pip install "e2espot[onnx]"')
@@ -47,6 +48,7 @@ BACKBONES = (
 MORE_BACKBONES = (
     {"feature_arch": "small_gsm", "single_frame": True},
     {"feature_arch": "small_tsm", "height": 66},
+    {"feature_arch": "lite_gsm"},
     {"feature_arch": "small"},
     {"feature_arch": "rny002_tsm"},
     {"feature_arch": "rn18_gsm"},
@@ -103,6 +105,7 @@ def random_spotter(**fields: object) -> Spotter:
                 tensor.uniform_(0.5, 1.5)
             elif "_fc_out" in name or name.startswith(("displacement", "team")):
                 tensor.normal_(0, 1)
+    hear_the_image_network(spotter.backbone)
     return spotter
 
 

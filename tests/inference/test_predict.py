@@ -18,6 +18,7 @@ from e2espot.models.streaming.backbone_stream import BackboneStream
 from e2espot.models.streaming.temporal_cache import StreamingMotion
 from e2espot.models.temporal_shift import GateShift
 from tests.support.budget import LONG
+from tests.support.lite import hear_the_image_network
 
 
 def spotter_of(arch: str, clip_len: int = 20) -> Spotter:
@@ -29,15 +30,17 @@ def spotter_of(arch: str, clip_len: int = 20) -> Spotter:
         if isinstance(layer, torch.nn.BatchNorm2d | torch.nn.BatchNorm3d):
             torch.nn.init.uniform_(layer.running_var, 0.5, 2.0)
             torch.nn.init.normal_(layer.running_mean, 0.0, 0.1)
-            torch.nn.init.uniform_(layer.weight, 0.5, 1.5)
-            torch.nn.init.normal_(layer.bias, 0.0, 0.1)
+            if layer.affine:
+                torch.nn.init.uniform_(layer.weight, 0.5, 1.5)
+                torch.nn.init.normal_(layer.bias, 0.0, 0.1)
+    hear_the_image_network(spotter.backbone)
     return spotter.eval()
 
 
 OPTIONS = InferenceOptions(precision="fp32")
 
 
-ARCHS = ["small_gsm", "small_tsm", "small", "rny002_gsm", "rny002_tsm", "rny002"]
+ARCHS = ["small_gsm", "lite_gsm", "small_tsm", "small", "rny002_gsm", "rny002_tsm", "rny002"]
 ARCHS += ["rny008_gsm"] if LONG else []  # the layers of rny002_gsm, wider
 
 

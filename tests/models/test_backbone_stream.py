@@ -12,12 +12,16 @@ from e2espot.models.backbones.registry import build_backbone
 from e2espot.models.streaming.backbone_stream import BackboneStream
 from e2espot.models.streaming.native import kernel
 from e2espot.models.temporal_shift import GateShift
+from tests.support.lite import hear_the_image_network
+
+ARCHS = ["rny002_tsm", "rny002_gsm", "rn18_tsm", "rn18_gsm", "rn18", "small_tsm", "small_gsm", "lite_gsm"]
 
 
-@pytest.mark.parametrize("arch", ["rny002_tsm", "rny002_gsm", "rn18_tsm", "rn18_gsm", "rn18", "small_tsm", "small_gsm"])
+@pytest.mark.parametrize("arch", ARCHS)
 def test_backbone_stream_in_bf16_is_near_fp32(arch: str) -> None:
     torch.manual_seed(0)
     backbone = build_backbone(arch).eval()
+    hear_the_image_network(backbone)
     for layer in backbone.modules():
         if isinstance(layer, GateShift):
             torch.nn.init.normal_(layer.conv3D.weight, std=0.1)

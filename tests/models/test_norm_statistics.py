@@ -14,13 +14,16 @@ from e2espot.models.norm_statistics import (
 )
 from e2espot.models.spotter import normalise
 from e2espot.models.streaming.backbone_stream import BackboneStream
+from tests.support.lite import hear_the_image_network
 
-ARCHS = ["small_gsm", "small_tsm", "rny002_gsm", "rn18_gsm"]
+ARCHS = ["small_gsm", "small_tsm", "rny002_gsm", "rn18_gsm", "lite_gsm"]
 
 
 def backbone_of(arch: str) -> Backbone:
     torch.manual_seed(0)
-    return build_backbone(arch).double().eval()
+    backbone = build_backbone(arch)
+    hear_the_image_network(backbone)
+    return backbone.double().eval()
 
 
 def clips(count: int = 2, brightness: int = 0) -> torch.Tensor:

@@ -6,6 +6,7 @@ Shapes: B clips, T frames, C channels, H height, W width, D features, N = B * T.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +39,17 @@ class _Block(nn.Module):
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         return functional.relu(x_NCHW + self.conv2(self.conv1(x_NCHW)))
+
+
+class AddedMaps(NamedTuple):
+    """Maps of another network that are added to those of the small backbone."""
+
+    fine_NCHW: Tensor
+    """Added in front of the first block, at an eighth of the frame size."""
+    merge_NCHW: Tensor
+    """Added to the sum from which the heat map is made, at an eighth."""
+    coarse_NCHW: Tensor
+    """Added in front of the second block, at a sixteenth."""
 
 
 class SmallBackbone(Backbone):
@@ -99,6 +111,11 @@ class SmallBackbone(Backbone):
 
     def forward_clips(self, clips_TCHW: Iterable[Tensor], count: int) -> FrameFeatures:
         """As ``forward``, with one clip at a time at full frame size."""
+        fine, num_frames = self._down1_of_clips(clips_TCHW, count)
+        return self._after_down1(fine, count, num_frames)
+
+    def _down1_of_clips(self, clips_TCHW: Iterable[Tensor], count: int) -> tuple[Tensor, int]:
+        """Output of ``down1`` for all clips, and the number of frames of one."""
         # The convolution sees each frame alone; the norm behind it is the first that needs all clips.
         conv, *norm_and_act = self.stem
         x_NCHW, num_frames = torch.empty(0), 0
@@ -111,12 +128,14 @@ class SmallBackbone(Backbone):
             x_NCHW[number * num_frames : (number + 1) * num_frames] = out_TCHW
         for layer in norm_and_act:
             x_NCHW = layer(x_NCHW)
-        return self._after_down1(self.down1(x_NCHW), count, num_frames)
+        return self.down1(x_NCHW), num_frames
 
-    def _after_down1(self, fine: Tensor, clips: int, num_frames: int) -> FrameFeatures:
+    def _after_down1(self, fine: Tensor, clips: int, num_frames: int, added: AddedMaps | None = None) -> FrameFeatures:
         self.set_num_frames(num_frames)
-        fine = self.block1(fine)
-        coarse = self.block3(self.block2(self.down2(fine)))
+        fine = self.block1(fine if added is None else fine + added.fine_NCHW)
+        coarse = self.down2(fine)
+        coarse = self.block3(self.block2(coarse if added is None else coarse + added.coarse_NCHW))
+        fine = fine if added is None else fine + added.merge_NCHW
         fine = fine + functional.interpolate(self.lateral(coarse), size=fine.shape[-2:], mode="nearest")
         fine = self.merge(fine)
         maps = self.attention(fine)

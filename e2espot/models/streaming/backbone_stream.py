@@ -32,10 +32,12 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from e2espot.models.backbones.base import upcast_to_fp32
+from e2espot.models.backbones.lite import LiteBackbone
 from e2espot.models.backbones.registry import Backbone, RegNet, ResNet
 from e2espot.models.backbones.small import SmallBackbone, pool_by_attention
 from e2espot.models.spotter import normalise
 from e2espot.models.streaming.fused_conv import Act, FusedConv, activation_of
+from e2espot.models.streaming.lite_stream import FusedAddedMaps
 from e2espot.models.streaming.native_layers import NativeGroupedConv, NativeScale, NativeStem
 from e2espot.models.streaming.temporal_cache import FrameCache, FrameDelay, StreamingGateShift, StreamingMotion
 from e2espot.models.temporal_shift import GateShift, ShiftedConv, split_conv
@@ -52,7 +54,9 @@ class BackboneStream:
     def __init__(self, backbone: Backbone, dtype: torch.dtype) -> None:
         folded = fold_batch_norms(backbone)
         self._network: _StreamingNetwork
-        if isinstance(folded, SmallBackbone):
+        if isinstance(folded, LiteBackbone):
+            self._network = _StreamingLite(folded, dtype)
+        elif isinstance(folded, SmallBackbone):
             self._network = _StreamingSmall(folded, dtype)
         elif isinstance(folded, ResNet):
             self._network = _StreamingResNet(folded, dtype)
@@ -301,22 +305,54 @@ class _StreamingSmall(_StreamingNetwork):
     def __call__(self, levels_THWC: Tensor) -> Tensor:
         empty = levels_THWC.new_empty(0, self._feature_dim, dtype=torch.float32)
         motion = self._motion(levels_THWC)
-        fine = None if motion is None else self._block1(self._down1(self._stem(motion)))
+        fine = None if motion is None else self._down1(self._stem(motion))
+        fine = None if fine is None else self._block1(self._add("fine", fine))
         if fine is None:
             return empty
         # ``fine`` goes two ways: on into the coarse blocks, and into the queue until these have emitted its frames.
-        coarse = self._block2(self._down2(fine))
+        coarse = self._block2(self._add("coarse", self._down2(fine)))
         coarse = None if coarse is None else self._block3(coarse)
         fine = self._delay.push_pop(fine, 0 if coarse is None else len(coarse), self._coarse_halo)
         if coarse is None:
             return empty
         upsampled = functional.interpolate(self._lateral(coarse), size=fine.shape[-2:], mode="nearest")
-        fine = self._merge(fine + upsampled)
+        fine = self._merge(self._add("merge", fine + upsampled))
         maps = self._attention(upcast_to_fp32(fine))
         self.heat_THW = maps[:, 0]
         pooled = torch.cat((pool_by_attention(fine, maps), upcast_to_fp32(coarse).mean((2, 3))), dim=1)
         features: Tensor = self._project(pooled)
         return features
+
+    def _add(self, _slot: str, x_TCHW: Tensor) -> Tensor:
+        """Where the maps of another network are added, if there is one."""
+        return x_TCHW
+
+
+class _StreamingLite(_StreamingSmall):
+    """The small backbone with the maps of an image network, each of which waits until the small one has come so far.
+
+    # halo 1 of the motion, chunk [0, 1, 2, 3]: the image network has seen 0 to 3, ``fine`` has frames [1, 2]
+    """
+
+    def __init__(self, backbone: LiteBackbone, dtype: torch.dtype) -> None:
+        super().__init__(backbone, dtype)
+        self._added = FusedAddedMaps(backbone, dtype)
+        before_block1 = self._motion.cache.halo
+        before_block2 = before_block1 + self._block1.cache.halo
+        self._skip = {"fine": before_block1, "coarse": before_block2, "merge": before_block2 + self._coarse_halo}
+        self._waiting = {slot: FrameDelay() for slot in self._skip}
+        self.caches = [*self.caches, *self._waiting.values()]
+
+    def __call__(self, levels_THWC: Tensor) -> Tensor:
+        added = self._added(levels_THWC)
+        self._new = {"fine": added.fine_NCHW, "coarse": added.coarse_NCHW, "merge": added.merge_NCHW}
+        features = super().__call__(levels_THWC)
+        for slot, maps_TCHW in self._new.items():  # those that no frame has reached in this chunk
+            self._waiting[slot].push_pop(maps_TCHW, 0, self._skip[slot])
+        return features
+
+    def _add(self, slot: str, x_TCHW: Tensor) -> Tensor:
+        return x_TCHW + self._waiting[slot].push_pop(self._new.pop(slot), len(x_TCHW), self._skip[slot])
 
 
 class _SmallBlock(_StreamingBlock):

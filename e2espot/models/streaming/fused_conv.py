@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from e2espot.models.streaming.native import SharedByCopies
 
-Act = Literal["none", "relu", "tanh"]
+Act = Literal["none", "relu", "relu6", "tanh"]
 
 
 class FusedConv(SharedByCopies):
@@ -50,11 +50,12 @@ class FusedConv(SharedByCopies):
         """``act(conv(x))`` in new channels-last memory."""
         if not self._fused:
             return self._activate_(self._convolve(x_NCHW))
-        out: Tensor = torch.ops.mkldnn._convolution_pointwise(x_NCHW, *self._fused_args(x_NCHW), self._act, [], "")
+        act, limits = ("hardtanh", [0.0, 6.0]) if self._act == "relu6" else (self._act, [])
+        out: Tensor = torch.ops.mkldnn._convolution_pointwise(x_NCHW, *self._fused_args(x_NCHW), act, limits, "")
         return out
 
     def add_to(self, other_NCHW: Tensor, x_NCHW: Tensor) -> Tensor:
-        """Overwrite ``other`` with ``act(conv(x) + other)`` and return it; not for tanh."""
+        """Overwrite ``other`` with ``act(conv(x) + other)`` and return it; not for tanh or relu6."""
         if not self._fused:
             other_NCHW += self._convolve(x_NCHW)
             return self._activate_(other_NCHW)
@@ -82,6 +83,8 @@ class FusedConv(SharedByCopies):
     def _activate_(self, out: Tensor) -> Tensor:
         if self._act == "relu":
             return out.relu_()
+        if self._act == "relu6":
+            return functional.hardtanh(out, 0.0, 6.0, inplace=True)
         return out.tanh_() if self._act == "tanh" else out
 
 

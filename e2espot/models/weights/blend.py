@@ -12,7 +12,7 @@ from torch import Tensor
 
 from e2espot.core.errors import CheckpointError
 from e2espot.models.spotter import SpotterSpec
-from e2espot.models.unfamiliar import between, joined_sets, split_sets
+from e2espot.models.unfamiliar import between, joined_sets, spec_of_second_set, split_sets
 from e2espot.models.weights.checkpoint import read_weights, save_spotter
 
 
@@ -42,9 +42,10 @@ def blend(before: Path, after: Path, out: Path, share: float, unfamiliar: Path |
     blended = {name: between(value, second[name], share) for name, value in first.items()}
     if unfamiliar is not None:
         third_spec, third = _first_set(unfamiliar)
-        if third_spec != spec or third.keys() != blended.keys():
+        if third_spec != spec_of_second_set(spec, third) or not third.keys() >= blended.keys():
             raise CheckpointError(
-                f"{unfamiliar} cannot be the second set of weights: it must be a spotter of the same specification",
+                f"{unfamiliar} cannot be the second set of weights: it must be a spotter of the same "
+                "specification, with or without an image network (lite for small)",
                 option="unfamiliar",
             )
         blended = joined_sets(blended, third)

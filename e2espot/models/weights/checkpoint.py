@@ -22,7 +22,7 @@ from e2espot.core.label_sets import LabelSet
 from e2espot.core.timeline import parse_fps
 from e2espot.core.version import VERSION_FIELD, __version__
 from e2espot.models.spotter import Spotter, SpotterSpec
-from e2espot.models.unfamiliar import split_sets
+from e2espot.models.unfamiliar import spec_of_second_set, split_sets
 
 SPOTTER_FIELD = "e2espot"
 """Metadata field with the specification of a spotter."""
@@ -63,7 +63,9 @@ def _save(path: Path, state: dict[str, Tensor], metadata: dict[str, str]) -> Non
 
     from e2espot.files.atomic import write_atomically
 
-    tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+    # The image network's weights are rounded to half precision where they come from (``lite_stages``).
+    halved = {name: value.half() if ".image." in name else value for name, value in state.items()}
+    tensors = {name: value.detach().cpu().contiguous() for name, value in halved.items()}
     write_atomically(path, _sort_metadata(save(tensors, metadata={**metadata, VERSION_FIELD: __version__})))
 
 
@@ -94,7 +96,7 @@ def load_spotter(path: str | Path, device: str | torch.device = "cpu") -> Spotte
     try:
         spotter.load_state_dict(first)
         if second:
-            spotter.unfamiliar = Spotter(spec)
+            spotter.unfamiliar = Spotter(spec_of_second_set(spec, second))
             spotter.unfamiliar.load_state_dict(second)
     except RuntimeError as error:
         raise CheckpointError(
