@@ -10,13 +10,9 @@ from e2espot.models.backbones.registry import build_backbone
 from e2espot.models.weights.import_checkpoint import convert_checkpoint
 from tests.support.e2e_spot_reference import logits, random_state, write_run
 
-HEADS = ("", "gru", "deeper_gru")
-BACKBONES = tuple(f"{name}{shift}" for name in ("rny002", "rny008", "rn18", "rn50") for shift in ("", "_tsm", "_gsm"))
-PAIRS = [
-    (backbone, HEADS[number % 3] if not backbone.startswith("rn50") else "")
-    for number, backbone in enumerate(BACKBONES)
-]
-PAIRS += [("rny002_gsm", "gru"), ("rn18_tsm", ""), ("rn18", "gru")]
+PAIRS = [(f"{name}{shift}", "") for name in ("rny002", "rny008", "rn18", "rn50") for shift in ("", "_tsm", "_gsm")]
+# A head sees features only, so each is tested on few backbones: the wide ones give it weights of 100 MB.
+PAIRS += [("rny002_gsm", "deeper_gru"), ("rny002_gsm", "gru"), ("rny008", "gru"), ("rn18", "gru")]
 
 
 @pytest.mark.parametrize(("feature_arch", "temporal_arch"), PAIRS)

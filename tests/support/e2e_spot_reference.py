@@ -33,15 +33,16 @@ def random_state(feature_arch: str, temporal_arch: str, num_outputs: int, *, cha
     """Random weights and statistics by E2E-Spot's names, scaled so that activations are of order one."""
     generator = torch.Generator().manual_seed(seed)
     base, _, shift = feature_arch.partition("_")
-    if base.startswith("rny"):
-        network = timm.create_model(f"regnety_{base[3:]}", num_classes=0, in_chans=channels)
-        dim, conv = network.num_features, ".conv"
-    else:
-        network = torchvision.models.get_model(f"resnet{base[2:]}")
-        dim, conv = network.fc.in_features, ""
-        network.fc = torch.nn.Identity()
-        if channels != 3:
-            network.conv1 = torch.nn.Conv2d(channels, 64, 7, 2, 3, bias=False)
+    with torch.device("meta"):  # for the names and shapes alone
+        if base.startswith("rny"):
+            network = timm.create_model(f"regnety_{base[3:]}", num_classes=0, in_chans=channels)
+            dim, conv = network.num_features, ".conv"
+        else:
+            network = torchvision.models.get_model(f"resnet{base[2:]}")
+            dim, conv = network.fc.in_features, ""
+            network.fc = torch.nn.Identity()
+            if channels != 3:
+                network.conv1 = torch.nn.Conv2d(channels, 64, 7, 2, 3, bias=False)
     shapes = {}
     for name, value in network.state_dict().items():
         match = re.fullmatch(r"(s\d\.b\d+|layer\d\.\d+)\.conv1\.?(.*)", name)
@@ -187,17 +188,16 @@ def _gate_shift(state: State, name: str, x_TCHW: Tensor) -> Tensor:
         )
         gates.append(torch.tanh(total + bias[group]))
     out = x_TCHW.clone()
+    # The two quarters of a half alternate: channel c of a0 a1 ... b0 b1 ... goes to its position in a0 b0 a1 b1 ...
+    positions = [2 * (c % (half // 2)) + c // (half // 2) for c in range(half)]
     for group, step in ((0, 1), (1, -1)):
+        channels = slice(group * half, (group + 1) * half)
         for t in range(count):
             source = t + step
-            for c in range(half):
-                channel = group * half + c
-                value = part[t, channel] * (1 - gates[group][t, 0])
-                if 0 <= source < count:
-                    value = value + part[source, channel] * gates[group][source, 0]
-                # The two quarters of a half alternate: a0 b0 a1 b1 ...
-                quarter, rank = divmod(c, half // 2)
-                out[t, group * half + 2 * rank + quarter] = value
+            value = part[t, channels] * (1 - gates[group][t])
+            if 0 <= source < count:
+                value = value + part[source, channels] * gates[group][source]
+            out[t, [group * half + position for position in positions]] = value
     return out
 
 
