@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -113,9 +114,9 @@ def test_spot_video_scores_agree_between_backends(files: dict[str, Path]) -> Non
         feature_arch="small_gsm", temporal_arch="gru", classes=("PASS", "DRIVE"), clip_len=32, width=160, height=96
     )
     spotter = Spotter(spec).eval()
+    options = partial(InferenceOptions, precision="fp32", chunk_len=24, adapt="none")
     scores = {
-        reader: spot_video(spotter, files["vp9"], InferenceOptions(reader=reader, precision="fp32", chunk_len=24))
-        for reader in ("pyav", "decord", "dali")
+        reader: spot_video(spotter, files["vp9"], options(reader=reader)) for reader in ("pyav", "decord", "dali")
     }
     assert len(scores["dali"].scores_TK) == COUNT
     for other in ("pyav", "decord"):
