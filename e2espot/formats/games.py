@@ -74,9 +74,11 @@ def find_games(
                     option="features",
                 )
             present = ", ".join(resolutions_below(game.folder))
+            advice = f"it has {present}" if present else "check that the game is complete"
+            if not present and any(game.folder.glob("*.npy")):
+                advice = "it has features alone; name the dataset of their videos, or work that reads features"
             raise ConfigurationError(
-                f"{game.folder}: no {resolution}.mp4 (or 1_{resolution}.mkv, 2_{resolution}.mkv); "
-                + (f"it has {present}" if present else "check that the game is complete"),
+                f"{game.folder}: no {resolution}.mp4 (or 1_{resolution}.mkv, 2_{resolution}.mkv); {advice}",
                 option="resolution",
             )
     return games

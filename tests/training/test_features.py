@@ -248,6 +248,12 @@ def test_training_warns_once_where_only_some_features_have_a_json(
     assert "1_net.npy, and the others are of backbone timm:resnet18;" in line
 
 
+def test_a_recipe_for_frames_names_what_a_dataset_of_features_lacks(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="it has features alone; name the dataset of their videos"):
+        run("train", data, "-s", tmp_path / "run", "--recipe", "rendered", "--device", "cpu")
+    assert not (tmp_path / "run").exists()
+
+
 def test_work_on_frames_refuses_a_run_on_features(runs: dict[str, Path], tmp_path: Path) -> None:
     match = write(tmp_path / "match.mp4", constant(Fraction(25), 25))
     for words in (
