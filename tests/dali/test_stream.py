@@ -19,11 +19,14 @@ from dali_pipelines.colour import SourceColours, swscale_node
 from dali_pipelines.graph import GraphOptions
 from dali_pipelines.routes import choose_route, dali_index
 from dali_pipelines.stream import MatchStream, plan_runs
+from e2espot.cli.main import dispatch
 from e2espot.core.errors import DamagedVideoError
+from e2espot.formats.feature_files import open_features
 from e2espot.inference import predict
 from e2espot.inference.options import InferenceOptions
 from e2espot.inference.predict import spot_video
 from e2espot.models.spotter import Spotter, SpotterSpec
+from e2espot.models.weights.checkpoint import save_spotter
 from e2espot.video import index_of, open_reader
 from e2espot.video.reader import GridReader
 from tests.support import numbered_video
@@ -121,6 +124,33 @@ def test_spot_video_scores_agree_between_backends(files: dict[str, Path]) -> Non
     assert len(scores["dali"].scores_TK) == COUNT
     for other in ("pyav", "decord"):
         assert np.abs(scores["dali"].scores_TK - scores[other].scores_TK).max() < 0.01
+
+
+@pytest.mark.parametrize(("name", "others"), [("vp9", ("auto", "decord")), ("mjpeg", ("auto",))])
+def test_feature_rows_of_a_run_agree_between_readers(
+    files: dict[str, Path], name: str, others: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_dali: list[int] = []
+    chunks = MatchStream.chunks
+    monkeypatch.setattr(
+        MatchStream, "chunks", lambda self: (of_dali.append(len(chunk)) or chunk for chunk in chunks(self))
+    )
+    torch.manual_seed(0)
+    spec = SpotterSpec(
+        feature_arch="small_gsm", temporal_arch="gru", classes=("PASS",), clip_len=32, fps="12.5", width=160, height=96
+    )
+    save_spotter(tmp_path / "run" / "best.safetensors", Spotter(spec).state_dict(), spec)
+    rows = {}
+    for reader in ("dali", *others):
+        words = [files[name], "-o", tmp_path / reader, "--backbone", tmp_path / "run", "--reader", reader]
+        dispatch(["features", *map(str, words), "--device", "cpu", "--precision", "fp32"])
+        rows[reader] = open_features(tmp_path / reader / f"{files[name].stem}_run.npy").read()
+    assert rows["dali"].shape == rows["auto"].shape == (COUNT // 2, rows["auto"].shape[1])
+    assert sum(of_dali) == COUNT // 2
+    # In units of what a row changes from one to the next: a row of another picture is far off.
+    scale = np.abs(np.diff(rows["auto"], axis=0)).mean()
+    for other in others:
+        assert np.abs(rows["dali"] - rows[other]).max() < 0.02 * scale
 
 
 def corrupt_copies(monkeypatch: pytest.MonkeyPatch, first_pictures: range) -> None:
