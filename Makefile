@@ -26,7 +26,8 @@ ablations: venv
 	$(BIN)/e2espot ablations
 
 # The shipped weights of the small backbone: trained from random weights on plain matches, then on televised ones, and
-# blended with those before; then on more of these, as the second set. Some two hours on two cores; every stage is skipped or resumed when it is run again.
+# blended with those before; then on more of these, alone and next to an image network, as the second set. Some four
+# hours on two cores; every stage is skipped or resumed when it is run again.
 WEIGHTS := out/weights
 weights: venv
 	$(BIN)/e2espot render $(WEIGHTS)/matches --games 98 --minutes 1 --seed 1000
@@ -42,8 +43,11 @@ weights: venv
 	test -f $(WEIGHTS)/second/best.safetensors || \
 	  $(BIN)/e2espot train $(WEIGHTS)/attacks -s $(WEIGHTS)/second --recipe rendered-tv --epoch_clips 100 \
 	  --learning_rate 0.0008 --init_from $(WEIGHTS)/first.safetensors $$(test -d $(WEIGHTS)/second/last && echo --resume)
+	test -f $(WEIGHTS)/lite/best.safetensors || \
+	  $(BIN)/e2espot train $(WEIGHTS)/attacks -s $(WEIGHTS)/lite --recipe rendered-tv --feature_arch lite_gsm \
+	  --epoch_clips 100 --num_epochs 27 --init_from $(WEIGHTS)/second/best.safetensors $$(test -d $(WEIGHTS)/lite/last && echo --resume)
 	$(BIN)/e2espot blend $(WEIGHTS)/first.safetensors $(WEIGHTS)/first.safetensors \
-	  e2espot/models/weights/small_gsm.safetensors --share 0 --unfamiliar $(WEIGHTS)/second/best.safetensors
+	  e2espot/models/weights/small_gsm.safetensors --share 0 --unfamiliar $(WEIGHTS)/lite/best.safetensors
 
 # The shipped spotter on labelled clips of filmed matches: make real REAL="FOLDER ..."
 real: venv

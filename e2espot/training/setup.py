@@ -31,7 +31,7 @@ from e2espot.models.feature_heads.build import CHUNK_HEADS
 from e2espot.models.feature_heads.pooling import POOLS, PROJECTED_DIM
 from e2espot.models.spotter import Spotter, SpotterSpec, to_channels_last
 from e2espot.models.unfamiliar import IMAGE, set_with_image
-from e2espot.models.weights.checkpoint import read_initial_weights, shipped_spotter
+from e2espot.models.weights.checkpoint import read_initial_weights, read_tensors, shipped_spotter
 from e2espot.models.weights.initial_weights import load_matching_weights
 from e2espot.training import checkpoints
 from e2espot.training.config import TrainingConfig
@@ -303,23 +303,28 @@ def _build(config: TrainingConfig, kind: FeatureKind | None) -> tuple[Spotter, s
     if kind is not None and network.init_from in ("auto", "none"):
         return Spotter(spec), "random weights"
     kind_of_network = network.feature_arch.partition("_")[0]
-    source = network.init_from
-    if source == "auto" and kind_of_network in ("small", "lite") and shipped_spotter().is_file():
-        source = str(shipped_spotter())
+    shipped = kind_of_network in ("small", "lite") and shipped_spotter().is_file()
+    source = str(shipped_spotter()) if network.init_from == "auto" and shipped else network.init_from
     if source in ("auto", "none"):
         pretrained = source == "auto" and kind_of_network != "small"
         start = "ImageNet weights if they could be had" if pretrained else "random weights"
         return Spotter(spec, pretrained=pretrained), start
-    path = Path(source)
+    spotter, path = Spotter(spec), Path(source)
     trained, state = read_initial_weights(path)
-    needs_image = False
     if kind_of_network == "lite":
-        state = set_with_image(state)
-        needs_image = not any(name.startswith(IMAGE) for name in state)
-    spotter = Spotter(spec, pretrained=needs_image)
+        state = _with_image_network(state)
     for line in load_matching_weights(spotter, state, trained).lines():
         _LOG.info("start from %s: %s", source, line)
     return spotter, "the shipped weights" if path == shipped_spotter() else source
+
+
+def _with_image_network(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The set of a weights file that has an image network; that of the package for a file without one."""
+    chosen = set_with_image(state)
+    if not any(name.startswith(IMAGE) for name in chosen):
+        shipped = set_with_image(read_tensors(shipped_spotter())[1])
+        chosen |= {name: value for name, value in shipped.items() if name.startswith(IMAGE)}
+    return chosen
 
 
 def _optimizer(spotter: Spotter, recipe: Recipe) -> torch.optim.Optimizer:

@@ -15,7 +15,9 @@ from e2espot.models.backbones.registry import build_backbone
 from e2espot.models.spotter import Spotter, SpotterSpec
 from e2espot.models.unfamiliar import IMAGE, between_sets
 from e2espot.models.weights.blend import blend
-from e2espot.models.weights.checkpoint import load_spotter, save_spotter
+from e2espot.models.weights.checkpoint import load_spotter, read_initial_weights, save_spotter
+from e2espot.models.weights.import_checkpoint import convert_checkpoint
+from e2espot.models.weights.initial_weights import load_matching_weights
 from tests.support.lite import hear_the_image_network
 
 SMALL = SpotterSpec(feature_arch="small_gsm", temporal_arch="gru", classes=("PASS",), clip_len=16, width=70, height=50)
@@ -78,6 +80,18 @@ def test_image_network_does_not_learn_but_what_listens_to_it_does() -> None:
     changed = {name for name, value in lite.state_dict().items() if not torch.equal(value, before[name])}
     assert not any(name.startswith(IMAGE) for name in changed)
     assert {f"backbone.{name}.weight" for name in ADDED_LAYERS} <= changed
+
+
+def test_timms_weights_become_those_of_the_image_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = timm.create_model("tf_efficientnet_lite0").eval()
+    monkeypatch.setattr(timm, "create_model", lambda *_args, **_kwargs: network)
+    convert_checkpoint("timm:tf_efficientnet_lite0", tmp_path / "image.safetensors")
+    _, state = read_initial_weights(tmp_path / "image.safetensors")
+    lite = Spotter(LITE)
+    taken = load_matching_weights(lite, state).copied
+    assert taken == len(state) == len(lite.backbone.image.state_dict())  # type: ignore[operator,union-attr]
+    folded = folded_weights(network)["stem.weight"]
+    torch.testing.assert_close(lite.state_dict()[f"{IMAGE}stem.weight"], folded.half().float(), rtol=0, atol=0)
 
 
 def test_lite_refuses_luma() -> None:

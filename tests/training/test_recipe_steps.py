@@ -17,6 +17,8 @@ from e2espot.formats.scores import read_scores, write_scores
 from e2espot.inference.options import InferenceOptions
 from e2espot.inference.predict import spot_video
 from e2espot.models import load_spotter
+from e2espot.models.unfamiliar import IMAGE, set_with_image
+from e2espot.models.weights.checkpoint import read_tensors, shipped_spotter
 from e2espot.training.config import resolve
 from e2espot.training.cross_validation import cross_validate
 from e2espot.training.data import add_hard_negatives
@@ -136,6 +138,21 @@ def test_ball_actions_start_from_footpass_with_its_output_rows(
     assert len(given) == per_frame * 9
     for frame in range(per_frame):  # background, PASS, DRIVE
         assert torch.equal(taken[3 * frame : 3 * frame + 3], given[9 * frame : 9 * frame + 3])
+
+
+def test_lite_starts_with_the_shipped_image_network_and_keeps_it(
+    datasets: dict[tuple[str, str], Path], tmp_path: Path
+) -> None:
+    small = merge(merge(Recipe(), read_recipe("laptop")), {**SHRUNK, "init_from": "auto"})
+    fit(setup(resolve(small, datasets["ball-2", "224p"], tmp_path / "small")))
+    shipped = set_with_image(read_tensors(shipped_spotter())[1])
+    for start in ("auto", str(tmp_path / "small")):  # a file with an image network, and one without
+        lite = merge(small, {"feature_arch": "lite_gsm", "init_from": start})
+        folder = tmp_path / f"lite_{len(start)}"
+        fit(setup(resolve(lite, datasets["ball-2", "224p"], folder)))
+        trained = load_spotter(folder).state_dict()
+        image = [name for name in trained if name.startswith(IMAGE)]
+        assert image and all(torch.equal(trained[name], shipped[name].float()) for name in image)
 
 
 def test_cross_validate_scores_every_game_out_of_fold(

@@ -76,7 +76,7 @@ class RegNet(ImageNetwork):
 
     def __init__(self, feature_arch: str, *, pretrained: bool, gray: bool = False) -> None:
         name, _, shift = feature_arch.partition("_")
-        network = timm_network(TIMM_NAMES[name], pretrained=pretrained, channels=1 if gray else 3)
+        network = _regnet(TIMM_NAMES[name], pretrained=pretrained, channels=1 if gray else 3)
         super().__init__(network, int(network.num_features), gray=gray)
         _insert_shifts((block for stage in self.stages() for block in stage.children()), shift)
 
@@ -105,8 +105,7 @@ class ResNet(ImageNetwork):
         return network.layer1, network.layer2, network.layer3, network.layer4
 
 
-def timm_network(name: str, *, pretrained: bool, channels: int = 3) -> Any:
-    """A network of timm without its output layer; with random weights, and a warning, if its own cannot be loaded."""
+def _regnet(name: str, *, pretrained: bool, channels: int) -> Any:
     import timm
 
     def make(pretrained: bool) -> Any:

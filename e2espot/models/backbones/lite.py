@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from e2espot.models.backbones.base import FrameFeatures
-from e2espot.models.backbones.lite_stages import WIDTHS, LiteStages, imagenet_weights
+from e2espot.models.backbones.lite_stages import WIDTHS, LiteStages
 from e2espot.models.backbones.small import AddedMaps, SmallBackbone
 
 ADDED_LAYERS = ("to_fine", "to_merge", "to_coarse", "context")
@@ -33,16 +33,13 @@ class LiteBackbone(SmallBackbone):
 
     Args:
         shift: As for ``SmallBackbone``.
-        pretrained: Whether to load ImageNet weights.
     """
 
-    def __init__(self, shift: str, *, pretrained: bool = False) -> None:
+    def __init__(self, shift: str) -> None:
         super().__init__(shift)
         _, middle, deep = self.WIDTHS
         eighth, sixteenth, thirty_second = WIDTHS
         self.image = LiteStages()
-        if pretrained:
-            self.image.load_state_dict(imagenet_weights())
         self.norms = nn.ModuleList(nn.BatchNorm2d(width, affine=False) for width in WIDTHS)
         self.to_fine = nn.Conv2d(eighth, middle, 1)
         self.to_merge = nn.Conv2d(eighth, middle, 1, bias=False)

@@ -1,7 +1,8 @@
 """The first six of the seven stages of EfficientNet-Lite0, with its batch norms folded into the convolutions.
 
 It is written out here because importing its library takes seconds and 200 MB, which inference on a laptop should not
-need. Its weights come from that library (``from_imagenet``) or from a spotter's weights file, and are never trained.
+need. Its weights are those of that library (``folded_weights``), which know photographs; they are never trained, and
+weights files hold them in half precision.
 
 Source: Tan and Le, "EfficientNet", ICML 2019, and the Lite variants of the TensorFlow TPU repository (Apache 2.0).
 
@@ -18,7 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-_TIMM_NAME = "tf_efficientnet_lite0"
+LITE_NAME = "tf_efficientnet_lite0"
+"""timm's name of the network."""
 
 
 class _Stage(NamedTuple):
@@ -42,8 +44,8 @@ _TAKEN = (2, 4, 5)
 """Stages whose outputs are used: at an eighth, a sixteenth and a thirty-second of the frame size."""
 WIDTHS = tuple(_STAGES[number].width for number in _TAKEN)
 """Channels of these outputs."""
-FRAMES_AT_ONCE = 2
-"""The widest maps of so many frames stay in a CPU's cache."""
+_FRAMES_AT_ONCE = 2
+"""On a CPU: the widest maps of so many frames stay in its cache."""
 
 
 class SameConv(nn.Conv2d):
@@ -123,7 +125,7 @@ class LiteStages(nn.Module):
     def forward(self, frames_NCHW: Tensor) -> tuple[Tensor, ...]:
         """``(N, 3, H, W)`` -> ``WIDTHS`` channels at 1/8, 1/16 and 1/32 of the size, rounded up."""
         with torch.no_grad():
-            parts = [self._outputs(part) for part in frames_NCHW.split(FRAMES_AT_ONCE)]
+            parts = [self._outputs(part) for part in in_parts(frames_NCHW)]
             return tuple(torch.cat(outputs) for outputs in zip(*parts, strict=True))
 
     def _outputs(self, frames_NCHW: Tensor) -> list[Tensor]:
@@ -136,13 +138,9 @@ class LiteStages(nn.Module):
         return outputs
 
 
-def imagenet_weights() -> dict[str, Tensor]:
-    """Weights of ``LiteStages`` that know photographs, from timm and its model hub; random, with a warning, if none."""
-    from e2espot.models.backbones.imagenet import timm_network
-
-    weights = folded_weights(timm_network(_TIMM_NAME, pretrained=True).eval())
-    # Rounded as weights files hold them, so that a network answers alike before and after it is written.
-    return {name: value.half().float() for name, value in weights.items()}
+def in_parts(frames_NCHW: Tensor) -> tuple[Tensor, ...]:
+    """The frames in parts that a device computes fastest one after the other."""
+    return frames_NCHW.split(_FRAMES_AT_ONCE if frames_NCHW.device.type == "cpu" else max(1, len(frames_NCHW)))
 
 
 def folded_weights(network: Any) -> dict[str, Tensor]:

@@ -27,7 +27,7 @@ def build_backbone(
 
     Args:
         feature_arch: One of ``FEATURE_ARCHS``.
-        pretrained: Whether to load ImageNet weights (not for the small backbone).
+        pretrained: Whether to load ImageNet weights (not for the small backbone and ``lite``).
         single_frame: Whether the small backbone is to see no motion.
         modality: One of ``MODALITIES``.
 
@@ -51,6 +51,6 @@ def build_backbone(
     if name == "lite":
         if gray:
             raise ConfigurationError("lite sees colour only; leave modality at rgb, or choose small", option="modality")
-        return LiteBackbone(shift, pretrained=pretrained)
+        return LiteBackbone(shift)
     kind = RegNet if name in TIMM_NAMES else ResNet
     return kind(feature_arch, pretrained=pretrained, gray=gray)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from e2espot.models.backbones.lite import LiteBackbone
-from e2espot.models.backbones.lite_stages import FRAMES_AT_ONCE, LiteBlock, LiteStages, SameConv
+from e2espot.models.backbones.lite_stages import LiteBlock, LiteStages, SameConv, in_parts
 from e2espot.models.backbones.small import AddedMaps
 from e2espot.models.spotter import normalise
 from e2espot.models.streaming.fused_conv import Act, FusedConv
@@ -63,7 +63,7 @@ class FusedLiteStages:
 
     def __call__(self, frames_TCHW: Tensor) -> tuple[Tensor, ...]:
         """As ``LiteStages``."""
-        parts = [self._outputs(part) for part in frames_TCHW.split(FRAMES_AT_ONCE)]
+        parts = [self._outputs(part) for part in in_parts(frames_TCHW)]
         return tuple(torch.cat(outputs) for outputs in zip(*parts, strict=True))
 
     def _outputs(self, frames_TCHW: Tensor) -> list[Tensor]:

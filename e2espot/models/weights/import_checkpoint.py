@@ -24,8 +24,10 @@ from e2espot.core.label_sets import LABEL_SETS
 from e2espot.core.timeline import parse_fps
 from e2espot.core.wording import counted
 from e2espot.models.backbones.imagenet import offline_if_unreachable
+from e2espot.models.backbones.lite_stages import LITE_NAME, folded_weights
 from e2espot.models.backbones.registry import build_backbone
 from e2espot.models.spotter import Spotter, SpotterSpec
+from e2espot.models.unfamiliar import IMAGE
 from e2espot.models.weights.checkpoint import FOREIGN_ENDINGS, save_backbone, save_spotter
 from e2espot.models.weights.state_dicts import (
     detect_feature_arch,
@@ -367,7 +369,7 @@ def _convert_timm(name: str, target: Path) -> str:
     """Download ImageNet weights with timm and convert them."""
     import timm
 
-    known = {"regnety_002", "regnety_008", "resnet18", "resnet50"}
+    known = {"regnety_002", "regnety_008", "resnet18", "resnet50", LITE_NAME}
     if name.partition(".")[0] not in known:
         raise ConfigurationError(f"timm:{name}: not a backbone of this package; known are {', '.join(sorted(known))}")
     make: Callable[..., Any] = timm.create_model
@@ -378,6 +380,10 @@ def _convert_timm(name: str, target: Path) -> str:
         raise CheckpointError(
             f"timm:{name}: not available ({shortened(first_line(error))}); give the path of its weights file"
         ) from None
+    if name.startswith(LITE_NAME):
+        image = {f"{IMAGE}{tensor}": value for tensor, value in folded_weights(network.eval()).items()}
+        save_backbone(target, image, "lite")
+        return f"timm:{name} -> {target}: the image network of the backbone lite; start training from it (init_from)"
     return _convert_backbone(dict(network.state_dict()), f"timm:{name}", target)
 
 
