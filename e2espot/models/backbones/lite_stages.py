@@ -140,7 +140,8 @@ class LiteStages(nn.Module):
 
 def in_parts(frames_NCHW: Tensor) -> tuple[Tensor, ...]:
     """The frames in parts that a device computes fastest one after the other."""
-    return frames_NCHW.split(_FRAMES_AT_ONCE if frames_NCHW.device.type == "cpu" else max(1, len(frames_NCHW)))
+    count = _FRAMES_AT_ONCE if frames_NCHW.device.type == "cpu" else max(1, len(frames_NCHW))
+    return torch.split(frames_NCHW, count)
 
 
 def folded_weights(network: Any) -> dict[str, Tensor]:
