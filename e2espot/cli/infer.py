@@ -127,7 +127,8 @@ def shipped_note() -> str:
     quality = "was not measured on real footage" if measured is None else f"reaches {measured.describe()}"
     return (
         "no run is named: using the spotter that ships with e2espot (PASS and DRIVE). It was trained on rendered "
-        f"matches only and {quality}. For better results, train on labels of your own."
+        "matches and, on unfamiliar footage, has an image network that knows photographs; it "
+        f"{quality}. For better results, train on labels of your own."
     )
 
 

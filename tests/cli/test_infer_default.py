@@ -59,7 +59,7 @@ def test_shipped_spotter_is_named_and_its_results_written(
     main(["infer", str(video), "--device", "cpu"])
     first = capsys.readouterr().out.splitlines()[0]
     assert "spotter that ships with e2espot" in first
-    assert "rendered matches only" in first
+    assert "trained on rendered matches and, on unfamiliar footage" in first
     assert "real footage" in first
     assert (tmp_path / "out" / "match" / "results_spotting.json").is_file()
 

@@ -37,7 +37,7 @@ _OLD_FIELDS = {"full_grid": "double_rate_output"}
 
 
 def shipped_spotter() -> Path:
-    """Weights file of the spotter that ships with the package: trained on rendered matches only.
+    """Weights file of the spotter that ships with the package: trained on rendered matches.
 
     A small network (``small_gsm`` with a GRU; ``lite_gsm`` in its second set) that finds passes and drives at 12.5 fps.
     It has never seen a filmed match; training on filmed matches starts from its backbone.
