@@ -308,7 +308,10 @@ def _build(config: TrainingConfig, kind: FeatureKind | None) -> tuple[Spotter, s
     if source in ("auto", "none"):
         pretrained = source == "auto" and kind_of_network != "small"
         start = "ImageNet weights if they could be had" if pretrained else "random weights"
-        return Spotter(spec, pretrained=pretrained), start
+        spotter = Spotter(spec, pretrained=pretrained)
+        if kind_of_network == "lite":  # its image network is never trained, so a random one would stay random
+            spotter.load_state_dict({**spotter.state_dict(), **_with_image_network({})})
+        return spotter, start
     spotter, path = Spotter(spec), Path(source)
     trained, state = read_initial_weights(path)
     if kind_of_network == "lite":

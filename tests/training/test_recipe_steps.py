@@ -146,9 +146,9 @@ def test_lite_starts_with_the_shipped_image_network_and_keeps_it(
     small = merge(merge(Recipe(), read_recipe("laptop")), {**SHRUNK, "init_from": "auto"})
     fit(setup(resolve(small, datasets["ball-2", "224p"], tmp_path / "small")))
     shipped = set_with_image(read_tensors(shipped_spotter())[1])
-    for start in ("auto", str(tmp_path / "small")):  # a file with an image network, and one without
+    for start in ("none", "auto", str(tmp_path / "small")):  # no file, one with an image network, one without
         lite = merge(small, {"feature_arch": "lite_gsm", "init_from": start})
-        folder = tmp_path / f"lite_{len(start)}"
+        folder = tmp_path / f"lite_{Path(start).name}"
         fit(setup(resolve(lite, datasets["ball-2", "224p"], folder)))
         trained = load_spotter(folder).state_dict()
         image = [name for name in trained if name.startswith(IMAGE)]
