@@ -200,6 +200,8 @@ def _job(args: Features, games: dict[str, Game], loose: frozenset[str]) -> tuple
                 option="reader",
             )
         choose_backend(args.reader, args.device)  # refuses it where it is not installed
+    if args.name is not None:
+        _check_name(args.name)
     reuse_freed_memory()
     extractor, own_rate = _extractor(args)
     rate = _rate(args, own_rate)
@@ -210,8 +212,7 @@ def _job(args: Features, games: dict[str, Game], loose: frozenset[str]) -> tuple
             option="grid",
         )
     name = args.name or _default_name(args, rate, pca)
-    if not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,99}", name):
-        raise ConfigurationError(f"name is {name!r}; give letters, digits, dots, dashes and underscores", option="name")
+    _check_name(name)
     if pca is not None and len(pca.mean_D) != extractor.dim:
         raise ConfigurationError(
             f"the PCA was fitted on rows of {len(pca.mean_D)} values, and {args.backbone} gives {extractor.dim}; it "
@@ -237,6 +238,11 @@ def _job(args: Features, games: dict[str, Game], loose: frozenset[str]) -> tuple
         targets=targets_of(games, name, args.out, loose=loose),
     )
     return job, planned
+
+
+def _check_name(name: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,99}", name):
+        raise ConfigurationError(f"name is {name!r}; give letters, digits, dots, dashes and underscores", option="name")
 
 
 def _seconds(text: str, option: str) -> Fraction:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from e2espot.core.events import Event
     from e2espot.formats.game import Game, Video
     from e2espot.inference.job import Job, VideoFailure, VideoResult
+
+_LOG = logging.getLogger(__name__)
 
 RUN_FILES = ("best.safetensors", "config.yaml", "spotter.json")
 """A folder that holds one of these is a run."""
@@ -101,6 +104,7 @@ def main(arguments: list[str]) -> None:
     resolution = args.features or _features_of(run) or args.resolution
     planned = shard_of(_plan(args, sources, resolution), args.shard)
     more_formats.check(planned)
+    _warn_of_missing_halves(planned, resolution)
     games = pending_games(planned, args.out, save_scores=args.save_scores, resume=args.resume)
     if args.resume:
         print(
@@ -157,6 +161,20 @@ def _exists(word: str) -> bool:
     from e2espot.video.parts import parts_of
 
     return all(part.exists() for part in parts_of(word))
+
+
+def _warn_of_missing_halves(games: Mapping[str, Game], resolution: str) -> None:
+    """Warn where features of one half are there, and those of the other seem to be missing."""
+    from e2espot.formats.feature_files import is_feature_file
+    from e2espot.formats.feature_halves import missing_halves
+
+    of_folders = [
+        game
+        for game in games.values()
+        if game.videos and is_feature_file(game.videos[0].path) and game.videos[0].url is None
+    ]
+    for line in missing_halves(of_folders, resolution):
+        _LOG.warning("%s", line)
 
 
 def _check(args: Infer) -> None:

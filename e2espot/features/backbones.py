@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+from urllib.error import HTTPError, URLError
 
 import torch
 from torch import Tensor, nn
@@ -190,10 +191,20 @@ def _made(name: str, make: Callable[[], tuple[nn.Module, _Facts]], weights: str)
         if weights != "pretrained":
             raise
         raise ConfigurationError(
-            f"no pretrained weights for {name} ({shortened(first_line(error))}); connect to the internet once, or name "
-            "a weights file",
+            f"no pretrained weights for {name}: {_why_none(error)}; connect to the internet once, name a weights file, "
+            "or give none for random ones",
             option="weights",
         ) from None
+
+
+def _why_none(error: Exception) -> str:
+    """Why weights cannot be had: in a few words where it is the connection, as it is nearly always."""
+    from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    is_answer = isinstance(error, HTTPError)  # the server was reached
+    if isinstance(error, LocalEntryNotFoundError | OfflineModeIsEnabled | ConnectionError | URLError) and not is_answer:
+        return "their server cannot be reached, and no copy of them is on this machine"
+    return shortened(first_line(error))
 
 
 def _timm(name: str, pretrained: bool) -> tuple[nn.Module, _Facts]:

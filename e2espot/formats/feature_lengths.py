@@ -35,17 +35,29 @@ def check_against_video(file: FeatureFile, rate: Fraction) -> None:
         file: The features of one half or one game.
         rate: Rows a second that they are taken for.
     """
+    for line in length_doubts(file, rate):
+        _LOG.warning("%s: %s", file.path, line)
+
+
+def length_doubts(file: FeatureFile, rate: Fraction) -> list[str]:
+    """Why a feature file may not have the length that its JSON and the video next to it ask for, one line each.
+
+    Args:
+        file: The features of one half or one game.
+        rate: Rows a second that they are taken for.
+    """
     fields = file.description.fields if file.description else {}
+    lines = []
     if fields.get("rows", file.num_rows) != file.num_rows:
-        _LOG.warning(
-            "%s: %d rows, and its JSON says %s; one of the two was replaced: extract them again",
-            file.path,
-            file.num_rows,
-            fields["rows"],
+        lines.append(
+            f"{file.num_rows} rows, and its JSON says {fields['rows']}; one of the two was replaced: extract them again"
         )
     video = video_of_features(file.path, file.kind.name)
-    if video is None:
-        return
+    doubt = "" if video is None else _doubt_of_video(file, rate, video)
+    return [*lines, doubt] if doubt else lines
+
+
+def _doubt_of_video(file: FeatureFile, rate: Fraction, video: Path) -> str:
     start_s, wanted_s = _described_span(file)
 
     def expected_s(duration_s: Fraction) -> Fraction:
@@ -55,22 +67,16 @@ def check_against_video(file: FeatureFile, rate: Fraction) -> None:
     try:
         duration_s = _header_duration(video)
         if duration_s is not None and _fits(file.num_rows / rate, expected_s(duration_s), rate):
-            return
+            return ""
         # Headers may be wrong, and the sound may be longer than the pictures: the packets decide.
         duration_s = probe(video).duration_s
     except VideoError:
-        return  # a broken video is no fault of the features
+        return ""  # a broken video is no fault of the features
     if _fits(file.num_rows / rate, expected_s(duration_s), rate):
-        return
-    _LOG.warning(
-        "%s: %d rows at %s a second last %s, and %s lasts %s: %s",
-        file.path,
-        file.num_rows,
-        fps_text(rate),
-        _minutes(file.num_rows / rate),
-        video.name,
-        _minutes(duration_s),
-        likely_cause(file.num_rows, rate, expected_s(duration_s)),
+        return ""
+    return (
+        f"{file.num_rows} rows at {fps_text(rate)} a second last {_minutes(file.num_rows / rate)}, and {video.name} "
+        f"lasts {_minutes(duration_s)}: {likely_cause(file.num_rows, rate, expected_s(duration_s))}"
     )
 
 

@@ -66,7 +66,7 @@ def find_games(
     games = [_game(root, root / name, resolution, label_file) for name in names_of_split(root, split)]
     for game in games:
         if need_videos and not game.videos:
-            if not _NAMED_BY_LINES.fullmatch(resolution):
+            if is_features_name(resolution):
                 present = ", ".join(sorted({feature_name(path) for path in game.folder.glob("*.npy")}))
                 raise ConfigurationError(
                     f"{game.folder}: no 1_{resolution}.npy, 2_{resolution}.npy or {resolution}.npy; "
@@ -115,6 +115,20 @@ def resolutions_below(root: Path) -> list[str]:
     """Resolutions of the games' videos below a dataset folder, such as ``720p``: what could have been asked for."""
     matches = (re.search(r"([0-9]+p)(?:_part[0-9]+)?\.", file) for _, files in folders_below(root) for file in files)
     return sorted({match[1] for match in matches if match is not None and is_game_video(match.string)})
+
+
+def features_below(root: Path) -> list[str]:
+    """Names of the feature files in a dataset folder, such as ``ResNET_TF2``."""
+    return sorted({feature_name(folder / file) for folder, files in folders_below(root) for file in _arrays(files)})
+
+
+def _arrays(names: Collection[str]) -> list[str]:
+    return [name for name in names if name.endswith(".npy") and not name.startswith(".")]
+
+
+def is_features_name(resolution: str) -> bool:
+    """Whether what names a game's files names features, as ``ResNET_TF2`` does, and not videos, as ``224p``."""
+    return not _NAMED_BY_LINES.fullmatch(resolution)
 
 
 def check_label_file(name: str) -> None:

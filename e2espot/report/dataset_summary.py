@@ -15,18 +15,18 @@ from typing import Any
 
 from e2espot.core.annotated import AnnotatedHalves
 from e2espot.core.annotated_classes import AnnotatedClasses
-from e2espot.core.errors import AnnotationError, VideoError
+from e2espot.core.errors import AnnotationError
 from e2espot.core.events import ScoredEvent
 from e2espot.core.timeline import DEFAULT_FPS, frame_of_position_ms, game_time, parse_game_time
 from e2espot.core.wording import counted
 from e2espot.formats.annotated_field import read_annotated, read_annotated_classes
 from e2espot.formats.filenames import BALL_LABEL_FILE
-from e2espot.formats.game import Game, Video
+from e2espot.formats.game import Game
 from e2espot.formats.games import find_games
 from e2espot.formats.label_documents import read_label_document
-from e2espot.formats.soccernet import ONE_VIDEO_HINT
 from e2espot.formats.soccernet_json import read_row
 from e2espot.formats.splits import split_of_games
+from e2espot.report.measured_files import FileLook, Measured
 
 _MAX_SHIFT_S = 2
 """A clock and a position that differ by more are not two roundings of one time."""
@@ -52,6 +52,8 @@ class VideoSummary:
     """Width of the pictures in pixels."""
     height: int
     """Height of the pictures in pixels."""
+    dim: int
+    """Values of a row, where ``path`` is a feature file and ``fps`` its rows a second; 0 for a video."""
     classes: dict[str, int]
     """Class -> number of its labels."""
     annotated: str
@@ -99,19 +101,19 @@ class DatasetSummary:
         annotated = sum(video.annotated_minutes for video in self.videos)
         games = counted(len({video.game for video in self.videos}), "game")
         lines = [
-            f"{games}, {counted(len(self.videos), 'video')}, {minutes:.1f} minutes"
+            f"{games}, {counted(len(self.videos), self._of_files('feature file', 'video'))}, {minutes:.1f} minutes"
             + (f" ({annotated:.1f} annotated)" if annotated != minutes else "")
             + f", {counted(sum(self.classes.values()), 'label')}"
             + (f" ({self._rate(self.videos):.1f} a minute)" if annotated else ""),
             "",
-            f"{'split':<10} {'half':>4} {'minutes':>8} {'pictures/s':>10} {'size':>10} {'labels':>7} {'a minute':>8} "
-            " game",
+            f"{'split':<10} {'half':>4} {'minutes':>8} {self._of_files('rows/s', 'pictures/s'):>10} {'size':>12} "
+            f"{'labels':>7} {'a minute':>8}  game",
         ]
         for video in self.videos:
             rate = f"{self._rate([video]):.1f}" if video.annotated_minutes else "-"
-            size = f"{video.width}x{video.height}" if video.width else "-"
+            size = f"{video.width}x{video.height}" if video.width else (f"{video.dim} values" if video.dim else "-")
             lines.append(
-                f"{video.split or '-':<10} {video.half:>4} {video.minutes:>8.1f} {video.fps:>10.3f} {size:>10} "
+                f"{video.split or '-':<10} {video.half:>4} {video.minutes:>8.1f} {video.fps:>10.3f} {size:>12} "
                 f"{video.num_labels:>7} {rate:>8}  {video.game}"
                 + _annotated_text(video)
                 + (f" (annotated classes: {', '.join(video.annotated_classes)})" if video.annotated_classes else "")
@@ -128,6 +130,10 @@ class DatasetSummary:
             lines.append(f"{name:<26} {count:>7}{''.join(f'{of_half:>8}' for of_half in counts)} {rate:>8}")
         problems = [f"  {video.game}, half {video.half}: {line}" for video in self.videos for line in video.problems]
         return "\n".join([*lines, "", "nothing looks wrong" if not problems else "look at:", *problems])
+
+    def _of_files(self, features: str, videos: str) -> str:
+        """A word for what the files are."""
+        return features if any(video.dim for video in self.videos) else videos
 
     def _rate(self, videos: Sequence[VideoSummary], name: str | None = None) -> float:
         """Labels of a class, or of all, for each annotated minute."""
@@ -154,15 +160,17 @@ def summarise(
     split: str | None = None,
     resolution: str = "224p",
     label_file: str = BALL_LABEL_FILE,
+    fps: Fraction | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> DatasetSummary:
-    """Look at every game of a dataset; a broken video or label becomes a line, not an error.
+    """Look at every game of a dataset; a broken video, feature file or label becomes a line, not an error.
 
     Args:
         root: Dataset folder.
         split: Name of a split; None for every game.
-        resolution: Which of a game's files is its video.
+        resolution: Which of a game's files is its video, or the name of its features.
         label_file: Name of the label files.
+        fps: Rows a second of features where neither their JSON nor their name says it.
         progress: Called with the number of further games that are done.
 
     Raises:
@@ -170,30 +178,29 @@ def summarise(
     """
     games = find_games(root, split=split, resolution=resolution, label_file=label_file, need_videos=False)
     splits = split_of_games(root) if root.is_dir() else {}
+    look = FileLook(resolution=resolution, fps=fps)
     videos: list[VideoSummary] = []
     for game in games:
         if game.videos or game.labels_path is not None:
-            videos += _summarise_game(game, game.split or splits.get(game.name, ""))
+            videos += _summarise_game(game, game.split or splits.get(game.name, ""), look)
         if progress is not None:
             progress(1)
     return DatasetSummary(videos=tuple(videos))
 
 
-def _summarise_game(game: Game, split: str) -> list[VideoSummary]:
+def _summarise_game(game: Game, split: str, look: FileLook) -> list[VideoSummary]:
     rows, annotated, classes, problems = _label_rows(game)
-    files = {video.half: video for video in game.videos}
-    halves = sorted({*files, *(event.half for event, _ in rows)} or {1})
+    halves = sorted({*(video.half for video in game.videos), *(event.half for event, _ in rows)} or {1})
     return [
         _summarise_video(
             game,
             half,
             split,
-            files.get(half),
             [(event, clock) for event, clock in rows if event.half == half],
             annotated,
             classes,
             problems if half == halves[0] else [],
-            files_of_others=bool(files),
+            look,
         )
         for half in halves
     ]
@@ -226,27 +233,17 @@ def _summarise_video(
     game: Game,
     half: int,
     split: str,
-    video: Video | None,
     rows: Sequence[tuple[ScoredEvent, str]],
     annotated: AnnotatedHalves,
     annotated_classes: AnnotatedClasses,
     problems: Sequence[str],
-    *,
-    files_of_others: bool,
+    look: FileLook,
 ) -> VideoSummary:
-    from e2espot.video import probe
-
-    lines = list(problems)
-    minutes, fps, width, height = 0.0, 0.0, 0, 0
-    if video is None:
-        lines.append("labels, but no video" + (f"; {ONE_VIDEO_HINT}" if files_of_others else ""))
-    else:
-        try:
-            info = probe(video.path, video_stream=video.video_stream)
-            minutes, fps, width, height = float(info.duration_s / 60), info.source_fps, info.width, info.height
-        except VideoError as error:
-            lines.append(str(error))
-    lines += label_problems(rows, None if not minutes else 60_000 * minutes)
+    video = next((video for video in game.videos if video.half == half), None)
+    last_label_s = max((event.position_ms / 1000 for event, _ in rows), default=None)
+    measured = look.at(video, last_label_s) if video else Measured(problems=(look.missing(game, half),))
+    lines, minutes = [*problems, *measured.problems], measured.minutes
+    lines += label_problems(rows, None if not minutes or measured.dim else 60_000 * minutes)
     ranges = annotated.get(half)
     end_ms = round(60_000 * minutes)
     stretches = () if ranges is None else ranges.ranges_ms
@@ -259,9 +256,10 @@ def _summarise_video(
         split=split,
         path="" if video is None else str(video.path),
         minutes=minutes,
-        fps=fps,
-        width=width,
-        height=height,
+        fps=measured.fps,
+        width=measured.width,
+        height=measured.height,
+        dim=measured.dim,
         classes=dict(Counter(event.label for event, _ in rows).most_common()),
         annotated="" if ranges is None else ranges.describe(),
         annotated_minutes=minutes if ranges is None else annotated_ms / 60_000,

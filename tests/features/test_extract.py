@@ -2,12 +2,15 @@
 
 import json
 import shutil
+from email.message import Message
 from fractions import Fraction
 from pathlib import Path
+from urllib.error import HTTPError, URLError
 
 import numpy as np
 import pytest
 import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
 
 from e2espot.cli.features import main
 from e2espot.core.errors import CheckpointError, ConfigurationError, E2ESpotError, VideoError
@@ -192,16 +195,28 @@ def test_a_broken_video_leaves_no_features(video: Path, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["broken.mp4"]
 
 
-def test_missing_pretrained_weights_are_an_error(video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError("no space left"), "no space left"),
+        (LocalEntryNotFoundError("An error happened while trying to locate"), "their server cannot be reached"),
+        (URLError("name resolution"), "their server cannot be reached"),
+        (HTTPError("https://host", 404, "Not Found", Message(), None), "404"),
+    ],
+)
+def test_missing_pretrained_weights_are_an_error(
+    error: Exception, reason: str, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import timm
 
     def unreachable(*_: object, **__: object) -> None:
-        raise OSError("no route to host")
+        raise error
 
     monkeypatch.setattr(timm, "create_model", unreachable)
-    with pytest.raises(ConfigurationError, match="connect to the internet once") as raised:
+    with pytest.raises(ConfigurationError, match=f"{reason}.*connect to the internet once") as raised:
         features(video, "-o", tmp_path, "--backbone", NETWORK)
     assert raised.value.option == "weights"
+    assert not list(tmp_path.iterdir())
 
 
 def test_backbone_of_a_run_gives_the_features_that_its_head_sees(video: Path, tmp_path: Path) -> None:

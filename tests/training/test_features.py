@@ -332,6 +332,17 @@ def test_training_and_inference_warn_of_another_length_than_the_video(
     assert caplog.text.count("240 rows at 2 a second last 2:00, and 2_224p.mp4 lasts 0:40") == 2
 
 
+def test_inference_warns_of_a_half_without_features(
+    runs: dict[str, Path], data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(data, tmp_path / "data")
+    (tmp_path / "data" / "c" / "2_net.npy").unlink()
+    with caplog.at_level(logging.WARNING):
+        run("infer", runs["netvlad++"], tmp_path / "data", "-s", "test", "-o", tmp_path / "out", "--device", "cpu")
+    assert "c: no 2_net.npy, and labels name that half" in caplog.text
+    assert (tmp_path / "out" / "c" / "results_spotting.json").is_file()
+
+
 def test_labels_shortly_after_the_end_belong_to_the_last_row(data: Path, caplog: pytest.LogCaptureFixture) -> None:
     from e2espot.core.label_sets import LabelSet
     from e2espot.training.data import load_games
