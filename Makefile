@@ -46,8 +46,10 @@ weights: venv
 	test -f $(WEIGHTS)/lite/best.safetensors || \
 	  $(BIN)/e2espot train $(WEIGHTS)/attacks -s $(WEIGHTS)/lite --recipe rendered-tv --feature_arch lite_gsm \
 	  --epoch_clips 100 --num_epochs 27 --init_from $(WEIGHTS)/second/best.safetensors $$(test -d $(WEIGHTS)/lite/last && echo --resume)
+	$(BIN)/e2espot blend $(WEIGHTS)/second/best.safetensors $(WEIGHTS)/lite/best.safetensors \
+	  $(WEIGHTS)/unfamiliar.safetensors --share 0.75
 	$(BIN)/e2espot blend $(WEIGHTS)/first.safetensors $(WEIGHTS)/first.safetensors \
-	  e2espot/models/weights/small_gsm.safetensors --share 0 --unfamiliar $(WEIGHTS)/lite/best.safetensors
+	  e2espot/models/weights/small_gsm.safetensors --share 0 --unfamiliar $(WEIGHTS)/unfamiliar.safetensors
 
 # The shipped spotter on labelled clips of filmed matches: make real REAL="FOLDER ..."
 real: venv

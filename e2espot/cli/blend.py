@@ -18,7 +18,7 @@ class Blend:
     before: tyro.conf.Positional[Path]
     """Weights file or run before fine-tuning."""
     after: tyro.conf.Positional[Path]
-    """Weights file or run of the same network after it."""
+    """Weights file or run of the same network after it, or of lite after small."""
     out: tyro.conf.Positional[Path]
     """Weights file to write."""
     share: float = 0.5

@@ -73,14 +73,13 @@ def between_sets(spotter: Spotter, share: float) -> Spotter:
     if spotter.unfamiliar is None or not share:
         return copy.deepcopy(single)
     mixed = copy.deepcopy(spotter.unfamiliar)
-    first = single.state_dict()
-    mixed.load_state_dict(
-        {
-            name: between(first.get(name, _absent(name, value)), value, share)
-            for name, value in mixed.state_dict().items()
-        }
-    )
+    mixed.load_state_dict(between_states(single.state_dict(), mixed.state_dict(), share))
     return mixed
+
+
+def between_states(first: Mapping[str, Tensor], second: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
+    """``(1 - share) * first + share * second``, where only the second may have an image network."""
+    return {name: _between(first.get(name, _absent(name, value)), value, share) for name, value in second.items()}
 
 
 def _absent(name: str, second: Tensor) -> Tensor:
@@ -89,6 +88,6 @@ def _absent(name: str, second: Tensor) -> Tensor:
     return torch.zeros_like(second) if adds else second
 
 
-def between(first: Tensor, second: Tensor, share: float) -> Tensor:
-    """``(1 - share) * first + share * second``; counters, which are whole numbers, are those of the second."""
+def _between(first: Tensor, second: Tensor, share: float) -> Tensor:
+    # Counters, which are whole numbers, are those of the second.
     return torch.lerp(first, second, share) if first.is_floating_point() else second

@@ -129,3 +129,24 @@ def test_a_weights_file_holds_a_small_first_set_and_a_lite_second(tmp_path: Path
     save_spotter(tmp_path / "other.safetensors", Spotter(other).state_dict(), other)
     with pytest.raises(CheckpointError, match="cannot be the second set"):
         blend(*files, share=0.0, unfamiliar=tmp_path / "other.safetensors")
+
+
+def test_blending_small_with_lite_scales_what_the_image_network_adds(tmp_path: Path) -> None:
+    first, second = spotter_of(SMALL), spotter_of(LITE, seed=1)
+    small, lite, out = (tmp_path / f"{name}.safetensors" for name in ("small", "lite", "out"))
+    save_spotter(small, first.state_dict(), SMALL)
+    save_spotter(lite, second.state_dict(), LITE)
+    blend(small, lite, out, share=0.75)
+    blended = load_spotter(out)
+    assert blended.spec == LITE
+    expected = {name: value.clone() for name, value in second.state_dict().items()}
+    for name, value in expected.items():
+        before = first.state_dict().get(name)
+        if before is not None and value.is_floating_point():
+            value.copy_(0.25 * before + 0.75 * value)
+        elif name.removeprefix("backbone.").startswith(ADDED_LAYERS):
+            value.mul_(0.75)
+    for name, value in blended.state_dict().items():
+        torch.testing.assert_close(value, expected[name])
+    with pytest.raises(CheckpointError, match="cannot be blended"):
+        blend(lite, small, out, share=0.75)
