@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from e2espot.core.errors import ConfigurationError
-from e2espot.formats.filenames import BALL_LABEL_FILE, LABEL_FILES, V2_LABEL_FILE
 
 if TYPE_CHECKING:
     from e2espot.report.dataset_summary import DatasetSummary
@@ -35,8 +34,8 @@ class DatasetOptions:
     """Name of the feature files that are read, such as ResNET_TF2; by default those of a folder without videos."""
     fps: str | None = None
     """Rows a second of features where neither a JSON nor their name says it."""
-    label_file: str | None = None
-    """Name of the label files; by default Labels-ball.json, or Labels-v2.json in a folder that has no others."""
+    label_file: str = "auto"
+    """Name of the label files; auto: Labels-ball.json, or Labels-v2.json in a folder that has no others."""
     out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
     """Also write an HTML page with the pictures around some labels, which shows a wrong offset at once."""
     examples: int = 24
@@ -53,10 +52,11 @@ def main(arguments: list[str]) -> None:
     from tqdm import tqdm
 
     from e2espot.files.atomic import write_atomically
+    from e2espot.formats.choose_label_file import chosen_label_file
     from e2espot.report.dataset_summary import summarise
 
     resolution = args.features or _only_features(args) or args.resolution
-    label_file = args.label_file or _label_file(args.data)
+    label_file = chosen_label_file(args.data, args.label_file)
     with tqdm(desc="games", unit="game", disable=None) as bar:
         summary = summarise(
             args.data,
@@ -93,14 +93,6 @@ def _only_features(args: DatasetOptions) -> str | None:
     if len(names) > 1:
         raise ConfigurationError(f"{args.data}: no videos, and features {', '.join(names)}", option="features")
     return names[0] if names else None
-
-
-def _label_file(data: Path) -> str:
-    """The name of SoccerNet's label files that a folder has, the ball's if it has both or neither."""
-    from e2espot.files.walk import folders_below
-
-    present = {file for _, files in folders_below(data) for file in files if file in LABEL_FILES}
-    return V2_LABEL_FILE if present == {V2_LABEL_FILE} else BALL_LABEL_FILE
 
 
 def _rows_a_second(text: str | None) -> Fraction | None:

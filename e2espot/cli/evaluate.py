@@ -13,7 +13,6 @@ import tyro
 from e2espot.core.annotated_classes import parse_annotated_classes
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.teams import SIDES, SecondHalf, check_sides, parse_team_map
-from e2espot.formats.filenames import BALL_LABEL_FILE
 
 if TYPE_CHECKING:
     from e2espot.core.label_sets import LabelSet
@@ -37,8 +36,9 @@ class Evaluate:
     """Folder or zip of <game>/<label file>, or one label file: of a video, or in another format (.csv, .xml, ...)."""
     split: Annotated[str | None, tyro.conf.arg(aliases=["-s"])] = None
     """Split to score; by default every labelled game."""
-    label_file: str = BALL_LABEL_FILE
-    """Name of the label files."""
+    label_file: str = "auto"
+    """Name of the label files; auto: Labels-ball.json or, for soccernet-v2-17 or where there are no others,
+    Labels-v2.json."""
     label_set: str | None = None
     """ball-2, ball-12, soccernet-v2-17, footpass, dfl or a class.txt; by default the classes in the label files."""
     fps: int = 25
@@ -79,16 +79,18 @@ def main(arguments: list[str]) -> None:
         raise ConfigurationError(f"--fps is {args.fps}; give 1 to 1000 bins per second, and at least one --metric")
     from e2espot.core.wording import counted
     from e2espot.formats.annotated_table import stated_stretches
+    from e2espot.formats.choose_label_file import chosen_label_file
     from e2espot.formats.label_map import read_label_map
     from e2espot.scoring import evaluate
     from e2espot.scoring.inputs import games_to_score, read_labels, score_inputs
 
-    games = games_to_score(args.labels, split=args.split, label_file=args.label_file)
+    label_file = chosen_label_file(args.labels, args.label_file, args.label_set)
+    games = games_to_score(args.labels, split=args.split, label_file=label_file)
     label_map = read_label_map(args.map)
     labelled = read_labels(
         args.labels,
         games,
-        label_file=args.label_file,
+        label_file=label_file,
         annotated=stated_stretches(args.annotated),
         classes=parse_annotated_classes(args.annotated_classes),
         label_map=label_map,

@@ -11,7 +11,6 @@ import tyro
 from e2espot.cli.recipe_args import parse_recipe_args, recipe_of
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.teams import SecondHalf
-from e2espot.formats.filenames import BALL_LABEL_FILE
 from e2espot.training.options import BadLabels, RunOptions
 from e2espot.training.recipe import Recipe
 
@@ -37,8 +36,8 @@ class Folds:
     """YAML file whose settings replace the recipe's; flags replace both."""
     resolution: Literal["224p", "720p"] = "224p"
     """Which video file of a game is read."""
-    label_file: str = BALL_LABEL_FILE
-    """Name of the label file in a game's folder."""
+    label_file: str = "auto"
+    """Name of the label file in a game's folder; auto is SoccerNet's name for the label set."""
     bad_labels: BadLabels = "stop"
     """What to do about an invalid label: stop, or skip and count it."""
     video_stream: int | None = None

@@ -11,7 +11,6 @@ import tyro
 from e2espot.core.annotated_classes import parse_annotated_classes
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.wording import counted
-from e2espot.formats.filenames import BALL_LABEL_FILE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +30,9 @@ class ReportOptions:
     """Dataset folder, folder of <game>.mp4, or the video of one game; adds frames around misses and false positives."""
     split: Annotated[str | None, tyro.conf.arg(aliases=["-s"])] = None
     """Split to score; by default every labelled game."""
-    label_file: str = BALL_LABEL_FILE
-    """Name of the label files."""
+    label_file: str = "auto"
+    """Name of the label files; auto: Labels-ball.json or, for soccernet-v2-17 or where there are no others,
+    Labels-v2.json."""
     label_set: str | None = None
     """ball-2, ball-12, soccernet-v2-17 or a class.txt; by default the classes in the label files."""
     fps: int = 25
@@ -74,17 +74,19 @@ def main(arguments: list[str]) -> None:
     from e2espot.core.label_sets import label_set_named, label_set_of
     from e2espot.files.atomic import write_atomically
     from e2espot.formats.annotated_table import stated_stretches
+    from e2espot.formats.choose_label_file import chosen_label_file
     from e2espot.formats.label_map import read_label_map
     from e2espot.report.analysis import analyse_run
     from e2espot.report.page import report_page
     from e2espot.scoring.inputs import games_to_score, read_labels, score_inputs
 
-    games = games_to_score(args.labels, split=args.split, label_file=args.label_file)
+    label_file = chosen_label_file(args.labels, args.label_file, args.label_set)
+    games = games_to_score(args.labels, split=args.split, label_file=label_file)
     label_map = read_label_map(args.map)
     labelled = read_labels(
         args.labels,
         games,
-        label_file=args.label_file,
+        label_file=label_file,
         annotated=stated_stretches(args.annotated),
         classes=parse_annotated_classes(args.annotated_classes),
         label_map=label_map,

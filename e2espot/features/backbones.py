@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from e2espot.core.device import Precision, compute_dtype
+from e2espot.core.device import Precision, compute_dtype, return_freed_memory
 from e2espot.core.errors import CheckpointError, ConfigurationError, first_line, shortened
 from e2espot.core.pixels import IMAGENET_MEAN, IMAGENET_STD, centre_crop_offset
 from e2espot.models.backbones.imagenet import offline_if_unreachable
@@ -132,6 +132,7 @@ def load_extractor(
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d):
             layer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return_freed_memory()  # folding and checking a network needs more than running it does
     return ImageExtractor(
         network=network,
         name=f"{library}:{short}",

@@ -27,7 +27,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 from tqdm import tqdm
 
-from e2espot.core.errors import ConfigurationError, E2ESpotError, VideoError, first_line
+from e2espot.core.errors import ConfigurationError, E2ESpotError, VideoError, first_line, shortened
 from e2espot.formats.game import Video
 from e2espot.inference.job import Job, VideoFailure, VideoResult, predict_video, unexpected_failure
 from e2espot.sources.remote import redact
@@ -128,10 +128,14 @@ def _connect(cluster: Cluster) -> Any:
     local: dict[str, Any] = {} if address else {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
     try:
         ray.init(address=address or "local", log_to_driver=False, logging_level="error", **local)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        reason = first_line(error)
+    except Exception as error:  # of a start that takes too long Ray raises this very class
+        reason = shortened(first_line(error))
+        if address:
+            raise ConfigurationError(f"no Ray cluster at {address} ({reason})", option="ray_address") from None
         raise ConfigurationError(
-            f"no Ray cluster at {address or 'this machine'} ({reason})", option="ray_address"
+            f"Ray did not start on this machine ({reason}); run this again when it is less busy, name a cluster "
+            "that is running (ray_address), or choose the engine 'local'",
+            option="engine",
         ) from None
     return ray
 
