@@ -9,29 +9,9 @@
 #include <cstring>
 #include <vector>
 
-struct BFloat16 {
-    uint16_t bits;
-};
+#include "vectors.h"
 
 namespace {
-
-inline float load(float value) { return value; }
-
-inline float load(BFloat16 value) {
-    uint32_t bits = uint32_t(value.bits) << 16;
-    float result;
-    std::memcpy(&result, &bits, 4);
-    return result;
-}
-
-inline void store(float* target, float value) { *target = value; }
-
-inline void store(BFloat16* target, float value) {
-    uint32_t bits;
-    std::memcpy(&bits, &value, 4);
-    // To the nearest, ties to even, as hardware rounds: 0x...8000 is half a step.
-    target->bits = uint16_t((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
-}
 
 // tanh within 3e-7. A number that is not finite stays so, which a comparison with "not less" would hide.
 inline float tanh_(float x) {
@@ -57,57 +37,6 @@ inline float tanh_(float x) {
 }
 
 constexpr int kBand = 14;    // rows of a frame that are computed for all frames before the next ones: they stay in cache
-constexpr int kLanes = 16;   // numbers of a vector; a compiler splits it where vectors are shorter
-typedef float Vector __attribute__((vector_size(kLanes * sizeof(float)), aligned(4)));
-
-inline Vector at(const float* source) {
-    Vector value;
-    std::memcpy(&value, source, sizeof value);
-    return value;
-}
-
-inline Vector pick(Vector a, Vector b, int first) {
-    // Every second number of both, from ``first`` on. The compilers name this differently.
-#ifdef __clang__
-    return first ? __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31)
-                 : __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-#else
-    typedef int32_t Numbers __attribute__((vector_size(sizeof(Vector))));
-    constexpr Numbers even = {0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30};
-    return __builtin_shuffle(a, b, first ? even + 1 : even);
-#endif
-}
-
-// Sums of neighbours: a0 + a1, a2 + a3, ..., b0 + b1, ...
-inline Vector pair_sums(Vector a, Vector b) { return pick(a, b, 0) + pick(a, b, 1); }
-
-typedef float Half __attribute__((vector_size(32), aligned(4)));
-typedef uint32_t HalfBits __attribute__((vector_size(32)));
-typedef uint16_t ShortBits __attribute__((vector_size(16)));
-
-inline Half load_half(const float* source) {
-    Half value;
-    std::memcpy(&value, source, sizeof value);
-    return value;
-}
-
-inline Half load_half(const BFloat16* source) {
-    ShortBits bits;
-    std::memcpy(&bits, source, sizeof bits);
-    const HalfBits wide = __builtin_convertvector(bits, HalfBits) << 16;
-    Half value;
-    std::memcpy(&value, &wide, sizeof value);
-    return value;
-}
-
-inline void store_half(float* target, Half value) { std::memcpy(target, &value, sizeof value); }
-
-inline void store_half(BFloat16* target, Half value) {
-    HalfBits bits;
-    std::memcpy(&bits, &value, sizeof bits);
-    const ShortBits rounded = __builtin_convertvector((bits + 0x7fff + ((bits >> 16) & 1)) >> 16, ShortBits);
-    std::memcpy(target, &rounded, sizeof rounded);
-}
 
 // Four times a, four times b.
 inline Half halves(float a, float b) { return Half{a, a, a, a, b, b, b, b}; }
@@ -151,10 +80,10 @@ void norm_row(const T* frame, int y, Shape shape, int padded, const float* scale
     }
     const T* in = frame + size_t(y) * shape.width * shape.channels;
     if (padded == 8) {
-        const Half factor = load_half(scale), added = load_half(shift), zero = {};
+        const Half factor = load_half(scale), added = load_half(shift);
         for (int x = 0; x < shape.width; ++x) {
             const Half value = load_half(in + size_t(x) * shape.channels) * factor + added;
-            store_half(out + size_t(x + 1) * 8, value < zero ? zero : value);
+            store_half(out + size_t(x + 1) * 8, rectified(value));
         }
         return;
     }
@@ -188,31 +117,39 @@ void sum_narrow(const Neighbours& near, Shape shape, const float* kernel, float*
                 for (int pair = 0; pair < 4; ++pair) sums[pair] += weight * at(in + pair * kLanes);
             }
         const Vector total = pair_sums(pair_sums(sums[0], sums[1]), pair_sums(sums[2], sums[3]));
-        std::memcpy(out + 2 * x, &total, sizeof total);
+        put(out + 2 * x, total);
     }
+}
+
+constexpr int kTogether = kRegisters / 4;  // pixels whose sums fit into the registers
+
+// Products of ``kTogether`` pixels for both gates, one number for each lane.
+void sum_pixels(const Neighbours& near, int padded, int half, const float* kernel, int x, Vector* out) {
+    const int vectors = padded / kLanes, first_end = (half + kLanes - 1) / kLanes, second_begin = half / kLanes;
+    const float* second = kernel + 27 * padded;
+    Vector sums[2 * kTogether] = {};
+    for (int tap = 0; tap < 27; ++tap) {
+        const float* in = near.rows[tap / 3] + size_t(x + tap % 3) * padded;
+        for (int k = 0; k < first_end; ++k) {
+            const Vector weight = at(kernel + tap * padded + k * kLanes);
+            for (int p = 0; p < kTogether; ++p) sums[2 * p] += weight * at(in + p * padded + k * kLanes);
+        }
+        for (int k = second_begin; k < vectors; ++k) {
+            const Vector weight = at(second + tap * padded + k * kLanes);
+            for (int p = 0; p < kTogether; ++p) sums[2 * p + 1] += weight * at(in + p * padded + k * kLanes);
+        }
+    }
+    for (int k = 0; k < 2 * kTogether; ++k) out[k] = sums[k];
 }
 
 // The same for other folds: ``kernel`` is (2, 27, padded), zero in the other gate's half.
 void sum_wide(const Neighbours& near, int padded, Shape shape, const float* kernel, float* out) {
-    const int vectors = padded / kLanes, half = shape.fold / 2;
-    const float* second = kernel + 27 * padded;
-    const int first_end = (half + kLanes - 1) / kLanes, second_begin = half / kLanes;
     for (int x = 0; x < shape.width; x += 8) {
         Vector sums[16] = {};  // two for each pixel
-        for (int tap = 0; tap < 27; ++tap) {
-            const float* in = near.rows[tap / 3] + size_t(x + tap % 3) * padded;
-            for (int k = 0; k < first_end; ++k) {
-                const Vector weight = at(kernel + tap * padded + k * kLanes);
-                for (int p = 0; p < 8; ++p) sums[2 * p] += weight * at(in + p * padded + k * kLanes);
-            }
-            for (int k = second_begin; k < vectors; ++k) {
-                const Vector weight = at(second + tap * padded + k * kLanes);
-                for (int p = 0; p < 8; ++p) sums[2 * p + 1] += weight * at(in + p * padded + k * kLanes);
-            }
-        }
+        for (int p = 0; p < 8; p += kTogether) sum_pixels(near, padded, shape.fold / 2, kernel, x + p, sums + 2 * p);
         for (int left = 8; left; left /= 2)  // 16 vectors of 16 numbers -> one vector of their sums
             for (int k = 0; k < left; ++k) sums[k] = pair_sums(sums[2 * k], sums[2 * k + 1]);
-        std::memcpy(out + 2 * x, &sums[0], sizeof(Vector));
+        put(out + 2 * x, sums[0]);
     }
 }
 
@@ -295,7 +232,7 @@ constexpr int kPixels = 8;  // output pixels that share each weight while it is 
 class Rows {
   public:
     Rows(int width, int channels, int kept)
-        : kept_(kept), size_((width + 2 + 3 * kPixels) * channels), border_(channels), values_(size_t(kept) * size_) {}
+        : kept_(kept), size_((width + 2 + 3 * 16) * channels), border_(channels), values_(size_t(kept) * size_) {}
 
     float* row(int y) { return values_.data() + size_t((y + kept_) % kept_) * size_; }
     float* inside(int y) { return row(y) + border_; }
@@ -307,6 +244,29 @@ class Rows {
     int border_;
     std::vector<float> values_;
 };
+
+// Sums of the stem that fit into the registers: of 8 pixels with 32 outputs, or of 6 with 16.
+constexpr int kStemPixels = kRegisters == 32 ? 8 : 6, kStemVectors = kRegisters == 32 ? 2 : 1;
+
+template <typename T>
+void stem_pixels(const float* const* lines, int first, const float* weight, const float* bias, int valid, T* out) {
+    Vector sums[kStemPixels][kStemVectors];
+    for (int p = 0; p < kStemPixels; ++p)
+        for (int k = 0; k < kStemVectors; ++k) sums[p][k] = at(bias + k * kLanes);
+    for (int dy = 0; dy < 3; ++dy)
+        for (int tap = 0; tap < 9; ++tap) {  // column and colour: 9 numbers in a row
+            const float* in = lines[dy] + first + tap;
+            for (int k = 0; k < kStemVectors; ++k) {
+                const Vector w = at(weight + (dy * 9 + tap) * 32 + k * kLanes);
+                for (int p = 0; p < kStemPixels; ++p) sums[p][k] += in[6 * p] * w;
+            }
+        }
+    float values[kStemPixels][kStemVectors * kLanes];
+    for (int p = 0; p < kStemPixels; ++p)
+        for (int k = 0; k < kStemVectors; ++k) put(values[p] + k * kLanes, sums[p][k]);
+    for (int p = 0; p < valid; ++p)
+        for (int o = 0; o < kStemVectors * kLanes; o += 8) store_half(out + p * 32 + o, rectified(load_half(values[p] + o)));
+}
 
 // relu(conv3x3(levels * scale + shift) + bias), stride 2, zeros around the frame; 32 outputs. ``scale_row`` and
 // ``shift_row`` are as long as a row. ``weight`` is (3, 3, 3 inputs, 32 outputs).
@@ -332,25 +292,10 @@ void stem(const uint8_t* levels, int count, int height, int width, const float* 
             }
             const float* lines[3] = {input.row(2 * y - 1), input.row(2 * y), input.row(2 * y + 1)};
             T* target = out + (size_t(t) * rows + y) * columns * 32;
-            for (int x = 0; x < columns; x += kPixels) {
-                Vector sums[kPixels][2];
-                for (int p = 0; p < kPixels; ++p) sums[p][0] = at(bias), sums[p][1] = at(bias + kLanes);
-                for (int dy = 0; dy < 3; ++dy)
-                    for (int k = 0; k < 9; ++k) {  // column and colour: 9 numbers in a row
-                        const float* row_weight = weight + (dy * 9 + k) * 32;
-                        const Vector w0 = at(row_weight), w1 = at(row_weight + kLanes);
-                        const float* in = lines[dy] + 6 * x + k;
-                        for (int p = 0; p < kPixels; ++p) {
-                            sums[p][0] += in[6 * p] * w0;
-                            sums[p][1] += in[6 * p] * w1;
-                        }
-                    }
-                const int valid = columns - x < kPixels ? columns - x : kPixels;
-                for (int p = 0; p < valid; ++p) {
-                    float values[32];
-                    std::memcpy(values, sums[p], sizeof values);
-                    for (int o = 0; o < 32; ++o) store(target + (x + p) * 32 + o, values[o] < 0 ? 0.0f : values[o]);
-                }
+            for (int x = 0; x < columns; x += kStemPixels) {
+                const int valid = columns - x < kStemPixels ? columns - x : kStemPixels;
+                for (int o = 0; o < 32; o += kStemVectors * kLanes)
+                    stem_pixels(lines, 6 * x, weight + o, bias + o, valid, target + size_t(x) * 32 + o);
             }
         }
     }
@@ -385,8 +330,8 @@ void grouped(const T* frames, int count, int height, int width, int channels, in
             for (int block = 0; block < blocks; ++block) {
                 const float* kernel = weight + size_t(block) * 72 * group;
                 const int first = block * 8 / group * group;  // first input of the group
-                Half bias_of_block, total = {};
-                std::memcpy(&bias_of_block, bias + 8 * block, sizeof bias_of_block);
+                const Half bias_of_block = load_half(bias + 8 * block);
+                Half total = {};
                 for (int x = 0; x < columns; x += kPixels) {
                     Half sums[kPixels];
                     for (int p = 0; p < kPixels; ++p) sums[p] = bias_of_block;
@@ -395,20 +340,15 @@ void grouped(const T* frames, int count, int height, int width, int channels, in
                             const float* in = input.row(stride * y + dy - 1) + size_t(x) * step + dx * channels + first;
                             const float* tap = kernel + (dy * 3 + dx) * group * 8;
                             for (int c = 0; c < group; ++c) {
-                                Half w;
-                                std::memcpy(&w, tap + 8 * c, sizeof w);
+                                const Half w = load_half(tap + 8 * c);
                                 for (int p = 0; p < kPixels; ++p) sums[p] += in[size_t(p) * step + c] * w;
                             }
                         }
                     const int valid = columns - x < kPixels ? columns - x : kPixels;
                     for (int p = 0; p < valid; ++p) {
-                        float values[8];
-                        std::memcpy(values, &sums[p], sizeof values);
-                        for (int o = 0; o < 8; ++o) values[o] = values[o] < 0 ? 0.0f : values[o];
-                        for (int o = 0; o < 8; ++o) store(target + size_t(x + p) * channels + 8 * block + o, values[o]);
-                        Half rectified;
-                        std::memcpy(&rectified, values, sizeof values);
-                        total += rectified;
+                        const Half value = rectified(sums[p]);
+                        store_half(target + size_t(x + p) * channels + 8 * block, value);
+                        total += value;
                     }
                 }
                 for (int o = 0; o < 8; ++o) totals[8 * block + o] += total[o];
@@ -428,23 +368,37 @@ void scale(T* frames, int count, int pixels, int channels, const float* gains) {
         }
 }
 
-// Colours and differences between frames: for each pixel 5 sums over 3 colours of ``times`` frames in a row. A frame has
-// levels of 0 to 255 as bytes, or as floats where ``is_float`` is set; they count from ``middle``, so that sums which cancel
-// are of small numbers. ``weight`` is (times, 3 colours, 8), zero from the
-// sixth on; ``bias`` is (8,). The first frame of the output reads the first ``times`` frames.
+constexpr int kMotionPixels = 4;  // whose sums are formed at a time: one alone would wait for each product
+
+template <int times, typename T>
+void motion_row(const float* const* lines, int width, const float* weight, Half start, T* out) {
+    Half weights[3 * times];
+    for (int k = 0; k < 3 * times; ++k) weights[k] = load_half(weight + 8 * k);
+    for (int x = 0; x < width; x += kMotionPixels) {
+        Half sums[kMotionPixels];
+        for (int p = 0; p < kMotionPixels; ++p) sums[p] = start;
+        for (int k = 0; k < 3 * times; ++k)
+            for (int p = 0; p < kMotionPixels; ++p) sums[p] += lines[k / 3][3 * (x + p) + k % 3] * weights[k];
+        // Three numbers too many, which the next pixel overwrites.
+        for (int p = 0; p < kMotionPixels; ++p) store_half(out + 5 * (x + p), sums[p]);
+    }
+}
+
+// Colours and differences between frames: for each pixel 5 sums over 3 colours of ``times`` frames in a row, 1 or 3. A
+// frame has levels of 0 to 255 as bytes, or as floats where ``is_float`` is set; they count from ``middle``, so that sums
+// which cancel are of small numbers. ``weight`` is (times, 3 colours, 8), zero from the sixth on; ``bias`` is (8,). The
+// first frame of the output reads the first ``times`` frames.
 template <typename T>
 void motion(const void* const* frames, const int32_t* is_float, int count, int times, int height, int width,
             float middle, const float* weight, const float* bias, T* out) {
-    const int numbers = 3 * width;
-    std::vector<float> lines(size_t(times) * numbers);
-    std::vector<T> outputs(size_t(width) * 5 + 8);
-    Half weights[9], start;
-    std::memcpy(weights, weight, size_t(times) * 3 * sizeof(Half));
-    std::memcpy(&start, bias, sizeof start);
+    const int numbers = 3 * width, row = numbers + 3 * kMotionPixels;
+    std::vector<float> lines(size_t(times) * row);
+    std::vector<T> outputs(size_t(width + kMotionPixels) * 5 + 8);
+    const Half start = load_half(bias);
     // Row by row for all frames, so that a row is read once: it is the last of three, then the middle, then the first.
     for (int y = 0; y < height; ++y)
         for (int t = 0; t < count; ++t) {
-            float* line = lines.data() + size_t(t % times) * numbers;
+            float* line = lines.data() + size_t(t % times) * row;
             if (is_float[t]) {
                 const float* source = static_cast<const float*>(frames[t]) + size_t(y) * numbers;
                 for (int i = 0; i < numbers; ++i) line[i] = source[i] - middle;
@@ -453,17 +407,10 @@ void motion(const void* const* frames, const int32_t* is_float, int count, int t
                 for (int i = 0; i < numbers; ++i) line[i] = float(source[i]) - middle;
             }
             if (t < times - 1) continue;
-            for (int x = 0; x < width; ++x) {
-                Half sum = start;
-                for (int k = 0; k < times; ++k) {
-                    const float* in = lines.data() + size_t((t + 1 + k) % times) * numbers + 3 * x;
-                    for (int colour = 0; colour < 3; ++colour) sum += in[colour] * weights[3 * k + colour];
-                }
-                float values[8];
-                std::memcpy(values, &sum, sizeof values);
-                // Three numbers too many, which the next pixel overwrites.
-                for (int o = 0; o < 8; ++o) store(outputs.data() + 5 * x + o, values[o]);
-            }
+            const float* recent[3];
+            for (int k = 0; k < times; ++k) recent[k] = lines.data() + size_t((t + 1 + k) % times) * row;
+            if (times == 3) motion_row<3>(recent, width, weight, start, outputs.data());
+            else motion_row<1>(recent, width, weight, start, outputs.data());
             std::memcpy(out + (size_t(t - times + 1) * height + y) * width * 5, outputs.data(), size_t(width) * 5 * sizeof(T));
         }
 }

@@ -26,7 +26,8 @@ from torch import Tensor
 from e2espot.files.cache import cache_dir
 
 _LOG = logging.getLogger(__name__)
-_SOURCE = Path(__file__).with_name("kernels.cpp")
+_SOURCES = tuple(Path(__file__).with_name(name) for name in ("kernels.cpp",))
+_HEADERS = (Path(__file__).with_name("vectors.h"),)
 _FLAGS = ("-O3", "-std=c++17", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast")
 _COMPILE_TIMEOUT_S = 300
 SWITCH = "E2ESPOT_NATIVE"
@@ -34,7 +35,7 @@ SWITCH = "E2ESPOT_NATIVE"
 
 
 def kernel(name: str, device: torch.device, dtype: torch.dtype) -> Any:
-    """A function of ``kernels.cpp`` for frames of a number format; None where there is none.
+    """A function of the compiled sources for frames of a number format; None where there is none.
 
     It returns nothing, takes pointers as ``pointer`` gives them, and lets other threads run meanwhile.
     """
@@ -44,7 +45,9 @@ def kernel(name: str, device: torch.device, dtype: torch.dtype) -> Any:
     library = _library()
     if library is None:
         return None
-    function = getattr(library, f"e2espot_{name}_{suffix}")
+    function = getattr(library, f"e2espot_{name}_{suffix}", None)
+    if function is None:
+        return None
     function.restype = None
     return function
 
@@ -124,7 +127,7 @@ def _target(compiler: str) -> Path:
     resolved = Path(compiler).resolve()
     stat = resolved.stat()
     identity = (_flags(), str(resolved), stat.st_size, stat.st_mtime_ns)
-    key = repr(identity).encode() + _SOURCE.read_bytes()
+    key = repr(identity).encode() + b"".join(file.read_bytes() for file in (*_SOURCES, *_HEADERS))
     return cache_dir("kernels") / f"{hashlib.sha256(key).hexdigest()[:24]}.so"
 
 
@@ -138,7 +141,7 @@ def _compile(compiler: str, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         built = Path(folder) / target.name
-        command = [compiler, *_flags(), "-x", "c++", str(_SOURCE), "-o", str(built)]
+        command = [compiler, *_flags(), "-x", "c++", *map(str, _SOURCES), "-o", str(built)]
         subprocess.run(command, check=True, capture_output=True, text=True, timeout=_COMPILE_TIMEOUT_S)
         built.replace(target)  # whole or not at all, when several processes compile
 
