@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from e2espot.models.streaming.native import SharedByCopies
+from e2espot.models.streaming.winograd import NativeWinograd
 
 Act = Literal["none", "relu", "relu6", "tanh"]
 
@@ -45,9 +46,12 @@ class FusedConv(SharedByCopies):
         self._groups, self._act = conv.groups, act
         self._fused = can_fuse(self._weight) if fused is None else fused
         self._packed: dict[torch.Size, Tensor] = {}
+        self._winograd = NativeWinograd.build(conv, act, dtype) if self._fused else None
 
     def __call__(self, x_NCHW: Tensor) -> Tensor:
         """``act(conv(x))`` in new channels-last memory."""
+        if self._winograd is not None:
+            return self._winograd(x_NCHW)
         if not self._fused:
             return self._activate_(self._convolve(x_NCHW))
         act, limits = ("hardtanh", [0.0, 6.0]) if self._act == "relu6" else (self._act, [])
@@ -56,6 +60,8 @@ class FusedConv(SharedByCopies):
 
     def add_to(self, other_NCHW: Tensor, x_NCHW: Tensor) -> Tensor:
         """Overwrite ``other`` with ``act(conv(x) + other)`` and return it; not for tanh or relu6."""
+        if self._winograd is not None:
+            return self._winograd(x_NCHW, other_NCHW)
         if not self._fused:
             other_NCHW += self._convolve(x_NCHW)
             return self._activate_(other_NCHW)
