@@ -31,6 +31,7 @@ from e2espot.inference.exported_spec import SPEC_FILE, ExportedSpec, Format, Sta
 from e2espot.inference.options import InferenceOptions
 from e2espot.inference.predict import spot_video
 from e2espot.models import Spotter
+from e2espot.models.backbones.lite import SEEN_EVERY, LiteBackbone
 from e2espot.models.export.backbone_graph import SHORTEST_CHUNK, backbone_graph
 from e2espot.models.export.head_graph import head_graph
 from e2espot.models.heads import GRUHead, LinearHead
@@ -90,6 +91,11 @@ def export_spotter(
     if not SHORTEST_CHUNK <= chunk_len <= LONGEST_CHUNK:
         raise ConfigurationError(
             f"chunk is {chunk_len} frames; give {SHORTEST_CHUNK} to {LONGEST_CHUNK}", option="chunk"
+        )
+    if isinstance(spotter.backbone, LiteBackbone) and chunk_len % SEEN_EVERY:
+        raise ConfigurationError(
+            f"chunk is {chunk_len} frames, and this spotter's image network sees every second; give an even number",
+            option="chunk",
         )
     if (folder / "best.safetensors").exists():
         raise ConfigurationError(f"{folder}: is a run; name another folder for the exported spotter", option="out")

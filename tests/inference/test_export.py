@@ -334,3 +334,8 @@ def test_requirements_are_those_of_the_package_without_torch() -> None:
     assert list(PACKAGES) == [line for line in listed("options", "install_requires") if not line.startswith(of_torch)]
     for form, package in ENGINES.items():
         assert package in listed("options.extras_require", form)
+
+
+def test_an_image_network_that_sees_every_second_frame_takes_even_chunks_only(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="give an even number"):
+        exported(random_spotter(feature_arch="lite_gsm"), tmp_path, "onnx", chunk_len=9)

@@ -9,6 +9,7 @@ from e2espot.models.backbones.registry import build_backbone
 from e2espot.models.streaming.backbone_stream import BackboneStream
 from e2espot.models.streaming.cuda_graph import CudaGraphBackbone
 from e2espot.models.temporal_shift import GateShift
+from tests.support.lite import hear_the_image_network
 
 
 class FakeGraph:
@@ -23,10 +24,11 @@ class FakeGraph:
         self.work()
 
 
-@pytest.mark.parametrize("arch", ["rny002_gsm", "rny002", "small_gsm", "small_tsm"])
+@pytest.mark.parametrize("arch", ["rny002_gsm", "rny002", "small_gsm", "small_tsm", "lite_gsm"])
 def test_cuda_graph_backbone_equals_backbone_stream(arch: str) -> None:
     torch.manual_seed(0)
     backbone = build_backbone(arch).eval()
+    hear_the_image_network(backbone)
     for layer in backbone.modules():
         if isinstance(layer, GateShift):
             torch.nn.init.normal_(layer.conv3D.weight)
@@ -37,8 +39,9 @@ def test_cuda_graph_backbone_equals_backbone_stream(arch: str) -> None:
         graphs.append(FakeGraph(work))
         return graphs[-1]
 
-    # Chunks of other lengths at the start, in the middle and at the end.
-    chunks = frames.split([3, *[10] * 10, 4, *[10] * 3, 3])
+    # Chunks of other lengths at the start, in the middle and at the end. After that of 7, an image network that sees
+    # every second frame sees other ones of a chunk.
+    chunks = frames.split([3, *[10] * 8, 4, *[10] * 3, 7, 10, 3, 3])
     with torch.inference_mode():
         plain = BackboneStream(backbone, torch.float32)
         replayed = CudaGraphBackbone(BackboneStream(backbone, torch.float32), record)

@@ -9,7 +9,7 @@ import timm
 import torch
 
 from e2espot.core.errors import CheckpointError, ConfigurationError
-from e2espot.models.backbones.lite import ADDED_LAYERS
+from e2espot.models.backbones.lite import ADDED_LAYERS, LiteBackbone
 from e2espot.models.backbones.lite_stages import LiteStages, SameConv, folded_weights
 from e2espot.models.backbones.registry import build_backbone
 from e2espot.models.spotter import Spotter, SpotterSpec
@@ -69,6 +69,32 @@ def test_before_training_lite_answers_as_small_does() -> None:
     frames = torch.randn(2, 6, 3, 50, 70)
     with torch.inference_mode():
         torch.testing.assert_close(lite(frames), small(frames), rtol=0, atol=0)
+
+
+def test_the_image_network_sees_every_second_frame() -> None:
+    backbone = spotter_of(LITE).backbone
+    assert isinstance(backbone, LiteBackbone)
+    seen: list[torch.Tensor] = []
+    backbone.image.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0]))
+    frames = torch.randn(2, 5, 3, 50, 70)
+    with torch.inference_mode():
+        together = backbone(frames)
+        alone = backbone.forward_clips(iter(frames), 2)
+    torch.testing.assert_close(seen[0], frames[:, ::2].flatten(0, 1), rtol=0, atol=0)
+    torch.testing.assert_close(torch.cat(seen[1:]), seen[0], rtol=0, atol=0)
+    torch.testing.assert_close(alone, together, rtol=1e-5, atol=1e-5)
+
+
+def test_a_frame_between_two_that_are_seen_gets_the_maps_of_the_first() -> None:
+    backbone = spotter_of(LITE).backbone
+    assert isinstance(backbone, LiteBackbone)
+    still = torch.randn(1, 1, 3, 50, 70).expand(1, 5, -1, -1, -1).clone()
+    changed = still.clone()
+    changed[:, 2] += 1
+    with torch.inference_mode():
+        maps_a, maps_b = (backbone._added_maps(backbone.image(x[0, ::2]), 1, 5) for x in (still, changed))
+    for before, after in zip(maps_a, maps_b, strict=True):
+        assert [not torch.equal(x, y) for x, y in zip(before, after, strict=True)] == [False, False, True, True, False]
 
 
 def test_image_network_does_not_learn_but_what_listens_to_it_does() -> None:

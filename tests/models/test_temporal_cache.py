@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from e2espot.models.streaming import fused_conv
 from e2espot.models.streaming.fused_conv import FusedConv, can_fuse
-from e2espot.models.streaming.temporal_cache import FrameCache, FrameDelay, StreamingGateShift
+from e2espot.models.streaming.temporal_cache import FrameCache, FrameDelay, FrameHold, StreamingGateShift
 from e2espot.models.temporal_shift import ShiftedConv
 
 lengths = st.lists(st.integers(1, 9), min_size=1, max_size=8)
@@ -64,6 +64,16 @@ def test_frame_delay_pops_in_order_after_the_skipped_frames() -> None:
     assert len(delay.push_pop(frames[:4], 0, 2)) == 0
     assert delay.push_pop(frames[4:8], 3, 2).flatten().tolist() == [2, 3, 4]
     assert delay.push_pop(frames[8:], 5, 2).flatten().tolist() == [5, 6, 7, 8, 9]
+
+
+@given(lengths=lengths, every=st.integers(1, 3))
+def test_frame_hold_repeats_every_nth_frame_whatever_the_chunks(lengths: list[int], every: int) -> None:
+    hold, frames, held, first, chunk_start = FrameHold(every), torch.arange(sum(lengths)), [], 0, 0
+    for length in lengths:
+        seen = frames[chunk_start : chunk_start + length][first::every, None, None, None]
+        held += hold.repeat(seen if len(seen) else None, first, length).flatten().tolist()
+        first, chunk_start = (first - length) % every, chunk_start + length
+    assert held == [frame - frame % every for frame in range(sum(lengths))]
 
 
 @pytest.mark.parametrize("form", ["kernel", "fused", "plain"])

@@ -17,6 +17,9 @@ from e2espot.models.backbones.small import AddedMaps, SmallBackbone
 
 ADDED_LAYERS = ("to_fine", "to_merge", "to_coarse", "context")
 """Names of the 1x1 convolutions between the image network and the small one."""
+SEEN_EVERY = 2
+"""The image network sees every second frame only: it takes several times the time of the rest, and what it sees hardly
+changes in the 80 ms from one frame to the next."""
 
 
 class LiteBackbone(SmallBackbone):
@@ -24,10 +27,11 @@ class LiteBackbone(SmallBackbone):
 
     What is learnt from rendered matches alone takes a yellow referee for a yellow ball. The features of a network that
     was trained on photographs, and is not trained any further, tell people, grass and boards apart on real footage as
-    well. They see single frames; motion stays with the small backbone.
+    well. They see single frames; motion stays with the small backbone. They see every second frame, whose maps the next
+    frame gets as well.
 
-        frames -> image network -+- 1/8 ---------> norm -> 1x1 -+-> added before block1 and before merge
-                                 +- 1/16, 1/32 --> norm -> 1x1 -+-> added before block2
+        frames 0, 2, 4 ... -> image network -+- 1/8 ---------> norm -> 1x1 -+-> added before block1 and before merge
+                                             +- 1/16, 1/32 --> norm -> 1x1 -+-> added before block2
 
     The 1x1 convolutions start at zero, so that training starts from what the small backbone knows.
 
@@ -53,10 +57,10 @@ class LiteBackbone(SmallBackbone):
 
     def forward(self, frames_BTCHW: Tensor) -> FrameFeatures:
         """Normalised float frames -> features, and the heat map of the ball at an eighth of the frame size."""
-        maps = self.image(frames_BTCHW.flatten(0, 1))
-        fine = self.down1(self.stem(self.add_motion(frames_BTCHW)))
         clips, num_frames = frames_BTCHW.shape[:2]
-        return self._after_down1(fine, clips, num_frames, self.added_maps(maps))
+        maps = self.image(frames_BTCHW[:, ::SEEN_EVERY].flatten(0, 1))
+        fine = self.down1(self.stem(self.add_motion(frames_BTCHW)))
+        return self._after_down1(fine, clips, num_frames, self._added_maps(maps, clips, num_frames))
 
     def forward_clips(self, clips_TCHW: Iterable[Tensor], count: int) -> FrameFeatures:
         """As ``forward``, with one clip at a time at full frame size."""
@@ -64,16 +68,26 @@ class LiteBackbone(SmallBackbone):
 
         def seen() -> Iterator[Tensor]:
             for clip_TCHW in clips_TCHW:
-                parts.append(self.image(clip_TCHW))
+                parts.append(self.image(clip_TCHW[::SEEN_EVERY]))
                 yield clip_TCHW
 
         fine, num_frames = self._down1_of_clips(seen(), count)
         maps = tuple(torch.cat(scale) for scale in zip(*parts, strict=True))
-        return self._after_down1(fine, count, num_frames, self.added_maps(maps))
+        return self._after_down1(fine, count, num_frames, self._added_maps(maps, count, num_frames))
 
-    def added_maps(self, maps_NCHW: tuple[Tensor, ...]) -> AddedMaps:
+    def _added_maps(self, maps_NCHW: tuple[Tensor, ...], clips: int, num_frames: int) -> AddedMaps:
         """What is added to the small backbone's maps, from those of the image network at its three sizes."""
         eighth, sixteenth, thirty_second = (norm(x) for norm, x in zip(self.norms, maps_NCHW, strict=True))
         coarse = self.to_coarse(sixteenth)
         context = functional.interpolate(self.context(thirty_second), size=coarse.shape[-2:], mode="nearest")
-        return AddedMaps(self.to_fine(eighth), self.to_merge(eighth), coarse + context)
+        added = (self.to_fine(eighth), self.to_merge(eighth), coarse + context)
+        return AddedMaps(*(_for_every_frame(maps_NCHW, clips, num_frames) for maps_NCHW in added))
+
+
+def _for_every_frame(maps_NCHW: Tensor, clips: int, num_frames: int) -> Tensor:
+    """Maps of frames 0, 2, 4 of each clip -> those of frames 0, 0, 2, 2, 4, the last once if the clip ends with it."""
+    per_clip = len(maps_NCHW) // clips
+    # An index keeps the layout of memory, which ``repeat_interleave`` does not.
+    frames_T = torch.arange(num_frames, device=maps_NCHW.device) // SEEN_EVERY
+    clips_B = per_clip * torch.arange(clips, device=maps_NCHW.device)
+    return maps_NCHW[(clips_B[:, None] + frames_T).flatten()]

@@ -5,6 +5,7 @@ Shapes: T frames, C channels, H height, W width, D features.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from e2espot.core.pixels import LUMA
-from e2espot.models.backbones.lite import LiteBackbone
+from e2espot.models.backbones.lite import SEEN_EVERY, LiteBackbone
 from e2espot.models.backbones.lite_stages import LiteStages
 from e2espot.models.backbones.small import SmallBackbone
 from e2espot.models.export.graph_builder import GraphBuilder, Value
@@ -67,7 +68,7 @@ def _add(layers: Layers, x: Maps, added: tuple[str, Maps] | None, lag: int) -> M
 
 def _image_maps(layers: Layers, backbone: LiteBackbone, x: Maps) -> dict[str, tuple[str, Maps]]:
     """What the image network adds to the small backbone at each slot, with a name for what is kept of it."""
-    scales = _image_scales(layers, backbone.image, x)
+    scales = _image_scales(layers, backbone.image, _frames(layers, x, range(0, layers.num_frames, SEEN_EVERY)))
     eighth, sixteenth, thirty_second = (
         maps_like(maps, layers.norm(maps.value, norm)) for maps, norm in zip(scales, backbone.norms, strict=True)
     )
@@ -78,7 +79,13 @@ def _image_maps(layers: Layers, backbone: LiteBackbone, x: Maps) -> dict[str, tu
         "merge": layers.conv(eighth, backbone.to_merge),
         "coarse": maps_like(coarse, layers.graph.sum(coarse.value, context)),
     }
-    return {slot: (f"image_{slot}", maps) for slot, maps in slots.items()}
+    # Frames 0, 2, 4 -> 0, 0, 2, 2, 4, 4
+    repeated = [frame // SEEN_EVERY for frame in range(layers.num_frames)]
+    return {slot: (f"image_{slot}", _frames(layers, maps, repeated)) for slot, maps in slots.items()}
+
+
+def _frames(layers: Layers, x: Maps, numbers: Sequence[int]) -> Maps:
+    return maps_like(x, layers.graph.node("Gather", x.value, layers.graph.ints(*numbers), axis=0))
 
 
 def _image_scales(layers: Layers, image: LiteStages, x: Maps) -> list[Maps]:

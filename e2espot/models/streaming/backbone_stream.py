@@ -21,7 +21,6 @@ Shapes: T = frames of a chunk, t = frames emitted, C channels, H height, W width
 
 from __future__ import annotations
 
-import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -29,17 +28,23 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from e2espot.models.backbones.base import upcast_to_fp32
-from e2espot.models.backbones.lite import LiteBackbone
+from e2espot.models.backbones.lite import SEEN_EVERY, LiteBackbone
 from e2espot.models.backbones.registry import Backbone, RegNet, ResNet
 from e2espot.models.backbones.small import SmallBackbone, pool_by_attention
 from e2espot.models.spotter import normalise
+from e2espot.models.streaming.folded_norms import fold_batch_norms
 from e2espot.models.streaming.fused_conv import Act, FusedConv, activation_of
 from e2espot.models.streaming.lite_stream import FusedAddedMaps
 from e2espot.models.streaming.native_layers import NativeGroupedConv, NativeScale, NativeStem
-from e2espot.models.streaming.temporal_cache import FrameCache, FrameDelay, StreamingGateShift, StreamingMotion
+from e2espot.models.streaming.temporal_cache import (
+    FrameCache,
+    FrameDelay,
+    FrameHold,
+    StreamingGateShift,
+    StreamingMotion,
+)
 from e2espot.models.temporal_shift import GateShift, ShiftedConv, split_conv
 
 
@@ -81,15 +86,21 @@ class BackboneStream:
         return self._network.heat_THW
 
     @property
-    def caches(self) -> list[FrameCache | FrameDelay]:
+    def caches(self) -> list[FrameCache | FrameDelay | FrameHold]:
         """Everything that is kept from chunk to chunk."""
         return self._network.caches
+
+    @property
+    def phase(self) -> int:
+        """What of the next chunk is computed depends on this as well as on its length; 0 for most backbones."""
+        return self._network.phase
 
 
 class _StreamingNetwork(ABC):
     """A backbone over chunks of frames. Call it with ``levels_THWC`` for features ``(t, D)`` in the compute dtype."""
 
-    caches: list[FrameCache | FrameDelay]
+    caches: list[FrameCache | FrameDelay | FrameHold]
+    phase = 0
     heat_THW: Tensor | None = None
     """Heat map of the ball for the frames of the last call; None without one."""
 
@@ -331,7 +342,9 @@ class _StreamingSmall(_StreamingNetwork):
 class _StreamingLite(_StreamingSmall):
     """The small backbone with the maps of an image network, each of which waits until the small one has come so far.
 
-    # halo 1 of the motion, chunk [0, 1, 2, 3]: the image network has seen 0 to 3, ``fine`` has frames [1, 2]
+    # halo 1 of the motion, chunk [0, 1, 2, 3]: the image network has seen 0 and 2, ``fine`` has frames [1, 2]
+
+    ``phase`` is the number of frames before the next that the image network sees.
     """
 
     def __init__(self, backbone: LiteBackbone, dtype: torch.dtype) -> None:
@@ -341,11 +354,18 @@ class _StreamingLite(_StreamingSmall):
         before_block2 = before_block1 + self._block1.cache.halo
         self._skip = {"fine": before_block1, "coarse": before_block2, "merge": before_block2 + self._coarse_halo}
         self._waiting = {slot: FrameDelay() for slot in self._skip}
-        self.caches = [*self.caches, *self._waiting.values()]
+        self._held = {slot: FrameHold(SEEN_EVERY) for slot in self._skip}
+        self.caches = [*self.caches, *self._waiting.values(), *self._held.values()]
 
     def __call__(self, levels_THWC: Tensor) -> Tensor:
-        added = self._added(levels_THWC)
-        self._new = {"fine": added.fine_NCHW, "coarse": added.coarse_NCHW, "merge": added.merge_NCHW}
+        count, first = len(levels_THWC), self.phase
+        seen_SHWC = levels_THWC[first::SEEN_EVERY]
+        added = self._added(seen_SHWC) if len(seen_SHWC) else None
+        self.phase = (first - count) % SEEN_EVERY
+        self._new = {
+            slot: held.repeat(None if added is None else getattr(added, f"{slot}_NCHW"), first, count)
+            for slot, held in self._held.items()
+        }
         features = super().__call__(levels_THWC)
         for slot, maps_TCHW in self._new.items():  # those that no frame has reached in this chunk
             self._waiting[slot].push_pop(maps_TCHW, 0, self._skip[slot])
@@ -375,57 +395,3 @@ def _as_linear(conv: nn.Conv2d, dtype: torch.dtype) -> tuple[Tensor, Tensor | No
     """Weight and bias of a 1x1 convolution of a single pixel as those of a linear layer."""
     bias = None if conv.bias is None else conv.bias.detach().to(dtype)
     return conv.weight.detach()[:, :, 0, 0].to(dtype), bias
-
-
-def fold_batch_norms(backbone: Backbone) -> Backbone:
-    """A copy with each batch norm folded into the convolution before it; to take layers from, not to be called."""
-    # y = scale * (W x + b) + shift -> W' = scale * W, b' = scale * b + shift
-    folded = copy.deepcopy(backbone).eval()
-    # Their libraries are imported for their networks alone: that takes seconds and 200 MB.
-    if isinstance(folded, RegNet):
-        _fold_regnet(folded)
-    elif isinstance(folded, ResNet):
-        _fold_resnet(folded)
-    for layer in folded.modules():
-        # The small backbone, and the shortcuts of ResNets: [conv, norm, ...] -> [conv, identity, ...]
-        if isinstance(layer, nn.Sequential) and len(layer) > 1 and isinstance(layer[1], nn.BatchNorm2d):
-            layer[0] = fuse_conv_bn_eval(layer[0], layer[1])  # type: ignore[type-var]
-            layer[1] = nn.Identity()
-    return folded
-
-
-def _fold_regnet(network: RegNet) -> None:
-    """Fold timm's norms with activation: conv and norm with activation -> conv and activation."""
-    from timm.layers import ConvNormAct
-
-    for layer in network.modules():
-        if isinstance(layer, ConvNormAct) and isinstance(layer.bn, nn.BatchNorm2d):
-            layer.conv = fuse_conv_bn_eval(layer.conv, layer.bn)  # type: ignore[type-var]
-            layer.bn = layer.bn.act
-
-
-def _fold_resnet(network: ResNet) -> None:
-    """Fold the norms of torchvision's network, which keeps conv1, bn1, conv2, bn2, ... side by side in a block."""
-    from torchvision.models.resnet import BasicBlock, Bottleneck
-    from torchvision.models.resnet import ResNet as TorchvisionResNet
-
-    for layer in network.modules():
-        if isinstance(layer, TorchvisionResNet | BasicBlock | Bottleneck):
-            _fold_side_by_side(layer)
-
-
-def _fold_side_by_side(layer: Any) -> None:
-    """Move norm and ReLU of a ResNet's stem or block into the convolution before them."""
-    for number in range(1, 4):
-        conv, bn = getattr(layer, f"conv{number}", None), getattr(layer, f"bn{number}", None)
-        if conv is None or bn is None:
-            continue
-        shifted = isinstance(conv, ShiftedConv)
-        # The streaming blocks read the activation of a layer from here. They apply that of a block's last
-        # convolution after the sum with the shortcut.
-        fused = nn.Sequential(fuse_conv_bn_eval(conv.net if shifted else conv, bn), nn.ReLU())
-        if shifted:
-            conv.net = fused
-        else:
-            setattr(layer, f"conv{number}", fused)
-        setattr(layer, f"bn{number}", nn.Identity())

@@ -63,7 +63,8 @@ class CudaGraphBackbone:
 
     def forward_chunk(self, levels_THWC: Tensor) -> Tensor:
         """See ``BackboneStream.forward_chunk``."""
-        if self._recording is not None and _same_layout(levels_THWC, self._input):
+        phase = self._stream.phase
+        if self._recording is not None and phase == self._phase and _same_layout(levels_THWC, self._input):
             self._rebind_buffers()
             self._input.copy_(levels_THWC)
             self._recording.replay()
@@ -72,13 +73,14 @@ class CudaGraphBackbone:
         features_TD = self._stream.forward_chunk(levels_THWC)
         # As many frames out as in, twice in a row: no cache grows any more, and the kernels have been chosen.
         self._steady_chunks = self._steady_chunks + 1 if len(features_TD) == len(levels_THWC) else 0
-        if self._recording is None and self._steady_chunks >= 2:
+        # A chunk that leaves another phase behind is followed by other work.
+        if self._recording is None and self._steady_chunks >= 2 and self._stream.phase == phase:
             self._capture(levels_THWC)
         return features_TD
 
     def _capture(self, levels_THWC: Tensor) -> None:
         """Record one chunk, then restore the caches, because recording may run the chunk a second time."""
-        self._input = levels_THWC.clone()
+        self._input, self._phase = levels_THWC.clone(), self._stream.phase
         # A cache with halo 0 never has a buffer.
         caches = [cache for cache in self._stream.caches if cache.buffer is not None]
         before = [cache.buffer.clone() for cache in caches if cache.buffer is not None]

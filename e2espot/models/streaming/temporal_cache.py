@@ -93,6 +93,39 @@ class FrameDelay:
         return waiting[drop : drop + count]
 
 
+class FrameHold:
+    """Repeats what a network makes of every n-th frame of a video for the frames up to the next one.
+
+    Args:
+        every: n.
+    """
+
+    def __init__(self, every: int) -> None:
+        self._every = every
+        self.buffer: Tensor | None = None
+        """The last frame that was made; None before the first."""
+
+    def repeat(self, x_SCHW: Tensor | None, first: int, count: int) -> Tensor:
+        """One frame for each of a chunk.
+
+            # every 2, kept [4], chunk [5, 6, 7, 8]: made of 6 and 8, first 1 -> [4, 6, 6, 8]
+
+        Args:
+            x_SCHW: What was made of frames ``first``, ``first + n``, ... of the chunk; None if it has none of them.
+            first: Frames of the chunk before the first of these; 0 in the first chunk.
+            count: Frames of the chunk.
+        """
+        parts = []
+        if first and self.buffer is not None:
+            parts.append(self.buffer.expand(min(first, count), -1, -1, -1))
+        if x_SCHW is not None:
+            # An index keeps the layout of memory, which ``repeat_interleave`` does not.
+            parts.append(x_SCHW[torch.arange(count - first, device=x_SCHW.device) // self._every])
+            # A copy, not a view: a view would keep the memory of the whole chunk alive.
+            self.buffer = x_SCHW[-1:].clone()
+        return torch.cat(parts) if len(parts) > 1 else parts[0]
+
+
 class StreamingGateShift:
     """A gate shift and the convolution behind it, chunk by chunk.
 
