@@ -47,9 +47,13 @@ weights: venv
 	  $(BIN)/e2espot train $(WEIGHTS)/attacks -s $(WEIGHTS)/lite --recipe rendered-tv --feature_arch lite_gsm \
 	  --epoch_clips 100 --num_epochs 27 --init_from $(WEIGHTS)/second/best.safetensors $$(test -d $(WEIGHTS)/lite/last && echo --resume)
 	$(BIN)/e2espot blend $(WEIGHTS)/second/best.safetensors $(WEIGHTS)/lite/best.safetensors \
-	  $(WEIGHTS)/unfamiliar.safetensors --share 0.75
+	  $(WEIGHTS)/way_back.safetensors --share 0.75
+	test -f $(WEIGHTS)/unfamiliar/best.safetensors || \
+	  $(BIN)/e2espot train $(WEIGHTS)/attacks -s $(WEIGHTS)/unfamiliar --recipe rendered-tv --feature_arch lite_gsm \
+	  --epoch_clips 100 --num_epochs 9 --learning_rate 0.0008 --init_from $(WEIGHTS)/way_back.safetensors \
+	  $$(test -d $(WEIGHTS)/unfamiliar/last && echo --resume)
 	$(BIN)/e2espot blend $(WEIGHTS)/first.safetensors $(WEIGHTS)/first.safetensors \
-	  e2espot/models/weights/small_gsm.safetensors --share 0 --unfamiliar $(WEIGHTS)/unfamiliar.safetensors
+	  e2espot/models/weights/small_gsm.safetensors --share 0 --unfamiliar $(WEIGHTS)/unfamiliar/best.safetensors
 
 # The shipped spotter on labelled clips of filmed matches: make real REAL="FOLDER ..."
 real: venv
