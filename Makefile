@@ -26,8 +26,8 @@ ablations: venv
 	$(BIN)/e2espot ablations
 
 # The shipped weights of the small backbone: trained from random weights on plain matches, then on televised ones, and
-# blended with those before; then on more of these, alone and next to an image network, as the second set. Some four
-# hours on two cores; every stage is skipped or resumed when it is run again.
+# blended with those before; then on more of these, alone and next to an image network, as the second set. It takes
+# many hours on two cores; every stage is skipped or resumed when it is run again.
 WEIGHTS := out/weights
 weights: venv
 	$(BIN)/e2espot render $(WEIGHTS)/matches --games 98 --minutes 1 --seed 1000

@@ -201,7 +201,7 @@ def _job(args: Features, games: dict[str, Game], loose: frozenset[str]) -> tuple
             )
         choose_backend(args.reader, args.device)  # refuses it where it is not installed
     if args.name is not None:
-        _check_name(args.name)
+        _check_name(args.name)  # before weights are fetched
     reuse_freed_memory()
     extractor, own_rate = _extractor(args)
     rate = _rate(args, own_rate)

@@ -92,7 +92,10 @@ class BackboneStream:
 
     @property
     def phase(self) -> int:
-        """What of the next chunk is computed depends on this as well as on its length; 0 for most backbones."""
+        """Frames of the next chunk before the first that an image network sees; 0 without one.
+
+        The work of a chunk depends on this as well as on its length, so a recording of it holds for one phase.
+        """
         return self._network.phase
 
 
