@@ -9,11 +9,14 @@ Shapes: N rows, D values of a row.
 from __future__ import annotations
 
 import dataclasses
+import glob
 import hashlib
 import json
 import os
+import tempfile
+import time
 from collections.abc import Generator, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -43,6 +46,10 @@ from e2espot.video.preparation import preparation_of, shown_size
 from e2espot.video.reader import match_info
 
 _MODE = 0o644
+PART_SUFFIX = ".rows.part"
+"""Ending of an array that is not complete."""
+_LEFT_S = 86_400.0
+"""Time without a new row after which such an array was left by a run that was killed."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -184,7 +191,7 @@ def extract_video(
             first_s = 0.5 / float(job.extractor.spotter.fps)
             pieces = _spotter_rows(job.extractor.spotter, path, options, missing)
         with torch.inference_mode(), closing(pieces):
-            _write_rows(job, target, pieces, num_rows, progress)
+            part = _write_rows(job, target, pieces, num_rows, progress)
         source = redact(video.url) if video.url else path.name
         fields = {
             **job.kind_fields(),
@@ -197,7 +204,7 @@ def extract_video(
             "missing_rows": [[gap.start, gap.stop] for gap in missing],
             VERSION_FIELD: __version__,
         }
-    _finish(target, fields)
+    _finish(part, target, fields)
     return FeatureResult(video=video, path=target, num_rows=num_rows)
 
 
@@ -239,18 +246,25 @@ def _spotter_rows(
 
 
 def _part_file(target: Path) -> Path:
-    """Name under which rows are written until they are complete."""
-    return target.with_name(f".{target.name}.rows.part")
+    """New empty file next to ``target`` for rows until they are complete, and no other run's."""
+    for left in target.parent.glob(f".{glob.escape(target.name)}.*{PART_SUFFIX}"):
+        with suppress(OSError):  # another run may have renamed it
+            if time.time() - left.stat().st_mtime > _LEFT_S:
+                left.unlink()
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=PART_SUFFIX)
+    os.close(handle)
+    return Path(name)
 
 
 def _write_rows(
     job: ExtractionJob, target: Path, pieces: Iterator[np.ndarray], num_rows: int, progress: Progress | None
-) -> None:
-    """Write the array under a temporary name next to ``target``."""
+) -> Path:
+    """Write the array under a temporary name next to ``target``, which is returned."""
     dtype = np.dtype(np.float16 if job.half_precision else np.float32)
-    part = _part_file(target)
+    part: Path | None = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        part = _part_file(target)
         with part.open("wb") as file:
             header = {"descr": dtype.str, "fortran_order": False, "shape": (num_rows, job.dim)}
             np.lib.format.write_array_header_1_0(file, header)
@@ -266,21 +280,24 @@ def _write_rows(
                 raise AssertionError(f"{done} rows for {num_rows}")
             file.flush()
             os.fsync(file.fileno())
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise E2ESpotError(
-            f"{target}: cannot be written ({error.strerror}); check permissions and free space"
-        ) from None
-    except BaseException:
-        part.unlink(missing_ok=True)
+        return part
+    except BaseException as error:
+        if part is not None:
+            part.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise E2ESpotError(
+                f"{target}: cannot be written ({error.strerror}); check permissions and free space"
+            ) from None
         raise
 
 
-def _finish(target: Path, fields: dict[str, Any]) -> None:
-    """Put the complete array and its JSON in their final position; without its JSON an array counts as missing."""
+def _finish(part: Path, target: Path, fields: dict[str, Any]) -> None:
+    """Put the complete array and its JSON in their final position; without its JSON an array counts as missing.
+
+    Two runs may do so at once: each renames a file of its own, and the last one stays.
+    """
     description = description_path(target)
     description.unlink(missing_ok=True)
-    part = _part_file(target)
     part.chmod(_MODE)
     part.replace(target)
     write_atomically(description, (json.dumps(fields, indent=1) + "\n").encode())
@@ -313,4 +330,4 @@ def project_file(source: Path, target: Path, name: str, pca: Pca) -> None:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-    _finish(target, {**fields, "name": name, "dim": pca.num_components, "pca_sha256": pca.digest()})
+    _finish(part, target, {**fields, "name": name, "dim": pca.num_components, "pca_sha256": pca.digest()})

@@ -56,7 +56,7 @@ def _cause(game: Game, half: int, name: str, last: int, *, is_usual: bool) -> st
     folder = game.videos[0].path.parent
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     of_half = [file for file in names if file.startswith(f"{half}_")]
-    if f".{half}_{name}.npy.rows.part" in names:
+    if any(file.startswith(f".{half}_{name}.npy.") and file.endswith(".rows.part") for file in names):
         return "its extraction was interrupted: extract the features again"
     videos = [file for file in of_half if is_game_video(file)]
     if videos:

@@ -1,7 +1,9 @@
 """Features of videos: the right picture in every row, complete files, and datasets that stay datasets."""
 
 import json
+import os
 import shutil
+import time
 from email.message import Message
 from fractions import Fraction
 from pathlib import Path
@@ -14,7 +16,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 
 from e2espot.cli.features import main
 from e2espot.core.errors import CheckpointError, ConfigurationError, E2ESpotError, VideoError
-from e2espot.features.backbones import load_extractor
+from e2espot.features.backbones import ImageExtractor, load_extractor
 from e2espot.features.pca import read_pca
 from e2espot.formats.feature_files import open_features
 from e2espot.formats.games import find_games
@@ -217,6 +219,35 @@ def test_missing_pretrained_weights_are_an_error(
         features(video, "-o", tmp_path, "--backbone", NETWORK)
     assert raised.value.option == "weights"
     assert not list(tmp_path.iterdir())
+
+
+def test_two_runs_into_one_folder_do_not_disturb_each_other(
+    video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compute, out = ImageExtractor.rows, tmp_path / "both"
+    starts = [True]
+
+    def rows(extractor: ImageExtractor, pictures_NHWC: torch.Tensor) -> torch.Tensor:
+        if starts and starts.pop():  # the second run begins and ends while the first one has rows to come
+            features(video, "-o", out, *RANDOM)
+        return compute(extractor, pictures_NHWC)
+
+    monkeypatch.setattr(ImageExtractor, "rows", rows)
+    out.mkdir()
+    features(video, "-o", out, *RANDOM)
+    features(video, "-o", tmp_path / "alone", *RANDOM)
+    assert {path.name for path in out.iterdir()} == {"a_test_resnet.npy", "a_test_resnet.json"}
+    for name in ("a_test_resnet.npy", "a_test_resnet.json"):
+        assert (out / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
+
+
+def test_arrays_that_a_killed_run_left_go_after_a_day(video: Path, tmp_path: Path) -> None:
+    for name, age_s in (("old", 90_000), ("new", 60)):
+        part = tmp_path / f".a_test_resnet.npy.{name}.rows.part"
+        part.write_bytes(b"")
+        os.utime(part, (time.time() - age_s,) * 2)
+    features(video, "-o", tmp_path, *RANDOM)
+    assert [path.name for path in tmp_path.glob(".*")] == [".a_test_resnet.npy.new.rows.part"]
 
 
 def test_backbone_of_a_run_gives_the_features_that_its_head_sees(video: Path, tmp_path: Path) -> None:

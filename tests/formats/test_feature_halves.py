@@ -28,7 +28,7 @@ def game(root: Path, name: str, *files: str, labels: tuple[str, ...] = ()) -> No
         (("2_net.npy",), (), "no 1_net.npy, and the game has half 2"),
         (("1_net.npy", "1_224p.mkv", "2_224p.mkv"), (), "2_224p.mkv is there: its features were not extracted"),
         (("1_net.npy", "1_old.npy", "2_old.npy"), (), "2_old.npy is there"),
-        (("1_net.npy", ".2_net.npy.rows.part"), (), "its extraction was interrupted"),
+        (("1_net.npy", ".2_net.npy.x3k9.rows.part"), (), "its extraction was interrupted"),
     ],
 )
 def test_a_half_is_missed_where_the_files_speak_for_it(
