@@ -12,9 +12,10 @@ from e2espot.core.label_sets import LABEL_SETS, LabelSet, label_set_named
 from e2espot.core.timeline import DEFAULT_FPS, HALVES, frame_of_position_ms
 from e2espot.core.wording import counted
 from e2espot.files.bundle import Bundle
+from e2espot.formats.feature_files import feature_name, is_feature_file
 from e2espot.formats.filenames import BALL_LABEL_FILE, RESULTS_FILE, scores_file
 from e2espot.formats.game import Game, Video
-from e2espot.formats.games import find_games, is_dataset
+from e2espot.formats.games import features_below, find_games, is_dataset
 from e2espot.formats.label_documents import read_label_document
 from e2espot.formats.one_video import game_of_video
 from e2espot.formats.soccernet_json import parse_document, read_rows
@@ -107,7 +108,10 @@ def load_inputs(
 def _find_games(source: Path, split: str | None, resolution: str) -> list[Game]:
     if is_dataset(source):
         games = find_games(source, split=split, resolution=resolution)
+        _refuse_features(source, [video.path for game in games for video in game.videos])
         if not games:
+            if names := features_below(source):
+                raise _only_features(source, ", ".join(names))
             raise ConfigurationError(
                 f"{source}: no game with a {resolution} video; choose another resolution, or give a video",
                 option="resolution",
@@ -116,7 +120,22 @@ def _find_games(source: Path, split: str | None, resolution: str) -> list[Game]:
     parts = parts_of(source)
     if not all(part.exists() for part in parts):
         raise ConfigurationError(f"{source}: no such video or folder")
+    _refuse_features(source, parts)
     return [game_of_video(source)]
+
+
+def _refuse_features(source: Path, paths: Sequence[Path]) -> None:
+    """Refuse arrays where a video is expected, as a list of features names them."""
+    features = next((path for path in paths if is_feature_file(path)), None)
+    if features is not None:
+        raise _only_features(source, feature_name(features))
+
+
+def _only_features(source: Path, names: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{source}: features ({names}) without their videos, and a review shows pictures; give the video or the dataset "
+        "that they were made of, and with -l the labels if they are elsewhere"
+    )
 
 
 def _label_files(game: Game, labels: Path | None, out: Path | None, *, single: bool) -> tuple[Path, Path | None]:

@@ -73,6 +73,17 @@ def test_load_inputs_of_a_game_a_half_and_a_loose_video(root: Path, tmp_path: Pa
     assert (len(whole.predictions[0]), whole.scores) == (2, {})
 
 
+@pytest.mark.parametrize("source", ["feats", "feats/l/s/game", "feats/l/s/game/1_net.npy", "own"])
+def test_features_are_called_features_and_not_a_missing_video(tmp_path: Path, source: str) -> None:
+    for file in ("feats/l/s/game/1_net.npy", "own/derby/net.npy"):
+        (tmp_path / file).parent.mkdir(parents=True)
+        np.save(tmp_path / file, np.zeros((4, 8), np.float32))
+    (tmp_path / "own" / "dataset.csv").write_text("video,labels,split,game,half\nderby/net.npy,,,derby,1\n")
+    with pytest.raises(ConfigurationError, match=r"features \(net\).* give the video or the dataset .* -l") as raised:
+        load_inputs(tmp_path / source)
+    assert "\n" not in str(raised.value)
+
+
 def test_load_inputs_of_a_match_in_several_files(root: Path, tmp_path: Path) -> None:
     video = (root / "v.mp4").read_bytes()
     for name in ("GX01.MP4", "GX02.MP4", "game/2_224p_part1.mp4", "game/2_224p_part2.mp4"):
