@@ -133,8 +133,8 @@ def _refuse_features(source: Path, paths: Sequence[Path]) -> None:
 
 def _only_features(source: Path, names: str) -> ConfigurationError:
     return ConfigurationError(
-        f"{source}: features ({names}) without their videos, and a review shows pictures; give the video or the dataset "
-        "that they were made of, and with -l the labels if they are elsewhere"
+        f"{source}: features ({names}) without their videos, and a review shows pictures; give the video or the "
+        "dataset that they were made of, and with -l the labels if they are elsewhere"
     )
 
 
