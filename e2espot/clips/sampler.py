@@ -51,7 +51,7 @@ class LabelledVideo:
     event_teams: tuple[str, ...] = ()
     """Team of each event: left, right, or anything else for unknown; empty where no team is known."""
     negative_frames: tuple[int, ...] = ()
-    """Frames of hard negatives: confident predictions of another spotter that are no events."""
+    """Frames of hard negatives: what looks like an event and is none."""
     negative_weights: tuple[float, ...] = ()
     """Relative sampling weight of each hard negative."""
 

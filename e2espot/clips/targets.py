@@ -47,6 +47,8 @@ class ClipTargets:
     """bool; False for frames outside the video, and for frames that a decoder made up after damage."""
     annotated_T: np.ndarray
     """bool; False for frames that the labels say nothing about: the network sees them, and they teach nothing."""
+    hard_T: np.ndarray
+    """bool; background at a hard negative, as far from it as the class of an event reaches from the event."""
     unannotated_W: np.ndarray
     """bool; True for classes that were not annotated: nothing is taught about them."""
 
@@ -71,6 +73,8 @@ class TargetBatch:
     """bool; False for frames that show nothing: outside the video, or made up by a decoder."""
     annotated_BT: Tensor
     """bool; False for frames that the labels say nothing about."""
+    hard_BT: Tensor
+    """bool; background at a hard negative."""
     unannotated_BW: Tensor
     """bool; True for classes that were not annotated."""
 
@@ -90,6 +94,7 @@ class TargetBatch:
             joint_B=torch.tensor([clip.joint for clip in clips]),
             valid_BT=stacked([clip.valid_T for clip in clips]),
             annotated_BT=stacked([clip.annotated_T for clip in clips]),
+            hard_BT=stacked([clip.hard_T for clip in clips]),
             unannotated_BW=stacked([clip.unannotated_W for clip in clips]),
         )
 
@@ -141,6 +146,7 @@ class TargetBatch:
             ball_BT2=change(self.ball_BT2),
             valid_BT=change(self.valid_BT),
             annotated_BT=change(self.annotated_BT),
+            hard_BT=change(self.hard_BT),
         )
 
 
@@ -195,8 +201,17 @@ def clip_targets(
                 for frame, target in zip(frame_T.tolist(), class_T.tolist(), strict=True)
             ]
         ),
+        hard_T=_near(frame_T, video.negative_frames, label_radius) & (class_T == 0),
         unannotated_W=unannotated_W,
     )
+
+
+def _near(frame_T: np.ndarray, centre_frames: Sequence[int], radius: int) -> np.ndarray:
+    """Bool ``(T,)``; whether a frame is within ``radius`` of one of ``centre_frames``."""
+    near_T = np.zeros(len(frame_T), dtype=bool)
+    for centre in centre_frames:
+        near_T |= np.abs(frame_T - centre) <= radius
+    return near_T
 
 
 def _second_targets(video: LabelledVideo) -> list[int]:

@@ -8,6 +8,9 @@ BALL_LABEL_FILE = "Labels-ball.json"
 V2_LABEL_FILE = "Labels-v2.json"
 """SoccerNet-v2's labels of 17 classes, one file for each game."""
 
+OTHER_LABEL_FILE = "Labels-other.json"
+"""Labels of what else happens in a rendered match, of classes that a spotter of passes and drives does not learn."""
+
 FEED_LABEL_FILE = "Labels-feed.json"
 """Labels from an event feed, whose times are not those of the video yet."""
 

@@ -90,6 +90,22 @@ def read_labels(
     return LabelFile(events=tuple(events), skipped=skipped, annotated=annotated, classes=classes, unsure=unsure)
 
 
+def read_other_labels(path: Path, label_set: LabelSet, *, fps: Fraction) -> list[Event]:
+    """The labels of a file whose classes are not in ``label_set``, on the frame grid, in strict mode.
+
+    Args:
+        path: ``Labels-other.json`` or a file of its form.
+        label_set: Classes to leave out.
+        fps: Rate of the grid.
+
+    Raises:
+        AnnotationError: an invalid entry; the message names file, entry and field.
+    """
+    _, rows = read_label_document(path)
+    entries = read_rows(rows, str(path), kind="label", mode="strict")
+    return [_on_grid(entry, fps, visible=entry.value > 0) for entry in entries if entry.label not in label_set]
+
+
 def _renamed(entry: ScoredEvent, label_map: LabelMap | None) -> ScoredEvent | None:
     """The event under its new name; None if its class is left out."""
     label = entry.label if label_map is None else label_map(entry.label)

@@ -14,21 +14,21 @@ import numpy as np
 
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.timeline import position_ms_of_frame
-from e2espot.formats.filenames import BALL_LABEL_FILE, SPLITS_FILE
+from e2espot.formats.filenames import BALL_LABEL_FILE, OTHER_LABEL_FILE, SPLITS_FILE
 from e2espot.formats.soccernet_json import dump_document, label_document, make_row
 from e2espot.synthetic.actions import LABELLED, Action, Play
 from e2espot.synthetic.formation import team_of
 from e2espot.synthetic.play import simulate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from e2espot.synthetic.paint import Stage
 
 SIZES = {"224p": (398, 224), "720p": (1280, 720)}
 """Resolution -> (width, height)."""
-RENDERER_VERSION = 4
-"""Incremented when the same parameters give other pictures, so that a rerun paints them again."""
+RENDERER_VERSION = 5
+"""Incremented when the same parameters give other files, so that a rerun writes them again."""
 PLAIN, TELEVISION, MIXED = WORLDS = ("plain", "tv", "mixed")
 """How matches look: a plain pitch with few colours, the variety of television pictures, or every fourth game plain."""
 _MOST_GAMES, _MOST_MINUTES = 100_000, 1_000
@@ -175,14 +175,23 @@ def _television_stage(spec: GameSpec, play: Play) -> Stage:
     )
 
 
-def labels(spec: GameSpec, actions: tuple[Action, ...], shown_T: np.ndarray) -> str:
-    """SoccerNet's Labels-ball.json, as text: PASS and DRIVE; other actions are background, which teaches what is none.
+def label_files(spec: GameSpec, actions: tuple[Action, ...], shown_T: np.ndarray) -> dict[str, str]:
+    """Name -> text of the label files in SoccerNet's form: passes and drives, and whatever else happens.
+
+    The others look like passes and are none; as hard negatives they teach the difference.
 
     Args:
         spec: The game.
         actions: What happens.
         shown_T: bool; false during a cut-away or replay.
     """
+    ball = [action for action in actions if action.label in LABELLED]
+    other = [action for action in actions if action.label not in LABELLED]
+    texts = {BALL_LABEL_FILE: _label_text(spec, ball, shown_T)}
+    return texts | ({OTHER_LABEL_FILE: _label_text(spec, other, shown_T)} if other else {})
+
+
+def _label_text(spec: GameSpec, actions: Sequence[Action], shown_T: np.ndarray) -> str:
     rows = [
         make_row(
             "label",
@@ -193,7 +202,6 @@ def labels(spec: GameSpec, actions: tuple[Action, ...], shown_T: np.ndarray) -> 
             visibility="visible" if shown_T[action.frame] else "not shown",
         )
         for action in actions
-        if action.label in LABELLED
     ]
     return dump_document(label_document(spec.name, rows)).decode() + "\n"
 
@@ -225,7 +233,8 @@ def render_game(spec: GameSpec, out: Path, tick: Callable[[int], object] | None 
             ball_visible=ball_visible,
             players_xy=paint.players_track(stage),
         )
-        (half_done / BALL_LABEL_FILE).write_text(labels(spec, play.actions, stage.shots.kind_T == LIVE))
+        for name, text in label_files(spec, play.actions, stage.shots.kind_T == LIVE).items():
+            (half_done / name).write_text(text)
         (half_done / "render.json").write_text(json.dumps(asdict(spec), indent=1) + "\n")
         if folder.exists():
             shutil.rmtree(folder)

@@ -28,7 +28,7 @@ from e2espot.formats.feature_lengths import LABELS_AFTER_S, check_against_labels
 from e2espot.formats.filenames import scores_file
 from e2espot.formats.game import Game
 from e2espot.formats.games import find_games
-from e2espot.formats.soccernet import read_labels
+from e2espot.formats.soccernet import read_labels, read_other_labels
 from e2espot.training.options import LabelReading
 
 _LOG = logging.getLogger(__name__)
@@ -58,7 +58,12 @@ class LabelledGame:
         return half not in self.annotated or bool(self.annotated[half].ranges_ms)
 
     def training_videos(
-        self, label_set: LabelSet, *, joint: bool = False, negatives: Path | None = None
+        self,
+        label_set: LabelSet,
+        *,
+        joint: bool = False,
+        negatives: Path | None = None,
+        negative_label_file: str = "",
     ) -> list[TrainingVideo]:
         """One entry per half.
 
@@ -66,6 +71,7 @@ class LabelledGame:
             label_set: Numbers the labels.
             joint: Whether the game belongs to the second of two datasets.
             negatives: Folder of scores by runs that did not learn from the game.
+            negative_label_file: Name of a label file whose other classes are hard negatives; empty for none.
         """
         tracks = self.game.folder / "tracks.npz"
         videos = []
@@ -82,8 +88,10 @@ class LabelledGame:
                 event_teams=tuple(event.team for event in events),
                 unannotated_targets=tuple(map(label_set.target_of, unannotated(label_set, self.classes))),
             )
+            if negative_label_file:
+                labelled = add_other_labels(labelled, self, video.half, label_set, negative_label_file)
             if negatives is not None:
-                labelled = add_hard_negatives(labelled, self, video.half, negatives)
+                labelled = add_false_positives(labelled, self, video.half, negatives)
             tracks_path = tracks if tracks.is_file() and len(self.game.videos) == 1 else None
             videos.append(
                 TrainingVideo(
@@ -294,8 +302,30 @@ _MIN_CONFIDENCE, _MIN_DISTANCE_S = 0.2, 1.0
 """A predicted event this confident, this far from every label, is a hard negative."""
 
 
-def add_hard_negatives(labelled: LabelledVideo, game: LabelledGame, half: int, scores_folder: Path) -> LabelledVideo:
-    """The half with its hard negatives: confident predictions far from all labels, by a run that has not seen it.
+def add_other_labels(
+    labelled: LabelledVideo, game: LabelledGame, half: int, label_set: LabelSet, name: str
+) -> LabelledVideo:
+    """The half with more hard negatives: labels of classes that are not learnt, where the frame is background.
+
+    Args:
+        labelled: The half.
+        game: Its game; one without a file of this name has no such labels.
+        half: Number of the half.
+        label_set: The classes that are learnt.
+        name: Name of the label file in the game's folder.
+
+    Raises:
+        AnnotationError: an invalid label.
+    """
+    path = game.game.folder / name
+    others = read_other_labels(path, label_set, fps=game.fps) if path.is_file() else []
+    frames = [event.frame for event in others if event.half == half and event.visible]
+    frames = [frame for frame in frames if frame < labelled.num_frames and labelled.is_background(frame)]
+    return _with_negatives(labelled, frames, [1.0] * len(frames))
+
+
+def add_false_positives(labelled: LabelledVideo, game: LabelledGame, half: int, scores_folder: Path) -> LabelledVideo:
+    """The half with more hard negatives: confident predictions far from all labels, by a run that has not seen it.
 
     Raises:
         AnnotationError: no scores of this half.
@@ -314,4 +344,12 @@ def add_hard_negatives(labelled: LabelledVideo, game: LabelledGame, half: int, s
         if counts and event.confidence >= _MIN_CONFIDENCE and distance > min_distance and frame < labelled.num_frames:
             frames.append(frame)
             weights.append(event.confidence)
-    return replace(labelled, negative_frames=tuple(frames), negative_weights=tuple(weights))
+    return _with_negatives(labelled, frames, weights)
+
+
+def _with_negatives(labelled: LabelledVideo, frames: Sequence[int], weights: Sequence[float]) -> LabelledVideo:
+    return replace(
+        labelled,
+        negative_frames=(*labelled.negative_frames, *frames),
+        negative_weights=(*labelled.negative_weights, *weights),
+    )

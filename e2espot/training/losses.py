@@ -36,7 +36,7 @@ def spotting_loss(
 
     Args:
         logits_BTK: Classes, background first.
-        soft_targets_BTK: Probabilities that sum to 1.
+        soft_targets_BTK: Probabilities that sum to 1, or to the weight of a frame.
         valid_BT: False for frames that teach nothing: outside the video, damaged, or not annotated.
         weights_K: One per class; see :func:`class_weights`.
         focal_gamma: Down-weights well-classified frames by (1 - p)^gamma (Lin et al., "Focal Loss for Dense Object

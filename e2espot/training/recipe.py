@@ -37,7 +37,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("clip_len",), (1, MAX_SIDE)),
     **dict.fromkeys(("displacement", "dilate_len", "crop_dim"), (0, MAX_SIDE)),
     **dict.fromkeys(("warm_up_epochs", "weight_decay", "fg_weight", "focal_gamma"), (0, _MANY)),
-    **dict.fromkeys(("displacement_weight", "team_weight", "ball_weight"), (0, _MANY)),
+    **dict.fromkeys(("displacement_weight", "team_weight", "ball_weight", "negative_weight"), (0, _MANY)),
     **dict.fromkeys(("joint_fraction", "event_balance", "class_balance", "event_fraction"), (0, 1)),
     **dict.fromkeys(("negative_fraction", "blur", "colour_jitter", "look_ahead_fraction"), (0, 1)),
     "learning_rate": (0, 1000),
@@ -181,6 +181,8 @@ class LossSettings(_Settings):
     """Loss weight of the classes relative to the background."""
     dilate_len: int = 2
     """Frames to each side of an event that are labelled with its class."""
+    negative_weight: float = 1.0
+    """Loss weight of the background as near to a hard negative; fg_weight makes it count as much as an event."""
     shared_frames: bool = True
     """Learn both of two events at one frame, with half a target each; without it only the one listed first."""
     class_balance: float = 0.0
@@ -209,6 +211,9 @@ class SamplingSettings(_Settings):
     """How classes share those clips: 0 for as often as they occur, 1 for all equally often."""
     hard_negatives: str = ""
     """Folder of scores by runs not trained on these games; clips are sampled around their confident false positives."""
+    negative_label_file: str = ""
+    """Name of a second label file in the games' folders, such as Labels-other.json; its labels of classes that are not
+    learnt are hard negatives too."""
     negative_fraction: float = 0.0
     """Fraction of clips around hard negatives."""
     joint_fraction: float = 0.5

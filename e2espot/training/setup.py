@@ -204,8 +204,22 @@ def _dataset(
 ) -> ClipDataset | FeatureClips:
     """Clips of the training games, of both datasets where there are two."""
     videos = [
-        video for game in train for video in game.training_videos(config.label_set, negatives=config.hard_negatives)
+        video
+        for game in train
+        for video in game.training_videos(
+            config.label_set,
+            negatives=config.hard_negatives,
+            negative_label_file=config.recipe.sampling.negative_label_file,
+        )
     ]
+    if (name := config.recipe.sampling.negative_label_file) and not any(
+        video.labelled.negative_frames for video in videos
+    ):
+        raise ConfigurationError(
+            f"no train game has a file {name} with labels of classes that are not learnt; the run learns "
+            f"{', '.join(config.label_set.names)}; check the name, or leave it out",
+            option="negative_label_file",
+        )
     if config.recipe.data.features:
         return _feature_clips(config, videos)
     first = _sampler(config.recipe, videos, config.label_set)

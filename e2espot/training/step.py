@@ -52,8 +52,10 @@ def _class_loss(run: Run, batch: TrainingBatch, logits_BTK: Tensor, *, joint: bo
     weights_K = run.joint_weights if joint else run.class_weights
 
     def soft(targets: TargetBatch) -> Tensor:
-        """Targets that sum to 1: two classes at one frame have one half each."""
+        """Targets that sum to 1, at hard negatives to their weight: two classes at one frame have one half each."""
         soft_BTK = functional.one_hot(targets.class_BT[rows], len(weights_K)).float()
+        # As frame weights: of two blended clips, one of which has a hard negative, only that one's share counts more.
+        soft_BTK[..., 0] *= torch.where(targets.hard_BT[rows], run.recipe.loss.negative_weight, 1.0)
         if not run.recipe.loss.shared_frames:
             return soft_BTK
         second_BT = targets.second_BT[rows]

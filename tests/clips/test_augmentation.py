@@ -33,6 +33,7 @@ def targets_of(ball_BT2: torch.Tensor, team: float = float("nan")) -> TargetBatc
         joint_B=torch.zeros(shape[0], dtype=torch.bool),
         valid_BT=torch.ones(shape, dtype=torch.bool),
         annotated_BT=torch.ones(shape, dtype=torch.bool),
+        hard_BT=torch.zeros(shape, dtype=torch.bool),
         unannotated_BW=torch.zeros(shape[0], 3, dtype=torch.bool),
     )
 

@@ -6,7 +6,7 @@ import pytest
 from e2espot.synthetic.actions import Play
 from e2espot.synthetic.attacks import POST_M, goal_of
 from e2espot.synthetic.formation import attack_sign
-from e2espot.synthetic.match import labels, plan_games, simulate_game
+from e2espot.synthetic.match import label_files, plan_games, simulate_game
 from e2espot.synthetic.play import simulate
 
 MINUTES = 10
@@ -65,12 +65,15 @@ def test_ball_never_jumps(play):
     assert steps_m.max() * 25 < 40
 
 
-def test_televised_matches_have_attacks_that_are_not_labelled():
+def test_attacks_of_televised_matches_have_a_label_file_of_their_own():
     for world, seen in (("tv", True), ("plain", False)):
         (spec, *_), _ = plan_games(
             games=3, minutes=3, seed=2, test_minutes=None, density=1.4, resolution="224p", world=world
         )
         play = simulate_game(spec)
         assert any(action.label == "SHOT" for action in play.actions) is seen
-        written = json.loads(labels(spec, play.actions, np.ones(spec.frames, dtype=bool)))["annotations"]
-        assert {row["label"] for row in written} == {"PASS", "DRIVE"}
+        files = label_files(spec, play.actions, np.ones(spec.frames, dtype=bool))
+        written = {name: {row["label"] for row in json.loads(text)["annotations"]} for name, text in files.items()}
+        assert written["Labels-ball.json"] == {"PASS", "DRIVE"}
+        assert ("SHOT" in written.get("Labels-other.json", ())) is seen
+        assert not written.get("Labels-other.json", set()) & {"PASS", "DRIVE"}

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from e2espot.synthetic.actions import Play
-from e2espot.synthetic.match import GameSpec, labels, plan_games, simulate_game
+from e2espot.synthetic.match import GameSpec, label_files, plan_games, simulate_game
 from e2espot.synthetic.measure import event_statistics
 from e2espot.synthetic.play import simulate
 
@@ -17,7 +17,7 @@ def test_labels_are_equal_for_equal_seeds_only():
     texts = []
     for spec in (specs[0], specs[0], specs[1]):
         play = simulate_game(spec)
-        texts.append(labels(spec, play.actions, np.ones(spec.frames, dtype=bool)))
+        texts.append(label_files(spec, play.actions, np.ones(spec.frames, dtype=bool))["Labels-ball.json"])
     assert texts[0] == texts[1] != texts[2]
 
 
