@@ -77,6 +77,7 @@ def fused_network(network: nn.Module, side: int) -> nn.Module:
     except Exception as error:  # tracing other people's code can raise anything
         _LOG.debug("not traced: %s", first_line(error))
         return network
+    _empty(network, traced)
     folded: fx.GraphModule = fuse(traced, inplace=True, no_trace=True)  # type: ignore[assignment]
     with torch.inference_mode():
         graph = fx.GraphModule(folded, copy.deepcopy(folded.graph))
@@ -103,6 +104,14 @@ def _traced(network: nn.Module, picture: Tensor) -> fx.GraphModule:
     with torch.inference_mode():
         ShapeProp(traced).propagate(picture)
     return traced
+
+
+def _empty(network: nn.Module, traced: fx.GraphModule) -> None:
+    """Leave all layers to the graph alone, so that each one's memory is given back when it is folded."""
+    kept = set(traced.modules())
+    for module in list(network.modules()):
+        if module not in kept:
+            module._modules.clear()
 
 
 def _split_norm(layer: Any) -> nn.Module:
