@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache, partial
@@ -44,22 +44,29 @@ class FeatureSettings:
     long_minutes: float = 90.0
     """Length of the match that shows how memory grows."""
     backbones: tuple[str, ...] = ("regnety_008", "resnet152")
-    """Networks of timm; the first one extracts the long match too."""
+    """Networks of timm, fastest first; the first one extracts the long match too."""
     num_halves: int = 40
     """Halves that NetVLAD++ is trained on."""
     repeats: int = 3
-    """Measured rounds."""
+    """Measured rounds of training and of scoring; a match is extracted once, and its rows are averaged."""
 
 
-def bench_features(video: Path, folder: Path, settings: FeatureSettings) -> Iterator[BenchResults]:
-    """All comparisons, each as soon as it is measured.
+Said = Callable[[str], None]
+"""Called with a line for each measurement as soon as it is known."""
+
+
+def bench_features(video: Path, folder: Path, settings: FeatureSettings, said: Said) -> Iterator[BenchResults]:
+    """All comparisons, the short ones first, each as soon as it is measured.
 
     Args:
         video: A short match at 224p; it is repeated to the length that is asked for.
         folder: For files that are written.
         settings: What is run.
+        said: Called with a line for each measurement.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    yield _training(stand_in_dataset(folder / "features", settings.num_halves), settings, said)
+    yield _scoring(settings, said)
     match = _match(video, folder / "match.mp4", settings.minutes)
     for backbone in settings.backbones:
         table = interleaved(
@@ -69,18 +76,40 @@ def bench_features(video: Path, folder: Path, settings: FeatureSettings) -> Iter
                 Subprocess("OpenCV, torchvision, fp32, batches of 64", plain_extraction, match, backbone),
                 Subprocess("e2espot features", extraction, match, backbone),
             ],
-            settings.repeats,
+            1,
             warm_up=False,
+            said=said,
         )
         target = _faster(f"features of {backbone}", "a plain loop", 3, table.ratio("OpenCV", "e2espot"))
         yield BenchResults(tables=[table], targets=[target])
     long = _match(video, folder / "long.mp4", settings.long_minutes)
     title = f"features of {settings.long_minutes:g} minutes, {settings.backbones[0]}"
-    table = interleaved(
-        title, "row", [Subprocess("e2espot features", extraction, long, settings.backbones[0])], 1, warm_up=False
-    )
+    only = Subprocess("e2espot features", extraction, long, settings.backbones[0])
+    table = interleaved(title, "row", [only], 1, warm_up=False, said=said)
     yield BenchResults(tables=[table], targets=[_memory(title, "the file's length", 1500, table.rows[0])])
-    yield _training(stand_in_dataset(folder / "features", settings.num_halves), settings)
+
+
+def _training(dataset: Path, settings: FeatureSettings, said: Said) -> BenchResults:
+    table = interleaved(
+        f"training NetVLAD++ on {settings.num_halves} halves of {_DIM} values a row, batches of {_BATCH} windows",
+        "window",
+        [
+            Subprocess("DataLoader over arrays loaded whole, fp32", plain_training, dataset),
+            Subprocess("e2espot train", training_steps, dataset),
+        ],
+        settings.repeats,
+        said=said,
+    )
+    return BenchResults(
+        tables=[table],
+        targets=[
+            _faster("training on features", "a plain loop", 5, table.ratio("DataLoader", "e2espot")),
+            _memory("training on features", "the size of the dataset", 1000, table["e2espot"]),
+        ],
+    )
+
+
+def _scoring(settings: FeatureSettings, said: Said) -> BenchResults:
     half = interleaved(
         f"NetVLAD++ over a half of {_ROWS} rows",
         "row",
@@ -90,28 +119,10 @@ def bench_features(video: Path, folder: Path, settings: FeatureSettings) -> Iter
             InProcess(name="e2espot", work=_whole_half),
         ],
         settings.repeats,
+        said=said,
     )
     target = _faster("scores of a half", "window by window", 20, half.ratio("window", "e2espot"))
-    yield BenchResults(tables=[half], targets=[target])
-
-
-def _training(dataset: Path, settings: FeatureSettings) -> BenchResults:
-    table = interleaved(
-        f"training NetVLAD++ on {settings.num_halves} halves of {_DIM} values a row, batches of {_BATCH} windows",
-        "window",
-        [
-            Subprocess("DataLoader over arrays loaded whole, fp32", plain_training, dataset),
-            Subprocess("e2espot train", training_steps, dataset),
-        ],
-        settings.repeats,
-    )
-    return BenchResults(
-        tables=[table],
-        targets=[
-            _faster("training on features", "a plain loop", 5, table.ratio("DataLoader", "e2espot")),
-            _memory("training on features", "the size of the dataset", 1000, table["e2espot"]),
-        ],
-    )
+    return BenchResults(tables=[half], targets=[target])
 
 
 def _match(video: Path, target: Path, minutes: float) -> Path:
@@ -288,7 +299,9 @@ def plain_training(dataset: Path) -> Work:
     """The same network trained by a plain loop."""
     head = _PlainHead("netvlad++", _DIM, _WINDOW, 18)
     optimizer = torch.optim.Adam(head.parameters(), lr=1e-3)
-    loader = torch.utils.data.DataLoader(_LoadedWindows(dataset), batch_size=_BATCH, shuffle=True)
+    windows = _LoadedWindows(dataset)
+    sampler = torch.utils.data.RandomSampler(windows, num_samples=_STEPS * _BATCH)  # over again where halves are few
+    loader = torch.utils.data.DataLoader(windows, batch_size=_BATCH, sampler=sampler)
 
     def work() -> int:
         batches = iter(loader)

@@ -141,9 +141,24 @@ def _cpu_s() -> float:
 
 
 def interleaved(
-    title: str, unit: str, variants: Sequence[InProcess | Subprocess], repeats: int, *, warm_up: bool = True
+    title: str,
+    unit: str,
+    variants: Sequence[InProcess | Subprocess],
+    repeats: int,
+    *,
+    warm_up: bool = True,
+    said: Callable[[str], None] | None = None,
 ) -> Table:
-    """Time every variant ``repeats`` times in turn, after one round that is not measured if ``warm_up``."""
+    """Time every variant ``repeats`` times in turn, after one round that is not measured if ``warm_up``.
+
+    Args:
+        title: Of the table.
+        unit: What times are divided by.
+        variants: One for each row of the table.
+        repeats: Measured rounds.
+        warm_up: Whether a round that is not measured comes first.
+        said: Called with a line for each measurement as soon as it is known, where rounds take minutes.
+    """
     rows = [Row(name=variant.name, unit=unit) for variant in variants]
     with ExitStack() as stack:
         for variant in variants:
@@ -155,5 +170,13 @@ def interleaved(
                 if turn:
                     row.cpu_ms.append(1000 * sample.cpu_s / sample.units)
                     row.wall_ms.append(1000 * sample.wall_s / sample.units)
+                    if said is not None:
+                        said(_line(row.name, unit, sample))
                 row.peak_mb, row.grown_mb = sample.peak_mb, sample.grown_mb
     return Table(title=title, rows=rows)
+
+
+def _line(name: str, unit: str, sample: Sample) -> str:
+    """``e2espot: 1200 rows in 94 CPU s, 78.3 CPU ms each, peak 1067 MB``."""
+    each = f"{sample.units} {unit}s in {sample.cpu_s:.1f} CPU s, {1000 * sample.cpu_s / sample.units:.2f} CPU ms each"
+    return f"{name}: {each}" + (f", peak {sample.peak_mb:.0f} MB" if sample.peak_mb is not None else "")

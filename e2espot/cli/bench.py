@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -70,7 +71,13 @@ class Bench:
     num_clips: int = 12
     """Clips per round (decode)."""
     minutes: float = 10.0
-    """Length of the match whose features are extracted (features); one nine times as long shows how memory grows."""
+    """Length of the match whose features are extracted once (features)."""
+    long_minutes: float = 90.0
+    """Length of the match that shows how memory grows (features)."""
+    backbones: tuple[str, ...] = ("regnety_008", "resnet152")
+    """Networks of timm that extract features; the first one extracts the long match too (features)."""
+    halves: int = 40
+    """Halves whose features are trained on (features)."""
     repeats: int = 3
     """Number of rounds; their medians are compared."""
     feature_arch: str = "rny002_gsm"
@@ -139,10 +146,27 @@ def _check(args: Bench) -> None:
     for file in args.files:
         if args.topic not in ("real", "live") and not file.is_file():
             raise ConfigurationError(f"{file}: no such video")
+    if args.topic == "features":
+        _check_features(args)
     if args.record and args.topic != "real":
         raise ConfigurationError("--record is for bench real, which scores a spotter")
     if args.picture is not None and args.topic != "live":
         raise ConfigurationError("--picture is for bench live")
+
+
+def _check_features(args: Bench) -> None:
+    import timm
+
+    for name in ("minutes", "long_minutes"):
+        if not 0 < getattr(args, name) <= 1000:
+            raise ConfigurationError(f"--{name} is {getattr(args, name):g}; give minutes above 0, up to 1000")
+    if not 1 <= args.halves <= 10_000:
+        raise ConfigurationError(f"--halves is {args.halves}; give 1 to 10000")
+    for backbone in args.backbones:
+        if not timm.is_model(backbone):
+            raise ConfigurationError(f"--backbones: timm has no {backbone!r}; give names such as resnet152")
+    if not args.backbones:
+        raise ConfigurationError("--backbones is empty; name at least one network of timm")
 
 
 def _decode(args: Bench, folder: Path) -> BenchResults:
@@ -210,8 +234,14 @@ def _features(args: Bench, folder: Path) -> Iterator[BenchResults]:
     from e2espot.benchmarks.features import FeatureSettings, bench_features
 
     video = args.files[0] if args.files else _rendered(folder)[0]
-    settings = FeatureSettings(minutes=args.minutes, long_minutes=9 * args.minutes, repeats=args.repeats)
-    return bench_features(video, folder / "features", settings)
+    settings = FeatureSettings(
+        minutes=args.minutes,
+        long_minutes=args.long_minutes,
+        backbones=args.backbones,
+        num_halves=args.halves,
+        repeats=args.repeats,
+    )
+    return bench_features(video, folder / "features", settings, partial(print, flush=True))
 
 
 def _real(args: Bench, folder: Path) -> BenchResults:

@@ -18,6 +18,8 @@ from e2espot.benchmarks.roofline import ConvolutionCounter, floor_s
 from e2espot.benchmarks.scaling import repeat_video
 from e2espot.benchmarks.timing import InProcess, Subprocess, Work, interleaved
 from e2espot.benchmarks.train import TrainSettings, baseline_step, bench_train, e2espot_step
+from e2espot.cli.bench import main
+from e2espot.core.errors import ConfigurationError
 from e2espot.models import Spotter, SpotterSpec
 from e2espot.models.temporal_shift import GateShift
 from e2espot.video import stream_frames
@@ -41,7 +43,10 @@ def test_interleaved_runs_variants_in_turn_and_compares_medians() -> None:
         InProcess(name="slow", work=lambda: work("slow", 800_000)),
         InProcess(name="fast", work=lambda: work("fast", 40_000)),
     ]
-    table = interleaved("loops", "loop", variants, 3)
+    said: list[str] = []
+    table = interleaved("loops", "loop", variants, 3, said=said.append)
+    assert [line.partition(":")[0] for line in said] == ["slow", "fast"] * 3
+    assert said[0].startswith("slow: 10 loops in ")
     assert order == ["slow", "fast"] * 4
     assert [len(row.cpu_ms) for row in table.rows] == [3, 3]
     slow, fast = table.rows
@@ -105,6 +110,31 @@ def test_bench_train_compares_with_the_baseline() -> None:
     assert all(row.cpu_ms[0] > 0 and row.peak_mb > 50 for row in table.rows)
     assert target.measured == table.rows[0].cpu / table.rows[1].cpu
     assert target.met == (target.measured >= 2.5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--backbones", "resnet999"), "timm has no 'resnet999'"),
+        (("--minutes", "0"), "minutes above 0"),
+        (("--halves", "0"), "give 1 to"),
+    ],
+)
+def test_bench_features_refuses_sizes_before_minutes_are_spent(options: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        main(["features", *options])
+
+
+@pytest.mark.skipif(not LONG, reason="five processes take minutes; make stress runs it")
+def test_bench_features_prints_each_row_and_all_targets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    video = write(tmp_path / "short", constant(Fraction(25), 100))
+    sizes = ("--minutes", "0.1", "--long_minutes", "0.2", "--halves", "2", "--repeats", "1")
+    main(["features", str(video), "--backbones", "test_resnet", *sizes])
+    printed = capsys.readouterr().out
+    assert "e2espot features: 16 rows in" in printed  # eight rows a time, the video twice
+    assert "e2espot features: 24 rows in" in printed
+    assert printed.count("| CPU ms per row, median") == 3  # extraction, the long match, scores
+    assert "| peak memory, training on features |" in printed
 
 
 def test_subprocess_reports_its_own_peak_memory() -> None:
