@@ -108,9 +108,9 @@ def _traced(network: nn.Module, picture: Tensor) -> fx.GraphModule:
 
 def _empty(network: nn.Module, traced: fx.GraphModule) -> None:
     """Leave all layers to the graph alone, so that each one's memory is given back when it is folded."""
-    kept = set(traced.modules())
+    in_graph = set(traced.modules())
     for module in list(network.modules()):
-        if module not in kept:
+        if module not in in_graph:
             module._modules.clear()
 
 
