@@ -39,6 +39,7 @@ from e2espot.training.data import LabelledGame, load_fold, load_games
 from e2espot.training.distributed import ProcessGroup
 from e2espot.training.label_checks import check_labels, check_train_labels
 from e2espot.training.losses import class_weights
+from e2espot.training.optimizer import EagerAdamW
 from e2espot.training.options import LabelReading
 from e2espot.training.recipe import Recipe
 from e2espot.training.resume import restore
@@ -351,7 +352,7 @@ def _optimizer(spotter: Spotter, recipe: Recipe) -> torch.optim.Optimizer:
     plain = [p for p in learning if p.ndim <= 1]
     settings = recipe.optimisation
     groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate)
+    return EagerAdamW(groups, lr=settings.learning_rate)
 
 
 def _synchronise(spotter: Spotter, group: ProcessGroup) -> None:
