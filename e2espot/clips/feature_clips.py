@@ -10,10 +10,13 @@ Shapes: B clips, T rows of a clip, D values of a row.
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -26,7 +29,9 @@ from e2espot.clips.targets import TargetBatch, clip_targets
 from e2espot.core.errors import AnnotationError
 from e2espot.formats.feature_files import FeatureFile, open_features
 
-_BATCHES_AHEAD = 2
+_BATCHES_AHEAD = 1
+_UNUSED = 3
+"""References to an array that nothing but a list of buffers refers to, as ``sys.getrefcount`` counts them."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -71,6 +76,8 @@ class FeatureClips:
         self._num_numbers = 1 + max((n for video in videos for n in video.labelled.unannotated_targets), default=0)
         self.prepared: dict[Path, Any] = {}
         """Features have no pictures to prepare."""
+        self._buffers: list[np.ndarray] = []
+        self._lock = Lock()
 
     def batches(
         self, *, epoch: int, batch_size: int, first_step: int = 0, slots: range | None = None
@@ -104,7 +111,7 @@ class FeatureClips:
     def _read(self, epoch: int, indexes: tuple[int, ...]) -> FeatureBatch:
         clips = tuple(self.sampler.clip(epoch, index) for index in indexes)
         length, dim = clips[0].length, self._files[0].dim
-        rows_BTD = torch.empty((len(clips), length, dim), dtype=self._dtype)
+        rows_BTD = self._rows((len(clips), length, dim))
         for rows_TD, clip in zip(rows_BTD, clips, strict=True):
             self._fill(rows_TD, clip)
         return FeatureBatch(
@@ -114,6 +121,23 @@ class FeatureClips:
             epoch=epoch,
             indexes=indexes,
         )
+
+    def _rows(self, shape: tuple[int, int, int]) -> Tensor:
+        """Rows to be filled, in the memory of a batch that nothing refers to any more.
+
+        With new memory for each batch the heap has holes, and grows to twice the size.
+        """
+        size = math.prod(shape) * self._dtype.itemsize
+        with self._lock:
+            self._buffers = [buffer for buffer in self._buffers if len(buffer) >= size]
+            for buffer in self._buffers:
+                if sys.getrefcount(buffer) <= _UNUSED:  # a tensor refers to the array that it was made of
+                    return self._view(buffer, shape, size)
+            self._buffers.append(np.empty(size, dtype=np.uint8))
+            return self._view(self._buffers[-1], shape, size)
+
+    def _view(self, buffer: np.ndarray, shape: tuple[int, int, int], size: int) -> Tensor:
+        return torch.from_numpy(buffer)[:size].view(self._dtype).view(shape)
 
     def _fill(self, rows_TD: Tensor, clip: ClipSpec) -> None:
         """Read the rows of one clip into memory at hand."""

@@ -291,6 +291,26 @@ def test_clips_continue_the_first_and_last_row(tmp_path: Path) -> None:
     assert batch.targets.class_BT.tolist()[1] == [0, 1, 0, 0, 0]
 
 
+def test_batches_share_memory_only_after_they_are_let_go(tmp_path: Path) -> None:
+    np.save(tmp_path / "1_net.npy", np.arange(80, dtype=np.float32)[:, None])
+    labelled = LabelledVideo(num_frames=80, event_frames=(), event_targets=())
+
+    class InTurn:
+        num_clips = 16
+
+        def clip(self, epoch: int, index: int) -> ClipSpec:
+            return ClipSpec(video=0, start=5 * index, length=5)
+
+    video = TrainingVideo(path=tmp_path / "1_net.npy", labelled=labelled)
+    clips = FeatureClips([video], InTurn(), label_radius=0, row_targets=False)
+    views = [batch.rows_BTD[:, 1:] for batch in clips.batches(epoch=0, batch_size=2)]
+    assert torch.cat(views).flatten().tolist() == [row for row in range(80) if row % 5]
+    fresh = FeatureClips([video], InTurn(), label_radius=0, row_targets=False)
+    for batch in fresh.batches(epoch=0, batch_size=2):
+        assert float(batch.rows_BTD[0, 0]) == 5 * batch.indexes[0]
+    assert len(fresh._buffers) <= 3  # one that is learnt from, one that waits, one that is read
+
+
 def test_windows_come_once_each_before_any_comes_again() -> None:
     videos = [LabelledVideo(num_frames=count, event_frames=(), event_targets=()) for count in (31, 61, 10)]
     sampler = WindowSampler(videos=videos, clip_len=30, num_clips=2)
