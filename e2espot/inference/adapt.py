@@ -80,6 +80,7 @@ def adapt_to_clips(
             num_frames += batch_BTHWC.shape[0] * batch_BTHWC.shape[1]
             levels = torch.from_numpy(batch_BTHWC)
             yield centre_crop(levels.flatten(0, 1), spotter.spec.crop_dim).unflatten(0, levels.shape[:2])
+            del batch_BTHWC, levels  # or they are held while the next ones are read
 
     statistics = measure_statistics(spotter.backbone, batches())
     if not statistics:
@@ -89,6 +90,7 @@ def adapt_to_clips(
     second_share = share_of_second_set(distance)
     adapted = between_sets(spotter, second_share)
     if spotter.unfamiliar is not None and second_share:  # its statistics are those of the weights that it now has
+        return_freed_memory()
         statistics = measure_statistics(adapted.backbone, batches())
     return_freed_memory()  # 64 frames at once in fp32 need more than all that follows
     mix_statistics(adapted.backbone, statistics, share)

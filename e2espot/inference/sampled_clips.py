@@ -67,7 +67,14 @@ class SampledClips:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         for numbers in self._batches:
-            yield np.stack([self._held[number] if number in self._held else self._read(number) for number in numbers])
+            batch_BTHWC = np.empty((len(numbers), *self._shape), dtype=np.uint8)
+            for number, clip_THWC in zip(numbers, batch_BTHWC, strict=True):
+                if number in self._held:
+                    clip_THWC[:] = self._held[number]
+                else:
+                    self._read(number, clip_THWC)
+            yield batch_BTHWC
+            del batch_BTHWC, clip_THWC  # or they are held while the next ones are read
 
     def _write(self, number: int, clip_THWC: np.ndarray) -> bool:
         """Whether the file took the clip: the disk may be full."""
@@ -79,13 +86,11 @@ class SampledClips:
         except OSError:
             return False
 
-    def _read(self, number: int) -> np.ndarray:
-        clip_THWC = np.empty(self._shape, dtype=np.uint8)
+    def _read(self, number: int, clip_THWC: np.ndarray) -> None:
         assert self._file is not None
         self._file.seek(number * clip_THWC.nbytes)
         if self._file.readinto(clip_THWC.data) != clip_THWC.nbytes:
             raise OSError("the temporary file of sampled clips is shorter than what was written to it")
-        return clip_THWC
 
 
 def _temporary_file() -> io.FileIO | None:

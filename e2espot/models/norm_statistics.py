@@ -91,6 +91,7 @@ def measure_statistics(backbone: Backbone, batches_BTHWC: Iterable[Tensor]) -> t
         for levels_BTHWC in batches_BTHWC:
             clips_TCHW = (normalise(clip_THWC.to(weight.device), weight.dtype) for clip_THWC in levels_BTHWC)
             network.forward_clips(clips_TCHW, len(levels_BTHWC))
+            del levels_BTHWC, clips_TCHW  # or they are held while the next ones are read
     return tuple(sums.statistics() for sums in moments if sums.count)
 
 

@@ -92,8 +92,9 @@ def test_a_frame_between_two_that_are_seen_gets_the_maps_of_the_first() -> None:
     changed = still.clone()
     changed[:, 2] += 1
     with torch.inference_mode():
-        maps_a, maps_b = (backbone._added_maps(backbone.image(x[0, ::2]), 1, 5) for x in (still, changed))
-    for before, after in zip(maps_a, maps_b, strict=True):
+        added_a, added_b = (backbone._added_maps(backbone.image(x[0, ::2])) for x in (still, changed))
+    for name in ("fine_NCHW", "merge_NCHW", "coarse_NCHW"):
+        before, after = (added.plus(torch.zeros(5, 1, 1, 1), getattr(added, name), 5) for added in (added_a, added_b))
         assert [not torch.equal(x, y) for x, y in zip(before, after, strict=True)] == [False, False, True, True, False]
 
 

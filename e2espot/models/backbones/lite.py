@@ -60,7 +60,7 @@ class LiteBackbone(SmallBackbone):
         clips, num_frames = frames_BTCHW.shape[:2]
         maps = self.image(frames_BTCHW[:, ::SEEN_EVERY].flatten(0, 1))
         fine = self.down1(self.stem(self.add_motion(frames_BTCHW)))
-        return self._after_down1(fine, clips, num_frames, self._added_maps(maps, clips, num_frames))
+        return self._after_down1(fine, clips, num_frames, self._added_maps(maps))
 
     def forward_clips(self, clips_TCHW: Iterable[Tensor], count: int) -> FrameFeatures:
         """As ``forward``, with one clip at a time at full frame size."""
@@ -70,24 +70,16 @@ class LiteBackbone(SmallBackbone):
             for clip_TCHW in clips_TCHW:
                 parts.append(self.image(clip_TCHW[::SEEN_EVERY]))
                 yield clip_TCHW
+                del clip_TCHW  # or it is held while the next one is made
 
         fine, num_frames = self._down1_of_clips(seen(), count)
         maps = tuple(torch.cat(scale) for scale in zip(*parts, strict=True))
-        return self._after_down1(fine, count, num_frames, self._added_maps(maps, count, num_frames))
+        parts.clear()
+        return self._after_down1(fine, count, num_frames, self._added_maps(maps))
 
-    def _added_maps(self, maps_NCHW: tuple[Tensor, ...], clips: int, num_frames: int) -> AddedMaps:
+    def _added_maps(self, maps_NCHW: tuple[Tensor, ...]) -> AddedMaps:
         """What is added to the small backbone's maps, from those of the image network at its three sizes."""
         eighth, sixteenth, thirty_second = (norm(x) for norm, x in zip(self.norms, maps_NCHW, strict=True))
         coarse = self.to_coarse(sixteenth)
         context = functional.interpolate(self.context(thirty_second), size=coarse.shape[-2:], mode="nearest")
-        added = (self.to_fine(eighth), self.to_merge(eighth), coarse + context)
-        return AddedMaps(*(_for_every_frame(maps_NCHW, clips, num_frames) for maps_NCHW in added))
-
-
-def _for_every_frame(maps_NCHW: Tensor, clips: int, num_frames: int) -> Tensor:
-    """Maps of frames 0, 2, 4 of each clip -> those of frames 0, 0, 2, 2, 4, the last once if the clip ends with it."""
-    per_clip = len(maps_NCHW) // clips
-    # An index keeps the layout of memory, which ``repeat_interleave`` does not.
-    frames_T = torch.arange(num_frames, device=maps_NCHW.device) // SEEN_EVERY
-    clips_B = per_clip * torch.arange(clips, device=maps_NCHW.device)
-    return maps_NCHW[(clips_B[:, None] + frames_T).flatten()]
+        return AddedMaps(self.to_fine(eighth), self.to_merge(eighth), coarse + context, frames_per_map=SEEN_EVERY)

@@ -16,6 +16,9 @@ from e2espot.core.pixels import LUMA
 from e2espot.models.backbones.base import Backbone, FrameFeatures, upcast_to_fp32
 from e2espot.models.temporal_shift import ShiftedConv
 
+_FRAMES_AT_ONCE = 4
+"""Frames at full size in memory at a time, where the layers behind need those of many clips."""
+
 
 class _ConvNorm(nn.Sequential):
     """Convolution, batch norm and, with ``act``, ReLU."""
@@ -50,6 +53,21 @@ class AddedMaps(NamedTuple):
     """Added to the sum from which the heat map is made, at an eighth."""
     coarse_NCHW: Tensor
     """Added in front of the second block, at a sixteenth."""
+    frames_per_map: int = 1
+    """Frames of a clip, one after the other, to which one map is added; fewer at its end."""
+
+    def plus(self, x_NCHW: Tensor, maps_NCHW: Tensor, num_frames: int) -> Tensor:
+        """Maps of clips of ``num_frames`` frames, plus some of these.
+
+        # two clips of three frames, frames_per_map 2: maps [0, 1, 2, 3] are added as [0, 0, 1, 2, 2, 3]
+        """
+        if self.frames_per_map == 1:
+            return x_NCHW + maps_NCHW
+        clips = len(x_NCHW) // num_frames
+        # An index keeps the layout of memory, which ``repeat_interleave`` does not.
+        frames_T = torch.arange(num_frames, device=x_NCHW.device) // self.frames_per_map
+        clips_B = len(maps_NCHW) // clips * torch.arange(clips, device=x_NCHW.device)
+        return x_NCHW + maps_NCHW[(clips_B[:, None] + frames_T).flatten()]
 
 
 class SmallBackbone(Backbone):
@@ -117,25 +135,37 @@ class SmallBackbone(Backbone):
     def _down1_of_clips(self, clips_TCHW: Iterable[Tensor], count: int) -> tuple[Tensor, int]:
         """Output of ``down1`` for all clips, and the number of frames of one."""
         # The convolution sees each frame alone; the norm behind it is the first that needs all clips.
-        conv, *norm_and_act = self.stem
-        x_NCHW, num_frames = torch.empty(0), 0
-        for number, clip_TCHW in enumerate(clips_TCHW):
-            out_TCHW = conv(self.add_motion(clip_TCHW[None]))
-            if not number:
-                num_frames = len(out_TCHW)
-                shape, layout = (count * num_frames, *out_TCHW.shape[1:]), torch.channels_last
-                x_NCHW = torch.empty(shape, dtype=out_TCHW.dtype, device=out_TCHW.device, memory_format=layout)
-            x_NCHW[number * num_frames : (number + 1) * num_frames] = out_TCHW
-        for layer in norm_and_act:
+        conv, *behind = (*self.stem, *self.down1)
+        x_NCHW, num_frames, start = torch.empty(0), 0, 0
+        for clip_TCHW in clips_TCHW:
+            num_frames = len(clip_TCHW)
+            for first in range(0, num_frames, _FRAMES_AT_ONCE):
+                out_TCHW = conv(self._motion_of(clip_TCHW, range(first, min(first + _FRAMES_AT_ONCE, num_frames))))
+                if not len(x_NCHW):
+                    shape, layout = (count * num_frames, *out_TCHW.shape[1:]), torch.channels_last
+                    x_NCHW = torch.empty(shape, dtype=out_TCHW.dtype, device=out_TCHW.device, memory_format=layout)
+                x_NCHW[start : start + len(out_TCHW)] = out_TCHW
+                start += len(out_TCHW)
+            del clip_TCHW  # or it is held while the next one is made
+        for layer in behind:  # one name for all, so that nothing larger than a layer's input and output is held
             x_NCHW = layer(x_NCHW)
-        return self.down1(x_NCHW), num_frames
+        return x_NCHW, num_frames
+
+    def _motion_of(self, clip_TCHW: Tensor, frames: range) -> Tensor:
+        """What ``add_motion`` gives some frames of a clip."""
+        # frames 4 to 7 of 16: their motion is that within frames 3 to 8
+        start = max(0, frames.start - 1)
+        out_TCHW = self.add_motion(clip_TCHW[None, start : frames.stop + 1])
+        return out_TCHW[frames.start - start :][: len(frames)]
 
     def _after_down1(self, fine: Tensor, clips: int, num_frames: int, added: AddedMaps | None = None) -> FrameFeatures:
         self.set_num_frames(num_frames)
-        fine = self.block1(fine if added is None else fine + added.fine_NCHW)
+        fine = self.block1(fine if added is None else added.plus(fine, added.fine_NCHW, num_frames))
         coarse = self.down2(fine)
-        coarse = self.block3(self.block2(coarse if added is None else coarse + added.coarse_NCHW))
-        fine = fine if added is None else fine + added.merge_NCHW
+        coarse = self.block3(
+            self.block2(coarse if added is None else added.plus(coarse, added.coarse_NCHW, num_frames))
+        )
+        fine = fine if added is None else added.plus(fine, added.merge_NCHW, num_frames)
         fine = fine + functional.interpolate(self.lateral(coarse), size=fine.shape[-2:], mode="nearest")
         fine = self.merge(fine)
         maps = self.attention(fine)

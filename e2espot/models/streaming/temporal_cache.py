@@ -89,7 +89,8 @@ class FrameDelay:
         # The frames to skip are the oldest ones, so they are dropped just before the first frame leaves.
         drop = min(skip - self._dropped, len(waiting)) if count else 0
         self._dropped += drop
-        self.buffer = waiting[drop + count :]
+        # A copy, not a view: a view would keep the memory of the frames that leave alive.
+        self.buffer = waiting[drop + count :].clone()
         return waiting[drop : drop + count]
 
 
