@@ -1,5 +1,7 @@
 """Augmentation does to pixels what its parameters say, and moves targets along with them."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -109,3 +111,13 @@ def test_augment_targets_swaps_teams_in_a_mirror_image(flip: float, expected: fl
     ball_BT2 = torch.full((1, 4, 2), 0.25)
     assert (augment_targets(targets_of(ball_BT2, team=1.0), [params]).team_BT == expected).all()
     assert augment_targets(targets_of(ball_BT2), [params]).team_BT.isnan().all()
+
+
+@pytest.mark.parametrize("width", [16, 7])  # eight pixels at once divide the frames, or do not
+def test_augment_frames_changes_the_colours_of_each_pixel_alone(width: int) -> None:
+    params = sample_augmentation(np.random.default_rng(3), Augmentation(flip=0))
+    params = dataclasses.replace(params, window=AugmentationParams.window, blur_sigma=0.0)
+    frames = torch.randint(0, 256, (1, 3, 5, width, 3), dtype=torch.uint8)
+    out = augment_frames(frames, torch.ones(1, 3, dtype=torch.bool), [params])
+    expected = frames[0].double().numpy() @ params.matrix_33.T + params.offset_3
+    torch.testing.assert_close(out[0].movedim(1, -1).double(), torch.from_numpy(expected), rtol=0, atol=2e-6)

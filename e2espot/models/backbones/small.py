@@ -185,7 +185,7 @@ class SmallBackbone(Backbone):
         device = frames_BTCHW.device
         dtype = torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else frames_BTCHW.dtype
         # Write straight into channels-last memory of the compute dtype: at full frame size every copy counts.
-        out = torch.zeros(clips, num_frames, height, width, 5, dtype=dtype, device=device)
+        out = torch.empty(clips, num_frames, height, width, 5, dtype=dtype, device=device)
         pixels = frames_BTCHW.detach().movedim(2, -1)
         if self.gray:
             pixels = functional.linear(pixels, torch.tensor([LUMA] * 3, dtype=pixels.dtype, device=device))
@@ -196,6 +196,10 @@ class SmallBackbone(Backbone):
             step = grey[:, 1:] - grey[:, :-1]
             out[:, 1:, ..., 3] = step
             out[:, :-1, ..., 4] = step
+            out[:, :1, ..., 3] = 0
+            out[:, -1:, ..., 4] = 0
+        else:
+            out[..., 3:] = 0
         return out.flatten(0, 1).movedim(-1, 1)
 
 
