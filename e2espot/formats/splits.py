@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 
@@ -28,6 +31,8 @@ BALL_SPLITS: dict[str, tuple[str, ...]] = {
     ),
 }
 """SoccerNet's ball action spotting games, the same in 2023, 2024 and 2025."""
+_V2_LISTS = {name: f"SoccerNetGames{name.capitalize()}.json" for name in BALL_SPLITS}
+"""Split -> the list of SoccerNet-v2's games in the data of the SoccerNet package."""
 
 
 def names_of_split(root: Path, split: str) -> list[str]:
@@ -39,7 +44,7 @@ def names_of_split(root: Path, split: str) -> list[str]:
     """
     file = root / SPLITS_FILE
     if not file.is_file():
-        names = [name for name in soccernet_names(split) if (root / name).is_dir()]
+        names = soccernet_names(split, lambda name: (root / name).is_dir())
         return names if names else no_such_split(root, split)
     names = names_in_splits(read_bytes(file), split, context=str(file))
     for number, name in enumerate(names):
@@ -59,7 +64,8 @@ def split_of_games(root: Path) -> dict[str, str]:
         AnnotationError: a broken ``splits.json``.
     """
     file = root / SPLITS_FILE
-    lists: Any = load_json(read_bytes(file), str(file)) if file.is_file() else BALL_SPLITS
+    published = {split: (*games, *_v2_names(split)) for split, games in BALL_SPLITS.items()}
+    lists: Any = load_json(read_bytes(file), str(file)) if file.is_file() else published
     if not isinstance(lists, dict) or not all(isinstance(games, (list, tuple)) for games in lists.values()):
         raise AnnotationError(f"{file}: it must be an object with one list for each split")
     return {str(game): canonical_split(split) for split, games in lists.items() for game in games}
@@ -77,9 +83,32 @@ def canonical_split(name: str) -> str:
     return "valid" if name == "val" else name
 
 
-def soccernet_names(split: str) -> tuple[str, ...]:
-    """SoccerNet's own games of a split, whether or not they exist on this machine."""
-    return BALL_SPLITS.get(canonical_split(split), ())
+def soccernet_names(split: str, exists: Callable[[str], bool]) -> list[str]:
+    """SoccerNet's own games of a split that exist: those of ball action spotting, else those of SoccerNet-v2.
+
+    The latter are known where the SoccerNet package is installed: its lists are read, and no code of it runs.
+    """
+    name = canonical_split(split)
+    ball = [game for game in BALL_SPLITS.get(name, ()) if exists(game)]
+    return ball or [game for game in _v2_names(name) if exists(game)]
+
+
+@cache
+def _v2_names(split: str) -> tuple[str, ...]:
+    package = find_spec("SoccerNet")
+    folders = (package.submodule_search_locations if package else None) or ()
+    file = _V2_LISTS.get(split)
+    for path in (Path(folder) / "data" / file for folder in folders if file):
+        if path.is_file():
+            leagues: Any = load_json(read_bytes(path), str(path))
+            # {"england_epl": {"2014-2015": ["2015-02-21 - 18-00 Chelsea 1 - 1 Burnley", ...]}}
+            return tuple(
+                f"{league}/{season}/{game}"
+                for league, seasons in leagues.items()
+                for season, games in seasons.items()
+                for game in games
+            )
+    return ()
 
 
 def no_such_split(root: object, split: str) -> NoReturn:
@@ -91,6 +120,7 @@ def no_such_split(root: object, split: str) -> NoReturn:
     raise ConfigurationError(
         f"{root}: no splits.json and none of SoccerNet's {split!r} games; write splits.json as "
         '{"train": ["league/season/game", ...], "valid": [...], "test": [...]}'
+        + ("" if _v2_names("test") else ', or for the games of SoccerNet-v2 pip install "e2espot[soccernet]"')
     )
 
 

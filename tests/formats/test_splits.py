@@ -1,6 +1,7 @@
 """Which games a split has: a file of one's own comes before SoccerNet's lists."""
 
 import json
+import sys
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -9,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from e2espot.core.errors import AnnotationError, ConfigurationError
-from e2espot.formats.splits import BALL_SPLITS, names_in_splits, names_of_split, soccernet_names
+from e2espot.formats.splits import (
+    BALL_SPLITS,
+    _v2_names,
+    names_in_splits,
+    names_of_split,
+    soccernet_names,
+    split_of_games,
+)
 from tests.support.strategies import ANY_VALUE
 
 
@@ -30,7 +38,7 @@ def test_val_and_valid_name_the_same_split(tmp_path: Path, stored: str, asked: s
     (tmp_path / "a").mkdir()
     write_splits(tmp_path, {stored: ["a"], "train": []})
     assert names_of_split(tmp_path, asked) == ["a"]
-    assert soccernet_names(asked) == BALL_SPLITS["valid"]
+    assert soccernet_names(asked, BALL_SPLITS["valid"].__contains__) == list(BALL_SPLITS["valid"])
 
 
 def test_names_of_split_without_a_file_are_soccernets_games_that_exist(tmp_path: Path) -> None:
@@ -42,6 +50,29 @@ def test_names_of_split_without_a_file_are_soccernets_games_that_exist(tmp_path:
     for split in ("train", "other"):
         with pytest.raises(ConfigurationError, match=r"no splits\.json and none of SoccerNet's"):
             names_of_split(tmp_path, split)
+
+
+def test_games_of_soccernet_v2_are_those_of_its_package_whose_code_does_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "site" / "SoccerNet"
+    (package / "data").mkdir(parents=True)
+    (package / "__init__.py").write_text("raise AssertionError")
+    lists = {"epl": {"2014-2015": ["b", "a", "missing"]}, "liga": {"2016-2017": ["c"]}}
+    (package / "data" / "SoccerNetGamesTest.json").write_text(json.dumps(lists))
+    for name in ("epl/2014-2015/a", "epl/2014-2015/b", "liga/2016-2017/c", "epl/2014-2015/other"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+    monkeypatch.delitem(sys.modules, "SoccerNet", raising=False)
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    _v2_names.cache_clear()
+    try:
+        names = ["epl/2014-2015/b", "epl/2014-2015/a", "liga/2016-2017/c"]
+        assert names_of_split(tmp_path / "data", "test") == names
+        assert split_of_games(tmp_path / "data")["liga/2016-2017/c"] == "test"
+        with pytest.raises(ConfigurationError, match=r"none of SoccerNet's 'train' games"):
+            names_of_split(tmp_path / "data", "train")
+    finally:
+        _v2_names.cache_clear()
 
 
 def test_names_of_split_with_a_file_ignores_soccernets_games(tmp_path: Path) -> None:

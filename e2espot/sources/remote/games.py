@@ -77,7 +77,7 @@ def _names_of_split(
     store: AbstractFileSystem, root: str, split: str, folders: dict[str, set[str]], context: str
 ) -> list[str]:
     if SPLITS_FILE not in folders.get(".", ()):
-        names = [name for name in soccernet_names(split) if name in folders]
+        names = soccernet_names(split, folders.__contains__)
         return names if names else no_such_split(context, split)
     splits_url = f"{context}/{SPLITS_FILE}"
     with translate_errors(splits_url):
