@@ -31,6 +31,7 @@ Topic = Literal[
     "start",
     "limits",
     "growth",
+    "kernels",
     "startup",
     "roofline",
     "scaling",
@@ -53,9 +54,9 @@ class Bench:
 
     topic: tyro.conf.Positional[Topic | Literal["all"]]
     """What to measure; labels reads them in every format, start is startup, limits roofline, growth scaling (with
-    length, classes and videos), features extracts, trains and scores features. real scores a spotter on labelled clips,
-    live does so for several look-aheads and latencies, latency times the lines of a live stream; all leaves out these
-    three and features."""
+    length, classes and videos), kernels compares compiled kernels with torch's operations, features extracts, trains
+    and scores features. real scores a spotter on labelled clips, live does so for several look-aheads and latencies,
+    latency times the lines of a live stream; all leaves out these three and features."""
     files: tyro.conf.Positional[tuple[Path, ...]] = ()
     """Videos to read. By default a match is rendered: a minute as H.264 and VP9, or 48 s at 224p and 720p (infer). For
     real and live, folders of labelled clips; by default those of the environment variable E2ESPOT_REAL_CLIPS. live
@@ -230,6 +231,12 @@ def _scaling(args: Bench, folder: Path) -> BenchResults:
     return bench_scaling(args.files[0] if args.files else _rendered(folder)[0], args.repeats)
 
 
+def _kernels(args: Bench, folder: Path) -> BenchResults:
+    from e2espot.benchmarks.kernels import KernelSettings, bench_kernels
+
+    return bench_kernels(KernelSettings(repeats=args.repeats))
+
+
 def _features(args: Bench, folder: Path) -> Iterator[BenchResults]:
     from e2espot.benchmarks.features import FeatureSettings, bench_features
 
@@ -323,6 +330,7 @@ _SPEED: dict[str, Callable[[Bench, Path], BenchResults | Iterator[BenchResults]]
     "start": _startup,
     "limits": _roofline,
     "growth": _scaling,
+    "kernels": _kernels,
 }
 _IN_SUBPROCESSES = ("infer", "train", "evaluate", "start", "features")
 """Topics measured in subprocesses, which have only the settings that their users would have."""

@@ -264,13 +264,14 @@ class _InProcessPool:
 
 
 def _bench() -> Iterator[Any]:
-    from e2espot.benchmarks import decode, infer, roofline, scaling, scoring, startup, train
+    from e2espot.benchmarks import decode, infer, kernels, roofline, scaling, scoring, startup, train
     from e2espot.benchmarks.results import BenchResults
 
     functions = {
         decode: ("bench_decode",),
         scaling: ("bench_scaling",),
         infer: ("bench_infer",),
+        kernels: ("bench_kernels",),
         roofline: ("bench_roofline",),
         scoring: ("bench_suppress", "bench_evaluate"),
         startup: ("bench_startup",),

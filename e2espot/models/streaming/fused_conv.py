@@ -29,6 +29,7 @@ class FusedConv(SharedByCopies):
         act: Activation behind it.
         dtype: Dtype of the input; None for that of the convolution.
         fused: False for plain operations, True for fused ones; None for fused ones if they are available.
+        native: Whether a compiled kernel may compute it.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class FusedConv(SharedByCopies):
         dtype: torch.dtype | None = None,
         *,
         fused: bool | None = None,
+        native: bool = True,
     ) -> None:
         dtype = dtype or conv.weight.dtype
         self._weight = conv.weight.detach().to(dtype).contiguous(memory_format=torch.channels_last)
@@ -46,7 +48,12 @@ class FusedConv(SharedByCopies):
         self._groups, self._act = conv.groups, act
         self._fused = can_fuse(self._weight) if fused is None else fused
         self._packed: dict[torch.Size, Tensor] = {}
-        self._winograd = NativeWinograd.build(conv, act, dtype) if self._fused else None
+        self._winograd = NativeWinograd.build(conv, act, dtype) if self._fused and native else None
+
+    @property
+    def is_native(self) -> bool:
+        """Whether a compiled kernel computes it."""
+        return self._winograd is not None
 
     def __call__(self, x_NCHW: Tensor) -> Tensor:
         """``act(conv(x))`` in new channels-last memory."""
