@@ -52,8 +52,15 @@ weights: venv
 	  $(BIN)/e2espot train $(WEIGHTS)/attacks -s $(WEIGHTS)/unfamiliar --recipe rendered-tv --feature_arch lite_gsm \
 	  --epoch_clips 100 --num_epochs 9 --learning_rate 0.0008 --init_from $(WEIGHTS)/way_back.safetensors \
 	  $$(test -d $(WEIGHTS)/unfamiliar/last && echo --resume)
+	test -f $(WEIGHTS)/negatives/best.safetensors || \
+	  $(BIN)/e2espot train $(WEIGHTS)/attacks -s $(WEIGHTS)/negatives --recipe rendered-tv --feature_arch lite_gsm \
+	  --epoch_clips 100 --num_epochs 12 --learning_rate 0.0008 --init_from $(WEIGHTS)/unfamiliar/best.safetensors \
+	  --negative_label_file Labels-other.json --event_fraction 0.4 --negative_fraction 0.25 --negative_weight 5 \
+	  $$(test -d $(WEIGHTS)/negatives/last && echo --resume)
+	$(BIN)/e2espot blend $(WEIGHTS)/unfamiliar/best.safetensors $(WEIGHTS)/negatives/best.safetensors \
+	  $(WEIGHTS)/second_set.safetensors --share 0.5
 	$(BIN)/e2espot blend $(WEIGHTS)/first.safetensors $(WEIGHTS)/first.safetensors \
-	  e2espot/models/weights/small_gsm.safetensors --share 0 --unfamiliar $(WEIGHTS)/unfamiliar/best.safetensors
+	  e2espot/models/weights/small_gsm.safetensors --share 0 --unfamiliar $(WEIGHTS)/second_set.safetensors
 
 # The shipped spotter on labelled clips of filmed matches: make real REAL="FOLDER ..."
 real: venv
