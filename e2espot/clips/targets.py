@@ -185,6 +185,9 @@ def clip_targets(
         if len(video.event_teams) == len(video.event_frames):
             teams = np.array([_TEAM_TARGETS.get(team, np.nan) for team in video.event_teams], dtype=np.float32)
             team_T[labelled_T] = teams[event_N]
+    hard_T = np.zeros(clip.length, dtype=bool)
+    if video.negative_frames:
+        hard_T = (np.abs(_nearest_events(frame_T, video.negative_frames)[1]) <= label_radius) & (class_T == 0)
     unannotated_W = np.zeros(num_numbers, dtype=bool)
     unannotated_W[list(video.unannotated_targets)] = True
     return ClipTargets(
@@ -201,17 +204,9 @@ def clip_targets(
                 for frame, target in zip(frame_T.tolist(), class_T.tolist(), strict=True)
             ]
         ),
-        hard_T=_near(frame_T, video.negative_frames, label_radius) & (class_T == 0),
+        hard_T=hard_T,
         unannotated_W=unannotated_W,
     )
-
-
-def _near(frame_T: np.ndarray, centre_frames: Sequence[int], radius: int) -> np.ndarray:
-    """Bool ``(T,)``; whether a frame is within ``radius`` of one of ``centre_frames``."""
-    near_T = np.zeros(len(frame_T), dtype=bool)
-    for centre in centre_frames:
-        near_T |= np.abs(frame_T - centre) <= radius
-    return near_T
 
 
 def _second_targets(video: LabelledVideo) -> list[int]:
