@@ -300,6 +300,7 @@ export class Player {
     if (this.seeking !== null) this.onTrouble(this.seeking, "it has been looking for it for 10 seconds");
     else if (this.requested !== null && !document.hidden) {
       this.onTrouble(this.requested, "it has not painted it for 10 seconds");
+      this.#seek(RETRY_SHARE); // a busy browser may drop a picture, and then paints nothing more by itself
     }
   }
 
