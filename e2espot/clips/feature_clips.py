@@ -11,12 +11,11 @@ Shapes: B clips, T rows of a clip, D values of a row.
 from __future__ import annotations
 
 import math
-import sys
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -30,8 +29,6 @@ from e2espot.core.errors import AnnotationError
 from e2espot.formats.feature_files import FeatureFile, open_features
 
 _BATCHES_AHEAD = 1
-_UNUSED = 3
-"""References to an array that nothing but a list of buffers refers to, as ``sys.getrefcount`` counts them."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -76,8 +73,7 @@ class FeatureClips:
         self._num_numbers = 1 + max((n for video in videos for n in video.labelled.unannotated_targets), default=0)
         self.prepared: dict[Path, Any] = {}
         """Features have no pictures to prepare."""
-        self._buffers: list[np.ndarray] = []
-        self._lock = Lock()
+        self._free_buffers: list[np.ndarray] = []
 
     def batches(
         self, *, epoch: int, batch_size: int, first_step: int = 0, slots: range | None = None
@@ -128,16 +124,14 @@ class FeatureClips:
         With new memory for each batch the heap has holes, and grows to twice the size.
         """
         size = math.prod(shape) * self._dtype.itemsize
-        with self._lock:
-            self._buffers = [buffer for buffer in self._buffers if len(buffer) >= size]
-            for buffer in self._buffers:
-                if sys.getrefcount(buffer) <= _UNUSED:  # a tensor refers to the array that it was made of
-                    return self._view(buffer, shape, size)
-            self._buffers.append(np.empty(size, dtype=np.uint8))
-            return self._view(self._buffers[-1], shape, size)
-
-    def _view(self, buffer: np.ndarray, shape: tuple[int, int, int], size: int) -> Tensor:
-        return torch.from_numpy(buffer)[:size].view(self._dtype).view(shape)
+        buffer = self._free_buffers.pop() if self._free_buffers else np.empty(size, dtype=np.uint8)
+        if len(buffer) != size:  # of batches of another size
+            buffer = np.empty(size, dtype=np.uint8)
+        # Tensors of this memory keep the view alive, however they are cut and handed on; with the last of them it goes,
+        # and the buffer behind it is free again.
+        lent = buffer[:]
+        weakref.finalize(lent, self._free_buffers.append, buffer).atexit = False
+        return torch.from_numpy(lent).view(self._dtype).view(shape)
 
     def _fill(self, rows_TD: Tensor, clip: ClipSpec) -> None:
         """Read the rows of one clip into memory at hand."""
