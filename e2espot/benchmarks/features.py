@@ -51,22 +51,24 @@ class FeatureSettings:
     """Measured rounds of training and of scoring; a match is extracted once, and its rows are averaged."""
 
 
-Said = Callable[[str], None]
+PrintLine = Callable[[str], None]
 """Called with a line for each measurement as soon as it is known."""
 
 
-def bench_features(video: Path, folder: Path, settings: FeatureSettings, said: Said) -> Iterator[BenchResults]:
+def bench_features(
+    video: Path, folder: Path, settings: FeatureSettings, print_line: PrintLine
+) -> Iterator[BenchResults]:
     """All comparisons, the short ones first, each as soon as it is measured.
 
     Args:
         video: A short match at 224p; it is repeated to the length that is asked for.
         folder: For files that are written.
         settings: What is run.
-        said: Called with a line for each measurement.
+        print_line: Called with a line for each measurement.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    yield _training(stand_in_dataset(folder / "features", settings.num_halves), settings, said)
-    yield _scoring(settings, said)
+    yield _training(stand_in_dataset(folder / "features", settings.num_halves), settings, print_line)
+    yield _scoring(settings, print_line)
     match = _match(video, folder / "match.mp4", settings.minutes)
     for backbone in settings.backbones:
         table = interleaved(
@@ -78,18 +80,18 @@ def bench_features(video: Path, folder: Path, settings: FeatureSettings, said: S
             ],
             1,
             warm_up=False,
-            said=said,
+            print_line=print_line,
         )
         target = _faster(f"features of {backbone}", "a plain loop", 3, table.ratio("OpenCV", "e2espot"))
         yield BenchResults(tables=[table], targets=[target])
     long = _match(video, folder / "long.mp4", settings.long_minutes)
     title = f"features of {settings.long_minutes:g} minutes, {settings.backbones[0]}"
     only = Subprocess("e2espot features", extraction, long, settings.backbones[0])
-    table = interleaved(title, "row", [only], 1, warm_up=False, said=said)
+    table = interleaved(title, "row", [only], 1, warm_up=False, print_line=print_line)
     yield BenchResults(tables=[table], targets=[_memory(title, "the file's length", 1500, table.rows[0])])
 
 
-def _training(dataset: Path, settings: FeatureSettings, said: Said) -> BenchResults:
+def _training(dataset: Path, settings: FeatureSettings, print_line: PrintLine) -> BenchResults:
     table = interleaved(
         f"training NetVLAD++ on {settings.num_halves} halves of {_DIM} values a row, batches of {_BATCH} windows",
         "window",
@@ -98,7 +100,7 @@ def _training(dataset: Path, settings: FeatureSettings, said: Said) -> BenchResu
             Subprocess("e2espot train", training_steps, dataset),
         ],
         settings.repeats,
-        said=said,
+        print_line=print_line,
     )
     return BenchResults(
         tables=[table],
@@ -109,7 +111,7 @@ def _training(dataset: Path, settings: FeatureSettings, said: Said) -> BenchResu
     )
 
 
-def _scoring(settings: FeatureSettings, said: Said) -> BenchResults:
+def _scoring(settings: FeatureSettings, print_line: PrintLine) -> BenchResults:
     half = interleaved(
         f"NetVLAD++ over a half of {_ROWS} rows",
         "row",
@@ -119,7 +121,7 @@ def _scoring(settings: FeatureSettings, said: Said) -> BenchResults:
             InProcess(name="e2espot", work=_whole_half),
         ],
         settings.repeats,
-        said=said,
+        print_line=print_line,
     )
     target = _faster("scores of a half", "window by window", 20, half.ratio("window", "e2espot"))
     return BenchResults(tables=[half], targets=[target])

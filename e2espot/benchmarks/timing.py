@@ -147,7 +147,7 @@ def interleaved(
     repeats: int,
     *,
     warm_up: bool = True,
-    said: Callable[[str], None] | None = None,
+    print_line: Callable[[str], None] | None = None,
 ) -> Table:
     """Time every variant ``repeats`` times in turn, after one round that is not measured if ``warm_up``.
 
@@ -157,7 +157,7 @@ def interleaved(
         variants: One for each row of the table.
         repeats: Measured rounds.
         warm_up: Whether a round that is not measured comes first.
-        said: Called with a line for each measurement as soon as it is known, where rounds take minutes.
+        print_line: Called with a line for each measurement as soon as it is known, where rounds take minutes.
     """
     rows = [Row(name=variant.name, unit=unit) for variant in variants]
     with ExitStack() as stack:
@@ -170,8 +170,8 @@ def interleaved(
                 if turn:
                     row.cpu_ms.append(1000 * sample.cpu_s / sample.units)
                     row.wall_ms.append(1000 * sample.wall_s / sample.units)
-                    if said is not None:
-                        said(_line(row.name, unit, sample))
+                    if print_line is not None:
+                        print_line(_line(row.name, unit, sample))
                 row.peak_mb, row.grown_mb = sample.peak_mb, sample.grown_mb
     return Table(title=title, rows=rows)
 

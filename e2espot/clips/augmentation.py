@@ -73,8 +73,8 @@ def _mixed_colours(frames_THWC: Tensor, matrix_33: Tensor, offset_3: Tensor) -> 
     """``pixel @ matrix + offset`` of every pixel."""
     # One fused product: a separate sum over a last axis of three took a seventh of a training step. A CPU wants wider
     # rows than three, so it takes eight pixels at once where they divide the frames: eight matrices along a diagonal.
-    is_even = frames_THWC.numel() % (3 * _PIXELS_AT_ONCE) == 0
-    at_once = _PIXELS_AT_ONCE if is_even and frames_THWC.device.type == "cpu" else 1
+    divides = frames_THWC.numel() % (3 * _PIXELS_AT_ONCE) == 0
+    at_once = _PIXELS_AT_ONCE if divides and frames_THWC.device.type == "cpu" else 1
     rows = frames_THWC.reshape(-1, 3 * at_once)
     return torch.addmm(offset_3.repeat(at_once), rows, torch.block_diag(*[matrix_33] * at_once)).view(frames_THWC.shape)
 

@@ -43,10 +43,10 @@ def test_interleaved_runs_variants_in_turn_and_compares_medians() -> None:
         InProcess(name="slow", work=lambda: work("slow", 800_000)),
         InProcess(name="fast", work=lambda: work("fast", 40_000)),
     ]
-    said: list[str] = []
-    table = interleaved("loops", "loop", variants, 3, said=said.append)
-    assert [line.partition(":")[0] for line in said] == ["slow", "fast"] * 3
-    assert said[0].startswith("slow: 10 loops in ")
+    lines: list[str] = []
+    table = interleaved("loops", "loop", variants, 3, print_line=lines.append)
+    assert [line.partition(":")[0] for line in lines] == ["slow", "fast"] * 3
+    assert lines[0].startswith("slow: 10 loops in ")
     assert order == ["slow", "fast"] * 4
     assert [len(row.cpu_ms) for row in table.rows] == [3, 3]
     slow, fast = table.rows
