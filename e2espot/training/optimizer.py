@@ -1,7 +1,7 @@
 """AdamW without PyTorch's compiler.
 
-The methods of PyTorch's optimizers import ``torch._dynamo`` when they are first called, in case they are compiled: 150 MB
-and some seconds. Nothing is compiled here, so the functions below those wrappers are called.
+The methods of PyTorch's optimizers import ``torch._dynamo`` when they are first called, in case they are compiled:
+150 MB and some seconds. Nothing is compiled here, so the functions below those wrappers are called.
 """
 
 from __future__ import annotations

@@ -200,6 +200,20 @@ def _load_joint(config: TrainingConfig) -> list[LabelledGame]:
     )
 
 
+def _check_negative_labels(
+    config: TrainingConfig, train: Sequence[LabelledGame], videos: Sequence[TrainingVideo]
+) -> None:
+    name = config.recipe.sampling.negative_label_file
+    # Hard negatives may also come from scores, so that there are some does not mean that the file was found.
+    is_there = any((game.game.folder / name).is_file() for game in train)
+    if name and not (is_there and any(video.labelled.negative_frames for video in videos)):
+        raise ConfigurationError(
+            f"no train game has a file {name} with labels of classes that are not learnt; the run learns "
+            f"{', '.join(config.label_set.names)}; check the name, or leave it out",
+            option="negative_label_file",
+        )
+
+
 def _dataset(
     config: TrainingConfig, train: Sequence[LabelledGame], joint: Sequence[LabelledGame]
 ) -> ClipDataset | FeatureClips:
@@ -213,14 +227,7 @@ def _dataset(
             negative_label_file=config.recipe.sampling.negative_label_file,
         )
     ]
-    if (name := config.recipe.sampling.negative_label_file) and not any(
-        video.labelled.negative_frames for video in videos
-    ):
-        raise ConfigurationError(
-            f"no train game has a file {name} with labels of classes that are not learnt; the run learns "
-            f"{', '.join(config.label_set.names)}; check the name, or leave it out",
-            option="negative_label_file",
-        )
+    _check_negative_labels(config, train, videos)
     if config.recipe.data.features:
         return _feature_clips(config, videos)
     first = _sampler(config.recipe, videos, config.label_set)

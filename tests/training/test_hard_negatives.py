@@ -1,11 +1,16 @@
 """Labels of other classes as hard negatives: where nothing that is learnt happens, and only in games that have them."""
 
 import json
+from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from e2espot.core.errors import AnnotationError, ConfigurationError
+from e2espot.core.label_sets import LABEL_SETS
+from e2espot.core.scores import Scores
+from e2espot.formats.scores import write_scores
 from e2espot.formats.soccernet_json import dump_document, label_document, make_row
 from e2espot.training.config import resolve
 from e2espot.training.recipe import Recipe, merge
@@ -62,6 +67,30 @@ def test_nothing_is_learnt_outside_of_what_was_annotated(data: Path) -> None:
 def test_a_name_that_no_game_has_is_refused(data: Path) -> None:
     with pytest.raises(ConfigurationError, match=f"no train game has a file {NAME} with labels of classes"):
         negatives_of(data)
+
+
+def test_a_name_that_no_game_has_is_refused_where_scores_give_hard_negatives(data: Path) -> None:
+    scores_TK = np.zeros((100, 2), dtype=np.float32)
+    scores_TK[::4, 0] = 0.9
+    labels = LABEL_SETS["ball-2"]
+    for name in "ab":
+        path = data / name / "Labels-ball.json"
+        rows = [make_row("label", half=1, position_ms=200, label="PASS", team="left", visibility="visible")]
+        path.write_bytes(dump_document(label_document(name, rows)))
+        write_scores(
+            data.parent / "oof" / name / "scores.npz", Scores(scores_TK=scores_TK, label_set=labels, fps=Fraction(25))
+        )
+    of_scores = {"hard_negatives": str(data.parent / "oof"), "negative_fraction": 0.5}
+    run = setup(
+        resolve(merge(Recipe(), {**SMALL, **of_scores, "negative_label_file": ""}), data, data.parent / "first")
+    )
+    assert any(
+        video.labelled.negative_frames
+        for game in run.train_games
+        for video in game.training_videos(labels, negatives=data.parent / "oof")
+    )
+    with pytest.raises(ConfigurationError, match=f"no train game has a file {NAME}"):
+        setup(resolve(merge(Recipe(), {**SMALL, **of_scores}), data, data.parent / "second"))
 
 
 def test_an_invalid_label_is_named(data: Path) -> None:
