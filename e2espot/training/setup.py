@@ -204,7 +204,7 @@ def _check_negative_labels(
     config: TrainingConfig, train: Sequence[LabelledGame], videos: Sequence[TrainingVideo]
 ) -> None:
     name = config.recipe.sampling.negative_label_file
-    # Hard negatives may also come from scores, so that there are some does not mean that the file was found.
+    # Hard negatives may also come from scores, so that there are some does not mean that there is a file.
     is_there = any((game.game.folder / name).is_file() for game in train)
     if name and not (is_there and any(video.labelled.negative_frames for video in videos)):
         raise ConfigurationError(
