@@ -306,11 +306,11 @@ def test_batches_share_memory_only_after_they_are_let_go(tmp_path: Path) -> None
     views = [batch.rows_BTD[:, 1:] for batch in clips.batches(epoch=0, batch_size=2)]
     assert torch.cat(views).flatten().tolist() == [row for row in range(80) if row % 5]
     fresh = FeatureClips([video], InTurn(), label_radius=0, row_targets=False)
-    places = set()
+    addresses = set()
     for batch in fresh.batches(epoch=0, batch_size=2):
         assert float(batch.rows_BTD[0, 0]) == 5 * batch.indexes[0]
-        places.add(batch.rows_BTD.untyped_storage().data_ptr())
-    assert len(places) <= 3  # one that is learnt from, one that waits, one that is read
+        addresses.add(batch.rows_BTD.untyped_storage().data_ptr())
+    assert len(addresses) <= 3  # one that is learnt from, one that waits, one that is read
 
 
 def test_windows_come_once_each_before_any_comes_again() -> None:
