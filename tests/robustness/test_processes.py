@@ -15,7 +15,7 @@ import torch
 from tests.support.budget import LONG, print_figure, sized
 from tests.support.tiny_dataset import write_game
 
-STEPS = sized(3, 20)
+STEPS = sized(2, 20)
 CASES: dict[str, dict[str, object]] = {
     "plain": {},
     "frozen": {},

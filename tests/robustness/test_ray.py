@@ -19,7 +19,7 @@ from tests.support.tools import tool
 TOOL = Path(__file__).parents[2] / "tools" / "infer.py"
 ray = pytest.importorskip("ray", reason="Ray is not installed; pip install 'e2espot[ray]'")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-GAMES = sized(6, 24)
+GAMES = sized(4, 24)
 
 
 @pytest.fixture(scope="module")
