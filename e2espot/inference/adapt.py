@@ -26,7 +26,7 @@ _LOG = logging.getLogger(__name__)
 AdaptMode = Literal["auto", "none", "statistics"]
 """How a spotter is adapted, as in ``UserOptions.adapt``."""
 SHARE = 0.5
-"""Largest share of the video's statistics. From 0.4 to 0.8 real footage gains about as much (``docs/benchmarks.md``);
+"""Largest share of the video's statistics. From 0.4 to 0.8 real footage gains about as much (``docs/experiments.md``);
 with all of them, a layer forgets what it was trained on. ``auto`` takes less of a video like the training data."""
 
 
