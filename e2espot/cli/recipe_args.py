@@ -59,9 +59,12 @@ def stored_run(args: RecipeArgs) -> tuple[Recipe, RunOptions] | None:
 
     Raises:
         CheckpointError: the run's ``config.yaml`` cannot be read.
-        ConfigurationError: it holds a setting of the wrong type.
+        ConfigurationError: it holds a setting of the wrong type, or there is no run and no recipe of a new one.
     """
-    if not args.resume or args.save_dir is None or not (args.save_dir / "config.yaml").exists():
+    if not args.resume or args.save_dir is None:
+        return None
+    if not (args.save_dir / "config.yaml").exists():
+        _check_new_run(args, args.save_dir)
         return None
     from e2espot.training.checkpoints import load_config
 
@@ -69,6 +72,16 @@ def stored_run(args: RecipeArgs) -> tuple[Recipe, RunOptions] | None:
     if args.recipe:
         _LOG.warning("note: the run continues with the recipe it was started with; --recipe is ignored")
     return _with_config(merge(Recipe(), recipe_fields(fields)), args), _stored_options(args.save_dir, fields)
+
+
+def _check_new_run(args: RecipeArgs, save_dir: Path) -> None:
+    """Refuse to take a mistyped folder for a new run of the default recipe; a job that is started again names its own."""
+    if args.recipe is None and args.config is None:
+        raise ConfigurationError(
+            f"{save_dir} holds no run to resume (no config.yaml); check the folder, or name the recipe of a new run",
+            option="save_dir",
+        )
+    _LOG.warning("note: %s holds no run to resume; a new one starts", save_dir)
 
 
 def _with_config(recipe: Recipe, args: RecipeArgs) -> Recipe:

@@ -73,6 +73,16 @@ def test_resumed_run_keeps_its_settings_unless_a_flag_is_given(
     assert parse("DATA", f"-s={tmp_path}").settings == merge(Recipe(), read_recipe("e2e-spot"))
 
 
+def test_resume_without_a_run_starts_one_only_if_its_recipe_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(ConfigurationError, match="mistyped holds no run to resume"):
+        parse("DATA", "-s", str(tmp_path / "mistyped"), "--resume")
+    args = parse("DATA", "-s", str(tmp_path / "new"), "--resume", "--recipe", "laptop")
+    assert args.settings == merge(Recipe(), read_recipe("laptop"))
+    assert "new holds no run to resume; a new one starts" in caplog.text
+
+
 def test_resumed_run_with_a_damaged_config_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("resolution: 500p\n")
     with pytest.raises(ConfigurationError, match=r"config\.yaml: Invalid enum value '500p'"):
