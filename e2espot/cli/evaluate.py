@@ -6,11 +6,11 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
-from e2espot.core.annotated_classes import parse_annotated_classes
+from e2espot.cli.label_args import LabelArgs
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.teams import SIDES, SecondHalf, check_sides, parse_team_map
 
@@ -32,15 +32,8 @@ class Evaluate:
 
     predictions: tyro.conf.Positional[Path]
     """Folder or zip of <game>/results_spotting.json, or the results file of one video."""
-    labels: Annotated[Path, tyro.conf.arg(aliases=["-l"])]
-    """Folder or zip of <game>/<label file>, or one label file: of a video, or in another format (.csv, .xml, ...)."""
-    split: Annotated[str | None, tyro.conf.arg(aliases=["-s"])] = None
-    """Split to score; by default every labelled game."""
-    label_file: str = "auto"
-    """Name of the label files; auto: Labels-ball.json or, for soccernet-v2-17 or where there are no others,
-    Labels-v2.json."""
-    label_set: str | None = None
-    """ball-2, ball-12, soccernet-v2-17, footpass, dfl or a class.txt; by default the classes in the label files."""
+    games: tyro.conf.OmitArgPrefixes[LabelArgs]
+    """What the predictions are scored against."""
     fps: int = 25
     """Time bins per second; published ball results use 25."""
     metric: tuple[Literal["at1", "at2", "at3", "at4", "at5", "tight", "loose", "dfl", "footpass"], ...] = (
@@ -53,21 +46,10 @@ class Evaluate:
     """Metrics to print: SoccerNet's mAP, the metric of Kaggle's DFL data, or FOOTPASS's F1 of team and class."""
     team: bool = False
     """Also score which team acts, left or right (SoccerNet's Team-mAP of 2025), at the first of the metrics."""
-    map: Path | None = None
-    """YAML file that renames or merges classes of labels and predictions, with lines such as HEADER: PASS."""
-    annotated: str = ""
-    """Stretches of every game in which the labels are complete, such as 0:00-10:00 or 1/0:00-45:00,2/5:00-20:00, or
-    a table of them with the columns game, start, end; what is outside does not count. Empty for what the label files
-    say, by default everything."""
-    annotated_classes: str = ""
-    """Classes that the labels of every game are complete in, such as PASS,SHOT; the others do not count. Empty for what
-    the label files say, by default all."""
     team_map: str = ""
     """Sides of teams that labels call something else than left and right, such as home=left,away=right."""
     second_half: SecondHalf = "same"
     """Sides of the mapped teams in the second half: the same, or swap."""
-    missing: Literal["error", "empty"] = "error"
-    """What to do about a labelled game without predictions: stop, or score it as empty."""
     json: Path | None = None
     """Also write all numbers to this file."""
 
@@ -78,24 +60,10 @@ def main(arguments: list[str]) -> None:
     if not args.metric or not 1 <= args.fps <= 1000:
         raise ConfigurationError(f"--fps is {args.fps}; give 1 to 1000 bins per second, and at least one --metric")
     from e2espot.core.wording import counted
-    from e2espot.formats.annotated_table import stated_stretches
-    from e2espot.formats.choose_label_file import chosen_label_file
-    from e2espot.formats.label_map import read_label_map
     from e2espot.scoring import evaluate
-    from e2espot.scoring.inputs import games_to_score, read_labels, score_inputs
 
-    label_file = chosen_label_file(args.labels, args.label_file, args.label_set)
-    games = games_to_score(args.labels, split=args.split, label_file=label_file)
-    label_map = read_label_map(args.map)
-    labelled = read_labels(
-        args.labels,
-        games,
-        label_file=label_file,
-        annotated=stated_stretches(args.annotated),
-        classes=parse_annotated_classes(args.annotated_classes),
-        label_map=label_map,
-    )
-    scored = score_inputs(args.predictions, labelled, missing=args.missing, label_map=label_map)
+    labelled = args.games.read_labels()
+    scored = args.games.read_predictions(args.predictions, labelled)
     labels, predictions = _with_sides(args, labelled.labels), scored.predictions
     for note in (*labelled.notes, *scored.notes):
         print(f"note: {note}")
@@ -128,8 +96,8 @@ def _label_set(args: Evaluate, labels: EventsByGame) -> LabelSet:
     """The classes of ``label_set``; without it those that occur, which are printed."""
     from e2espot.core.label_sets import label_set_named, label_set_of
 
-    if args.label_set is not None:
-        return label_set_named(args.label_set)
+    if args.games.label_set is not None:
+        return label_set_named(args.games.label_set)
     label_set = label_set_of(entry.label for entries in labels.values() for entry in entries)
     print(
         f"classes: {', '.join(label_set.names)} (those in the label files; SoccerNet averages over all "
@@ -161,7 +129,7 @@ def _score_footpass(args: Evaluate, labelled: LabelledGames, scored: ScoredGames
     from e2espot.core.label_sets import label_set_named
     from e2espot.scoring.footpass import evaluate_footpass
 
-    label_set, _ = labelled.counted_classes(label_set_named(args.label_set or "footpass"))
+    label_set, _ = labelled.counted_classes(label_set_named(args.games.label_set or "footpass"))
     report = evaluate_footpass(_with_sides(args, labelled.labels), scored.predictions, label_set)
     print("F1 in percent of team and class, confidence 0.15 or more, within 12 frames")
     print(report.table())
