@@ -11,7 +11,7 @@ from typing import Any
 
 import tyro
 
-from e2espot.cli.subcommand import run_subcommand
+from e2espot.cli.subcommand import command_line, run_subcommand
 from e2espot.files.atomic import write_atomically
 
 GAMES, MINUTES, VALID_MINUTES, TEST_MINUTES = 14, 1.5, 3, 9
@@ -54,7 +54,9 @@ def main(arguments: list[str]) -> None:
     print(_table(content, _start_of(run)))
     print(f"\npredictions: {args.out / 'predictions'}\nscores:      {scores}\nrun:         {run}")
     print("pictures:    " + "\n             ".join(map(str, pictures)))
-    print(f"\n{time.perf_counter() - begun:.0f} s in total. Next: e2espot infer {run} YOUR_VIDEO.mp4 -o out/")
+    print(
+        f"\n{time.perf_counter() - begun:.0f} s in total. Next: {command_line('infer', run, 'YOUR_VIDEO.mp4', '-o', 'out/')}"
+    )
 
 
 def _render_arguments(seed: int) -> tuple[object, ...]:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from e2espot.cli.subcommand import command_line
 from e2espot.core.errors import ConfigurationError
 
 
@@ -54,6 +55,6 @@ def main(arguments: list[str]) -> None:
             raise ConfigurationError(f"{args.adapt_to}: nothing to adapt to", option="adapt_to")
         norms = f"{args.adapt_to.name}, share {adaptation.share:.3g}"
     export_spotter(spotter, read_calibration(args.run), args.out, form=args.to, chunk_len=args.chunk, norms=norms)
-    print(f"exported spotter: {args.out}; try it: e2espot infer {args.out} VIDEO -o out/")
+    print(f"exported spotter: {args.out}; try it: {command_line('infer', args.out, 'VIDEO', '-o', 'out/')}")
     if args.check is not None:
         print(check_export(spotter, args.out, args.check).describe())

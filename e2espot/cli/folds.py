@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,6 +10,7 @@ from typing import Annotated, Literal
 import tyro
 
 from e2espot.cli.recipe_args import parse_recipe_args, recipe_of
+from e2espot.cli.subcommand import command_line
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.teams import SecondHalf
 from e2espot.training.options import BadLabels, RunOptions
@@ -92,6 +94,7 @@ def main(arguments: list[str]) -> None:
         f"calibration: {calibration.describe()}"
     )
     print(report.table())
-    others = " ".join(str(args.save_dir / f"fold_{number}") for number in range(2, args.folds + 1))
-    print(f"\nsecond round with hard negatives: add --hard_negatives {args.save_dir / 'oof'} --negative_fraction 0.25")
-    print(f"to average all folds: e2espot infer {args.save_dir / 'fold_1'} VIDEO -o OUT --ensemble {others}")
+    first, *others = (args.save_dir / f"fold_{number}" for number in range(1, args.folds + 1))
+    oof = shlex.quote(str(args.save_dir / "oof"))
+    print(f"\nsecond round with hard negatives: add --hard_negatives {oof} --negative_fraction 0.25")
+    print(f"to average all folds: {command_line('infer', first, 'VIDEO', '-o', 'OUT', '--ensemble', *others)}")

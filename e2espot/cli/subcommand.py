@@ -26,7 +26,7 @@ def run_subcommand(name: str, *arguments: object, show: bool = False) -> None:
     """
     words = [name, *map(str, arguments)]
     if show:
-        print(f"\n$ e2espot {shlex.join(words)}", flush=True)
+        print(f"\n$ {command_line(*words)}", flush=True)
     with subprocess.Popen([sys.executable, "-m", "e2espot", *words]) as process:
         try:
             code = process.wait()
@@ -41,6 +41,11 @@ def run_subcommand(name: str, *arguments: object, show: bool = False) -> None:
         raise KeyboardInterrupt
     if code:
         raise E2ESpotError(f"e2espot {name} failed with exit status {code}; see above")
+
+
+def command_line(name: str, *arguments: object) -> str:
+    """``e2espot NAME ARGUMENTS`` to copy into a shell, with paths that hold spaces in quotes."""
+    return shlex.join(["e2espot", name, *map(str, arguments)])
 
 
 def split_words(text: str, option: str) -> list[str]:

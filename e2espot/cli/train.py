@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from e2espot.cli.recipe_args import parse_recipe_args, recipe_of, stored_run
+from e2espot.cli.subcommand import command_line
 from e2espot.core.wording import counted
 from e2espot.training.options import RunOptions
 from e2espot.training.recipe import Recipe
@@ -68,7 +69,7 @@ def main(arguments: list[str]) -> None:
     try:
         progress = fit(run)
     except KeyboardInterrupt:
-        _print_once(run, f"stopped; continue with: {_PROG} {args.data} -s {args.save_dir} --resume")
+        _print_once(run, f"stopped; continue with: {command_line('train', args.data, '-s', args.save_dir, '--resume')}")
         raise
     destroy_process_group()
     if run.group.is_main:

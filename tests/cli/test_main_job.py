@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -207,14 +208,16 @@ def test_worker_that_dies_of_the_signal_to_all_is_an_interruption(
 def test_signal_to_all_processes_stops_the_run_at_a_step_boundary(data: Path, tmp_path: Path) -> None:
     """A terminal or a scheduler signals the whole process group, workers included."""
     flags = ["--recipe", "laptop", *SMALL, "-j", "1", "--epoch_clips", "4000", "--save_every", "2"]
-    command = [sys.executable, ROOT / "tools" / "train.py", data, "-s", tmp_path / "run", *flags]
+    command = [sys.executable, ROOT / "tools" / "train.py", data, "-s", tmp_path / "my run", *flags]
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen([*map(str, command)], stderr=log, stdout=log, start_new_session=True)
-        while not (tmp_path / "run" / "last" / "state.pt").exists():  # until two steps have been taken
+        while not (tmp_path / "my run" / "last" / "state.pt").exists():  # until two steps have been taken
             assert process.poll() is None, (tmp_path / "log").read_text()
             time.sleep(0.05)
         os.killpg(process.pid, signal.SIGTERM)
         assert process.wait() == 130
     log_text = (tmp_path / "log").read_text()
-    assert "continue with" in log_text and "died" not in log_text
-    assert checkpoints.load_state(tmp_path / "run") is not None
+    assert "died" not in log_text
+    (line,) = re.findall("continue with: (.*)", log_text)
+    assert shlex.split(line) == ["e2espot", "train", str(data), "-s", str(tmp_path / "my run"), "--resume"]
+    assert checkpoints.load_state(tmp_path / "my run") is not None
