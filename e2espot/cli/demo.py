@@ -54,9 +54,8 @@ def main(arguments: list[str]) -> None:
     print(_table(content, _start_of(run)))
     print(f"\npredictions: {args.out / 'predictions'}\nscores:      {scores}\nrun:         {run}")
     print("pictures:    " + "\n             ".join(map(str, pictures)))
-    print(
-        f"\n{time.perf_counter() - begun:.0f} s in total. Next: {command_line('infer', run, 'YOUR_VIDEO.mp4', '-o', 'out/')}"
-    )
+    following = command_line("infer", run, "YOUR_VIDEO.mp4", "-o", "out/")
+    print(f"\n{time.perf_counter() - begun:.0f} s in total. Next: {following}")
 
 
 def _render_arguments(seed: int) -> tuple[object, ...]:

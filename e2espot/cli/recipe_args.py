@@ -75,7 +75,7 @@ def stored_run(args: RecipeArgs) -> tuple[Recipe, RunOptions] | None:
 
 
 def _check_new_run(args: RecipeArgs, save_dir: Path) -> None:
-    """Refuse to take a mistyped folder for a new run of the default recipe; a job that may be restarted names its own."""
+    """Refuse to take a mistyped folder for a new run of the default recipe; a job that restarts names its own."""
     if args.recipe is None and args.config is None:
         raise ConfigurationError(
             f"{save_dir} holds no run to resume (no config.yaml); check the folder, or name the recipe of a new run",
