@@ -24,6 +24,7 @@ from e2espot.clips.augmentation import augment_frames
 from e2espot.clips.augmentation_params import Augmentation, sample_augmentation
 from e2espot.core.device import compute_dtype, reuse_freed_memory
 from e2espot.models.spotter import Spotter, normalise, to_channels_last
+from e2espot.training.kernels.network import use_kernels
 from e2espot.training.losses import spotting_loss
 
 
@@ -71,6 +72,7 @@ def e2espot_step(feature_arch: str, clip_len: int) -> Work:
     reuse_freed_memory()
     spotter = build_spotter(feature_arch)
     to_channels_last(spotter)
+    use_kernels(spotter)
     frames_BTHWC, dtype = _pixels(spotter, clip_len), compute_dtype(torch.device("cpu"))
     valid_BT = torch.ones(1, clip_len, dtype=torch.bool)
 

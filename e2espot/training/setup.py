@@ -37,6 +37,7 @@ from e2espot.training import checkpoints
 from e2espot.training.config import TrainingConfig
 from e2espot.training.data import LabelledGame, load_fold, load_games
 from e2espot.training.distributed import ProcessGroup
+from e2espot.training.kernels.network import use_kernels
 from e2espot.training.label_checks import check_labels, check_train_labels
 from e2espot.training.losses import class_weights
 from e2espot.training.optimizer import EagerAdamW
@@ -88,6 +89,7 @@ def setup(config: TrainingConfig) -> Run:
     if config.backend == "dali":
         run.dali_clips = _dali_clips(run)
     _synchronise(run.spotter, config.group)
+    use_kernels(run.spotter)
     # After the exchange, so that the average starts from the common weights.
     run.ema = {name: value.detach().clone() for name, value in spotter.state_dict().items()}
     if state is not None:

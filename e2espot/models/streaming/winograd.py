@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from e2espot.models.streaming.native import SharedByCopies, constant, in_threads, kernel, pointer
 
-_FILTER = (
+FILTER = (
     (1 / 4, 0.0, 0.0),
     (-1 / 6, -1 / 6, -1 / 6),
     (-1 / 6, 1 / 6, -1 / 6),
@@ -28,12 +28,26 @@ _WIDEST = 128
 """Most channels: the weights of 36 points for more do not fit into a cache, and the library is as fast."""
 
 
+def takes(conv: nn.Conv2d, *, transposed: bool = False) -> bool:
+    """Whether the kernel is for a convolution, or for the ``transposed`` one, whose inputs are its outputs.
+
+    On CPUs with other vectors it is for none, as it was not measured there.
+    """
+    shape = (conv.kernel_size, conv.stride, conv.padding, conv.dilation, conv.groups, conv.padding_mode)
+    if shape != ((3, 3), (1, 1), (1, 1), (1, 1), 1, "zeros"):
+        return False
+    inputs, outputs = (conv.in_channels, conv.out_channels)[:: -1 if transposed else 1]
+    if min(inputs, outputs) < 32 or max(inputs, outputs) > _WIDEST or inputs % 8 or outputs % 16:
+        return False
+    return torch.backends.cpu.get_cpu_capability() == "AVX2"
+
+
 class NativeWinograd(SharedByCopies):
     """``conv(x)`` or ``conv(x) + other``, and ReLU behind it, for 3x3 convolutions with stride 1."""
 
     def __init__(self, conv: nn.Conv2d, function: Any, *, relu: bool) -> None:
         self._function, self._relu, self._channels = function, int(relu), conv.out_channels
-        points_63 = torch.tensor(_FILTER, dtype=torch.float64)
+        points_63 = torch.tensor(FILTER, dtype=torch.float64)
         weight_OI33 = conv.weight.detach().double()
         points_66IO = torch.einsum("ak,oikl,bl->abio", points_63, weight_OI33, points_63)
         # (36, outputs / 16, inputs, 16)
@@ -42,14 +56,8 @@ class NativeWinograd(SharedByCopies):
 
     @classmethod
     def build(cls, conv: nn.Conv2d, act: str, dtype: torch.dtype) -> NativeWinograd | None:
-        """The layer; None without a kernel for it, and on CPUs with other vectors, where it was not measured."""
-        shape = (conv.kernel_size, conv.stride, conv.padding, conv.dilation, conv.groups, conv.padding_mode)
-        if shape != ((3, 3), (1, 1), (1, 1), (1, 1), 1, "zeros") or act not in ("none", "relu"):
-            return None
-        narrowest, widest = sorted((conv.in_channels, conv.out_channels))
-        if narrowest < 32 or widest > _WIDEST or conv.in_channels % 8 or conv.out_channels % 16:
-            return None
-        if torch.backends.cpu.get_cpu_capability() != "AVX2":
+        """The layer; None without a kernel for it."""
+        if not takes(conv) or act not in ("none", "relu"):
             return None
         function = kernel("winograd", conv.weight.device, dtype)
         return None if function is None else cls(conv, function, relu=act == "relu")
