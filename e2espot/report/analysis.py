@@ -9,15 +9,8 @@ import numpy as np
 
 from e2espot.core.events import ScoredEvent
 from e2espot.core.label_sets import LabelSet
-from e2espot.scoring.error_analysis import (
-    ErrorExample,
-    Matching,
-    Threshold,
-    confusion,
-    match_events,
-    top_false_positives,
-    worst_misses,
-)
+from e2espot.scoring.error_analysis import Matching, Threshold, confusion, match_events
+from e2espot.scoring.error_examples import ErrorExample, top_false_positives, worst_misses
 from e2espot.scoring.metric import METRICS, Report, evaluate
 
 TOLERANCES_S = (1, 2, 3, 4, 5)

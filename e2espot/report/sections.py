@@ -17,7 +17,7 @@ from e2espot.report.charts import (
 )
 from e2espot.report.frame_strips import STEPS, FrameKey, Strip
 from e2espot.report.html import Markup, element, join
-from e2espot.scoring.error_analysis import NEIGHBOUR_S, ErrorExample
+from e2espot.scoring.error_examples import NEIGHBOUR_S, ErrorExample
 from e2espot.scoring.metric import METRICS
 
 HEADINGS = {

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -237,11 +236,11 @@ def confusion(matching: Matching, selected_P: np.ndarray) -> np.ndarray:
     free_L = matching.missed(selected_P)
     remaining = np.flatnonzero(selected_P & ~hit_P)
     # Classes need not be compared: a remaining label near a selected prediction of its own class would have taken it.
-    nearby_labels = _NearbyEvents(labels, matching.tolerance_s * matching.framerate / 2)
+    nearby_labels = NearbyEvents(labels, matching.tolerance_s * matching.framerate / 2)
     for index in remaining[np.argsort(-predictions.value_N[remaining], kind="stable")].tolist():
         free = [label for label in nearby_labels.of(predictions, index) if free_L[label]]
         if free:
-            label = _nearest(predictions, index, labels, free)
+            label = nearest_of(predictions, index, labels, free)
             free_L[label] = False
             counts[labels.class_N[label], predictions.class_N[index]] += 1
         else:
@@ -250,7 +249,7 @@ def confusion(matching: Matching, selected_P: np.ndarray) -> np.ndarray:
     return counts
 
 
-class _NearbyEvents:
+class NearbyEvents:
     """Finds events of any class near a time in the same half of the same game."""
 
     def __init__(self, events: EventColumns, radius: float) -> None:
@@ -274,105 +273,6 @@ class _NearbyEvents:
         return [int(nearby) for nearby in self._order[start:stop]]
 
 
-@dataclass(frozen=True, kw_only=True)
-class ErrorExample:
-    """A miss or a false positive, with the nearest event of the other kind."""
-
-    kind: Literal["miss", "false positive"]
-    """What kind of error it is."""
-    game: int
-    """Index in the list of games."""
-    half: int
-    """1 or 2."""
-    label: int
-    """Index of its class in the label set."""
-    bin: int
-    """Time in bins of the metric."""
-    score: float
-    """Confidence of a false positive; for a miss the highest score of its class within the tolerance, 0 for none."""
-    neighbour: int
-    """Class of the nearest event within two seconds, a label for a false positive, a selected prediction for a miss; -1
-    if there is none."""
-    neighbour_s: float
-    """Time of that event minus time of this one, in seconds."""
-    neighbour_score: float
-    """Confidence of that event if it is a prediction."""
-    is_duplicate: bool
-    """A false positive whose nearest label is of its class and is hit by another prediction."""
-
-
-NEIGHBOUR_S = 2.0
-"""Radius in seconds within which neighbours are looked for."""
-
-
-def worst_misses(matching: Matching, selected_P: np.ndarray, count: int) -> list[ErrorExample]:
-    """Labels that no selected prediction hits, lowest score first; the earlier one where scores are equal."""
-    labels, predictions = matching.labels, matching.predictions
-    within_tolerance = _NearbyEvents(predictions, matching.tolerance_s * matching.framerate / 2)
-    within_neighbourhood = _NearbyEvents(predictions, NEIGHBOUR_S * matching.framerate)
-    scores: dict[int, float] = {}
-    for index in np.flatnonzero(matching.missed(selected_P)).tolist():
-        nearby = within_tolerance.of(labels, index)
-        of_class = [other for other in nearby if predictions.class_N[other] == labels.class_N[index]]
-        scores[index] = max((float(predictions.value_N[other]) for other in of_class), default=0.0)
-    examples = []
-    for index in sorted(scores, key=lambda index: (scores[index], index))[:count]:
-        neighbours = [other for other in within_neighbourhood.of(labels, index) if selected_P[other]]
-        nearest = _nearest(labels, index, predictions, neighbours)
-        example = _example(
-            "miss", labels, index, scores[index], predictions, nearest, matching.framerate, is_duplicate=False
-        )
-        examples.append(example)
-    return examples
-
-
-def top_false_positives(matching: Matching, count: int) -> list[ErrorExample]:
-    """Predictions that hit no label, the most confident first."""
-    labels, predictions = matching.labels, matching.predictions
-    # All predictions, not only selected ones: the most confident come first anyway.
-    wrong = np.flatnonzero(~matching.hits)
-    neighbourhood = _NearbyEvents(labels, NEIGHBOUR_S * matching.framerate)
-    has_hit_L = np.zeros(len(labels), dtype=bool)
-    has_hit_L[matching.partner_P[matching.hits]] = True
-    examples = []
-    for index in wrong[np.argsort(-predictions.value_N[wrong], kind="stable")][:count].tolist():
-        nearest = _nearest(predictions, index, labels, neighbourhood.of(predictions, index))
-        is_duplicate = (
-            nearest >= 0 and bool(has_hit_L[nearest]) and labels.class_N[nearest] == predictions.class_N[index]
-        )
-        score = float(predictions.value_N[index])
-        example = _example(
-            "false positive", predictions, index, score, labels, nearest, matching.framerate, is_duplicate=is_duplicate
-        )
-        examples.append(example)
-    return examples
-
-
-def _nearest(events: EventColumns, index: int, others: EventColumns, candidates: Sequence[int]) -> int:
+def nearest_of(events: EventColumns, index: int, others: EventColumns, candidates: Sequence[int]) -> int:
     """The candidate nearest in time to event ``index``, the first of several equally near ones; -1 without any."""
     return min(candidates, key=lambda other: abs(int(others.bin_N[other]) - int(events.bin_N[index])), default=-1)
-
-
-def _example(
-    kind: Literal["miss", "false positive"],
-    events: EventColumns,
-    index: int,
-    score: float,
-    others: EventColumns,
-    nearest: int,
-    framerate: int,
-    *,
-    is_duplicate: bool,
-) -> ErrorExample:
-    return ErrorExample(
-        kind=kind,
-        game=int(events.game_N[index]),
-        half=int(events.half_N[index]),
-        label=int(events.class_N[index]),
-        bin=int(events.bin_N[index]),
-        score=score,
-        neighbour=int(others.class_N[nearest]) if nearest >= 0 else -1,
-        neighbour_s=(int(others.bin_N[nearest]) - int(events.bin_N[index])) / framerate if nearest >= 0 else 0.0,
-        neighbour_score=float(others.value_N[nearest]) if nearest >= 0 else 0.0,
-        is_duplicate=is_duplicate,
-    )

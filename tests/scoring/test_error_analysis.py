@@ -9,13 +9,8 @@ from hypothesis import strategies as st
 
 from e2espot.core.label_sets import LabelSet
 from e2espot.scoring import ScoredEvent, evaluate
-from e2espot.scoring.error_analysis import (
-    best_threshold,
-    confusion,
-    match_events,
-    top_false_positives,
-    worst_misses,
-)
+from e2espot.scoring.error_analysis import best_threshold, confusion, match_events
+from e2espot.scoring.error_examples import top_false_positives, worst_misses
 
 CLASSES = LabelSet(("PASS", "DRIVE", "SHOT"))
 
