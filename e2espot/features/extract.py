@@ -231,7 +231,7 @@ def _image_rows(
         read_ahead=options.read_ahead,
         reader="decord" if options.reader == "decord" else "auto",
         missing=missing if options.allow_truncated else None,
-        options=options.only_pictures(),
+        pictures=options.only_pictures(),
     )
     for chunk in chunks:
         for batch_NHWC in torch.from_numpy(chunk.frames_THWC).split(extractor.batch_len):

@@ -161,7 +161,7 @@ def stream_clips(
 
 def stream_pictures(
     indexes: Sequence[VideoIndex],
-    pictures: Sequence[np.ndarray],
+    ranks: Sequence[np.ndarray],
     *,
     rate: Fraction,
     size: tuple[int, int],
@@ -169,30 +169,30 @@ def stream_pictures(
     read_ahead: int = 4,
     reader: HostBackend = "auto",
     missing: list[range] | None = None,
-    options: PictureOptions | None = None,
+    pictures: PictureOptions | None = None,
 ) -> Iterator[Chunk]:
     """Yield pictures of a match by their ranks, in chunks that are counted on through its files.
 
     Args:
         indexes: The files in order.
-        pictures: For each file, the ranks in ascending order, repeats allowed.
+        ranks: For each file, the ranks of its pictures that are wanted, in ascending order, repeats allowed.
         rate: About how many of them are one second; it names times in errors.
         size: (width, height) to scale to.
         chunk_len: Pictures of a chunk.
         read_ahead: Most chunks decoded ahead.
         reader: See ``open_reader``.
         missing: Extended by the numbers of pictures that do not decode, which are zeros then; None to raise.
-        options: How pictures may be prepared; see ``open_reader``.
+        pictures: How pictures may be prepared; see ``open_reader``.
 
     Raises:
         VideoError: see ``index_video``; or the decoder died or hangs.
     """
     proven = [
         require_readable(index, int(ranks_K[-1])) if len(ranks_K) else index
-        for index, ranks_K in zip(indexes, pictures, strict=True)
+        for index, ranks_K in zip(indexes, ranks, strict=True)
     ]
     first = 0
-    for index, ranks_K in zip(proven, pictures, strict=True):
+    for index, ranks_K in zip(proven, ranks, strict=True):
         if not len(ranks_K):
             continue
         chunks = tuple(split_frames(range(len(ranks_K)), chunk_len))
@@ -201,7 +201,7 @@ def stream_pictures(
             fps=rate,
             size=size,
             reader=reader,
-            pictures=options,
+            pictures=pictures,
             look=known_look(index),
             chunks=chunks,
             num_slots=read_ahead,
