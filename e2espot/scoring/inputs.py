@@ -141,16 +141,9 @@ def read_labels(
         outside[game] = _others(of_classes(events, classes_by_game[game]), labels[game])
         num_outside += len(events) - len(within)
         num_other += len(within) - len(labels[game])
-    notes = []
-    if num_outside:
-        notes.append(f"{counted(num_outside, 'label')} outside of the annotated stretches {_do(num_outside)} not count")
-    if num_other:
-        notes.append(
-            f"{counted(num_other, 'label')} of classes that their game does not annotate {_do(num_other)} not count"
-        )
-    empty = [game for game in games if not labels[game]]
-    if empty:
-        notes.append(f"without a single label: {', '.join(empty[:8])}{' ...' if len(empty) > 8 else ''}")
+    notes = _uncounted("label", num_outside, num_other)
+    if empty := [game for game in games if not labels[game]]:
+        notes.append(f"without a single label: {_first_eight(empty)}")
     return LabelledGames(
         labels=labels, annotated=annotated_by_game, classes=classes_by_game, outside=outside, notes=tuple(notes)
     )
@@ -216,35 +209,36 @@ def score_inputs(
     outside = {
         game: _others(of_classes(events, games.classes[game]), predictions[game]) for game, events in every.items()
     }
-    notes = []
     num_every, num_within, num_counted = (sum(map(len, events.values())) for events in (every, within, predictions))
-    if num_every > num_within:
-        count = num_every - num_within
-        notes.append(f"{counted(count, 'prediction')} outside of the annotated stretches {_do(count)} not count")
-    if num_within > num_counted:
-        count = num_within - num_counted
-        notes.append(
-            f"{counted(count, 'prediction')} of classes that their game does not annotate {_do(count)} not count"
-        )
-    unlabelled = [
-        f"{game} (half {half}: {count})"
-        for game, events in predictions.items()
-        for half, count in sorted(Counter(event.half for event in events).items())
-        if games.labels[game] and half not in {label.half for label in games.labels[game]}
+    notes = [
+        *_uncounted("prediction", num_every - num_within, num_within - num_counted),
+        *_halves_without_partner(games.labels, predictions),
+        *_unusual_confidences([event.value for events in predictions.values() for event in events]),
     ]
-    if unlabelled:
-        notes.append(
-            f"predictions in halves without a single label count as false: {', '.join(unlabelled[:8])}"
-            f"{' ...' if len(unlabelled) > 8 else ''}; if they were not annotated, say what was"
-        )
-    notes += _halves_without_partner(games.labels, predictions)
-    values = [event.value for events in predictions.values() for event in events]
-    if any(value > 1 for value in values):
-        notes.append(f"{counted(sum(value > 1 for value in values), 'confidence')} above 1, ranked as 1")
-    if any(value < 0 for value in values):
-        notes.append(f"{counted(sum(value < 0 for value in values), 'confidence')} below 0 or none, ignored")
-    notes += _too_close(values)
     return ScoredGames(predictions=predictions, outside=outside, notes=tuple(notes))
+
+
+def _uncounted(what: str, num_outside: int, num_other: int) -> list[str]:
+    """Notes on events outside of the annotated stretches, and on those of classes that are not annotated."""
+    reasons = {
+        "outside of the annotated stretches": num_outside,
+        "of classes that their game does not annotate": num_other,
+    }
+    return [
+        f"{counted(count, what)} {reason} {'does' if count == 1 else 'do'} not count"
+        for reason, count in reasons.items()
+        if count
+    ]
+
+
+def _unusual_confidences(values: list[float]) -> list[str]:
+    """Notes on confidences that the metric changes, ignores or cannot separate."""
+    notes = []
+    if above := sum(value > 1 for value in values):
+        notes.append(f"{counted(above, 'confidence')} above 1, ranked as 1")
+    if below := sum(value < 0 for value in values):
+        notes.append(f"{counted(below, 'confidence')} below 0 or none, ignored")
+    return notes + _too_close(values)
 
 
 def _too_close(values: list[float]) -> list[str]:
@@ -264,8 +258,8 @@ def _too_close(values: list[float]) -> list[str]:
     ]
 
 
-def _do(count: int) -> str:
-    return "does" if count == 1 else "do"
+def _first_eight(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + (" ..." if len(names) > 8 else "")
 
 
 def _others(events: list[ScoredEvent], counted: list[ScoredEvent]) -> list[ScoredEvent]:
@@ -277,25 +271,33 @@ def _others(events: list[ScoredEvent], counted: list[ScoredEvent]) -> list[Score
 
 
 def _halves_without_partner(labels: EventsByGame, predictions: EventsByGame) -> list[str]:
-    """Notes on labels that no prediction can hit: of periods that do not count, or of halves without results."""
-    late = sum(event.half not in _SCORED_HALVES for events in labels.values() for event in events)
+    """Notes on events that cannot be hits: of halves without labels or results, or of periods that do not count."""
     notes = []
-    if late:
+    if unlabelled := _halves_missing_in(labels, predictions):
+        notes.append(
+            f"predictions in halves without a single label count as false: {_first_eight(unlabelled)}; if they were "
+            "not annotated, say what was"
+        )
+    if late := sum(event.half not in _SCORED_HALVES for events in labels.values() for event in events):
         of = "of extra time or penalties"
         what = counted(late, f"label {of} does", f"labels {of} do")
         notes.append(f"{what} not count: SoccerNet's evaluator has two halves")
-    missed = [
-        f"{game} (half {half}: {count})"
-        for game, events in labels.items()
-        for half, count in sorted(Counter(event.half for event in events if event.half in _SCORED_HALVES).items())
-        if predictions[game] and half not in {event.half for event in predictions[game]}
-    ]
-    if missed:
+    scored = {game: [event for event in events if event.half in _SCORED_HALVES] for game, events in labels.items()}
+    if missed := _halves_missing_in(predictions, scored):
         notes.append(
-            f"labels of halves without a single prediction count as missed: {', '.join(missed[:8])}"
-            f"{' ...' if len(missed) > 8 else ''}; {ONE_VIDEO_HINT}"
+            f"labels of halves without a single prediction count as missed: {_first_eight(missed)}; {ONE_VIDEO_HINT}"
         )
     return notes
+
+
+def _halves_missing_in(events: EventsByGame, others: EventsByGame) -> list[str]:
+    """``game (half 2: 31)`` for each half of ``others`` without events, if its game has events."""
+    return [
+        f"{game} (half {half}: {count})"
+        for game, of_game in others.items()
+        for half, count in sorted(Counter(event.half for event in of_game).items())
+        if events[game] and half not in {event.half for event in events[game]}
+    ]
 
 
 def _renamed(events: list[ScoredEvent], label_map: LabelMap | None) -> list[ScoredEvent]:
