@@ -188,36 +188,41 @@ def summarise(
     return DatasetSummary(videos=tuple(videos))
 
 
+@dataclass(frozen=True, kw_only=True)
+class _GameLabels:
+    """The label file of a game."""
+
+    rows: list[tuple[ScoredEvent, str]] = field(default_factory=list)
+    """Valid labels with their clocks, ``1 - 05:07``."""
+    annotated: AnnotatedHalves = field(default_factory=dict)
+    """What was annotated."""
+    classes: AnnotatedClasses = None
+    """Which classes were annotated; None for all."""
+    problem: str = ""
+    """What is wrong with the file; empty for nothing."""
+
+
 def _summarise_game(game: Game, split: str, look: FileLook) -> list[VideoSummary]:
-    rows, annotated, classes, problems = _label_rows(game)
-    halves = sorted({*(video.half for video in game.videos), *(event.half for event, _ in rows)} or {1})
+    labels = _read_labels(game)
+    halves = sorted({*(video.half for video in game.videos), *(event.half for event, _ in labels.rows)} or {1})
+    # What is wrong with the file of the game is listed once.
     return [
         _summarise_video(
-            game,
-            half,
-            split,
-            [(event, clock) for event, clock in rows if event.half == half],
-            annotated,
-            classes,
-            problems if half == halves[0] else [],
-            look,
+            game, half, split, labels, [labels.problem] if labels.problem and half == halves[0] else [], look
         )
         for half in halves
     ]
 
 
-def _label_rows(
-    game: Game,
-) -> tuple[list[tuple[ScoredEvent, str]], AnnotatedHalves, AnnotatedClasses, list[str]]:
-    """The valid labels with their clocks, what was annotated, which classes were, and what is wrong with the file."""
+def _read_labels(game: Game) -> _GameLabels:
     if game.labels_path is None:
-        return [], {}, None, ["no label file"]
+        return _GameLabels(problem="no label file")
     context = str(game.labels_path)
     try:
         content, rows = read_label_document(game.labels_path)
         annotated, classes = read_annotated(content, context), read_annotated_classes(content, context)
     except AnnotationError as error:
-        return [], {}, None, [str(error)]
+        return _GameLabels(problem=str(error))
     labels, broken = [], []
     for number, row in enumerate(rows):
         try:
@@ -226,25 +231,20 @@ def _label_rows(
         except AnnotationError as error:
             broken.append(str(error))
     more = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
-    return labels, annotated, classes, [f"invalid label: {broken[0]}{more}"] if broken else []
+    problem = f"invalid label: {broken[0]}{more}" if broken else ""
+    return _GameLabels(rows=labels, annotated=annotated, classes=classes, problem=problem)
 
 
 def _summarise_video(
-    game: Game,
-    half: int,
-    split: str,
-    rows: Sequence[tuple[ScoredEvent, str]],
-    annotated: AnnotatedHalves,
-    annotated_classes: AnnotatedClasses,
-    problems: Sequence[str],
-    look: FileLook,
+    game: Game, half: int, split: str, labels: _GameLabels, problems: Sequence[str], look: FileLook
 ) -> VideoSummary:
+    rows = [(event, clock) for event, clock in labels.rows if event.half == half]
     video = next((video for video in game.videos if video.half == half), None)
     last_label_s = max((event.position_ms / 1000 for event, _ in rows), default=None)
     measured = look.at(video, last_label_s) if video else Measured(problems=(look.missing(game, half),))
     lines, minutes = [*problems, *measured.problems], measured.minutes
     lines += label_problems(rows, None if not minutes or measured.dim else 60_000 * minutes)
-    ranges = annotated.get(half)
+    ranges = labels.annotated.get(half)
     end_ms = round(60_000 * minutes)
     stretches = () if ranges is None else ranges.ranges_ms
     annotated_ms = sum(max(0, min(stop_ms, end_ms) - start_ms) for start_ms, stop_ms in stretches)
@@ -266,7 +266,7 @@ def _summarise_video(
         annotated_labels=dict(
             Counter(event.label for event, _ in rows if ranges is None or ranges.contains(event.position_ms))
         ),
-        annotated_classes=tuple(sorted(annotated_classes or ())),
+        annotated_classes=tuple(sorted(labels.classes or ())),
         problems=tuple(lines),
         events=tuple(event for event, _ in rows),
     )
