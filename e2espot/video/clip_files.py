@@ -25,13 +25,13 @@ from e2espot.core.errors import VideoError, one_line
 from e2espot.core.picture_options import PictureOptions
 from e2espot.video.demux import open_container
 from e2espot.video.demux import video_stream as select_stream
+from e2espot.video.encode_pictures import encode_pictures
 from e2espot.video.index import VideoIndex
 from e2espot.video.indexing import index_video, require_readable
 from e2espot.video.interlacing import deinterlaced
 from e2espot.video.packets import PacketSource, compute_decoding_times
 from e2espot.video.preparation import preparation_of
 from e2espot.video.stream_copy import plan_cut, why_inexact
-from e2espot.video.transcode import encode_pictures
 
 _MP4_CODECS = ("h264", "hevc", "av1", "vp9", "mpeg4")
 _MP4_AUDIO_CODECS = ("aac", "mp3", "opus", "flac", "ac3", "eac3", "alac")
