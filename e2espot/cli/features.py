@@ -123,7 +123,7 @@ def main(arguments: list[str]) -> None:
         _copy_labels(args, games, loose, job)
     _extract(args, job, pending)
     if components:
-        _fit(args, job, games, components)
+        _fit(args, job, components)
 
 
 def _components(args: Features) -> int:
@@ -357,7 +357,7 @@ def _extract(args: Features, job: ExtractionJob, games: dict[str, Game]) -> None
         )
 
 
-def _fit(args: Features, job: ExtractionJob, games: dict[str, Game], components: int) -> None:
+def _fit(args: Features, job: ExtractionJob, components: int) -> None:
     from e2espot.features.extract import project_file
     from e2espot.features.pca import PcaSums, variance_curve_svg, write_pca
     from e2espot.files.atomic import write_atomically

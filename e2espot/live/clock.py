@@ -48,7 +48,6 @@ class StampFixer:
         self._is_new = self._has_clock = False
         self.declared_step_s = Fraction(1, 25)
         """Time between packets that the stream declares, for those without stamps."""
-        self.num_jumps = 0
 
     @property
     def step_s(self) -> Fraction:
@@ -88,7 +87,6 @@ class StampFixer:
             if self._is_new or not self._has_clock or went_back or is_leap:
                 time_s = last_s + self._step_of_silence(passed_s)
                 self._shift_s = time_s - stamp_s
-                self.num_jumps += 1
             elif 0 < step_s <= GAP_S:
                 self._steps_s.append(step_s)
         self._is_new, self._has_clock = False, self._has_clock or stamp_s is not None
@@ -129,11 +127,6 @@ class FrameGrid(Generic[Picture]):
         self._current: tuple[Fraction, Picture, float] | None = None
         self._next_frame = 0
         self._steps_s: deque[Fraction] = deque(maxlen=49)
-
-    @property
-    def origin_s(self) -> Fraction | None:
-        """Time of the first picture; None before it."""
-        return self._origin_s
 
     @property
     def next_frame(self) -> int:

@@ -114,7 +114,7 @@ class Webhook:
         self._queue: queue.Queue[LiveEvent] = queue.Queue(max_waiting)
         self._is_closing = threading.Event()
         self._deadline = 0.0
-        self.num_sent = self.num_lost = 0
+        self.num_lost = 0
         self._thread = threading.Thread(target=self._run, name="webhook", daemon=True)
         self._thread.start()
 
@@ -161,7 +161,6 @@ class Webhook:
                     return
                 time.sleep(wait_s)
                 wait_s = min(2 * wait_s, 10.0)
-            self.num_sent += len(batch)
 
     def _next_batch(self) -> list[LiveEvent]:
         batch: list[LiveEvent] = []

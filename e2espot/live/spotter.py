@@ -90,6 +90,8 @@ class LiveSpotter:
         self._uses_mirror = options.flip
         self._settled_TK: np.ndarray | None = None
         """Rows of the frames that are not scored yet, if nothing came after them; None until they are needed."""
+        self._late: list[Event] = []
+        """Events of a section that ended between two pushes; the next push returns them."""
         self._ahead = 0
         """Rows that were settled and that the stream is still to give."""
         # The smoothing of ``peaks`` ends with the video, and cannot go on after that.
@@ -219,8 +221,6 @@ class LiveSpotter:
             self._stride = 2
             return "every second frame"
         return None
-
-    _late: list[Event] = []  # noqa: RUF012 - replaced, never changed
 
     def _feed(self, frames_THWC: np.ndarray) -> list[Event]:
         self._ranges[-1:] = _extended(self._ranges[-1:], range(self._pushed, self._pushed + len(frames_THWC)))

@@ -100,7 +100,7 @@ class StreamReader:
         self.reason = ""
         """Why the stream is over, for the user."""
         self.end: End = "ended"
-        self.num_connections = self.num_undecodable = 0
+        self.num_connections = 0
 
     def start(self) -> None:
         """Begin to connect and to read."""
@@ -297,7 +297,6 @@ class StreamReader:
         except av.error.FFmpegError as error:
             if isinstance(error, av.error.MemoryError | av.error.ExitError):
                 raise
-            self.num_undecodable += 1
             return
         for picture in pictures:
             time_s = self._time_of(picture)

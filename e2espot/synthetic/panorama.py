@@ -50,7 +50,7 @@ def paint_panorama(rng: np.random.Generator, look: Look, focal: float) -> Panora
     picture = np.zeros((size[1], size[0], 3), dtype=np.float32)
     picture[:] = [0.72 * shade for shade in look.grass[1]]
     _stripes(picture, view, look)
-    grain(rng, picture, view)
+    grain(rng, picture)
     pitch_lines(picture, view)
     _goals(picture, view)
     _stand(rng, picture, view)
@@ -78,7 +78,7 @@ def _stripes(picture: np.ndarray, view: View, look: Look) -> None:
         _fill(picture, view, corners, look.grass[index % 2])
 
 
-def grain(rng: np.random.Generator, picture: np.ndarray, view: View) -> None:
+def grain(rng: np.random.Generator, picture: np.ndarray) -> None:
     """Worn patches and blades: slow and fast brightness over the grass."""
     height, width = picture.shape[:2]
     for cell, strength in ((3, 0.035), (40, 0.03), (160, 0.05)):

@@ -25,7 +25,7 @@ def paint_stadium(rng: np.random.Generator, look: Look, television: Television, 
     picture = np.empty((view.size[1], view.size[0], 3), dtype=np.float32)
     picture[:] = np.array(look.grass[1]) * rng.uniform(0.35, 0.8)
     _lay(picture, view, _ground(rng, look, television), (_LEFT_M, _NEAR_M, 0.0), (_WIDE_M, 0, 0), (0, _DEEP_M, 0))
-    grain(rng, picture, view)
+    grain(rng, picture)
     shade = np.clip(
         np.array(look.grass[0]) * (1 - television.line) + np.array((225, 232, 228)) * television.line, 0, 255
     )

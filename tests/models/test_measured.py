@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from e2espot.core.errors import CheckpointError
-from e2espot.models.weights.checkpoint import load_spotter, read_tensors, read_version, shipped_spotter
+from e2espot.models.weights.checkpoint import load_spotter, read_tensors, shipped_spotter
 from e2espot.models.weights.measured import RealFootageScore, read_measured, write_measured
 
 SCORE = RealFootageScore(at1=0.26, low=0.21, high=0.34, clips=30, events=101)
@@ -17,11 +17,11 @@ def test_write_measured_changes_nothing_but_the_record(tmp_path: Path) -> None:
     file.write_bytes(shipped_spotter().read_bytes())
     write_measured(file, SCORE)
     assert read_measured(file) == SCORE
-    before, after = read_tensors(shipped_spotter())[1], read_tensors(file)[1]
+    (metadata, before), (new_metadata, after) = read_tensors(shipped_spotter()), read_tensors(file)
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert load_spotter(file).spec == load_spotter(shipped_spotter()).spec
-    assert read_version(file) == read_version(shipped_spotter())
+    assert new_metadata["e2espot_version"] == metadata["e2espot_version"]
     once = file.read_bytes()
     write_measured(file, SCORE)
     assert file.read_bytes() == once

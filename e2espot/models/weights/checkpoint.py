@@ -167,16 +167,6 @@ def read_initial_weights(file: Path) -> tuple[SpotterSpec | None, dict[str, Tens
     return read_weights(file) if SPOTTER_FIELD in metadata else (None, state)
 
 
-def read_version(file: Path) -> str | None:
-    """Version of the package that wrote a weights file; None for files that do not record one.
-
-    Raises:
-        CheckpointError: as :func:`read_tensors`.
-    """
-    metadata, _ = read_tensors(file)
-    return metadata.get(VERSION_FIELD)
-
-
 def _parse_spec(text: str) -> SpotterSpec:
     """Specification from its JSON; raises ``ValueError`` if a field is unknown, of another type or out of range."""
     content = msgspec.json.decode(text)
