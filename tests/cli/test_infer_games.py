@@ -5,7 +5,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import pytest
 
@@ -15,7 +14,7 @@ from e2espot.inference.job import VideoResult
 from e2espot.inference.predict import spot_video
 from e2espot.inference.results import BatchResults
 from tests.support.conversions import run_conversion
-from tests.support.numbered_video import constant, write
+from tests.support.numbered_video import constant, overwrite_packets, packet_extents, write
 from tests.support.tiny_dataset import write_game, write_spotter
 
 
@@ -57,12 +56,8 @@ def test_ranges_read_of_a_damaged_video_are_reported(
 ) -> None:
     video = constant(Fraction(25), 300, options={"g": "50", "bf": "0"}, container_options={"movflags": "faststart"})
     path, out = write(tmp_path / "match", video), tmp_path / "out"
-    with av.open(str(path)) as container:
-        packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
-    data = bytearray(path.read_bytes())
-    for position, size in packets[100:150]:
-        data[position : position + size] = bytes(size)
-    path.write_bytes(data[: packets[275][0]])
+    overwrite_packets(path, slice(100, 150))
+    path.write_bytes(path.read_bytes()[: packet_extents(path)[275][0]])
     assert infer(weights, path, "-o", out) == 2
     capsys.readouterr()
     assert infer(weights, path, "-o", out, "--allow_truncated", "--save_scores") == 0

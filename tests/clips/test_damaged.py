@@ -3,13 +3,12 @@
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 
 from e2espot.clips.dataset import ClipDataset, TrainingVideo
 from e2espot.clips.sampler import ClipSampler, LabelledVideo
-from tests.support.numbered_video import constant, numbers_in, write
+from tests.support.numbered_video import constant, numbers_in, overwrite_packets, write
 
 SIZE, LOST = (160, 96), 33
 
@@ -19,12 +18,7 @@ def damaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A video with a key frame every ten pictures, one picture of which is overwritten."""
     options = {"g": "10", "bf": "0", "sc_threshold": "0"}
     path = write(tmp_path_factory.mktemp("damaged") / "video", constant(Fraction(25), 60, options=options))
-    with av.open(str(path)) as container:
-        position, size = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size][LOST]
-    data = bytearray(path.read_bytes())
-    data[position : position + size] = b"\xff" * size
-    path.write_bytes(data)
-    return path
+    return overwrite_packets(path, slice(LOST, LOST + 1), 0xFF)
 
 
 def test_frames_after_damage_are_invalid_wherever_the_clip_starts(

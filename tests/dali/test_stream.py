@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import pytest
 import torch
@@ -206,16 +205,6 @@ def test_chunks_raise_at_a_run_that_may_not_be_missing(files: dict[str, Path], u
     assert caught.value.option == "allow_truncated"
 
 
-def zero_packets(path: Path, numbers: range) -> None:
-    """Overwrite the data of packets by zeros."""
-    with av.open(str(path)) as container:
-        extents = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
-    data = bytearray(path.read_bytes())
-    for offset, size in extents[numbers.start : numbers.stop]:
-        data[offset : offset + size] = bytes(size)
-    path.write_bytes(data)
-
-
 DAMAGED = {
     "host route": {"codec": "mjpeg", "suffix": ".mov", "pixel_format": "yuvj422p"},
     "decode route": {"codec": "mjpeg", "suffix": ".mov", "pixel_format": "yuvj420p"},
@@ -227,7 +216,7 @@ DAMAGED = {
 def test_damaged_video_gives_the_frames_and_missing_ranges_of_backend_auto(route: str, tmp_path: Path) -> None:
     video = numbered_video.constant(Fraction(25), COUNT, size=SIZE, options={"qscale": "2"}, **DAMAGED[route])
     path = numbered_video.write(tmp_path / "damaged", video)
-    zero_packets(path, range(40, 100))
+    numbered_video.overwrite_packets(path, slice(40, 100))
     assert choose_route(dali_index(path), "cpu")[0] == route.split()[0]
     spec = SpotterSpec(
         feature_arch="small_gsm", temporal_arch="gru", classes=("PASS",), clip_len=32, width=SIZE[0], height=SIZE[1]

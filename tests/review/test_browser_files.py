@@ -13,7 +13,7 @@ import pytest
 
 from e2espot.video import indexes_of, open_reader, probe
 from e2espot.video.index import pictures_of_grid
-from tests.support.numbered_video import Video, constant, number_in, picture, write
+from tests.support.numbered_video import Video, constant, number_in, overwrite_packets, picture, write
 from tests.support.review_process import RESTS, Server, number, opened, press, until
 from tests.support.situation_files import doubled_stamp, two_descriptions
 
@@ -205,7 +205,9 @@ def show_picture(page: Any, wanted: int) -> None:
 
 def test_browser_that_cannot_play_a_file_gets_fragments_of_what_decodes(tmp_path: Path, show) -> None:
     options = {"g": "10", "bf": "0", "x264-params": "scenecut=0"}
-    path = damaged(write(tmp_path / "match", constant(Fraction(25), 200, options=options)), range(50, 100))
+    path = overwrite_packets(
+        write(tmp_path / "match", constant(Fraction(25), 200, options=options)), slice(50, 100), keep=8
+    )
     page = show(path, unplayable="**/file/0")
     show_picture(page, 24)
     page.evaluate("e2espotReview.player.show(88)")
@@ -220,19 +222,11 @@ def test_browser_that_cannot_play_a_file_gets_fragments_of_what_decodes(tmp_path
     show_picture(page, 20)
 
 
-def damaged(path: Path, packets: range) -> Path:
-    with av.open(str(path)) as container:
-        extents = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
-    data = bytearray(path.read_bytes())
-    for offset, size in extents[packets.start : packets.stop]:
-        data[offset + 8 : offset + size] = bytes(size - 8)
-    path.write_bytes(data)
-    return path
-
-
 def test_page_says_where_a_video_does_not_decode_and_goes_on_after_it(tmp_path: Path, show) -> None:
     options = {"g": "20", "bf": "0", "x264-params": "scenecut=0"}
-    path = damaged(write(tmp_path / "match", constant(Fraction(25), 200, options=options)), range(100, 150))
+    path = overwrite_packets(
+        write(tmp_path / "match", constant(Fraction(25), 200, options=options)), slice(100, 150), keep=8
+    )
     page = show(path)
     press(page, "Control+ArrowRight", "Control+ArrowRight", "Control+ArrowRight")
     assert number(page) == 75
@@ -263,7 +257,9 @@ def test_page_says_where_a_video_does_not_decode_and_goes_on_after_it(tmp_path: 
 
 def test_page_says_that_nothing_follows_what_does_not_decode(tmp_path: Path, show) -> None:
     options = {"g": "20", "bf": "0", "x264-params": "scenecut=0"}
-    path = damaged(write(tmp_path / "match", constant(Fraction(25), 100, options=options)), range(81, 98))
+    path = overwrite_packets(
+        write(tmp_path / "match", constant(Fraction(25), 100, options=options)), slice(81, 98), keep=8
+    )
     page = show(path)
     page.keyboard.press("End")
     until(page, "!document.getElementById('video-error').hidden")

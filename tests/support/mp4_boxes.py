@@ -73,6 +73,24 @@ def read_box(path: Path, name: str) -> bytes:
     return data[start + 4 : start - 4 + int.from_bytes(data[start - 4 : start], "big")]
 
 
+def metadata_first(path: Path) -> None:
+    """Move the metadata of an MP4 before its tracks, as some taggers write it: the cover becomes stream 0."""
+    data = path.read_bytes()
+    ((_, start, end),) = [box for box in _boxes(data, 0, len(data)) if box[0] == b"moov"]
+    children = sorted(_boxes(data, start + 8, end), key=lambda box: box[0] != b"udta")
+    path.write_bytes(data[: start + 8] + b"".join(data[a:b] for _, a, b in children) + data[end:])
+
+
+def _boxes(data: bytes, start: int, end: int) -> list[tuple[bytes, int, int]]:
+    """(name, start, end) of the boxes between two offsets."""
+    boxes = []
+    while start < end:
+        length = int.from_bytes(data[start : start + 4], "big")
+        boxes.append((data[start + 4 : start + 8], start, start + length))
+        start += length
+    return boxes
+
+
 def write_mp4(
     path: Path,
     samples: Sequence[Sample],

@@ -131,6 +131,21 @@ def remux(source: Path, target: Path, *, shift: int = 0, options: dict[str, str]
     return target
 
 
+def packet_extents(path: Path) -> list[tuple[int, int]]:
+    """(offset, size) of the packets of the video, in file order."""
+    with av.open(str(path)) as container:
+        return [(packet.pos or 0, packet.size) for packet in container.demux(video=0) if packet.size]
+
+
+def overwrite_packets(path: Path, packets: slice, fill: int = 0, *, keep: int = 0) -> Path:
+    """Overwrite packets, in file order, but for their first ``keep`` bytes; the container still lists them all."""
+    data = bytearray(path.read_bytes())
+    for offset, size in packet_extents(path)[packets]:
+        data[offset + keep : offset + size] = bytes([fill]) * (size - keep)
+    path.write_bytes(data)
+    return path
+
+
 def expected(times_s: list[Fraction], numbers: list[int], fps: Fraction) -> list[int]:
     """Number shown in each grid frame, by the definition: the picture on show at (k + 1/2) / fps."""
     starts_s = [time_s - times_s[0] for time_s in times_s]

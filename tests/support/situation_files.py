@@ -14,7 +14,7 @@ from av.stream import Disposition
 
 from e2espot.video import index_video
 from tests.support.field_pictures import FieldVideo, write_fields
-from tests.support.mp4_boxes import Description, read_header, read_samples, write_mp4
+from tests.support.mp4_boxes import Description, metadata_first, read_header, read_samples, write_mp4
 from tests.support.numbered_video import Video, constant, picture, remux, write
 from tests.support.prepared_videos import barred, interlaced
 from tests.support.transport_streams import join_programmes, lose_picture
@@ -131,27 +131,10 @@ def cover_picture_first(video: Video) -> Callable[[Path], Path]:
                 if packet.size:
                     packet.stream = copy
                     target.mux(packet)
-        _metadata_first(folder / "video.mp4")
+        metadata_first(folder / "video.mp4")
         return folder / "video.mp4"
 
     return make
-
-
-def _metadata_first(path: Path) -> None:
-    """Move the metadata of an MP4 before its tracks, as some taggers write it: the cover becomes stream 0."""
-    data = path.read_bytes()
-    ((_, start, end),) = [box for box in _boxes(data, 0, len(data)) if box[0] == b"moov"]
-    children = sorted(_boxes(data, start + 8, end), key=lambda box: box[0] != b"udta")
-    path.write_bytes(data[: start + 8] + b"".join(data[a:b] for _, a, b in children) + data[end:])
-
-
-def _boxes(data: bytes, start: int, end: int) -> list[tuple[bytes, int, int]]:
-    boxes = []
-    while start < end:
-        length = int.from_bytes(data[start : start + 4], "big")
-        boxes.append((data[start + 4 : start + 8], start, start + length))
-        start += length
-    return boxes
 
 
 def two_tracks(folder: Path) -> Path:

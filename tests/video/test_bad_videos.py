@@ -14,7 +14,8 @@ from av.stream import Disposition
 from e2espot.core.errors import VideoError
 from e2espot.video import index_video, open_reader, probe, stream_frames
 from e2espot.video.transcode import transcode
-from tests.support.numbered_video import constant, numbers_in, picture, write
+from tests.support.mp4_boxes import metadata_first
+from tests.support.numbered_video import constant, numbers_in, overwrite_packets, picture, write
 
 
 @pytest.fixture(scope="module")
@@ -113,12 +114,7 @@ def test_probe_accepts_a_matroska_file_that_lacks_only_its_cues(tmp_path: Path) 
 def test_pictures_zeroed_in_the_middle_are_missing(tmp_path: Path) -> None:
     path = write(tmp_path / "hole", constant(Fraction(25), 300, options={"g": "50", "bf": "0"}))
     whole = index_video(path)
-    with av.open(str(path)) as container:
-        extents = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
-    data = bytearray(path.read_bytes())
-    for offset, size in extents[100:150]:
-        data[offset : offset + size] = bytes(size)
-    path.write_bytes(data)
+    overwrite_packets(path, slice(100, 150))
     assert index_video(path).num_pictures == whole.num_pictures
     with open_reader(path) as reader:
         assert numbers_in(reader.read(range(90))) == list(range(90))
@@ -141,13 +137,7 @@ def test_reader_holds_the_previous_picture_for_a_lost_one_in_any_order(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = write(tmp_path / "lost", constant(Fraction(25), 100, options={"g": "10", "bf": "0"}))
-    with av.open(str(path)) as container:
-        extents = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
-    data = bytearray(path.read_bytes())
-    for lost in (30, 49):  # the first of its segment, and the last
-        offset, size = extents[lost]
-        data[offset : offset + size] = b"\xff" * size
-    path.write_bytes(data)
+    overwrite_packets(path, slice(30, 50, 19), 0xFF)  # 30 and 49: the first of its segment, and the last
     with open_reader(path) as reader:
         in_order = reader.read(range(100))
     assert numbers_in(in_order)[49] == 48
@@ -190,27 +180,9 @@ def with_cover(video: Path, target: Path) -> Path:
     return target
 
 
-def boxes_of(data: bytes, start: int, end: int) -> list[tuple[bytes, int, int]]:
-    """(name, start, end) of the boxes of an MP4 between two offsets."""
-    boxes = []
-    while start < end:
-        length = int.from_bytes(data[start : start + 4], "big")
-        boxes.append((data[start + 4 : start + 8], start, start + length))
-        start += length
-    return boxes
-
-
-def cover_first(path: Path) -> None:
-    """Move the metadata of an MP4 before its tracks, as some taggers write it: the cover becomes stream 0."""
-    data = path.read_bytes()
-    ((_, start, end),) = [box for box in boxes_of(data, 0, len(data)) if box[0] == b"moov"]
-    children = sorted(boxes_of(data, start + 8, end), key=lambda box: box[0] != b"udta")
-    path.write_bytes(data[: start + 8] + b"".join(data[a:b] for _, a, b in children) + data[end:])
-
-
 def test_reader_and_transcode_skip_a_cover_picture_before_the_video(tmp_path: Path, good: Path) -> None:
     path = with_cover(good, tmp_path / "cover.mp4")
-    cover_first(path)
+    metadata_first(path)
     with av.open(str(path)) as container:
         assert [stream.codec_context.name for stream in container.streams.video] == ["mjpeg", "h264"]
     assert probe(path).num_frames == 200

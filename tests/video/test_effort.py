@@ -9,7 +9,6 @@ import pytest
 from e2espot.clips.dataset import ClipDataset, TrainingVideo, load_clips
 from e2espot.clips.sampler import ClipSampler, LabelledVideo
 from e2espot.video import index_of, open_reader, require_readable, stream_frames
-from e2espot.video.pyav_reader import PyavDecoder
 from e2espot.video.stream_copy import decode_overhead
 from tests.support.numbered_video import HEIGHT, WIDTH, constant, write
 
@@ -22,20 +21,6 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = write(tmp_path_factory.mktemp("effort") / "video", video)
     require_readable(index_of(path))  # decodes the end of the file, once
     return path
-
-
-@pytest.fixture
-def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Packets fed to the decoder, one entry each."""
-    fed: list[int] = []
-    feed = PyavDecoder._feed
-
-    def counted(self: PyavDecoder) -> None:
-        fed.append(self._next_packet)
-        feed(self)
-
-    monkeypatch.setattr(PyavDecoder, "_feed", counted)
-    return fed
 
 
 @pytest.mark.parametrize("fps", [Fraction(25), Fraction(25, 2), Fraction(50)])

@@ -3,7 +3,6 @@
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import pytest
 
 from e2espot.clips.dataset import ClipDataset, TrainingVideo
@@ -11,21 +10,9 @@ from e2espot.clips.sampler import ClipSpec, LabelledVideo
 from e2espot.core.errors import VideoError
 from e2espot.video import index_of, open_reader, probe, require_readable, stream_frames
 from e2espot.video.indexing import clear_index_cache
-from e2espot.video.pyav_reader import PyavDecoder
-from tests.support.numbered_video import HEIGHT, WIDTH, constant, numbers_in, write
+from tests.support.numbered_video import HEIGHT, WIDTH, constant, numbers_in, overwrite_packets, write
 
 OPTIONS = {"g": "50", "bf": "0", "x264-params": "scenecut=0"}
-
-
-def overwrite(path: Path, packets: slice) -> Path:
-    """Overwrite the bytes of some packets, in file order; the container still declares all of them."""
-    with av.open(str(path)) as container:
-        extents = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
-    data = bytearray(path.read_bytes())
-    for position, size in extents[packets]:
-        data[position : position + size] = b"\xff" * size
-    path.write_bytes(data)
-    return path
 
 
 @pytest.fixture
@@ -33,20 +20,7 @@ def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """1,200 pictures by the container, the last 30 of which are not there."""
     monkeypatch.setenv("E2ESPOT_INDEX_CACHE", str(tmp_path / "cache"))
     video = constant(Fraction(25), 1200, options=OPTIONS)
-    return overwrite(write(tmp_path / "broken", video), slice(-30, None))
-
-
-@pytest.fixture
-def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    fed: list[int] = []
-    feed = PyavDecoder._feed
-
-    def counted(self: PyavDecoder) -> None:
-        fed.append(self._next_packet)
-        feed(self)
-
-    monkeypatch.setattr(PyavDecoder, "_feed", counted)
-    return fed
+    return overwrite_packets(write(tmp_path / "broken", video), slice(-30, None), 0xFF)
 
 
 def test_index_of_leaves_the_end_to_its_readers(tmp_path: Path, decoded: list[int]) -> None:
@@ -100,7 +74,8 @@ def test_allow_truncated_reads_a_broken_file_up_to_its_end(broken: Path) -> None
 
 
 def test_last_picture_that_does_not_decode_is_held(tmp_path: Path) -> None:
-    path = overwrite(write(tmp_path / "video", constant(Fraction(25), 200, options=OPTIONS)), slice(-1, None))
+    path = write(tmp_path / "video", constant(Fraction(25), 200, options=OPTIONS))
+    overwrite_packets(path, slice(-1, None), 0xFF)
     assert probe(path).num_frames == probe(path, allow_truncated=True).num_frames == 200
     frames = [number for chunk in stream_frames(path) for number in numbers_in(chunk.frames_THWC)]
     assert frames == [*range(199), 198]

@@ -5,7 +5,6 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 
@@ -13,7 +12,7 @@ from e2espot.core.errors import VideoError
 from e2espot.video import HostBackend, indexes_of, open_reader, parts_of, probe, stream_frames
 from e2espot.video.index import frames_of_file, pictures_of_grid
 from e2espot.video.parts import stem_of
-from tests.support.numbered_video import Video, constant, numbers_in, write
+from tests.support.numbered_video import Video, constant, numbers_in, overwrite_packets, write
 
 PARTS = (
     constant(Fraction(30000, 1001), 50, options={"g": "12"}),
@@ -104,12 +103,7 @@ def test_frames_of_files_follow_each_other_without_gap_or_overlap_at_any_rate(ma
 def test_frames_that_do_not_decode_are_counted_on_the_clock_of_the_match(tmp_path: Path) -> None:
     first = write(tmp_path / "a", constant(Fraction(30), 50))
     second = write(tmp_path / "b", constant(Fraction(25), 120, options={"g": "40", "bf": "0"}))
-    with av.open(str(second)) as container:
-        extents = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
-    data = bytearray(second.read_bytes())
-    for offset, size in extents[40:80]:
-        data[offset : offset + size] = bytes(size)
-    second.write_bytes(data)
+    overwrite_packets(second, slice(40, 80))
     missing: list[range] = []
     chunks = list(stream_frames(f"{first}+{second}", missing=missing, chunk_len=10))
     start = frames_of_file(indexes_of(f"{first}+{second}")[1], Fraction(25)).start

@@ -14,7 +14,7 @@ import pytest
 from e2espot.core.errors import VideoError
 from e2espot.video import open_reader
 from e2espot.video.transcode import transcode
-from tests.support.numbered_video import Video, constant, numbers_in, picture, remux, write
+from tests.support.numbered_video import Video, constant, numbers_in, overwrite_packets, picture, remux, write
 
 PLAIN = constant(Fraction(25), 100, options={"g": "25", "bf": "2"})
 RNG = np.random.default_rng(4)
@@ -131,22 +131,12 @@ def test_transcode_leaves_cover_pictures_out(tmp_path: Path) -> None:
     assert_same(source, tmp_path / "new.mp4")
 
 
-def damaged(path: Path, packets: range) -> Path:
-    with av.open(str(path)) as container:
-        extents = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
-    data = bytearray(path.read_bytes())
-    for offset, size in extents[packets.start : packets.stop]:
-        data[offset + 8 : offset + size] = bytes(size - 8)
-    path.write_bytes(data)
-    return path
-
-
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
 def test_transcode_holds_the_picture_before_packets_that_do_not_decode(
     suffix: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     plain = replace(PLAIN, options={"g": "20", "bf": "0", "x264-params": "scenecut=0"}, suffix=suffix)
-    source = damaged(write(tmp_path / "source", plain), range(48, 60))
+    source = overwrite_packets(write(tmp_path / "source", plain), slice(48, 60), keep=8)
     with caplog.at_level(logging.WARNING):
         count = transcode(source, tmp_path / "new.mp4")
     # A decoder may still output something for a packet that it reports as damaged.
@@ -157,7 +147,7 @@ def test_transcode_holds_the_picture_before_packets_that_do_not_decode(
 
 def test_transcode_refuses_a_long_range_that_does_not_decode_unless_allowed(tmp_path: Path) -> None:
     plain = replace(PLAIN, options={"g": "20", "bf": "0", "x264-params": "scenecut=0"}, suffix=".mkv")
-    source, target = damaged(write(tmp_path / "source", plain), range(40, 80)), tmp_path / "new.mp4"
+    source, target = overwrite_packets(write(tmp_path / "source", plain), slice(40, 80), keep=8), tmp_path / "new.mp4"
     with pytest.raises(
         VideoError, match=r"cannot be decoded from 0:00:01\.560 \(picture 39\) on.*allow_truncated"
     ) as caught:
