@@ -12,6 +12,7 @@ from e2espot.models.backbones.registry import build_backbone
 from e2espot.models.streaming import native
 from e2espot.training.kernels.conv import WinogradConv2d, convert_convolutions
 from e2espot.training.kernels.network import use_kernels
+from e2espot.training.kernels.norm import FusedNorm2d
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -107,6 +108,86 @@ def test_convolution_leaves_to_torch_what_the_kernel_is_not_for(how: str, monkey
 def test_other_convolutions_are_not_converted(conv: nn.Conv2d) -> None:
     convert_convolutions(nn.Sequential(conv))
     assert type(conv) is nn.Conv2d
+
+
+class AddAndRectify(nn.Module):
+    """``relu(norm(x) + other)`` by torch's operations and by the kernel."""
+
+    def __init__(self, norm: nn.BatchNorm2d, other: Tensor) -> None:
+        super().__init__()
+        self.norm, self.other = norm, nn.Parameter(other)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if isinstance(self.norm, FusedNorm2d):
+            return self.norm.add_to(x, self.other)
+        return torch.relu(self.norm(x) + self.other)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    channels=st.sampled_from([4, 12, 48]),
+    frames=st.integers(1, 4),
+    # The gradient of a channel of few numbers is what is left of a difference, so it has few digits.
+    height=st.integers(4, 19),
+    width=st.integers(4, 23),
+    behind=st.sampled_from(["nothing", "relu", "sum"]),
+    form=st.sampled_from([torch.channels_last, torch.contiguous_format]),
+    threads=st.sampled_from([1, 3]),
+    mean=st.sampled_from([0.0, 300.0]),
+    seed=st.integers(0, 99),
+)
+def test_norm_has_the_gradients_of_the_definition(
+    channels: int,
+    frames: int,
+    height: int,
+    width: int,
+    behind: str,
+    form: torch.memory_format,
+    threads: int,
+    mean: float,
+    seed: int,
+) -> None:
+    torch.manual_seed(seed)
+    norm = nn.BatchNorm2d(channels, momentum=0.3)
+    nn.init.normal_(norm.weight)
+    nn.init.normal_(norm.bias)
+    # Sums of single-precision numbers far from zero would lose their digits.
+    x, other, grad = (torch.randn(frames, channels, height, width).contiguous(memory_format=form) for _ in range(3))
+    x = x + mean
+    kinds = {"nothing": nn.Sequential(norm), "relu": nn.Sequential(norm, nn.ReLU()), "sum": AddAndRectify(norm, other)}
+    layer = kinds[behind]
+    plain = copy.deepcopy(layer).double()
+    # Where the ReLU begins, rounding decides which gradient there is.
+    with torch.no_grad():
+        grad[(copy.deepcopy(norm).double()(x.double()) + (other if behind == "sum" else 0)).abs() < 1e-4] = 0
+    expected = outputs_and_gradients(plain, x.double(), grad.double())
+    use_kernels(layer)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        got = outputs_and_gradients(layer, x, grad)
+    finally:
+        torch.set_num_threads(before)
+    assert isinstance(norm, FusedNorm2d)
+    assert_near([tensor.double() for tensor in got], expected, 1e-5)
+    for name, value in plain.state_dict().items():
+        torch.testing.assert_close(layer.state_dict()[name].double(), value.double(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("how", ["evaluation", "double", "bfloat16", "five channels"])
+def test_norm_leaves_to_torch_what_the_kernel_is_not_for(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    channels = 5 if how == "five channels" else 8
+    plain, x = nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU()), torch.randn(2, channels, 5, 6)
+    layer = copy.deepcopy(plain)
+    use_kernels(layer)
+    monkeypatch.setattr("e2espot.training.kernels.norm._normalise", lambda *_: pytest.fail("the kernel was called"))
+    if how == "evaluation":
+        layer.eval(), plain.eval()
+    elif how in ("double", "bfloat16"):
+        dtype = getattr(torch, how if how != "double" else "float64")
+        layer, plain, x = layer.to(dtype), plain.to(dtype), x.to(dtype)
+    assert torch.equal(layer(x), plain(x))
+    assert torch.equal(layer[0].add_to(x, x), torch.relu(plain[0](x) + x))
 
 
 def test_without_a_compiler_nothing_is_converted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ class _ConvNorm(nn.Sequential):
         super().__init__(*layers, *([nn.ReLU(inplace=True)] if act else []))
 
 
-class _Block(nn.Module):
+class ResidualBlock(nn.Module):
     """Residual block: (shift), 1x1, 3x3. The kernels are dense: on CPUs they beat grouped ones of equal cost."""
 
     def __init__(self, width: int, shift: str) -> None:
@@ -41,6 +41,7 @@ class _Block(nn.Module):
         self.conv2 = _ConvNorm(width, width, 3, act=False)
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
+        """Maps of the same size."""
         return functional.relu(x_NCHW + self.conv2(self.conv1(x_NCHW)))
 
 
@@ -103,10 +104,10 @@ class SmallBackbone(Backbone):
         self.single_frame, self.gray = single_frame, gray
         self.stem = _ConvNorm(5, stem, 7, 4)
         self.down1 = _ConvNorm(stem, middle, 3, 2)
-        self.block1 = _Block(middle, shift)
+        self.block1 = ResidualBlock(middle, shift)
         self.down2 = _ConvNorm(middle, deep, 3, 2)
-        self.block2 = _Block(deep, shift)
-        self.block3 = _Block(deep, shift)
+        self.block2 = ResidualBlock(deep, shift)
+        self.block3 = ResidualBlock(deep, shift)
         self.lateral = nn.Conv2d(deep, middle, 1)
         self.merge = _ConvNorm(middle, middle, 3)
         self.attention = nn.Conv2d(middle, self.NUM_MAPS, 1)
