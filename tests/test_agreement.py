@@ -33,7 +33,8 @@ from e2espot.models.streaming.temporal_cache import FrameCache
 from e2espot.models.weights.checkpoint import shipped_spotter
 from e2espot.scoring import evaluate_events
 from e2espot.suppression.nms import Suppression, suppress
-from e2espot.synthetic.match import render_dataset
+from e2espot.synthetic.dataset import render_dataset
+from e2espot.synthetic.specs import DatasetSpec
 from e2espot.video import stream_frames
 from tests.support.agreement import compare
 from tests.support.budget import sized
@@ -92,7 +93,7 @@ INSTRUCTION_SETS = {
 @pytest.fixture(scope="module")
 def matches(tmp_path_factory: pytest.TempPathFactory) -> Matches:
     folder = tmp_path_factory.mktemp("matches")
-    render_dataset(folder, games=sized(2, 5), minutes=0.5, seed=sized(72, 70), density=2.0, jobs=1)
+    render_dataset(folder, DatasetSpec(games=sized(2, 5), minutes=0.5, seed=sized(72, 70), density=2.0), jobs=1)
     spotter = load_spotter(shipped_spotter())
     games = find_games(folder)
     labels = {}

@@ -110,7 +110,8 @@ def bench_train(settings: TrainSettings) -> BenchResults:
 
 def _waiting(steps: int) -> BenchResults:
     """Share of the time that a training with the laptop recipe waits for clips, on rendered matches."""
-    from e2espot.synthetic.match import render_dataset
+    from e2espot.synthetic.dataset import render_dataset
+    from e2espot.synthetic.specs import DatasetSpec
     from e2espot.training.config import resolve
     from e2espot.training.fit import fit
     from e2espot.training.recipe import Recipe, merge, read_recipe
@@ -118,7 +119,7 @@ def _waiting(steps: int) -> BenchResults:
 
     with tempfile.TemporaryDirectory() as folder:
         data, run = Path(folder) / "data", Path(folder) / "run"
-        render_dataset(data, games=3, minutes=0.5, jobs=1)
+        render_dataset(data, DatasetSpec(games=3, minutes=0.5), jobs=1)
         recipe = merge(Recipe(), {**read_recipe("laptop"), "num_epochs": 2})
         num_clips = steps * recipe.optimisation.batch_size // 2
         fit(setup(resolve(merge(recipe, {"clips_per_epoch": num_clips}), data, run)))

@@ -338,11 +338,13 @@ _IN_SUBPROCESSES = ("infer", "train", "evaluate", "start", "features")
 
 def _two_sizes(folder: Path) -> list[Path]:
     """Render 48 seconds of one match at both sizes."""
-    from e2espot.synthetic.match import render_dataset
+    from e2espot.synthetic.dataset import render_dataset
+    from e2espot.synthetic.specs import DatasetSpec
 
     files = []
-    for resolution in ("224p", "720p"):
-        render_dataset(folder / resolution, games=1, minutes=48 / 60, jobs=1, resolution=resolution)
+    resolutions: tuple[Literal["224p", "720p"], ...] = ("224p", "720p")
+    for resolution in resolutions:
+        render_dataset(folder / resolution, DatasetSpec(games=1, minutes=48 / 60, resolution=resolution), jobs=1)
         files.append(next((folder / resolution).glob(f"rendered/*/*/{resolution}.mp4")))
     return files
 
@@ -351,9 +353,10 @@ def _rendered(folder: Path) -> list[Path]:
     """Render one minute of a match, as H.264 and as VP9."""
     import av
 
-    from e2espot.synthetic.match import render_dataset
+    from e2espot.synthetic.dataset import render_dataset
+    from e2espot.synthetic.specs import DatasetSpec
 
-    render_dataset(folder, games=1, minutes=1.0, jobs=1)
+    render_dataset(folder, DatasetSpec(games=1, minutes=1.0), jobs=1)
     h264 = next(folder.glob("rendered/*/*/224p.mp4"))
     vp9 = h264.with_name("224p.webm")
     with av.open(str(h264)) as source, av.open(str(vp9), "w") as target:

@@ -42,19 +42,18 @@ _FIRST_STEPS, _TIMED_STEPS = 2, 6
 
 def render(plan: AblationPlan) -> Path:
     """Render the matches unless they exist; return their folder."""
-    from e2espot.synthetic.match import render_dataset
+    from e2espot.synthetic.dataset import render_dataset
+    from e2espot.synthetic.specs import DatasetSpec
 
     data = plan.out / "matches"
-    render_dataset(
-        data,
+    spec = DatasetSpec(
         games=plan.games,
         minutes=plan.minutes,
         valid_minutes=plan.valid_minutes,
         test_minutes=plan.test_minutes,
         seed=500,
-        jobs=2,
-        progress=True,
     )
+    render_dataset(data, spec, jobs=2, progress=True)
     return data
 
 

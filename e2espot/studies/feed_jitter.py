@@ -132,19 +132,18 @@ def _render(plan: FeedPlan) -> None:
     """Render the matches unless they exist or a dataset is given."""
     if plan.data is not None or (plan.matches_dir / SPLITS_FILE).is_file():
         return
-    from e2espot.synthetic.match import render_dataset
+    from e2espot.synthetic.dataset import render_dataset
+    from e2espot.synthetic.specs import DatasetSpec
 
-    render_dataset(
-        plan.matches_dir,
+    spec = DatasetSpec(
         games=plan.matches + 2,
         minutes=plan.minutes,
         valid_minutes=plan.valid_minutes,
         test_minutes=plan.test_minutes,
         seed=plan.seed,
-        jobs=1,
-        progress=True,
         world="tv",
     )
+    render_dataset(plan.matches_dir, spec, jobs=1, progress=True)
 
 
 def _labels_of(game: Game) -> bytes:

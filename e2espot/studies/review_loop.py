@@ -108,20 +108,14 @@ def _unlabelled_games(plan: ReviewPlan) -> list[Game]:
 
 def _render(plan: ReviewPlan) -> None:
     """Render the matches unless they exist or a dataset is given."""
-    from e2espot.synthetic.match import render_dataset
+    from e2espot.synthetic.dataset import render_dataset
+    from e2espot.synthetic.specs import DatasetSpec
 
     if plan.data is not None or (plan.matches_dir / SPLITS_FILE).is_file():
         return
     shutil.rmtree(plan.matches_dir, ignore_errors=True)
-    render_dataset(
-        plan.matches_dir,
-        games=plan.matches + 2,
-        minutes=plan.minutes,
-        test_minutes=plan.test_minutes,
-        seed=plan.seed,
-        jobs=1,
-        progress=True,
-    )
+    spec = DatasetSpec(games=plan.matches + 2, minutes=plan.minutes, test_minutes=plan.test_minutes, seed=plan.seed)
+    render_dataset(plan.matches_dir, spec, jobs=1, progress=True)
 
 
 def _point(variant: str, decisions: int, value: float, more: Mapping[str, float]) -> dict[str, Any]:

@@ -20,7 +20,8 @@ from e2espot.inference.options import InferenceOptions
 from e2espot.models.weights.blend import blend
 from e2espot.models.weights.checkpoint import shipped_spotter
 from e2espot.sources.remote import default_cache
-from e2espot.synthetic.match import render_dataset
+from e2espot.synthetic.dataset import render_dataset
+from e2espot.synthetic.specs import DatasetSpec
 
 EXTRAS = (
     {"camera": "main (high)", "ball_colour": "white", "ball_px": 3},
@@ -33,7 +34,7 @@ EXTRAS = (
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three rendered clips of 9 seconds, and one that is no video."""
     root = tmp_path_factory.mktemp("clips")
-    render_dataset(root / "matches", games=3, minutes=0.15, seed=90, density=3.0, jobs=1)
+    render_dataset(root / "matches", DatasetSpec(games=3, minutes=0.15, seed=90, density=3.0), jobs=1)
     clips = root / "clips"
     clips.mkdir()
     for number, game in enumerate(find_games(root / "matches")):

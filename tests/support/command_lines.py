@@ -292,7 +292,7 @@ def _patches() -> list[Any]:
     from e2espot.inference import export, predict, ray_cluster
     from e2espot.live.session import LiveSession
     from e2espot.studies import ablations
-    from e2espot.synthetic import match
+    from e2espot.synthetic import dataset
     from e2espot.training import cross_validation, fit
 
     in_process = SimpleNamespace(get_context=lambda _: SimpleNamespace(Pool=_InProcessPool))
@@ -300,8 +300,8 @@ def _patches() -> list[Any]:
         patch.object(predict, "score_frames", _scored),
         patch.object(fit, "fit", _fitted),
         patch.object(cross_validation, "fit", _fitted),
-        patch.object(match, "render_game", _rendered),
-        patch.object(match, "multiprocessing", in_process),
+        patch.object(dataset, "render_game", _rendered),
+        patch.object(dataset, "multiprocessing", in_process),
         patch.object(ray_cluster, "run_on_ray", _reached),
         patch.object(ray_cluster, "run_work_on_ray", _reached),
         patch.object(extract, "extract_video", _reached),

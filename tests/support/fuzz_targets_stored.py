@@ -29,7 +29,8 @@ from e2espot.sources.soccernet.manifest import FOLDER, Manifest
 from e2espot.sources.soccernet.submission import check
 from e2espot.suppression.calibration import Calibration, apply_calibration, read_calibration
 from e2espot.suppression.nms import Suppression
-from e2espot.synthetic.match import is_complete, plan_games
+from e2espot.synthetic.match import is_complete
+from e2espot.synthetic.specs import DatasetSpec
 from e2espot.training.config import resolve
 from e2espot.training.options import RunOptions
 from e2espot.training.recipe import Recipe, merge
@@ -351,5 +352,5 @@ def _index(scratch: Path) -> Target:
 
 
 def _render() -> Target:
-    (spec,), _ = plan_games(games=1, minutes=1, seed=0, test_minutes=None, density=1, resolution="224p")
+    (spec,), _ = DatasetSpec(games=1, minutes=1).plan()
     return Target(name=f"{spec.name}/render.json", valid=vars(spec), read=lambda at: is_complete(spec, at))

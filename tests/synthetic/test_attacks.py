@@ -6,8 +6,9 @@ import pytest
 from e2espot.synthetic.actions import Play
 from e2espot.synthetic.attacks import POST_M, goal_of
 from e2espot.synthetic.formation import attack_sign
-from e2espot.synthetic.match import label_files, plan_games, simulate_game
+from e2espot.synthetic.match import label_files, simulate_game
 from e2espot.synthetic.play import simulate
+from e2espot.synthetic.specs import DatasetSpec
 
 MINUTES = 10
 
@@ -67,9 +68,7 @@ def test_ball_never_jumps(play):
 
 def test_attacks_of_televised_matches_have_a_label_file_of_their_own():
     for world, seen in (("tv", True), ("plain", False)):
-        (spec, *_), _ = plan_games(
-            games=3, minutes=3, seed=2, test_minutes=None, density=1.4, resolution="224p", world=world
-        )
+        (spec, *_), _ = DatasetSpec(games=3, minutes=3, seed=2, density=1.4, world=world).plan()
         play = simulate_game(spec)
         assert any(action.label == "SHOT" for action in play.actions) is seen
         files = label_files(spec, play.actions, np.ones(spec.frames, dtype=bool))

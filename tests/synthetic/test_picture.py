@@ -9,13 +9,15 @@ cv2 = pytest.importorskip("cv2")
 from e2espot.core.errors import ConfigurationError  # noqa: E402
 from e2espot.synthetic import encode, match  # noqa: E402
 from e2espot.synthetic.camera import LIVE, follow  # noqa: E402
+from e2espot.synthetic.dataset import render_dataset  # noqa: E402
 from e2espot.synthetic.look import sample_look  # noqa: E402
 from e2espot.synthetic.paint import ball_track, paint  # noqa: E402
 from e2espot.synthetic.play import simulate  # noqa: E402
+from e2espot.synthetic.specs import DatasetSpec  # noqa: E402
 
 
 def spec(index=0, frames=200):
-    specs, _ = match.plan_games(games=3, minutes=1, seed=2, test_minutes=None, density=1, resolution="224p")
+    specs, _ = DatasetSpec(games=3, minutes=1, seed=2).plan()
     return replace(specs[index], frames=frames)
 
 
@@ -57,7 +59,7 @@ def test_camera_motion_does_not_correlate_with_events():
 
 def test_render_dataset_writes_soccernet_layout_and_skips_existing_games(tmp_path):
     av = pytest.importorskip("av")
-    splits = match.render_dataset(tmp_path, games=3, minutes=0.1, seed=7, jobs=1)
+    splits = render_dataset(tmp_path, DatasetSpec(games=3, minutes=0.1, seed=7), jobs=1)
     assert json.loads((tmp_path / "splits.json").read_text()) == splits
     for name in [*splits["train"], *splits["valid"], *splits["test"]]:
         assert name.startswith("rendered/")
@@ -73,7 +75,7 @@ def test_render_dataset_writes_soccernet_layout_and_skips_existing_games(tmp_pat
             assert (stream.width, stream.height, stream.average_rate) == (398, 224, 25)
             assert sum(1 for _ in container.decode(video=0)) == 150
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.mp4")}
-    match.render_dataset(tmp_path, games=3, minutes=0.1, seed=7, jobs=1)
+    render_dataset(tmp_path, DatasetSpec(games=3, minutes=0.1, seed=7), jobs=1)
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.mp4")}
 
 
@@ -105,4 +107,4 @@ def test_interrupted_render_game_leaves_no_files(tmp_path, monkeypatch):
 @pytest.mark.parametrize("wrong", [{"games": 0}, {"minutes": 0}, {"density": 0}, {"resolution": "1080p"}])
 def test_render_dataset_refuses_parameters_out_of_range(tmp_path, wrong):
     with pytest.raises(ConfigurationError):
-        match.render_dataset(tmp_path, **wrong)
+        render_dataset(tmp_path, DatasetSpec(**wrong))

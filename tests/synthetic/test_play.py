@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from e2espot.synthetic.actions import Play
-from e2espot.synthetic.match import GameSpec, label_files, plan_games, simulate_game
+from e2espot.synthetic.match import label_files, simulate_game
 from e2espot.synthetic.measure import event_statistics
 from e2espot.synthetic.play import simulate
+from e2espot.synthetic.specs import DatasetSpec, GameSpec
 
 
 @pytest.fixture(scope="module")
@@ -13,7 +14,7 @@ def play() -> Play:
 
 
 def test_labels_are_equal_for_equal_seeds_only():
-    specs, _ = plan_games(games=2, minutes=2, seed=4, test_minutes=None, density=1, resolution="224p")
+    specs, _ = DatasetSpec(games=2, minutes=2, seed=4).plan()
     texts = []
     for spec in (specs[0], specs[0], specs[1]):
         play = simulate_game(spec)
@@ -72,11 +73,11 @@ def test_speeds_of_players_and_ball_are_bounded(play):
     assert step[~play.dead_T[1:]].max() < 45.0
 
 
-def test_plan_games_assigns_splits_in_order():
-    specs, splits = plan_games(games=6, minutes=2, seed=0, test_minutes=5, density=1, resolution="224p")
+def test_plan_assigns_splits_in_order():
+    specs, splits = DatasetSpec(games=6, test_minutes=5).plan()
     names = [spec.name for spec in specs]
     assert splits == {"train": names[:4], "valid": names[4:5], "test": names[5:]}
     assert [spec.frames for spec in specs] == [3000] * 5 + [7500]
     assert isinstance(specs[0], GameSpec)
-    _, few = plan_games(games=2, minutes=2, seed=0, test_minutes=5, density=1, resolution="224p")
+    _, few = DatasetSpec(games=2, test_minutes=5).plan()
     assert len(few["train"]) == 2 and not few["valid"] and not few["test"]

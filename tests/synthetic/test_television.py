@@ -17,12 +17,11 @@ from e2espot.synthetic.figures import cast  # noqa: E402
 from e2espot.synthetic.graphics import draw_graphics, sample_graphics  # noqa: E402
 from e2espot.synthetic.measure import picture_statistics  # noqa: E402
 from e2espot.synthetic.paint import ball_track, paint  # noqa: E402
+from e2espot.synthetic.specs import DatasetSpec  # noqa: E402
 
 
 def spec(index=0, frames=150, seed=2):
-    specs, _ = match.plan_games(
-        games=6, minutes=1, seed=seed, test_minutes=None, density=1, resolution="224p", world="tv"
-    )
+    specs, _ = DatasetSpec(games=6, minutes=1, seed=seed, world="tv").plan()
     return replace(specs[index], frames=frames)
 
 
@@ -135,16 +134,14 @@ def test_is_complete_takes_games_of_versions_without_worlds_as_plain(tmp_path):
         assert match.is_complete(one, tmp_path) is expected
 
 
-def test_plan_games_makes_every_fourth_game_of_a_mixed_world_plain():
-    specs, _ = match.plan_games(
-        games=8, minutes=1, seed=0, test_minutes=None, density=1, resolution="224p", world="mixed"
-    )
+def test_plan_makes_every_fourth_game_of_a_mixed_world_plain():
+    specs, _ = DatasetSpec(games=8, world="mixed").plan()
     assert [spec.world for spec in specs] == ["tv", "tv", "tv", "plain"] * 2
 
 
-def test_plan_games_refuses_an_unknown_world():
+def test_plan_refuses_an_unknown_world():
     with pytest.raises(ConfigurationError, match="plain, tv, mixed"):
-        match.plan_games(games=1, minutes=1, seed=0, test_minutes=None, density=1, resolution="224p", world="moon")
+        DatasetSpec(world="moon").plan()
 
 
 def test_render_game_writes_a_televised_video_whose_statistics_are_like_those_of_real_footage(tmp_path):

@@ -1,0 +1,60 @@
+"""A dataset of rendered games in SoccerNet's ball layout."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from pathlib import Path
+
+from e2espot.core.errors import ConfigurationError
+from e2espot.formats.filenames import SPLITS_FILE
+from e2espot.synthetic.match import is_complete, render_game
+from e2espot.synthetic.specs import DatasetSpec, GameSpec
+
+
+def render_dataset(
+    out: Path | str, spec: DatasetSpec | None = None, *, jobs: int = 2, progress: bool = False
+) -> dict[str, list[str]]:
+    """Render a dataset; games that exist already are not rendered again.
+
+    Args:
+        out: Folder for ``rendered/<season>/<game>`` and ``splits.json``.
+        spec: Which games; None for the defaults.
+        jobs: Processes.
+        progress: Show a bar on stderr.
+
+    Returns:
+        The splits, as written.
+
+    Raises:
+        ConfigurationError: a value of ``spec`` is out of range, or OpenCV is missing.
+    """
+    try:
+        import cv2  # noqa: F401
+    except ImportError as error:
+        raise ConfigurationError('rendering needs OpenCV; pip install "e2espot[render]"') from error
+    from tqdm import tqdm
+
+    out = Path(out)
+    games, splits = (spec or DatasetSpec()).plan()
+    out.mkdir(parents=True, exist_ok=True)
+    todo = [(game, out) for game in games if not is_complete(game, out)]
+    total = sum(game.frames for game, _ in todo)
+    with tqdm(total=total, unit="frame", disable=not progress or not todo) as bar:
+        if jobs <= 1 or len(todo) <= 1:
+            for game, _ in todo:
+                render_game(game, out, bar.update)
+        else:
+            with multiprocessing.get_context("spawn").Pool(min(jobs, len(todo))) as pool:
+                for frames in pool.imap_unordered(_render_one, todo):
+                    bar.update(frames)
+    (out / SPLITS_FILE).write_text(json.dumps(splits, indent=1) + "\n")
+    return splits
+
+
+def _render_one(job: tuple[GameSpec, Path]) -> int:
+    import cv2
+
+    cv2.setNumThreads(1)
+    render_game(*job)
+    return job[0].frames
