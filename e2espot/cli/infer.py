@@ -84,7 +84,7 @@ class Infer:
     half_starts: str = "0:00"
     """Times at which the halves start on SportsCode's one time line, such as 0:00,47:12."""
     table: int = 20
-    """Number of rows of the printed table, which shows the strongest events."""
+    """Number of rows of the printed table, which shows the strongest events; 0 for none."""
 
 
 def main(arguments: list[str]) -> None:
@@ -183,6 +183,8 @@ def _check(args: Infer) -> None:
         raise ConfigurationError(
             f"--task_cpus {args.task_cpus} --task_gpus {args.task_gpus}: give at least 1 CPU, and 0 GPUs or more"
         )
+    if args.table < 0:
+        raise ConfigurationError(f"--table is {args.table}; give 0 rows or more")
     if not 0 < args.cache_gb < 1e9:
         raise ConfigurationError(f"--cache_gb is {args.cache_gb}; give a number of gigabytes above 0")
 
@@ -356,8 +358,10 @@ def _print_table(game: Game, events: list[Event], fps: Fraction, rows: int) -> N
     from e2espot.core.timeline import game_time, position_ms_of_frame
 
     strongest = sorted(events, key=lambda event: -event.confidence)[:rows]
-    print(f"\n{game.name}: the {len(strongest)} strongest of {counted(len(events), 'event')}")
-    print(f"{'time':>12}  {'picture':>7}  {'label':<24} confidence")
+    shown = f": the {len(strongest)} strongest of {counted(len(events), 'event')}" if rows else ""
+    print(f"\n{game.name}{shown}")
+    if strongest:
+        print(f"{'time':>12}  {'picture':>7}  {'label':<24} confidence")
     pictures = {video.half: _pictures_of_frames(video, fps) for video in game.videos} if strongest else {}
     for event in sorted(strongest, key=lambda event: (event.half, event.frame)):
         position_ms = position_ms_of_frame(event.frame, fps)

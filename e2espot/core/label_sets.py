@@ -40,7 +40,22 @@ class LabelSet:
         try:
             return self.names.index(label) + 1
         except ValueError:
-            raise AnnotationError(f"unknown label {label!r}; known: {', '.join(self.names)}") from None
+            raise AnnotationError(self.unknown(label)) from None
+
+    def other_spelling(self, label: str) -> str | None:
+        """The name that ``label`` is but for case, spaces, hyphens and underscores: THROW IN for Throw-in."""
+        spelling = _letters(label)
+        return next((name for name in self.names if name != label and _letters(name) == spelling), None)
+
+    def unknown(self, label: str) -> str:
+        """What to say of a label that is not in the set."""
+        spelt = self.other_spelling(label)
+        hint = "" if spelt is None else f", which is spelt {spelt!r} here"
+        return f"unknown label {label!r}{hint}; known: {', '.join(self.names)}"
+
+
+def _letters(label: str) -> str:
+    return label.casefold().translate(str.maketrans("", "", " -_"))
 
 
 LABEL_SETS: dict[str, LabelSet] = {

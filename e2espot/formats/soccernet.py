@@ -116,7 +116,7 @@ def _checked_label(
     entry: ScoredEvent, context: str, label_set: LabelSet, fps: Fraction, num_frames: Mapping[int, int] | None
 ) -> Event:
     if entry.label not in label_set:
-        raise AnnotationError(f"{context}: unknown label {entry.label!r}; known: {', '.join(label_set.names)}")
+        raise AnnotationError(f"{context}: {label_set.unknown(entry.label)}")
     event = _on_grid(entry, fps, visible=entry.value > 0)
     if num_frames is not None and event.half not in num_frames:
         raise AnnotationError(

@@ -17,6 +17,7 @@ from e2espot.core.annotated import AnnotatedHalves
 from e2espot.core.annotated_classes import AnnotatedClasses
 from e2espot.core.errors import AnnotationError
 from e2espot.core.events import ScoredEvent
+from e2espot.core.label_sets import LABEL_SETS, LabelSet
 from e2espot.core.timeline import DEFAULT_FPS, frame_of_position_ms, game_time, parse_game_time
 from e2espot.core.wording import counted
 from e2espot.formats.annotated_field import read_annotated, read_annotated_classes
@@ -128,8 +129,13 @@ class DatasetSummary:
             ]
             rate = f"{self._rate(of_class, name):.2f}" if any(video.annotated_minutes for video in of_class) else "-"
             lines.append(f"{name:<26} {count:>7}{''.join(f'{of_half:>8}' for of_half in counts)} {rate:>8}")
-        problems = [f"  {video.game}, half {video.half}: {line}" for video in self.videos for line in video.problems]
+        problems = [f"  {line}" for line in self.spellings()]
+        problems += [f"  {video.game}, half {video.half}: {line}" for video in self.videos for line in video.problems]
         return "\n".join([*lines, "", "nothing looks wrong" if not problems else "look at:", *problems])
+
+    def spellings(self) -> list[str]:
+        """Classes that are spelt in two ways, one line each: here, or here and in the built-in sets."""
+        return [line for name in self.classes if (line := _spelling_problem(name, LabelSet(tuple(self.classes))))]
 
     def _of_files(self, features: str, videos: str) -> str:
         """A word for what the files are."""
@@ -143,8 +149,23 @@ class DatasetSummary:
         return labels / sum(video.annotated_minutes for video in videos)
 
     def to_json(self) -> dict[str, Any]:
-        """``{"classes": {...}, "videos": [...]}``."""
-        return {"classes": self.classes, "videos": [video.to_json() for video in self.videos]}
+        """``{"classes": {...}, "problems": [...], "videos": [...]}``."""
+        return {
+            "classes": self.classes,
+            "problems": self.spellings(),
+            "videos": [video.to_json() for video in self.videos],
+        }
+
+
+def _spelling_problem(name: str, classes: LabelSet) -> str | None:
+    other = classes.other_spelling(name)
+    if other is not None:
+        return f"classes {name!r} and {other!r}: if they are one, rename one with a map" if name < other else None
+    if any(name in known for known in LABEL_SETS.values()):
+        return None
+    spelt = [(title, known.other_spelling(name)) for title, known in LABEL_SETS.items()]
+    lines = [f"class {name!r} is spelt {known!r} in {title}; a map renames it" for title, known in spelt if known]
+    return lines[0] if lines else None
 
 
 def _annotated_text(video: VideoSummary) -> str:

@@ -227,6 +227,7 @@ def bins_of(events: Sequence[ScoredEvent], label_set: LabelSet, framerate: int, 
     num_bins = _HALF_S * framerate
     values: dict[tuple[int, int], dict[int, float]] = {}
     classes = {name: index for index, name in enumerate(label_set.names)}
+    unscored: dict[str, str] = {}
 
     def count(reason: str) -> None:
         anomalies[reason] = anomalies.get(reason, 0) + 1
@@ -237,7 +238,11 @@ def bins_of(events: Sequence[ScoredEvent], label_set: LabelSet, framerate: int, 
             continue
         class_index = classes.get(event.label)
         if class_index is None:
-            count("skipped: their class is unknown")
+            if event.label not in unscored:
+                spelt = label_set.other_spelling(event.label)
+                hint = "" if spelt is None else f", {spelt!r} is; rename one of them with a map"
+                unscored[event.label] = f"skipped: their class {event.label!r} is not scored{hint}"
+            count(unscored[event.label])
             continue
         # The evaluator's own float expression. For some exact multiples of 40 ms it is one bin low:
         # int(25 * (1160 / 1000)) -> 28, not 29

@@ -1,6 +1,7 @@
 """Several games at once: finished ones are skipped on request, a bad one fails alone."""
 
 import json
+import re
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -194,6 +195,9 @@ def test_table_counts_pictures_of_the_file(weights: Path, tmp_path: Path, capsys
     for row in rows:  # "1 - 00:00.44 22 PASS 0.5": at 50 pictures a second
         minutes, seconds = row[2].split(":")
         assert int(row[3]) == int(50 * (60 * int(minutes) + float(seconds)) + 1e-6)
+    assert infer(weights, path, "-o", tmp_path / "out", "--table", "0") == 0
+    assert not re.search("strongest|confidence", capsys.readouterr().out)
+    assert infer(weights, path, "-o", tmp_path / "out", "--table", "-1") == 2
 
 
 def test_also_writes_other_formats_and_resume_completes_them(

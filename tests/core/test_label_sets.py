@@ -22,8 +22,17 @@ def test_target_of_counts_from_one_in_the_order_of_the_names(classes: list[str])
 
 
 def test_target_of_refuses_an_unknown_label_and_lists_the_known_ones() -> None:
-    with pytest.raises(AnnotationError, match="unknown label 'pass'; known: PASS, DRIVE"):
-        LABEL_SETS["ball-2"].target_of("pass")
+    with pytest.raises(AnnotationError, match="unknown label 'HEADER'; known: PASS, DRIVE"):
+        LABEL_SETS["ball-2"].target_of("HEADER")
+
+
+def test_unknown_label_that_is_spelt_otherwise_is_recognised() -> None:
+    ball = LABEL_SETS["ball-12"]
+    assert [ball.other_spelling(label) for label in ("Throw-in", "high_pass", "PASS", "pas")] == [
+        *("THROW IN", "HIGH PASS", None, None)
+    ]
+    with pytest.raises(AnnotationError, match="unknown label 'Pass', which is spelt 'PASS' here; known: PASS, DRIVE"):
+        LABEL_SETS["ball-2"].target_of("Pass")
 
 
 @pytest.mark.parametrize("classes", [(), ("PASS", "PASS"), ("PASS", "")])

@@ -107,6 +107,29 @@ def test_label_problems_accept_what_is_right() -> None:
     assert label_problems(rows(1000, 5980, 59_999, clock="1 - 00:01")[:1] + rows(5980, 59_999), 60_000) == []
 
 
+@pytest.mark.parametrize(
+    ("classes", "lines"),
+    [
+        (("PASS", "Goal", "my own"), []),
+        (("PASS", "Pass"), ["classes 'PASS' and 'Pass': if they are one, rename one with a map"]),
+        (
+            ("Pass", "high_pass"),
+            ["class 'Pass' is spelt 'PASS' in ball-2", "class 'high_pass' is spelt 'HIGH PASS' in"],
+        ),
+    ],
+)
+def test_classes_in_two_spellings_are_named(
+    data: Path, tmp_path: Path, classes: tuple[str, ...], lines: list[str]
+) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "224p.mkv").symlink_to(data / "a" / "1_224p.mkv")
+    rows = [{"gameTime": "1 - 00:01", "position": str(40 * i), "label": name} for i, name in enumerate(classes)]
+    (tmp_path / "a" / "Labels-ball.json").write_text(json.dumps({"annotations": rows}))
+    summary = summarise(tmp_path)
+    assert len(summary.spellings()) == len(lines)
+    assert all(line in summary.text() for line in lines)
+
+
 def test_sampled_labels_take_classes_and_videos_in_turn(data: Path) -> None:
     summary = summarise(data)
     sampled = sample_events(summary, 6)

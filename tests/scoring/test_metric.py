@@ -119,6 +119,14 @@ def test_refusals() -> None:
         evaluate({}, {}, LABEL_SETS["ball-2"], ["at9"])
 
 
+def test_predictions_of_a_class_that_is_not_scored_are_named(caplog: pytest.LogCaptureFixture) -> None:
+    labels = {"g": [Event(frame=100, label="Pass")]}
+    predictions = {"g": [Event(frame=100, label="PASS"), Event(frame=200, label="PASS"), Event(frame=9, label="SHOT")]}
+    assert evaluate_events(labels, predictions, LabelSet(("Pass",))).mAP() == 0
+    assert "2 events skipped: their class 'PASS' is not scored, 'Pass' is; rename one of them with a map" in caplog.text
+    assert "1 event skipped: their class 'SHOT' is not scored" in caplog.text
+
+
 def test_table_is_percent() -> None:
     report = evaluate_events({"g": [Event(frame=1, label="PASS")]}, {"g": []}, LABEL_SETS["ball-2"], ["at1"])
     assert report.table().splitlines()[0].split() == ["@1"]
