@@ -13,6 +13,7 @@ from e2espot.models.streaming import native
 from e2espot.training.kernels.conv import WinogradConv2d, convert_convolutions
 from e2espot.training.kernels.network import use_kernels
 from e2espot.training.kernels.norm import FusedNorm2d
+from e2espot.training.kernels.strided import StridedConv2d
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -81,11 +82,16 @@ def test_convolution_has_the_gradients_of_the_definition(
 
 
 @pytest.mark.parametrize("how", ["evaluation", "double", "bfloat16", "autocast"])
-def test_convolution_leaves_to_torch_what_the_kernel_is_not_for(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    conv, x = nn.Conv2d(32, 32, 3, padding=1), torch.randn(2, 32, 5, 6)
+@pytest.mark.parametrize("stride", [1, 2])
+def test_convolution_leaves_to_torch_what_the_kernel_is_not_for(
+    how: str, stride: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conv, x = nn.Conv2d(32, 32, 3, stride, padding=1), torch.randn(2, 32, 5, 6)
     plain = copy.deepcopy(conv)
-    convert_convolutions(nn.Sequential(conv))
-    monkeypatch.setattr("e2espot.training.kernels.conv._convolve", lambda *_: pytest.fail("the kernel was called"))
+    use_kernels(nn.Sequential(conv))
+    assert type(conv) in (WinogradConv2d, StridedConv2d)
+    for name in ("conv", "strided"):
+        monkeypatch.setattr(f"e2espot.training.kernels.{name}._Convolution", None)
     if how == "evaluation":
         conv.eval()
     elif how in ("double", "bfloat16"):
@@ -99,15 +105,62 @@ def test_convolution_leaves_to_torch_what_the_kernel_is_not_for(how: str, monkey
     "conv",
     [
         nn.Conv2d(32, 32, 3),
-        nn.Conv2d(32, 32, 3, stride=2, padding=1),
+        nn.Conv2d(64, 64, 3, stride=2, padding=1),
+        nn.Conv2d(3, 20, 3, stride=2, padding=1),
+        nn.Conv2d(3, 32, 3, stride=2),
+        nn.Conv2d(3, 32, 4, stride=2, padding=2),
+        nn.Conv2d(32, 32, 1, stride=2),
         nn.Conv2d(32, 32, 3, padding=1, groups=4),
         nn.Conv2d(40, 32, 3, padding=1),  # its transposed convolution has 40 outputs
         nn.Conv2d(256, 256, 3, padding=1),
     ],
 )
 def test_other_convolutions_are_not_converted(conv: nn.Conv2d) -> None:
-    convert_convolutions(nn.Sequential(conv))
+    use_kernels(nn.Sequential(conv))
     assert type(conv) is nn.Conv2d
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    inputs=st.sampled_from([3, 5, 24]),
+    outputs=st.sampled_from([16, 24, 48, 64]),
+    size=st.sampled_from([3, 7]),
+    stride=st.sampled_from([2, 4]),
+    frames=st.integers(1, 4),
+    height=st.integers(1, 19),
+    width=st.integers(1, 43),
+    bias=st.booleans(),
+    form=st.sampled_from([torch.channels_last, torch.contiguous_format]),
+    threads=st.sampled_from([1, 3]),
+    seed=st.integers(0, 99),
+)
+def test_convolution_with_a_stride_has_the_gradients_of_the_definition(
+    inputs: int,
+    outputs: int,
+    size: int,
+    stride: int,
+    frames: int,
+    height: int,
+    width: int,
+    bias: bool,
+    form: torch.memory_format,
+    threads: int,
+    seed: int,
+) -> None:
+    torch.manual_seed(seed)
+    conv = nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=bias)
+    x = torch.randn(frames, inputs, height, width).contiguous(memory_format=form)
+    grad = torch.randn_like(conv(x)).contiguous(memory_format=form)
+    expected = outputs_and_gradients(copy.deepcopy(conv).double(), x.double(), grad.double())
+    use_kernels(nn.Sequential(conv))
+    assert type(conv) is StridedConv2d
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        got = outputs_and_gradients(conv, x, grad)
+    finally:
+        torch.set_num_threads(before)
+    assert_near([tensor.double() for tensor in got], expected, 1e-5)
 
 
 class AddAndRectify(nn.Module):

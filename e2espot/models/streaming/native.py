@@ -26,7 +26,9 @@ from torch import Tensor
 from e2espot.files.cache import cache_dir
 
 _LOG = logging.getLogger(__name__)
-_SOURCES = tuple(Path(__file__).with_name(name) for name in ("kernels.cpp", "norms.cpp", "winograd.cpp"))
+_SOURCES = tuple(
+    Path(__file__).with_name(name) for name in ("conv_weights.cpp", "kernels.cpp", "norms.cpp", "winograd.cpp")
+)
 _HEADERS = (Path(__file__).with_name("vectors.h"),)
 _FLAGS = ("-O3", "-std=c++17", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast")
 _COMPILE_TIMEOUT_S = 300

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from e2espot.models.backbones.small import ResidualBlock
 from e2espot.training.kernels.conv import convert_convolutions
 from e2espot.training.kernels.norm import FusedNorm2d, has_kernels
+from e2espot.training.kernels.strided import convert_strided
 
 
 def use_kernels(network: nn.Module) -> None:
@@ -24,6 +25,7 @@ def use_kernels(network: nn.Module) -> None:
     through torch's operations. Batch norms that share their statistics among processes are left as they are.
     """
     convert_convolutions(network)
+    convert_strided(network)
     if has_kernels():
         _convert_norms(network)
 
