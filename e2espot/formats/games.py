@@ -131,15 +131,19 @@ def is_features_name(resolution: str) -> bool:
     return not _NAMED_BY_LINES.fullmatch(resolution)
 
 
-def check_label_file(name: str) -> None:
+def check_label_file(name: str, option: str = "label_file") -> None:
     """Refuse anything but the plain name of a file.
+
+    Args:
+        name: Name of the label files of all games.
+        option: The option that gives it, for the error.
 
     Raises:
         ConfigurationError: a path, a pattern or nothing.
     """
     if not name or name in (".", "..") or any(sign in name for sign in "/\\*?[\0"):
         raise ConfigurationError(
-            f"label_file is {name!r}; give the plain name of a file, such as {BALL_LABEL_FILE}", option="label_file"
+            f"{option} is {name!r}; give the plain name of a file, such as {BALL_LABEL_FILE}", option=option
         )
 
 

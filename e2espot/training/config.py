@@ -22,6 +22,7 @@ from e2espot.core.timeline import parse_fps
 from e2espot.core.version import VERSION_FIELD, __version__
 from e2espot.formats.annotated_table import stated_stretches
 from e2espot.formats.filenames import label_file_of
+from e2espot.formats.games import check_label_file
 from e2espot.formats.label_map import read_label_map
 from e2espot.training.distributed import ProcessGroup, init_process_group
 from e2espot.training.options import LabelReading, RunOptions
@@ -141,6 +142,9 @@ def resolve(recipe: Recipe, data: Path, folder: Path, options: RunOptions | None
     options = options or RunOptions()
     device, group = _select_device(options.device)
     _check_parts(recipe, group)
+    check_label_file(recipe.data.joint_label_file, "joint_label_file")
+    if recipe.sampling.negative_label_file:
+        check_label_file(recipe.sampling.negative_label_file, "negative_label_file")
     width, height = recipe.data.frame_size()
     return TrainingConfig(
         data=data,

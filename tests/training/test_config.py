@@ -31,6 +31,14 @@ def test_resolve_of_the_defaults_is_e2e_spots_setting() -> None:
     assert not config.resume
 
 
+@pytest.mark.parametrize("setting", ["negative_label_file", "joint_label_file"])
+@pytest.mark.parametrize("name", ["../other.json", "/data/other.json", "*.json"])
+def test_resolve_takes_plain_names_of_label_files_alone(setting: str, name: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{setting} is .*; give the plain name of a file") as error:
+        config_of({setting: name})
+    assert error.value.option == setting
+
+
 @pytest.mark.parametrize(
     ("size", "option", "resolution"),
     [
