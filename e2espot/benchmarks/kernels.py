@@ -43,7 +43,7 @@ class Maps:
 class KernelSettings:
     """Size of the problem."""
 
-    feature_archs: Sequence[str] = ("small_gsm", "rny002_gsm")
+    feature_archs: Sequence[str] = ("small_gsm", "lite_gsm", "rny002_gsm")
     """Backbones."""
     maps: Sequence[Maps] = (
         Maps(channels=48, height=28, width=50),

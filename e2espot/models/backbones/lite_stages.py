@@ -51,6 +51,12 @@ _FRAMES_AT_ONCE = 2
 class SameConv(nn.Conv2d):
     """A convolution with TensorFlow's padding, whose zeros may be one more below and on the right than elsewhere."""
 
+    def zeros(self, size: int, axis: int) -> tuple[int, int, int]:
+        """Zeros before and behind ``size`` pixels of an axis, 0 for the height; and the pixels of the output."""
+        kernel, stride, count = self.kernel_size[axis], self.stride[axis], -(-size // self.stride[axis])
+        total = max(0, (count - 1) * stride + kernel - size)
+        return total // 2, total - total // 2, count
+
     def on_size(self, height: int, width: int) -> nn.Conv2d:
         """An ordinary convolution that gives the same on maps of one size; it shares the weights if it can."""
         weight, padding = self._symmetric(height, width)
@@ -67,11 +73,10 @@ class SameConv(nn.Conv2d):
         """
         weight, padding = self.weight, []
         for axis, size in ((0, height), (1, width)):
-            kernel, stride = self.kernel_size[axis], self.stride[axis]
-            total = max(0, (-(-size // stride) - 1) * stride + kernel - size)
-            if total % 2:
+            before, after, _ = self.zeros(size, axis)
+            if before != after:
                 weight = functional.pad(weight, (0, 0, 1, 0) if axis == 0 else (1, 0))
-            padding.append(total - total // 2)
+            padding.append(after)
         return weight, (padding[0], padding[1])
 
     def forward(self, input: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from e2espot.models.backbones.lite_stages import LiteBlock, LiteStages, SameConv
 from e2espot.models.backbones.small import AddedMaps
 from e2espot.models.spotter import normalise
 from e2espot.models.streaming.fused_conv import Act, FusedConv
+from e2espot.models.streaming.inverted_residual import NativeInvertedResidual
 
 
 class FusedAddedMaps:
@@ -58,7 +59,10 @@ class FusedLiteStages:
 
     def __init__(self, stages: LiteStages, dtype: torch.dtype) -> None:
         self._stem = _FusedSameConv(stages.stem, dtype)
-        self._blocks = [_FusedBlock(block, dtype) for block in stages.inverted_residuals()]
+        self._blocks = [
+            NativeInvertedResidual.build(block, dtype) or _FusedBlock(block, dtype)
+            for block in stages.inverted_residuals()
+        ]
         self._taken = stages.taken
 
     def __call__(self, frames_TCHW: Tensor) -> tuple[Tensor, ...]:
@@ -90,7 +94,7 @@ class _FusedSameConv:
 
 
 class _FusedBlock:
-    """An inverted residual."""
+    """An inverted residual, where no kernel computes it at once."""
 
     def __init__(self, block: LiteBlock, dtype: torch.dtype) -> None:
         act: Act = "relu6"

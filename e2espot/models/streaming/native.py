@@ -27,7 +27,8 @@ from e2espot.files.cache import cache_dir
 
 _LOG = logging.getLogger(__name__)
 _SOURCES = tuple(
-    Path(__file__).with_name(name) for name in ("conv_weights.cpp", "kernels.cpp", "norms.cpp", "winograd.cpp")
+    Path(__file__).with_name(f"{name}.cpp")
+    for name in ("conv_weights", "inverted_residual", "kernels", "norms", "winograd")
 )
 _HEADERS = (Path(__file__).with_name("vectors.h"),)
 _FLAGS = ("-O3", "-std=c++17", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast")
