@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from e2espot.benchmarks.results import BenchResults, Target
+from e2espot.benchmarks.results import BenchResults, Table, Target
 from e2espot.benchmarks.timing import Subprocess, Work, interleaved
 from e2espot.core.device import reuse_freed_memory
 from e2espot.core.scores import Scores
@@ -212,6 +212,11 @@ def bench_infer(path: Path, large: Path | None, settings: InferSettings) -> Benc
     title = f"{arch}, {path.name}, {count} frames"
     # A round takes minutes; the median leaves out what is slow in the first one only.
     table = interleaved(title, "frame", variants, settings.repeats, warm_up=False)
+    return BenchResults(tables=[table], targets=_targets(table, arch, path, large))
+
+
+def _targets(table: Table, arch: str, path: Path, large: Path | None) -> list[Target]:
+    bare = arch.partition("_")[0]
     halo = build_spotter(arch).halo
     targets = [
         Target(
@@ -256,4 +261,4 @@ def bench_infer(path: Path, large: Path | None, settings: InferSettings) -> Benc
                 measured=table["e2espot, the same match"].cpu / table[_E2ESPOT].cpu,
             )
         )
-    return BenchResults(tables=[table], targets=targets)
+    return targets

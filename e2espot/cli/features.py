@@ -183,42 +183,19 @@ def _job(args: Features, games: dict[str, Game], loose: frozenset[str]) -> tuple
     from e2espot.inference.options import InferenceOptions
     from e2espot.inference.sharding import shard_of
     from e2espot.sources.remote import VideoCache, default_cache_dir
-    from e2espot.video import choose_backend
 
     planned = shard_of(games, args.shard)
     start_s, duration_s = _seconds(args.start, "start"), None
     if args.duration is not None:
         duration_s = _seconds(args.duration, "duration")
     pca = _given_pca(args)
-    # What can be refused is refused before the weights, which may have to be downloaded.
-    _rate(args, None)
-    if args.reader == "dali":
-        if not _is_run(args.backbone):
-            raise ConfigurationError(
-                f"reader is dali, which decodes every frame for the backbone of a run, and {args.backbone} sees a "
-                "picture now and then; choose auto or decord",
-                option="reader",
-            )
-        choose_backend(args.reader, args.device)  # refuses it where it is not installed
-    if args.name is not None:
-        _check_name(args.name)  # before weights are fetched
+    _check_before_weights(args)
     reuse_freed_memory()
     extractor, own_rate = _extractor(args)
+    _check_network(args, extractor.dim, own_rate, pca)
     rate = _rate(args, own_rate)
-    if own_rate is not None and (args.grid != "middle" or start_s or duration_s):
-        raise ConfigurationError(
-            "the backbone of a run sees every frame of its own grid, from the first on; leave grid, start and duration "
-            "as they are",
-            option="grid",
-        )
     name = args.name or _default_name(args, rate, pca)
     _check_name(name)
-    if pca is not None and len(pca.mean_D) != extractor.dim:
-        raise ConfigurationError(
-            f"the PCA was fitted on rows of {len(pca.mean_D)} values, and {args.backbone} gives {extractor.dim}; it "
-            "belongs to another network",
-            option="pca",
-        )
     job = ExtractionJob(
         extractor=extractor,
         grid=RowGrid(rate=rate, rule=args.grid, start_s=start_s, duration_s=duration_s),
@@ -238,6 +215,39 @@ def _job(args: Features, games: dict[str, Game], loose: frozenset[str]) -> tuple
         targets=targets_of(games, name, args.out, loose=loose),
     )
     return job, planned
+
+
+def _check_before_weights(args: Features) -> None:
+    """Refuse what can be refused before the weights, which may have to be downloaded."""
+    from e2espot.video import choose_backend
+
+    _rate(args, None)
+    if args.reader == "dali":
+        if not _is_run(args.backbone):
+            raise ConfigurationError(
+                f"reader is dali, which decodes every frame for the backbone of a run, and {args.backbone} sees a "
+                "picture now and then; choose auto or decord",
+                option="reader",
+            )
+        choose_backend(args.reader, args.device)  # refuses it where it is not installed
+    if args.name is not None:
+        _check_name(args.name)
+
+
+def _check_network(args: Features, dim: int, own_rate: Fraction | None, pca: Pca | None) -> None:
+    """Refuse options that do not fit the network, which gives rows of ``dim`` values; only a run has a rate."""
+    if own_rate is not None and (args.grid != "middle" or _seconds(args.start, "start") or args.duration is not None):
+        raise ConfigurationError(
+            "the backbone of a run sees every frame of its own grid, from the first on; leave grid, start and duration "
+            "as they are",
+            option="grid",
+        )
+    if pca is not None and len(pca.mean_D) != dim:
+        raise ConfigurationError(
+            f"the PCA was fitted on rows of {len(pca.mean_D)} values, and {args.backbone} gives {dim}; it belongs to "
+            "another network",
+            option="pca",
+        )
 
 
 def _check_name(name: str) -> None:

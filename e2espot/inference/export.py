@@ -88,22 +88,7 @@ def export_spotter(
         ConfigurationError: the folder holds a run, the chunk is too short or long, or a package is not installed.
         E2ESpotError: the folder cannot be written.
     """
-    if not SHORTEST_CHUNK <= chunk_len <= LONGEST_CHUNK:
-        raise ConfigurationError(
-            f"chunk is {chunk_len} frames; give {SHORTEST_CHUNK} to {LONGEST_CHUNK}", option="chunk"
-        )
-    if isinstance(spotter.backbone, LiteBackbone) and chunk_len % SEEN_EVERY:
-        raise ConfigurationError(
-            f"chunk is {chunk_len} frames, and this spotter's image network sees every second; give an even number",
-            option="chunk",
-        )
-    if (folder / "best.safetensors").exists():
-        raise ConfigurationError(f"{folder}: is a run; name another folder for the exported spotter", option="out")
-    if spotter.spec.features is not None or not isinstance(spotter.head, LinearHead | GRUHead):
-        raise ConfigurationError(
-            f"a spotter with the head {spotter.spec.temporal_arch!r} that reads stored features cannot be exported; "
-            "export one that reads video"
-        )
+    _check(spotter, folder, chunk_len)
     backbone, spec = backbone_graph(spotter, chunk_len), spotter.spec
     exported = ExportedSpec(
         format=form,
@@ -141,6 +126,25 @@ def export_spotter(
         write_atomically(folder / name, content)
     write_atomically(folder / SPEC_FILE, exported.to_json())
     return exported
+
+
+def _check(spotter: Spotter, folder: Path, chunk_len: int) -> None:
+    if not SHORTEST_CHUNK <= chunk_len <= LONGEST_CHUNK:
+        raise ConfigurationError(
+            f"chunk is {chunk_len} frames; give {SHORTEST_CHUNK} to {LONGEST_CHUNK}", option="chunk"
+        )
+    if isinstance(spotter.backbone, LiteBackbone) and chunk_len % SEEN_EVERY:
+        raise ConfigurationError(
+            f"chunk is {chunk_len} frames, and this spotter's image network sees every second; give an even number",
+            option="chunk",
+        )
+    if (folder / "best.safetensors").exists():
+        raise ConfigurationError(f"{folder}: is a run; name another folder for the exported spotter", option="out")
+    if spotter.spec.features is not None or not isinstance(spotter.head, LinearHead | GRUHead):
+        raise ConfigurationError(
+            f"a spotter with the head {spotter.spec.temporal_arch!r} that reads stored features cannot be exported; "
+            "export one that reads video"
+        )
 
 
 def _graph_files(name: str, model: bytes, form: Format) -> dict[str, bytes]:
