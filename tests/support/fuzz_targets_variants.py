@@ -97,6 +97,7 @@ def _events(scratch: Path) -> dict[str, Target]:
         _converted("labels", "soccernet")(at)
 
     return {
+        **_text_formats(),
         "e2e-spot gzip": Target(
             name="test.json.gz",
             valid=[SPOTTED],
@@ -114,6 +115,61 @@ def _events(scratch: Path) -> dict[str, Target]:
             read=_with_valid_file(lambda at: read_e2e_spot(at / "test.json", predictions=False), "test.json", [VIDEO]),
             encoding="text",
         ),
+        "footpass folder": Target(
+            name="play/playbyplay_val.json",
+            valid={
+                "keys": ["game_18_H1", "game_18_H2"],
+                "events": {"game_18_H1": [[39, 0, 8, 2, 1, 0], [74, 1, 3, 1, 0, 1]], "game_18_H2": [[900, 1, 3, 8]]},
+            },
+            read=_converted("play", "footpass"),
+        ),
+        "footpass predictions": Target(
+            name="p.json",
+            valid={"keys": ["g_H1"], "events": {"g_H1": [[39, 0, 8, 2, 0.5], [74, 1, -1, 1, 1]]}},
+            read=_converted("p.json", "footpass", predictions=True),
+        ),
+        "older results": Target(
+            name="results.json",
+            valid={"Url": f"{GAME}/1", "predictions": ROWS, "fps": 2},
+            read=_converted("results.json", "opensportslab", predictions=True),
+        ),
+        "opensportslab folder": Target(
+            name="osl/annotations_train.json",
+            valid={**OTHER, "metadata": {"split": "train", "note": "x"}},
+            read=_with_valid_file(
+                lambda at: read_opensportslab(at / "osl", predictions=False), "osl/annotations_test.json", MORE
+            ),
+        ),
+        "opensportslab of others": Target(
+            name="x.json", valid=OTHER, read=_converted("x.json", "opensportslab", predictions=True)
+        ),
+        "soccertrack folder": Target(
+            name="track/117_12_class_events.json",
+            valid={"UrlLocal": "117", "actions": [ACTION, LATER]},
+            read=_with_valid_file(
+                _converted("track", "soccertrack-v2", periods="periods.json"), "periods.json", periods
+            ),
+        ),
+        "labels, bad ones left out": Target(
+            name=LABEL_FILE,
+            valid={
+                "annotated": [{"half": "1", "stretches": [{"from": 0, "to": 5000}]}],
+                "annotated_classes": ["PASS", "DRIVE"],
+                **LABELS,
+            },
+            read=lambda at: read_labels(at / LABEL_FILE, BALL, fps=Fraction(25), num_frames={1: 99}, bad_labels="skip"),
+        ),
+        "labels with a video": Target(name=f"labels/{GAME}/{LABEL_FILE}", valid=LABELS, read=with_video, cost=6),
+        "reviewed dataset": Target(
+            name=f"given/a/game/{LABEL_FILE}",
+            valid=LABELS,
+            read=lambda at: load_inputs(data, labels=at / "given", out=at / "made", split="train"),
+        ),
+    }
+
+
+def _text_formats() -> dict[str, Target]:
+    return {
         "table": Target(
             name="t.csv",
             valid="game;half;time;label;score;team\na/b.mp4;1;5:07,48;PASS;0,5;left\nc;2;1;DRIVE;1;\n",
@@ -171,56 +227,6 @@ def _events(scratch: Path) -> dict[str, Target]:
             valid="video_id,time,event,score\na_0,1.25,play,0.5\na_1,2,throwin,1e-3\n",
             read=_converted("sub.csv", "dfl", predictions=True),
             encoding="text",
-        ),
-        "footpass folder": Target(
-            name="play/playbyplay_val.json",
-            valid={
-                "keys": ["game_18_H1", "game_18_H2"],
-                "events": {"game_18_H1": [[39, 0, 8, 2, 1, 0], [74, 1, 3, 1, 0, 1]], "game_18_H2": [[900, 1, 3, 8]]},
-            },
-            read=_converted("play", "footpass"),
-        ),
-        "footpass predictions": Target(
-            name="p.json",
-            valid={"keys": ["g_H1"], "events": {"g_H1": [[39, 0, 8, 2, 0.5], [74, 1, -1, 1, 1]]}},
-            read=_converted("p.json", "footpass", predictions=True),
-        ),
-        "older results": Target(
-            name="results.json",
-            valid={"Url": f"{GAME}/1", "predictions": ROWS, "fps": 2},
-            read=_converted("results.json", "opensportslab", predictions=True),
-        ),
-        "opensportslab folder": Target(
-            name="osl/annotations_train.json",
-            valid={**OTHER, "metadata": {"split": "train", "note": "x"}},
-            read=_with_valid_file(
-                lambda at: read_opensportslab(at / "osl", predictions=False), "osl/annotations_test.json", MORE
-            ),
-        ),
-        "opensportslab of others": Target(
-            name="x.json", valid=OTHER, read=_converted("x.json", "opensportslab", predictions=True)
-        ),
-        "soccertrack folder": Target(
-            name="track/117_12_class_events.json",
-            valid={"UrlLocal": "117", "actions": [ACTION, LATER]},
-            read=_with_valid_file(
-                _converted("track", "soccertrack-v2", periods="periods.json"), "periods.json", periods
-            ),
-        ),
-        "labels, bad ones left out": Target(
-            name=LABEL_FILE,
-            valid={
-                "annotated": [{"half": "1", "stretches": [{"from": 0, "to": 5000}]}],
-                "annotated_classes": ["PASS", "DRIVE"],
-                **LABELS,
-            },
-            read=lambda at: read_labels(at / LABEL_FILE, BALL, fps=Fraction(25), num_frames={1: 99}, bad_labels="skip"),
-        ),
-        "labels with a video": Target(name=f"labels/{GAME}/{LABEL_FILE}", valid=LABELS, read=with_video, cost=6),
-        "reviewed dataset": Target(
-            name=f"given/a/game/{LABEL_FILE}",
-            valid=LABELS,
-            read=lambda at: load_inputs(data, labels=at / "given", out=at / "made", split="train"),
         ),
     }
 
