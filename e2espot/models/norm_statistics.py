@@ -28,7 +28,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from e2espot.models.backbones.base import Backbone
+from e2espot.models.backbones.lite import LiteBackbone
 from e2espot.models.spotter import normalise
+from e2espot.models.streaming.lite_stream import FusedImage
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -87,6 +89,8 @@ def measure_statistics(backbone: Backbone, batches_BTHWC: Iterable[Tensor]) -> t
         layer.train()  # normalise by the batch
         layer.register_forward_pre_hook(sums.add)
     weight = next(network.parameters())
+    if isinstance(network, LiteBackbone):
+        network.register_module("image", FusedImage(network.image, weight.dtype))
     with torch.inference_mode():
         for levels_BTHWC in batches_BTHWC:
             clips_TCHW = (normalise(clip_THWC.to(weight.device), weight.dtype) for clip_THWC in levels_BTHWC)

@@ -303,9 +303,12 @@ def normalise(frames: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     mean, std, scale, shift = _constants(frames.device, dtype)
     if dtype.itemsize >= 4 or frames.is_floating_point():
         exact = torch.promote_types(dtype, torch.float32)
-        return frames.to(exact, copy=True).sub_(mean).div_(std).to(dtype).movedim(-1, -3)
+        values = frames.to(exact, memory_format=torch.contiguous_format, copy=True)
+        # Whole rows, as elementwise operations on a last axis of three are slow.
+        width = frames.shape[-2]
+        values.flatten(-2).sub_(mean.repeat(width)).div_(std.repeat(width))
+        return values.to(dtype).movedim(-1, -3)
     # uint8 to bf16 or fp16: x * scale + shift as one matrix product with a diagonal 3x3 matrix, as in training.
-    # Elementwise operations on a last axis of three are slow.
     return torch.addmm(shift, frames.reshape(-1, 3).to(dtype), scale).view(frames.shape).movedim(-1, -3)
 
 

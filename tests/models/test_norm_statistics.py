@@ -62,6 +62,16 @@ def test_measure_statistics_pools_its_batches_and_leaves_the_backbone_alone() ->
     assert all(torch.equal(value, before[name]) for name, value in backbone.state_dict().items())
 
 
+def test_statistics_in_fp32_are_those_in_double_precision() -> None:
+    """In fp32 the image network computes as in inference, perhaps with compiled kernels."""
+    backbone = backbone_of("lite_gsm")
+    exact = measure_statistics(backbone, [clips()])
+    for near, reference in zip(measure_statistics(backbone.float(), [clips()]), exact, strict=True):
+        spread_C = reference.var_C.sqrt() + 1e-3
+        assert ((near.mean_C - reference.mean_C).abs() < 1e-3 * spread_C).all()
+        assert ((near.var_C - reference.var_C).abs() < 1e-3 * spread_C**2).all()
+
+
 def test_mix_statistics_interpolates() -> None:
     backbone = backbone_of("small_gsm")
     statistics = measure_statistics(backbone, [clips()])

@@ -338,7 +338,7 @@ class _StreamingSmall(_StreamingNetwork):
         return features
 
     def _add(self, _slot: str, x_TCHW: Tensor) -> Tensor:
-        """Where the maps of another network are added, if there is one."""
+        """Where the maps of another network are added, in place, if there is one."""
         return x_TCHW
 
 
@@ -375,7 +375,8 @@ class _StreamingLite(_StreamingSmall):
         return features
 
     def _add(self, slot: str, x_TCHW: Tensor) -> Tensor:
-        return x_TCHW + self._waiting[slot].push_pop(self._new.pop(slot), len(x_TCHW), self._skip[slot])
+        x_TCHW += self._waiting[slot].push_pop(self._new.pop(slot), len(x_TCHW), self._skip[slot])
+        return x_TCHW
 
 
 class _SmallBlock(_StreamingBlock):

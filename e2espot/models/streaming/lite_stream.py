@@ -108,3 +108,15 @@ class _FusedBlock:
             return self._narrow(wide_TCHW)
         # Only first blocks of a stage have no shortcut and only last blocks are taken, so nothing else reads the input.
         return self._narrow.add_to(x_TCHW, wide_TCHW)
+
+
+class FusedImage(nn.Module):
+    """``LiteStages`` as a layer of a backbone that is not folded."""
+
+    def __init__(self, stages: LiteStages, dtype: torch.dtype) -> None:
+        super().__init__()
+        self._stages = FusedLiteStages(stages, dtype)
+
+    def forward(self, frames_NCHW: Tensor) -> tuple[Tensor, ...]:
+        """As ``LiteStages``."""
+        return self._stages(frames_NCHW)
