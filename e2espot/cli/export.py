@@ -54,7 +54,8 @@ def main(arguments: list[str]) -> None:
         if adaptation is None:
             raise ConfigurationError(f"{args.adapt_to}: nothing to adapt to", option="adapt_to")
         norms = f"{args.adapt_to.name}, share {adaptation.share:.3g}"
-    export_spotter(spotter, read_calibration(args.run), args.out, form=args.to, chunk_len=args.chunk, norms=norms)
+    calibration = read_calibration(args.run, spotter.label_set)
+    export_spotter(spotter, calibration, args.out, form=args.to, chunk_len=args.chunk, norms=norms)
     print(f"exported spotter: {args.out}; try it: {command_line('infer', args.out, 'VIDEO', '-o', 'out/')}")
     if args.check is not None:
         print(check_export(spotter, args.out, args.check).describe())

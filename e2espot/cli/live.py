@@ -157,7 +157,8 @@ def _session(args: Live, run: Path | None, address: Address, latency_s: float | 
 
     reuse_freed_memory()
     path = run or shipped_spotter()
-    spotter, calibration = load_spotter(path, parse_device(args.device)), read_calibration(path)
+    spotter = load_spotter(path, parse_device(args.device))
+    calibration = read_calibration(path, spotter.label_set)
     spotter.check_sees_frames(path)
     options, delay_s, piece = (
         InferenceOptions(flip=args.flip, adapt=args.adapt, video_stream=args.video_stream),

@@ -22,10 +22,19 @@ import tyro
 
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.picture_options import PICTURE_OPTIONS
+from e2espot.core.version import VERSION_FIELD, __version__
 from e2espot.training.options import RunOptions
-from e2espot.training.recipe import Recipe, merge, read_recipe, recipe_fields
+from e2espot.training.recipe import Recipe, current_names, merge, read_recipe, recipe_fields
 
 _LOG = logging.getLogger(__name__)
+
+_OPTIONS = (
+    *("resolution", "label_file", "bad_labels", "map", "annotated", "team_map", "second_half"),
+    *("joint_data", "reader", "video_stream", *PICTURE_OPTIONS),
+)
+"""Options of a run that its ``config.yaml`` holds, besides the settings of its recipe."""
+_DESCRIPTIONS = ("start", "colour_rule", VERSION_FIELD)
+"""What it holds besides both."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,9 +78,17 @@ def stored_run(args: RecipeArgs) -> tuple[Recipe, RunOptions] | None:
     from e2espot.training.checkpoints import load_config
 
     fields = load_config(args.save_dir)
+    _check_names(args.save_dir, fields)
     if args.recipe:
         _LOG.warning("note: the run continues with the recipe it was started with; --recipe is ignored")
     return _with_config(merge(Recipe(), recipe_fields(fields)), args), _stored_options(args.save_dir, fields)
+
+
+def _check_names(run: Path, fields: Mapping[str, Any]) -> None:
+    """Refuse a mistyped setting in a file of this version, which would be left out; other versions had others."""
+    unknown = sorted(map(str, {*current_names(fields)} - {*Recipe().to_fields(), *_OPTIONS, *_DESCRIPTIONS}))
+    if unknown and fields.get(VERSION_FIELD) == __version__:
+        raise ConfigurationError(f"{run / 'config.yaml'}: no such setting: {', '.join(unknown)}; correct its name")
 
 
 def _check_new_run(args: RecipeArgs, save_dir: Path) -> None:
@@ -89,11 +106,7 @@ def _with_config(recipe: Recipe, args: RecipeArgs) -> Recipe:
 
 
 def _stored_options(run: Path, fields: Mapping[str, Any]) -> RunOptions:
-    names = (
-        *("resolution", "label_file", "bad_labels", "map", "annotated", "team_map", "second_half"),
-        *("joint_data", "reader", "video_stream", *PICTURE_OPTIONS),
-    )
-    options = {name: fields[name] for name in names if fields.get(name) is not None}
+    options = {name: fields[name] for name in _OPTIONS if fields.get(name) is not None}
     if options.get("reader") == "pyav":  # no option: what auto resolves to on the CPU
         del options["reader"]
     try:

@@ -129,7 +129,9 @@ def load_job(
         raise ConfigurationError(f"device is {device}; exported spotters run on the CPU", option="device")
     return Job(
         spotters=spotters,
-        calibration=first.calibration if isinstance(first, ExportedSpotter) else read_calibration(runs[0]),
+        calibration=first.calibration
+        if isinstance(first, ExportedSpotter)
+        else read_calibration(runs[0], first.label_set),
         options=options,
         cache=cache,
         keep_scores=keep_scores,

@@ -23,6 +23,7 @@ import numpy as np
 from e2espot.core.adaptation import unlikeness
 from e2espot.core.errors import CheckpointError, ConfigurationError, one_line
 from e2espot.core.events import Event
+from e2espot.core.label_sets import LabelSet
 from e2espot.core.scores import Scores
 from e2espot.suppression.nms import Suppression, suppress_column
 from e2espot.suppression.rivals import weaken_rivals
@@ -74,8 +75,12 @@ class Calibration:
         }
 
     @staticmethod
-    def from_json(content: Any) -> Calibration:
+    def from_json(content: Any, source: str = "calibration.json") -> Calibration:
         """Parse what :meth:`to_json` wrote.
+
+        Args:
+            content: The parsed JSON.
+            source: Where it is from, for the error.
 
         Raises:
             CheckpointError: ``content`` is something else.
@@ -91,7 +96,7 @@ class Calibration:
             )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError, ConfigurationError) as error:
             raise CheckpointError(
-                f"calibration.json is not one of this package's ({one_line(error)}); remove it"
+                f"{source} is not one of this package's ({one_line(error)}); remove it to do without"
             ) from None
 
     def map_confidences(self, confidences: np.ndarray) -> np.ndarray:
@@ -120,11 +125,15 @@ UNCALIBRATED = Calibration(rivals=("PASS", "DRIVE"))
 """For weights without a run folder: nothing was fitted, and nothing is known of the footage that they will see."""
 
 
-def read_calibration(run: Path) -> Calibration:
+def read_calibration(run: Path, label_set: LabelSet | None = None) -> Calibration:
     """Calibration in a run folder's ``calibration.json``, the default without it; ``UNCALIBRATED`` for a weights file.
 
+    Args:
+        run: Run folder, or weights file.
+        label_set: Classes of the run's spotter; None to leave unchecked whether the calibration is of these.
+
     Raises:
-        CheckpointError: the file is damaged or something else.
+        CheckpointError: the file is damaged or something else, or was fitted for other classes.
     """
     file = run / "calibration.json"
     if not file.is_file():
@@ -133,7 +142,14 @@ def read_calibration(run: Path) -> Calibration:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{file}: not readable JSON ({error}); remove it to do without") from None
-    return Calibration.from_json(content)
+    calibration = Calibration.from_json(content, str(file))
+    others = sorted({*calibration.by_class, *calibration.shift_s} - set(label_set.names if label_set else ()))
+    if label_set is not None and others:
+        raise CheckpointError(
+            f"{file} is of another run: it has {', '.join(others)}, and the spotter knows "
+            f"{', '.join(label_set.names)}; remove it to do without"
+        )
+    return calibration
 
 
 def apply_calibration(calibration: Calibration, scores: Scores, *, half: int = 1) -> list[Event]:

@@ -12,6 +12,7 @@ from e2espot.cli.train import Train
 from e2espot.cli.train import parse as parse_command
 from e2espot.core.errors import CheckpointError, ConfigurationError
 from e2espot.core.picture_options import PictureOptions
+from e2espot.core.version import __version__
 from e2espot.training.recipe import Recipe, merge, read_recipe
 
 
@@ -81,6 +82,16 @@ def test_resume_without_a_run_starts_one_only_if_its_recipe_is_named(
     args = parse("DATA", "-s", str(tmp_path / "new"), "--resume", "--recipe", "laptop")
     assert args.settings == merge(Recipe(), read_recipe("laptop"))
     assert "new holds no run to resume; a new one starts" in caplog.text
+
+
+def test_resumed_run_with_a_mistyped_setting_is_refused(tmp_path: Path) -> None:
+    stored = {**Recipe().to_fields(), "start": "x", "colour_rule": "x", "e2espot_version": __version__}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(stored))
+    assert parse("DATA", "-s", str(tmp_path), "--resume").settings == Recipe()
+    stored["learning_rat"] = stored.pop("learning_rate")
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(stored))
+    with pytest.raises(ConfigurationError, match=r"config\.yaml: no such setting: learning_rat; correct its name"):
+        parse("DATA", "-s", str(tmp_path), "--resume")
 
 
 def test_resumed_run_with_a_damaged_config_is_refused(tmp_path: Path) -> None:

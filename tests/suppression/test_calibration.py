@@ -187,6 +187,14 @@ def test_read_calibration_reads_what_to_json_wrote(tmp_path: Path) -> None:
     assert read_calibration(tmp_path) == calibration
 
 
+def test_read_calibration_refuses_one_of_other_classes(tmp_path: Path) -> None:
+    calibration = Calibration(shift_s={"PASS": 0.1}, by_class={"HEADER": Suppression()})
+    (tmp_path / "calibration.json").write_text(json.dumps(calibration.to_json()))
+    with pytest.raises(CheckpointError, match="of another run: it has HEADER, and the spotter knows PASS, DRIVE"):
+        read_calibration(tmp_path, LABELS)
+    assert read_calibration(tmp_path, LabelSet(("HEADER", "PASS"))) == read_calibration(tmp_path) == calibration
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 200_000, b"[]", b"null", b'{"suppression": []}'])
 def test_read_calibration_refuses_a_damaged_file_in_one_line(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "calibration.json").write_bytes(content)
