@@ -37,7 +37,7 @@ class Align:
     """A half whose offset stands out less is not used."""
     window: float = 1.5
     """A label is moved by less than this many seconds, after its offset."""
-    min_score: float = 0.1
+    min_confidence: Annotated[float, tyro.conf.arg(aliases=["--min_score"])] = 0.1
     """Weaker predictions are no moments of events."""
     map: Path | None = None
     """YAML file that states which of the spotter's classes sees a class of the labels, such as HEADER: PASS."""
@@ -64,7 +64,7 @@ def main(arguments: list[str]) -> None:
         max_offset_ms=None if args.max_offset is None else _ms(args.max_offset, "max_offset"),
         min_sharpness=args.min_sharpness,
         window_ms=_ms(args.window, "window"),
-        min_confidence=args.min_score,
+        min_confidence=args.min_confidence,
         label_map=read_label_map(args.map),
     )
     videos, reports = align_labels(args.predictions, args.labels, options, label_file=args.label_file)

@@ -59,7 +59,7 @@ class AlignmentOptions:
         if not 40 <= self.window_ms <= 60_000:
             raise ConfigurationError(f"window is {self.window_ms / 1000:g} s; give 0.04 to 60", option="window")
         if not 0 <= self.min_confidence <= 1:
-            raise ConfigurationError(f"min_score is {self.min_confidence}; give 0 to 1", option="min_score")
+            raise ConfigurationError(f"min_confidence is {self.min_confidence}; give 0 to 1", option="min_confidence")
 
 
 @dataclass(frozen=True, kw_only=True)

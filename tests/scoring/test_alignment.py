@@ -206,7 +206,8 @@ def test_existing_labels_are_not_replaced_unasked(halves: dict[int, list[Moment]
         (("--window", "nan"), "window"),
         (("--window", "0"), "window"),
         (("--max_offset", "-1"), "max_offset"),
-        (("--min_score", "2"), "min_score"),
+        (("--min_confidence", "2"), "min_confidence"),
+        (("--min_score", "2"), "min_confidence"),
         (("--offset", "soon"), "offset"),
     ],
 )
