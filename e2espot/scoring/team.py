@@ -69,21 +69,8 @@ def evaluate_teams(
         [metric],
         framerate,
     ).results[metric]
-    per_class = {}
-    for name in label_set.names:
-        weights = [
-            sum(
-                event.value
-                for events in labels_of_first_half.values()
-                for event in events
-                if event.label == name and event.team == team
-            )
-            for team in SIDES
-        ]
-        values = [report.per_class[_team_class(name, team)] for team in SIDES]
-        # left 3 labels with AP 0.6, right 1 with AP 0.2 -> (3 * 0.6 + 1 * 0.2) / 4 = 0.5
-        total = sum(weights)
-        per_class[name] = float(np.dot(weights, values) / total) if total else float("nan")
+    all_labels = [event for events in labels_of_first_half.values() for event in events]
+    per_class = {name: _mean_of_sides(name, all_labels, report.per_class) for name in label_set.names}
     known = [value for value in per_class.values() if not np.isnan(value)]
     if len(known) < len(per_class):
         missing = [name for name, value in per_class.items() if np.isnan(value)]
@@ -97,6 +84,17 @@ def evaluate_teams(
         per_class=per_class,
         without_teams=evaluate(labels_of_first_half, predictions_as_first_half, label_set, [metric], framerate),
     )
+
+
+def _mean_of_sides(name: str, labels: Sequence[ScoredEvent], precision: Mapping[str, float]) -> float:
+    """Average precision of a class, its two sides weighted by their labels: visible ones less those not shown.
+
+    Left 3 labels with AP 0.6, right 1 with AP 0.2 -> (3 * 0.6 + 1 * 0.2) / 4 = 0.5. NaN if the weights sum to 0.
+    """
+    weights = [sum(event.value for event in labels if (event.label, event.team) == (name, team)) for team in SIDES]
+    values = [precision[_team_class(name, team)] for team in SIDES]
+    total = sum(weights)
+    return float(np.dot(weights, values) / total) if total else float("nan")
 
 
 def _team_class(label: str, team: str) -> str:
