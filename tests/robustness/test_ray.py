@@ -56,8 +56,6 @@ def start(weights: Path, sources: list[Path], out: Path, *more: str) -> subproce
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        # A suite started in the background of a shell ignores SIGINT, and its child processes would inherit that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
 
 
