@@ -35,6 +35,16 @@ def outputs_and_gradients(layer: nn.Module, x: Tensor, grad: Tensor) -> list[Ten
     return [out.detach(), *given]
 
 
+def in_threads(count: int, layer: nn.Module, x: Tensor, grad: Tensor) -> list[Tensor]:
+    """The same, computed by so many threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        return outputs_and_gradients(layer, x, grad)
+    finally:
+        torch.set_num_threads(before)
+
+
 def assert_near(got: list[Tensor], expected: list[Tensor], tolerance: float) -> None:
     """Each within ``tolerance`` of its largest number."""
     for one, other in zip(got, expected, strict=True):
@@ -72,12 +82,7 @@ def test_convolution_has_the_gradients_of_the_definition(
     expected = outputs_and_gradients(copy.deepcopy(conv).double(), x.double(), grad.double())
     convert_convolutions(nn.Sequential(conv))
     assert type(conv) is WinogradConv2d
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        got = outputs_and_gradients(conv, x, grad)
-    finally:
-        torch.set_num_threads(before)
+    got = in_threads(threads, conv, x, grad)
     assert_near([tensor.double() for tensor in got], expected, 3e-5)
 
 
@@ -154,12 +159,7 @@ def test_convolution_with_a_stride_has_the_gradients_of_the_definition(
     expected = outputs_and_gradients(copy.deepcopy(conv).double(), x.double(), grad.double())
     use_kernels(nn.Sequential(conv))
     assert type(conv) is StridedConv2d
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        got = outputs_and_gradients(conv, x, grad)
-    finally:
-        torch.set_num_threads(before)
+    got = in_threads(threads, conv, x, grad)
     assert_near([tensor.double() for tensor in got], expected, 1e-5)
 
 
@@ -215,12 +215,7 @@ def test_norm_has_the_gradients_of_the_definition(
         grad[(copy.deepcopy(norm).double()(x.double()) + (other if behind == "sum" else 0)).abs() < 1e-4] = 0
     expected = outputs_and_gradients(plain, x.double(), grad.double())
     use_kernels(layer)
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        got = outputs_and_gradients(layer, x, grad)
-    finally:
-        torch.set_num_threads(before)
+    got = in_threads(threads, layer, x, grad)
     assert isinstance(norm, FusedNorm2d)
     assert_near([tensor.double() for tensor in got], expected, 1e-5)
     for name, value in plain.state_dict().items():

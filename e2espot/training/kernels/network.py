@@ -23,6 +23,9 @@ def use_kernels(network: nn.Module) -> None:
 
     Whether a layer uses its kernel is decided by each input: one on another device, or in another number format, goes
     through torch's operations. Batch norms that share their statistics among processes are left as they are.
+
+    A converted network is for training alone: inference folds norms into convolutions and would miss the ReLUs that
+    norms compute here. Load its weights into a fresh network, as validation does.
     """
     convert_convolutions(network)
     convert_strided(network)
