@@ -16,9 +16,9 @@ from e2espot.benchmarks.infer import build_spotter
 from e2espot.benchmarks.results import BenchResults, Table
 from e2espot.benchmarks.timing import InProcess, Subprocess, Work, interleaved
 from e2espot.core.device import compute_dtype, reuse_freed_memory
+from e2espot.models.kernels.native import SWITCH
 from e2espot.models.streaming.backbone_stream import BackboneStream
 from e2espot.models.streaming.fused_conv import FusedConv
-from e2espot.models.streaming.native import SWITCH
 
 _PIECE = 16
 """Frames at a time, as in inference on a CPU."""

@@ -5,8 +5,8 @@ import torch
 
 from e2espot.benchmarks.kernels import Maps, convolution_table, network_work
 from e2espot.core.device import compute_dtype
-from e2espot.models.streaming import native
-from e2espot.models.streaming.native import SWITCH, kernel
+from e2espot.models.kernels import native
+from e2espot.models.kernels.native import SWITCH, kernel
 
 
 @pytest.mark.parametrize("is_native", [True, False])

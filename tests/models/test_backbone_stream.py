@@ -9,8 +9,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from e2espot.models.backbones.registry import build_backbone
+from e2espot.models.kernels.native import kernel
 from e2espot.models.streaming.backbone_stream import BackboneStream
-from e2espot.models.streaming.native import kernel
 from e2espot.models.temporal_shift import GateShift
 from tests.support.lite import hear_the_image_network
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from e2espot.models.backbones.lite_stages import _STAGES, LiteBlock, LiteStages, _Stage
-from e2espot.models.streaming import native
+from e2espot.models.kernels import native
 from e2espot.models.streaming.inverted_residual import NativeInvertedResidual
 
 

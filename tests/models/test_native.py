@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from e2espot.models.streaming import native
+from e2espot.models.kernels import native
 
 CPU = torch.device("cpu")
 

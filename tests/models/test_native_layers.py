@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
+from e2espot.models.kernels import native
 from e2espot.models.spotter import normalise
-from e2espot.models.streaming import native
 from e2espot.models.streaming.native_layers import (
     NativeGateShift,
     NativeGroupedConv,

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from e2espot.models.streaming import native
+from e2espot.models.kernels import native
 from e2espot.models.streaming.fused_conv import FusedConv
 from e2espot.models.streaming.winograd import NativeWinograd
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from e2espot.models.backbones.registry import build_backbone
-from e2espot.models.streaming import native
+from e2espot.models.kernels import native
 from e2espot.training.kernels.conv import WinogradConv2d, convert_convolutions
 from e2espot.training.kernels.network import use_kernels
 from e2espot.training.kernels.norm import FusedNorm2d

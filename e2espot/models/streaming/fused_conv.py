@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from e2espot.models.streaming.native import SharedByCopies
+from e2espot.models.kernels.native import SharedByCopies
 from e2espot.models.streaming.winograd import NativeWinograd
 
 Act = Literal["none", "relu", "relu6", "tanh"]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from e2espot.models.backbones.lite_stages import LiteBlock
-from e2espot.models.streaming.native import SharedByCopies, constant, in_threads, kernel, pointer
+from e2espot.models.kernels.native import SharedByCopies, constant, in_threads, kernel, pointer
 
 _PANEL = 16
 """Wide channels that the kernel computes at a time."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from e2espot.core.pixels import IMAGENET_MEAN, IMAGENET_STD
-from e2espot.models.streaming.native import SharedByCopies, constant, in_threads, kernel, pointer
+from e2espot.models.kernels.native import SharedByCopies, constant, in_threads, kernel, pointer
 from e2espot.models.temporal_shift import HALO, GateShift
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from e2espot.models.streaming.native import SharedByCopies, constant, in_threads, kernel, pointer
+from e2espot.models.kernels.native import SharedByCopies, constant, in_threads, kernel, pointer
 
 FILTER = (
     (1 / 4, 0.0, 0.0),

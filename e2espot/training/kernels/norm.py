@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from e2espot.models.streaming.native import in_threads, kernel, pointer
+from e2espot.models.kernels.native import in_threads, kernel, pointer
 
 _CPU = torch.device("cpu")
 

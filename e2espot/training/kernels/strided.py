@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from e2espot.models.streaming.native import in_threads, kernel, pointer
+from e2espot.models.kernels.native import in_threads, kernel, pointer
 
 _CPU = torch.device("cpu")
 _WIDEST = 48

@@ -1,0 +1,1 @@
+"""Kernels in C++ for CPUs, for inference and training, and what compiles and calls them."""
