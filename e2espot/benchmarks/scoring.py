@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import tempfile
 import zipfile
 from dataclasses import dataclass
@@ -141,6 +142,7 @@ def e2espot_scoring(settings: ScoreSettings) -> Work:
 
 def soccernet_scoring(settings: ScoreSettings) -> Work:
     """All seven metrics by the SoccerNet package, from zip files."""
+    os.environ["TQDM_DISABLE"] = "1"  # read when tqdm is imported; its bars would break up the tables on a terminal
     from SoccerNet.Evaluation import ActionSpotting
 
     labels_zip, predictions_zip = _archives(settings)
@@ -175,7 +177,7 @@ def bench_evaluate(settings: ScoreSettings) -> BenchResults:
         Subprocess("e2espot", e2espot_scoring, settings),
     ]
     title = f"all seven metrics, {settings.games} games, {settings.predictions} predictions each, zips to figures"
-    table = interleaved(title, "evaluation", variants, 1, warm_up=False)
+    table = interleaved(title, "evaluation", variants, settings.repeats, warm_up=False)
     soccernet, e2espot = table.rows
     assert soccernet.grown_mb is not None and e2espot.grown_mb is not None
     time = Target(

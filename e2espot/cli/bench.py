@@ -203,7 +203,7 @@ def _suppress(args: Bench, folder: Path) -> BenchResults:
 def _evaluate(args: Bench, folder: Path) -> BenchResults:
     from e2espot.benchmarks.scoring import ScoreSettings, bench_evaluate
 
-    return bench_evaluate(ScoreSettings())
+    return bench_evaluate(ScoreSettings(repeats=args.repeats))
 
 
 def _labels(args: Bench, folder: Path) -> BenchResults:
@@ -216,7 +216,7 @@ def _startup(args: Bench, folder: Path) -> BenchResults:
     from e2espot.benchmarks.startup import bench_startup
     from e2espot.cli.main import COMMANDS
 
-    return bench_startup([name for commands in COMMANDS.values() for name in commands], args.repeats)
+    return bench_startup([(name, "--help") for commands in COMMANDS.values() for name in commands], args.repeats)
 
 
 def _roofline(args: Bench, folder: Path) -> BenchResults:

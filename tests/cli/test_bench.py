@@ -13,7 +13,7 @@ import torch
 from e2espot.benchmarks import decode
 from e2espot.benchmarks.features import extraction, plain_extraction
 from e2espot.benchmarks.infer import baseline_pipeline, baseline_spotter, e2espot_pipeline, network_alone
-from e2espot.benchmarks.results import Target, targets_text
+from e2espot.benchmarks.results import Row, Table, Target, targets_text
 from e2espot.benchmarks.roofline import ConvolutionCounter, floor_s
 from e2espot.benchmarks.scaling import repeat_video
 from e2espot.benchmarks.timing import InProcess, Subprocess, Work, interleaved
@@ -135,6 +135,32 @@ def test_bench_features_prints_each_row_and_all_targets(tmp_path: Path, capsys: 
     assert "e2espot features: 24 rows in" in printed
     assert printed.count("| CPU ms per row, median") == 3  # extraction, the long match, scores
     assert "| peak memory, training on features |" in printed
+
+
+def test_bench_start_times_the_help_of_every_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("e2espot.cli.main.COMMANDS", {"Data": {"convert": "convert labels"}})
+    main(["start", "--repeats", "1", "--json", str(tmp_path / "out.json")])
+    content = json.loads((tmp_path / "out.json").read_text())
+    assert [row["name"] for row in content["tables"][0]["rows"]] == [
+        "python, nothing imported",
+        "import e2espot",
+        "e2espot convert --help",
+    ]
+    assert 0 < content["targets"][0]["measured"] < 10
+
+
+def test_bench_evaluate_has_as_many_rounds_as_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("SoccerNet")
+    rounds = []
+
+    def measured(title: str, unit: str, variants: list[Subprocess], repeats: int, *, warm_up: bool) -> Table:
+        rounds.append(repeats)
+        rows = [Row(name=variant.name, unit=unit, cpu_ms=[1.0], wall_ms=[1.0], grown_mb=1.0) for variant in variants]
+        return Table(title=title, rows=rows)
+
+    monkeypatch.setattr("e2espot.benchmarks.scoring.interleaved", measured)
+    main(["evaluate", "--repeats", "5"])
+    assert rounds == [5]
 
 
 def test_subprocess_reports_its_own_peak_memory() -> None:
