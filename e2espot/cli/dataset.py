@@ -53,6 +53,7 @@ def main(arguments: list[str]) -> None:
 
     from e2espot.files.atomic import write_atomically
     from e2espot.formats.choose_label_file import chosen_label_file
+    from e2espot.formats.games import lack_of_labels
     from e2espot.report.dataset_summary import summarise
 
     resolution = args.features or _only_features(args) or args.resolution
@@ -68,8 +69,13 @@ def main(arguments: list[str]) -> None:
         )
     if not summary.videos:
         what = f"a {args.resolution} video" if resolution == args.resolution else f"features {resolution}"
-        raise ConfigurationError(f"{args.data}: no game with {what} or a {label_file}")
+        raise ConfigurationError(
+            f"{args.data}: no game with {what} or a {label_file}, and no other video; name the folder of the games, "
+            "their list (.yaml, .csv), or a video"
+        )
     print(summary.text())
+    if not summary.classes and (lack := lack_of_labels(args.data)):
+        print(f"\n{lack}")
     if args.json is not None:
         write_atomically(args.json, json.dumps(summary.to_json(), indent=1).encode())
     if args.out is not None:

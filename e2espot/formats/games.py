@@ -8,9 +8,10 @@ from pathlib import Path
 
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.timeline import HALVES
+from e2espot.core.wording import counted
 from e2espot.files.walk import folders_below
 from e2espot.formats.feature_files import feature_name
-from e2espot.formats.filenames import BALL_LABEL_FILE, VIDEO_SUFFIXES
+from e2espot.formats.filenames import BALL_LABEL_FILE, LABEL_FILES, SPLITS_FILE, VIDEO_SUFFIXES
 from e2espot.formats.game import Game, Video, is_game_video
 from e2espot.formats.one_video import is_video_file, one_video_games
 from e2espot.formats.own_games import games_in_split, is_list, own_games
@@ -59,6 +60,8 @@ def find_games(
     listed = own_games(root)
     if listed is not None:
         return [game for game in games_in_split(root, listed, split) if game.videos or not need_videos]
+    if split is not None and not (root / SPLITS_FILE).is_file() and (lack := lack_of_labels(root)):
+        raise ConfigurationError(f"{root}: {lack}")
     if split is None:
         folders = _game_folders(root, label_file, resolution)
         all_games = [_game(root, folder, resolution, label_file) for folder in folders]
@@ -107,8 +110,25 @@ def loose_games(root: Path) -> list[Game]:
                     f"{path} and {games[name].videos[0].path.name} would both have results named {name!r}; rename one"
                 )
             videos = (Video(game=name, half=1, path=path),)
-            games[name] = Game(name=name, folder=folder, videos=videos, labels_path=None)
+            target = path.with_suffix(".json")
+            games[name] = Game(name=name, folder=folder, videos=videos, labels_path=None, labels_target=target)
     return [games[name] for name in sorted(games)]
+
+
+def lack_of_labels(root: Path) -> str:
+    """What a folder of videos lacks to be a dataset, for an error; empty if it is one, or holds no videos at all."""
+    if not root.is_dir() or own_games(root) is not None:
+        return ""
+    files = [(folder, file) for folder, names in folders_below(root) for file in sorted(names)]
+    videos = [folder / file for folder, file in files if Path(file).suffix.lower() in VIDEO_SUFFIXES]
+    if not videos or any(is_game_video(file) or file in LABEL_FILES for _, file in files):
+        return ""
+    first = videos[0].relative_to(root)
+    return (
+        f"{counted(len(videos), 'video')} and no labels of the same names; put {first.with_suffix('.json')} or "
+        f"{first.with_suffix('.csv')} next to {first}, list videos and labels in a dataset.csv (video,labels,split), "
+        "or label them with e2espot review"
+    )
 
 
 def resolutions_below(root: Path) -> list[str]:

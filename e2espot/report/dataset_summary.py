@@ -23,7 +23,7 @@ from e2espot.core.wording import counted
 from e2espot.formats.annotated_field import read_annotated, read_annotated_classes
 from e2espot.formats.filenames import BALL_LABEL_FILE
 from e2espot.formats.game import Game
-from e2espot.formats.games import find_games
+from e2espot.formats.games import find_games, lack_of_labels, loose_games
 from e2espot.formats.label_documents import read_label_document
 from e2espot.formats.soccernet_json import read_row
 from e2espot.formats.splits import split_of_games
@@ -198,6 +198,8 @@ def summarise(
         ConfigurationError: no such folder or split.
     """
     games = find_games(root, split=split, resolution=resolution, label_file=label_file, need_videos=False)
+    if not games and split is None and lack_of_labels(root):
+        games = loose_games(root)
     splits = split_of_games(root) if root.is_dir() else {}
     look = FileLook(resolution=resolution, fps=fps)
     videos: list[VideoSummary] = []

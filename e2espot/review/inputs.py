@@ -15,7 +15,7 @@ from e2espot.files.bundle import Bundle
 from e2espot.formats.feature_files import feature_name, is_feature_file
 from e2espot.formats.filenames import BALL_LABEL_FILE, RESULTS_FILE, scores_file
 from e2espot.formats.game import Game, Video
-from e2espot.formats.games import features_below, find_games, is_dataset
+from e2espot.formats.games import features_below, find_games, is_dataset, loose_games, resolutions_below
 from e2espot.formats.label_documents import read_label_document
 from e2espot.formats.one_video import game_of_video
 from e2espot.formats.soccernet_json import parse_document, read_rows
@@ -108,6 +108,8 @@ def load_inputs(
 def _find_games(source: Path, split: str | None, resolution: str) -> list[Game]:
     if is_dataset(source):
         games = find_games(source, split=split, resolution=resolution)
+        if not games and split is None and not resolutions_below(source):
+            games = loose_games(source)
         _refuse_features(source, [video.path for game in games for video in game.videos])
         if not games:
             if names := features_below(source):

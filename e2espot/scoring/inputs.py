@@ -77,7 +77,7 @@ def games_to_score(labels: Path, *, split: str | None = None, label_file: str = 
     Raises:
         ConfigurationError: there is no labelled game, or ``split`` is given for a zip.
     """
-    from e2espot.formats.games import check_label_file, find_games
+    from e2espot.formats.games import check_label_file, find_games, lack_of_labels
 
     check_label_file(label_file)
     listed = _listed_games(labels)
@@ -96,7 +96,8 @@ def games_to_score(labels: Path, *, split: str | None = None, label_file: str = 
         ending = f"/{label_file}"
         names = sorted(name.removesuffix(ending) for name in bundle.names if name.endswith(ending))
     if not names:
-        raise ConfigurationError(f"{labels}: no games with {label_file} to score")
+        lack = lack_of_labels(labels)
+        raise ConfigurationError(f"{labels}: no games with {label_file} to score" + (f" ({lack})" if lack else ""))
     return names
 
 

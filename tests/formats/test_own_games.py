@@ -203,3 +203,26 @@ def test_evaluate_scores_results_of_a_list(data: Path, tmp_path: Path, capsys: p
     dispatch(["evaluate", str(tmp_path / "out"), "-l", str(data), "--json", str(tmp_path / "scores.json")])
     assert "over 2 games, 3 labels" in capsys.readouterr().out
     assert json.loads((tmp_path / "scores.json").read_text())
+
+
+def test_videos_without_labels_are_shown_with_what_they_lack(
+    tmp_path: Path, video: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(tmp_path, video, "derby vs x.MP4", "cup/final.mov")
+    dispatch(["dataset", str(tmp_path)])
+    shown = capsys.readouterr().out
+    assert "2 games, 2 videos" in shown and "cup/final, half 1: no label file" in shown
+    lack = "2 videos and no labels of the same names; put derby vs x.json or derby vs x.csv next to derby vs x.MP4"
+    assert lack in shown
+    with pytest.raises(ConfigurationError, match=lack):
+        find_games(tmp_path, split="train")
+    with pytest.raises(ConfigurationError, match=lack):
+        games_to_score(tmp_path)
+    # The review page labels them, and what it writes makes a dataset of them.
+    inputs = load_inputs(tmp_path)
+    assert [(game.name, game.target) for game in inputs.games] == [
+        ("cup/final", tmp_path / "cup" / "final.json"),
+        ("derby vs x", tmp_path / "derby vs x.json"),
+    ]
+    write_json(inputs.games[1].target, {"annotations": [PASS]})
+    assert [game.labels_path is not None for game in find_games(tmp_path)] == [False, True]
