@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -140,11 +141,20 @@ def baseline_pipeline(feature_arch: str, path: Path, keep_memory: bool) -> Work:
     return lambda: _write_events(overlapping_clips(spotter, path), folder)
 
 
-def e2espot_pipeline(feature_arch: str, path: Path, num_classes: int = 2) -> Work:
-    """File to JSON as ``e2espot infer`` does it."""
+def e2espot_pipeline(
+    feature_arch: str, path: Path, num_classes: int = 2, adapt: Literal["auto", "none"] = "none"
+) -> Work:
+    """File to JSON as ``e2espot infer`` does it.
+
+    Args:
+        feature_arch: Backbone.
+        path: The video.
+        num_classes: Classes of the head.
+        adapt: ``auto`` adds a first look at 256 frames of the video: nothing of a match, half of a short video.
+    """
     reuse_freed_memory()
     spotter, folder = build_spotter(feature_arch, num_classes), tempfile.mkdtemp()
-    return lambda: _write_events(spot_video(spotter, path), folder)
+    return lambda: _write_events(spot_video(spotter, path, InferenceOptions(adapt=adapt)), folder)
 
 
 def network_alone(feature_arch: str, path: Path) -> Work:
@@ -182,6 +192,7 @@ def _frames(spotter: Spotter, path: Path) -> np.ndarray:
 
 _BASELINE = "E2E-Spot's pipeline: fp32, clips of 100, half overlap, decord"
 _E2ESPOT = "e2espot, file to JSON"
+_FIRST_LOOK = f"{_E2ESPOT}, after a first look at 256 frames"
 _NETWORK = "e2espot, network alone, frames in memory"
 _ENGINES: dict[Format, str] = {"onnx": "onnxruntime", "openvino": "openvino"}
 
@@ -200,6 +211,7 @@ def bench_infer(path: Path, large: Path | None, settings: InferSettings) -> Benc
         Subprocess(_BASELINE, baseline_pipeline, arch, path, False),
         Subprocess("the same, keeping freed memory as e2espot does", baseline_pipeline, arch, path, True),
         Subprocess(_E2ESPOT, e2espot_pipeline, arch, path),
+        Subprocess(_FIRST_LOOK, e2espot_pipeline, arch, path, 2, "auto"),
         Subprocess(_NETWORK, network_alone, arch, path),
         Subprocess(f"{_NETWORK}, {bare} without a shift", network_alone, bare, path),
     ]

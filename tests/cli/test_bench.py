@@ -93,6 +93,14 @@ def test_inference_pipelines_process_every_frame(build: Callable[[str, Path], Wo
     assert build("small_gsm", path)() == 30
 
 
+def test_pipeline_takes_a_first_look_only_if_asked_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "short", constant(Fraction(25), 30))
+    looks = []
+    monkeypatch.setattr("e2espot.inference.adapt.adapt_to_clips", lambda spotter, *_: (spotter, looks.append(path)))
+    assert e2espot_pipeline("small_gsm", path)() == 30 and not looks
+    assert e2espot_pipeline("small_gsm", path, adapt="auto")() == 30 and looks
+
+
 @pytest.mark.parametrize("build", [baseline_step, e2espot_step])
 def test_training_step_learns_from_every_frame(build: Callable[[str, int], Work]) -> None:
     assert build("small_gsm", 2)() == 2
