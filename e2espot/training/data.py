@@ -26,9 +26,10 @@ from e2espot.core.wording import counted
 from e2espot.formats.feature_files import check_kind, check_rate, is_feature_file, open_features
 from e2espot.formats.feature_lengths import LABELS_AFTER_S, check_against_labels, check_against_video
 from e2espot.formats.filenames import scores_file
-from e2espot.formats.game import Game
+from e2espot.formats.game import Game, Video
 from e2espot.formats.games import find_games
-from e2espot.formats.soccernet import read_labels, read_other_labels
+from e2espot.formats.soccernet import LabelFile, read_labels
+from e2espot.training.hard_negatives import add_false_positives, add_other_labels
 from e2espot.training.options import LabelReading
 
 _LOG = logging.getLogger(__name__)
@@ -89,9 +90,11 @@ class LabelledGame:
                 unannotated_targets=tuple(map(label_set.target_of, unannotated(label_set, self.classes))),
             )
             if negative_label_file:
-                labelled = add_other_labels(labelled, self, video.half, label_set, negative_label_file)
+                others = self.game.folder / negative_label_file
+                labelled = add_other_labels(labelled, others, video.half, label_set, self.fps)
             if negatives is not None:
-                labelled = add_false_positives(labelled, self, video.half, negatives)
+                scores = negatives / self.game.name / scores_file(video.half, len(self.game.videos))
+                labelled = add_false_positives(labelled, scores, self.fps, self.classes)
             tracks_path = tracks if tracks.is_file() and len(self.game.videos) == 1 else None
             videos.append(
                 TrainingVideo(
@@ -201,10 +204,6 @@ def _with_labels(
     reading: LabelReading,
     video_stream: int | None,
 ) -> list[LabelledGame]:
-    from e2espot.video import indexes_of
-    from e2espot.video.clock_gaps import log_gaps
-    from e2espot.video.reader import match_info
-
     _check_one_kind(games)
     labelled = []
     for game in games:
@@ -212,55 +211,76 @@ def _with_labels(
             name = game.labels_target.name if game.labels_target is not None else reading.label_file
             raise AnnotationError(f"{game.folder}: no {name}; the {split} split needs labels for every game")
         videos = tuple(replace(video, video_stream=video_stream) for video in game.videos)
-        num_frames = {}
-        for video in videos:
-            if is_feature_file(video.path):
-                num_frames[video.half] = _checked_rows(video.path, fps)
-                continue
-            indexes = indexes_of(video.path, video_stream=video_stream)
-            log_gaps(indexes)
-            num_frames[video.half] = match_info(video.path, indexes, fps).num_frames
-        reads_features = any(is_feature_file(video.path) for video in videos)
-        # Features may end some seconds before the last label; such a label is of the last row, as SoccerNet has it.
-        # That they do not end earlier is checked below, with the likely cause, unless such labels are left out.
-        after_s = LABELS_AFTER_S if reading.bad_labels == "skip" else MAX_DURATION_S
-        after = math.ceil(after_s * fps) if reads_features else 0
-        labels = read_labels(
-            game.labels_path,
-            label_set,
-            fps=fps,
-            num_frames={half: count + after for half, count in num_frames.items()},
-            bad_labels=reading.bad_labels,
-            label_map=reading.label_map,
-        )
-        if labels.skipped:
-            _LOG.warning("%s: skipped %d invalid labels", game.labels_path, labels.skipped)
-        if reads_features:
-            labels = replace(labels, events=_within_rows(labels.events, game, num_frames, fps))
-        annotated = intersect_annotated(labels.annotated, reading.annotated.of(game.name))
-        classes = intersect_classes(labels.classes, reading.classes)
-        within = inside(labels.events, annotated)
-        events = [
-            replace(event, team=reading.teams.side_of(event.team, event.half)) for event in of_classes(within, classes)
-        ]
-        for count, which in (
-            (len(labels.events) - len(within), "outside of the annotated stretches"),
-            (len(within) - len(events), "of classes that the game does not annotate"),
-        ):
-            if count:
-                _LOG.warning("%s: left out %s %s", game.labels_path, counted(count, "label"), which)
-        labelled.append(
-            LabelledGame(
-                game=replace(game, videos=videos),
-                num_frames=num_frames,
-                events=tuple(events),
-                fps=fps,
-                annotated={half: ranges for half, ranges in annotated.items() if half in num_frames},
-                classes=classes,
-                unsure=labels.unsure,
-            )
-        )
+        labelled.append(_with_labels_of(replace(game, videos=videos), game.labels_path, label_set, fps, reading))
     return labelled
+
+
+def _with_labels_of(
+    game: Game, labels_path: Path, label_set: LabelSet, fps: Fraction, reading: LabelReading
+) -> LabelledGame:
+    num_frames = {video.half: _num_frames(video, fps) for video in game.videos}
+    labels = _read_labels(game, labels_path, label_set, num_frames, fps, reading)
+    annotated = intersect_annotated(labels.annotated, reading.annotated.of(game.name))
+    classes = intersect_classes(labels.classes, reading.classes)
+    within = inside(labels.events, annotated)
+    events = of_classes(within, classes)
+    for count, which in (
+        (len(labels.events) - len(within), "outside of the annotated stretches"),
+        (len(within) - len(events), "of classes that the game does not annotate"),
+    ):
+        if count:
+            _LOG.warning("%s: left out %s %s", labels_path, counted(count, "label"), which)
+    return LabelledGame(
+        game=game,
+        num_frames=num_frames,
+        events=tuple(replace(event, team=reading.teams.side_of(event.team, event.half)) for event in events),
+        fps=fps,
+        annotated={half: ranges for half, ranges in annotated.items() if half in num_frames},
+        classes=classes,
+        unsure=labels.unsure,
+    )
+
+
+def _num_frames(video: Video, fps: Fraction) -> int:
+    """Grid frames of a half, or rows of its features."""
+    from e2espot.video import indexes_of
+    from e2espot.video.clock_gaps import log_gaps
+    from e2espot.video.reader import match_info
+
+    if is_feature_file(video.path):
+        return _checked_rows(video.path, fps)
+    indexes = indexes_of(video.path, video_stream=video.video_stream)
+    log_gaps(indexes)
+    return match_info(video.path, indexes, fps).num_frames
+
+
+def _read_labels(
+    game: Game,
+    labels_path: Path,
+    label_set: LabelSet,
+    num_frames: Mapping[int, int],
+    fps: Fraction,
+    reading: LabelReading,
+) -> LabelFile:
+    """Labels of a game, all within the ``num_frames`` of their half."""
+    reads_features = any(is_feature_file(video.path) for video in game.videos)
+    # Features may end some seconds before the last label; such a label is of the last row, as SoccerNet has it.
+    # That they do not end earlier is checked below, with the likely cause, unless such labels are left out.
+    after_s = LABELS_AFTER_S if reading.bad_labels == "skip" else MAX_DURATION_S
+    after = math.ceil(after_s * fps) if reads_features else 0
+    labels = read_labels(
+        labels_path,
+        label_set,
+        fps=fps,
+        num_frames={half: count + after for half, count in num_frames.items()},
+        bad_labels=reading.bad_labels,
+        label_map=reading.label_map,
+    )
+    if labels.skipped:
+        _LOG.warning("%s: skipped %d invalid labels", labels_path, labels.skipped)
+    if not reads_features:
+        return labels
+    return replace(labels, events=_within_rows(labels.events, game, num_frames, fps))
 
 
 def _check_one_kind(games: Sequence[Game]) -> None:
@@ -296,60 +316,3 @@ def _within_rows(events: Sequence[Event], game: Game, num_rows: Mapping[int, int
         last = max((event.frame for event in events if event.half == video.half), default=None)
         check_against_labels(open_features(video.path), fps, None if last is None else float(last / fps))
     return tuple(replace(event, frame=min(event.frame, num_rows[event.half] - 1)) for event in events)
-
-
-_MIN_CONFIDENCE, _MIN_DISTANCE_S = 0.2, 1.0
-"""A predicted event this confident, this far from every label, is a hard negative."""
-
-
-def add_other_labels(
-    labelled: LabelledVideo, game: LabelledGame, half: int, label_set: LabelSet, name: str
-) -> LabelledVideo:
-    """The half with more hard negatives: labels of classes that are not learnt, where the frame is background.
-
-    Args:
-        labelled: The half.
-        game: Its game; one without a file of this name has no such labels.
-        half: Number of the half.
-        label_set: The classes that are learnt.
-        name: Name of the label file in the game's folder.
-
-    Raises:
-        AnnotationError: an invalid label.
-    """
-    path = game.game.folder / name
-    others = read_other_labels(path, label_set, fps=game.fps) if path.is_file() else []
-    frames = [event.frame for event in others if event.half == half and event.visible]
-    frames = [frame for frame in frames if frame < labelled.num_frames and labelled.is_background(frame)]
-    return _with_negatives(labelled, frames, [1.0] * len(frames))
-
-
-def add_false_positives(labelled: LabelledVideo, game: LabelledGame, half: int, scores_folder: Path) -> LabelledVideo:
-    """The half with more hard negatives: confident predictions far from all labels, by a run that has not seen it.
-
-    Raises:
-        AnnotationError: no scores of this half.
-    """
-    from e2espot.formats.scores import read_scores
-    from e2espot.suppression.nms import suppress
-
-    scores = read_scores(scores_folder / game.game.name / scores_file(half, len(game.game.videos)))
-    min_distance = float(_MIN_DISTANCE_S * game.fps)
-    frames, weights = [], []
-    for event in suppress(scores):
-        # From the grid of the scores to that of the labels: frame 80 at 25 fps, labels at 12.5 fps -> 40.
-        frame = int((event.frame + 0.5) * float(game.fps / scores.fps))
-        distance = min((abs(frame - known) for known in labelled.event_frames), default=min_distance + 1)
-        counts = labelled.is_background(frame) and bool(of_classes([event], game.classes))
-        if counts and event.confidence >= _MIN_CONFIDENCE and distance > min_distance and frame < labelled.num_frames:
-            frames.append(frame)
-            weights.append(event.confidence)
-    return _with_negatives(labelled, frames, weights)
-
-
-def _with_negatives(labelled: LabelledVideo, frames: Sequence[int], weights: Sequence[float]) -> LabelledVideo:
-    return replace(
-        labelled,
-        negative_frames=(*labelled.negative_frames, *frames),
-        negative_weights=(*labelled.negative_weights, *weights),
-    )

@@ -21,8 +21,8 @@ from e2espot.models.unfamiliar import IMAGE, set_with_image
 from e2espot.models.weights.checkpoint import read_tensors, shipped_spotter
 from e2espot.training.config import resolve
 from e2espot.training.cross_validation import cross_validate
-from e2espot.training.data import add_false_positives
 from e2espot.training.fit import fit
+from e2espot.training.hard_negatives import add_false_positives
 from e2espot.training.options import RunOptions
 from e2espot.training.recipe import Recipe, merge, read_recipe, recipe_names
 from e2espot.training.setup import setup
@@ -183,8 +183,9 @@ def test_cross_validate_scores_every_game_out_of_fold(
     scores_TK[[10, 80, 90], [3, 3, 4]] = 0.9, 0.8, 0.1  # near a label, far from it, unsure; at 25 fps
     write_scores(scores[0], dataclasses.replace(stored, scores_TK=scores_TK))
     known = LabelledVideo(num_frames=50, event_frames=(8,), event_targets=(1,))  # at 12.5 fps
-    video = add_false_positives(known, run.train_games[0], 1, tmp_path / "runs" / "oof")
+    (fps,) = {game.fps for game in run.train_games}
+    video = add_false_positives(known, scores[0], fps)
     assert video.negative_frames == (40,)
     assert video.negative_weights == pytest.approx((0.8,))
     unsure = dataclasses.replace(known, unsure=(range(35, 45),))  # what is seen there may be an event
-    assert add_false_positives(unsure, run.train_games[0], 1, tmp_path / "runs" / "oof").negative_frames == ()
+    assert add_false_positives(unsure, scores[0], fps).negative_frames == ()
