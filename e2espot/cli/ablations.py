@@ -9,6 +9,7 @@ from typing import Annotated
 
 import tyro
 
+from e2espot.cli.parsing import parse
 from e2espot.files.atomic import write_atomically
 from e2espot.studies.plans import DEFAULTS, VARIANTS, AblationPlan
 
@@ -30,7 +31,7 @@ class Ablations(AblationPlan):
 
 def main(arguments: list[str]) -> None:
     """Train what is not trained yet, then print and write both tables."""
-    plan = tyro.cli(Ablations, args=arguments, use_underscores=True, prog="e2espot ablations")
+    plan = parse(Ablations, arguments, "e2espot ablations")
     plan.check()
     from e2espot.studies.ablations import compare_post_processing, compare_variants, render, table, train_variant
 

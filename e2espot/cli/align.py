@@ -8,6 +8,7 @@ from typing import Annotated
 
 import tyro
 
+from e2espot.cli.parsing import parse
 from e2espot.core.errors import AnnotationError, ConfigurationError
 from e2espot.core.timeline import MAX_DURATION_S
 from e2espot.formats.filenames import BALL_LABEL_FILE, FEED_LABEL_FILE
@@ -47,7 +48,7 @@ class Align:
 
 def main(arguments: list[str]) -> None:
     """Align, write, print a line for each half."""
-    args = tyro.cli(Align, args=arguments, use_underscores=True, prog="e2espot align")
+    args = parse(Align, arguments, "e2espot align")
 
     from e2espot.core.wording import counted
     from e2espot.files.atomic import write_atomically

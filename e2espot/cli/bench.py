@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
+from e2espot.cli.parsing import parse
 from e2espot.core.errors import ConfigurationError
 from e2espot.inference.options import UserOptions
 
@@ -49,7 +50,9 @@ CLIPS_VARIABLE = "E2ESPOT_REAL_CLIPS"
 class Bench:
     """Compare the speed of e2espot with that of other software, in turn within one run, on one thread.
 
-    Prints Markdown tables. Examples: e2espot bench decode match.mp4; e2espot bench all --json out/bench.json
+    Prints Markdown tables.
+
+    Examples: e2espot bench decode match.mp4; e2espot bench all --json out/bench.json
     """
 
     topic: tyro.conf.Positional[Topic | Literal["all"]]
@@ -93,7 +96,7 @@ class Bench:
 
 def main(arguments: list[str]) -> None:
     """Measure, print Markdown, write JSON."""
-    args = tyro.cli(Bench, args=arguments, use_underscores=True, prog="e2espot bench")
+    args = parse(Bench, arguments, "e2espot bench")
     _check(args)
     import torch
 

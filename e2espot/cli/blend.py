@@ -7,6 +7,8 @@ from pathlib import Path
 
 import tyro
 
+from e2espot.cli.parsing import parse
+
 
 @dataclass(frozen=True, kw_only=True)
 class Blend:
@@ -30,7 +32,7 @@ class Blend:
 
 def main(arguments: list[str]) -> None:
     """Blend, print where the weights are."""
-    args = tyro.cli(Blend, args=arguments, use_underscores=True, prog="e2espot blend")
+    args = parse(Blend, arguments, "e2espot blend")
 
     from e2espot.models.weights.blend import blend
 

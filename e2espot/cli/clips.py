@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from e2espot.cli.parsing import parse
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.wording import counted
 from e2espot.formats.format_names import CutListName, FormatName
@@ -55,7 +56,7 @@ class ClipsOptions:
 
 def main(arguments: list[str]) -> None:
     """Read the events, plan all clips, then cut them."""
-    args = tyro.cli(ClipsOptions, args=arguments, use_underscores=True, prog="e2espot clips")
+    args = parse(ClipsOptions, arguments, "e2espot clips")
     from tqdm import tqdm
 
     from e2espot.formats.guess_format import read_any

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import tyro
-
 from e2espot.cli.demo import train
+from e2espot.cli.parsing import parse
 from e2espot.core.errors import ConfigurationError
 from e2espot.files.atomic import write_atomically
 
@@ -39,7 +38,7 @@ class Controls:
 
 def main(arguments: list[str]) -> None:
     """Train and score both, and print them together with the demo's spotter."""
-    args = tyro.cli(Controls, args=arguments, use_underscores=True, prog="e2espot controls")
+    args = parse(Controls, arguments, "e2espot controls")
     matches = args.out / "matches"
     if not (args.out / "scores.json").is_file():
         raise ConfigurationError(f"{args.out / 'scores.json'}: no such file; run e2espot demo first")

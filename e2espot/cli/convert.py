@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 from tyro.extras import SubcommandApp
 
+from e2espot.cli.parsing import asks_for_help, join_field_docs
 from e2espot.core.wording import counted
 from e2espot.formats.format_names import CutListName, FeedName, FormatName
 
@@ -152,6 +153,8 @@ def checkpoint(
 
 def main(arguments: list[str]) -> None:
     """Run the subcommand."""
+    if asks_for_help(arguments):
+        join_field_docs(Events)
     app.cli(
         args=arguments,
         use_underscores=True,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from e2espot.cli.parsing import parse
 from e2espot.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class DatasetOptions:
 
 def main(arguments: list[str]) -> None:
     """Look, print, write."""
-    args = tyro.cli(DatasetOptions, args=arguments, use_underscores=True, prog="e2espot dataset")
+    args = parse(DatasetOptions, arguments, "e2espot dataset")
     if not 0 <= args.examples <= 500:
         raise ConfigurationError(f"--examples is {args.examples}; give 0 to 500")
     from tqdm import tqdm

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tyro
-
+from e2espot.cli.parsing import parse
 from e2espot.cli.subcommand import command_line, run_subcommand
 from e2espot.files.atomic import write_atomically
 
@@ -27,7 +26,9 @@ MIN_CONFIDENCE = 0.3
 class Demo:
     """Render matches, train a spotter on their video files, run it on an unseen match, and score it.
 
-    It takes about ten minutes on two cores. Example: e2espot demo --out demo --seed 1
+    It takes about ten minutes on two cores.
+
+    Example: e2espot demo --out demo --seed 1
     """
 
     out: Path = Path("demo")
@@ -38,7 +39,7 @@ class Demo:
 
 def main(arguments: list[str]) -> None:
     """Run the commands that a user would type, then draw the pictures and print the table."""
-    args = tyro.cli(Demo, args=arguments, use_underscores=True, prog="e2espot demo")
+    args = parse(Demo, arguments, "e2espot demo")
     begun = time.perf_counter()
     matches, run = args.out / "matches", args.out / "run"
     _show("render", matches, *_render_arguments(args.seed))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
+from e2espot.cli.parsing import parse
 from e2espot.core.errors import ConfigurationError, DownloadError
 from e2espot.core.wording import counted
 
@@ -87,7 +88,7 @@ class _ProgressBar:
 
 def main(arguments: list[str]) -> None:
     """Download, then list what the server does not have."""
-    args = tyro.cli(Download, args=arguments, use_underscores=True, prog="e2espot download")
+    args = parse(Download, arguments, "e2espot download")
     from e2espot.formats.feature_files import KNOWN_FEATURES
     from e2espot.formats.splits import canonical_split
     from e2espot.sources.soccernet.download import DownloadRequest, download

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import tyro
 
 from e2espot.cli.label_args import LabelArgs
+from e2espot.cli.parsing import parse
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.teams import SIDES, SecondHalf, check_sides, parse_team_map
 
@@ -56,7 +57,7 @@ class Evaluate:
 
 def main(arguments: list[str]) -> None:
     """Read, score, print."""
-    args = tyro.cli(Evaluate, args=arguments, use_underscores=True, prog="e2espot evaluate")
+    args = parse(Evaluate, arguments, "e2espot evaluate")
     if not args.metric or not 1 <= args.fps <= 1000:
         raise ConfigurationError(f"--fps is {args.fps}; give 1 to 1000 bins per second, and at least one --metric")
     from e2espot.core.wording import counted

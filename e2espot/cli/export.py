@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from e2espot.cli.parsing import parse
 from e2espot.cli.subcommand import command_line
 from e2espot.core.errors import ConfigurationError
 
@@ -38,7 +39,7 @@ class Export:
 
 def main(arguments: list[str]) -> None:
     """Export, print where the folder is, and compare if asked to."""
-    args = tyro.cli(Export, args=arguments, use_underscores=True, prog="e2espot export")
+    args = parse(Export, arguments, "e2espot export")
 
     from e2espot.core.frame_size import parse_frame_size
     from e2espot.inference.adapt import adapt_to_video, resize

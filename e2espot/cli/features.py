@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from e2espot.cli.parsing import parse
 from e2espot.core.device import Precision
 from e2espot.core.errors import ConfigurationError, VideoError
 from e2espot.core.picture_options import PictureOptions
@@ -97,7 +98,7 @@ class Features(PictureOptions):
 
 def main(arguments: list[str]) -> None:
     """Plan all outputs before any work, then write the features of each video as soon as they are complete."""
-    args = tyro.cli(Features, args=arguments, use_underscores=True, prog="e2espot features")
+    args = parse(Features, arguments, "e2espot features")
     components = _components(args)
     if args.out is not None and args.out.exists() and not args.out.is_dir():
         raise ConfigurationError(f"{args.out} is a file; name a folder for the features", option="out")

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from e2espot.cli.parsing import parse
 from e2espot.cli.recipe_args import parse_recipe_args, recipe_of
 from e2espot.cli.subcommand import command_line
 from e2espot.core.errors import ConfigurationError
@@ -64,13 +65,7 @@ class Folds:
 def main(arguments: list[str]) -> None:
     """Train the folds that are not trained yet, score, fit, print."""
     recipe = recipe_of(parse_recipe_args(arguments, _PROG), _DEFAULT_RECIPE)
-    args = tyro.cli(
-        Folds,
-        args=arguments,
-        use_underscores=True,
-        prog=_PROG,
-        default=Folds(data=tyro.MISSING, save_dir=tyro.MISSING, settings=recipe),
-    )
+    args = parse(Folds, arguments, _PROG, Folds(data=tyro.MISSING, save_dir=tyro.MISSING, settings=recipe))
     if args.folds < 2:
         raise ConfigurationError(f"folds is {args.folds}; it must be at least 2", option="folds")
 

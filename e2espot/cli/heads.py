@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from e2espot.cli.parsing import parse
 from e2espot.cli.subcommand import run_subcommand, split_words
 from e2espot.files.atomic import write_atomically
 
@@ -26,8 +27,9 @@ _FRAME_EPOCHS = 3
 class Heads:
     """Train heads on features of rendered matches, and spotters on their frames, and score all on the test match.
 
-    Finished parts are not repeated when it is run again. By default it takes some eight minutes of CPU time. Example:
-    e2espot heads -o out/heads
+    Finished parts are not repeated when it is run again. By default it takes some eight minutes of CPU time.
+
+    Example: e2espot heads -o out/heads
     """
 
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("out/heads")
@@ -50,7 +52,7 @@ class Heads:
 
 def main(arguments: list[str]) -> None:
     """Render, extract, train, score, and print one table."""
-    args = tyro.cli(Heads, args=arguments, use_underscores=True, prog="e2espot heads")
+    args = parse(Heads, arguments, "e2espot heads")
     from e2espot.studies.feature_study import study_table
 
     with _sigterm_interrupts():

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from e2espot.cli.parsing import parse
 from e2espot.core.errors import ConfigurationError, VideoError
 from e2espot.core.wording import counted
 from e2espot.inference.options import UserOptions
@@ -89,7 +90,7 @@ class Infer:
 
 def main(arguments: list[str]) -> None:
     """Plan all outputs before any work, then write the results of each game as soon as it is done."""
-    args = tyro.cli(Infer, args=arguments, use_underscores=True, prog="e2espot infer")
+    args = parse(Infer, arguments, "e2espot infer")
     _check(args)
     run, sources = split_run(args.run_and_sources)
     if run is None:

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import tyro
 
+from e2espot.cli.parsing import parse
 from e2espot.cli.subcommand import run_subcommand, split_words
 from e2espot.core.errors import ConfigurationError
 from e2espot.files.atomic import write_atomically
@@ -35,7 +36,7 @@ class Jitter(FeedPlan):
 
 def main(arguments: list[str]) -> None:
     """Run the study and print its table."""
-    args = tyro.cli(Jitter, args=arguments, use_underscores=True, prog="e2espot jitter")
+    args = parse(Jitter, arguments, "e2espot jitter")
     args.check()
     commands = Commands(args)
     from e2espot.studies.feed_jitter import run_feed_study, table

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from e2espot.cli.parsing import parse
 from e2espot.core.errors import ConfigurationError, VideoError
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Live:
 
 def main(arguments: list[str]) -> None:
     """Spot until the stream is over."""
-    args = tyro.cli(Live, args=arguments, use_underscores=True, prog="e2espot live")
+    args = parse(Live, arguments, "e2espot live")
     latency_s = _check(args)
     _check_combinations(args)
     _kickoff(args)

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import tyro
 
+from e2espot.cli.parsing import parse
 from e2espot.cli.subcommand import run_subcommand, split_words
 from e2espot.files.atomic import write_atomically
 from e2espot.studies.plans import ReviewPlan
@@ -30,7 +31,7 @@ class Loop(ReviewPlan):
 
 def main(arguments: list[str]) -> None:
     """Run the study and print its points."""
-    args = tyro.cli(Loop, args=arguments, use_underscores=True, prog="e2espot loop")
+    args = parse(Loop, arguments, "e2espot loop")
     args.check()
     trainer = CommandTrainer(args)
     from e2espot.studies.review_loop import run_review_study

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import tyro
 
+from e2espot.cli.parsing import parse
 from e2espot.core.wording import counted
 from e2espot.synthetic.specs import DatasetSpec
 
@@ -31,7 +32,7 @@ class Render:
 
 def main(arguments: list[str]) -> None:
     """Parse, render, report."""
-    args = tyro.cli(Render, args=arguments, use_underscores=True, prog="e2espot render")
+    args = parse(Render, arguments, "e2espot render")
     from e2espot.synthetic.dataset import render_dataset
 
     splits = render_dataset(args.out, args.dataset, jobs=args.jobs, progress=True)

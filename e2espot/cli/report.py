@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from e2espot.cli.label_args import LabelArgs
+from e2espot.cli.parsing import parse
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.wording import counted
 
@@ -47,7 +48,7 @@ class ReportOptions:
 
 def main(arguments: list[str]) -> None:
     """Read, score, cut the strips of frames, write."""
-    args = tyro.cli(ReportOptions, args=arguments, use_underscores=True, prog="e2espot report")
+    args = parse(ReportOptions, arguments, "e2espot report")
     _check(args)
     from e2espot.files.atomic import write_atomically
     from e2espot.report.page import report_page

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from e2espot.cli.parsing import parse
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.wording import counted
 from e2espot.formats.filenames import SPLITS_FILE
@@ -65,7 +66,7 @@ class ReviewOptions:
 
 def main(arguments: list[str]) -> None:
     """Load the inputs, then export or serve."""
-    args = tyro.cli(ReviewOptions, args=arguments, use_underscores=True, prog="e2espot review")
+    args = parse(ReviewOptions, arguments, "e2espot review")
     _check(args)
     from e2espot.review.inputs import load_inputs
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from e2espot.cli.parsing import parse
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.wording import counted
 
@@ -31,7 +32,7 @@ class Submit:
 
 def main(arguments: list[str]) -> None:
     """Check the results, print what was found, and write the zip."""
-    args = tyro.cli(Submit, args=arguments, use_underscores=True, prog="e2espot submit")
+    args = parse(Submit, arguments, "e2espot submit")
     from e2espot.sources.soccernet.submission import check, pack
 
     submission = check(args.predictions, args.task, args.split)

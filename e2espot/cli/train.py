@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from e2espot.cli.parsing import parse
 from e2espot.cli.recipe_args import parse_recipe_args, recipe_of, stored_run
 from e2espot.cli.subcommand import command_line
 from e2espot.core.wording import counted
@@ -43,14 +44,14 @@ class Train:
     """The recipe's settings."""
 
 
-def parse(arguments: list[str]) -> Train:
+def parse_train(arguments: list[str]) -> Train:
     """The command line over the defaults of its recipe."""
-    return tyro.cli(Train, args=arguments, use_underscores=True, prog=_PROG, default=_defaults(arguments))
+    return parse(Train, arguments, _PROG, _defaults(arguments))
 
 
 def main(arguments: list[str]) -> None:
     """Parse, train, print how good the run is."""
-    args = parse(arguments)
+    args = parse_train(arguments)
 
     from e2espot.training.config import resolve
     from e2espot.training.distributed import destroy_process_group

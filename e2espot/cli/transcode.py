@@ -8,6 +8,7 @@ from typing import Literal
 
 import tyro
 
+from e2espot.cli.parsing import parse
 from e2espot.core.wording import counted
 
 
@@ -49,7 +50,7 @@ def _effort(path: Path, video_stream: int | None = None) -> str:
 
 def main(arguments: list[str]) -> None:
     """Convert, with a progress bar."""
-    args = tyro.cli(Transcode, args=arguments, use_underscores=True, prog="e2espot transcode")
+    args = parse(Transcode, arguments, "e2espot transcode")
     from tqdm import tqdm
 
     from e2espot.core.timeline import parse_source_fps

@@ -8,8 +8,7 @@ import yaml
 
 from e2espot.cli.folds import Folds
 from e2espot.cli.recipe_args import RecipeArgs, parse_recipe_args
-from e2espot.cli.train import Train
-from e2espot.cli.train import parse as parse_command
+from e2espot.cli.train import Train, parse_train
 from e2espot.core.errors import CheckpointError, ConfigurationError
 from e2espot.core.picture_options import PictureOptions
 from e2espot.core.version import __version__
@@ -17,7 +16,7 @@ from e2espot.training.recipe import Recipe, merge, read_recipe
 
 
 def parse(*arguments: str) -> Train:
-    return parse_command(list(arguments))
+    return parse_train(list(arguments))
 
 
 @pytest.mark.parametrize(
