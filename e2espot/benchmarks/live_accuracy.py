@@ -29,7 +29,7 @@ from e2espot.inference.job import Job
 from e2espot.inference.options import InferenceOptions
 from e2espot.inference.predict import stream_features
 from e2espot.inference.streaming_head import streaming_head
-from e2espot.live.spotter import plan_latency
+from e2espot.live.latency import plan_latency
 from e2espot.models import Spotter
 from e2espot.scoring import evaluate
 from e2espot.suppression import Calibration

@@ -150,8 +150,9 @@ def _split(words: tuple[str, ...]) -> tuple[Path | None, str]:
 def _session(args: Live, run: Path | None, address: Address, latency_s: float | None) -> LiveSession:
     from e2espot.core.device import parse_device, reuse_freed_memory
     from e2espot.inference.options import InferenceOptions
+    from e2espot.live.latency import plan_latency
     from e2espot.live.session import LiveSession, Match
-    from e2espot.live.spotter import LiveSpotter, plan_latency
+    from e2espot.live.spotter import LiveSpotter
     from e2espot.models import load_spotter
     from e2espot.models.weights.checkpoint import shipped_spotter
     from e2espot.suppression import read_calibration

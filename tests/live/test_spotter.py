@@ -16,8 +16,9 @@ from e2espot.core.errors import ConfigurationError, VideoError
 from e2espot.core.events import Event
 from e2espot.inference.options import InferenceOptions
 from e2espot.inference.score_stream import ScoreStream
+from e2espot.live.latency import plan_latency
 from e2espot.live.ring import LiveFrame
-from e2espot.live.spotter import LiveSpotter, plan_latency
+from e2espot.live.spotter import LiveSpotter
 from e2espot.models import Spotter
 from e2espot.suppression import Calibration
 from tests.live.senders import in_background, numbered_stream, send, wait_for_listener
