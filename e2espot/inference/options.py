@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from e2espot.core.device import Precision
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.frame_size import parse_frame_size
+from e2espot.core.open_arguments import OpenArguments
 from e2espot.core.picture_options import PictureOptions
 from e2espot.core.timeline import MAX_DURATION_S, parse_source_fps
 
@@ -83,8 +84,8 @@ class InferenceOptions(UserOptions):
         return self.chunk_len or (32 if device == "cpu" else 64)
 
     @property
-    def opening(self) -> dict[str, Any]:
-        """Arguments of every function in ``e2espot.video`` that opens a video.
+    def opening(self) -> OpenArguments:
+        """How files are opened, for the functions of ``e2espot.video``.
 
         Raises:
             ConfigurationError: ``source_fps`` is no rate.

@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 
 from e2espot.core.errors import VideoError
+from e2espot.core.open_arguments import OpenArguments
 from e2espot.video import index_cache
 from e2espot.video.demux import Scan, scan_video
 from e2espot.video.index import VideoIndex, index_from_scan, median_step
@@ -40,13 +42,7 @@ _PINNED: dict[tuple[Path, bool, int | None, Fraction | None], VideoIndex] = {}
 """(path, allow_truncated, video_stream, source_fps) -> the index of a running job, see ``one_index``."""
 
 
-def index_video(
-    path: Path | str,
-    *,
-    allow_truncated: bool = False,
-    video_stream: int | None = None,
-    source_fps: Fraction | None = None,
-) -> VideoIndex:
+def index_video(path: Path | str, **opening: Unpack[OpenArguments]) -> VideoIndex:
     """Read the time stamps of every picture of a file, without decoding more than the first.
 
     A file that ends before its header declares is refused. Whether the pictures at its end decode is not tried: see
@@ -54,17 +50,19 @@ def index_video(
 
     Args:
         path: The file.
-        allow_truncated: Accept a file that ends early, as far as it goes. Its end is decoded at once.
-        video_stream: Number of the stream among the video streams of the file, counted from 0; None for the one that
-            players choose.
-        source_fps: Pictures per second of a raw stream (``.h264``, ``.hevc``), which states no times; None for files
-            that state them.
+        **opening: How it is opened; see ``OpenArguments``.
 
     Raises:
         VideoError: the file is missing, empty, not a video, holds no pictures or no such stream, cannot be decoded,
             or carries contradictory time stamps. One line that names the file.
     """
+    allow_truncated, video_stream, source_fps = _resolved(opening)
     return _checked(_index_file(Path(path), video_stream, source_fps), allow_truncated=allow_truncated)
+
+
+def _resolved(opening: OpenArguments) -> tuple[bool, int | None, Fraction | None]:
+    """``allow_truncated``, ``video_stream`` and ``source_fps``."""
+    return opening.get("allow_truncated", False), opening.get("video_stream"), opening.get("source_fps")
 
 
 def _index_file(path: Path, video_stream: int | None, source_fps: Fraction | None) -> VideoIndex:
@@ -181,15 +179,9 @@ def _with_proven_end(index: VideoIndex) -> VideoIndex:
     )
 
 
-def index_of(
-    path: Path | str,
-    *,
-    allow_truncated: bool = False,
-    video_stream: int | None = None,
-    source_fps: Fraction | None = None,
-) -> VideoIndex:
+def index_of(path: Path | str, **opening: Unpack[OpenArguments]) -> VideoIndex:
     """The index of a file, cached until the file changes; see ``index_video``."""
-    path = Path(path)
+    path, (allow_truncated, video_stream, source_fps) = Path(path), _resolved(opening)
     pinned = _PINNED.get((path, allow_truncated, video_stream, source_fps))
     if pinned is not None:
         return pinned
@@ -215,13 +207,7 @@ def index_of(
 
 
 @contextmanager
-def one_index(
-    path: Path,
-    *,
-    allow_truncated: bool = False,
-    video_stream: int | None = None,
-    source_fps: Fraction | None = None,
-) -> Iterator[VideoIndex]:
+def one_index(path: Path, **opening: Unpack[OpenArguments]) -> Iterator[VideoIndex]:
     """Let ``index_of`` give one index of a file throughout a job, even if the file grows meanwhile.
 
     A recording that is still being written is read up to where it was when the job began; the log reports it.
@@ -229,11 +215,11 @@ def one_index(
     Raises:
         VideoError: see ``index_video``; or its end does not decode.
     """
-    key = (path, allow_truncated, video_stream, source_fps)
+    key = (path, *_resolved(opening))
     if key in _PINNED:  # part of a larger job
         yield _PINNED[key]
         return
-    opened = index_of(path, allow_truncated=allow_truncated, video_stream=video_stream, source_fps=source_fps)
+    opened = index_of(path, **opening)
     index = _PINNED[key] = require_readable(opened)
     try:
         yield index

@@ -16,8 +16,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
+from typing import Unpack
 
 from e2espot.core.errors import VideoError
+from e2espot.core.open_arguments import OpenArguments
 from e2espot.core.timeline import MAX_DURATION_S
 from e2espot.video.index import VideoIndex
 from e2espot.video.indexing import index_of, one_index
@@ -68,20 +70,12 @@ def stem_of(path: Path | str) -> str:
     return SEPARATOR.join(part.stem for part in parts_of(path))
 
 
-def indexes_of(
-    path: Path | str,
-    *,
-    allow_truncated: bool = False,
-    video_stream: int | None = None,
-    source_fps: Fraction | None = None,
-) -> tuple[VideoIndex, ...]:
+def indexes_of(path: Path | str, **opening: Unpack[OpenArguments]) -> tuple[VideoIndex, ...]:
     """Indexes of the files that a path names, each with the time in the match at which it begins.
 
     Args:
         path: A file, or several joined by ``+``.
-        allow_truncated: Accept a last file that ends early, as far as it goes.
-        video_stream: See ``index_video``; the same in every file.
-        source_fps: See ``index_video``; the same for every file.
+        **opening: How each file is opened; see ``OpenArguments``.
 
     Raises:
         VideoError: see ``index_video``; or a file breaks off, and others follow it.
@@ -95,7 +89,7 @@ def indexes_of(
                 f"{indexes[-1].path}: breaks off, so it is not known when {part.name} goes on; copy it again, or read "
                 "the files one by one"
             )
-        index = index_of(part, allow_truncated=allow_truncated, video_stream=video_stream, source_fps=source_fps)
+        index = index_of(part, **opening)
         indexes.append(index if start_s == 0 else dataclasses.replace(index, starts_at_s=start_s))
         start_s += index.duration_s
     if start_s > MAX_DURATION_S:
@@ -106,17 +100,9 @@ def indexes_of(
 
 
 @contextmanager
-def one_state(
-    path: Path | str,
-    *,
-    allow_truncated: bool = False,
-    video_stream: int | None = None,
-    source_fps: Fraction | None = None,
-) -> Iterator[tuple[VideoIndex, ...]]:
+def one_state(path: Path | str, **opening: Unpack[OpenArguments]) -> Iterator[tuple[VideoIndex, ...]]:
     """Let ``indexes_of`` and ``index_of`` give the same indexes throughout a job; see ``indexing.one_index``."""
     with ExitStack() as stack:
         for part in parts_of(path):
-            stack.enter_context(
-                one_index(part, allow_truncated=allow_truncated, video_stream=video_stream, source_fps=source_fps)
-            )
-        yield indexes_of(path, allow_truncated=allow_truncated, video_stream=video_stream, source_fps=source_fps)
+            stack.enter_context(one_index(part, **opening))
+        yield indexes_of(path, **opening)

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self, Unpack
 
 import numpy as np
 
 from e2espot.core.errors import DamagedVideoError, VideoError
+from e2espot.core.open_arguments import OpenArguments
 from e2espot.core.timeline import DEFAULT_FPS
 from e2espot.video.clock_gaps import seen_frames
 from e2espot.video.index import COLOUR_RULE, VideoIndex, frames_of_file, pictures_of_grid
@@ -283,17 +284,14 @@ class JoinedReader:
 def probe(
     path: Path | str,
     fps: Fraction = DEFAULT_FPS,
-    *,
-    allow_truncated: bool = False,
-    video_stream: int | None = None,
-    source_fps: Fraction | None = None,
+    **opening: Unpack[OpenArguments],
 ) -> VideoInfo:
     """Describe a video, or a match in several files (``a.mp4+b.mp4``), on a grid of ``fps`` frames per second.
 
     Raises:
         VideoError: see ``index_video``.
     """
-    indexes = indexes_of(path, allow_truncated=allow_truncated, video_stream=video_stream, source_fps=source_fps)
+    indexes = indexes_of(path, **opening)
     return match_info(Path(path), indexes, fps)
 
 
@@ -303,10 +301,8 @@ def open_reader(
     fps: Fraction = DEFAULT_FPS,
     size: tuple[int, int] | None = None,
     reader: HostBackend = "auto",
-    allow_truncated: bool = False,
-    video_stream: int | None = None,
-    source_fps: Fraction | None = None,
     pictures: PictureOptions | None = None,
+    **opening: Unpack[OpenArguments],
 ) -> FrameReader:
     """Open a video for random access to its frames.
 
@@ -318,16 +314,14 @@ def open_reader(
             as decord, bounded in memory on any file, and right on damaged ones. ``decord`` decodes stream copies; it
             refuses codecs on which it is not exact, and leaves files whose pictures it would miscount to PyAV, as well
             as the few widths at which it fails.
-        allow_truncated: Accept a file that ends early, as far as it goes.
-        video_stream: See ``index_video``.
-        source_fps: See ``index_video``.
         pictures: How pictures may be prepared: by default interlaced ones are deinterlaced, HDR is mapped to standard
             range, and black bars are cropped.
+        **opening: How each file is opened; see ``OpenArguments``.
 
     Raises:
         VideoError: see ``index_video``.
     """
-    indexes = indexes_of(path, allow_truncated=allow_truncated, video_stream=video_stream, source_fps=source_fps)
+    indexes = indexes_of(path, **opening)
     first = preparation_of(indexes[0], pictures)
     if len(indexes) == 1:
         return reader_of(indexes[0], fps=fps, size=size, reader=reader, preparation=first)

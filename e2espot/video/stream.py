@@ -12,8 +12,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
+from e2espot.core.open_arguments import OpenArguments
 from e2espot.core.timeline import DEFAULT_FPS
 from e2espot.video.decoder_process import DecodeRequest, decode_ahead, split_frames
 from e2espot.video.index import VideoIndex, frames_of_file, pictures_of_grid
@@ -52,13 +53,11 @@ def stream_frames(
     start: int = 0,
     stop: int | None = None,
     reader: HostBackend = "auto",
-    allow_truncated: bool = False,
-    video_stream: int | None = None,
-    source_fps: Fraction | None = None,
     missing: list[range] | None = None,
     pictures: PictureOptions | None = None,
     timeout_s: float = 120.0,
     in_process: bool = False,
+    **opening: Unpack[OpenArguments],
 ) -> Iterator[Chunk]:
     """Yield every frame of ``[start, stop)`` once, in order.
 
@@ -71,21 +70,19 @@ def stream_frames(
         start: First frame.
         stop: End of the frames (exclusive); None for all.
         reader: See ``open_reader``.
-        allow_truncated: Accept a file that ends early, as far as it goes.
-        video_stream: See ``index_video``.
-        source_fps: See ``index_video``.
         missing: Extended while reading by the frames that do not decode, which are zeros then; None to raise at the
             first of them.
         pictures: How pictures may be prepared; see ``open_reader``.
         timeout_s: Longest wait for the next frames before the decoder is considered hung.
         in_process: Decode in this process and on demand, without a child.
+        **opening: How each file is opened; see ``OpenArguments``.
 
     Raises:
         VideoError: see ``index_video``; or the decoder died or hangs.
     """
     if chunk_len < 1 or read_ahead < 1:
         raise ValueError(f"chunk_len is {chunk_len} and read_ahead {read_ahead}; both must be at least 1")
-    indexes = indexes_of(path, allow_truncated=allow_truncated, video_stream=video_stream, source_fps=source_fps)
+    indexes = indexes_of(path, **opening)
     info = match_info(Path(path), indexes, fps)
     stop = info.num_frames if stop is None else stop
     if not 0 <= start <= stop <= info.num_frames:
@@ -122,10 +119,8 @@ def stream_clips(
     fps: Fraction = DEFAULT_FPS,
     size: tuple[int, int] | None = None,
     reader: HostBackend = "auto",
-    allow_truncated: bool = False,
-    video_stream: int | None = None,
-    source_fps: Fraction | None = None,
     pictures: PictureOptions | None = None,
+    **opening: Unpack[OpenArguments],
 ) -> Iterator[Chunk]:
     """Yield some ranges of frames, each as one chunk; those with frames that do not decode are left out.
 
@@ -135,15 +130,13 @@ def stream_clips(
         fps: Frames per second of the grid.
         size: (width, height) to scale to; None for the size as shown.
         reader: See ``open_reader``.
-        allow_truncated: Accept a file that ends early, as far as it goes.
-        video_stream: See ``index_video``.
-        source_fps: See ``index_video``.
         pictures: How pictures may be prepared; see ``open_reader``.
+        **opening: How each file is opened; see ``OpenArguments``.
 
     Raises:
         VideoError: see ``index_video``; or the decoder died or hangs.
     """
-    indexes = indexes_of(path, allow_truncated=allow_truncated, video_stream=video_stream, source_fps=source_fps)
+    indexes = indexes_of(path, **opening)
     if size is None:
         size = shown_size(indexes[0], preparation_of(indexes[0], pictures))
     request = partial(
