@@ -199,8 +199,7 @@ def predict_video(
         path = stack.enter_context(local_path(job.cache, video, copy_progress))
         reads_frames = not is_feature_file(path)
         if reads_frames:
-            state = one_state(path, allow_truncated=options.allow_truncated, video_stream=options.video_stream)
-            stack.enter_context(state)
+            stack.enter_context(one_state(path, **options.opening))
         for index, spotter in enumerate(job.spotters):
             report = _member_progress(progress, index, len(job.spotters))
             members.append(spot_video(spotter, path, job.options, progress=report))
@@ -221,7 +220,7 @@ def predict_video(
 
 def _prepared_files(options: InferenceOptions, path: Path) -> tuple[tuple[str, Preparation], ...]:
     """See ``VideoResult.prepared``. Known since the video was read: nothing is decoded for it."""
-    indexes = indexes_of(path, allow_truncated=options.allow_truncated, video_stream=options.video_stream)
+    indexes = indexes_of(path, **options.opening)
     prepared = [(index.path.name, preparation_of(index, options)) for index in indexes]
     return tuple((name, preparation) for name, preparation in prepared if not preparation.is_plain)
 

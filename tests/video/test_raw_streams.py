@@ -1,5 +1,6 @@
 """Raw H.264 and HEVC, which state no times: read by the rate that the user gives."""
 
+import json
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from e2espot.video import index_video, open_reader, probe, stream_frames
 from e2espot.video.index import closed_gops_only
 from e2espot.video.transcode import transcode
 from tests.support.numbered_video import constant, numbers_in, write
+from tests.support.tiny_dataset import write_spotter
+from tests.support.tools import tool
 
 COUNT, CLIP_LEN = 100, 10
 
@@ -94,3 +97,14 @@ def test_spot_video_reads_a_raw_stream_at_the_rate_given(path: Path) -> None:
     with pytest.raises(ConfigurationError, match="source_fps is 'fast'") as caught:
         spot_video(spotter, path, InferenceOptions(precision="fp32", source_fps="fast"))
     assert caught.value.option == "source_fps"
+
+
+def test_infer_reads_a_raw_stream_at_the_rate_given(path: Path, tmp_path: Path) -> None:
+    run, out = write_spotter(tmp_path / "toy.safetensors"), tmp_path / "out"
+    refused = tool("infer", run, path, "-o", out)
+    assert refused.returncode == 2 and "--source_fps" in refused.stderr
+    done = tool("infer", run, path, "-o", out, "--source_fps", "50")
+    assert done.returncode == 0, done.stderr
+    (results,) = out.rglob("results_spotting.json")
+    positions_ms = [int(row["position"]) for row in json.loads(results.read_text())["predictions"]]
+    assert 1000 < max(positions_ms) < 1000 * COUNT / 50
