@@ -32,6 +32,8 @@ from e2espot.training.setup import setup
 from e2espot.training.validation import classes_of, labels_of, score_games, score_predictions
 
 _LOG = logging.getLogger(__name__)
+_RECORD = "folds.json"
+"""File in which a folder keeps what it was started with."""
 
 
 def cross_validate(
@@ -55,11 +57,12 @@ def cross_validate(
         ConfigurationError: ``folder`` was started with other games, folds or settings, whose runs would be mixed in.
     """
     configs = [_fold_config(data, folder, recipe, (number, folds), options) for number in range(1, folds + 1)]
-    _check_folder(folder, configs[0], recipe, folds)
+    record = _checked_record(folder, configs[0], recipe, folds)
     games: list[LabelledGame] = []
     scores: dict[str, dict[int, Scores]] = {}
     for number, config in enumerate(configs, start=1):
         run = setup(config)
+        write_atomically(folder / _RECORD, record)  # not before a fold is set up: games may be too few
         _LOG.info("fold %d of %d: %s", number, folds, ", ".join(game.game.name for game in run.valid_games))
         fit(run)
         games += run.valid_games
@@ -87,8 +90,8 @@ def _fold_config(
     )
 
 
-def _check_folder(folder: Path, config: TrainingConfig, recipe: Recipe, folds: int) -> None:
-    """Record games, folds and settings in ``folds.json``, or refuse a folder that was started with others.
+def _checked_record(folder: Path, config: TrainingConfig, recipe: Recipe, folds: int) -> bytes:
+    """Games, folds and settings for ``folds.json``; a folder that was started with others is refused.
 
     With another division into folds, runs would score games that they have learnt from.
     """
@@ -98,7 +101,7 @@ def _check_folder(folder: Path, config: TrainingConfig, recipe: Recipe, folds: i
         "games": [game.name for game in games if game.labels_path is not None],
         **recipe.to_fields(),
     }
-    file = folder / "folds.json"
+    file = folder / _RECORD
     try:
         # Of an earlier version: settings that it did not have are what they are by default.
         recorded = {**Recipe().to_fields(), **stored_fields(json.loads(file.read_text(encoding="utf-8")))}
@@ -113,7 +116,7 @@ def _check_folder(folder: Path, config: TrainingConfig, recipe: Recipe, folds: i
             "continue with what it was started with",
             option="save_dir",
         )
-    write_atomically(file, (json.dumps(record, indent=1) + "\n").encode())
+    return (json.dumps(record, indent=1) + "\n").encode()
 
 
 def _scores_out_of_fold(game: LabelledGame, config: TrainingConfig, oof: Path) -> dict[int, Scores]:

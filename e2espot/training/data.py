@@ -177,7 +177,9 @@ def load_fold(
     # Match -> its number, in the order of the games.
     matches = {match: index for index, match in enumerate(dict.fromkeys(_match_of(game.name, names) for game in games))}
     if len(matches) < count:
-        raise ConfigurationError(f"{root}: {len(matches)} labelled games cannot be divided into {count} folds")
+        raise ConfigurationError(
+            f"{root}: {counted(len(matches), 'labelled game')} cannot be divided into {count} folds"
+        )
     train, valid = (
         [game for game in games if (matches[_match_of(game.name, names)] % count == number - 1) == held_out]
         for held_out in (False, True)
