@@ -11,7 +11,7 @@ from e2espot.core.timeline import DEFAULT_FPS
 from e2espot.training.cross_validation import cross_validate
 from e2espot.training.data import load_fold
 from e2espot.training.options import RunOptions
-from e2espot.training.recipe import Recipe
+from e2espot.training.recipe import Recipe, merge
 from tests.support.tiny_dataset import write_game
 
 
@@ -30,5 +30,5 @@ def test_the_two_videos_of_a_match_of_the_dfl_stay_in_one_fold(tmp_path: Path) -
 def test_games_that_cannot_be_divided_leave_nothing_behind(tmp_path: Path) -> None:
     write_game(tmp_path / "data" / "a", 0, num_frames=22)
     with pytest.raises(ConfigurationError, match="1 labelled game cannot be divided into 2 folds"):
-        cross_validate(tmp_path / "data", tmp_path / "runs", Recipe(label_set="ball-2"), 2, RunOptions())
+        cross_validate(tmp_path / "data", tmp_path / "runs", merge(Recipe(), {"label_set": "ball-2"}), 2, RunOptions())
     assert not (tmp_path / "runs").exists()
