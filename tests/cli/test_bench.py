@@ -1,6 +1,7 @@
 """The benchmark counts what it claims and writes what it prints."""
 
 import json
+import subprocess
 from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
@@ -16,6 +17,7 @@ from e2espot.benchmarks.infer import baseline_pipeline, baseline_spotter, e2espo
 from e2espot.benchmarks.results import Row, Table, Target, targets_text
 from e2espot.benchmarks.roofline import ConvolutionCounter, floor_s
 from e2espot.benchmarks.scaling import repeat_video
+from e2espot.benchmarks.startup import bench_startup
 from e2espot.benchmarks.timing import InProcess, Subprocess, Work, interleaved
 from e2espot.benchmarks.train import TrainSettings, baseline_step, bench_train, e2espot_step
 from e2espot.cli.bench import main
@@ -155,6 +157,17 @@ def test_bench_start_times_the_help_of_every_command(tmp_path: Path, monkeypatch
         "e2espot convert --help",
     ]
     assert 0 < content["targets"][0]["measured"] < 10
+
+
+def test_bench_start_keeps_bytecode_as_interpreters_do_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setattr("e2espot.benchmarks.startup.subprocess.run", partial(started, run=subprocess.run))
+    bench_startup([], 1)
+
+
+def started(command: list[str], *, run: Callable[..., object], env: dict[str, str], **options: object) -> None:
+    script = "import os, sys; assert not sys.dont_write_bytecode and os.path.isdir(sys.pycache_prefix)"
+    run([command[0], "-c", script], check=True, env=env)
 
 
 def test_bench_evaluate_has_as_many_rounds_as_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
