@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from e2espot.benchmarks import decode
+from e2espot.benchmarks import decode, roofline
 from e2espot.benchmarks.features import extraction, plain_extraction
 from e2espot.benchmarks.infer import baseline_pipeline, baseline_spotter, e2espot_pipeline, network_alone
 from e2espot.benchmarks.results import Row, Table, Target, targets_text
@@ -223,3 +223,19 @@ def test_floor_s_takes_the_slower_of_arithmetic_and_memory() -> None:
     assert counter.counts == [(2 * (2 * 8 * 100) * 36, 2 * 4 * 100 + 2 * 8 * 100 + 8 * 36)]
     assert floor_s([(100.0, 10.0)], 10.0, 1e9, 2) == 10
     assert floor_s([(100.0, 10.0)], 1e9, 2.0, 2) == 10
+
+
+@pytest.mark.parametrize(("dtype", "names"), [(torch.float32, ["fp32"]), (torch.bfloat16, ["fp32", "bf16"])])
+def test_roofline_has_the_rate_of_the_format_that_is_computed_in(
+    dtype: torch.dtype, names: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(roofline, "compute_dtype", lambda _: dtype)
+    monkeypatch.setattr(roofline, "matrix_rate", lambda _: 72e9)
+    monkeypatch.setattr(roofline, "bandwidth", lambda: 12e9)
+    monkeypatch.setattr(roofline, "score_frames", lambda *_: sum(range(10_000)))
+    machine, network = roofline.bench_roofline("small_gsm").tables
+    assert machine.rows == (
+        *((f"{name} products, 1536x1536", "72 GFLOP/s") for name in names),
+        ("copying 256 MiB, bytes read and written", "12.0 GB/s"),
+    )
+    assert [row[0] for row in network.rows] == [f"{arch}, 398x224, {names[-1]}" for arch in ("small_gsm", "small")]
