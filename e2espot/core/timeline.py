@@ -79,11 +79,16 @@ def minutes_text(position_ms: int) -> str:
 
 
 def parse_clock_ms(text: str) -> int | None:
-    """A time as a person types it, ``75``, ``1:15`` or ``1:02:30.5``, in whole milliseconds; None for anything else."""
+    """A time as a person types it, ``75``, ``1:15`` or ``1:02:30.5``, in whole milliseconds; None for anything else.
+
+    What follows a colon is below 60: ``1:12:500`` may mean 1 min 12.5 s, and ``0:75`` a minute and a quarter or 75.
+    """
     match = _CLOCK.fullmatch(text)
     if match is None:
         return None
     hours, minutes, seconds, decimals = match.groups("0")
+    if (match[2] and int(seconds) >= 60) or (match[1] and int(minutes) >= 60):
+        return None
     # "1:02:30.5678" -> 3_750_567
     position_ms = 1000 * (3600 * int(hours) + 60 * int(minutes) + int(seconds)) + int(f"{decimals}00"[:3])
     return position_ms if position_ms <= MAX_DURATION_MS else None

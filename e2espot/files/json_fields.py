@@ -47,7 +47,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def decode_text(data: bytes, context: str) -> str:
-    """Text of a JSON file: UTF-8 with or without a byte order mark, UTF-16 or UTF-32.
+    """Text of a JSON file or a table: UTF-8 with or without a byte order mark, UTF-16 or UTF-32.
 
     Raises:
         AnnotationError: the text is in none of these encodings.
@@ -57,7 +57,8 @@ def decode_text(data: bytes, context: str) -> str:
     try:
         return data.decode(encoding)
     except ValueError as error:
-        raise AnnotationError(f"{context}: not {encoding.upper()} text ({error})") from None
+        remedy = "save it as UTF-8; in a spreadsheet, as CSV UTF-8"
+        raise AnnotationError(f"{context}: not {encoding.upper()} text ({error}); {remedy}") from None
 
 
 def load_json(data: bytes, context: str) -> Any:

@@ -114,6 +114,8 @@ def convert(conversion: Conversion) -> Converted:
     dataset = _renamed(read_events(conversion, dropped, periods), read_label_map(conversion.map), dropped)
     dataset = thinned(retimed(dataset, conversion.retiming, dropped), conversion.thinning, dropped)
     files = files_of(conversion, dataset, dropped, periods)
+    if not files:
+        raise ConfigurationError(f"{conversion.source}: no event and no game in it, so there is nothing to write")
     if not conversion.overwrite:
         refuse_to_replace(files)
     links = _links(conversion, dataset)

@@ -123,6 +123,9 @@ def _rows(path: Path) -> list[tuple[int, _Row]]:
         for number, line in enumerate(lines[:50]):
             names = _column_names(line)
             if "label" in names and {"time", "position_ms", "frame"} & {*names}:
+                twice = next((name for name in names if name in _COLUMNS and names.count(name) > 1), None)
+                if twice is not None:
+                    raise AnnotationError(f"{path}: line {number + 1}: two columns {twice!r}; rename the other one")
                 rows = enumerate(lines[number + 1 :], number + 2)
                 return [(at, dict(zip(names, line, strict=False))) for at, line in rows if any(map(str.strip, line))]
     raise AnnotationError(
@@ -178,7 +181,10 @@ def _half_and_position(row: _Row, context: str) -> tuple[int, int]:
     elif time:
         clock_ms = parse_clock_ms(time.replace(",", "."))
         if clock_ms is None:
-            raise AnnotationError(f"{context}: time is {time!r:.60}; expected seconds, or hours:minutes:seconds")
+            raise AnnotationError(
+                f"{context}: time is {time!r:.60}; expected seconds, minutes:seconds or hours:minutes:seconds, such as "
+                f"75.5, 1:15.5 or 0:01:15.5, up to {MAX_DURATION_MS // 3_600_000} hours"
+            )
         position_ms = clock_ms
     elif row.get("frame", "").strip():
         if not row.get("fps", "").strip():

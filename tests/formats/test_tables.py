@@ -78,6 +78,11 @@ def test_columns_name_game_half_and_team_and_others_stay(tmp_path: Path) -> None
         ("time,label\nsoon,PASS\n", r"line 2: time is 'soon'"),
         ("time,label\n1,\n", "line 2: the label is empty"),
         ("time,label\n-1,PASS\n", "line 2: time is '-1'"),
+        ("time,label\n1:12:500,PASS\n", "line 2: time is '1:12:500'; expected .* 1:15.5"),
+        ("time,label\n0:75,PASS\n", "line 2: time is '0:75'"),
+        ("time,label\n0:90:00,PASS\n", "line 2: time is '0:90:00'"),
+        ("a;b\nlabel;time;label\nPASS;1;DRIVE\n", "line 2: two columns 'label'"),
+        ("label;time\nPässe;1\n".encode("cp1252"), "not UTF-8 text .* in a spreadsheet, as CSV UTF-8"),
         ("frame,label\n1,PASS\n", "add a column fps"),
         ("time,label,half\n1,PASS,7\n", "half is '7'"),
         ("time,label,game\n1,PASS,C:D:x\n", "below the dataset"),
@@ -85,9 +90,14 @@ def test_columns_name_game_half_and_team_and_others_stay(tmp_path: Path) -> None
         ('time,label\n1,"' + "x" * 200_000, "no heading"),
     ],
 )
-def test_broken_tables_are_refused_with_their_line(text: str, message: str, tmp_path: Path) -> None:
+def test_broken_tables_are_refused_with_their_line(text: str | bytes, message: str, tmp_path: Path) -> None:
     with pytest.raises(AnnotationError, match=message):
         read_text(tmp_path, "t.csv", text)
+
+
+def test_a_heading_alone_is_nothing_to_convert(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="t.csv: no event and no game in it"):
+        read_text(tmp_path, "t.csv", "time,label\n")
 
 
 _NAMES = st.sampled_from(["PASS", "HIGH PASS", 'Tor, Kopfball; "x"', "GOAL|1", "Überzahl", "=SUM(A1)"])
