@@ -96,7 +96,7 @@ def test_broken_tables_are_refused_with_their_line(text: str | bytes, message: s
 
 
 def test_a_heading_alone_is_nothing_to_convert(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="t.csv: no event and no game in it"):
+    with pytest.raises(ConfigurationError, match=r"t\.csv: no event and no game in it"):
         read_text(tmp_path, "t.csv", "time,label\n")
 
 
