@@ -18,10 +18,11 @@ class LabelSet:
 
     def __post_init__(self) -> None:
         """Refuse an empty set, an empty name and a repeated name."""
-        if not self.names or len(set(self.names)) != len(self.names) or not all(self.names):
-            raise ConfigurationError(
-                f"label set {list(self.names)} is empty, has an empty name, or repeats a name; list each class once"
-            )
+        if not self.names or not all(self.names):
+            raise ConfigurationError(f"label set {list(self.names)} has no name, or an empty one; list each class once")
+        repeated = next((name for name in self.names if self.names.count(name) > 1), None)
+        if repeated is not None:
+            raise ConfigurationError(f"the label set has {repeated!r:.200} twice; list each class once")
 
     def __len__(self) -> int:
         """Number of classes, background not counted."""
@@ -100,9 +101,14 @@ def label_set_named(name_or_path: str) -> LabelSet:
         )
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: cannot be read ({error})") from None
-    return LabelSet(tuple(line.strip() for line in lines if line.strip()))
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path}: not UTF-8 text ({error}); save it as UTF-8") from None
+    try:
+        return LabelSet(tuple(line.strip() for line in lines if line.strip()))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{path}: {error}") from None
 
 
 def label_set_of(labels: Iterable[str]) -> LabelSet:

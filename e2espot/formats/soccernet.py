@@ -116,7 +116,8 @@ def _checked_label(
     entry: ScoredEvent, context: str, label_set: LabelSet, fps: Fraction, num_frames: Mapping[int, int] | None
 ) -> Event:
     if entry.label not in label_set:
-        raise AnnotationError(f"{context}: {label_set.unknown(entry.label)}")
+        remedy = "a label_set that has it, such as your class.txt, or a map to a known name"
+        raise AnnotationError(f"{context}: {label_set.unknown(entry.label)} (give {remedy})")
     event = _on_grid(entry, fps, visible=entry.value > 0)
     if num_frames is not None and event.half not in num_frames:
         raise AnnotationError(

@@ -147,6 +147,7 @@ def test_train_names_file_entry_and_field_of_an_unknown_class(data: Path, tmp_pa
     done = tool("train", data, "-s", tmp_path / "run", "--label_set", tmp_path / "class.txt")
     assert done.returncode == 2
     assert "Labels-ball.json: annotations[0]: unknown label 'PASS'" in done.stderr
+    assert "(give a label_set that has it, such as your class.txt, or a map" in done.stderr
 
 
 def test_resumed_run_equals_uninterrupted_run(data: Path, tmp_path: Path) -> None:

@@ -76,7 +76,11 @@ def test_label_set_named_reads_class_txt_without_blank_lines(tmp_path: Path, enc
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "empty"), (b"\n \n", "empty"), (b"A\nB\nA\n", "repeats a name"), (b"\xff\xfe", "cannot be read")],
+    [
+        *((content, r"class\.txt: label set \[\] has no name") for content in (b"", b"\n \n")),
+        (b"A\nB\nA\n", r"class\.txt: the label set has 'A' twice"),
+        ("Pässe\n".encode("cp1252"), r"class\.txt: not UTF-8 text .*; save it as UTF-8"),
+    ],
 )
 def test_label_set_named_refuses_a_file_without_usable_names(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "class.txt").write_bytes(content)
