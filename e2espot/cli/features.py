@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from e2espot.cli.parsing import parse
+from e2espot.cli.work_options import WorkOptions
 from e2espot.core.device import Precision
 from e2espot.core.errors import ConfigurationError, VideoError
 from e2espot.core.picture_options import PictureOptions
@@ -80,25 +81,16 @@ class Features(PictureOptions):
     """Number format of the network."""
     resume: bool = False
     """Skip videos whose features of this kind are complete."""
-    shard: str = "1/1"
-    """Process only this part of the games, such as 2/8: for job arrays with one part per job."""
     engine: Literal["local", "ray"] = "local"
     """local: one video after another; ray: one task per video on a Ray cluster, whose machines write the files."""
-    ray_address: str | None = None
-    """Address of a running Ray cluster, or auto for that of this machine; by default the command starts one."""
-    task_cpus: int = 1
-    """CPU cores per task on Ray."""
-    task_gpus: float = 0.0
-    """GPUs per task on Ray."""
-    cache: Path | None = None
-    """Folder for copies of videos from object stores; by default ~/.cache/e2espot/videos."""
-    cache_gb: float = 50.0
-    """Largest total size of these copies in GB."""
+    work: tyro.conf.OmitArgPrefixes[WorkOptions] = field(default_factory=WorkOptions)
+    """How the work on many games is shared out."""
 
 
 def main(arguments: list[str]) -> None:
     """Plan all outputs before any work, then write the features of each video as soon as they are complete."""
     args = parse(Features, arguments, "e2espot features")
+    args.work.check()
     components = _components(args)
     if args.out is not None and args.out.exists() and not args.out.is_dir():
         raise ConfigurationError(f"{args.out} is a file; name a folder for the features", option="out")
@@ -147,7 +139,7 @@ def _components(args: Features) -> int:
             "another file",
             option="pca_fit",
         )
-    if args.shard != "1/1":
+    if args.work.shard != "1/1":
         raise ConfigurationError(
             "a PCA is fitted on all games, not on a shard; extract in shards first, then resume without", option="shard"
         )
@@ -183,9 +175,8 @@ def _job(args: Features, games: dict[str, Game], loose: frozenset[str]) -> tuple
     from e2espot.features.outputs import targets_of
     from e2espot.inference.options import InferenceOptions
     from e2espot.inference.sharding import shard_of
-    from e2espot.sources.remote import VideoCache, default_cache_dir
 
-    planned = shard_of(games, args.shard)
+    planned = shard_of(games, args.work.shard)
     start_s, duration_s = _seconds(args.start, "start"), None
     if args.duration is not None:
         duration_s = _seconds(args.duration, "duration")
@@ -212,7 +203,7 @@ def _job(args: Features, games: dict[str, Game], loose: frozenset[str]) -> tuple
             tone_map=args.tone_map,
             crop_bars=args.crop_bars,
         ),
-        cache=VideoCache(folder=args.cache or default_cache_dir(), limit_bytes=int(args.cache_gb * 1e9)),
+        cache=args.work.video_cache(),
         targets=targets_of(games, name, args.out, loose=loose),
     )
     return job, planned
@@ -346,10 +337,9 @@ def _extract(args: Features, job: ExtractionJob, games: dict[str, Game]) -> None
     videos = [video for game in games.values() for video in game.videos]
     results: Any
     if args.engine == "ray":
-        from e2espot.inference.ray_cluster import Cluster, run_work_on_ray
+        from e2espot.inference.ray_cluster import run_work_on_ray
 
-        cluster = Cluster(address=args.ray_address, task_cpus=args.task_cpus, task_gpus=args.task_gpus)
-        results = run_work_on_ray(extract_video, job, videos, cluster)
+        results = run_work_on_ray(extract_video, job, videos, args.work.cluster())
     else:
         results = run_in_order(partial(extract_video, job), videos)
     failed: list[VideoError] = []

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from e2espot.cli.parsing import parse
+from e2espot.cli.work_options import WorkOptions
 from e2espot.core.errors import ConfigurationError, VideoError
 from e2espot.core.wording import counted
 from e2espot.inference.options import UserOptions
@@ -60,20 +61,10 @@ class Infer:
     """How each video is read and processed."""
     resume: bool = False
     """Skip games that already have results in OUT, to continue with the same run and settings."""
-    shard: str = "1/1"
-    """Process only this part of the games, such as 2/8: for job arrays with one part per job."""
     engine: Literal["local", "ray", "here"] = "local"
     """local: one video after another in this process; ray: one task per video on a Ray cluster; here: same as local."""
-    ray_address: str | None = None
-    """Address of a running Ray cluster, or auto for that of this machine; by default the command starts one."""
-    task_cpus: int = 1
-    """CPU cores per task on Ray."""
-    task_gpus: float = 0.0
-    """GPUs per task on Ray: 1, or 0.5 for two tasks per GPU; with 0 tasks compute on the CPU."""
-    cache: Path | None = None
-    """Folder for copies of videos from object stores; by default ~/.cache/e2espot/videos."""
-    cache_gb: float = 50.0
-    """Largest total size of these copies in GB; the least recently used are deleted first."""
+    work: tyro.conf.OmitArgPrefixes[WorkOptions] = field(default_factory=WorkOptions)
+    """How the work on many games is shared out."""
     save_scores: bool = False
     """Also write the score of every frame (scores.npz)."""
     also: str = ""
@@ -103,7 +94,7 @@ def main(arguments: list[str]) -> None:
 
     more_formats = parse_more_formats(args.also, parse_instance_times(args.lead, args.lag, args.half_starts))
     resolution = args.features or _features_of(run) or args.resolution
-    planned = shard_of(_plan(args, sources, resolution), args.shard)
+    planned = shard_of(_plan(args, sources, resolution), args.work.shard)
     more_formats.check(planned)
     _warn_of_missing_halves(planned, resolution)
     games = pending_games(planned, args.out, save_scores=args.save_scores, resume=args.resume)
@@ -180,14 +171,9 @@ def _warn_of_missing_halves(games: Mapping[str, Game], resolution: str) -> None:
 
 def _check(args: Infer) -> None:
     args.video.frame_size()
-    if args.task_cpus < 1 or not 0 <= args.task_gpus < 1000:
-        raise ConfigurationError(
-            f"--task_cpus {args.task_cpus} --task_gpus {args.task_gpus}: give at least 1 CPU, and 0 GPUs or more"
-        )
+    args.work.check()
     if args.table < 0:
         raise ConfigurationError(f"--table is {args.table}; give 0 rows or more")
-    if not 0 < args.cache_gb < 1e9:
-        raise ConfigurationError(f"--cache_gb is {args.cache_gb}; give a number of gigabytes above 0")
 
 
 def _features_of(run: Path | None) -> str | None:
@@ -322,10 +308,9 @@ def _run_engine(args: Infer, job: Job, videos: list[Video]) -> Iterator[VideoRes
         from e2espot.inference.local import run_local
 
         return run_local(job, videos)
-    from e2espot.inference.ray_cluster import Cluster, run_on_ray
+    from e2espot.inference.ray_cluster import run_on_ray
 
-    cluster = Cluster(address=args.ray_address, task_cpus=args.task_cpus, task_gpus=args.task_gpus)
-    return run_on_ray(job, videos, cluster)
+    return run_on_ray(job, videos, args.work.cluster())
 
 
 def _job(args: Infer, run: Path | None) -> Job:
@@ -333,17 +318,16 @@ def _job(args: Infer, run: Path | None) -> Job:
     from e2espot.inference.exported_spec import is_exported
     from e2espot.inference.job import load_job
     from e2espot.inference.options import InferenceOptions
-    from e2espot.sources.remote import VideoCache, default_cache_dir
 
     runs = [run or _shipped(), *args.ensemble]
-    if args.engine == "ray" and args.task_gpus and any(map(is_exported, runs)):
+    if args.engine == "ray" and args.work.task_gpus and any(map(is_exported, runs)):
         raise ConfigurationError("exported spotters run on the CPU; give 0 GPUs", option="task_gpus")
     reuse_freed_memory()
     return load_job(
         runs,
         device="cpu" if args.engine == "ray" else args.device,  # on Ray each task moves them to its own device
         options=InferenceOptions(**asdict(args.video), reader=args.reader),
-        cache=VideoCache(folder=args.cache or default_cache_dir(), limit_bytes=int(args.cache_gb * 1e9)),
+        cache=args.work.video_cache(),
         keep_scores=args.save_scores,
     )
 

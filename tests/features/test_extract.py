@@ -148,6 +148,8 @@ def test_weights_files_must_fit_the_network(tmp_path: Path, video: Path) -> None
 
 
 BAD = {
+    "a cache without an end": (("--cache_gb", "inf"), "cache_gb is inf"),
+    "no CPU": (("--task_cpus", "0"), "at least 1 CPU"),
     "no such backbone": (("--backbone", "resnet999"), "similar: resnet"),
     "library": (("--backbone", "keras:resnet152"), "give timm:NAME"),
     "rate": (("--rate", "0"), "above 0"),
