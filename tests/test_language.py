@@ -42,6 +42,13 @@ def parse(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """Every node of a file; each check goes through them, and to find them takes longer."""
+    return tuple(ast.walk(parse(path)))
+
+
+@cache
 def room_of(path: Path) -> str:
     """``e2espot/video``, ``tests/video``, ``tools``; files directly below ``tests`` are a room of their own."""
     parts = path.relative_to(ROOT).parts[:-1]
@@ -51,9 +58,9 @@ def room_of(path: Path) -> str:
 ROOMS = sorted({room_of(path) for path in files()})
 
 
-def identifiers(tree: ast.Module) -> Iterator[tuple[int, str]]:
+def identifiers(path: Path) -> Iterator[tuple[int, str]]:
     """(line, name) of everything that a file defines: functions, classes, arguments, variables, attributes."""
-    for node in ast.walk(tree):
+    for node in nodes(path):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield node.lineno, node.name
         elif isinstance(node, ast.arg):
@@ -68,21 +75,24 @@ def identifiers(tree: ast.Module) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.name
 
 
-def docstrings(tree: ast.Module) -> set[int]:
+def docstrings(path: Path) -> set[int]:
     """Identities of the constants that document something: bare strings of a body."""
     return {
         id(node.value)
-        for node in ast.walk(tree)
+        for node in nodes(path)
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
     }
 
 
-def texts(tree: ast.Module) -> Iterator[tuple[int, str, bool]]:
+@cache
+def texts(path: Path) -> tuple[tuple[int, str, bool], ...]:
     """(line, text, whether it documents) of every string constant, those in f-strings included."""
-    documents = docstrings(tree)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield node.lineno, node.value, id(node) in documents
+    documents = docstrings(path)
+    return tuple(
+        (node.lineno, node.value, id(node) in documents)
+        for node in nodes(path)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
 
 
 def comments(path: Path) -> Iterator[tuple[int, str]]:
@@ -92,7 +102,7 @@ def comments(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def names_findings(path: Path) -> Iterator[tuple[int, str]]:
-    for line, name in identifiers(parse(path)):
+    for line, name in identifiers(path):
         for word in names_in(name):
             yield line, f"name {name}: instead of {word!r} use {(WHOLE_NAMES | NAMES)[word]}"
 
@@ -100,7 +110,7 @@ def names_findings(path: Path) -> Iterator[tuple[int, str]]:
 def prose_findings(path: Path) -> Iterator[tuple[int, str]]:
     passages = list(comments(path))
     # A single word is data, such as the key of a file format.
-    passages += [(line, text) for line, text, documents in texts(parse(path)) if documents or " " in text]
+    passages += [(line, text) for line, text, documents in texts(path) if documents or " " in text]
     for line, text in passages:
         for word in prose_in(text):
             yield line, f"prose: instead of {word!r} write {PROSE[word][1]}"
@@ -111,7 +121,7 @@ def message_findings(path: Path) -> Iterator[tuple[int, str]]:
     inside = path.relative_to(ROOT).parts
     if inside[0] not in CODE or inside[:2] == ("e2espot", "cli"):
         return
-    for line, text, documents in texts(parse(path)):
+    for line, text, documents in texts(path):
         if documents or FLAG.fullmatch(text):  # a flag alone declares another spelling of an argument
             continue
         for match in (FLAG.search(text), COMMAND.search(text)):
@@ -127,7 +137,7 @@ def documentation_findings(path: Path) -> Iterator[tuple[int, str]]:
     if not ast.get_docstring(tree):
         yield 1, "documentation: the module has no docstring"
     yield from _undocumented(tree, public=True)
-    for node in ast.walk(tree):
+    for node in nodes(path):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
             extra = [argument for argument in (node.args.vararg, node.args.kwarg) if argument]
