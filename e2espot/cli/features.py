@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from e2espot.cli.parsing import parse
+from e2espot.cli.sources import games_of_source, is_run
 from e2espot.cli.work_options import WorkOptions
 from e2espot.core.device import Precision
 from e2espot.core.errors import ConfigurationError, VideoError
@@ -148,8 +149,6 @@ def _components(args: Features) -> int:
 
 def _plan(args: Features) -> tuple[dict[str, Game], frozenset[str]]:
     """Games by name, and which of them are loose videos."""
-    from e2espot.cli.infer import games_of_source
-
     if not args.sources:
         raise ConfigurationError("no video is named; give videos, dataset folders or URLs")
     games: dict[str, Game] = {}
@@ -215,7 +214,7 @@ def _check_before_weights(args: Features) -> None:
 
     _rate(args, None)
     if args.reader == "dali":
-        if not _is_run(args.backbone):
+        if not is_run(Path(args.backbone)):
             raise ConfigurationError(
                 f"reader is dali, which decodes every frame for the backbone of a run, and {args.backbone} sees a "
                 "picture now and then; choose auto or decord",
@@ -268,19 +267,11 @@ def _rate(args: Features, own_rate: Fraction | None) -> Fraction:
     return rate
 
 
-def _is_run(backbone: str) -> bool:
-    """Whether it names a run folder or its weights, and no image network."""
-    from e2espot.cli.infer import RUN_FILES
-
-    path = Path(backbone)
-    return path.suffix == ".safetensors" or any((path / file).exists() for file in RUN_FILES)
-
-
 def _default_name(args: Features, rate: Fraction, pca: Pca | None) -> str:
-    is_run = _is_run(args.backbone)
-    stem = (Path(args.backbone).resolve().stem if is_run else args.backbone).rpartition(":")[2]
+    of_run = is_run(Path(args.backbone))
+    stem = (Path(args.backbone).resolve().stem if of_run else args.backbone).rpartition(":")[2]
     stem = re.sub(r"[^\w.-]+", "-", stem).replace(".", "-")
-    speed = "" if rate == _USUAL_RATE or is_run else f"_{float(rate):g}fps".replace(".", "-")
+    speed = "" if rate == _USUAL_RATE or of_run else f"_{float(rate):g}fps".replace(".", "-")
     return f"{stem}{speed}" + ("" if pca is None else f"_PCA{pca.num_components}")
 
 
@@ -302,7 +293,7 @@ def _extractor(args: Features) -> tuple[ImageExtractor | SpotterExtractor, Fract
     from e2espot.features.backbones import load_extractor
 
     device = parse_device("cpu" if args.engine == "ray" else args.device)
-    if _is_run(args.backbone):
+    if is_run(Path(args.backbone)):
         from e2espot.features.extract import spotter_extractor
 
         extractor = spotter_extractor(Path(args.backbone), device)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import re
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,23 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from e2espot.cli.event_table import print_events
 from e2espot.cli.parsing import parse
+from e2espot.cli.sources import games_of_source, split_run
 from e2espot.cli.work_options import WorkOptions
 from e2espot.core.errors import ConfigurationError, VideoError
 from e2espot.core.wording import counted
 from e2espot.inference.options import UserOptions
 
 if TYPE_CHECKING:
-    from fractions import Fraction
-
-    from e2espot.core.events import Event
     from e2espot.formats.game import Game, Video
     from e2espot.inference.job import Job, VideoFailure, VideoResult
 
 _LOG = logging.getLogger(__name__)
-
-RUN_FILES = ("best.safetensors", "config.yaml", "spotter.json")
-"""A folder that holds one of these is a run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,33 +122,6 @@ def shipped_note() -> str:
     )
 
 
-def split_run(words: Sequence[str]) -> tuple[Path | None, tuple[str, ...]]:
-    """Separate the run from the sources: ``RUN match.mp4`` or ``match.mp4`` alone.
-
-    The first word is a run when it is a weights file, a folder that holds one, or does not exist while
-    others follow, so that a misspelt run is not taken for a video.
-
-    Raises:
-        ConfigurationError: no video or dataset is named.
-    """
-    if not words:
-        raise ConfigurationError("no video is named; give [RUN] and videos, dataset folders or URLs")
-    first = Path(words[0])
-    is_run = first.suffix == ".safetensors" or any((first / name).exists() for name in RUN_FILES)
-    if is_run or (len(words) > 1 and "://" not in words[0] and not _exists(words[0])):
-        if len(words) == 1:
-            raise ConfigurationError(f"{first} is a run, and no video follows it; name videos, dataset folders or URLs")
-        return first, tuple(words[1:])
-    return None, tuple(words)
-
-
-def _exists(word: str) -> bool:
-    """Whether a word of the command line names a file or folder, or the files of one match, joined by ``+``."""
-    from e2espot.video.parts import parts_of
-
-    return all(part.exists() for part in parts_of(word))
-
-
 def _warn_of_missing_halves(games: Mapping[str, Game], resolution: str) -> None:
     """Warn where features of one half are there, and those of the other seem to be missing."""
     from e2espot.formats.feature_files import is_feature_file
@@ -204,55 +171,6 @@ def _plan(args: Infer, sources: Sequence[str], resolution: str) -> dict[str, Gam
     return games
 
 
-def games_of_source(source: str, *, split: str | None, resolution: str) -> list[Game]:
-    """A dataset's games, or a loose video as a game of its own.
-
-    Args:
-        source: A video, a dataset folder or its list, or a URL.
-        split: Split of a dataset; None for all games.
-        resolution: Which of a game's files is read.
-
-    Raises:
-        ConfigurationError: no videos there.
-    """
-    from e2espot.formats.game import Game
-    from e2espot.formats.games import find_games, is_dataset, loose_games, resolutions_below
-    from e2espot.inference.job import single_video
-    from e2espot.sources.remote import find_remote_games, is_url, redact
-
-    if is_url(source):
-        games = find_remote_games(source, split=split, resolution=resolution)
-    else:
-        path = Path(source)
-        games = find_games(path, split=split, resolution=resolution) if is_dataset(path) else None
-    if games is None:
-        video = single_video(source)
-        return [Game(name=video.game, folder=video.path.parent, videos=(video,), labels_path=None)]
-    if games:
-        return games
-    if not is_url(source):
-        present = ", ".join(resolutions_below(Path(source)))
-        loose = loose_games(Path(source)) if split is None and not present else []
-        if loose:
-            return loose
-        if present:
-            if not re.fullmatch("[0-9]+p", resolution):
-                raise ConfigurationError(
-                    f"{source}: no games with features {resolution}{_in_split(split)}; it has videos: extract the "
-                    "features first, e2espot features",
-                    option="features",
-                )
-            raise ConfigurationError(
-                f"{source}: no games with {resolution} video{_in_split(split)}; it has {present}",
-                option="resolution",
-            )
-    raise ConfigurationError(f"{redact(source)}: no videos there{_in_split(split)}")
-
-
-def _in_split(split: str | None) -> str:
-    return "" if split is None else f" in split {split!r}"
-
-
 def _spot(
     args: Infer, run: Path | None, games: dict[str, Game], write_copies: Callable[[Game], Sequence[Path]]
 ) -> None:
@@ -275,7 +193,7 @@ def _spot(
             written = batch.add(result)
             if written is not None:
                 path, events = written
-                _print_table(games[result.video.game], events, fps, args.table)
+                print_events(games[result.video.game], events, fps, args.table)
                 copies = write_copies(games[result.video.game])
                 print(f"{counted(len(events), 'event')} -> {', '.join(map(str, (path, *copies)))}", flush=True)
         elif result.video.game not in failed:
@@ -288,19 +206,6 @@ def _spot(
         raise VideoError(
             f"{len(failed)} of {counted(len(games), 'game')} have no results: {'; '.join(map(str, failed.values()))}"
         )
-
-
-def _pictures_of_frames(video: Video, fps: Fraction) -> Sequence[int]:
-    """Number of the picture that each frame shows, from 0; nothing for a video in a store or in several files."""
-    from e2espot.video import index_of, parts_of, pictures_of_grid
-
-    if video.url is not None or len(parts_of(video.path)) > 1:
-        return ()
-    try:
-        index = index_of(video.path, allow_truncated=True, video_stream=video.video_stream)
-        return pictures_of_grid(index, fps).tolist()  # type: ignore[no-any-return]
-    except VideoError:  # such as a raw stream without times, which was read at another rate
-        return ()
 
 
 def _run_engine(args: Infer, job: Job, videos: list[Video]) -> Iterator[VideoResult | VideoFailure]:
@@ -336,23 +241,3 @@ def _shipped() -> Path:
     from e2espot.models.weights.checkpoint import shipped_spotter
 
     return shipped_spotter()
-
-
-def _print_table(game: Game, events: list[Event], fps: Fraction, rows: int) -> None:
-    """Print the strongest events with their times, and their pictures: what a player or an editor counts."""
-    from e2espot.core.timeline import game_time, position_ms_of_frame
-
-    strongest = sorted(events, key=lambda event: -event.confidence)[:rows]
-    shown = f": the {len(strongest)} strongest of {counted(len(events), 'event')}" if rows else ""
-    print(f"\n{game.name}{shown}")
-    if strongest:
-        print(f"{'time':>12}  {'picture':>7}  {'label':<24} confidence")
-    pictures = {video.half: _pictures_of_frames(video, fps) for video in game.videos} if strongest else {}
-    for event in sorted(strongest, key=lambda event: (event.half, event.frame)):
-        position_ms = position_ms_of_frame(event.frame, fps)
-        clock = f"{game_time(position_ms, event.half)}.{position_ms % 1000 // 10:02d}"
-        of_half = pictures.get(event.half, ())
-        picture = of_half[event.frame] if event.frame < len(of_half) else "-"
-        print(f"{clock:>12}  {picture:>7}  {event.label:<24} {event.confidence:.3f}")
-    likely = Counter(event.label for event in events if event.confidence >= 0.5)
-    print("above 0.5: " + (", ".join(f"{count} {label}" for label, count in likely.most_common()) or "none"))

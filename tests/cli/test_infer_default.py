@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from e2espot.cli.infer import split_run
 from e2espot.cli.main import main
+from e2espot.cli.sources import split_run
 from e2espot.core.errors import ConfigurationError
 from tests.support.numbered_video import constant, write
 from tests.support.tiny_dataset import write_spotter
