@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
-from e2espot.cli.parsing import parse
+from e2espot.cli.parsing import Paths, parse
 from e2espot.core.errors import ConfigurationError
 from e2espot.inference.options import UserOptions
 
@@ -60,7 +60,7 @@ class Bench:
     length, classes and videos), kernels compares compiled kernels with torch's operations, features extracts, trains
     and scores features. real scores a spotter on labelled clips, live does so for several look-aheads and latencies,
     latency times the lines of a live stream; all leaves out these three and features."""
-    files: tyro.conf.Positional[tuple[Path, ...]] = ()
+    files: tyro.conf.Positional[Paths] = ()
     """Videos to read. By default a match is rendered: a minute as H.264 and VP9, or 48 s at 224p and 720p (infer). For
     real and live, folders of labelled clips; by default those of the environment variable E2ESPOT_REAL_CLIPS. live
     also takes datasets with a splits.json, and scores their test split."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from e2espot.cli.parsing import parse
+from e2espot.cli.parsing import Words, parse
 from e2espot.cli.sources import games_of_source, is_run
 from e2espot.cli.work_options import WorkOptions
 from e2espot.core.device import Precision
@@ -38,7 +38,7 @@ class Features(PictureOptions):
     --pca 512 --pca_fit pca512.npz; e2espot features DATA -o feats/ --backbone RUN
     """
 
-    sources: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="VIDEO_OR_DATA...")]
+    sources: Annotated[Words, tyro.conf.arg(metavar="VIDEO_OR_DATA...")]
     """Videos, dataset folders or URLs."""
     out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
     """Folder for the features, with the labels of a dataset; by default they go next to the videos."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from e2espot.cli.event_table import print_events
-from e2espot.cli.parsing import parse
+from e2espot.cli.parsing import Paths, Words, parse
 from e2espot.cli.sources import games_of_source, split_run
 from e2espot.cli.work_options import WorkOptions
 from e2espot.core.errors import ConfigurationError, VideoError
@@ -34,14 +34,14 @@ class Infer:
     files: e2espot infer RUN GX010012.MP4+GX020012.MP4 -o out/
     """
 
-    run_and_sources: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[RUN] VIDEO_OR_DATA...")]
+    run_and_sources: Annotated[Words, tyro.conf.arg(metavar="[RUN] VIDEO_OR_DATA...")]
     """Run folder, .safetensors file or folder of an exported spotter (by default the shipped spotter), then videos,
     dataset folders or URLs."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("out")
     """Folder for the results."""
     split: Annotated[str | None, tyro.conf.arg(aliases=["-s"])] = None
     """Split of a dataset folder; by default all games."""
-    ensemble: tuple[Path, ...] = ()
+    ensemble: Paths = ()
     """More runs, whose scores are averaged with those of the first; the calibration of the first is used."""
     resolution: Literal["224p", "720p"] = "224p"
     """Which video file of a game is read."""

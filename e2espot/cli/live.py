@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from e2espot.cli.parsing import parse
+from e2espot.cli.parsing import Words, parse
 from e2espot.core.errors import ConfigurationError, VideoError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Live:
     -f mpegts - | e2espot live RUN -
     """
 
-    run_and_source: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[RUN] SOURCE")]
+    run_and_source: Annotated[Words, tyro.conf.arg(metavar="[RUN] SOURCE")]
     """Run folder or .safetensors file (by default the shipped spotter), then the source."""
     out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
     """Folder for events.jsonl and the results; by default a new one, live/YYYYMMDD-HHMMSS."""

@@ -10,12 +10,18 @@ import textwrap
 import typing
 from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import tyro
 
 T = TypeVar("T")
+
+Words = Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(help_behavior_hint="(required)")]
+"""Words of which a command needs some, though its parser takes none."""
+Paths = Annotated[tuple[Path, ...], tyro.conf.arg(help_behavior_hint="(default: none)")]
+"""Any number of paths."""
 
 
 def parse(options: type[T], arguments: Sequence[str], prog: str, default: T | None = None) -> T:

@@ -26,7 +26,7 @@ class ReportOptions:
     Examples: e2espot report out/ -l DATA -v DATA -o report.html; e2espot report runA/ runB/ -l DATA
     """
 
-    predictions: tyro.conf.Positional[tuple[Path, ...]]
+    predictions: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(help_behavior_hint="(required)")]
     """Folders or zips of <game>/results_spotting.json; several runs are shown side by side."""
     games: tyro.conf.OmitArgPrefixes[LabelArgs]
     """What the predictions are scored against."""
