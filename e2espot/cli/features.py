@@ -90,11 +90,13 @@ class Features(PictureOptions):
 
 def main(arguments: list[str]) -> None:
     """Plan all outputs before any work, then write the features of each video as soon as they are complete."""
+    from e2espot.files.atomic import check_folder
+
     args = parse(Features, arguments, "e2espot features")
     args.work.check()
     components = _components(args)
-    if args.out is not None and args.out.exists() and not args.out.is_dir():
-        raise ConfigurationError(f"{args.out} is a file; name a folder for the features", option="out")
+    if args.out is not None:
+        check_folder(args.out, option="out")
     games, loose = _plan(args)
     job, planned = _job(args, games, loose)
     if components > job.extractor.dim:

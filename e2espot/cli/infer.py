@@ -75,9 +75,12 @@ class Infer:
 
 def main(arguments: list[str]) -> None:
     """Plan all outputs before any work, then write the results of each game as soon as it is done."""
+    from e2espot.files.atomic import check_folder
+
     args = parse(Infer, arguments, "e2espot infer")
     _check(args)
     run, sources = split_run(args.run_and_sources)
+    check_folder(args.out, option="out")
     if run is None:
         print(shipped_note(), flush=True)
     from e2espot.formats.interchange import DroppedFields

@@ -7,7 +7,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from e2espot.core.errors import E2ESpotError
+from e2espot.core.errors import ConfigurationError, E2ESpotError
 
 
 def _default_mode() -> int:
@@ -57,6 +57,25 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
         raise E2ESpotError(f"{path}: cannot be written ({error.strerror}); check permissions and free space") from None
+
+
+def check_folder(folder: Path, *, option: str | None = None) -> None:
+    """Refuse a folder that cannot be made or written to, before the work whose results it gets; nothing is made.
+
+    Args:
+        folder: Where results will go; it need not exist.
+        option: The option that gives it, for the error.
+
+    Raises:
+        ConfigurationError: it or a folder above it is a file, or is not writable.
+    """
+    nearest = next(path for path in (folder, *folder.parents, Path()) if path.exists())
+    if not nearest.is_dir():
+        raise ConfigurationError(f"{nearest} is a file; name a folder for the results", option=option)
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise ConfigurationError(
+            f"{nearest}: nothing may be written there; name another folder, or change its permissions", option=option
+        )
 
 
 def sweep(folder: Path, name: str = "*") -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.scores import Scores
-from e2espot.files.atomic import write_atomically
+from e2espot.files.atomic import check_folder, write_atomically
 from e2espot.formats.filenames import scores_file
 from e2espot.formats.games import find_games
 from e2espot.formats.scores import read_scores, write_scores
@@ -95,6 +95,7 @@ def _checked_record(folder: Path, config: TrainingConfig, recipe: Recipe, folds:
 
     With another division into folds, runs would score games that they have learnt from.
     """
+    check_folder(folder, option="save_dir")
     games = find_games(config.data, split=None, resolution=config.resolution, label_file=config.labels.label_file)
     record: dict[str, Any] = {
         "folds": folds,

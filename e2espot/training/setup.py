@@ -26,6 +26,7 @@ from e2espot.core.device import reuse_freed_memory
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.feature_kind import FeatureKind
 from e2espot.core.label_sets import LabelSet
+from e2espot.files.atomic import check_folder
 from e2espot.formats.feature_files import open_features
 from e2espot.models.feature_heads.build import CHUNK_HEADS
 from e2espot.models.feature_heads.pooling import POOLS, PROJECTED_DIM
@@ -102,7 +103,9 @@ def setup(config: TrainingConfig) -> Run:
 
 
 def _check_folder(config: TrainingConfig) -> None:
-    """Refuse a folder that holds another run, or that not all processes see."""
+    """Refuse a folder that holds another run, that cannot be written to, or that not all processes see."""
+    if config.group.is_main:
+        check_folder(config.folder, option="save_dir")
     if config.group.is_main and not config.resume and (config.folder / "config.yaml").exists():
         raise ConfigurationError(
             f"{config.folder} already holds a run; resume it, or choose another folder", option="resume"

@@ -238,3 +238,13 @@ def test_also_is_checked_before_any_work(
     assert infer(weights, tmp_path / "data", "-o", tmp_path / "out", "--also", also) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_file_as_the_output_folder_is_refused_before_anything_is_read(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    assert infer(data, "-o", tmp_path / "file") == 2
+    captured = capsys.readouterr()
+    assert captured.err.endswith("file is a file; name a folder for the results (--out)\n") and not captured.out
+    assert (tmp_path / "file").read_text() == "mine"

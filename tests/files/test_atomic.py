@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from e2espot.core.errors import E2ESpotError
-from e2espot.files.atomic import write_atomically
+from e2espot.core.errors import ConfigurationError, E2ESpotError
+from e2espot.files.atomic import check_folder, write_atomically
 
 # A limit on the size of files breaks a write half way, as a full disk does.
 FULL_DISK = """
@@ -59,3 +59,17 @@ def test_write_atomically_respects_the_umask(mask: str, mode: int, tmp_path: Pat
     command = f"umask {mask}; exec '{sys.executable}' -c \"{code}\" '{tmp_path / 'file'}'"
     assert subprocess.run(["sh", "-c", command], check=False).returncode == 0
     assert (tmp_path / "file").stat().st_mode & 0o777 == mode
+
+
+def test_a_folder_for_results_is_refused_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("no folder")
+    for folder in (tmp_path / "file", tmp_path / "file" / "out"):
+        with pytest.raises(ConfigurationError, match=r"/file is a file; name a folder for the results"):
+            check_folder(folder)
+    monkeypatch.chdir(tmp_path)
+    for folder in (Path("out"), tmp_path / "out" / "a", tmp_path, Path()):
+        check_folder(folder)
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    with pytest.raises(ConfigurationError, match="nothing may be written there; name another folder"):
+        check_folder(tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

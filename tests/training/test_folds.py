@@ -32,3 +32,6 @@ def test_games_that_cannot_be_divided_leave_nothing_behind(tmp_path: Path) -> No
     with pytest.raises(ConfigurationError, match="1 labelled game cannot be divided into 2 folds"):
         cross_validate(tmp_path / "data", tmp_path / "runs", merge(Recipe(), {"label_set": "ball-2"}), 2, RunOptions())
     assert not (tmp_path / "runs").exists()
+    (tmp_path / "runs").write_text("a file")
+    with pytest.raises(ConfigurationError, match="runs is a file; name a folder"):
+        cross_validate(tmp_path / "data", tmp_path / "runs", merge(Recipe(), {"label_set": "ball-2"}), 2, RunOptions())
