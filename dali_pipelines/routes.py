@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Unpack
 
 from e2espot.core.errors import ConfigurationError
+from e2espot.core.open_arguments import OpenArguments
 from e2espot.core.picture_options import PictureOptions
 from e2espot.video import VideoIndex, index_of
 from e2espot.video.index import closed_gops_only
@@ -37,9 +38,9 @@ _MAX_SEGMENT = 1500
 """Pictures between two positions where decoding can begin; beyond, cutting clips costs more than it saves."""
 
 
-def dali_index(path: Path, *, allow_truncated: bool = False, video_stream: int | None = None) -> VideoIndex:
+def dali_index(path: Path, **opening: Unpack[OpenArguments]) -> VideoIndex:
     """The index of a file with closed GOPs only: from any other keyframe NVDEC outputs nothing."""
-    return closed_gops_only(index_of(path, allow_truncated=allow_truncated, video_stream=video_stream))
+    return closed_gops_only(index_of(path, **opening))
 
 
 def choose_route(index: VideoIndex, device_type: str, preparation: Preparation = PLAIN) -> tuple[DecodeRoute, str]:
@@ -93,9 +94,8 @@ def is_decodable(
     path: Path,
     device_type: str,
     *,
-    allow_truncated: bool = False,
-    video_stream: int | None = None,
     pictures: PictureOptions | None = None,
+    **opening: Unpack[OpenArguments],
 ) -> bool:
     """Whether DALI decodes a file, or all files of a match, on a device; the reason is logged if not.
 
@@ -107,7 +107,7 @@ def is_decodable(
         ConfigurationError: DALI's CPU backend does not support the codec.
     """
     decodable = True
-    for index in indexes_of(path, allow_truncated=allow_truncated, video_stream=video_stream):
+    for index in indexes_of(path, **opening):
         preparation = PLAIN if pictures is None else preparation_of(index, pictures)
         route, reason = choose_route(closed_gops_only(index), device_type, preparation)
         if route == "host":

@@ -15,7 +15,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -138,17 +138,17 @@ def frames_of_video(spotter: Spotter, path: Path, options: InferenceOptions, mis
         from dali_pipelines.routes import is_decodable
         from dali_pipelines.stream import MatchStream
 
-        named: dict[str, Any] = {"allow_truncated": options.allow_truncated, "video_stream": options.video_stream}
-        if is_decodable(path, device.type, pictures=options, **named):
+        if is_decodable(path, device.type, pictures=options, **options.opening):
             yield from MatchStream(
                 path=path,
                 size=size,
                 options=GraphOptions(device=device, batch_size=2, prefetch=options.read_ahead),
                 fps=spotter.fps,
                 chunk_len=options.frames_per_chunk(device.type),
+                allow_truncated=options.allow_truncated,
+                video_stream=options.video_stream,
                 missing=skipped,
                 pictures=options,
-                **named,
             ).chunks()
             return
         backend = "pyav"
