@@ -76,7 +76,8 @@ def main(arguments: list[str]) -> None:
         planned[args.out / game if len(games) > 1 else args.out] = plan_game(videos, events, options)
     total = sum(len(of_video.clips) for videos in planned.values() for of_video in videos)
     if not total:
-        raise ConfigurationError(f"{args.source}: no event to cut a clip of; {'; '.join(dropped.lines()) or 'none'}")
+        left_out = f"; left out: {'; '.join(dropped.lines())}" if dropped.lines() else ""
+        raise ConfigurationError(f"{args.source}: no event to cut a clip of{left_out}")
     count = 0
     with tqdm(total=total, desc="clips", unit="clip", disable=None) as bar:
         for folder, of_game in planned.items():

@@ -12,10 +12,12 @@ A copy holds every picture at its own time and unchanged. Both are read back bef
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +88,17 @@ def why_not_copied(index: VideoIndex) -> str | None:
     reason = why_inexact(index)
     if reason is None and not bool(index.shown_M.all()):
         reason = "its edit list hides pictures"
+    if reason is None and index.codec_name not in _matroska_codecs():
+        reason = f"Matroska does not hold {index.codec_name}"
     return "some of its pictures share a time stamp" if reason is None and _repeats(index) else reason
+
+
+@cache
+def _matroska_codecs() -> frozenset[str]:
+    import av
+
+    with av.open(io.BytesIO(), "w", format="matroska") as output:
+        return frozenset(output.supported_codecs)
 
 
 def _repeats(index: VideoIndex) -> bool:

@@ -110,6 +110,13 @@ def test_the_picture_of_the_event_is_where_the_list_says(
     assert abs(starts - (LOUD_FROM_S - rows(folder)[2]["begins_ms"] / 1000)) < 2048 / RATE
 
 
+def test_what_no_container_of_clips_holds_is_encoded(results: Path, tmp_path: Path) -> None:
+    video = write(tmp_path / "match", constant(Fraction(25), 100, codec="wmv2", suffix=".wmv", options={"b": "2M"}))
+    clips(tmp_path / "out", "-v", video, "-o", tmp_path / "clips", "--before", 0.5, "--after", 0.5)
+    assert [row["file"][-8:] for row in rows(tmp_path / "clips")] == ["PASS.mp4", "SHOT.mp4"]
+    check(tmp_path / "clips", video)
+
+
 @pytest.mark.parametrize("more", [(), ("--exact",)], ids=["copied", "encoded"])
 def test_a_reel_shows_overlapping_clips_once(results: Path, video: Path, tmp_path: Path, more: tuple[str, ...]) -> None:
     clips(results, "-v", video, "-o", tmp_path / "c", "--before", 0.5, "--after", 1, "--reel", *more)
