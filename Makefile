@@ -66,6 +66,17 @@ weights: venv
 real: venv
 	$(BIN)/e2espot bench real $(REAL)
 
+# Matches of Google Research Football. Its engine is built first, some ten minutes, with the system packages that
+# docs/rendered.md lists; nothing else needs it. A minute of play takes three to ten minutes of a core.
+ENGINE := out/engine
+engine: venv
+	$(BIN)/python -c "import gfootball_engine" 2>/dev/null || { \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check setuptools wheel psutil && \
+	  PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip install --disable-pip-version-check \
+	    --no-build-isolation --no-deps gfootball==2.10.2; }
+	$(BIN)/e2espot render $(ENGINE) --games 30 --minutes 1 --seed $(SEED) --world engine --picture_step 2
+.PHONY: engine
+
 # Label, fine-tune, predict and review, with a simulated annotator: a quarter of an hour on one core.
 loop: venv
 	$(BIN)/e2espot loop -o out/loop --seed $(SEED) \

@@ -9,7 +9,7 @@ from pathlib import Path
 from e2espot.core.errors import ConfigurationError
 from e2espot.formats.filenames import SPLITS_FILE
 from e2espot.synthetic.match import is_complete, render_game
-from e2espot.synthetic.specs import DatasetSpec, GameSpec
+from e2espot.synthetic.specs import ENGINE, DatasetSpec, GameSpec
 
 
 def render_dataset(
@@ -35,17 +35,22 @@ def render_dataset(
         raise ConfigurationError('rendering needs OpenCV; pip install "e2espot[render]"') from error
     from tqdm import tqdm
 
-    out = Path(out)
-    games, splits = (spec or DatasetSpec()).plan()
+    out, spec = Path(out), spec or DatasetSpec()
+    games, splits = spec.plan()
+    if spec.world == ENGINE:
+        from e2espot.synthetic.engine.game import load_engine
+
+        load_engine()
     out.mkdir(parents=True, exist_ok=True)
     todo = [(game, out) for game in games if not is_complete(game, out)]
     total = sum(game.frames for game, _ in todo)
     with tqdm(total=total, unit="frame", disable=not progress or not todo) as bar:
-        if jobs <= 1 or len(todo) <= 1:
+        # The engine draws the pictures of one match in a process.
+        if spec.world != ENGINE and (jobs <= 1 or len(todo) <= 1):
             for game, _ in todo:
                 render_game(game, out, bar.update)
         else:
-            with multiprocessing.get_context("spawn").Pool(min(jobs, len(todo))) as pool:
+            with multiprocessing.get_context("spawn").Pool(max(1, min(jobs, len(todo))), maxtasksperchild=1) as pool:
                 for frames in pool.imap_unordered(_render_one, todo):
                     bar.update(frames)
     (out / SPLITS_FILE).write_text(json.dumps(splits, indent=1) + "\n")

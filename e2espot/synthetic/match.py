@@ -17,22 +17,31 @@ from e2espot.formats.soccernet_json import dump_document, label_document, make_r
 from e2espot.synthetic.actions import LABELLED, Action, Play
 from e2espot.synthetic.formation import team_of
 from e2espot.synthetic.play import simulate
-from e2espot.synthetic.specs import PLAIN, SIZES, TELEVISION, GameSpec
+from e2espot.synthetic.specs import ENGINE, PLAIN, SIZES, TELEVISION, GameSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from e2espot.synthetic.engine.match import EngineStage
     from e2espot.synthetic.paint import Stage
 
 
 def simulate_game(spec: GameSpec) -> Play:
     """Simulate the play of one game; it does not depend on the resolution or the look."""
+    if spec.world == ENGINE:
+        from e2espot.synthetic.engine.match import play_engine
+
+        return play_engine(spec)
     rng = np.random.default_rng([spec.seed, spec.index, 0])
     return simulate(rng, frames=spec.frames, density=spec.density, attacks=spec.world == TELEVISION)
 
 
-def build_stage(spec: GameSpec, play: Play) -> Stage:
+def build_stage(spec: GameSpec, play: Play) -> Stage | EngineStage:
     """Prepare everything that painting ``play`` needs."""
+    if spec.world == ENGINE:
+        from e2espot.synthetic.engine.match import EngineStage
+
+        return EngineStage(spec, play)
     from e2espot.synthetic.camera import follow
     from e2espot.synthetic.figures import cast
     from e2espot.synthetic.look import sample_look
@@ -131,26 +140,23 @@ def render_game(spec: GameSpec, out: Path, tick: Callable[[int], object] | None 
         out: root of the dataset.
         tick: called with the number of frames painted since the last call.
     """
-    from e2espot.synthetic import paint
     from e2espot.synthetic.camera import LIVE
     from e2espot.synthetic.encode import write_video
 
-    play = simulate_game(spec)
-    stage = build_stage(spec, play)
+    stage = build_stage(spec, simulate_game(spec))
     folder = out / spec.name
     half_done = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     half_done.mkdir(parents=True, exist_ok=True)
     try:
-        pictures = (paint.paint(stage, picture) for picture in range(spec.frames))
-        write_video(half_done / f"{spec.resolution}.mp4", pictures, stage.look, stage.video_size, tick)
-        ball_xy, ball_visible = paint.ball_track(stage)
+        write_video(half_done / f"{spec.resolution}.mp4", stage.pictures(), stage.look, stage.video_size, tick)
+        ball_xy, ball_visible = stage.ball_track()
         np.savez_compressed(
             half_done / "tracks.npz",
             ball_xy=ball_xy,
             ball_visible=ball_visible,
-            players_xy=paint.players_track(stage),
+            players_xy=stage.players_track(),
         )
-        for name, text in label_files(spec, play.actions, stage.shots.kind_T == LIVE).items():
+        for name, text in label_files(spec, stage.play.actions, stage.shots.kind_T == LIVE).items():
             (half_done / name).write_text(text)
         (half_done / "render.json").write_text(json.dumps(asdict(spec), indent=1) + "\n")
         if folder.exists():
@@ -166,5 +172,6 @@ def is_complete(spec: GameSpec, out: Path) -> bool:
         rendered_with = json.loads((out / spec.name / "render.json").read_text())
     except (OSError, ValueError, RecursionError):
         return False
-    # Games of earlier versions do not state their world: it is the plain one.
-    return isinstance(rendered_with, dict) and {"world": PLAIN, **rendered_with} == asdict(spec)
+    # Games of earlier versions do not state their world, which is the plain one, nor that every frame is drawn.
+    earlier = {"world": PLAIN, "picture_step": 1}
+    return isinstance(rendered_with, dict) and {**earlier, **rendered_with} == asdict(spec)

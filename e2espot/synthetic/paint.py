@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -48,6 +49,18 @@ class Stage:
     """Boards and bystanders of a televised match."""
     graphics: Graphics | None = None
     """What is laid over a televised match."""
+
+    def pictures(self) -> Iterator[np.ndarray]:
+        """The pictures of the video in order, uint8 BGR [H, W, 3]."""
+        return (paint(self, picture) for picture in range(len(self.play.ball_T3)))
+
+    def ball_track(self) -> tuple[np.ndarray, np.ndarray]:
+        """Ball centres float32 [T, 2] as shares of the picture (NaN unseen) and visibility bool [T]."""
+        return ball_track(self)
+
+    def players_track(self) -> np.ndarray:
+        """Middles of the bodies as shares of the picture, float32 [T, 22, 2]."""
+        return players_track(self)
 
 
 def limb_colours(look: Look) -> tuple[tuple[Colour, ...], ...]:
