@@ -27,7 +27,7 @@ def print_events(game: Game, events: Sequence[Event], fps: Fraction, rows: int) 
     from e2espot.core.timeline import game_time, position_ms_of_frame
 
     strongest = sorted(events, key=lambda event: -event.confidence)[:rows]
-    shown = f": the {len(strongest)} strongest of {counted(len(events), 'event')}" if rows else ""
+    shown = f": the {len(strongest)} strongest of {counted(len(events), 'event')}" if strongest else ""
     print(f"\n{game.name}{shown}")
     if strongest:
         print(f"{'time':>12}  {'picture':>7}  {'label':<24} confidence")

@@ -8,6 +8,7 @@ Shapes: T frames of the video, t frames of a chunk, H height, W width, C colours
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,11 +22,13 @@ from e2espot.core.coverage import ReadCoverage, intersect_coverage, ranges_of_ma
 from e2espot.core.errors import CheckpointError, ConfigurationError
 from e2espot.core.label_sets import LabelSet
 from e2espot.core.scores import Scores
+from e2espot.core.timeline import fps_text
 from e2espot.inference.options import InferenceOptions
 
 if TYPE_CHECKING:
     from e2espot.video import Backend, VideoIndex
 
+_LOG = logging.getLogger(__name__)
 F = TypeVar("F", bound=Any)
 """Tensor or array."""
 
@@ -106,6 +109,13 @@ def _scores_of_indexed(
     from e2espot.video.reader import match_info
 
     info = match_info(path, indexes, network.fps)
+    if not info.num_frames:
+        _LOG.warning(
+            "%s: lasts %.0f ms, no more than half a frame at %s a second; there is nothing to spot",
+            path,
+            1000 * info.duration_s,
+            fps_text(network.fps),
+        )
     network, adaptation = network.adapt(path, options)
     seen_T = np.concatenate([seen_frames(index, network.fps) for index in indexes])
     missing = list(ranges_of_mask(~seen_T))  # extended while the chunks are consumed; complete after the scores

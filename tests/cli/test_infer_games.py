@@ -240,6 +240,15 @@ def test_also_is_checked_before_any_work(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_video_shorter_than_half_a_frame_is_named(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    video = write(tmp_path / "short", constant(Fraction(60), 1))
+    assert infer(weights, video, "-o", tmp_path / "out") == 0
+    assert "short.mp4: lasts 40 ms, no more than half a frame at 12.5 a second; there is nothing" in caplog.text
+    assert "strongest" not in capsys.readouterr().out
+
+
 def test_a_file_as_the_output_folder_is_refused_before_anything_is_read(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
