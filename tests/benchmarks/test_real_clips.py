@@ -1,9 +1,12 @@
 """Scoring a spotter on labelled clips, here short rendered ones whose labels are exact."""
 
+import contextlib
+import io
 import json
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -19,6 +22,7 @@ from e2espot.inference.job import Job, load_job, predict_video, single_video
 from e2espot.inference.options import InferenceOptions
 from e2espot.models.weights.blend import blend
 from e2espot.models.weights.checkpoint import shipped_spotter
+from e2espot.models.weights.measured import RealFootageScore, read_measured
 from e2espot.sources.remote import default_cache
 from e2espot.synthetic.dataset import render_dataset
 from e2espot.synthetic.specs import DatasetSpec
@@ -79,6 +83,40 @@ def results(folder: Path, job: Job) -> dict[str, ClipResult]:
     return {result.clip.name: result for result in run_on_clips(job, find_labelled_clips([folder]))}
 
 
+@pytest.fixture(scope="module")
+def scores(results: dict[str, ClipResult]) -> dict[str, Any]:
+    return score_clips(list(results.values()))
+
+
+@pytest.fixture(scope="module")
+def two_clips(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    some = tmp_path_factory.mktemp("two")
+    for file in (*folder.glob("clip_2.*"), *folder.glob("broken.*")):
+        (some / file.name).write_bytes(file.read_bytes())
+    return some
+
+
+@dataclass(frozen=True)
+class BenchReal:
+    """What ``bench real --record`` prints, records and writes."""
+
+    output: str
+    record: RealFootageScore | None
+    figures: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def bench_real(two_clips: Path, spotter: Path, tmp_path_factory: pytest.TempPathFactory) -> BenchReal:
+    folder = tmp_path_factory.mktemp("bench")
+    run, output = folder / "spotter.safetensors", io.StringIO()
+    run.write_bytes(spotter.read_bytes())
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(output):
+        patch.setenv(bench.CLIPS_VARIABLE, str(two_clips))
+        bench.main(["real", "--run", str(run), "--record", "--json", str(folder / "real.json")])
+    figures = json.loads((folder / "real.json").read_text())["figures"]["real"]
+    return BenchReal(output.getvalue(), read_measured(run), figures)
+
+
 def test_find_labelled_clips_leaves_out_uncertain_labels_and_hidden_balls(folder: Path) -> None:
     clips = {clip.name: clip for clip in find_labelled_clips([folder])}
     clip = clips["clip_0"]
@@ -115,8 +153,9 @@ def test_run_on_clips_predicts_what_infer_predicts(folder: Path, job: Job, resul
     ]
 
 
-def test_score_clips_counts_a_refused_clip_as_empty_and_names_it(results: dict[str, ClipResult]) -> None:
-    scores = score_clips(list(results.values()))
+def test_score_clips_counts_a_refused_clip_as_empty_and_names_it(
+    results: dict[str, ClipResult], scores: dict[str, Any]
+) -> None:
     without = score_clips([result for name, result in results.items() if name != "broken"])
     assert list(scores["refused"]) == ["broken"]
     assert scores["per_clip"]["broken"]["at1"] == 0
@@ -125,8 +164,7 @@ def test_score_clips_counts_a_refused_clip_as_empty_and_names_it(results: dict[s
     assert without["metrics"]["at1"]["mAP"] > 0.5 > without["baseline"]["at1"]
 
 
-def test_score_clips_breaks_scores_down_by_what_the_labels_state(results: dict[str, ClipResult]) -> None:
-    scores = score_clips(list(results.values()))
+def test_score_clips_breaks_scores_down_by_what_the_labels_state(scores: dict[str, Any]) -> None:
     groups = {kind: {name: row["clips"] for name, row in rows.items()} for kind, rows in scores["groups"].items()}
     assert groups["camera"] == {"main": 1, "behind goal": 1, "not stated": 2}
     assert list(groups["ball size"]) == ["up to 6 px", "11 to 13 px", "not stated"]
@@ -144,40 +182,25 @@ def test_run_on_clips_refuses_a_ball_outside_the_video(folder: Path, plain_job: 
         run_on_clips(plain_job, [late])
 
 
-def test_bench_real_prints_tables_and_records_the_score(
-    folder: Path, spotter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from e2espot.models.weights.measured import read_measured
-
-    run = tmp_path / "spotter.safetensors"
-    run.write_bytes(spotter.read_bytes())
-    some = tmp_path / "clips"
-    some.mkdir()
-    for file in (*folder.glob("clip_2.*"), *folder.glob("broken.*")):
-        (some / file.name).write_bytes(file.read_bytes())
-    monkeypatch.setenv(bench.CLIPS_VARIABLE, str(some))
-    bench.main(["real", "--run", str(run), "--record", "--json", str(tmp_path / "real.json")])
-    output = capsys.readouterr().out
-    scores = json.loads((tmp_path / "real.json").read_text())["figures"]["real"]
-    assert "refused, so scored as empty: broken" in output
-    assert "| periodic baseline |" in output
-    assert read_measured(run) == record_of(scores)
-    assert math.isclose(record_of(scores).at1, scores["metrics"]["at1"]["mAP"], abs_tol=1e-4)
+def test_bench_real_prints_tables_and_records_the_score(bench_real: BenchReal) -> None:
+    assert "refused, so scored as empty: broken" in bench_real.output
+    assert "| periodic baseline |" in bench_real.output
+    assert bench_real.record == record_of(bench_real.figures)
+    assert math.isclose(bench_real.record.at1, bench_real.figures["metrics"]["at1"]["mAP"], abs_tol=1e-4)
 
 
 def test_bench_live_scores_look_aheads_and_latencies_and_whole_clips_as_bench_real_does(
-    folder: Path, spotter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path,
+    two_clips: Path,
+    spotter: Path,
+    bench_real: BenchReal,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    some = tmp_path / "clips"
-    some.mkdir()
-    for file in (*folder.glob("clip_2.*"), *folder.glob("broken.*")):
-        (some / file.name).write_bytes(file.read_bytes())
     picture, tables = tmp_path / "live.svg", tmp_path / "live.json"
-    run = ["--run", str(spotter)]
-    matches = str(folder.parent / "matches")
-    bench.main(["live", matches, str(some), *run, "--json", str(tables), "--picture", str(picture)])
-    bench.main(["real", str(some), *run, "--json", str(tmp_path / "real.json")])
-    real = json.loads((tmp_path / "real.json").read_text())["figures"]["real"]["metrics"]["at1"]["mAP"]
+    matches, run = str(folder.parent / "matches"), ["--run", str(spotter)]
+    bench.main(["live", matches, str(two_clips), *run, "--json", str(tables), "--picture", str(picture)])
+    real = bench_real.figures["metrics"]["at1"]["mAP"]
     of_live = json.loads(tables.read_text())["tables"]
     assert [table["title"].split(", ")[0] for table in of_live] == ["look-ahead", "latency"] * 2
     assert "test split" in of_live[0]["title"] and "labelled clips" in of_live[2]["title"]
