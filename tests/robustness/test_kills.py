@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.support.budget import print_figure, sized
-from tests.support.kill_harness import KillTime, Outcome, command_line, draw_kill_time, run_until
+from tests.support.kill_harness import KillTime, Outcome, draw_kill_time, run_until
 from tests.support.tiny_dataset import write_game
 from tests.support.tools import tool
 
@@ -31,22 +31,22 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def train_words(data: Path, run: Path, *, resume: bool = False) -> list[object]:
+def train_words(data: Path, run: Path, *, resume: bool = False) -> list[str]:
     more = ["--resume"] if resume else ["--recipe", "laptop", *SMALL, "--num_workers", "1"]
-    return ["train", data, "-s", run, "--device", "cpu", *more]
+    return ["train", str(data), "-s", str(run), "--device", "cpu", *more]
 
 
-def infer_words(run: Path, data: Path, out: Path) -> list[object]:
-    return ["infer", run, data, "-s", "test", "-o", out, "--save_scores", "--device", "cpu", "--resume"]
+def infer_words(run: Path, data: Path, out: Path) -> list[str]:
+    return ["infer", str(run), str(data), "-s", "test", "-o", str(out), "--save_scores", "--device", "cpu", "--resume"]
 
 
 def train(data: Path, run: Path, kill_time: KillTime | None, *, resume: bool) -> Outcome:
-    return run_until(command_line(*train_words(data, run, resume=resume)), [run, run / "last"], kill_time)
+    return run_until(train_words(data, run, resume=resume), [run, run / "last"], kill_time)
 
 
 def infer(run: Path, data: Path, out: Path, kill_time: KillTime | None) -> Outcome:
     folders = [out / "toy" / letter for letter in "abcd"[:GAMES]]
-    return run_until(command_line(*infer_words(run, data, out)), folders, kill_time)
+    return run_until(infer_words(run, data, out), folders, kill_time)
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from tests.support.budget import LONG, print_figure, sized
+from tests.support.forked import fork
 from tests.support.tiny_dataset import write_game
+from tests.support.train_in_double import train
 
 STEPS = sized(2, 20)
 CASES: dict[str, dict[str, object]] = {
@@ -39,13 +42,37 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def start(
-    folder: Path, name: str, count: int, case: str, pause_s: float = 0, *, restarts: int = 0
-) -> subprocess.Popen[str]:
-    launch = [sys.executable]
-    if count > 1:
-        launch += ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(count)]
-        launch += ["--max_restarts", str(restarts)]
+def trained_alone(folder: Path, name: str, case: str) -> dict[str, Any]:
+    """Weights and losses of this process."""
+    out = folder / f"{name}.pt"
+    with pytest.MonkeyPatch.context() as patch:
+        train(folder / "data", folder / name, out, CASES[case] | SMALLER, STEPS, replace=patch.setattr)
+    return torch.load(out, weights_only=True)  # type: ignore[no-any-return]
+
+
+def trained_by_two(folder: Path, name: str, case: str) -> dict[str, Any]:
+    """Weights and losses of two processes; ``torchrun`` starts those of tests/training/test_distributed.py."""
+    group = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    arguments = folder / "data", folder / name, folder / f"{name}.pt", CASES[case] | SMALLER, STEPS
+    ranks = {
+        folder / f"{name}.stderr.{rank}": group | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2)
+    }
+    processes = {errors: fork(train, *arguments, errors=errors, environment=rank) for errors, rank in ranks.items()}
+    for errors, process in processes.items():
+        process.join(500)
+        assert process.exitcode == 0, errors.read_text()
+    return torch.load(folder / f"{name}.pt", weights_only=True)  # type: ignore[no-any-return]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def start(folder: Path, name: str, case: str, pause_s: float = 0, *, restarts: int = 0) -> subprocess.Popen[str]:
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    launch += ["--max_restarts", str(restarts)]
     words = [SCRIPT, folder / "data", folder / name, folder / f"{name}.pt"]
     words += [json.dumps({**CASES[case], **SMALLER}), STEPS, pause_s]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -75,8 +102,7 @@ def largest_difference(one: dict, two: dict) -> float:
 
 @pytest.mark.parametrize("case", CASES if LONG else ["regnet"])
 def test_two_processes_train_like_one(case: str, folder: Path) -> None:
-    alone = ended(start(folder, f"one_{case}", 1, case), folder, f"one_{case}")
-    both = ended(start(folder, f"two_{case}", 2, case), folder, f"two_{case}")
+    alone, both = trained_alone(folder, f"one_{case}", case), trained_by_two(folder, f"two_{case}", case)
     assert abs(alone["losses"][0] - both["losses"][0]) < 1e-5
     print_figure(f"{case}: largest difference of weights {largest_difference(alone, both):.1e}")
     assert largest_difference(alone, both) < 1e-5
@@ -84,8 +110,8 @@ def test_two_processes_train_like_one(case: str, folder: Path) -> None:
 
 @pytest.mark.skipif(not LONG, reason="takes a minute; make stress runs it")
 def test_killed_process_is_restarted_with_equal_results(folder: Path) -> None:
-    whole = ended(start(folder, "whole", 2, "mixup"), folder, "whole")
-    process = start(folder, "killed", 2, "mixup", 0.2, restarts=1)
+    whole = ended(start(folder, "whole", "mixup"), folder, "whole")
+    process = start(folder, "killed", "mixup", 0.2, restarts=1)
     state, end = folder / "killed" / "last" / "state.pt", time.monotonic() + 200
     while not state.exists():
         assert time.monotonic() < end
@@ -101,10 +127,8 @@ def test_killed_process_is_restarted_with_equal_results(folder: Path) -> None:
 @pytest.mark.skipif(not LONG, reason="takes a minute; make stress runs it")
 def test_two_agents_recover_when_one_loses_its_process(folder: Path) -> None:
     """Agents whose counts of restarts differ are tested in tests/training/test_distributed.py."""
-    whole = ended(start(folder, "one_machine", 2, "mixup"), folder, "one_machine")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    whole = ended(start(folder, "one_machine", "mixup"), folder, "one_machine")
+    address = f"127.0.0.1:{free_port()}"
     machines = [start_machine(folder, "machines", address) for _ in range(2)]
     state, end = folder / "machines" / "last" / "state.pt", time.monotonic() + 200
     while not state.exists():

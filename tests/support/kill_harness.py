@@ -9,14 +9,16 @@ import os
 import random
 import select
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from e2espot.cli.main import main
+from tests.support.forked import fork
+
 _CREATE, _MOVED_TO = 0x100, 0x80
 _HEADER = 16
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -51,18 +53,19 @@ def draw_kill_time(rng: random.Random, most_writes: int) -> KillTime:
     return KillTime(after=rng.randint(0, most_writes), inside=rng.random() < 0.6, delay_s=rng.uniform(0, 0.3))
 
 
-def run_until(command: list[str], watched: list[Path], kill_time: KillTime | None, timeout_s: float = 300) -> Outcome:
-    """Run ``command``, watch the folders it writes to, and kill it at ``kill_time``."""
+def run_until(words: list[str], watched: list[Path], kill_time: KillTime | None, timeout_s: float = 300) -> Outcome:
+    """Run ``e2espot WORDS``, watch the folders it writes to, and kill it at ``kill_time``."""
     watch = _Watch(watched)
     before = set(_parts(watched))
-    with tempfile.TemporaryFile("w+") as errors:
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors, start_new_session=True)
+    with tempfile.TemporaryDirectory() as folder:
+        errors = Path(folder) / "stderr"
+        process = fork(main, words, errors=errors)
         writes, kill_at, killed, end = 0, None, False, time.monotonic() + timeout_s
         if kill_time is not None and kill_time.after == 0 and not kill_time.inside:
             kill_at = time.monotonic() + 4 * kill_time.delay_s
-        while process.poll() is None:
+        while process.is_alive():
             now = time.monotonic()
-            assert now < end, f"{command} hangs"
+            assert now < end, f"{words} hangs"
             if kill_at is not None and now >= kill_at:
                 killed = _kill(process)
                 break
@@ -75,27 +78,23 @@ def run_until(command: list[str], watched: list[Path], kill_time: KillTime | Non
                 elif kill_time is not None and kill_time.inside and writes >= kill_time.after:
                     killed = _kill(process)
                     break
-        process.wait()
+        process.join()
+        assert process.pid is not None and process.exitcode is not None
         _wait_for_children(process.pid)
-        errors.seek(0)
-        stderr = errors.read()
+        stderr = errors.read_text()
     watch.close()
     hit = tuple(path.name for path in _parts(watched) if path not in before) if killed else ()
-    return Outcome(killed=killed, writes=writes, hit=hit, code=process.returncode, stderr=stderr)
-
-
-def command_line(name: object, *arguments: object) -> list[str]:
-    """Command line of a process that runs ``e2espot NAME ARGUMENTS``."""
-    return [sys.executable, str(ROOT / "tools" / f"{name}.py"), *map(str, arguments)]
+    return Outcome(killed=killed, writes=writes, hit=hit, code=process.exitcode, stderr=stderr)
 
 
 def _parts(folders: list[Path]) -> list[Path]:
     return [path for folder in folders for path in folder.glob(".*.part")]
 
 
-def _kill(process: subprocess.Popen[bytes]) -> bool:
-    process.send_signal(signal.SIGKILL)
-    return process.wait() == -signal.SIGKILL
+def _kill(process: ForkServerProcess) -> bool:
+    process.kill()
+    process.join()
+    return process.exitcode == -signal.SIGKILL
 
 
 def _wait_for_children(session: int) -> None:

@@ -7,6 +7,7 @@ there are none. A run whose name contains ``frozen`` keeps its batch statistics 
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,23 +51,31 @@ def build_run(data: Path, folder: Path, fields: dict[str, Any], steps: int) -> R
     return run
 
 
-def main() -> None:
-    data, folder, out, fields, steps, pause_s = sys.argv[1:]
-    setup.restore = restore_in_double
-    fit._validate_and_keep_best = lambda run: None
-    if "frozen" in folder:
-        Spotter.train = train_with_fixed_statistics
-    run = build_run(Path(data), Path(folder), json.loads(fields), int(steps))
+def train(
+    data: Path,
+    folder: Path,
+    out: Path,
+    fields: dict[str, Any],
+    steps: int,
+    pause_s: float = 0.0,
+    replace: Callable[[Any, str, Any], None] = setattr,
+) -> None:
+    """Train and write weights and losses to ``out``; ``replace`` exchanges parts of the package for that."""
+    replace(setup, "restore", restore_in_double)
+    replace(fit, "_validate_and_keep_best", lambda run: None)
+    if "frozen" in str(folder):
+        replace(Spotter, "train", train_with_fixed_statistics)
+    run = build_run(data, folder, fields, steps)
     # Frames and features arrive in single precision, the layers are in double.
-    Spotter.features = lambda self, frames: FEATURES(self, frames.double())
+    replace(Spotter, "features", lambda self, frames: FEATURES(self, frames.double()))
     encode = run.spotter.head.encode
     run.spotter.head.encode = lambda features: encode(features.double())
 
     def slow_step(run: Run, batch: Any) -> float:
-        time.sleep(float(pause_s))
+        time.sleep(pause_s)
         return TAKE_STEP(run, batch)
 
-    fit.take_step = slow_step
+    replace(fit, "take_step", slow_step)
     fit.fit(run)
     if run.group.is_main:
         losses = [row["loss"] for row in run.progress.rows]
@@ -75,4 +84,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    data, folder, out, fields, steps, pause_s = sys.argv[1:]
+    train(Path(data), Path(folder), Path(out), json.loads(fields), int(steps), float(pause_s))
