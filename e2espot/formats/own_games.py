@@ -218,6 +218,11 @@ def _csv_entries(text: str, path: str) -> list[ListEntry]:
         rows = list(csv.DictReader(io.StringIO(text.lstrip("\ufeff")), delimiter=dialect))
     except csv.Error as error:
         raise AnnotationError(f"{path}: cannot be read ({error})") from None
+    if rows and "video" not in {str(name).strip().lower() for name in rows[0]}:
+        raise AnnotationError(
+            f"{path}: no column video, as the list of a dataset has: video, labels, split and, if needed, game and "
+            "half; a table of labels goes next to its video, under the same name"
+        )
     entries: dict[str, ListEntry] = {}
     for line, row in enumerate(rows, 2):
         context = f"{path}: line {line}"

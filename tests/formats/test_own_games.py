@@ -170,6 +170,7 @@ def test_folders_without_labels_of_the_same_names_keep_their_meaning(
     [
         ("dataset.yaml", "games: 3", "needs a list named games"),
         ("dataset.yaml", "a: [", "cannot be read"),
+        ("dataset.csv", "label;time\nPASS;1,5\n", "no column video, .* a table of labels goes next to its video"),
         ("dataset.yaml", "games: [{labels: a.json}]", r"games\[0\]: it needs a video"),
         ("dataset.yaml", "games: [{video: a.mp4, split: [1]}]", r"games\[0\]: split is \[1\]"),
         ("dataset.yaml", "games: [{video: b.mp4}]", r"games\[0\]: no video .*b\.mp4"),
