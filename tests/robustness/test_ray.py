@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from e2espot.cli.main import main
 from tests.support.budget import LONG, print_figure, sized
+from tests.support.forked import fork
 from tests.support.tiny_dataset import write_game, write_spotter
 from tests.support.tools import tool
 
@@ -125,10 +127,12 @@ def test_unusable_cluster_is_refused(
     more: tuple[str, str], weights: Path, data: Path, address: str, tmp_path: Path
 ) -> None:
     arguments = more if more[0] == "--ray_address" else (*more, "--ray_address", address)
-    process = start(weights, [data], tmp_path / "out", "--engine", "ray", *arguments)
-    output = process.communicate()[0]
-    assert process.returncode == 2, output
-    assert more[0] in output.splitlines()[-1]
+    words = ["infer", str(weights), str(data), "-o", str(tmp_path / "out"), "--engine", "ray", *arguments]
+    errors = tmp_path / "stderr"
+    process = fork(main, words, errors=errors)
+    process.join(300)
+    assert process.exitcode == 2, errors.read_text()
+    assert more[0] in errors.read_text().splitlines()[-1]
     assert not (tmp_path / "out").exists()
 
 
