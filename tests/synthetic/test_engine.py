@@ -70,6 +70,11 @@ def test_a_ball_played_on_at_once_has_no_drive():
     assert labels == ["PASS"]
 
 
+def test_a_ball_that_two_players_fight_for_is_not_passed():
+    script = Script().go(20, (0, 0.1), owner=3).go(3, (9, 0), owner=15).go(2, (-9, 0), owner=3).go(30, (0, 12))
+    assert [action[:2] for action in script.actions()] == [("PASS", 3)]
+
+
 def test_a_ball_knocked_on_by_a_runner_is_neither_pass_nor_second_drive():
     script = Script().go(5, (10, 0)).go(15, (4, 0), owner=3).go(12, (8, 0)).go(15, (4, 0), owner=3).go(30, (0, 0))
     assert script.actions() == [("DRIVE", 3, 6)]

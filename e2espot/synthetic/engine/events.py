@@ -17,6 +17,8 @@ _KNOCK_ON = 37
 """Frames, 1.5 s: a player who has the ball again so soon had only knocked it on."""
 _RECEPTION = 20
 """Frames, 0.8 s: a touch so soon before control of the ball is the first touch of the reception."""
+_DUEL = 5
+"""Frames, 0.2 s: a ball that another player controls so soon was fought for and not passed."""
 _DRIVE_M = 2.0
 """How far a drive moves the ball."""
 _KICK_MPS = 6.0
@@ -61,7 +63,7 @@ def actions_of(record: Record) -> tuple[Action, ...]:
             actions.append(Action(frame=first, label="DRIVE", player=player))
         until = spells[index + 1][0] if index + 1 < len(spells) else len(velocity_T3)
         kick = _kick(record, velocity_T3, start, stop)
-        if kick is not None:
+        if kick is not None and until - kick > _DUEL:
             actions.append(Action(frame=kick, label=_kind(record, velocity_T3, kick, until, player), player=player))
     return tuple(
         sorted([*actions, *_blocks(bounces, spells, actions)], key=lambda action: (action.frame, action.label))
