@@ -38,6 +38,8 @@ _FLAT = (
 _KITS = Path("databases/default/images_teams/primeradivision")
 _TEXTURES = Path("media/textures")
 _PLAYERS = Path("media/objects/players/textures")
+_GRASS = (40.0, 110.0, 60.0)
+"""The engine's own grass."""
 _SHIRT = ((0, 0, 1024, 420),)
 _SHORTS = ((100, 420, 920, 580),)
 _SOCKS = ((0, 584, 560, 772),)
@@ -59,7 +61,7 @@ def write_scenery(folder: Path, engine_data: Path, look: Look, rng: np.random.Ge
     shutil.copytree(engine_data, folder, copy_function=os.symlink)
     television = look.television
     assert television is not None, "engine matches have the look of television"
-    day = {"light": f"{rng.uniform(2.6, 5.5):.3f}", "flat": _FLAT.format(ambient=rng.uniform(0.1, 0.3))}
+    day = {"light": f"{rng.uniform(2.4, 4.2):.3f}", "flat": _FLAT.format(ambient=rng.uniform(0.1, 0.3))}
     for name, changes in _SHADERS.items():
         path = folder / "media/shaders" / name
         text = path.read_text()
@@ -74,10 +76,15 @@ def write_scenery(folder: Path, engine_data: Path, look: Look, rng: np.random.Ge
     _write_ball(folder / "media/objects/balls/ball.bmp", look)
     for path in sorted((folder / _TEXTURES / "pitch").glob("*.bmp")):
         if not any(word in path.name for word in ("specular", "normal", "overlay")):
-            _tint(path, np.array(look.grass[0]) / np.array([40.0, 110.0, 60.0]))
+            _tint(path, _tone(look.grass[0]) / _tone(_GRASS))
     for path in sorted((folder / _TEXTURES / "adboards").glob("*.bmp")):
         _tint(path, rng.uniform(0.1, 1.6, 3))
     _tint(folder / _TEXTURES / "stadium/crowd01.bmp", np.array(television.crowd) / 240.0)
+
+
+def _tone(colour: Colour) -> np.ndarray:
+    """Blue, green and red as shares of their sum: how bright grass is, the light decides."""
+    return np.array(colour) / sum(colour)
 
 
 def _replace(path: Path, content: bytes) -> None:
