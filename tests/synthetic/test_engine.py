@@ -173,7 +173,7 @@ def test_pictures_show_the_ball_where_the_track_says(tmp_path):
 import sys, dataclasses, numpy as np
 from e2espot.synthetic.engine.match import EngineStage, play_engine
 from e2espot.synthetic.specs import DatasetSpec
-spec = dataclasses.replace(DatasetSpec(games=3, seed=3, world="engine", picture_step=4).plan()[0][0], frames=60)
+spec = DatasetSpec(games=3, seed=3, minutes=0.3, world="engine", picture_step=25).plan()[0][0]
 play = play_engine(spec)
 stage = EngineStage(spec, play)
 plain = dataclasses.replace(
@@ -183,11 +183,11 @@ stage.look = stage.look.replace(ball=(255.0, 0.0, 255.0), blur=0.0, television=p
 xy_T2, seen_T = stage.ball_track()
 hits = []
 for frame, picture in enumerate(stage.pictures()):
-    if frame % 4 == 0 and seen_T[frame]:
+    if frame % 25 == 0 and seen_T[frame]:
         x, y = (xy_T2[frame] * stage.video_size).astype(int)
         near = picture[max(0, y - 4) : y + 5, max(0, x - 4) : x + 5].astype(int)
         hits.append(int((np.minimum(near[..., 0], near[..., 2]) - near[..., 1]).max()) > 40)
-assert len(hits) >= 8 and np.mean(hits) >= 0.8, hits
+assert len(hits) >= 8 and hits[0] and np.mean(hits) >= 0.8, hits
 """
     subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path)
 

@@ -86,7 +86,7 @@ class EngineGame:
         if scenery is not None:
             os.environ["GFOOTBALL_DATA_DIR"] = str(scenery)
         engine = load_engine()
-        self._size = size
+        self._size, self._has_drawn = size, False
         self._env = engine.GameEnv()
         self._env.game_config.physics_steps_per_frame = STEPS_PER_FRAME
         if size is not None:
@@ -114,7 +114,12 @@ class EngineGame:
         """
         self._env.game_config.render = view is not None
         if view is not None:
-            self._env.set_state(_with_camera(bytes(self._env.get_state("")), view, focal_next))
+            if not self._has_drawn:
+                # The first picture needs a focal length too: it is taken from one that is not used.
+                self._place(view, view.focal)
+                self._env.render(True)
+                self._has_drawn = True
+            self._place(view, focal_next)
         self._env.step()
         if view is None:
             return None
@@ -124,6 +129,9 @@ class EngineGame:
         planes = np.frombuffer(self._env.get_frame(), np.uint8).reshape(width, height, 3)
         picture = np.concatenate([planes[:, :, channel] for channel in (2, 1, 0)]).reshape(3, height, width)
         return np.ascontiguousarray(picture.transpose(1, 2, 0)[::-1])
+
+    def _place(self, view: View, focal: float) -> None:
+        self._env.set_state(_with_camera(bytes(self._env.get_state("")), view, focal))
 
     def moment(self) -> Moment:
         """What the last frame shows."""

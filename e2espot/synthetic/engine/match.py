@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from e2espot.core.errors import ConfigurationError
 from e2espot.synthetic.actions import Play
 from e2espot.synthetic.camera import LIVE, PLAYER_M, Shots, follow
 from e2espot.synthetic.engine.events import Record, actions_of
@@ -109,8 +110,18 @@ class EngineStage:
                     view = self.shots.view(frame, self.look, self.size)
                     drawn = game.advance(view, float(self.shots.focal_T[after]))
                     assert drawn is not None
+                    self._check(game.moment(), frame)
                     picture = self._sent(drawn, frame)
                 yield picture
+
+    def _check(self, moment: Moment, frame: int) -> None:
+        """Labels and tracks are those of the match without pictures: both must have taken the same way."""
+        apart_m = float(np.abs(moment.ball_3 - np.array([0, 0, _BALL_M]) - self.play.ball_T3[frame]).max())
+        if apart_m > 1e-3:
+            raise ConfigurationError(
+                f"{self.spec.name}: in frame {frame} the engine's ball is {apart_m:.2f} m from where it was when the "
+                "same match was played before; install Google Research Football 2.10.2, whose matches repeat"
+            )
 
     def _sent(self, drawn: np.ndarray, frame: int) -> np.ndarray:
         """The drawn picture after lens, scaling, graphics, an earlier compression and noise."""
