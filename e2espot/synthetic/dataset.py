@@ -46,11 +46,13 @@ def render_dataset(
     total = sum(game.frames for game, _ in todo)
     with tqdm(total=total, unit="frame", disable=not progress or not todo) as bar:
         # The engine draws the pictures of one match in a process.
-        if spec.world != ENGINE and (jobs <= 1 or len(todo) <= 1):
+        games_each = 1 if spec.world == ENGINE else None
+        workers = max(1, min(jobs, len(todo)))
+        if not todo or (workers == 1 and games_each is None):
             for game, _ in todo:
                 render_game(game, out, bar.update)
         else:
-            with multiprocessing.get_context("spawn").Pool(max(1, min(jobs, len(todo))), maxtasksperchild=1) as pool:
+            with multiprocessing.get_context("spawn").Pool(workers, maxtasksperchild=games_each) as pool:
                 for frames in pool.imap_unordered(_render_one, todo):
                     bar.update(frames)
     (out / SPLITS_FILE).write_text(json.dumps(splits, indent=1) + "\n")

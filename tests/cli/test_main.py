@@ -161,7 +161,8 @@ def test_an_interrupted_command_waits_until_its_subcommand_has_saved_its_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow = tmp_path / "python"
-    slow.write_text(f"#!/bin/sh\nkill -INT $PPID; sleep 0.5; echo saved > {tmp_path}/work\n")
+    # The first wait lets the command begin to wait for this one.
+    slow.write_text(f"#!/bin/sh\nsleep 0.3; kill -INT $PPID; sleep 0.5; echo saved > {tmp_path}/work\n")
     slow.chmod(0o755)
     monkeypatch.setattr("sys.executable", str(slow))
     with pytest.raises(KeyboardInterrupt):

@@ -250,7 +250,7 @@ def _rendered(spec: Any, out: Path, tick: Any = None) -> None:
 class _InProcessPool:
     """Replaces a pool of processes: the same work in this process."""
 
-    def __init__(self, processes: int) -> None:
+    def __init__(self, processes: int, maxtasksperchild: int | None = None) -> None:
         assert processes >= 1
 
     def __enter__(self) -> "_InProcessPool":
