@@ -116,10 +116,10 @@ class EngineGame:
         if view is not None:
             if not self._has_drawn:
                 # The first picture needs a focal length too: it is taken from one that is not used.
-                self._place(view, view.focal)
+                self._set_camera(view, view.focal)
                 self._env.render(True)
                 self._has_drawn = True
-            self._place(view, focal_next)
+            self._set_camera(view, focal_next)
         self._env.step()
         if view is None:
             return None
@@ -130,7 +130,7 @@ class EngineGame:
         picture = np.concatenate([planes[:, :, channel] for channel in (2, 1, 0)]).reshape(3, height, width)
         return np.ascontiguousarray(picture.transpose(1, 2, 0)[::-1])
 
-    def _place(self, view: View, focal: float) -> None:
+    def _set_camera(self, view: View, focal: float) -> None:
         self._env.set_state(_with_camera(bytes(self._env.get_state("")), view, focal))
 
     def moment(self) -> Moment:
