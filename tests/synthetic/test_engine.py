@@ -51,6 +51,7 @@ class Script:
             players_TP2=players,
             owner_T=np.array(self.owner),
             in_play_T=np.array(self.in_play),
+            referee_T=np.zeros(frames, dtype=bool),
         )
         return [(action.label, action.player, action.frame) for action in actions_of(record)]
 
@@ -134,6 +135,13 @@ def test_a_camera_is_put_into_the_saved_state_and_nothing_else_changes():
     assert values[13] == 200
     # Without a view the engine only stops moving its camera.
     assert game._with_camera(before + CAMERA + after) == before[:-1] + b"\0" + CAMERA + after
+
+
+def test_a_camera_that_films_the_referee_is_known_and_taken_back():
+    filming = CAMERA[:-4] + struct.pack("<f", 220)
+    state = b"\1" * 9 + filming + b"\0" * 40
+    assert game._farthest_m(state) == 220
+    assert game._with_camera(state) == b"\1" * 8 + b"\0" + CAMERA + b"\0" * 40
 
 
 def test_another_version_of_the_engine_is_refused():

@@ -41,6 +41,8 @@ class Record:
     """int [T]; the player who controls the ball, -1 for none."""
     in_play_T: np.ndarray
     """bool [T]."""
+    referee_T: np.ndarray
+    """bool [T]; the engine films the referee."""
 
 
 def actions_of(record: Record) -> tuple[Action, ...]:

@@ -28,8 +28,8 @@ _SCALE_3 = np.array([54.4, -83.6, 1.0])
 """Metres per unit of the engine's positions."""
 _CENTRE_3 = np.array([52.5, 34.0, 0.0])
 """The middle of the pitch, from the corner that rendered matches measure from."""
-_FAR_M = 200.0
-"""Where the engine stops drawing; it marks the camera in the saved state."""
+_FAR_M, _REFEREE_FAR_M = 200.0, 220.0
+"""Where the engine stops drawing, also while it films the referee; these mark the camera in a saved state."""
 _CAMERA = struct.Struct("<14f")
 """Tilt and pan as quaternions (x, y, z, w), position, field of view in degrees, nearest and farthest distance."""
 
@@ -46,6 +46,8 @@ class Moment:
     """The player who controls the ball, 0 to 21, -1 for none."""
     in_play: bool
     """False before and during a set piece."""
+    films_referee: bool
+    """Whether the engine shows the referee at a booking, whatever camera it is given."""
 
 
 def load_engine() -> Any:
@@ -99,8 +101,6 @@ class EngineGame:
         self._in_play = engine.e_GameMode.e_GameMode_Normal
         for _ in range(WARM_UP_FRAMES):
             self._env.step()
-        # The engine's own camera draws from the random numbers of play, so it stops whether pictures are drawn or not.
-        self._env.set_state(_with_camera(bytes(self._env.get_state(""))))
 
     def advance(self, view: View | None = None, focal_next: float = 0.0) -> np.ndarray | None:
         """Play one frame; with a ``view`` also draw it.
@@ -113,13 +113,14 @@ class EngineGame:
             The picture, uint8 BGR [H, W, 3]; None without a view.
         """
         self._env.game_config.render = view is not None
-        if view is not None:
-            if not self._has_drawn:
-                # The first picture needs a focal length too: it is taken from one that is not used.
-                self._set_camera(view, view.focal)
-                self._env.render(True)
-                self._has_drawn = True
-            self._set_camera(view, focal_next)
+        if view is not None and not self._has_drawn:
+            # The first picture needs a focal length too: it is taken from one that is not used.
+            self._set_camera(view, view.focal)
+            self._env.render(True)
+            self._has_drawn = True
+        # The engine's own camera draws from the random numbers of play, so it stops whether pictures are drawn or not.
+        # It starts again after each booking.
+        self._set_camera(view, focal_next)
         self._env.step()
         if view is None:
             return None
@@ -130,7 +131,7 @@ class EngineGame:
         picture = np.concatenate([planes[:, :, channel] for channel in (2, 1, 0)]).reshape(3, height, width)
         return np.ascontiguousarray(picture.transpose(1, 2, 0)[::-1])
 
-    def _set_camera(self, view: View, focal: float) -> None:
+    def _set_camera(self, view: View | None, focal: float) -> None:
         self._env.set_state(_with_camera(bytes(self._env.get_state("")), view, focal))
 
     def moment(self) -> Moment:
@@ -148,13 +149,14 @@ class EngineGame:
             ),
             owner=int(owner),
             in_play=bool(info.game_mode == self._in_play),
+            films_referee=_farthest_m(bytes(self._env.get_state(""))) == _REFEREE_FAR_M,
         )
 
 
 def _with_camera(state: bytes, view: View | None = None, focal_next: float = 1.0) -> bytes:
     """The saved ``state`` with a camera that the engine does not move, and which is the one of ``view``, if given."""
     at = _camera_offset(state)
-    camera = state[at : at + _CAMERA.size] if view is None else _packed(view, focal_next)
+    camera = _packed(view, focal_next) if view else state[at : at + _CAMERA.size - 4] + struct.pack("<f", _FAR_M)
     return b"".join([state[: at - 1], b"\0", camera, state[at + _CAMERA.size :]])
 
 
@@ -173,10 +175,14 @@ def _packed(view: View, focal_next: float) -> bytes:
     )
 
 
+def _farthest_m(state: bytes) -> float:
+    return float(_CAMERA.unpack_from(state, _camera_offset(state))[-1])
+
+
 def _camera_offset(state: bytes) -> int:
     """Where the camera is in a saved state: it ends with its farthest distance, and begins with a unit quaternion."""
-    mark, end = struct.pack("<f", _FAR_M), len(state)
-    while (end := state.rfind(mark, 0, end)) >= 0:
+    marks, end = [struct.pack("<f", far_m) for far_m in (_FAR_M, _REFEREE_FAR_M)], len(state)
+    while (end := max(state.rfind(mark, 0, end) for mark in marks)) >= 0:
         at = end + 4 - _CAMERA.size
         if at > 0:
             values = _CAMERA.unpack_from(state, at)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from e2espot.core.errors import ConfigurationError
 from e2espot.synthetic.actions import Play
-from e2espot.synthetic.camera import LIVE, PLAYER_M, Shots, follow
+from e2espot.synthetic.camera import CUT_AWAY, LIVE, PLAYER_M, Shots, follow
 from e2espot.synthetic.engine.events import Record, actions_of
 from e2espot.synthetic.engine.game import EngineGame, Moment, load_engine
 from e2espot.synthetic.engine.scenery import write_scenery
@@ -27,18 +28,27 @@ _BALL_M = 0.11
 """Radius of the ball."""
 
 
-def play_engine(spec: GameSpec) -> Play:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EnginePlay(Play):
+    """A stretch of a match that the engine has played."""
+
+    referee_T: np.ndarray
+    """bool [T]; the engine films the referee at a booking, whatever camera it is given."""
+
+
+def play_engine(spec: GameSpec) -> EnginePlay:
     """Play a match without pictures: the way of ball and players, and the actions that follow from it."""
     game = EngineGame(engine_seed(spec))
     record = recorded([_next_moment(game) for _ in range(spec.frames)])
     ball_T3 = record.ball_T3.astype(np.float32) - np.array([0, 0, _BALL_M], np.float32)
-    return Play(
+    return EnginePlay(
         ball_T3=ball_T3,
         players_TP2=record.players_TP2.astype(np.float32),
         swing_TP=np.zeros(record.players_TP2.shape[:2], np.uint8),
         dead_T=~record.in_play_T,
         carrier_T=record.owner_T.astype(np.int16),
         actions=actions_of(record),
+        referee_T=record.referee_T,
     )
 
 
@@ -59,6 +69,7 @@ def recorded(moments: list[Moment]) -> Record:
         players_TP2=np.stack([moment.players_P2 for moment in moments]),
         owner_T=np.array([moment.owner for moment in moments]),
         in_play_T=np.array([moment.in_play for moment in moments]),
+        referee_T=np.array([moment.films_referee for moment in moments]),
     )
 
 
@@ -86,6 +97,13 @@ class EngineStage:
         width = round(self.video_size[0] * times / 4) * 4
         self.size = (width, round(width * self.video_size[1] / self.video_size[0]))
         self.shots: Shots = follow(rng, play, self.look, self.size)
+        assert isinstance(play, EnginePlay)
+        # While the engine films the referee, often for two frames, the picture before is shown again.
+        self.shots.kind_T[play.referee_T] = CUT_AWAY
+        frame_T = np.arange(spec.frames)
+        drawn_T = (frame_T % spec.picture_step == 0) & ~play.referee_T
+        drawn_T[0] = True
+        self.shown_T = np.maximum.accumulate(np.where(drawn_T, frame_T, 0))
         self.graphics: Graphics = sample_graphics(rng, self.video_size, spec.frames / 25)
         self.grain = grain_bank(rng, self.look, self.video_size)
         self._scenery_seed = [spec.seed, spec.index, 5]
@@ -100,15 +118,15 @@ class EngineStage:
             scenery = Path(folder) / "data"
             write_scenery(scenery, engine_data, self.look, np.random.default_rng(self._scenery_seed))
             game = EngineGame(engine_seed(self.spec), self.size, scenery)
-            step, frames = self.spec.picture_step, self.spec.frames
+            drawn_next = [*np.unique(self.shown_T).tolist(), self.spec.frames - 1]
             picture = np.zeros(0, np.uint8)
-            for frame in range(frames):
-                if frame % step:
+            for frame in range(self.spec.frames):
+                if self.shown_T[frame] != frame:
                     game.advance()
                 else:
-                    after = min(frame + step, frames - 1)
+                    del drawn_next[0]
                     view = self.shots.view(frame, self.look, self.size)
-                    drawn = game.advance(view, float(self.shots.focal_T[after]))
+                    drawn = game.advance(view, float(self.shots.focal_T[drawn_next[0]]))
                     assert drawn is not None
                     self._check(game.moment(), frame)
                     picture = self._sent(drawn, frame)
@@ -160,7 +178,7 @@ class EngineStage:
         """Shares of the picture [T, N, 2], in pictures that are shown again those of the first time."""
         xy = []
         for frame in range(len(points_TN3)):
-            shown = frame - frame % self.spec.picture_step
+            shown = int(self.shown_T[frame])
             view = self.shots.view(shown, self.look, self.size)
             xy.append((view.project(points_TN3[shown].astype(float))[0] + 0.5) / np.array(self.size))
         return np.stack(xy)
