@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+BALL_M = 0.22
+"""Diameter of the ball."""
 LABELLED = ("PASS", "DRIVE")
 """Actions that are written as labels."""
 
@@ -17,7 +19,8 @@ class Action:
     frame: int
     """25 Hz frame of play."""
     label: str
-    """PASS or DRIVE; with attacks also SHOT, CROSS and HEADER."""
+    """PASS or DRIVE; with attacks also SHOT, CROSS and HEADER; in engine matches also HIGH PASS, FREE KICK and BALL
+    PLAYER BLOCK."""
     player: int
     """0-21."""
 

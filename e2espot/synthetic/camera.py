@@ -89,6 +89,10 @@ class Shots:
             return self
         source_T = np.arange(len(self.kind_T))
         source_T[every - 1 :: every] -= 1
+        return self.showing(source_T)
+
+    def showing(self, source_T: np.ndarray) -> Shots:
+        """The shots in which picture t is picture ``source_T[t]`` of these."""
         return Shots(**{field.name: getattr(self, field.name)[source_T] for field in dataclasses.fields(self)})
 
     def view(self, picture: int, look: Look, size: tuple[int, int]) -> View:

@@ -22,14 +22,14 @@ from e2espot.synthetic.specs import ENGINE, PLAIN, SIZES, TELEVISION, GameSpec
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from e2espot.synthetic.engine.match import EngineStage
+    from e2espot.synthetic.engine.stage import EngineStage
     from e2espot.synthetic.paint import Stage
 
 
 def simulate_game(spec: GameSpec) -> Play:
     """Simulate the play of one game; it does not depend on the resolution or the look."""
     if spec.world == ENGINE:
-        from e2espot.synthetic.engine.match import play_engine
+        from e2espot.synthetic.engine.play import play_engine
 
         return play_engine(spec)
     rng = np.random.default_rng([spec.seed, spec.index, 0])
@@ -39,14 +39,15 @@ def simulate_game(spec: GameSpec) -> Play:
 def build_stage(spec: GameSpec, play: Play) -> Stage | EngineStage:
     """Prepare everything that painting ``play`` needs."""
     if spec.world == ENGINE:
-        from e2espot.synthetic.engine.match import EngineStage
+        from e2espot.synthetic.engine.stage import build_engine_stage
 
-        return EngineStage(spec, play)
+        return build_engine_stage(spec, play)
     from e2espot.synthetic.camera import follow
     from e2espot.synthetic.figures import cast
     from e2espot.synthetic.look import sample_look
-    from e2espot.synthetic.paint import Stage, grain_bank, limb_colours
+    from e2espot.synthetic.paint import Stage, limb_colours
     from e2espot.synthetic.panorama import paint_panorama
+    from e2espot.synthetic.signal import grain_bank
 
     if spec.world == TELEVISION:
         return _television_stage(spec, play)
@@ -74,7 +75,8 @@ def _television_stage(spec: GameSpec, play: Play) -> Stage:
     from e2espot.synthetic.camera import follow
     from e2espot.synthetic.figures import cast
     from e2espot.synthetic.graphics import sample_graphics
-    from e2espot.synthetic.paint import Stage, grain_bank, television_colours
+    from e2espot.synthetic.paint import Stage, television_colours
+    from e2espot.synthetic.signal import grain_bank
     from e2espot.synthetic.stadium import paint_stadium
 
     rng = np.random.default_rng([spec.seed, spec.index, 2])

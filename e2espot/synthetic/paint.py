@@ -8,18 +8,18 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from e2espot.synthetic.actions import Play
+from e2espot.synthetic.actions import BALL_M, Play
 from e2espot.synthetic.boards import Surroundings, draw_surroundings
-from e2espot.synthetic.camera import CUT_AWAY, LIVE, Shots, View
+from e2espot.synthetic.camera import LIVE, Shots, View
 from e2espot.synthetic.colours import Colour
 from e2espot.synthetic.figures import FIGURES, LIMBS, Bodies, Cast, bodies, lamp_shadows
-from e2espot.synthetic.graphics import Graphics, draw_graphics
+from e2espot.synthetic.graphics import Graphics
 from e2espot.synthetic.look import Look
 from e2espot.synthetic.panorama import Panorama
-from e2espot.synthetic.signal import recompress, transmit
+from e2espot.synthetic.signal import add_grain, televise
 from e2espot.synthetic.television import Television
+from e2espot.synthetic.tracks import players_track
 
-BALL_M = 0.22
 _MIN_BALL_PX = 2.1
 
 
@@ -55,12 +55,23 @@ class Stage:
         return (paint(self, picture) for picture in range(len(self.play.ball_T3)))
 
     def ball_track(self) -> tuple[np.ndarray, np.ndarray]:
-        """Ball centres float32 [T, 2] as shares of the picture (NaN unseen) and visibility bool [T]."""
-        return ball_track(self)
+        """Painted ball centres float32 [T, 2] as shares of the picture (NaN unseen) and visibility bool [T]."""
+        frames = len(self.play.ball_T3)
+        xy_T2 = np.full((frames, 2), np.nan, dtype=np.float32)
+        visible_T = np.zeros(frames, dtype=bool)
+        size = np.array(self.size)
+        for picture in np.flatnonzero(self.shots.kind_T == LIVE):
+            view = self.shots.view(int(picture), self.look, self.size)
+            moment = float(self.shots.moment_T[picture])
+            at_2 = (ball_pixels(self, moment, view)[0] + 0.5) / size
+            if (at_2 >= 0).all() and (at_2 < 1).all():
+                xy_T2[picture] = at_2
+                visible_T[picture] = not _hidden(self, moment, view, at_2 * size - 0.5)
+        return xy_T2, visible_T
 
     def players_track(self) -> np.ndarray:
-        """Middles of the bodies as shares of the picture, float32 [T, 22, 2]."""
-        return players_track(self)
+        """Middles of the bodies as shares of the picture, float32 [T, 22, 2]; NaN unseen."""
+        return players_track(self.play, self.shots, self.look, self.size)
 
 
 def limb_colours(look: Look) -> tuple[tuple[Colour, ...], ...]:
@@ -87,12 +98,6 @@ def television_colours(look: Look, television: Television) -> tuple[tuple[Colour
         boot: Colour = tuple(boots.tolist())
         rows.append((boot, boot, *(part[limb] for limb in LIMBS)))
     return tuple(rows)
-
-
-def grain_bank(rng: np.random.Generator, look: Look, size: tuple[int, int]) -> np.ndarray:
-    """A tile of sensor noise from which every picture takes its own window."""
-    noise = rng.normal(128, look.grain, (size[1] * 2, size[0] * 2, 1))
-    return np.asarray(np.clip(np.round(noise), 0, 255).astype(np.uint8).repeat(3, axis=2))
 
 
 def ball_pixels(stage: Stage, moment: float, view: View) -> tuple[np.ndarray, float, np.ndarray, np.ndarray]:
@@ -201,21 +206,16 @@ def _lamp_shadows(stage: Stage, frame: np.ndarray, moment: float, view: View, cr
 
 def _finish(stage: Stage, frame: np.ndarray, picture: int) -> np.ndarray:
     """Lens, score bug and sensor noise."""
-    unit, size = stage.size[1] / 224, stage.video_size
-    television, live = stage.look.television, bool(stage.shots.kind_T[picture] == LIVE)
-    if television is not None and stage.graphics is not None:
-        frame = transmit(frame, television, size, stage.look.blur * unit)
-        draw_graphics(frame, stage.graphics, picture / 25, live=live)
-        frame = recompress(frame, television.quality)
+    look, live = stage.look, bool(stage.shots.kind_T[picture] == LIVE)
+    if look.television is not None and stage.graphics is not None:
+        frame = televise(frame, picture, look, stage.graphics, stage.video_size, live=live)
     else:
-        if stage.look.blur:
-            frame = np.asarray(cv2.GaussianBlur(frame, (0, 0), stage.look.blur * unit))
+        unit = stage.size[1] / 224
+        if look.blur:
+            frame = np.asarray(cv2.GaussianBlur(frame, (0, 0), look.blur * unit))
         if live:
-            _score_bug(frame, stage.look, picture // 25, unit)
-    # Each picture takes another window of one tile of noise, so that noise does not repeat from picture to picture.
-    x, y = (picture * 131) % size[0], (picture * 67) % size[1]
-    window = stage.grain[y : y + size[1], x : x + size[0]]
-    return np.asarray(cv2.addWeighted(frame, 1.0, window, 1.0, -128.0))
+            _score_bug(frame, look, picture // 25, unit)
+    return add_grain(frame, stage.grain, picture)
 
 
 def _score_bug(frame: np.ndarray, look: Look, second: int, unit: float) -> None:
@@ -225,22 +225,6 @@ def _score_bug(frame: np.ndarray, look: Look, second: int, unit: float) -> None:
     text = f"{look.names[0]} 0-0 {look.names[1]}  {second // 60:02d}:{second % 60:02d}"
     origin = (x + int(3 * unit), y + int(8 * unit))
     cv2.putText(frame, text, origin, cv2.FONT_HERSHEY_SIMPLEX, 0.27 * unit, (235, 235, 235), 1, cv2.LINE_AA)
-
-
-def ball_track(stage: Stage) -> tuple[np.ndarray, np.ndarray]:
-    """Painted ball centres float32 [T, 2] as shares of the picture (NaN unseen) and visibility bool [T]."""
-    frames = len(stage.play.ball_T3)
-    xy_T2 = np.full((frames, 2), np.nan, dtype=np.float32)
-    visible_T = np.zeros(frames, dtype=bool)
-    size = np.array(stage.size)
-    for picture in np.flatnonzero(stage.shots.kind_T == LIVE):
-        view = stage.shots.view(int(picture), stage.look, stage.size)
-        moment = float(stage.shots.moment_T[picture])
-        at_2 = (ball_pixels(stage, moment, view)[0] + 0.5) / size
-        if (at_2 >= 0).all() and (at_2 < 1).all():
-            xy_T2[picture] = at_2
-            visible_T[picture] = not _hidden(stage, moment, view, at_2 * size - 0.5)
-    return xy_T2, visible_T
 
 
 def _hidden(stage: Stage, moment: float, view: View, at_2: np.ndarray) -> bool:
@@ -253,17 +237,3 @@ def _hidden(stage: Stage, moment: float, view: View, at_2: np.ndarray) -> bool:
         for figure in np.flatnonzero(crew.seen_N & (crew.depth_N < ball_depth) & (crew.depth_N > ball_depth - 8))
         for quad in crew.limbs_NLV2[figure]
     )
-
-
-def players_track(stage: Stage) -> np.ndarray:
-    """Middles of the bodies as shares of the picture, float32 [T, 22, 2]; outside 0..1 when out of it, NaN unseen."""
-    frames = len(stage.play.ball_T3)
-    xy_TP2 = np.full((frames, 22, 2), np.nan, dtype=np.float32)
-    size = np.array(stage.size)
-    for picture in np.flatnonzero(stage.shots.kind_T != CUT_AWAY):
-        if stage.shots.kind_T[picture] == LIVE:
-            view = stage.shots.view(int(picture), stage.look, stage.size)
-            moment = int(stage.shots.moment_T[picture])
-            points = np.column_stack([stage.play.players_TP2[moment], np.full(22, 0.9)])
-            xy_TP2[picture] = (view.project(points)[0] + 0.5) / size
-    return xy_TP2

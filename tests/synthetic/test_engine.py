@@ -51,7 +51,6 @@ class Script:
             players_TP2=players,
             owner_T=np.array(self.owner),
             in_play_T=np.array(self.in_play),
-            referee_T=np.zeros(frames, dtype=bool),
         )
         return [(action.label, action.player, action.frame) for action in actions_of(record)]
 
@@ -134,14 +133,14 @@ def test_a_camera_is_put_into_the_saved_state_and_nothing_else_changes():
     assert np.isclose(values[11], np.degrees(2 * np.arctan(112 / 500)))
     assert values[13] == 200
     # Without a view the engine only stops moving its camera.
-    assert game._with_camera(before + CAMERA + after) == before[:-1] + b"\0" + CAMERA + after
+    assert game._with_camera(before + CAMERA + after, None, 0.0) == before[:-1] + b"\0" + CAMERA + after
 
 
 def test_a_camera_that_films_the_referee_is_known_and_taken_back():
     filming = CAMERA[:-4] + struct.pack("<f", 220)
     state = b"\1" * 9 + filming + b"\0" * 40
     assert game._farthest_m(state) == 220
-    assert game._with_camera(state) == b"\1" * 8 + b"\0" + CAMERA + b"\0" * 40
+    assert game._with_camera(state, None, 0.0) == b"\1" * 8 + b"\0" + CAMERA + b"\0" * 40
 
 
 def test_another_version_of_the_engine_is_refused():
@@ -157,6 +156,11 @@ def test_the_quaternions_turn_the_engine_s_camera_as_the_view():
     lift = np.array([[1, 0, 0], [0, np.cos(tilt), -np.sin(tilt)], [0, np.sin(tilt), np.cos(tilt)]])
     right, up, back = (turn @ lift).T
     assert np.allclose([right, -up, -back], VIEW.axes_33, atol=1e-6)
+
+
+def test_the_engine_sets_its_own_pace():
+    with pytest.raises(ConfigurationError, match="density is 2"):
+        DatasetSpec(world="engine", density=2).plan()
 
 
 def test_steps_between_pictures_are_for_engine_matches():
@@ -179,15 +183,17 @@ def test_pictures_show_the_ball_where_the_track_says(tmp_path):
     """In a process of its own, as the engine draws one match in a process."""
     script = """
 import sys, dataclasses, numpy as np
-from e2espot.synthetic.engine.match import EngineStage, play_engine
+from e2espot.synthetic.engine.play import play_engine
+from e2espot.synthetic.engine.stage import build_engine_stage
 from e2espot.synthetic.specs import DatasetSpec
 spec = DatasetSpec(games=3, seed=3, minutes=0.3, world="engine", picture_step=25).plan()[0][0]
 play = play_engine(spec)
-stage = EngineStage(spec, play)
+stage = build_engine_stage(spec, play)
 plain = dataclasses.replace(
     stage.look.television, ball_dark=(255.0, 0.0, 255.0), halo=0.0, quality=0, least_ball_px=1.2,
     colours_34=np.eye(3, 4), curve_256=np.arange(256, dtype=np.uint8))
-stage.look = stage.look.replace(ball=(255.0, 0.0, 255.0), blur=0.0, television=plain)
+look = stage.look.replace(ball=(255.0, 0.0, 255.0), blur=0.0, television=plain)
+stage = dataclasses.replace(stage, look=look)
 xy_T2, seen_T = stage.ball_track()
 hits = []
 for frame, picture in enumerate(stage.pictures()):
@@ -214,7 +220,7 @@ def test_the_command_writes_games_like_painted_ones(tmp_path):
 
 @needs_engine
 def test_the_same_seed_plays_the_same_match():
-    from e2espot.synthetic.engine.match import play_engine
+    from e2espot.synthetic.engine.play import play_engine
 
     first, *_ = DatasetSpec(games=3, seed=3, world="engine").plan()[0]
     plays = [play_engine(replace(first, frames=100)) for _ in range(2)]

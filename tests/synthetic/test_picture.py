@@ -11,7 +11,7 @@ from e2espot.synthetic import encode, match  # noqa: E402
 from e2espot.synthetic.camera import LIVE, follow  # noqa: E402
 from e2espot.synthetic.dataset import render_dataset  # noqa: E402
 from e2espot.synthetic.look import sample_look  # noqa: E402
-from e2espot.synthetic.paint import ball_track, paint  # noqa: E402
+from e2espot.synthetic.paint import paint  # noqa: E402
 from e2espot.synthetic.play import simulate  # noqa: E402
 from e2espot.synthetic.specs import DatasetSpec  # noqa: E402
 
@@ -24,7 +24,7 @@ def spec(index=0, frames=200):
 @pytest.mark.parametrize("index", [0, 1, 2])
 def test_ball_track_is_the_centre_of_the_painted_ball(index):
     stage = match.build_stage(spec(index), match.simulate_game(spec(index)))
-    xy_T2, visible_T = ball_track(stage)
+    xy_T2, visible_T = stage.ball_track()
     checked = 0
     for picture in np.flatnonzero(visible_T)[::9]:
         with_ball, without = (paint(stage, int(picture), with_ball=flag).astype(float) for flag in (True, False))

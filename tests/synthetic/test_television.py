@@ -16,7 +16,7 @@ from e2espot.synthetic.camera import LIVE, Shots, aim  # noqa: E402
 from e2espot.synthetic.figures import cast  # noqa: E402
 from e2espot.synthetic.graphics import draw_graphics, sample_graphics  # noqa: E402
 from e2espot.synthetic.measure import picture_statistics  # noqa: E402
-from e2espot.synthetic.paint import ball_track, paint  # noqa: E402
+from e2espot.synthetic.paint import paint  # noqa: E402
 from e2espot.synthetic.specs import DatasetSpec  # noqa: E402
 
 
@@ -32,7 +32,7 @@ def stage_of(index, frames=150):
 @pytest.mark.parametrize("index", [0, 1, 2, 3])
 def test_ball_track_is_where_the_televised_ball_is_painted(index):
     stage = stage_of(index, frames=250)  # the camera is late for a long ball at the end of a video
-    xy_T2, visible_T = ball_track(stage)
+    xy_T2, visible_T = stage.ball_track()
     checked = 0
     for picture in np.flatnonzero(visible_T)[::12]:
         with_ball, without = (paint(stage, int(picture), with_ball=flag).astype(float) for flag in (True, False))
@@ -92,7 +92,7 @@ def test_repeated_shows_every_so_many_th_picture_as_the_one_before():
 def test_ball_track_of_a_repeated_picture_is_that_of_the_picture_shown():
     stage = stage_of(0)
     stage = replace(stage, shots=replace(stage.shots, kind_T=np.full(150, LIVE, np.uint8)).repeated(5))
-    xy_T2, _ = ball_track(stage)
+    xy_T2, _ = stage.ball_track()
     np.testing.assert_array_equal(xy_T2[4::5], xy_T2[3::5])
     assert (xy_T2[1:4] != xy_T2[:3]).any()
 

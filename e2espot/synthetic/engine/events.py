@@ -8,9 +8,9 @@ from itertools import pairwise
 import numpy as np
 
 from e2espot.synthetic.actions import Action
+from e2espot.synthetic.formation import PITCH_M, attack_sign
 
-FPS = 25
-PITCH_M = (105.0, 68.0)
+_FPS = 25
 _LEAST_CONTROL = 10
 """Frames, 0.4 s: shorter control of the ball is neither a drive nor a change of possession."""
 _KNOCK_ON = 37
@@ -41,8 +41,6 @@ class Record:
     """int [T]; the player who controls the ball, -1 for none."""
     in_play_T: np.ndarray
     """bool [T]."""
-    referee_T: np.ndarray
-    """bool [T]; the engine films the referee."""
 
 
 def actions_of(record: Record) -> tuple[Action, ...]:
@@ -53,7 +51,7 @@ def actions_of(record: Record) -> tuple[Action, ...]:
     of a spell, after which the ball leaves at more than 6 m/s; it is a pass unless its flight makes it a shot, a cross,
     a high pass or a header, or it restarts play. A ball that bounces off a player is a block.
     """
-    velocity_T3 = np.gradient(record.ball_T3, axis=0) * FPS
+    velocity_T3 = np.gradient(record.ball_T3, axis=0) * _FPS
     bounces = _bounces(record, velocity_T3)
     actions: list[Action] = []
     spells = _spells(record)
@@ -104,15 +102,14 @@ def _spells(record: Record) -> list[tuple[int, int, int]]:
 def _kind(record: Record, velocity_T3: np.ndarray, frame: int, until: int, player: int) -> str:
     """Which kick it is that leaves the foot in ``frame`` and ends by ``until``."""
     after = min(frame + 3, len(velocity_T3) - 1)
-    end = min(until, frame + 3 * FPS, len(velocity_T3))
+    end = min(until, frame + 3 * _FPS, len(velocity_T3))
     flight_3 = velocity_T3[after]
     at_2, height_m = record.ball_T3[frame, :2], float(record.ball_T3[frame, 2])
-    if not record.in_play_T[max(0, frame - 2 * FPS) : frame + 1].all():
+    if not record.in_play_T[max(0, frame - 2 * _FPS) : frame + 1].all():
         return "FREE KICK"
-    goal_x = PITCH_M[0] if player < 11 else 0.0
+    goal_x = PITCH_M[0] if attack_sign(player) > 0 else 0.0
     ahead = abs(goal_x - at_2[0])
-    towards = flight_3[0] * (1 if player < 11 else -1)
-    if towards > 0 and ahead < 36 and np.linalg.norm(flight_3) > 13:
+    if flight_3[0] * attack_sign(player) > 0 and ahead < 36 and np.linalg.norm(flight_3) > 13:
         crossing_y = at_2[1] + flight_3[1] / flight_3[0] * (goal_x - at_2[0])
         if abs(crossing_y - PITCH_M[1] / 2) < 6.5:
             return "SHOT"
@@ -136,7 +133,7 @@ def _bounces(record: Record, velocity_T3: np.ndarray) -> list[tuple[int, int]]:
             continue
         turn = float(before_3 @ after_3) / max(1e-6, speeds[0] * speeds[1])
         away_P = np.linalg.norm(record.players_TP2[frame] - record.ball_T3[frame, :2], axis=1)
-        if turn < 0.77 and away_P.min() < 1.5 and (not bounces or frame - bounces[-1][0] >= FPS // 2):
+        if turn < 0.77 and away_P.min() < 1.5 and (not bounces or frame - bounces[-1][0] >= _FPS // 2):
             bounces.append((frame, int(away_P.argmin())))
     return bounces
 
@@ -146,6 +143,6 @@ def _blocks(bounces: list[tuple[int, int]], spells: list[tuple[int, int, int]], 
     return [
         Action(frame=frame, label="BALL PLAYER BLOCK", player=player)
         for frame, player in bounces
-        if not any(who == player and frame < start <= frame + FPS for start, _, who in spells)
+        if not any(who == player and frame < start <= frame + _FPS for start, _, who in spells)
         and not any(abs(action.frame - frame) <= 10 for action in actions)
     ]

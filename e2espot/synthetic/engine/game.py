@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from e2espot.core.errors import ConfigurationError
+from e2espot.synthetic.formation import PITCH_M
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +27,7 @@ WARM_UP_FRAMES = 75
 """Frames of play that are not used: at kick-off the engine moves its camera by itself for two seconds."""
 _SCALE_3 = np.array([54.4, -83.6, 1.0])
 """Metres per unit of the engine's positions."""
-_CENTRE_3 = np.array([52.5, 34.0, 0.0])
+_CENTRE_3 = np.array([*np.array(PITCH_M) / 2, 0.0])
 """The middle of the pitch, from the corner that rendered matches measure from."""
 _FAR_M, _REFEREE_FAR_M = 200.0, 220.0
 """Where the engine stops drawing, also while it films the referee; these mark the camera in a saved state."""
@@ -56,8 +57,7 @@ def load_engine() -> Any:
     Raises:
         ConfigurationError: it is not installed.
     """
-    # Both must be set before SDL and Mesa start; a user's own settings are kept.
-    os.environ.setdefault("SDL_VIDEODRIVER", "offscreen")
+    # Mesa draws with one thread, as every match has a process. A user's own setting is kept.
     os.environ.setdefault("LP_NUM_THREADS", "1")
     try:
         import gfootball_engine
@@ -85,6 +85,8 @@ class EngineGame:
         if size is not None and size[0] % 4:
             # The engine reads lines without padding into a buffer that has no room for any.
             raise ConfigurationError(f"engine pictures are {size[0]} pixels wide; give a multiple of 4")
+        # With a display the engine would open a window; without one it draws to memory.
+        os.environ.pop("DISPLAY", None)
         if scenery is not None:
             os.environ["GFOOTBALL_DATA_DIR"] = str(scenery)
         engine = load_engine()
@@ -102,29 +104,33 @@ class EngineGame:
         for _ in range(WARM_UP_FRAMES):
             self._env.step()
 
-    def advance(self, view: View | None = None, focal_next: float = 0.0) -> np.ndarray | None:
-        """Play one frame; with a ``view`` also draw it.
+    def advance(self) -> None:
+        """Play one frame without a picture."""
+        self._env.game_config.render = False
+        # The engine's own camera draws from the random numbers of play, so it is stopped whether pictures are drawn or
+        # not: before every frame, as it starts again after each booking.
+        self._set_camera(None, 0.0)
+        self._env.step()
+
+    def draw(self, view: View, focal_next: float) -> np.ndarray:
+        """Play one frame and draw it.
 
         Args:
             view: The camera, in metres from the corner of the pitch.
             focal_next: Focal length of the next picture, pixels: the engine draws with the one it was given before.
 
         Returns:
-            The picture, uint8 BGR [H, W, 3]; None without a view.
+            The picture, uint8 BGR [H, W, 3].
         """
-        self._env.game_config.render = view is not None
-        if view is not None and not self._has_drawn:
+        assert self._size is not None, "a match that was started without a size draws no pictures"
+        self._env.game_config.render = True
+        if not self._has_drawn:
             # The first picture needs a focal length too: it is taken from one that is not used.
             self._set_camera(view, view.focal)
             self._env.render(True)
             self._has_drawn = True
-        # The engine's own camera draws from the random numbers of play, so it stops whether pictures are drawn or not.
-        # It starts again after each booking.
         self._set_camera(view, focal_next)
         self._env.step()
-        if view is None:
-            return None
-        assert self._size is not None, "a match that was started without a size draws no pictures"
         width, height = self._size
         # The engine gives three planes, from the bottom line up.
         planes = np.frombuffer(self._env.get_frame(), np.uint8).reshape(width, height, 3)
@@ -153,14 +159,15 @@ class EngineGame:
         )
 
 
-def _with_camera(state: bytes, view: View | None = None, focal_next: float = 1.0) -> bytes:
-    """The saved ``state`` with a camera that the engine does not move, and which is the one of ``view``, if given."""
+def _with_camera(state: bytes, view: View | None, focal_next: float) -> bytes:
+    """The saved ``state`` with a camera that the engine does not move: that of ``view``, or None for the one it has."""
     at = _camera_offset(state)
     camera = _packed(view, focal_next) if view else state[at : at + _CAMERA.size - 4] + struct.pack("<f", _FAR_M)
     return b"".join([state[: at - 1], b"\0", camera, state[at + _CAMERA.size :]])
 
 
 def _packed(view: View, focal_next: float) -> bytes:
+    """The camera of ``view`` as the engine saves it, with the focal length of the next picture."""
     right, _, forward = view.axes_33
     tilt = np.arcsin(np.clip(forward[2], -1, 1)) + np.pi / 2  # 0 looks straight down
     pan = np.arctan2(right[1], right[0])
