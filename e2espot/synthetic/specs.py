@@ -56,7 +56,7 @@ class DatasetSpec:
     test_minutes: float | None = None
     """Length of the test game in minutes; by default that of the others."""
     density: float = 1.0
-    """Factor on the pace of events; 1 is the pace of real matches."""
+    """Factor on the pace of events; 1 is the pace of real matches. Engine matches have their own."""
     resolution: Literal["224p", "720p"] = "224p"
     """Frame size: 224p is 398x224, 720p is 1280x720."""
     world: Literal["plain", "tv", "mixed", "engine"] = "plain"
@@ -103,6 +103,11 @@ class DatasetSpec:
             raise ConfigurationError(f"minutes must be above zero and at most {_MOST_MINUTES}")
         if not 0.1 <= self.density <= 4:
             raise ConfigurationError(f"density is {self.density}; give 0.1 to 4", option="density")
+        if self.world == ENGINE and self.density != 1:
+            raise ConfigurationError(
+                f"density is {self.density}; the engine sets the pace of its matches: leave density at 1",
+                option="density",
+            )
         if self.resolution not in SIZES:
             raise ConfigurationError(
                 f"resolution is {self.resolution!r}; choose from {', '.join(SIZES)}", option="resolution"
