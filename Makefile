@@ -67,7 +67,7 @@ real: venv
 	$(BIN)/e2espot bench real $(REAL)
 
 # Matches of Google Research Football. Its engine is built first, some ten minutes, with the system packages that
-# docs/rendered.md lists; nothing else needs it. A minute of play takes three to ten minutes of a core.
+# docs/rendered.md lists; nothing else needs it. A minute of play takes three to five minutes of a core.
 ENGINE := out/engine
 engine: venv
 	$(BIN)/python -c "import gfootball_engine" 2>/dev/null || { \
