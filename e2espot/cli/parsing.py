@@ -6,16 +6,20 @@ import ast
 import dataclasses
 import inspect
 import re
-import textwrap
+import sys
 import typing
 from collections.abc import Sequence
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Annotated, Any, TypeVar
 
 import tyro
 
+from e2espot.cli.quick_checks import use_quick_checks
+
+use_quick_checks()
 T = TypeVar("T")
 
 Words = Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(help_behavior_hint="(required)")]
@@ -76,14 +80,13 @@ def join_field_docs(options: type) -> None:
     for field in dataclasses.fields(options):
         if dataclasses.is_dataclass(hints[field.name]):
             join_field_docs(hints[field.name])
-        elif field.name in docs:
+        if field.name in docs:
             field.metadata = MappingProxyType({**field.metadata, "help": docs[field.name]})
 
 
 def _field_docs(options: Any) -> dict[str, str]:
     """Field -> its docstring on one line, of the fields that a dataclass defines itself."""
-    (body,) = ast.parse(textwrap.dedent(inspect.getsource(options))).body
-    assert isinstance(body, ast.ClassDef)
+    body = _classes_of(sys.modules[options.__module__])[options.__name__]
     return {
         field.target.id: " ".join(doc.value.value.split())
         for field, doc in pairwise(body.body)
@@ -92,4 +95,12 @@ def _field_docs(options: Any) -> dict[str, str]:
         and isinstance(doc, ast.Expr)
         and isinstance(doc.value, ast.Constant)
         and isinstance(doc.value.value, str)
+    }
+
+
+@cache
+def _classes_of(module: ModuleType) -> dict[str, ast.ClassDef]:
+    """Name -> definition of the classes at the top level of a module, parsed once for all of them."""
+    return {
+        node.name: node for node in ast.walk(ast.parse(inspect.getsource(module))) if isinstance(node, ast.ClassDef)
     }

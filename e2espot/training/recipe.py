@@ -15,17 +15,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 import yaml
 
-from e2espot.clips.augmentation_params import Augmentation
 from e2espot.core.device import Precision
 from e2espot.core.errors import ConfigurationError, first_line
 from e2espot.core.frame_size import MAX_SIDE, parse_frame_size
 from e2espot.core.timeline import parse_fps
 from e2espot.formats.filenames import V2_LABEL_FILE
+
+if TYPE_CHECKING:
+    from e2espot.clips.augmentation_params import Augmentation
 
 METRIC_NAMES = ("at1", "at2", "at3", "at4", "at5", "tight", "loose")
 """Metrics that may choose the best epoch."""
@@ -242,6 +244,8 @@ class SamplingSettings(_Settings):
 
     def augmentation(self) -> Augmentation | None:
         """Ranges that augmentations are sampled from, None without augmentation."""
+        from e2espot.clips.augmentation_params import Augmentation  # numpy, which the command line does without
+
         if not self.augment:
             return None
         return Augmentation(crop=self.crop, blur=self.blur, jitter=self.colour_jitter)
