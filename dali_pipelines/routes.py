@@ -66,8 +66,9 @@ def choose_route(index: VideoIndex, device_type: str, preparation: Preparation =
     if codec == "av1" or (index.shows_again and device_type == "cuda"):
         # DALI counts what NVDEC decodes. To show an earlier picture again, as most AV1 encoders do, decodes nothing.
         return "host", f"DALI miscounts {codec.upper()} pictures that show an earlier one"
-    if index.rotation_degrees:
-        return "host", f"its pictures are rotated by {index.rotation_degrees} degrees for display"
+    if index.rotation_degrees or index.is_mirrored:
+        how = "mirrored" if index.is_mirrored else f"rotated by {index.rotation_degrees} degrees"
+        return "host", f"its pictures are {how} for display"
     if index.fields != "none":
         return "host", "its pictures are stored as fields"
     reason = _why_not_prepared(preparation) or why_inexact(index)

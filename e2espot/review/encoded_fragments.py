@@ -20,6 +20,7 @@ import numpy as np
 from e2espot.core.picture_options import PictureOptions
 from e2espot.video.demux import open_container, video_stream
 from e2espot.video.index import VideoIndex
+from e2espot.video.orientation import upright
 from e2espot.video.preparation import preparation_of
 from e2espot.video.pyav_reader import PyavDecoder
 
@@ -109,7 +110,9 @@ class FragmentEncoder:
 
             decoded = decoder.decode([int(self._ranks[k]) for k in pictures])
             for k, (_, picture_HWC) in zip(pictures, decoded, strict=True):
-                upright_HWC = np.ascontiguousarray(np.rot90(picture_HWC, self._index.rotation_degrees // 90))
+                upright_HWC = np.ascontiguousarray(
+                    upright(picture_HWC, self._index.rotation_degrees, self._index.is_mirrored)
+                )
                 picture = av.VideoFrame.from_ndarray(upright_HWC, "rgb24").reformat(
                     format="yuv420p", dst_colorspace=_BT709, dst_color_range=_LIMITED_RANGE
                 )

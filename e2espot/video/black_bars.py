@@ -12,6 +12,7 @@ Shapes: H lines and W columns of a picture, P pictures, N lines or columns.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -56,6 +57,10 @@ class Area:
         width, height = size
         once = Area(left=self.top, top=width - self.left - self.width, width=self.height, height=self.width)
         return once.turned(quarter_turns % 4 - 1, (height, width))
+
+    def flipped(self, height: int) -> Area:
+        """The same area after a picture of ``height`` lines is turned upside down, as by ``picture[::-1]``."""
+        return dataclasses.replace(self, top=height - self.top - self.height)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -300,7 +300,8 @@ def _check_read_back(index: VideoIndex, stretches: Sequence[Stretch], part: Path
         for stretch, offset_s in zip(stretches, offsets, strict=False)
         for rank in range(stretch.first, stretch.last + 1)
     ]
-    if same_pictures and (clip.rotation_degrees, clip.codec_name) != (index.rotation_degrees, index.codec_name):
+    shown_as = (clip.rotation_degrees, clip.is_mirrored, clip.codec_name)
+    if same_pictures and shown_as != (index.rotation_degrees, index.is_mirrored, index.codec_name):
         raise VideoError(f"{index.path}: a copy of its packets is not shown as they are; cut it exactly")
     if clip.num_pictures != len(wanted):
         raise VideoError(f"{index.path}: a clip shows {clip.num_pictures} pictures instead of {len(wanted)}")

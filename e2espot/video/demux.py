@@ -22,6 +22,7 @@ from e2espot.video.field_pictures import FieldPairing, FieldRole, Fields
 from e2espot.video.keyframes import keyframe_kind, length_prefix_size
 from e2espot.video.mp4 import reject_skipped_codecs, top_level_boxes
 from e2espot.video.mp4_packets import mp4_table
+from e2espot.video.orientation import is_mirrored, rotation_degrees
 from e2espot.video.packet_table import NUM_COMPARED, PacketRows, rows_of_table
 from e2espot.video.stream_format import FormatTracker
 from e2espot.video.webm_packets import webm_table
@@ -81,6 +82,8 @@ class Scan:
     """Height of a decoded picture in pixels."""
     rotation_degrees: int
     """Counter-clockwise rotation that a player applies: 0, 90, 180 or 270."""
+    is_mirrored: bool
+    """Whether a player flips pictures upside down before it rotates them."""
     colorspace: int
     """FFmpeg's number of the YUV matrix."""
     pts_M: np.ndarray
@@ -427,7 +430,8 @@ def _picture_properties(picture: Any, codec: Any) -> dict[str, Any]:
         "pixel_format": picture.format.name,
         "width": picture.width,
         "height": picture.height,
-        "rotation_degrees": round(picture.rotation / 90) * 90 % 360,
+        "rotation_degrees": rotation_degrees(picture),
+        "is_mirrored": is_mirrored(picture),
         "colorspace": int(picture.colorspace),
         "decoder_delay": int(codec.has_b_frames),
     }

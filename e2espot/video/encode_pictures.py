@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from e2espot.core.timeline import DEFAULT_FPS
+from e2espot.video.orientation import is_mirrored, rotation_degrees, upright
 from e2espot.video.restarted_clock import ContinuousClock, Restart
 from e2espot.video.timed_pictures import TimedPictures
 
@@ -57,21 +58,22 @@ def encode_pictures(
     """
     period_s = 1 / Fraction(rate or DEFAULT_FPS)
     clock = ContinuousClock(period_s)
-    output, first_s, end_s = None, Fraction(0), Fraction(0)
+    output, turn, first_s, end_s = None, None, Fraction(0), Fraction(0)
     unit = _MILLISECOND if "matroska" in converted.format.name else 1
     ticks: list[int] = []
     for picture, source_s in pictures:
-        upright = _rotated(picture)
+        turn = turn or (rotation_degrees(picture), is_mirrored(picture))  # messages turn the first picture alone
+        shown = _turned(picture, *turn)
         if output is None:
-            output = _add_output(converted, stream, (upright.width, upright.height), period_s, decode_friendly)
-            output.codec_context.sample_aspect_ratio = _aspect_ratio(stream, picture)
+            output = _add_output(converted, stream, (shown.width, shown.height), period_s, decode_friendly)
+            output.codec_context.sample_aspect_ratio = _aspect_ratio(stream, turn[0])
         position_s = clock.position(source_s)
         first_s = first_s if ticks else position_s
         first_tick = math.ceil(first_s / (unit * CLOCK))
         ticks.append(unit * (first_tick + math.ceil((position_s - first_s) / (unit * CLOCK))))
         # The last picture may be a still that lasts for seconds. Read here: ``plain`` may be the very same object.
         end_s = position_s + max(period_s, Fraction((getattr(picture, "duration", 0) or 0) * picture.time_base))
-        plain = upright.reformat(output.width, output.height, format="yuv420p")
+        plain = shown.reformat(output.width, output.height, format="yuv420p")
         plain.pts, plain.time_base = ticks[-1], CLOCK
         converted.mux(output.encode(plain))
         if progress is not None:
@@ -81,11 +83,10 @@ def encode_pictures(
     return WrittenPictures(ticks=ticks, shown_s=end_s - first_s, restarts=clock.restarts)
 
 
-def _aspect_ratio(stream: Any, picture: Any) -> Fraction:
+def _aspect_ratio(stream: Any, rotation: int) -> Fraction:
     """Width of a pixel by its height, as the picture is shown; 0 if the source declares none."""
     ratio = Fraction(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 0)
-    is_on_its_side = round(picture.rotation / 90) % 2 == 1
-    return 1 / ratio if ratio and is_on_its_side else ratio
+    return 1 / ratio if ratio and rotation in (90, 270) else ratio
 
 
 def _add_output(converted: Any, stream: Any, size: tuple[int, int], period_s: Fraction, decode_friendly: bool) -> Any:
@@ -100,17 +101,16 @@ def _add_output(converted: Any, stream: Any, size: tuple[int, int], period_s: Fr
     return output
 
 
-def _rotated(picture: Any) -> Any:
-    """The picture as it is shown: the new file declares no rotation."""
-    quarter_turns = round(picture.rotation / 90) % 4
-    if not quarter_turns:
+def _turned(picture: Any, rotation: int, mirrored: bool) -> Any:
+    """The picture as it is shown: the new file declares neither rotation nor mirroring."""
+    if not rotation and not mirrored:
         return picture
     import av
 
     # 4:4:4, since halved chroma planes of odd sizes cannot be turned.
     planes_3HW = picture.reformat(format="yuv444p").to_ndarray()
-    rotated_3HW = np.ascontiguousarray(np.rot90(planes_3HW, quarter_turns, (1, 2)))
-    return av.VideoFrame.from_ndarray(rotated_3HW, format="yuv444p")
+    upright_HW3 = upright(planes_3HW.transpose(1, 2, 0), rotation, mirrored)
+    return av.VideoFrame.from_ndarray(np.ascontiguousarray(upright_HW3.transpose(2, 0, 1)), format="yuv444p")
 
 
 def _output_side(length: int, decode_friendly: bool) -> int:

@@ -118,6 +118,8 @@ class VideoIndex:
     """Seconds of the match at which the first picture appears: not 0 only if earlier files hold what comes before."""
     format_change_packet: int | None = None
     """First packet with pictures of another size, or with another codec header, than before; None if there is none."""
+    is_mirrored: bool = False
+    """Whether a player flips pictures upside down before it rotates them: front cameras, mirrored by the display."""
     shows_again: bool = False
     """Whether packets show a picture that was decoded before, and hold none (VP9, "show existing")."""
     source_fps: Fraction | None = None
@@ -295,6 +297,7 @@ def index_from_scan(
         coded_width=scan.width,
         coded_height=scan.height,
         rotation_degrees=scan.rotation_degrees,
+        is_mirrored=scan.is_mirrored,
         matrix=matrix_name(scan.colorspace),
         time_base=scan.time_base,
         pts_P=pts_P,

@@ -32,7 +32,7 @@ class PictureFilter:
         order, hdr = preparation.deinterlace, preparation.hdr
         self._deinterlacer = Deinterlacer(order) if order is not None else None
         self._tone_mapper = ToneMapper(hdr) if hdr is not None else None
-        area = preparation.stored_area(index.rotation_degrees, (index.coded_width, index.coded_height))
+        area = preparation.stored_area(index)
         self._cropper = Cropper(area, (index.coded_width, index.coded_height)) if area is not None else None
         self._recent: OrderedDict[int, Any] = OrderedDict()
 

@@ -51,13 +51,12 @@ class Preparation:
         """Whether nothing is done."""
         return self == PLAIN
 
-    def stored_area(self, rotation_degrees: int, stored_size: tuple[int, int]) -> Area | None:
-        """The area before rotation, in a picture of ``stored_size`` = (width, height)."""
+    def stored_area(self, index: VideoIndex) -> Area | None:
+        """The area in the pictures of a file as they are stored, neither rotated nor mirrored."""
         if self.area is None:
             return None
-        quarter_turns, (width, height) = rotation_degrees // 90, stored_size
-        shown_size = (height, width) if quarter_turns % 2 else (width, height)
-        return self.area.turned(-quarter_turns % 4, shown_size)
+        stored = self.area.turned(-index.rotation_degrees // 90 % 4, (index.width, index.height))
+        return stored.flipped(index.coded_height) if index.is_mirrored else stored
 
     def describe(self) -> str:
         """For the user, such as ``deinterlaced (top field first), cropped to 640x360 at 0,60``."""
@@ -123,7 +122,8 @@ def decide(index: VideoIndex, look: FirstLook, options: PictureOptions) -> Prepa
     """
     area = None
     if look.area is not None and options.crop_bars == "auto":
-        area = look.area.turned(index.rotation_degrees // 90, (index.coded_width, index.coded_height))
+        flipped = look.area.flipped(index.coded_height) if index.is_mirrored else look.area
+        area = flipped.turned(index.rotation_degrees // 90, (index.coded_width, index.coded_height))
     asked_for = options.area()
     if asked_for is not None:
         width, height, left, top = asked_for

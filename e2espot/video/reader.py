@@ -24,6 +24,7 @@ from e2espot.core.timeline import DEFAULT_FPS
 from e2espot.video.clock_gaps import seen_frames
 from e2espot.video.index import COLOUR_RULE, VideoIndex, frames_of_file, pictures_of_grid
 from e2espot.video.indexing import require_readable
+from e2espot.video.orientation import upright
 from e2espot.video.parts import indexes_of
 from e2espot.video.preparation import PLAIN, Preparation, preparation_of, shown_size
 from e2espot.video.stream_copy import why_inexact
@@ -166,11 +167,10 @@ class GridReader:
         frames_THWC = np.empty((len(wanted_T), height, width, 3), dtype=np.uint8)
         # frames [7, 3, 3] -> pictures [14, 6, 6] -> ranks [6, 14], rank_index_T [1, 0, 0]
         ranks, rank_index_T = np.unique(self._pictures_K[wanted_T], return_inverse=True)
-        quarter_turns = self.info.rotation_degrees // 90
         if len(ranks):
             self._index = require_readable(self._index, int(ranks[-1]))
         for i, (_, picture_HWC) in enumerate(self._decoder.decode([int(rank) for rank in ranks])):
-            frames_THWC[rank_index_T == i] = np.rot90(picture_HWC, quarter_turns)
+            frames_THWC[rank_index_T == i] = upright(picture_HWC, self._index.rotation_degrees, self._index.is_mirrored)
         return frames_THWC
 
     def is_reliable(self, frames: Sequence[int]) -> np.ndarray:

@@ -49,6 +49,7 @@ def test_choose_route_on_cuda_follows_what_nvdec_decodes(codec: str, pixel_forma
     ("changes", "reason"),
     [
         ({"rotation_degrees": 90}, "rotated by 90 degrees"),
+        ({"rotation_degrees": 180, "is_mirrored": True}, "mirrored for display"),
         ({"identified_by": "decode_order"}, "time stamps"),
         ({"codec_name": "av1"}, "miscounts AV1 pictures that show an earlier one"),
         ({"fields": "paired"}, "stored as fields"),

@@ -73,6 +73,16 @@ def read_box(path: Path, name: str) -> bytes:
     return data[start + 4 : start - 4 + int.from_bytes(data[start - 4 : start], "big")]
 
 
+def set_matrix(path: Path, matrix: tuple[int, int, int, int]) -> Path:
+    """State in the header of the first track how a player turns its pictures: (a, b, c, d) of the display matrix."""
+    data = bytearray(path.read_bytes())
+    first = data.find(b"tkhd") + 44  # of a header of version 0
+    a, b, c, d = (value << 16 for value in matrix)
+    data[first : first + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(data)
+    return path
+
+
 def metadata_first(path: Path) -> None:
     """Move the metadata of an MP4 before its tracks, as some taggers write it: the cover becomes stream 0."""
     data = path.read_bytes()

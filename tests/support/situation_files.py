@@ -14,7 +14,7 @@ from av.stream import Disposition
 
 from e2espot.video import index_video
 from tests.support.field_pictures import FieldVideo, write_fields
-from tests.support.mp4_boxes import Description, metadata_first, read_header, read_samples, write_mp4
+from tests.support.mp4_boxes import Description, metadata_first, read_header, read_samples, set_matrix, write_mp4
 from tests.support.numbered_video import Video, constant, picture, remux, write
 from tests.support.prepared_videos import barred, interlaced
 from tests.support.transport_streams import join_programmes, lose_picture
@@ -46,6 +46,19 @@ def shifted(video: Video, by_s: Fraction) -> Callable[[Path], Path]:
         return remux(plain, folder / "video.mp4", shift=round(by_s / index_video(plain).time_base))
 
     return make
+
+
+def mirrored(folder: Path) -> Path:
+    """Stored as a front camera sees it: a player changes left for right, as in the preview of the phone."""
+    path = folder / "video.mp4"
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("libx264", rate=25, options={"g": "12", "bf": "2"})
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+        for number in range(_COUNT):
+            image = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture(number)[:, ::-1]), "rgb24")
+            container.mux(stream.encode(image))
+        container.mux(stream.encode(None))
+    return set_matrix(path, (-1, 0, 0, 1))
 
 
 def rotated(folder: Path) -> Path:

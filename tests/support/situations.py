@@ -154,6 +154,7 @@ SITUATIONS = (
         **_REFUSED,
     ),
     _situation("rotated by 90 degrees", files.rotated, dali_cpu="not applicable", dali_copies="by PyAV"),
+    _situation("mirrored (front camera)", files.mirrored, dali_cpu="not applicable", dali_copies="by PyAV"),
     _situation("cover picture as stream 0", files.cover_picture_first(_plain()), **_GPU_ONLY),
     _situation("two video tracks", files.two_tracks, **_GPU_ONLY),
     _situation("two programmes in a transport stream", files.two_programmes, **_GPU_ONLY),

@@ -11,6 +11,7 @@ from e2espot.core.picture_options import PictureOptions
 from e2espot.video import index_of, open_reader, probe, stream_frames
 from e2espot.video.black_bars import Area, area_without_bars, lit_shares, may_have_bars
 from e2espot.video.preparation import positions_within, preparation_of, window_of
+from tests.support.mp4_boxes import set_matrix
 from tests.support.numbered_video import numbers_in, picture
 from tests.support.prepared_videos import SIZE, barred, encode
 
@@ -72,6 +73,14 @@ def test_rotated_pictures_are_cropped_as_they_are_shown(tmp_path: Path) -> None:
         assert reader.info.preparation.area == Area(left=0, top=60, width=320, height=240)
         assert numbers_in(reader.read(range(COUNT))) == list(range(COUNT))
     with open_reader(path, pictures=PictureOptions(crop_bars="320:240:0:60")) as reader:
+        assert numbers_in(reader.read(range(COUNT))) == list(range(COUNT))
+
+
+def test_mirrored_pictures_are_cropped_as_they_are_shown(tmp_path: Path) -> None:
+    # Shown: bars of 80 lines above and 40 below, left for right of what is stored.
+    pictures = [np.pad(picture(n, SIZE)[:, ::-1], ((80, 40), (0, 0), (0, 0))) for n in range(COUNT)]
+    path = set_matrix(encode(tmp_path / "selfie.mp4", pictures), (-1, 0, 0, 1))
+    with open_reader(path, pictures=PictureOptions(crop_bars="320:240:0:80")) as reader:
         assert numbers_in(reader.read(range(COUNT))) == list(range(COUNT))
 
 

@@ -46,6 +46,7 @@ def scan_of(
         width=16,
         height=16,
         rotation_degrees=0,
+        is_mirrored=False,
         colorspace=1,
         pts_M=np.array(stamps, dtype=np.int64),
         dts_M=np.arange(count, dtype=np.int64),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 
 from e2espot.video import index_video, open_reader, probe, stream_frames
+from e2espot.video.transcode import transcode
+from tests.support.mp4_boxes import set_matrix
 from tests.support.numbered_video import Video, constant, expected, number_in, numbers_in, remux, write
 
 FAST_VP9 = {"deadline": "realtime", "cpu-used": "8", "g": "30"}
@@ -129,6 +132,27 @@ def test_reader_applies_the_rotation(degrees: int, reader: str, files: dict[str,
     assert np.array_equal(turned, np.rot90(plain, degrees // 90))
     small = open_reader(path, size=(46, 80), reader=reader).read([5])  # type: ignore[arg-type]
     assert small.shape == (1, 80, 46, 3)
+
+
+@pytest.mark.parametrize("reader", ["auto", "decord"])
+@pytest.mark.parametrize(
+    ("matrix", "shown"),
+    [
+        ((-1, 0, 0, 1), lambda image: image[:, ::-1]),
+        ((1, 0, 0, -1), lambda image: image[::-1]),
+        ((0, -1, -1, 0), lambda image: np.rot90(image[::-1])),
+        ((0, 1, 1, 0), lambda image: np.swapaxes(image, 0, 1)),
+    ],
+)
+def test_reader_and_transcode_mirror_as_the_display_matrix_says(
+    matrix: tuple[int, int, int, int], shown: Callable[[np.ndarray], np.ndarray], reader: str, tmp_path: Path
+) -> None:
+    upright = write(tmp_path / "upright", constant(Fraction(25), 8))
+    path = set_matrix(write(tmp_path / "mirrored", constant(Fraction(25), 8)), matrix)
+    wanted = shown(open_reader(upright).read([5])[0]).astype(int)
+    assert np.abs(open_reader(path, reader=reader).read([5])[0] - wanted).mean() < 2  # type: ignore[arg-type]
+    transcode(path, tmp_path / "new.mp4")
+    assert np.abs(open_reader(tmp_path / "new.mp4").read([5])[0] - wanted).mean() < 2
 
 
 @pytest.mark.parametrize("reader", ["auto", "decord"])

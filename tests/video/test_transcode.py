@@ -11,6 +11,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from av.bitstream import BitStreamFilterContext
 from av.video.reformatter import ColorRange, Colorspace
 
 from e2espot.core.errors import VideoError
@@ -47,6 +48,21 @@ def test_transcode_keeps_size_rotation_and_colours(more: dict[str, Any], tmp_pat
     before, after = pixels(source), pixels(tmp_path / "new.mp4")
     assert before.shape == after.shape
     assert np.abs(before.astype(int) - after).mean() < 1.5
+
+
+def test_transcode_turns_every_picture_of_a_stream_whose_message_turns_it(tmp_path: Path) -> None:
+    plain = write(tmp_path / "plain", constant(Fraction(25), 12))
+    with av.open(str(plain)) as old, av.open(str(tmp_path / "phone.mp4"), "w") as new:
+        stream = old.streams.video[0]
+        orient = BitStreamFilterContext("h264_metadata=display_orientation=insert:rotate=90", stream)
+        copy: Any = new.add_stream_from_template(stream)
+        for packet in old.demux(stream):
+            for turned in orient.filter(packet if packet.size else None):
+                turned.stream = copy
+                new.mux(turned)
+    transcode(tmp_path / "phone.mp4", tmp_path / "new.mp4")
+    wanted, shown = pixels(plain), pixels(tmp_path / "new.mp4")
+    assert np.abs(shown - np.rot90(wanted, axes=(1, 2)).astype(int)).mean(axis=(1, 2, 3)).max() < 2
 
 
 def test_transcode_converts_a_truncated_file_only_if_allowed(tmp_path: Path) -> None:
