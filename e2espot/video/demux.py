@@ -20,7 +20,7 @@ from e2espot.video.accepted_formats import describe_refused, format_whitelist
 from e2espot.video.declared_end import declared_duration, declared_end, only_cues_missing
 from e2espot.video.field_pictures import FieldPairing, FieldRole, Fields
 from e2espot.video.keyframes import keyframe_kind, length_prefix_size
-from e2espot.video.mp4 import reject_skipped_codecs, top_level_boxes
+from e2espot.video.mp4 import reject_encrypted, reject_skipped_codecs, top_level_boxes
 from e2espot.video.mp4_packets import mp4_table
 from e2espot.video.orientation import is_mirrored, rotation_degrees
 from e2espot.video.packet_table import NUM_COMPARED, PacketRows, rows_of_table
@@ -146,7 +146,7 @@ def video_stream(container: Any, path: Path, index: int | None = None, *, number
         number: Number among the video streams that are not cover pictures, counted from 0.
 
     Raises:
-        VideoError: there is none, or no decoder for it.
+        VideoError: there is none, no decoder for it, or its pictures are encrypted.
     """
     if index is not None:
         return container.streams[index]
@@ -170,6 +170,8 @@ def video_stream(container: Any, path: Path, index: int | None = None, *, number
         )
     if chosen.codec_context is None:
         raise VideoError(f"{path}: FFmpeg has no decoder for its codec; convert it to H.264 with another program")
+    if container.format.name.startswith("mov"):
+        reject_encrypted(path, chosen)
     if len(streams) > 1 and number is None:
         position = next(position for position, stream in enumerate(streams) if stream.index == chosen.index)
         _log_choice(path, position, len(streams), _list_streams(streams))

@@ -58,6 +58,18 @@ def reject_skipped_codecs(path: Path, stream: Any) -> None:
         )
 
 
+def reject_encrypted(path: Path, stream: Any) -> None:
+    """Refuse a track of an MP4 or MOV file whose pictures are encrypted, which FFmpeg decodes as damaged ones.
+
+    Raises:
+        VideoError: they are.
+    """
+    if "encv" in entry_names(path, stream.id):  # ISO/IEC 23001-7, section 4.2
+        raise VideoError(
+            f"{path}: its pictures are encrypted, as streaming services protect them; name a copy that is not protected"
+        )
+
+
 def entry_names(path: Path, track_id: int) -> list[str]:
     """Names of the sample descriptions of a track, such as ``["avc1", "hvc1"]``, without repeats, in their order."""
     description = (_tables(path, track_id) or {}).get(b"stsd", b"")

@@ -154,6 +154,16 @@ def test_probe_reads_a_replaced_file_again(tmp_path: Path) -> None:
     assert probe(path).num_frames == 80
 
 
+def test_probe_and_transcode_refuse_encrypted_pictures(tmp_path: Path) -> None:
+    key = {"encryption_scheme": "cenc-aes-ctr", "encryption_key": "76" * 16, "encryption_kid": "a7" * 16}
+    path = write(tmp_path / "protected", constant(Fraction(25), 60, container_options=key))
+    for read in (probe, lambda path: transcode(path, tmp_path / "new.mp4")):
+        with pytest.raises(VideoError, match=r"its pictures are encrypted.*; name a copy") as caught:
+            read(path)
+        assert "\n" not in str(caught.value)
+    assert [file.name for file in tmp_path.iterdir()] == ["protected.mp4"]
+
+
 def test_probe_accepts_names_that_look_like_protocols(tmp_path: Path) -> None:
     path = write(tmp_path / "plain", constant(Fraction(25), 10))
     odd = path.rename(tmp_path / "half:1 #2 %d é.mp4")
