@@ -29,7 +29,7 @@ from e2espot.inference.job import Job
 from e2espot.inference.options import InferenceOptions
 from e2espot.inference.predict import stream_features
 from e2espot.inference.streaming_head import streaming_head
-from e2espot.live.latency import plan_latency
+from e2espot.live.latency import look_ahead_within, plan_latency
 from e2espot.models import Spotter
 from e2espot.scoring import evaluate
 from e2espot.suppression import Calibration
@@ -117,27 +117,25 @@ class Setting:
     """Which table it belongs to; offline to both."""
     seconds: float
     """The look-ahead or latency; infinite offline."""
-    look_ahead: int | None = None
-    """Of the head, in frames; None for all of its window."""
+    look_ahead_s: float | None = None
+    """The most that the head sees; None for what it sees offline."""
     delay_s: float | None = None
     """Of the suppression; None for the offline events."""
 
 
 OFFLINE = Setting(kind="offline", seconds=float("inf"))
-"""Whole windows, and all scores known."""
+"""What ``infer`` gives: all scores known."""
 
 
 def settings_of(spotter: Spotter, calibration: Calibration) -> list[Setting]:
     """Offline, then each look-ahead of the head alone, then each latency that this spotter can keep."""
     settings = [OFFLINE]
     for seconds in LOOK_AHEADS_S:
-        look_ahead = round(seconds * float(spotter.fps))
-        settings.append(Setting(kind="look-ahead", seconds=seconds, look_ahead=look_ahead))
+        settings.append(Setting(kind="look-ahead", seconds=seconds, look_ahead_s=seconds))
     for seconds in LATENCIES_S:
         with suppress(ConfigurationError):
             look_ahead_s, delay_s, _ = plan_latency(spotter, calibration, seconds)
-            look_ahead = round(look_ahead_s * float(spotter.fps))
-            settings.append(Setting(kind="latency", seconds=seconds, look_ahead=look_ahead, delay_s=delay_s))
+            settings.append(Setting(kind="latency", seconds=seconds, look_ahead_s=look_ahead_s, delay_s=delay_s))
     return settings
 
 
@@ -208,7 +206,8 @@ def _events_of(
 def _events_of_features(
     spotter: Spotter, calibration: Calibration, features_TD: torch.Tensor, setting: Setting, strength: float
 ) -> list[Event]:
-    head = streaming_head(spotter, setting.look_ahead)
+    options = InferenceOptions(look_ahead=look_ahead_within(spotter, setting.look_ahead_s))
+    head = streaming_head(spotter, options.look_ahead_frames(spotter.fps))
     rows_TK = np.concatenate([head.add(features_TD), head.finish()])
     count = len(spotter.label_set)
     live = CausalCalibration(

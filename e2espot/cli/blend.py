@@ -28,6 +28,9 @@ class Blend:
     unfamiliar: Path | None = None
     """Weights file or run of the same network for footage unlike the training data. The file written holds it as a
     second set of weights, and infer takes weights between both sets, by how unlike a video is."""
+    look_ahead: float | None = None
+    """Seconds after a frame that the head sees at inference, if nothing else is asked for; by default all of its
+    windows. A second set keeps that of its file."""
 
 
 def main(arguments: list[str]) -> None:
@@ -36,5 +39,5 @@ def main(arguments: list[str]) -> None:
 
     from e2espot.models.weights.blend import blend
 
-    blend(args.before, args.after, args.out, args.share, args.unfamiliar)
+    blend(args.before, args.after, args.out, args.share, args.unfamiliar, args.look_ahead)
     print(f"weights: {args.out}")

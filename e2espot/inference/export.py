@@ -33,7 +33,7 @@ from e2espot.inference.predict import spot_video
 from e2espot.models import Spotter
 from e2espot.models.backbones.lite import SEEN_EVERY, LiteBackbone
 from e2espot.models.export.backbone_graph import SHORTEST_CHUNK, backbone_graph
-from e2espot.models.export.head_graph import head_graph
+from e2espot.models.export.head_graph import exported_look_ahead, head_graph
 from e2espot.models.heads import GRUHead, LinearHead
 from e2espot.suppression.calibration import Calibration, apply_calibration
 
@@ -110,6 +110,7 @@ def export_spotter(
         calibration=calibration.to_json(),
         norms=norms,
         e2espot_version=__version__,
+        look_ahead=exported_look_ahead(spotter),
     )
     files = {
         **_graph_files("backbone", backbone.model, form),

@@ -41,6 +41,34 @@ def load(name):
     return lambda inputs: {key.get_any_name(): value.copy() for key, value in model(inputs).items()}""",
 }
 
+_WHOLE_WINDOWS = """\
+def scores_of(features):  # to (frames * grid_factor, classes)
+    factor, length = spec["grid_factor"], min(spec["clip_len"], len(features))
+    weights = np.minimum(np.arange(1, length + 1), np.arange(length, 0, -1)).repeat(factor)[:, None]
+    last, sums, totals = len(features) - length, 0, 0
+    for start in [*range(0, last, max(1, length // 2)), last]:
+        scores, after = head({"features": features[start : start + length]})["scores"], last - start
+        margins = ((start * factor, after * factor), (0, 0))
+        sums, totals = sums + np.pad(scores * weights, margins), totals + np.pad(weights, margins)
+    return sums / totals"""
+_CUT_WINDOWS = """\
+def scores_of(features):  # to (frames, classes)
+    clip_len, count = spec["clip_len"], len(features)
+    length, settled = min(clip_len, count), max(0, count - spec["look_ahead"])
+    last = count - length
+    # Frames whose look-ahead is known have the windows of any longer video, the others those of this one.
+    windows = [(start, clip_len, 0, settled) for start in range(0, settled, max(1, clip_len // 2))]
+    windows += [(start, length, settled, count) for start in [*range(0, last, max(1, length // 2)), last]]
+    sums, totals = 0, 0
+    for start, size, first, stop in windows:
+        scores = head({"features": features[start : start + size]})["scores"]
+        weights = np.minimum(np.arange(1, size + 1), np.arange(size, 0, -1))[: len(scores)]
+        frames = np.arange(start, start + len(scores))
+        weights = (weights * (first <= frames) * (frames < stop))[:, None]
+        margins = ((start, count - start - len(scores)), (0, 0))
+        sums, totals = sums + np.pad(scores * weights, margins), totals + np.pad(weights, margins)
+    return sums / totals"""
+
 
 def readme(spec: ExportedSpec) -> str:
     """Content of README.md."""
@@ -55,6 +83,7 @@ def readme(spec: ExportedSpec) -> str:
         height=spec.height,
         fps=spec.fps,
         loading=_LOADING[spec.format],
+        scores_of=_WHOLE_WINDOWS if spec.look_ahead is None else _CUT_WINDOWS,
         chunk_len=spec.chunk_len,
         mean=", ".join(f"{value:.3f}" for value in spec.mean),
         std=", ".join(f"{value:.3f}" for value in spec.std),

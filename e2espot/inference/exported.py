@@ -26,7 +26,7 @@ from e2espot.core.timeline import parse_fps
 from e2espot.inference.engines import Graph, load_graph
 from e2espot.inference.exported_spec import SPEC_FILE, ExportedSpec, read_exported_spec
 from e2espot.inference.options import InferenceOptions
-from e2espot.inference.streaming_head import WholeWindowHead
+from e2espot.inference.streaming_head import streaming_head
 from e2espot.inference.video_scores import VideoToScore, blackened, host_chunks, scores_of_video
 from e2espot.inference.views import ScoreViews, View, score_chunks
 from e2espot.suppression.calibration import Calibration
@@ -126,7 +126,7 @@ class ExportedSpotter:
             )
         if options.look_ahead_frames(self.fps) is not None:
             raise ConfigurationError(
-                "an exported spotter has no look-ahead; use the run itself, or leave look_ahead out",
+                "the look-ahead of an exported spotter is fixed; use the run itself, or leave look_ahead out",
                 option="look_ahead",
             )
         if options.adapt == "statistics":
@@ -171,7 +171,7 @@ class ExportedSpotter:
         views = [
             View(
                 _Features(self.backbone_graph(options.precision), self.spec),
-                WholeWindowHead(self),
+                streaming_head(self, self.spec.look_ahead),
                 mirror,
                 self.has_team,
             )
@@ -189,6 +189,12 @@ class ExportedSpotter:
     def window_scores(self, features_TD: np.ndarray) -> np.ndarray:
         """Rows of one window, as in ``Spotter.scores``."""
         return self.head_graph.run({"features": features_TD})["scores"]
+
+    def window_scores_ahead(self, window_TD: np.ndarray, frames: range, look_ahead: int) -> np.ndarray:
+        """Rows of some frames of a window, as in ``Spotter.scores_ahead``, for the look-ahead that is in the graph."""
+        assert look_ahead == self.spec.look_ahead
+        rows = slice(self.grid_factor * frames.start, self.grid_factor * frames.stop)
+        return self.window_scores(window_TD)[rows]
 
     def join(self, before_TD: np.ndarray, after_TD: np.ndarray) -> np.ndarray:
         """Features one after the other."""

@@ -87,6 +87,8 @@ class ExportedSpec:
     """Version of the package that wrote the folder."""
     version: int = VERSION
     """Version of the folder's layout."""
+    look_ahead: _CountOrZero | None = None
+    """Frames after a frame that its score depends on, which is in the head's graph; None for all of the windows."""
 
     def graph_file(self, name: str) -> str:
         """File name of the graph ``backbone`` or ``head``."""
@@ -94,7 +96,10 @@ class ExportedSpec:
 
     def to_json(self) -> bytes:
         """Content of ``spotter.json``."""
-        return (json.dumps(asdict(self), indent=1) + "\n").encode()
+        content = asdict(self)
+        if self.look_ahead is None:  # earlier versions know no such field
+            del content["look_ahead"]
+        return (json.dumps(content, indent=1) + "\n").encode()
 
 
 def is_exported(path: Path) -> bool:

@@ -36,7 +36,8 @@ class UserOptions(PictureOptions):
     flip: bool = False
     """Average with the scores of the mirrored video: slightly better, and twice the time."""
     look_ahead: float | None = None
-    """Seconds after a frame that the head may see for its score, as in a live stream; by default all of its window."""
+    """Seconds after a frame that the head may see for its score, as in a live stream, or inf for all of its windows; by
+    default what the weights say: see docs/inference.md."""
     cuda_graphs: bool = False
     """On CUDA, record the backbone's work once as a CUDA graph and replay it: for GPUs that wait for their CPU."""
 
@@ -48,20 +49,25 @@ class UserOptions(PictureOptions):
         """
         return None if self.size == "trained" else parse_frame_size(self.size)
 
-    def look_ahead_frames(self, fps: Fraction) -> int | None:
+    def look_ahead_frames(self, fps: Fraction, default_s: float | None = None) -> int | None:
         """``look_ahead`` in frames of a grid; None for no limit.
+
+        Args:
+            fps: Rate of the grid.
+            default_s: What stands for a ``look_ahead`` of None: ``SpotterSpec.look_ahead_s``.
 
         Raises:
             ConfigurationError: it is negative, or no number.
         """
-        if self.look_ahead is None or self.look_ahead == float("inf"):
+        seconds = default_s if self.look_ahead is None else self.look_ahead
+        if seconds is None or seconds == float("inf"):
             return None
-        if not 0 <= self.look_ahead <= MAX_DURATION_S:
+        if not 0 <= seconds <= MAX_DURATION_S:
             raise ConfigurationError(
-                f"look_ahead is {self.look_ahead}; give seconds from 0 on, or leave it out for the whole window",
+                f"look_ahead is {seconds}; give seconds from 0 on, or inf for all of the head's windows",
                 option="look_ahead",
             )
-        return round(self.look_ahead * float(fps))
+        return round(seconds * float(fps))
 
 
 @dataclass(frozen=True, kw_only=True)

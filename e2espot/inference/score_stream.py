@@ -32,7 +32,7 @@ class ScoreStream(ScoreViews[Tensor]):
 
     def __init__(self, spotter: Spotter, options: InferenceOptions) -> None:
         mirrors: tuple[Callable[[Tensor], Tensor] | None, ...] = (None, lambda chunk_THWC: chunk_THWC.flip(2))
-        look_ahead = options.look_ahead_frames(spotter.fps)
+        look_ahead = options.look_ahead_frames(spotter.fps, spotter.spec.look_ahead_s)
         super().__init__(
             View(FeatureStream(spotter, options), streaming_head(spotter, look_ahead), mirror, spotter.spec.team)
             for mirror in mirrors[: 2 if options.flip else 1]

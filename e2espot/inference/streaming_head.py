@@ -21,14 +21,11 @@ claims an event more than L frames before itself comes too late for it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from e2espot.core.label_sets import LabelSet
-
-if TYPE_CHECKING:
-    from e2espot.models.spotter import Spotter
 
 
 class WindowSpec(Protocol):
@@ -61,23 +58,26 @@ class WindowScorer(Protocol):
     def window_scores(self, features_TD: Any, /) -> np.ndarray:
         """Rows of one window, as in ``Spotter.scores``."""
 
+    def window_scores_ahead(self, window_TD: Any, frames: range, look_ahead: int, /) -> np.ndarray:
+        """Rows of some frames of a window, as in ``Spotter.scores_ahead``."""
+
     def join(self, before_TD: Any, after_TD: Any, /) -> Any:
         """Features one after the other."""
 
 
-def streaming_head(spotter: Spotter, look_ahead: int | None) -> WholeWindowHead | CutWindowHead:
+def streaming_head(scorer: WindowScorer, look_ahead: int | None) -> WholeWindowHead | CutWindowHead:
     """The head of a spotter for a look-ahead in frames of its grid; None for all that the windows see."""
-    if look_ahead is None or look_ahead >= spotter.spec.clip_len:
-        return WholeWindowHead(spotter)
-    return CutWindowHead(spotter, look_ahead)
+    if look_ahead is None or look_ahead >= scorer.spec.clip_len:
+        return WholeWindowHead(scorer)
+    return CutWindowHead(scorer, look_ahead)
 
 
 class _Windows:
     """What both forms share: the features that are still needed, and the rows that are not final yet."""
 
-    def __init__(self, spotter: WindowScorer) -> None:
-        self._scorer, self._clip_len, self._factor = spotter, spotter.spec.clip_len, spotter.grid_factor
-        self._columns = len(spotter.label_set) + int(spotter.spec.team)
+    def __init__(self, scorer: WindowScorer) -> None:
+        self._scorer, self._clip_len, self._factor = scorer, scorer.spec.clip_len, scorer.grid_factor
+        self._columns = len(scorer.label_set) + int(scorer.spec.team)
         self._step = max(1, self._clip_len // 2)
         self._features: Any = None
         self._first = 0
@@ -119,8 +119,8 @@ class WholeWindowHead(_Windows):
     Only the features from the start of the next window on are held, at most one and a half windows and a piece.
     """
 
-    def __init__(self, spotter: WindowScorer) -> None:
-        super().__init__(spotter)
+    def __init__(self, scorer: WindowScorer) -> None:
+        super().__init__(scorer)
         self._next_start = 0
         self._sums_TK = self.no_rows()
         """Sums and totals of the rows from frame ``_final`` on."""
@@ -169,9 +169,9 @@ class WholeWindowHead(_Windows):
 class CutWindowHead(_Windows):
     """Runs the head for each frame on windows that end ``look_ahead`` frames after it."""
 
-    def __init__(self, spotter: Spotter, look_ahead: int) -> None:
-        super().__init__(spotter)
-        self._spotter, self._look_ahead = spotter, look_ahead
+    def __init__(self, scorer: WindowScorer, look_ahead: int) -> None:
+        super().__init__(scorer)
+        self._look_ahead = look_ahead
 
     def add(self, features_TD: Any) -> np.ndarray:
         """Append the next features ``(t, D)``; returns the rows that became final, as in ``Spotter.scores``."""
@@ -204,7 +204,7 @@ class CutWindowHead(_Windows):
             frames = range(max(start, self._final), min(start + length, final))
             window_TD = self._window(start, min(start + length, self._end))
             local = range(frames.start - start, frames.stop - start)
-            scores_TK = self._spotter.scores_ahead(window_TD, local, self._look_ahead).cpu().numpy()
+            scores_TK = self._scorer.window_scores_ahead(window_TD, local, self._look_ahead)
             weights_T = window_weights(length, factor)[local.start * factor : local.stop * factor]
             rows = slice((frames.start - self._final) * factor, (frames.stop - self._final) * factor)
             sums_TK[rows] += scores_TK * weights_T[:, None]

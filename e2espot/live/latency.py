@@ -11,6 +11,12 @@ SUPPRESSION_SHARE = 0.33
 than one for the suppression (``docs/live.md``)."""
 
 
+def look_ahead_within(spotter: Spotter, allowed_s: float | None) -> float | None:
+    """Look-ahead of a spotter's head in seconds, where at most ``allowed_s`` are; None for all of its windows."""
+    own_s = spotter.spec.look_ahead_s
+    return allowed_s if own_s is None else own_s if allowed_s is None else min(own_s, allowed_s)
+
+
 def plan_latency(
     spotter: Spotter, calibration: Calibration, latency_s: float, *, compute_s: float = 0.1
 ) -> tuple[float, float, int]:

@@ -21,6 +21,7 @@ from e2espot.core.coverage import ReadCoverage
 from e2espot.core.errors import CheckpointError
 from e2espot.inference.options import InferenceOptions
 from e2espot.inference.score_stream import ScoreStream
+from e2espot.live.latency import look_ahead_within
 from e2espot.live.section import Section
 from e2espot.live.seen_frames import SeenFrames
 from e2espot.models.spotter import Spotter
@@ -44,7 +45,7 @@ class LiveScores:
 
     Args:
         spotter: In evaluation mode.
-        options: How frames are processed; ``look_ahead`` is that of the head.
+        options: How frames are processed; ``look_ahead`` is the most that the head may see, which weights may shorten.
         fed_gap: Longest gap, in frames, that the network sees as black frames.
     """
 
@@ -176,7 +177,8 @@ class LiveScores:
         return self.end_section()
 
     def _new_stream(self) -> ScoreStream:
-        return ScoreStream(self.spotter, self._options)
+        look_ahead_s = look_ahead_within(self.spotter, self._options.look_ahead)
+        return ScoreStream(self.spotter, dataclasses.replace(self._options, look_ahead=look_ahead_s))
 
     def _unseen(self, num_frames: int) -> FinalRows:
         num_rows, columns = num_frames * self.spotter.grid_factor, len(self.spotter.label_set) + self.spotter.spec.team

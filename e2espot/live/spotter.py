@@ -41,7 +41,7 @@ class LiveSpotter:
     Args:
         spotter: In evaluation mode.
         calibration: How scores become events.
-        options: How frames are processed; ``look_ahead`` is that of the head.
+        options: How frames are processed; ``look_ahead`` is the most that the head may see, which weights may shorten.
         delay_s: Seconds after its score within which an event is decided; None for the offline events.
         adaptation: How the spotter was adapted to the whole video before; None if it was not.
         adapter: Adapts the spotter while the stream is seen; None to leave it.

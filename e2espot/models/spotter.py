@@ -40,6 +40,7 @@ FEATURES_ARCH = "features"
 """``feature_arch`` of spotters that read features in place of frames."""
 _Count = Annotated[int, Meta(ge=1, le=100_000)]
 _CountOrZero = Annotated[int, Meta(ge=0, le=100_000)]
+_Seconds = Annotated[float, Meta(ge=0, le=100_000)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +80,11 @@ class SpotterSpec:
     """Whether the small backbone cannot see motion (a control experiment)."""
     features: FeatureKind | None = None
     """The features that it reads in place of frames, with ``feature_arch`` ``features``; None for frames."""
+    look_ahead_s: _Seconds | None = None
+    """Seconds after a frame that the head sees at inference, if nothing else is asked for; None for all of its
+    windows."""
+    unfamiliar_look_ahead_s: _Seconds | None = None
+    """The same of the file's second set of weights (``models.unfamiliar``)."""
 
 
 class HeadOutputs(NamedTuple):
@@ -226,6 +232,10 @@ class Spotter(nn.Module):
     def window_scores(self, features_TD: Tensor) -> np.ndarray:
         """``scores`` of one window, on the host."""
         return self.scores(features_TD[None])[0].cpu().numpy()  # type: ignore[no-any-return]
+
+    def window_scores_ahead(self, window_TD: Tensor, frames: range, look_ahead: int) -> np.ndarray:
+        """``scores_ahead``, on the host."""
+        return self.scores_ahead(window_TD, frames, look_ahead).cpu().numpy()  # type: ignore[no-any-return]
 
     def join(self, before_TD: Tensor, after_TD: Tensor) -> Tensor:
         """Features one after the other."""

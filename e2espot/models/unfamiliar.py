@@ -11,7 +11,7 @@ Both sets come from one training, the second continuing the first, so the weight
 (``models.weights.blend`` relies on the same).
 
 The second set may have an image network that the first does without (``models.backbones.lite``): what that adds is
-scaled by the share. So familiar footage does not pay for it.
+scaled by the share. So familiar footage does not pay for it. The look-ahead of the head is that of the nearer set.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ PREFIX = "unfamiliar."
 """Beginning of the names of the second set's tensors in a weights file."""
 IMAGE = "backbone.image."
 """Beginning of the names of the image network's tensors."""
+NEARER = 0.5
+"""Share from which on weights are nearer to the second set."""
 
 
 def split_sets(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -55,6 +57,7 @@ def set_with_image(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def spec_of_second_set(spec: SpotterSpec, second: Mapping[str, Tensor]) -> SpotterSpec:
     """Specification of a file's second set: that of its first, with the image network if there are weights for it."""
+    spec = dataclasses.replace(spec, look_ahead_s=spec.unfamiliar_look_ahead_s, unfamiliar_look_ahead_s=None)
     kind, _, shift = spec.feature_arch.partition("_")
     if kind != "small" or not any(name.startswith(IMAGE) for name in second):
         return spec
@@ -70,9 +73,12 @@ def between_sets(spotter: Spotter, share: float) -> Spotter:
     """
     single = copy.copy(spotter)
     single._modules = {**spotter._modules, "unfamiliar": None}  # so that the second set is not copied for nothing
+    single.spec = dataclasses.replace(spotter.spec, unfamiliar_look_ahead_s=None)
     if spotter.unfamiliar is None or not share:
         return copy.deepcopy(single)
     mixed = copy.deepcopy(spotter.unfamiliar)
+    nearer = mixed.spec if share >= NEARER else single.spec
+    mixed.spec = dataclasses.replace(mixed.spec, look_ahead_s=nearer.look_ahead_s)
     mixed.load_state_dict(between_states(single.state_dict(), mixed.state_dict(), share))
     return mixed
 

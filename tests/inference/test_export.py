@@ -25,6 +25,7 @@ from e2espot.inference.exported import ExportedSpotter, load_exported, spot_expo
 from e2espot.inference.exported_spec import SPEC_FILE, Format
 from e2espot.inference.options import InferenceOptions
 from e2espot.inference.predict import score_frames, spot_video, stream_features
+from e2espot.inference.streaming_head import CutWindowHead
 from e2espot.models import Spotter, SpotterSpec, load_spotter
 from e2espot.models.weights.checkpoint import shipped_spotter
 from e2espot.suppression.calibration import Calibration
@@ -70,11 +71,12 @@ HEADS = (
     {"temporal_arch": "deeper_gru", "double_rate_output": True},
     {"temporal_arch": "gru", "team": True, "displacement": True},
     {"temporal_arch": "gru", "team": True, "displacement": True, "double_rate_output": True},
+    {"temporal_arch": "gru", "look_ahead_s": 0.12},
     {"temporal_arch": "deeper_gru", "displacement": True, "joint_classes": ("GOAL",)},
 )
 
 
-HEAD_CASES = [*((fields, "onnx") for fields in HEADS), *((fields, "openvino") for fields in HEADS[1::2])]
+HEAD_CASES = [*((fields, "onnx") for fields in HEADS), *((fields, "openvino") for fields in (*HEADS[1::2], HEADS[4]))]
 
 
 def case_name(value: object) -> str:
@@ -144,6 +146,14 @@ def test_scores_are_those_of_the_spotter_at_any_length(tmp_path: Path, fields: d
             expected = score_frames(spotter, map(torch.from_numpy, chunks), count, options)
             np.testing.assert_allclose(copy.score_frames(chunks, count, options), expected, rtol=0, atol=1e-5)
     assert np.ptp(expected) > 0.1
+
+
+@pytest.mark.parametrize(
+    "fields", [{"displacement": True}, {"double_rate_output": True}, {"temporal_arch": "deeper_gru"}]
+)
+def test_heads_that_have_no_graph_with_a_look_ahead_are_refused(tmp_path: Path, fields: dict[str, object]) -> None:
+    with pytest.raises(ConfigurationError, match=r"look-ahead of 0\.12 s"):
+        exported(random_spotter(feature_arch="small_gsm", look_ahead_s=0.12, **fields), tmp_path / "out", "onnx")
 
 
 @pytest.fixture(scope="module")
@@ -230,14 +240,31 @@ def test_check_refuses_another_spotter(folder: Path, video: Path, spotter: Spott
 def test_example_in_the_readme_gives_the_scores(
     folder: Path, spotter: Spotter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (code,) = re.findall(r"^```python\n(.*?)^```$", (folder / "README.md").read_text(), re.M | re.S)
-    monkeypatch.chdir(folder)
-    names: dict[str, object] = {}
-    exec(code, names)
+    names = names_of_the_example(folder, monkeypatch)
     frames = frames_of(spotter, 75)
     scores = names["scores_of"](names["features_of"](frames))  # type: ignore[operator]
     expected = score_frames(spotter, [torch.from_numpy(frames)], len(frames), FP32)
     np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-5)
+
+
+def names_of_the_example(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    (code,) = re.findall(r"^```python\n(.*?)^```$", (folder / "README.md").read_text(), re.M | re.S)
+    monkeypatch.chdir(folder)
+    names: dict[str, object] = {}
+    exec(code, names)
+    return names
+
+
+def test_example_in_the_readme_of_a_spotter_with_a_look_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spotter = random_spotter(feature_arch="small_gsm", look_ahead_s=0.12)
+    exported(spotter, tmp_path, "onnx")
+    scores_of = names_of_the_example(tmp_path, monkeypatch)["scores_of"]
+    for count in (1, 2, 9, 12, 40):  # windows of 12 frames, look-ahead 3
+        features_TD = torch.randn(count, spotter.backbone.feature_dim, generator=torch.Generator().manual_seed(count))
+        head = CutWindowHead(spotter, 3)
+        with torch.inference_mode():
+            expected = np.concatenate([head.add(features_TD), head.finish()])
+        np.testing.assert_allclose(scores_of(features_TD.numpy()), expected, rtol=0, atol=1e-5)  # type: ignore[operator]
 
 
 def test_what_an_exported_spotter_cannot_do_is_refused(folder: Path, video: Path) -> None:

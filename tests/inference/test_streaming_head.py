@@ -146,6 +146,18 @@ def test_infer_takes_the_look_ahead_in_seconds() -> None:
         np.testing.assert_allclose(np.concatenate([*rows, stream.finish()]), cut, atol=1e-5)
 
 
+def test_weights_may_set_a_look_ahead_that_the_option_overrides() -> None:
+    spotter = spotter_of()
+    frames = torch.randint(0, 256, (30, 32, 48, 3), dtype=torch.uint8)
+    options = InferenceOptions(precision="fp32", piece_len=4)
+    whole = score_frames(spotter, [frames], 30, options)
+    cut, shorter = (score_frames(spotter, [frames], 30, dataclasses.replace(options, look_ahead=s)) for s in (0.12, 0))
+    spotter.spec = dataclasses.replace(spotter.spec, look_ahead_s=0.12)
+    for look_ahead, expected in ((None, cut), (0.0, shorter), (float("inf"), whole)):
+        scores = score_frames(spotter, [frames], 30, dataclasses.replace(options, look_ahead=look_ahead))
+        assert np.array_equal(scores, expected)
+
+
 def test_a_negative_look_ahead_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="look_ahead"):
         InferenceOptions(look_ahead=-1.0).look_ahead_frames(spotter_of().fps)

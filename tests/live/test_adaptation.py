@@ -126,6 +126,16 @@ def test_adapted_network_takes_over_a_window_after_its_start(network: Spotter, o
     assert spotter.coverage is None
 
 
+@pytest.mark.parametrize(("own_s", "same_s"), [(0.16, 0.16), (4.0, 0.4)])
+def test_an_adapted_network_may_see_less_than_the_latency_allows(
+    network: Spotter, own_s: float, same_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = LiveSpotter(network, CALIBRATION, dataclasses.replace(OPTIONS, look_ahead=same_s), 0.4)
+    monkeypatch.setattr(network, "spec", dataclasses.replace(network.spec, look_ahead_s=own_s))
+    spotter = LiveSpotter(network, CALIBRATION, OPTIONS, 0.4)
+    assert push(spotter, range(60)) + spotter.finish() == push(expected, range(60)) + expected.finish() != []
+
+
 def test_pauses_before_and_during_the_change_lose_no_frame(network: Spotter) -> None:
     spotters = []
     for pauses in ((), (48, 60)):  # scores are settled before the adapted network starts, and while both run

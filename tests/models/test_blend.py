@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from e2espot.core.errors import CheckpointError
+from e2espot.core.errors import CheckpointError, ConfigurationError
 from e2espot.models.spotter import Spotter, SpotterSpec
+from e2espot.models.unfamiliar import between_sets
 from e2espot.models.weights.blend import blend
 from e2espot.models.weights.checkpoint import load_spotter, read_initial_weights, read_tensors, save_spotter
 from e2espot.models.weights.initial_weights import load_matching_weights
@@ -54,6 +55,25 @@ def test_blend_writes_a_second_set_of_weights_that_loading_keeps_apart(tmp_path:
     assert load_spotter(tmp_path / "one.safetensors").unfamiliar is None
     with pytest.raises(CheckpointError, match="cannot be the second set"):
         blend(files["a"], files["b"], out, 0.0, spotter_file(tmp_path / "d.safetensors", 3, OTHER_SPEC))
+
+
+def test_a_second_set_keeps_its_look_ahead_and_the_first_has_none(tmp_path: Path) -> None:
+    files = [spotter_file(tmp_path / f"{seed}.safetensors", seed) for seed in range(3)]
+    second, both = tmp_path / "second.safetensors", tmp_path / "both.safetensors"
+    blend(files[1], files[2], second, 0.5, look_ahead_s=0.4)
+    assert load_spotter(second).spec.look_ahead_s == 0.4
+    blend(files[0], files[0], both, 0.0, second)
+    spotter = load_spotter(both)
+    assert spotter.unfamiliar is not None
+    assert (spotter.spec.look_ahead_s, spotter.unfamiliar.spec.look_ahead_s) == (None, 0.4)
+    # That of the nearer set, and one set has none of another.
+    for share, expected in ((0.0, None), (0.25, None), (0.5, 0.4), (1.0, 0.4)):
+        spec = between_sets(spotter, share).spec
+        assert (spec.look_ahead_s, spec.unfamiliar_look_ahead_s) == (expected, None)
+    blend(second, both, tmp_path / "plain.safetensors", 0.5)
+    assert load_spotter(tmp_path / "plain.safetensors").spec == SPEC
+    with pytest.raises(ConfigurationError, match="look_ahead is -1"):
+        blend(files[0], files[0], tmp_path / "wrong.safetensors", 0.0, look_ahead_s=-1)
 
 
 def test_training_starts_from_the_first_set_of_weights(tmp_path: Path) -> None:

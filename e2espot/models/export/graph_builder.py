@@ -90,10 +90,11 @@ class GraphBuilder:
         """A constant vector of int64."""
         return self.constant(np.array(numbers, np.int64))
 
-    def node(self, op: str, *inputs: Value, **attributes: Any) -> Value:
-        """Result of an operator."""
+    def node(self, op: str, *inputs: Value, result: int = 0, **attributes: Any) -> Value:
+        """Result of an operator; of several, the one with this number."""
         name = f"{op}{len(self._nodes)}"
-        self._nodes.append(self._onnx.helper.make_node(op, list(inputs), [name], name=name, **attributes))
+        outputs = [*[""] * result, name]
+        self._nodes.append(self._onnx.helper.make_node(op, list(inputs), outputs, name=name, **attributes))
         return name
 
     def sum(self, *values: Value) -> Value:

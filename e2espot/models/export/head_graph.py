@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from torch import nn
 
+from e2espot.core.errors import ConfigurationError
 from e2espot.models.export.graph_builder import GraphBuilder, Value
 from e2espot.models.heads import GRUHead
 from e2espot.models.spotter import Spotter
@@ -20,6 +21,8 @@ _INT64 = 7
 def head_graph(spotter: Spotter) -> bytes:
     """The graph from features to scores, as ``Spotter.scores`` gives them for one clip.
 
+    With a look-ahead they are those of ``Spotter.scores_ahead`` for all frames of the clip.
+
     Input: ``features``, fp32 ``(T, D)``. Output: ``scores``, fp32 ``(f * T, K)``, one column more with a team head.
 
     Args:
@@ -29,13 +32,14 @@ def head_graph(spotter: Spotter) -> bytes:
         Content of an .onnx file.
 
     Raises:
-        ConfigurationError: the package ``onnx`` is not installed.
+        ConfigurationError: the package ``onnx`` is not installed, or this head has no graph with a look-ahead.
     """
-    graph = GraphBuilder()
+    graph, look_ahead = GraphBuilder(), exported_look_ahead(spotter)
     factor, columns = spotter.grid_factor, len(spotter.label_set) + int(spotter.spec.team)
     x = graph.input("features", np.float32, ("frames", spotter.backbone.feature_dim))
     if isinstance(spotter.head, GRUHead):
-        x = _gru(graph, x, spotter.head._gru)
+        gru = spotter.head._gru
+        x = _gru(graph, x, gru) if look_ahead is None else _cut_gru(graph, x, gru, look_ahead)
     probabilities = graph.node("Softmax", _linear(graph, x, spotter.head._fc_out[1]), axis=1)
     scores = graph.cut(probabilities, 1, 1)
     if spotter.displacement is not None:
@@ -49,6 +53,25 @@ def head_graph(spotter: Spotter) -> bytes:
         scores = graph.join(1, scores, repeated)
     graph.output(scores, "scores", ("rows", columns))
     return graph.model("head", {"temporal_arch": spotter.spec.temporal_arch})
+
+
+def exported_look_ahead(spotter: Spotter) -> int | None:
+    """Look-ahead of the head in frames; None if nothing is cut.
+
+    Raises:
+        ConfigurationError: this head has no graph with a look-ahead.
+    """
+    if spotter.spec.look_ahead_s is None or not isinstance(spotter.head, GRUHead):
+        return None
+    look_ahead = round(spotter.spec.look_ahead_s * float(spotter.fps))
+    if look_ahead >= spotter.spec.clip_len:
+        return None
+    if spotter.head._gru.num_layers > 1 or spotter.displacement is not None or spotter.grid_factor > 1:
+        raise ConfigurationError(
+            f"a spotter with a look-ahead of {spotter.spec.look_ahead_s:g} s can be exported with the head gru, and "
+            "without displacement and output at twice the rate; write it again without a look-ahead (e2espot blend)"
+        )
+    return look_ahead
 
 
 def _linear(graph: GraphBuilder, x: Value, layer: nn.Module) -> Value:
@@ -79,6 +102,58 @@ def _gru(graph: GraphBuilder, x: Value, gru: nn.GRU) -> Value:
     return graph.node("Reshape", x, graph.ints(-1, 2 * gru.hidden_size))
 
 
+def _cut_gru(graph: GraphBuilder, x: Value, gru: nn.GRU, look_ahead: int) -> Value:
+    """A bidirectional GRU of one layer whose backward direction begins ``look_ahead`` frames after each frame.
+
+    ::
+
+        clip of 5 frames, look-ahead 2; the frames that the backward direction reads for each
+        frame 0    2 1 0
+        frame 1    3 2 1
+        frame 2    4 3 2
+        frame 3    - 4 3      - stands for a frame after the clip, which leaves the state at zero
+        frame 4    - - 4
+    """
+    one = graph.ints(1)
+    forward = graph.node("GRU", graph.node("Unsqueeze", x, one), *_one_way(graph, gru, ""), **_settings(gru))
+    # One column more is 0 for frames of the clip and 1 after it. (Engines differ in sequences of unequal length.)
+    inside = graph.node("Pad", x, graph.ints(0, 0, 0, 1))
+    after = np.zeros((look_ahead, gru.input_size + 1), np.float32)
+    after[:, -1] = 1
+    padded = graph.join(0, inside, graph.constant(after))
+    frames = graph.node("Range", *_scalars(graph, 0), graph.node("Squeeze", _length(graph, x)), *_scalars(graph, 1))
+    order_LT = graph.node("Add", frames, graph.constant(np.arange(look_ahead, -1, -1)[:, None]))
+    weights = _one_way(graph, gru, "_reverse", after=True)
+    backward = graph.node("GRU", graph.node("Gather", padded, order_LT), *weights, result=1, **_settings(gru))
+    states = [graph.node("Reshape", state, graph.ints(-1, gru.hidden_size)) for state in (forward, backward)]
+    return graph.join(1, *states)
+
+
+def _one_way(graph: GraphBuilder, gru: nn.GRU, suffix: str, *, after: bool = False) -> list[Value]:
+    """Weights of the input and of the state, and biases, of one direction of the first layer.
+
+    With ``after``, the input has a last column that opens the update gate where it is 1: the state stays as it is.
+    """
+    (inputs, states), bias = (_gru_weights(gru, kind, 0, suffix) for kind in ("weight", "bias"))
+    if after:
+        gate = np.zeros((len(inputs), 1), np.float32)
+        gate[: gru.hidden_size] = 1000  # the update gate is the first; its sigmoid is 1 to the last bit
+        inputs = np.concatenate((inputs, gate), axis=1)
+    return [graph.constant(array[None]) for array in (inputs, states, np.concatenate(bias))]
+
+
+def _settings(gru: nn.GRU) -> dict[str, int]:
+    return {"hidden_size": gru.hidden_size, "linear_before_reset": 1}
+
+
+def _length(graph: GraphBuilder, x: Value) -> Value:
+    return graph.node("Gather", graph.node("Shape", x), graph.ints(0), axis=0)
+
+
+def _scalars(graph: GraphBuilder, *numbers: int) -> list[Value]:
+    return [graph.constant(np.array(number, np.int64)) for number in numbers]
+
+
 def _gru_weights(gru: nn.GRU, kind: str, layer: int, suffix: str) -> tuple[np.ndarray, np.ndarray]:
     """Weights or biases of the input and of the state, gates in ONNX's order: update, reset, new."""
     arrays = []
@@ -96,10 +171,8 @@ def _gru_weights(gru: nn.GRU, kind: str, layer: int, suffix: str) -> tuple[np.nd
 
 def _displace(graph: GraphBuilder, scores: Value, offset_T1: Value, factor: int) -> Value:
     """Each row of the scores at the frame of its predicted event, as ``apply_displacement`` moves them."""
-    shape = graph.node("Shape", scores)
-    count = graph.node("Gather", shape, graph.ints(0), axis=0)
-    scalars = [graph.constant(np.array(value, np.int64)) for value in (0, 1)]
-    frames = graph.node("Range", scalars[0], graph.node("Squeeze", count), scalars[1])
+    shape, count = graph.node("Shape", scores), _length(graph, scores)
+    frames = graph.node("Range", *_scalars(graph, 0), graph.node("Squeeze", count), *_scalars(graph, 1))
     frames_T1 = graph.node("Unsqueeze", graph.node("Cast", frames, to=1), graph.ints(1))
     scaled = graph.node("Mul", graph.node("Sub", frames_T1, offset_T1), graph.floats(factor))
     position = graph.node("Add", scaled, graph.floats((factor - 1) / 2))

@@ -138,7 +138,11 @@ def _upsample(graph: GraphBuilder, x: Maps, like: Maps) -> Value:
     """The nearest pixel of ``x`` for every pixel of ``like``, by torch's rule."""
     if (like.height, like.width) == (2 * x.height, 2 * x.width):
         scales = graph.floats(1, 1, 2, 2)
-        rule = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        rule: dict[str, Any] = {
+            "mode": "nearest",
+            "coordinate_transformation_mode": "asymmetric",
+            "nearest_mode": "floor",
+        }
         return graph.node("Resize", x.value, "", scales, **rule)
     value = x.value
     for axis, (extent, target) in enumerate(((x.height, like.height), (x.width, like.width)), start=2):

@@ -34,6 +34,8 @@ FOREIGN_ENDINGS = (".pt", ".pth", ".tar", ".bin", ".ckpt")
 
 _OLD_FIELDS = {"full_grid": "double_rate_output"}
 """Fields of the specification under the names that older files have."""
+_NEW_FIELDS = ("features", "look_ahead_s", "unfamiliar_look_ahead_s")
+"""Fields that older versions refuse; written only where they say something."""
 
 
 def shipped_spotter() -> Path:
@@ -48,8 +50,9 @@ def shipped_spotter() -> Path:
 def save_spotter(path: Path, state: dict[str, Tensor], spec: SpotterSpec) -> None:
     """Write a spotter's weights, specification and version to one safetensors file, whole or not at all."""
     content = asdict(spec)
-    if spec.features is None:  # earlier versions know no such field
-        del content["features"]
+    for name in _NEW_FIELDS:
+        if content[name] is None:
+            del content[name]
     _save(path, state, {SPOTTER_FIELD: json.dumps(content)})
 
 
