@@ -89,7 +89,8 @@ def read_dfl(source: Path, *, predictions: bool) -> AnnotationSet:
 def _rows(source: Path, predictions: bool) -> list[_Row]:
     needed = {"video_id", "time", "event"} | ({"score"} if predictions else set())
     try:
-        lines = list(csv.reader(io.StringIO(decode_text(read_bytes(source), str(source))), strict=True))
+        text = io.StringIO(decode_text(read_bytes(source), str(source)), newline="")
+        lines = list(csv.reader(text, strict=True))
     except csv.Error as error:
         raise AnnotationError(f"{source}: not a table with commas ({error})") from None
     names = [cell.strip().lstrip("\ufeff") for cell in lines[0]] if lines else []

@@ -126,7 +126,7 @@ def _media_path(media: ElementTree.Element) -> str:
 def _read_tab_delimited(file: Path) -> list[Annotation]:
     text = decode_text(read_bytes(file), str(file))
     try:
-        rows = list(csv.reader(io.StringIO(text), delimiter="\t", quoting=csv.QUOTE_NONE))
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter="\t", quoting=csv.QUOTE_NONE))
     except csv.Error as error:
         raise AnnotationError(f"{file}: cannot be read ({error})") from None
     heading = next((row for row in rows if any(_TIME_HEADING.match(cell.strip()) for cell in row)), None)

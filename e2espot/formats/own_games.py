@@ -215,7 +215,7 @@ def _yaml_entry(entry: Any, context: str) -> ListEntry:
 def _csv_entries(text: str, path: str) -> list[ListEntry]:
     try:
         dialect = next((sign for sign in ",;\t" if sign in text.partition("\n")[0]), ",")
-        rows = list(csv.DictReader(io.StringIO(text.lstrip("\ufeff")), delimiter=dialect))
+        rows = list(csv.DictReader(io.StringIO(text.lstrip("\ufeff"), newline=""), delimiter=dialect))
     except csv.Error as error:
         raise AnnotationError(f"{path}: cannot be read ({error})") from None
     if rows and "video" not in {str(name).strip().lower() for name in rows[0]}:

@@ -11,9 +11,10 @@ A caption begins at its event. A cut begins ``lead`` before it, except where the
 from __future__ import annotations
 
 import csv
+import html
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -32,7 +33,9 @@ _Captions = Iterator[tuple[int, str, str]]
 _TEAM_WORDS = (*SIDES, "home", "away")
 _CONFIDENCE = re.compile(r"[01]\.\d{1,6}")
 _CUE = re.compile(r"\s*([\d:.,]+)\s*-->\s*([\d:.,]+)")
-_TAG = re.compile(r"</?(?:b|i|u|c|v|font)\b[^>\n]*>")
+_TAG = re.compile(r"</?(?:b|i|u|s|font)\b[^>\n]*>|\{\\[^}\n]*\}")
+"""SRT: what HTML and Advanced SubStation write, such as ``<i>`` and ``{\\an8}``."""
+_VTT_TAG = re.compile(r"<[^>\n]*>")
 _EDL_EVENT = re.compile(r"\s*(\d+)\s+\S+\s+\S+\s+\S.*?\s(\d+:\d+:\d+[:;]\d+)\s+(\d+:\d+:\d+[:;]\d+)\s")
 _HALF = re.compile(r"(.+)_([1-5])")
 
@@ -93,7 +96,7 @@ def _event(position_ms: int, caption: str, context: str, *, predictions: bool) -
 def _subtitles(text: str, path: str, _times: InstanceTimes) -> _Captions:
     """SRT and WebVTT: blocks with a line of two times and lines of text; others are comments and styles."""
     blocks = re.split(r"\n[ \t]*\n", text.replace("\r\n", "\n").replace("\r", "\n"))
-    number = 0
+    number, is_vtt = 0, text.lstrip("\ufeff").startswith("WEBVTT")
     for block in blocks:
         lines = block.strip("\n").split("\n")
         at = next((index for index, line in enumerate(lines[:2]) if _CUE.match(line)), None)
@@ -101,13 +104,21 @@ def _subtitles(text: str, path: str, _times: InstanceTimes) -> _Captions:
             if "-->" in block and not block.lstrip().startswith(("NOTE", "STYLE")):
                 raise AnnotationError(f"{path}: entry {number + 1}: its times are not such as 00:05:07,480")
             continue
-        number += 1
-        context = f"{path}: entry {number}"
-        start = _CUE.match(lines[at])[1].replace(",", ".")  # type: ignore[index]
-        caption = _TAG.sub("", " ".join(lines[at + 1 :]))
-        if text.lstrip("\ufeff").startswith("WEBVTT"):
-            caption = caption.replace("&lt;", "<").replace("&gt;", ">").replace("&nbsp;", " ").replace("&amp;", "&")
-        yield _clock_ms(start, context), caption, context
+        for start, words in _cues(lines[at:]):
+            number += 1
+            context = f"{path}: entry {number}"
+            caption = html.unescape(_VTT_TAG.sub("", words)) if is_vtt else _TAG.sub("", words)
+            yield _clock_ms(start.replace(",", "."), context), caption, context
+
+
+def _cues(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Start and text of each entry of a block: one, or several if the empty lines between them are left out."""
+    starts = [index for index, line in enumerate(lines) if _CUE.match(line)]
+    for index, end in zip(starts, [*starts[1:], None], strict=True):
+        text = lines[index + 1 : end]
+        if end is not None and text and text[-1].strip().isdigit():
+            text = text[:-1]  # the number of the entry that follows
+        yield _CUE.match(lines[index])[1], " ".join(text)  # type: ignore[index]
 
 
 def _clock_ms(text: str, context: str) -> int:

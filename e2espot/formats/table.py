@@ -117,7 +117,7 @@ def _rows(path: Path) -> list[tuple[int, _Row]]:
     text = decode_text(read_bytes(path), str(path))
     for separator in (";", "\t", ",", "|"):
         try:
-            lines = list(csv.reader(io.StringIO(text), delimiter=separator))
+            lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
         except csv.Error:  # a field of more than 128 KiB: a quote that never closes under this separator
             continue
         for number, line in enumerate(lines[:50]):
@@ -170,14 +170,14 @@ def _read_row(row: _Row, context: str, game: str, predictions: bool) -> tuple[st
 
 def _half_and_position(row: _Row, context: str) -> tuple[int, int]:
     """Half and milliseconds: of ``position_ms``, else of the time, else of the frame and its rate."""
-    half_text = row.get("half", "").strip() or "1"
+    half_text = row.get("half", "").strip().removesuffix(".0") or "1"  # pandas writes 1.0 where a cell is empty
     time = row.get("time", "").strip()
     if match := re.fullmatch(r"([1-5]) - (.+)", time):  # SoccerNet's clock
         half_text, time = match[1], match[2]
     if half_text not in map(str, HALVES):
         raise AnnotationError(f"{context}: half is {half_text!r}; {KNOWN_HALVES}")
     if row.get("position_ms", "").strip():
-        position_ms = int(_number(row["position_ms"], context, "position_ms"))
+        position_ms = _whole_number(row["position_ms"], context, "position_ms")
     elif time:
         clock_ms = parse_clock_ms(time.replace(",", "."))
         if clock_ms is None:
@@ -192,7 +192,7 @@ def _half_and_position(row: _Row, context: str) -> tuple[int, int]:
         fps = _number(row["fps"], context, "fps")
         if not 1 <= fps <= 1000:
             raise AnnotationError(f"{context}: fps is {row['fps']!r}; expected 1 to 1000")
-        position_ms = position_ms_of_frame(int(_number(row["frame"], context, "frame")), fps)
+        position_ms = position_ms_of_frame(_whole_number(row["frame"], context, "frame"), fps)
     else:
         raise AnnotationError(f"{context}: no time")
     if not 0 <= position_ms <= MAX_DURATION_MS:
@@ -208,6 +208,16 @@ def _number(text: str, context: str, column: str) -> Fraction:
     if re.fullmatch(r"[+-]?(\d{1,15}(\.\d{0,15})?|\.\d{1,15})([eE][+-]?\d{1,2})?", plain) is None:
         raise AnnotationError(f"{context}: {column} is {text!r:.60}; expected a number")
     return Fraction(plain)
+
+
+def _whole_number(text: str, context: str, column: str) -> int:
+    """A count of milliseconds or frames, rounded down; not 307,480, which may be either of two numbers."""
+    if re.fullmatch(r"\d{1,3}([.,]\d{3})+", text.strip()):
+        raise AnnotationError(
+            f"{context}: {column} is {text.strip()!r:.60}, whose sign may part thousands or decimals; write "
+            f"{re.sub('[.,]', '', text.strip())[:60]}, or a whole number"
+        )
+    return int(_number(text, context, column))
 
 
 def table_files(

@@ -75,6 +75,24 @@ OTHERS = {
 }
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("srt", "1\n00:00:01,5 --> 00:00:02,0\n{\\an8}{\\i1}PASS{\\i0} left\n2\n00:00:03,5 --> 00:00:04,0\nSHOT\n"),
+        (
+            "vtt",
+            "WEBVTT\n\n00:01.500 --> 00:02.000\n<00:01.600><lang en>PASS</lang>&#x20;left\n00:03.5 --> 00:04.0\nSHOT\n",
+        ),
+    ],
+)
+def test_captions_lose_their_markup_and_need_no_empty_lines_between_them(
+    name: CutListName, text: str, tmp_path: Path
+) -> None:
+    (tmp_path / f"m.{name}").write_text(text)
+    ((_, events),) = by_video(read_cut_lists(tmp_path / f"m.{name}", name, TIMES, predictions=False)).items()
+    assert [(e.label, e.team, e.position_ms) for e in events] == [("PASS", "left", 1500), ("SHOT", "", 3500)]
+
+
 @pytest.mark.parametrize("name", OTHERS)
 def test_forms_of_other_programs_are_read(name: CutListName, tmp_path: Path) -> None:
     path = tmp_path / f"m.{name}"

@@ -46,6 +46,8 @@ TABLES = {
     "hours": "time,label\n0:05:07.48,PASS\n",
     "semicolons and decimal commas": "\ufeffTime;Label\r\n307,48;PASS\r\n",
     "tabs": "label\ttime\nPASS\t307.48\n",
+    "line ends of old Macs, as Excel still writes them": "time,label\r307.48,PASS\r",
+    "a half of pandas": "half,time,label\n1.0,307.48,PASS\n",
     "frames": "frame,fps,label\n7687,25,PASS\n",
     "SoccerNet's clock": "gameTime,label,position\n1 - 05:07,PASS,307480\n",
     "BORIS": (
@@ -76,6 +78,8 @@ def test_columns_name_game_half_and_team_and_others_stay(tmp_path: Path) -> None
     [
         ("a,b\n1,2\n", "no heading with a label and a time"),
         ("time,label\nsoon,PASS\n", r"line 2: time is 'soon'"),
+        ('position_ms,label\n"307,480",PASS\n', r"line 2: position_ms is '307,480', whose sign .*; write 307480, or"),
+        ("frame;fps;label\n7.687;25;PASS\n", r"line 2: frame is '7.687', whose sign .*; write 7687, or"),
         ("time,label\n1,\n", "line 2: the label is empty"),
         ("time,label\n-1,PASS\n", "line 2: time is '-1'"),
         ("time,label\n1:12:500,PASS\n", "line 2: time is '1:12:500'; expected .* 1:15.5"),
