@@ -116,7 +116,8 @@ def _cut_gru(graph: GraphBuilder, x: Value, gru: nn.GRU, look_ahead: int) -> Val
     """
     one = graph.ints(1)
     forward = graph.node("GRU", graph.node("Unsqueeze", x, one), *_one_way(graph, gru, ""), **_settings(gru))
-    # One column more is 0 for frames of the clip and 1 after it. (Engines differ in sequences of unequal length.)
+    # One column more is 0 for frames of the clip and 1 after it. The GRU's own lengths of sequences would do, but
+    # OpenVINO ignores them (`findings/openvino_sequence_lengths.sh`).
     inside = graph.node("Pad", x, graph.ints(0, 0, 0, 1))
     after = np.zeros((look_ahead, gru.input_size + 1), np.float32)
     after[:, -1] = 1
