@@ -19,56 +19,16 @@ Shapes: B clips, T frames, C channels.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch import Tensor
 
 from e2espot.models.backbones.base import Backbone
-from e2espot.models.backbones.lite import LiteBackbone
+from e2espot.models.measuring import MeasuringNetwork, NormStatistics, batch_norms
 from e2espot.models.spotter import normalise
-from e2espot.models.streaming.lite_stream import FusedImage
 
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class NormStatistics:
-    """Mean and variance of the input of one batch norm."""
-
-    mean_C: Tensor
-    """Mean of each channel, float64 on the CPU."""
-    var_C: Tensor
-    """Variance of each channel, float64 on the CPU."""
-
-
-class _Moments:
-    """Sums over all batches of what arrives at one batch norm."""
-
-    def __init__(self) -> None:
-        self._sum_C, self._squares_C = torch.zeros(()), torch.zeros(())
-        self.count = 0
-
-    def add(self, _layer: nn.Module, inputs: tuple[Tensor]) -> None:
-        """Forward hook: the channels are on axis 1, of images and of clips alike."""
-        x = inputs[0].detach()
-        count = x.numel() // x.shape[1]
-        var_C, mean_C = torch.var_mean(x, [axis for axis in range(x.ndim) if axis != 1], correction=0)
-        var_C, mean_C = var_C.double().cpu(), mean_C.double().cpu()
-        self._sum_C = self._sum_C + mean_C * count
-        self._squares_C = self._squares_C + (var_C + mean_C**2) * count
-        self.count += count
-
-    def statistics(self) -> NormStatistics:
-        """Mean and variance over all batches together."""
-        mean_C = self._sum_C / self.count
-        return NormStatistics(mean_C=mean_C, var_C=self._squares_C / self.count - mean_C**2)
-
-
-def batch_norms(backbone: nn.Module) -> list[_BatchNorm]:
-    """All batch norms of a backbone, in order of their names in it."""
-    return [layer for layer in backbone.modules() if isinstance(layer, _BatchNorm)]
+__all__ = ["NormStatistics", "batch_norms", "distance_from_training", "measure_statistics", "mix_statistics"]
 
 
 def measure_statistics(backbone: Backbone, batches_BTHWC: Iterable[Tensor]) -> tuple[NormStatistics, ...]:
@@ -82,21 +42,14 @@ def measure_statistics(backbone: Backbone, batches_BTHWC: Iterable[Tensor]) -> t
     Returns:
         One for each batch norm, in the order of :func:`batch_norms`; none without any batch.
     """
-    network = copy.deepcopy(backbone).eval()
-    layers = batch_norms(network)
-    moments = [_Moments() for _ in layers]
-    for layer, sums in zip(layers, moments, strict=True):
-        layer.train()  # normalise by the batch
-        layer.register_forward_pre_hook(sums.add)
-    weight = next(network.parameters())
-    if isinstance(network, LiteBackbone):
-        network.register_module("image", FusedImage(network.image, weight.dtype))
+    network = MeasuringNetwork(backbone)
     with torch.inference_mode():
         for levels_BTHWC in batches_BTHWC:
+            weight = network.weight
             clips_TCHW = (normalise(clip_THWC.to(weight.device), weight.dtype) for clip_THWC in levels_BTHWC)
-            network.forward_clips(clips_TCHW, len(levels_BTHWC))
+            network.measure(clips_TCHW, len(levels_BTHWC))
             del levels_BTHWC, clips_TCHW  # or they are held while the next ones are read
-    return tuple(sums.statistics() for sums in moments if sums.count)
+    return tuple(sums.statistics() for sums in network.moments if sums.count)
 
 
 def mix_statistics(backbone: Backbone, statistics: Sequence[NormStatistics], share: float) -> None:

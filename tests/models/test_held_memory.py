@@ -7,12 +7,16 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
 from e2espot.inference.sampled_clips import SampledClips
 from e2espot.models.backbones.lite import LiteBackbone
+from e2espot.models.backbones.registry import build_backbone
 from e2espot.models.backbones.small import SmallBackbone
-from e2espot.models.norm_statistics import measure_statistics
+from e2espot.models.kernels.norms import has_kernels
+from e2espot.models.norm_statistics import batch_norms, measure_statistics
 from e2espot.models.streaming.backbone_stream import BackboneStream
+from e2espot.models.temporal_shift import GateShift
 
 BACKBONES = [SmallBackbone, LiteBackbone]
 
@@ -48,8 +52,13 @@ def test_a_stream_holds_as_much_after_many_chunks_as_after_a_few(backbone: Small
 
 def test_a_first_look_computes_few_full_frames_at_a_time(backbone: SmallBackbone) -> None:
     counts: list[int] = []
-    backbone.stem[0].register_forward_pre_hook(lambda _, inputs: counts.append(len(inputs[0])))
-    measure_statistics(backbone, [torch.stack([levels(10), levels(10)])])
+
+    def count(_: object, inputs: tuple[Tensor]) -> None:
+        if isinstance(inputs[0], Tensor) and inputs[0].shape[1:] == (5, 32, 48):
+            counts.append(len(inputs[0]))
+
+    with register_module_forward_pre_hook(count):
+        measure_statistics(backbone, [torch.stack([levels(10), levels(10)])])
     assert sum(counts) == 20
     assert max(counts) <= 4
 
@@ -68,6 +77,38 @@ def test_a_first_look_holds_one_clip_at_a_time(backbone: SmallBackbone) -> None:
 
     backbone.forward_clips(clips(), 3)
     assert len(made) == 3
+
+
+@pytest.mark.skipif(not has_kernels(), reason="this machine has no C++ compiler")
+def test_norms_of_a_first_look_overwrite_their_inputs(backbone: SmallBackbone) -> None:
+    counts = {True: 0, False: 0}
+
+    def count(layer: object, inputs: tuple[Tensor], output: Tensor) -> None:
+        if type(layer).__name__ == "_MeasuringNorm":
+            counts[inputs[0].data_ptr() == output.data_ptr()] += 1
+
+    with register_module_forward_hook(count):
+        measure_statistics(backbone, [torch.stack([levels(10), levels(10)])])
+    gates = sum(isinstance(layer, GateShift) for layer in backbone.modules())
+    assert counts == {True: len(batch_norms(backbone)) - gates, False: 0}
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("arch", ["rny002_gsm", "rn18_tsm"])
+def test_clips_of_an_image_network_one_at_a_time_give_what_all_together_give(arch: str) -> None:
+    torch.manual_seed(0)
+    network, counts = build_backbone(arch).double().eval(), []
+    clips_BTCHW = torch.randn(2, 6, 3, 32, 48, dtype=torch.float64)
+    together = network(clips_BTCHW)
+
+    def count(_: object, inputs: tuple[Tensor]) -> None:
+        if inputs[0].shape[1:] == (3, 32, 48):
+            counts.append(len(inputs[0]))
+
+    with register_module_forward_pre_hook(count):
+        one_by_one = network.forward_clips(iter(clips_BTCHW), 2)
+    assert max(counts) <= 4
+    torch.testing.assert_close(one_by_one.features_BTD, together.features_BTD)
 
 
 @torch.inference_mode()

@@ -51,10 +51,10 @@ def random_gate(fold: int, seed: int) -> GateShift:
 
 
 def shifted(gate: GateShift, frames_TCHW: Tensor) -> Tensor:
-    """Inner frames by definition, before the interleave."""
+    """Frames of a clip by definition, before the interleave."""
     exact = gate.double()(frames_TCHW.double(), len(frames_TCHW))
     order = torch.argsort(gate.interleave_order)
-    return torch.cat((exact[:, order], exact[:, gate.fold :]), dim=1)[2:-2]
+    return torch.cat((exact[:, order], exact[:, gate.fold :]), dim=1)
 
 
 @settings(deadline=None, max_examples=30)
@@ -77,7 +77,25 @@ def test_gate_shift(fold: int, more: int, frames: int, height: int, width: int, 
         with torch.inference_mode():
             out = layer([x[:first], x[first:]] if first else [x])
             assert out.is_contiguous(memory_format=torch.channels_last)
-            assert_rounded(out, shifted(gate, x), terms=30)
+            assert_rounded(out, shifted(gate, x)[2:-2], terms=30)
+
+
+@settings(deadline=None, max_examples=15)
+@given(
+    fold=st.sampled_from([4, 8, 16, 92]),
+    frames=st.integers(1, 7),
+    height=st.integers(1, 30),
+    width=st.integers(1, 19),
+    seed=st.integers(0, 99),
+)
+def test_gate_shift_of_a_whole_clip(fold: int, frames: int, height: int, width: int, seed: int) -> None:
+    for dtype in FORMATS:
+        gate = random_gate(fold, seed)
+        x = channels_last(torch.randn(frames, fold + 3, height, width).to(dtype))
+        layer = NativeGateShift.build(gate, dtype)
+        assert layer is not None
+        with torch.inference_mode():
+            assert_rounded(layer([x], whole_clip=True), shifted(gate, x), terms=30)
 
 
 @settings(deadline=None, max_examples=20)
@@ -103,18 +121,23 @@ def test_stem(frames: int, height: int, width: int, seed: int) -> None:
     frames=st.integers(1, 3),
     height=st.integers(1, 9),
     width=st.integers(1, 20),
+    act=st.sampled_from(["none", "relu"]),
     seed=st.integers(0, 99),
 )
-def test_grouped_conv(group: int, groups: int, stride: int, frames: int, height: int, width: int, seed: int) -> None:
+def test_grouped_conv(
+    group: int, groups: int, stride: int, frames: int, height: int, width: int, act: str, seed: int
+) -> None:
     torch.manual_seed(seed)
     conv = nn.Conv2d(group * groups, group * groups, 3, stride, 1, groups=groups)
     x = channels_last(torch.randn(frames, group * groups, height, width))
     assert NativeGroupedConv.build(conv, "relu", torch.bfloat16) is None, "the library is faster"
-    layer = NativeGroupedConv.build(conv, "relu", torch.float32)
+    assert NativeGroupedConv.build(conv, "tanh", torch.float32) is None
+    layer = NativeGroupedConv.build(conv, act, torch.float32)
     assert layer is not None
     with torch.inference_mode():
         out, means_TC = layer(x)
-        exact = conv.double()(x.double()).relu()
+        exact = conv.double()(x.double())
+        exact = exact.relu() if act == "relu" else exact
         assert_rounded(out, exact, terms=3)
         assert_rounded(means_TC, exact.mean((2, 3)), terms=3)
 

@@ -6,7 +6,7 @@ Shapes: B clips, T frames, C channels, H height, W width, D features, N = B * T.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,10 @@ class FrameFeatures(NamedTuple):
     """One vector per frame."""
     heat_BTHW: Tensor | None
     """Logits of the ball being at each cell, at an eighth of the frame size; None for backbones without this map."""
+
+
+FRAMES_AT_ONCE = 4
+"""Frames at full size in memory at a time, where the layers behind need those of many clips."""
 
 
 class Backbone(nn.Module):
@@ -51,6 +55,15 @@ class Backbone(nn.Module):
         for layer in self.modules():
             if isinstance(layer, ShiftedConv):
                 layer.num_frames = num_frames
+
+
+def put_frames(whole_NCHW: Tensor | None, first: int, part_NCHW: Tensor, count: int) -> Tensor:
+    """Write frames from frame ``first`` on into channels-last memory, which is made for ``count`` if it is None."""
+    if whole_NCHW is None:
+        like: Any = {"dtype": part_NCHW.dtype, "device": part_NCHW.device}
+        whole_NCHW = torch.empty((count, *part_NCHW.shape[1:]), **like, memory_format=torch.channels_last)
+    whole_NCHW[first : first + len(part_NCHW)] = part_NCHW
+    return whole_NCHW
 
 
 class FeatureInput(Backbone):

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from e2espot.core.errors import first_line
-from e2espot.models.backbones.base import Backbone, FrameFeatures, ToLuma
+from e2espot.models.backbones.base import FRAMES_AT_ONCE, Backbone, FrameFeatures, ToLuma, put_frames
 from e2espot.models.temporal_shift import ShiftedConv
 
 _LOG = logging.getLogger(__name__)
@@ -61,6 +61,32 @@ class ImageNetwork(Backbone):
         x = self.as_input(frames_BTCHW.flatten(0, 1)).contiguous(memory_format=layout)
         return FrameFeatures(self._features(x).unflatten(0, (clips, num_frames)), None)
 
+    def forward_clips(self, clips_TCHW: Iterable[Tensor], count: int) -> FrameFeatures:
+        """As ``forward``, with one clip at a time at full frame size, in channels-last memory."""
+        # The convolution sees each frame alone; the norm behind it is the first that needs all clips.
+        x_NCHW: Tensor | None = None
+        num_frames = start = 0
+        for clip_TCHW in clips_TCHW:
+            num_frames = len(clip_TCHW)
+            for part_TCHW in clip_TCHW.split(FRAMES_AT_ONCE):
+                x_NCHW = put_frames(x_NCHW, start, self._first_conv(self.as_input(part_TCHW)), count * num_frames)
+                start += len(part_TCHW)
+            del clip_TCHW, part_TCHW  # or it is held while the next one is made
+        assert x_NCHW is not None
+        self.set_num_frames(num_frames)
+        layers = self._behind_first_conv()
+        for layer in layers:  # one name for all, so that nothing larger than a layer's input and output is held
+            x_NCHW = layer(x_NCHW)
+        return FrameFeatures(x_NCHW.unflatten(0, (count, num_frames)), None)
+
+    @property
+    def _first_conv(self) -> nn.Module:
+        raise NotImplementedError
+
+    def _behind_first_conv(self) -> list[nn.Module]:
+        """The layers behind the first convolution, in order."""
+        raise NotImplementedError
+
 
 def _insert_shifts(blocks: Iterable[Any], shift: str) -> None:
     """Insert a temporal shift in front of the first convolution of every block."""
@@ -85,6 +111,16 @@ class RegNet(ImageNetwork):
         network: Any = self._features
         return network.s1, network.s2, network.s3, network.s4
 
+    @property
+    def _first_conv(self) -> nn.Module:
+        conv: nn.Module = self.network.stem.conv  # type: ignore[union-attr, assignment]
+        return conv
+
+    def _behind_first_conv(self) -> list[nn.Module]:
+        network: Any = self._features
+        blocks = [block for stage in self.stages() for block in stage.children()]
+        return [network.stem.bn, *blocks, network.final_conv, network.head]
+
 
 class ResNet(ImageNetwork):
     """torchvision's ResNet with global average pooling."""
@@ -103,6 +139,16 @@ class ResNet(ImageNetwork):
         """The four stages in order."""
         network: Any = self._features
         return network.layer1, network.layer2, network.layer3, network.layer4
+
+    @property
+    def _first_conv(self) -> nn.Module:
+        conv: nn.Module = self.network.conv1  # type: ignore[assignment]
+        return conv
+
+    def _behind_first_conv(self) -> list[nn.Module]:
+        network: Any = self._features
+        blocks = [block for stage in self.stages() for block in stage.children()]
+        return [network.bn1, network.relu, network.maxpool, *blocks, network.avgpool, nn.Flatten()]
 
 
 def _regnet(name: str, *, pretrained: bool, channels: int) -> Any:

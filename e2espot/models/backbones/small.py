@@ -13,11 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from e2espot.core.pixels import LUMA
-from e2espot.models.backbones.base import Backbone, FrameFeatures, upcast_to_fp32
+from e2espot.models.backbones.base import FRAMES_AT_ONCE, Backbone, FrameFeatures, put_frames, upcast_to_fp32
 from e2espot.models.temporal_shift import ShiftedConv
-
-_FRAMES_AT_ONCE = 4
-"""Frames at full size in memory at a time, where the layers behind need those of many clips."""
 
 
 class _ConvNorm(nn.Sequential):
@@ -137,17 +134,16 @@ class SmallBackbone(Backbone):
         """Output of ``down1`` for all clips, and the number of frames of one."""
         # The convolution sees each frame alone; the norm behind it is the first that needs all clips.
         conv, *behind = (*self.stem, *self.down1)
-        x_NCHW, num_frames, start = torch.empty(0), 0, 0
+        x_NCHW: Tensor | None = None
+        num_frames = start = 0
         for clip_TCHW in clips_TCHW:
             num_frames = len(clip_TCHW)
-            for first in range(0, num_frames, _FRAMES_AT_ONCE):
-                out_TCHW = conv(self._motion_of(clip_TCHW, range(first, min(first + _FRAMES_AT_ONCE, num_frames))))
-                if not len(x_NCHW):
-                    shape, layout = (count * num_frames, *out_TCHW.shape[1:]), torch.channels_last
-                    x_NCHW = torch.empty(shape, dtype=out_TCHW.dtype, device=out_TCHW.device, memory_format=layout)
-                x_NCHW[start : start + len(out_TCHW)] = out_TCHW
+            for first in range(0, num_frames, FRAMES_AT_ONCE):
+                out_TCHW = conv(self._motion_of(clip_TCHW, range(first, min(first + FRAMES_AT_ONCE, num_frames))))
+                x_NCHW = put_frames(x_NCHW, start, out_TCHW, count * num_frames)
                 start += len(out_TCHW)
             del clip_TCHW  # or it is held while the next one is made
+        assert x_NCHW is not None
         for layer in behind:  # one name for all, so that nothing larger than a layer's input and output is held
             x_NCHW = layer(x_NCHW)
         return x_NCHW, num_frames

@@ -71,10 +71,10 @@ class Band {
     std::vector<float> normed_, taken_, gates_;
 };
 
-// One row of relu(scale * x + shift); all zeros outside the frame.
+// One row of relu(scale * x + shift); all zeros outside the frame, and without one.
 template <typename T>
 void norm_row(const T* frame, int y, Shape shape, int padded, const float* scale, const float* shift, float* out) {
-    if (y < 0 || y >= shape.height) {
+    if (!frame || y < 0 || y >= shape.height) {
         std::memset(out, 0, size_t(shape.width + 2) * padded * sizeof(float));
         return;
     }
@@ -155,6 +155,10 @@ void sum_wide(const Neighbours& near, int padded, Shape shape, const float* kern
 
 template <typename T>
 void take_row(const T* frame, int y, Shape shape, const float* gates, float* out) {
+    if (!frame) {
+        std::memset(out, 0, size_t(shape.width) * shape.fold * sizeof(float));
+        return;
+    }
     const T* in = frame + size_t(y) * shape.width * shape.channels;
     const int half = shape.fold / 2;
     if (shape.fold == 8) {
@@ -192,6 +196,7 @@ void shift_row(const T* frame, int y, Shape shape, const float* before, const fl
     }
 }
 
+// Null stands for a frame beyond the end of a clip, which gives nothing; the first two and the last two may be null.
 template <typename T>
 void gate_shift(const T* const* frames, int count, Shape shape, const float* scale, const float* shift,
                 const float* kernel, const float* bias, T* out) {
@@ -301,10 +306,10 @@ void stem(const uint8_t* levels, int count, int height, int width, const float* 
     }
 }
 
-// relu(conv3x3(x) + bias) in groups of ``group`` inputs and outputs, zeros around the frame; and the mean of each output
-// over the frame. ``weight`` is (groups, group / 8, 3, 3, group inputs, 8 outputs).
+// conv3x3(x) + bias, and ReLU if wanted, in groups of ``group`` inputs and outputs, zeros around the frame; and the mean
+// of each output over the frame. ``weight`` is (groups, group / 8, 3, 3, group inputs, 8 outputs).
 template <typename T>
-void grouped(const T* frames, int count, int height, int width, int channels, int group, int stride,
+void grouped(const T* frames, int count, int height, int width, int channels, int group, int stride, bool relu,
              const float* weight, const float* bias, T* out, float* means) {
     const int rows = (height - 1) / stride + 1, columns = (width - 1) / stride + 1, step = stride * channels;
     const int numbers = width * channels, blocks = channels / 8;
@@ -346,7 +351,7 @@ void grouped(const T* frames, int count, int height, int width, int channels, in
                         }
                     const int valid = columns - x < kPixels ? columns - x : kPixels;
                     for (int p = 0; p < valid; ++p) {
-                        const Half value = rectified(sums[p]);
+                        const Half value = relu ? rectified(sums[p]) : sums[p];
                         store_half(target + size_t(x + p) * channels + 8 * block, value);
                         total += value;
                     }
@@ -431,9 +436,9 @@ extern "C" {
                              const float* shift_row, const float* weight, const float* bias, T* out) {                \
         stem(levels, count, height, width, scale_row, shift_row, weight, bias, out);                                  \
     }                                                                                                                 \
-    void e2espot_grouped_##NAME(const T* frames, int count, int height, int width, int channels, int group,           \
+    void e2espot_grouped_##NAME(const T* frames, int count, int height, int width, int channels, int group, int relu, \
                                 int stride, const float* weight, const float* bias, T* out, float* means) {           \
-        grouped(frames, count, height, width, channels, group, stride, weight, bias, out, means);                     \
+        grouped(frames, count, height, width, channels, group, stride, relu != 0, weight, bias, out, means);          \
     }                                                                                                                 \
     void e2espot_motion_##NAME(const void* const* frames, const int32_t* is_float, int count, int times, int height,  \
                                int width, float middle, const float* weight, const float* bias, T* out) {             \

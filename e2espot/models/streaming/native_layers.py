@@ -40,16 +40,19 @@ class NativeGateShift(SharedByCopies):
         function = kernel("gate_shift", gate.conv3D.weight.device, dtype)
         return None if function is None else cls(gate, function)
 
-    def __call__(self, parts_TCHW: Sequence[Tensor]) -> Tensor:
+    def __call__(self, parts_TCHW: Sequence[Tensor], *, whole_clip: bool = False) -> Tensor:
         """Shifted frames, all but the first two and the last two, in new channels-last memory.
 
         Args:
             parts_TCHW: Frames one after the other, at least five in all; best channels-last.
+            whole_clip: Give all frames, any number of them: those beyond both ends count as zeros.
         """
         parts = [part.contiguous(memory_format=torch.channels_last) for part in parts_TCHW]
         _, channels, height, width = parts[0].shape
         # Addresses instead of views: making a view of each frame takes longer than shifting a small one.
-        frames = [pointer(part, t) for part in parts for t in range(len(part))]
+        frames: list[ctypes.c_void_p | None] = [pointer(part, t) for part in parts for t in range(len(part))]
+        if whole_clip:
+            frames = [*[None] * HALO, *frames, *[None] * HALO]
         count = len(frames) - 2 * HALO
         out = _empty_frames((count, channels, height, width), parts[0].dtype)
         constants = [pointer(tensor) for tensor in self._constants]
@@ -114,9 +117,10 @@ class NativeStem(SharedByCopies):
 
 
 class NativeGroupedConv(SharedByCopies):
-    """A 3x3 convolution in groups with ReLU, and the means of its outputs over each frame."""
+    """A 3x3 convolution in groups, perhaps with ReLU, and the means of its outputs over each frame."""
 
-    def __init__(self, conv: nn.Conv2d, function: Any) -> None:
+    def __init__(self, conv: nn.Conv2d, function: Any, *, relu: bool) -> None:
+        self._relu = int(relu)
         self._function, self._stride, self._channels = function, conv.stride[0], conv.in_channels
         self._group = conv.in_channels // conv.groups
         # (C, group, 3, 3) -> 8 outputs at a time: block, row, column, input, output
@@ -129,10 +133,10 @@ class NativeGroupedConv(SharedByCopies):
         if dtype != torch.float32:
             return None
         group, same = conv.in_channels // conv.groups, conv.in_channels == conv.out_channels
-        if not same or group not in (8, 16) or conv.kernel_size != (3, 3) or conv.padding != (1, 1) or act != "relu":
+        if not same or group not in (8, 16) or conv.kernel_size != (3, 3) or conv.padding != (1, 1):
             return None
-        function = kernel("grouped", conv.weight.device, dtype)
-        return None if function is None else cls(conv, function)
+        function = kernel("grouped", conv.weight.device, dtype) if act in ("none", "relu") else None
+        return None if function is None else cls(conv, function, relu=act == "relu")
 
     def __call__(self, x_TCHW: Tensor) -> tuple[Tensor, Tensor]:
         """Output in channels-last memory, and its means ``(T, C)`` in fp32."""
@@ -140,10 +144,12 @@ class NativeGroupedConv(SharedByCopies):
         count, _, height, width = x_TCHW.shape
         size = ((height - 1) // self._stride + 1, (width - 1) // self._stride + 1)
         out, means_TC = _empty_frames((count, self._channels, *size), x_TCHW.dtype), torch.empty(count, self._channels)
-        layer = (height, width, self._channels, self._group, self._stride, pointer(self._weight), pointer(self._bias))
+        layer = (height, width, self._channels, self._group, self._relu, self._stride)
+        constants = pointer(self._weight), pointer(self._bias)
 
         def convolve(first: int, last: int) -> None:
-            self._function(pointer(x_TCHW, first), last - first, *layer, pointer(out, first), pointer(means_TC, first))
+            results = pointer(out, first), pointer(means_TC, first)
+            self._function(pointer(x_TCHW, first), last - first, *layer, *constants, *results)
 
         in_threads(convolve, count)
         return out, means_TC

@@ -13,8 +13,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from e2espot.models.backbones.small import ResidualBlock
+from e2espot.models.kernels.norms import has_kernels
 from e2espot.training.kernels.conv import convert_convolutions
-from e2espot.training.kernels.norm import FusedNorm2d, has_kernels
+from e2espot.training.kernels.norm import FusedNorm2d
 from e2espot.training.kernels.strided import convert_strided
 
 

@@ -9,14 +9,14 @@ Shapes: N frames, C channels, H height, W width.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from e2espot.models.kernels.native import in_threads, kernel, pointer
+from e2espot.models.kernels.native import kernel, pointer
+from e2espot.models.kernels.norms import apply_norm, for_frames, moments, norm_constants, takes
 
 _CPU = torch.device("cpu")
 
@@ -41,20 +41,14 @@ class FusedNorm2d(nn.BatchNorm2d):
         return functional.relu(super().forward(x_NCHW) + other_NCHW)
 
 
-def has_kernels() -> bool:
-    """Whether there are kernels here for batch norms."""
-    return kernel("norm_moments", _CPU, torch.float32) is not None
-
-
 def _is_for_kernels(norm: nn.BatchNorm2d, x_NCHW: Tensor) -> bool:
     return (
         norm.training
         and norm.momentum is not None
         and norm.running_mean is not None
         and norm.weight is not None
-        and x_NCHW.device.type == "cpu"
-        and x_NCHW.dtype == norm.weight.dtype == torch.float32
-        and x_NCHW.shape[1] % 4 == 0
+        and norm.weight.dtype == torch.float32
+        and takes(x_NCHW)
         and x_NCHW.numel() > x_NCHW.shape[1]  # torch refuses to normalise one value
     )
 
@@ -65,7 +59,7 @@ def _normalise(norm: nn.BatchNorm2d, x_NCHW: Tensor, added_NCHW: Tensor | None, 
         added_NCHW = added_NCHW.contiguous(memory_format=torch.channels_last)
     with torch.no_grad():
         count = x_NCHW.numel() // x_NCHW.shape[1]
-        mean_C, squares_C = _moments(x_NCHW)
+        mean_C, squares_C = moments(x_NCHW)
         assert norm.running_mean is not None and norm.running_var is not None and norm.momentum is not None
         norm.running_mean.lerp_(mean_C.float(), norm.momentum)
         norm.running_var.lerp_((squares_C / (count - 1)).float(), norm.momentum)
@@ -88,20 +82,9 @@ class _Norm(torch.autograd.Function):
         inverse_C: Tensor,
         relu: bool,
     ) -> Tensor:
-        scale_C = weight_C * inverse_C
-        # (x - mean) * scale + shift, where shift also makes up for what rounding takes from the mean.
-        rounded_C = mean_C.float()
-        lost_C = mean_C - rounded_C
-        constants = [scale_C.float(), (bias_C - lost_C * scale_C).float(), rounded_C]
-        out_NCHW = torch.empty_like(x_NCHW)
-        layer = [pointer(tensor) for tensor in constants]
-        function = kernel("norm_apply", _CPU, torch.float32)
-
-        def apply(first: int, size: tuple[ctypes.c_long, int]) -> None:
-            added = None if added_NCHW is None else pointer(added_NCHW, first)
-            function(pointer(x_NCHW, first), *size, *layer, int(relu), added, pointer(out_NCHW, first))
-
-        _for_frames(x_NCHW, apply)
+        constants = norm_constants(mean_C, inverse_C, weight_C, bias_C)
+        lost_C, out_NCHW = mean_C - constants[2], torch.empty_like(x_NCHW)
+        apply_norm(x_NCHW, constants, added_NCHW, out_NCHW, relu=relu)
         ctx.relu, ctx.adds = relu, added_NCHW is not None
         stored = out_NCHW if relu and ctx.adds else None
         ctx.save_for_backward(x_NCHW, inverse_C, lost_C, *constants, stored)
@@ -127,28 +110,9 @@ class _Norm(torch.autograd.Function):
             given = pointer(x_NCHW, first), *size, *constants, int(relu), pointer(gradient, first)
             function(*given, pointer(second_2C), pointer(second_2C, 1), pointer(of_x, first))
 
-        _for_frames(x_NCHW, differentiate)
+        for_frames(x_NCHW, differentiate)
         of_added = gradient if ctx.adds else None
         return of_x, (product_C * inverse_C).float(), sum_C.float(), of_added, None, None, None
-
-
-def _moments(x_NCHW: Tensor) -> tuple[Tensor, Tensor]:
-    """Means and sums of squared differences from them, ``(C,)`` in double precision."""
-    function = kernel("norm_moments", _CPU, torch.float32)
-    parts: dict[int, tuple[int, Tensor]] = {}
-
-    def sum_up(first: int, size: tuple[ctypes.c_long, int]) -> None:
-        moments_2C = torch.empty(2, size[1], dtype=torch.float64)
-        parts[first] = size[0].value, moments_2C
-        function(pointer(x_NCHW, first), *size, pointer(moments_2C))
-
-    _for_frames(x_NCHW, sum_up)
-    counts, moments = zip(*(parts[first] for first in sorted(parts)), strict=True)
-    if len(moments) == 1:
-        return moments[0][0], moments[0][1]
-    count_P1, moments_P2C = torch.tensor(counts, dtype=torch.float64)[:, None], torch.stack(moments)
-    mean_C = (count_P1 * moments_P2C[:, 0]).sum(0) / count_P1.sum()
-    return mean_C, (moments_P2C[:, 1] + count_P1 * (moments_P2C[:, 0] - mean_C) ** 2).sum(0)
 
 
 def _sums(
@@ -169,12 +133,6 @@ def _sums(
         given = pointer(x_NCHW, first), *size, *constants, int(relu), out, pointer(grad_NCHW, first)
         function(*given, gated, pointer(parts[first]))
 
-    _for_frames(x_NCHW, reduce)
+    for_frames(x_NCHW, reduce)
     sums_2C = torch.stack([parts[first] for first in sorted(parts)]).sum(0)
     return sums_2C[0], sums_2C[1]
-
-
-def _for_frames(x_NCHW: Tensor, work: Callable[[int, tuple[ctypes.c_long, int]], None]) -> None:
-    """Call ``work`` in threads with the first of some frames, and their number of pixels and channels."""
-    count, channels, height, width = x_NCHW.shape
-    in_threads(lambda first, last: work(first, (ctypes.c_long((last - first) * height * width), channels)), count)
