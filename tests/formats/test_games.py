@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from e2espot.core.errors import ConfigurationError
 from e2espot.formats.filenames import label_file_of, scores_file
 from e2espot.formats.game import is_game_video
-from e2espot.formats.games import check_label_file, find_games, videos_among
+from e2espot.formats.games import check_label_file, find_games, loose_games, videos_among
 from e2espot.video import parts_of
 
 
@@ -140,3 +140,8 @@ def test_names_of_files_follow_halves_and_label_set() -> None:
     assert scores_file(1, 1) == "scores.npz"
     assert label_file_of("soccernet-v2-17") == "Labels-v2.json"
     assert label_file_of("ball-12") == label_file_of("data/class.txt") == "Labels-ball.json"
+
+
+def test_loose_games_are_videos_of_discs_tapes_and_cameras(tmp_path: Path) -> None:
+    write(tmp_path, "VTS_01_1.VOB", "tape.dv", "hdv.m2t", "camera.asf", "GX010012.MP4", "GX010012.THM", "notes.txt")
+    assert [game.name for game in loose_games(tmp_path)] == ["GX010012", "VTS_01_1", "camera", "hdv", "tape"]
