@@ -274,12 +274,13 @@ def index_from_scan(
     Raises:
         VideoError: the time stamps are missing or contradict each other.
     """
-    # AVI stores decoding times only: with B-frames, a decoded picture carries the time stamp of another packet.
-    states_decoding_times |= scan.format_name == "avi" and bool(scan.decoder_delay)
+    # AVI stores decoding times only: with B-frames, a decoded picture carries the time stamp of another packet, and so
+    # does one of H.264 before a picture that a capture program dropped.
+    states_decoding_times |= scan.format_name == "avi" and (bool(scan.decoder_delay) or _has_uneven_delays(scan))
     identified_by: Identification = "decode_order" if states_decoding_times else "pts"
     if source_fps is not None:
         scan, identified_by = with_counted_times(scan, source_fps), "decode_order"
-    pts_M, dts_M = _complete_time_stamps(scan)
+    pts_M, dts_M = _complete_time_stamps(scan, identified_by)
     keyframe_M = _decodable_starts(scan, pts_M, identified_by)
     shown_M = _shown_packets(scan, pts_M, keyframe_M, identified_by)
     shown = np.flatnonzero(shown_M)
@@ -326,9 +327,17 @@ def index_from_scan(
     return index
 
 
-def _complete_time_stamps(scan: Scan) -> tuple[np.ndarray, np.ndarray]:
+def _has_uneven_delays(scan: Scan) -> bool:
+    """Whether pictures are displayed some sooner and some later after they are decoded."""
+    known_M = (scan.pts_M != NO_PTS) & (scan.dts_M != NO_PTS)
+    return len(set((scan.pts_M - scan.dts_M)[known_M].tolist())) > 1
+
+
+def _complete_time_stamps(scan: Scan, identified_by: Identification) -> tuple[np.ndarray, np.ndarray]:
     """(pts, dts) of every packet, one standing in for the other where that is right."""
     pts_M, dts_M = scan.pts_M.copy(), scan.dts_M.copy()
+    if scan.format_name == "avi" and identified_by == "decode_order":
+        pts_M = np.where(dts_M == NO_PTS, pts_M, dts_M)
     missing_M = pts_M == NO_PTS
     # Without B-frames a picture is displayed when it is decoded. AVI has decoding times only.
     if missing_M.any() and (not scan.decoder_delay or scan.format_name == "avi"):

@@ -27,7 +27,7 @@ from e2espot.files.cache import cache_dir
 from e2espot.files.npz import read_arrays
 from e2espot.video.index import VideoIndex
 
-_FORMAT = 12
+_FORMAT = 13
 """Raised when the fields of an index, their meaning or what is refused change, so that older entries are not used."""
 _MIN_PACKETS = 1000
 """Packets from which on reading an entry is quicker than reading the video."""

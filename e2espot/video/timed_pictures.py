@@ -84,10 +84,14 @@ def timed_pictures(source: Path, container: Any, stream: Any, damage: Damage, *,
 
     ``has_joins`` says that the edit list has several entries.
     """
+    is_avi = container.format.name == "avi"
     if not _has_decoding_times_only(source, stream.index):
         decoded = _decodable(container, stream, damage)
         for picture in _overlaps_resolved(decoded) if has_joins else decoded:
-            time_s = None if picture.pts is None else Fraction(picture.pts * picture.time_base)
+            stamp = picture.pts
+            if is_avi and not stream.codec_context.has_b_frames and picture.dts is not None:
+                stamp = picture.dts  # the pts before a picture that was dropped is that of a later one
+            time_s = None if stamp is None else Fraction(stamp * picture.time_base)
             damage.add_picture(time_s)
             yield picture, time_s
         return
