@@ -200,7 +200,8 @@ def _encode(index: VideoIndex, stretches: Sequence[Stretch], output: Any, audio:
                     audio.copy_until(stretch, index, offset_s, picture_s - start_s + offset_s)
                 audio.finish(stretch, index, offset_s)
 
-        encode_pictures(pictures(), stream, output, None, False, stream.average_rate)
+        turn = index.rotation_degrees, index.is_mirrored
+        encode_pictures(pictures(), stream, output, None, False, stream.average_rate, turn)
 
 
 def _decoded(index: VideoIndex, stretch: Stretch, container: Any, stream: Any) -> Iterator[tuple[Any, Fraction]]:

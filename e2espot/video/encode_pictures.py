@@ -45,6 +45,7 @@ def encode_pictures(
     progress: Callable[[int], object] | None,
     decode_friendly: bool,
     rate: Fraction | None,
+    turn: tuple[int, bool] | None = None,
 ) -> WrittenPictures:
     """Encode pictures in order; those without a time of their own follow at ``rate`` pictures a second.
 
@@ -55,14 +56,15 @@ def encode_pictures(
         progress: Called with the number of pictures written since the last call.
         decode_friendly: See ``transcode``.
         rate: Pictures per second of the source; None if it is unknown.
+        turn: Rotation in degrees, and whether pictures are mirrored; None for what the first picture states.
     """
     period_s = 1 / Fraction(rate or DEFAULT_FPS)
     clock = ContinuousClock(period_s)
-    output, turn, first_s, end_s = None, None, Fraction(0), Fraction(0)
+    output, first_s, end_s = None, Fraction(0), Fraction(0)
     unit = _MILLISECOND if "matroska" in converted.format.name else 1
     ticks: list[int] = []
     for picture, source_s in pictures:
-        turn = turn or (rotation_degrees(picture), is_mirrored(picture))  # messages turn the first picture alone
+        turn = turn or (rotation_degrees(picture), is_mirrored(picture))  # later pictures may lack the message
         shown = _turned(picture, *turn)
         if output is None:
             output = _add_output(converted, stream, (shown.width, shown.height), period_s, decode_friendly)

@@ -13,9 +13,10 @@ import pytest
 from e2espot.cli.main import dispatch
 from e2espot.core.errors import ConfigurationError, E2ESpotError
 from e2espot.report.clip_plan import merge_stretches
-from e2espot.video import index_video
+from e2espot.video import index_video, open_reader
 from e2espot.video.clip_files import Stretch, picture_at
-from tests.support.numbered_video import constant, number_in, write
+from tests.support.mp4_boxes import set_matrix
+from tests.support.numbered_video import constant, number_in, turn_by_message, write
 
 RATE = 48_000
 LOUD_FROM_S = 6
@@ -108,6 +109,22 @@ def test_the_picture_of_the_event_is_where_the_list_says(
     starts = min(time_s for time_s, level in levels if level > 0.1)
     # To within two packets of 1024 samples.
     assert abs(starts - (LOUD_FROM_S - rows(folder)[2]["begins_ms"] / 1000)) < 2048 / RATE
+
+
+@pytest.mark.parametrize("turned", ["by a message", "mirrored"])
+def test_encoded_clips_are_turned_as_their_source_is_shown(turned: str, results: Path, tmp_path: Path) -> None:
+    video = write(tmp_path / "match", constant(Fraction(25), 100, options={"g": "25"}))
+    if turned == "mirrored":
+        set_matrix(video, (-1, 0, 0, 1))
+    else:
+        video = turn_by_message(video, tmp_path / "phone.mp4")
+    clips(tmp_path / "out", "-v", video, "-o", tmp_path / "clips", "--before", 0.5, "--after", 0.5, "--exact")
+    for row in rows(tmp_path / "clips"):
+        begins = picture_at(index_video(video), row["begins_ms"])
+        with open_reader(video) as source, open_reader(tmp_path / "clips" / row["file"]) as clip:
+            pictures = clip.read(range(clip.info.num_frames))
+            wanted = source.read(range(begins, begins + len(pictures))).astype(int)
+        assert pictures.shape == wanted.shape and np.abs(pictures - wanted).mean() < 2
 
 
 def test_what_no_container_of_clips_holds_is_encoded(results: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.bitstream import BitStreamFilterContext
 
 WIDTH, HEIGHT = 160, 96
 _COLUMNS, _ROWS = 4, 3
@@ -128,6 +129,19 @@ def remux(source: Path, target: Path, *, shift: int = 0, options: dict[str, str]
                 packet.dts += shift
                 packet.stream = copy
                 new.mux(packet)
+    return target
+
+
+def turn_by_message(source: Path, target: Path) -> Path:
+    """Copy H.264 with a message in front of its first picture that has players turn it by 90 degrees."""
+    with av.open(str(source)) as old, av.open(str(target), "w") as new:
+        stream = old.streams.video[0]
+        orient = BitStreamFilterContext("h264_metadata=display_orientation=insert:rotate=90", stream)
+        copy: Any = new.add_stream_from_template(stream)
+        for packet in old.demux(stream):
+            for turned in orient.filter(packet if packet.size else None):
+                turned.stream = copy
+                new.mux(turned)
     return target
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from av.bitstream import BitStreamFilterContext
 from av.video.reformatter import ColorRange, Colorspace
 
 from e2espot.core.errors import VideoError
@@ -19,7 +18,16 @@ from e2espot.video import index_video, open_reader
 from e2espot.video import transcode as module
 from e2espot.video.stream_copy import decode_overhead
 from e2espot.video.transcode import transcode
-from tests.support.numbered_video import Video, constant, expected, number_in, numbers_in, picture, write
+from tests.support.numbered_video import (
+    Video,
+    constant,
+    expected,
+    number_in,
+    numbers_in,
+    picture,
+    turn_by_message,
+    write,
+)
 
 FULL_709 = (int(Colorspace.ITU709), int(ColorRange.JPEG))
 
@@ -52,15 +60,7 @@ def test_transcode_keeps_size_rotation_and_colours(more: dict[str, Any], tmp_pat
 
 def test_transcode_turns_every_picture_of_a_stream_whose_message_turns_it(tmp_path: Path) -> None:
     plain = write(tmp_path / "plain", constant(Fraction(25), 12))
-    with av.open(str(plain)) as old, av.open(str(tmp_path / "phone.mp4"), "w") as new:
-        stream = old.streams.video[0]
-        orient = BitStreamFilterContext("h264_metadata=display_orientation=insert:rotate=90", stream)
-        copy: Any = new.add_stream_from_template(stream)
-        for packet in old.demux(stream):
-            for turned in orient.filter(packet if packet.size else None):
-                turned.stream = copy
-                new.mux(turned)
-    transcode(tmp_path / "phone.mp4", tmp_path / "new.mp4")
+    transcode(turn_by_message(plain, tmp_path / "phone.mp4"), tmp_path / "new.mp4")
     wanted, shown = pixels(plain), pixels(tmp_path / "new.mp4")
     assert np.abs(shown - np.rot90(wanted, axes=(1, 2)).astype(int)).mean(axis=(1, 2, 3)).max() < 2
 
