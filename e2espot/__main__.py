@@ -1,6 +1,6 @@
 """``python -m e2espot`` is the ``e2espot`` command."""
 
-from e2espot.cli.main import main
+from e2espot.cli.main import console
 
 if __name__ == "__main__":
-    main()
+    console()

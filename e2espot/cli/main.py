@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from e2espot import __version__
 from e2espot.cli.errors import run_command
+from e2espot.cli.leave import leave
 from e2espot.core.errors import ConfigurationError
 
 COMMANDS: Mapping[str, Mapping[str, str]] = {
@@ -60,6 +61,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     run_command(lambda: dispatch(words), words)
+
+
+def console() -> None:
+    """``main`` as a process of its own, which ends here."""
+    code: object = 0
+    try:
+        main()
+    except SystemExit as end:
+        code = 0 if end.code is None else end.code
+    if not isinstance(code, int):
+        sys.exit(str(code))
+    leave(code)
 
 
 def dispatch(arguments: list[str]) -> None:
