@@ -18,6 +18,7 @@ from e2espot.core.errors import VideoError
 from e2espot.core.timeline import num_frames_of_duration
 from e2espot.live.clock import FrameGrid, GridFrame, StampFixer
 from e2espot.live.ring import FrameRing, LiveFrame
+from e2espot.video.orientation import is_mirrored, rotation_degrees, upright
 
 _LOG = logging.getLogger(__name__)
 
@@ -56,6 +57,8 @@ class StreamDecoder:
         self._showing = threading.Lock()
         """Held while pictures become frames, which ``show_last`` does in another thread."""
         self._converted: tuple[Any, np.ndarray] | None = None
+        self._turn = 0, False
+        """Rotation in degrees, and whether pictures are mirrored, by the first picture: later ones may not say it."""
         self._arrivals: deque[tuple[int, float]] = deque(maxlen=64)
         """Time stamps of the last packets, as corrected, and when they arrived."""
         self._unstamped: deque[Fraction] = deque(maxlen=64)
@@ -147,6 +150,7 @@ class StreamDecoder:
                 continue
             if not self.num_connections:
                 _note_unprepared(picture, self._name)
+                self._turn = rotation_degrees(picture), is_mirrored(picture)
             if not self.num_connections or self._is_broken:
                 self.num_connections += 1
             self.last_picture_s = now_s
@@ -173,9 +177,9 @@ class StreamDecoder:
 
     def _convert(self, picture: Any) -> np.ndarray:
         if self._converted is None or self._converted[0] is not picture:
-            width, height = self._size
+            width, height = self._size if self._turn[0] in (0, 180) else self._size[::-1]
             scaled = picture.reformat(width=width, height=height, format="rgb24", interpolation="BILINEAR", threads=1)
-            self._converted = picture, scaled.to_ndarray()
+            self._converted = picture, np.ascontiguousarray(upright(scaled.to_ndarray(), *self._turn))
         return self._converted[1]
 
 

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 
 from e2espot.live.address import Address, parse_address
 from e2espot.live.stream_reader import StreamReader
+from e2espot.video import open_reader
 from tests.live.senders import (
     free_port,
     in_background,
@@ -28,7 +30,7 @@ from tests.live.senders import (
     sending_process,
     wait_for_listener,
 )
-from tests.support.numbered_video import HEIGHT, WIDTH, constant, number_in, write
+from tests.support.numbered_video import HEIGHT, WIDTH, constant, number_in, turn_by_message, write
 from tests.support.transport_streams import join_programmes
 
 FPS = Fraction(25)
@@ -62,6 +64,18 @@ def read_whole(path: Path) -> tuple[dict[int, int], StreamReader]:
 def is_in_step(shown: dict[int, int], *, at_least: int) -> bool:
     """Whether frame k shows picture k + a constant, for so many frames."""
     return len(shown) >= at_least and len({number - frame for frame, number in shown.items()}) == 1
+
+
+def test_pictures_are_turned_as_those_of_a_file(tmp_path: Path) -> None:
+    path = turn_by_message(write(tmp_path / "plain", constant(FPS, 40, suffix=".ts")), tmp_path / "phone.ts")
+    reader = StreamReader(parse_address(str(path), follow=True), fps=FPS, size=(64, 96), ring_len=100, give_up_s=1)
+    reader.start()
+    reader.join(60)
+    frames = reader.ring.take(40, 1.0)
+    with open_reader(path, size=(64, 96)) as file:
+        wanted = file.read([frame.frame for frame in frames]).astype(int)
+    assert len(frames) == 40
+    assert max(np.abs(f.rgb_HWC - w).mean() for f, w in zip(frames, wanted, strict=True)) < 2
 
 
 def test_a_file_that_still_grows_is_read_to_where_it_stops(stream: Path, tmp_path: Path) -> None:
