@@ -86,6 +86,7 @@ _VPX = {"deadline": "realtime", "cpu-used": "8", "g": "20"}
 _AV1 = {"preset": "8", "g": "20", "crf": "15", "svtav1-params": "lp=1"}
 _LAGGED = {"deadline": "good", "cpu-used": "5", "auto-alt-ref": "1", "lag-in-frames": "16", "g": "30"}
 _UNEVEN = tuple(k * 40 + (k * 7 % 13) - (k % 5) * 3 for k in range(COUNT))
+_DROPPED = tuple(k for k in range(COUNT) if k not in (10, 11, 12, 40))
 _GPU_ONLY: dict[str, Outcome] = {"dali_cpu": "not applicable"}
 _PYAV_ONLY: dict[str, Outcome] = {"decord": "refused", "dali_cpu": "not applicable", "dali_copies": "by PyAV"}
 _REFUSED: dict[str, Any] = dict.fromkeys(
@@ -174,6 +175,13 @@ SITUATIONS = (
         dali_copies="by PyAV",
     ),
     _video("AVI", _plain(suffix=".avi", options={"g": "12", "bf": "0"}), **_GPU_ONLY),
+    _video(
+        "AVI with dropped pictures",
+        Video(stamps=_DROPPED, time_base=Fraction(1, 25), suffix=".avi", options={"g": "12", "bf": "0"}),
+        decord="by PyAV",
+        dali_cpu="not applicable",
+        dali_copies="by PyAV",
+    ),
     _situation(
         "B-frames with times of decoding",
         files.stored_times,
