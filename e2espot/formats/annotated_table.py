@@ -110,7 +110,7 @@ def _read(path: Path) -> dict[str, AnnotatedHalves]:
 
 def _row(row: Mapping[str, str], game_column: str, context: str) -> tuple[str, int, tuple[int, int]]:
     """Game, half and milliseconds of a row."""
-    half = row.get("half", "") or "1"
+    half = row.get("half", "").removesuffix(".0") or "1"  # as pandas writes it
     if half not in map(str, HALVES):
         raise AnnotationError(f"{context}: half is {half!r:.40}; {KNOWN_HALVES}")
     times = [parse_clock_ms(row.get(name, "").replace(",", ".")) for name in ("start", "end")]

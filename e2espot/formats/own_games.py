@@ -227,7 +227,7 @@ def _csv_entries(text: str, path: str) -> list[ListEntry]:
     for line, row in enumerate(rows, 2):
         context = f"{path}: line {line}"
         fields = {str(key).strip().lower(): value.strip() for key, value in row.items() if isinstance(value, str)}
-        video, half = _plain(fields.get("video", "")), fields.get("half") or "1"
+        video, half = _plain(fields.get("video", "")), fields.get("half", "").removesuffix(".0") or "1"
         if not any(fields.values()):
             continue
         if not _is_path(video):

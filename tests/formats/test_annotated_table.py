@@ -17,6 +17,7 @@ DFL = "video_id,time,event,event_attributes\nderby,10.0,start,\nderby,11.0,play,
         ("game,half,start,end\nderby,1,0:10,20\nderby,1,15,30\n", {1: ((10_000, 30_000),)}),
         ("video;start;end\nD:\\sn\\derby.mp4;10,5;20\n", {1: ((10_500, 20_000),)}),
         ("\ufeffvideo\tstart\tend\nderby/2_224p.mkv\t0\t60\n", {2: ((0, 60_000),)}),
+        ("game,half,start,end\rderby,2.0,0,60\r", {2: ((0, 60_000),)}),
         (DFL, {1: ((10_000, 20_001),)}),
     ],
 )

@@ -155,6 +155,15 @@ def test_no_game_need_be_valid_where_each_has_a_split(tmp_path: Path, video: Pat
             assert [game.name for game in find_games(tmp_path, split="train")] == ["a"]
 
 
+def test_lists_of_pandas_and_old_macs_are_read(tmp_path: Path, video: Path) -> None:
+    put(tmp_path, video, "a_1.mp4", "a_2.mp4")
+    write_json(tmp_path / "a.json", {"annotations": [PASS, SECOND]})
+    lines = ("video,labels,game,half", "a_1.mp4,a.json,a,1.0", "a_2.mp4,a.json,a,2.0", "")
+    (tmp_path / "dataset.csv").write_bytes("\r".join(lines).encode())
+    (game,) = find_games(tmp_path)
+    assert [(video.half, video.path.name) for video in game.videos] == [(1, "a_1.mp4"), (2, "a_2.mp4")]
+
+
 @pytest.mark.parametrize("names", [["a.mp4"], ["a.mp4", "l/s/g/224p.mp4"]])
 def test_folders_without_labels_of_the_same_names_keep_their_meaning(
     names: list[str], tmp_path: Path, video: Path
