@@ -21,6 +21,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from e2espot.models.backbones.base import FRAMES_AT_ONCE, Backbone, put_frames
 from e2espot.models.backbones.lite import LiteBackbone
+from e2espot.models.backbones.small import ResidualBlock
 from e2espot.models.kernels import norms
 from e2espot.models.streaming.fused_conv import FusedConv
 from e2espot.models.streaming.lite_stream import FusedImage
@@ -122,16 +123,37 @@ class _MeasuringNorm(nn.Module):
         x_NCHW = self._normalised(x_NCHW, batch.statistics())
         return x_NCHW if self._act is None else self._act(x_NCHW)
 
-    def _normalised(self, x_NCHW: Tensor, batch: NormStatistics) -> Tensor:
+    def add_to(self, other_NCHW: Tensor, x_NCHW: Tensor) -> Tensor:
+        """``relu(norm(x) + other)``, which overwrites ``x``."""
+        batch = Moments()
+        batch.add(x_NCHW)
+        self._moments.add_all(batch)
+        if _for_kernels(x_NCHW) and other_NCHW.is_contiguous(memory_format=torch.channels_last):
+            return self._normalised(x_NCHW, batch.statistics(), other_NCHW)
+        return functional.relu_(self._normalised(x_NCHW, batch.statistics()).add_(other_NCHW))
+
+    def _normalised(self, x_NCHW: Tensor, batch: NormStatistics, added_NCHW: Tensor | None = None) -> Tensor:
+        """The norm of the maps, or its sum with others, with the ReLU behind it."""
         if _for_kernels(x_NCHW):
             x_NCHW = x_NCHW.contiguous(memory_format=torch.channels_last)
+            relu = self.relu or added_NCHW is not None
             weight_C, bias_C = (1.0, 0.0) if self.weight is None else (self.weight, self.bias)
             constants = norms.norm_constants(batch.mean_C, (batch.var_C + self._eps).rsqrt(), weight_C, bias_C)
-            norms.apply_norm(x_NCHW, constants, None, x_NCHW, relu=self.relu)
+            norms.apply_norm(x_NCHW, constants, added_NCHW, x_NCHW, relu=relu)
             return x_NCHW
         mean_C, var_C = batch.mean_C.to(x_NCHW), batch.var_C.to(x_NCHW)
         out = functional.batch_norm(x_NCHW, mean_C, var_C, self.weight, self.bias, False, 0.0, self._eps)
         return out.relu_() if self.relu else out
+
+
+class _MeasuringResidual(ResidualBlock):
+    """A residual block of the small backbone, whose last norm adds the input."""
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        """As any such block."""
+        conv, norm = self.conv2
+        assert isinstance(norm, _MeasuringNorm)
+        return norm.add_to(x_NCHW, conv(self.conv1(x_NCHW)))
 
 
 class _MeasuringConv(nn.Module):
@@ -219,6 +241,8 @@ def _convert(network: nn.Module, moments: dict[_BatchNorm, Moments]) -> None:
     for parent in list(network.modules()):
         if not isinstance(parent, ShiftedConv | GateShift):
             _convert_children(parent, moments)
+        if type(parent) is ResidualBlock:
+            parent.__class__ = _MeasuringResidual
 
 
 def _convert_children(parent: nn.Module, moments: dict[_BatchNorm, Moments]) -> None:
