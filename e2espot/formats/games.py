@@ -77,7 +77,7 @@ def find_games(
                     option="features",
                 )
             present = ", ".join(resolutions_below(game.folder))
-            advice = f"it has {present}" if present else "check that the game is complete"
+            advice = f"it has {present}" if present else _advice_on_names(game.folder)
             if not present and any(game.folder.glob("*.npy")):
                 advice = "it has features alone; name the dataset of their videos, or work that reads features"
             raise ConfigurationError(
@@ -85,6 +85,14 @@ def find_games(
                 option="resolution",
             )
     return games
+
+
+def _advice_on_names(folder: Path) -> str:
+    """What to do about a game whose videos, if it has any, are not named as those of a dataset."""
+    others = sorted(path.name for path in folder.glob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
+    if not others:
+        return "check that the game is complete"
+    return f"it has {' and '.join(others[:2])}; rename them, or list them in a dataset.csv (video,labels,split)"
 
 
 def is_dataset(path: Path) -> bool:

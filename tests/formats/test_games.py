@@ -145,3 +145,12 @@ def test_names_of_files_follow_halves_and_label_set() -> None:
 def test_loose_games_are_videos_of_discs_tapes_and_cameras(tmp_path: Path) -> None:
     write(tmp_path, "VTS_01_1.VOB", "tape.dv", "hdv.m2t", "camera.asf", "GX010012.MP4", "GX010012.THM", "notes.txt")
     assert [game.name for game in loose_games(tmp_path)] == ["GX010012", "VTS_01_1", "camera", "hdv", "tape"]
+
+
+def test_videos_of_other_names_are_named_in_the_error(tmp_path: Path) -> None:
+    write(tmp_path, "l/s/g/1_HQ.mkv", "l/s/g/2_HQ.mkv", "l/s/g/Labels-ball.json")
+    (tmp_path / "splits.json").write_text('{"train": ["l/s/g"]}')
+    with pytest.raises(
+        ConfigurationError, match=r"no 224p\.mp4 .*; it has 1_HQ\.mkv and 2_HQ\.mkv; rename them, or list"
+    ):
+        find_games(tmp_path, split="train")
