@@ -21,7 +21,7 @@ from e2espot.formats.dfl import dfl_files, read_dfl
 from e2espot.formats.e2e_spot import e2e_spot_files, read_e2e_spot
 from e2espot.formats.elan import elan_files, read_elan
 from e2espot.formats.feeds import Feed, FeedClock, read_feed
-from e2espot.formats.filenames import FEED_LABEL_FILE
+from e2espot.formats.filenames import FEED_LABEL_FILE, files_ending_in
 from e2espot.formats.footpass import footpass_files, read_footpass
 from e2espot.formats.format_names import CutListName, FeedName, FormatName
 from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
@@ -229,7 +229,7 @@ def _read_sportscode(conversion: Conversion) -> AnnotationSet:
     if conversion.predictions:
         raise ConfigurationError("SportsCode's XML holds labels; convert labels from it")
     source = conversion.source
-    files = [source] if source.is_file() else sorted(source.rglob("*.xml"))
+    files = [source] if source.is_file() else files_ending_in(source, ".xml")
     if not files:
         raise ConfigurationError(f"{source}: no .xml file there")
     return AnnotationSet(

@@ -22,6 +22,7 @@ from e2espot.core.errors import AnnotationError, ConfigurationError
 from e2espot.core.timeline import HALVES, MAX_DURATION_MS, parse_clock_ms
 from e2espot.files.json_fields import decode_text, read_bytes, relative_path
 from e2espot.files.xml_root import read_xml
+from e2espot.formats.filenames import files_ending_in
 from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
 from e2espot.formats.sportscode import printable
 
@@ -40,7 +41,7 @@ def read_elan(source: Path, dropped: DroppedFields) -> AnnotationSet:
         AnnotationError: a broken file; names the file and the annotation or line.
         ConfigurationError: no such file.
     """
-    files = [source] if source.is_file() else sorted(source.rglob("*.eaf"))
+    files = [source] if source.is_file() else files_ending_in(source, ".eaf")
     if not files:
         raise ConfigurationError(f"{source}: no .eaf file there")
     videos = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 BALL_LABEL_FILE = "Labels-ball.json"
 """SoccerNet's ball action labels, one file for each game."""
 
@@ -39,3 +41,12 @@ def scores_file(half: int, num_videos: int) -> str:
 def label_file_of(label_set: str) -> str:
     """Name of SoccerNet's label file for a label set given by name or path."""
     return V2_LABEL_FILE if label_set == "soccernet-v2-17" else BALL_LABEL_FILE
+
+
+def files_ending_in(folder: Path, *endings: str) -> list[Path]:
+    """Files at any depth whose names end so, in letters of either case; sorted, without hidden ones.
+
+    Disks that a Mac has written hold a hidden ``._derby.srt`` for each ``derby.srt``, which is no text.
+    """
+    names = (path for path in folder.rglob("*") if path.name.lower().endswith(endings))
+    return sorted(path for path in names if not path.name.startswith(".") and path.is_file())

@@ -27,6 +27,7 @@ from e2espot.files.json_fields import (
     require_text,
 )
 from e2espot.formats.annotated_field import CLASSES_FIELD
+from e2espot.formats.filenames import files_ending_in
 from e2espot.formats.interchange import (
     AnnotatedVideo,
     Annotation,
@@ -63,7 +64,8 @@ def read_opensportslab(source: Path, *, predictions: bool) -> AnnotationSet:
         AnnotationError: a broken file; the message names file, entry and field.
         ConfigurationError: no such file.
     """
-    paths = [source] if source.is_file() else sorted(source.glob("*.json")) or sorted(source.rglob("*.json"))
+    paths = [source] if source.is_file() else files_ending_in(source, ".json")
+    paths = [path for path in paths if path.parent == source] or paths
     if not paths:
         raise ConfigurationError(f"{source}: no JSON file there")
     videos: list[AnnotatedVideo] = []

@@ -16,13 +16,14 @@ import io
 import re
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from e2espot.core.errors import AnnotationError, ConfigurationError
 from e2espot.core.teams import SIDES
 from e2espot.core.timeline import HALVES, MAX_DURATION_MS, parse_clock_ms
 from e2espot.files.json_fields import decode_text, read_bytes
 from e2espot.formats.cut_lists import EDL_FPS, SUFFIXES
+from e2espot.formats.filenames import files_ending_in
 from e2espot.formats.format_names import CutListName
 from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet
 from e2espot.formats.sportscode import InstanceTimes
@@ -54,11 +55,11 @@ def read_cut_lists(source: Path, name: CutListName, times: InstanceTimes, *, pre
         ConfigurationError: no such file.
     """
     suffix = SUFFIXES[name]
-    paths = [source] if source.is_file() else sorted(source.rglob(f"*{suffix}"))
+    paths = [source] if source.is_file() else files_ending_in(source, suffix)
     if not paths:
         raise ConfigurationError(f"{source}: no file there that ends in {suffix}")
     root = source.parent if source.is_file() else source
-    names = {path: path.relative_to(root).as_posix().removesuffix(suffix).removesuffix(path.suffix) for path in paths}
+    names = {path: _without_ending(path.relative_to(root).as_posix(), suffix) for path in paths}
     videos = []
     for path, its_name in names.items():
         game, half = _game_and_half(its_name, set(names.values()))
@@ -66,6 +67,11 @@ def read_cut_lists(source: Path, name: CutListName, times: InstanceTimes, *, pre
         events = tuple(_event(*caption, predictions=predictions) for caption in captions)
         videos.append(AnnotatedVideo(game=game, half=half, annotations=events))
     return AnnotationSet(videos=tuple(videos), predictions=predictions)
+
+
+def _without_ending(name: str, suffix: str) -> str:
+    """``a/derby.SRT`` -> ``a/derby``; of a file of another ending, which was named alone, ``m.txt`` -> ``m``."""
+    return name[: -len(suffix)] if name.lower().endswith(suffix) else str(PurePosixPath(name).with_suffix(""))
 
 
 def _game_and_half(name: str, names: set[str]) -> tuple[str, int]:

@@ -21,7 +21,7 @@ from typing import Any
 from e2espot.core.errors import AnnotationError, ConfigurationError
 from e2espot.core.timeline import HALVES, MAX_DURATION_MS, game_time, parse_clock_ms, position_ms_of_frame
 from e2espot.files.json_fields import KNOWN_HALVES, decode_text, read_bytes, relative_path
-from e2espot.formats.filenames import VIDEO_SUFFIXES
+from e2espot.formats.filenames import VIDEO_SUFFIXES, files_ending_in
 from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
 from e2espot.formats.video_paths import GamesOfPaths, games_of_paths
 
@@ -68,9 +68,7 @@ def read_table(source: Path, *, predictions: bool, dropped: DroppedFields | None
         AnnotationError: no heading with a label and a time, or a row that cannot be read; names file, line and column.
         ConfigurationError: no such file.
     """
-    paths = (
-        [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.suffix in (".csv", ".tsv"))
-    )
+    paths = [source] if source.is_file() else files_ending_in(source, ".csv", ".tsv")
     if not paths:
         raise ConfigurationError(f"{source}: no .csv or .tsv file there")
     rows: list[tuple[str, int, Annotation]] = []

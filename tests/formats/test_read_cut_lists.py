@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from e2espot.core.errors import AnnotationError, ConfigurationError
 from e2espot.formats.cut_lists import cut_list_files
-from e2espot.formats.format_names import CutListName
+from e2espot.formats.format_names import CutListName, FormatName
 from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
 from e2espot.formats.read_cut_lists import read_cut_lists
 from e2espot.formats.sportscode import InstanceTimes
@@ -132,3 +132,29 @@ def test_predictions_need_confidences_and_a_folder_needs_files(tmp_path: Path) -
         read_cut_lists(tmp_path, "srt", TIMES, predictions=True)
     with pytest.raises(ConfigurationError, match="no file there that ends in \\.vtt"):
         read_cut_lists(tmp_path, "vtt", TIMES, predictions=False)
+
+
+FILES = {
+    ("srt", "DERBY.SRT"): "1\n00:00:05,0 --> 00:00:06,0\nPASS\n",
+    ("table", "DERBY.CSV"): "time,label\n5,PASS\n",
+    (
+        "sportscode",
+        "DERBY.XML",
+    ): "<file><ALL_INSTANCES><instance><start>0</start><end>8</end><code>PASS</code></instance></ALL_INSTANCES></file>",
+    (
+        "opensportslab",
+        "DERBY.JSON",
+    ): '{"version": "2.0", "task": "action_spotting", "data": [{"inputs": [{"type": "video",'
+    ' "path": "DERBY.mp4"}], "events": [{"head": "action", "label": "PASS", "position_ms": 5000}]}]}',
+}
+
+
+@pytest.mark.parametrize(("name", "file"), FILES)
+def test_folders_hold_files_of_windows_and_hidden_ones_of_macs(name: FormatName, file: str, tmp_path: Path) -> None:
+    folder = tmp_path / "labels"
+    folder.mkdir()
+    (folder / file).write_text(FILES[name, file])
+    (folder / f"._{file}").write_bytes(b"\x00\x05\x16\x07")
+    (folder / f"._{file.lower()}").write_bytes(b"\x00\x05\x16\x07")
+    run_conversion(folder, tmp_path / "t.csv", name, "table")
+    assert (tmp_path / "t.csv").read_text().splitlines()[1].startswith("DERBY,1,00:05.000,5000,PASS")
