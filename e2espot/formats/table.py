@@ -40,8 +40,10 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
 """What a column means -> the names that it is known by, in small letters."""
 
 _KIND = "kind of event"
-_OF_BORIS = {"subject": "team", "behavior type": _KIND, "behaviour type": _KIND, "status": _KIND}
-"""Columns of BORIS that mean something else in other tables. A state event has two rows: START and STOP."""
+_OFFSET = "time offset (s)"
+_OF_BORIS = {"subject": "team", "behavior type": _KIND, "behaviour type": _KIND, "status": _KIND, _OFFSET: _OFFSET}
+"""Columns of BORIS that mean something else in other tables. A state event has two rows: START and STOP. The offset of
+an observation, which older versions write in front of the heading, is part of the times of its events."""
 _NO_SUBJECT = "No focal subject"
 _WRITTEN_FOR_BORIS = (
     *("Observation id", "half", "Time", "Behavior", "score", "Subject", "visibility"),
@@ -125,19 +127,38 @@ def _rows(path: Path) -> list[tuple[int, _Row]]:
                 if twice is not None:
                     raise AnnotationError(f"{path}: line {number + 1}: two columns {twice!r}; rename the other one")
                 rows = enumerate(lines[number + 1 :], number + 2)
-                return [(at, dict(zip(names, line, strict=False))) for at, line in rows if any(map(str.strip, line))]
+                stated = _stated_offset(lines[:number]) if _is_boris(line) else {}
+                return [
+                    (at, stated | dict(zip(names, line, strict=False)))
+                    for at, line in rows
+                    if any(map(str.strip, line))
+                ]
     raise AnnotationError(
         f"{path}: no heading with a label and a time; name the columns label and time (or position_ms, or frame)"
     )
 
 
+def _stated_offset(lines: Sequence[Sequence[str]]) -> dict[str, str]:
+    """The offset of an observation of BORIS by its name, if lines in front of the heading state it."""
+    stated = next((line[1] for line in lines if len(line) > 1 and line[0].strip().lower() == _OFFSET), None)
+    return {} if stated is None else {_OFFSET: stated}
+
+
+def _texts(line: Sequence[str]) -> list[str]:
+    return [cell.strip().lstrip("\ufeff").lower() for cell in line]
+
+
+def _is_boris(line: Sequence[str]) -> bool:
+    """Whether a heading is one of BORIS."""
+    return not {"behavior", "behaviour"}.isdisjoint(_texts(line))
+
+
 def _column_names(line: Sequence[str]) -> list[str]:
     names: list[str] = []
-    texts = [cell.strip().lstrip("\ufeff").lower() for cell in line]
-    is_boris = not {"behavior", "behaviour"}.isdisjoint(texts)
-    for cell, text in zip(line, texts, strict=True):
-        if is_boris and text in _OF_BORIS:
-            names.append(_OF_BORIS[text])
+    of_boris = _OF_BORIS if _is_boris(line) else {}
+    for cell, text in zip(line, _texts(line), strict=True):
+        if text in of_boris:
+            names.append(of_boris[text])
             continue
         known = next((name for name, others in _COLUMNS.items() if text in others), cell.strip())
         names.append(cell.strip() if known in names else known)
@@ -153,7 +174,11 @@ def _read_row(row: _Row, context: str, game: str, predictions: bool) -> tuple[st
     if predictions and not score:
         raise AnnotationError(f"{context}: no score; every prediction has one")
     name = row.get("game", "").strip()
-    extra = {key: value for key, value in row.items() if key not in _COLUMNS and key != _KIND and value.strip()}
+    extra = {
+        key: value
+        for key, value in row.items()
+        if key not in _COLUMNS and key not in (_KIND, _OFFSET) and value.strip()
+    }
     team = row.get("team", "").strip()
     annotation = Annotation(
         label=label,
@@ -183,7 +208,7 @@ def _half_and_position(row: _Row, context: str) -> tuple[int, int]:
                 f"{context}: time is {time!r:.60}; expected seconds, minutes:seconds or hours:minutes:seconds, such as "
                 f"75.5, 1:15.5 or 0:01:15.5, up to {MAX_DURATION_MS // 3_600_000} hours"
             )
-        position_ms = clock_ms
+        position_ms = clock_ms - _offset_ms(row, context)
     elif row.get("frame", "").strip():
         if not row.get("fps", "").strip():
             raise AnnotationError(f"{context}: a frame without a rate is no time; add a column fps")
@@ -196,6 +221,12 @@ def _half_and_position(row: _Row, context: str) -> tuple[int, int]:
     if not 0 <= position_ms <= MAX_DURATION_MS:
         raise AnnotationError(f"{context}: the time is {position_ms} ms; expected 0 to {MAX_DURATION_MS}")
     return int(half_text), position_ms
+
+
+def _offset_ms(row: _Row, context: str) -> int:
+    """Milliseconds that BORIS adds to the times of an observation."""
+    text = row.get(_OFFSET, "").strip()
+    return 0 if text in ("", "NA") else round(1000 * _number(text, context, _OFFSET))
 
 
 def _number(text: str, context: str, column: str) -> Fraction:

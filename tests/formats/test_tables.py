@@ -50,6 +50,12 @@ TABLES = {
     "a half of pandas": "half,time,label\n1.0,307.48,PASS\n",
     "frames": "frame,fps,label\n7687,25,PASS\n",
     "SoccerNet's clock": "gameTime,label,position\n1 - 05:07,PASS,307480\n",
+    "BORIS with an offset": (
+        "Observation id,Time offset (s),Behavior,Behavior type,Time,Media file name\nt,12.5,PASS,POINT,319.98,t.mp4\n"
+    ),
+    "BORIS with an offset in front": (
+        "Observation id,derby\nTime offset (s),-1.5\n\nTime,Media file path,Behavior,Status\n305.98,t.mp4,PASS,POINT\n"
+    ),
     "BORIS": (
         "Observation id,derby\nMedia file(s),,\n\nTime,Media file path,FPS,Subject,Behavior,Comment,Status\n"
         "307.480,C:\\videos\\t.mp4,25,No focal subject,PASS,,POINT\n"
