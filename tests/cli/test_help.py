@@ -13,8 +13,6 @@ NAMES = sorted(name for commands in COMMANDS.values() for name in commands)
 SCRIPTS = sorted((Path(__file__).parents[2] / "tools").glob("*.py"))
 SUBCOMMANDS = [("convert", kind) for kind in ("labels", "predictions", "checkpoint")]
 HEAVY = ("torch", "timm", "decord", "SoccerNet", "nvidia", "cv2", "ray", "numpy", "typeguard")
-BY_FUNCTIONS = "HEAVY ['typeguard']"
-"""Of commands whose options are arguments of functions, which tyro itself checks."""
 PRELUDE = f"""
 import atexit, runpy, sys
 atexit.register(lambda: print("HEAVY", [name for name in {HEAVY} if name in sys.modules]))
@@ -49,8 +47,7 @@ def run(code: str) -> tuple[str, float]:
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
 def test_help_of_script_imports_nothing_heavy(script: Path) -> None:
     code = f"sys.path.insert(0, {str(script.parent)!r}); sys.argv = ['script', '--help']\n"
-    heavy = heavy_imports(code + f"runpy.run_path({str(script)!r}, run_name='__main__')")
-    assert heavy == (BY_FUNCTIONS if script.stem == "convert" else "HEAVY []")
+    assert heavy_imports(code + f"runpy.run_path({str(script)!r}, run_name='__main__')") == "HEAVY []"
 
 
 @pytest.mark.parametrize("words", [(), *((name,) for name in NAMES), *SUBCOMMANDS], ids=" ".join)
@@ -60,7 +57,7 @@ def test_help_of_command_is_light_quick_and_shows_an_example(words: tuple[str, .
         if seconds >= longest_s:  # other processes may have slowed it down, or the machine is slow
             longest_s = max(longest_s, OF_NUMPY * run("import numpy")[1])
             seconds = min(seconds, help_of(*words)[1])
-    assert text.splitlines()[-1] == (BY_FUNCTIONS if words[:1] == ("convert",) else "HEAVY []")
+    assert text.splitlines()[-1] == "HEAVY []"
     assert seconds < longest_s
     assert f"usage: e2espot {' '.join(words)}".rstrip() in text
     if words and words != ("convert",):

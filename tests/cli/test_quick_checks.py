@@ -23,6 +23,7 @@ KINDS: list[tuple[Any, Any]] = [
     (tuple[Literal["a", "b"], ...], ("c",)),
     (tuple[int, int] | None, (1, 2)),
     (tuple[int, int] | None, (1, "b")),
+    (lambda: None, None),
 ]
 
 
