@@ -210,7 +210,5 @@ def _events_of_features(
     head = streaming_head(spotter, options.look_ahead_frames(spotter.fps))
     rows_TK = np.concatenate([head.add(features_TD), head.finish()])
     count = len(spotter.label_set)
-    live = CausalCalibration(
-        calibration, spotter.label_set, spotter.grid_fps, setting.delay_s, rivals_strength=strength
-    )
+    live = CausalCalibration(calibration, spotter.label_set, spotter.grid_fps, setting.delay_s, unlikeness=strength)
     return live.add(rows_TK[:, :count], right_T=rows_TK[:, count] if spotter.spec.team else None) + live.finish()

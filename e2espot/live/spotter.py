@@ -64,7 +64,7 @@ class LiveSpotter:
             spotter.label_set,
             spotter.grid_fps,
             delay_s,
-            rivals_strength=0.0 if adaptation is None else unlikeness(adaptation.distance),
+            unlikeness=0.0 if adaptation is None else unlikeness(adaptation.distance),
         )
         self.adaptation, self._adapter = adaptation, adapter
         self._late: list[Event] = []
@@ -190,7 +190,7 @@ class LiveSpotter:
         first_frame = self.num_frames + self._scores.hand_over(spotter)
         from_ms = round(1000 * first_frame / float(spotter.fps))
         self.adaptation = dataclasses.replace(adaptation, from_ms=from_ms)
-        self._calibration.set_rivals_strength(unlikeness(adaptation.distance))
+        self._calibration.set_unlikeness(unlikeness(adaptation.distance))
         _LOG.info(
             "adapted to the stream from %s on: %.0f %% of its own statistics, distance %.3g from the training data",
             clock_text(Fraction(from_ms, 1000)),

@@ -4,9 +4,9 @@ Three things are fitted, each only where it helps: the suppression and a shift i
 labels, and one monotone map of confidences. SoccerNet's metric ranks events by 200 fixed thresholds, so confidences
 squeezed together lose at equal ranking; the map spreads them.
 
-    scores_TK -> suppression of each class -> shift in time -> team -> map of confidences -> rivals -> events
+    scores_TK -> suppression of each class -> shift in time -> team -> map of confidences -> ends, rivals -> events
 
-The last step is not fitted: it stands in for a fit where there are no labels to fit on (``UNCALIBRATED``).
+The last two are not fitted: they stand in for a fit where there are no labels to fit on (``UNCALIBRATED``).
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from e2espot.core.errors import CheckpointError, ConfigurationError, one_line
 from e2espot.core.events import Event
 from e2espot.core.label_sets import LabelSet
 from e2espot.core.scores import Scores
+from e2espot.suppression.ends import weaken_at_ends
 from e2espot.suppression.nms import Suppression, suppress_column
 from e2espot.suppression.rivals import weaken_rivals
 
@@ -48,15 +49,20 @@ class Calibration:
     rivals: tuple[str, ...] = ()
     """Classes that rule each other out: they weaken each other within ``suppression.window_s``, the more, the less the
     footage is like that of training. Footage that was not compared with it (no adaptation) counts as like it."""
+    ends_s: float = 0.0
+    """Seconds from an end of a video within which events are weakened, the more, the nearer they are, and the less the
+    footage is like that of training."""
 
     def __post_init__(self) -> None:
         """Check shifts and map.
 
         Raises:
-            ConfigurationError: a shift is too large, or the map is not monotone.
+            ConfigurationError: a shift or ``ends_s`` is too large, or the map is not monotone.
         """
         if not all(abs(shift) < _MAX_SHIFT_S for shift in self.shift_s.values()):
             raise ConfigurationError(f"shift_s must be less than {_MAX_SHIFT_S} s")
+        if not 0 <= self.ends_s < _MAX_SHIFT_S:
+            raise ConfigurationError(f"ends_s must be from 0 to {_MAX_SHIFT_S} s")
         for knots in (self.map_from, self.map_to):
             if len(self.map_from) != len(self.map_to) or any(not a <= b for a, b in pairwise(knots)):
                 raise ConfigurationError("map_from and map_to must be of one length and never fall")
@@ -72,6 +78,7 @@ class Calibration:
             "map_from": list(self.map_from),
             "map_to": list(self.map_to),
             **({"rivals": list(self.rivals)} if self.rivals else {}),
+            **({"ends_s": self.ends_s} if self.ends_s else {}),
         }
 
     @staticmethod
@@ -93,6 +100,7 @@ class Calibration:
                 map_from=tuple(float(value) for value in content.get("map_from", ())),
                 map_to=tuple(float(value) for value in content.get("map_to", ())),
                 rivals=tuple(str(name) for name in content.get("rivals", ())),
+                ends_s=float(content.get("ends_s", 0)),
             )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError, ConfigurationError) as error:
             raise CheckpointError(
@@ -118,10 +126,11 @@ class Calibration:
             suppression, shift_ms = self.by_class.get(name, self.suppression), 1000 * self.shift_s.get(name, 0)
             parts.append(f"{name}: {suppression.method} {suppression.window_s:g} s, moved {shift_ms:+.0f} ms")
         parts += ["confidences mapped"] if self.map_from else []
+        parts += [f"weaker within {self.ends_s:g} s of an end"] if self.ends_s else []
         return "; ".join(parts + ([f"rivals: {', '.join(self.rivals)}"] if self.rivals else []))
 
 
-UNCALIBRATED = Calibration(rivals=("PASS", "DRIVE"))
+UNCALIBRATED = Calibration(rivals=("PASS", "DRIVE"), ends_s=0.32)
 """For weights without a run folder: nothing was fitted, and nothing is known of the footage that they will see."""
 
 
@@ -159,9 +168,10 @@ def apply_calibration(calibration: Calibration, scores: Scores, *, half: int = 1
     """
     columns = range(len(scores.label_set.names))
     events = [event for column in columns for event in apply_to_class(calibration, scores, column, half=half)]
-    if calibration.rivals and scores.adaptations:
+    if scores.adaptations:
         strength = float(np.mean([unlikeness(adaptation.distance) for adaptation in scores.adaptations]))
-        window_s = calibration.suppression.window_s
+        num_frames, window_s = len(scores.scores_TK), calibration.suppression.window_s
+        events = weaken_at_ends(events, num_frames, strength=strength, reach_s=calibration.ends_s, fps=scores.fps)
         events = weaken_rivals(events, calibration.rivals, strength=strength, window_s=window_s, fps=scores.fps)
     return sorted(events, key=lambda event: (event.frame, event.label))
 

@@ -1,9 +1,11 @@
 """From scores that still arrive to final events: ``apply_calibration`` with a bounded delay.
 
-    scores_TK, piece by piece -> causal suppression of each class -> shift in time -> team -> map -> rivals -> events
+    scores_TK, piece by piece -> causal suppression of each class -> shift in time -> team -> map -> ends, rivals
+                              -> events
 
-An event that is shifted to a later frame waits for it, since a gap may begin before that frame. What rivals do is in
-:mod:`e2espot.suppression.causal_rivals`.
+An event that is shifted to a later frame waits for it, since a gap may begin before that frame. An event near the end
+of a stream is weakened if it is not final before the end is known; without a delay to keep, it waits for that. What
+rivals do is in :mod:`e2espot.suppression.causal_rivals`.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from e2espot.core.label_sets import LabelSet
 from e2espot.suppression.calibration import Calibration
 from e2espot.suppression.causal import CausalSuppression
 from e2espot.suppression.causal_rivals import CausalRivals
+from e2espot.suppression.ends import weight_at_ends
 
 
 class CausalCalibration:
@@ -30,7 +33,7 @@ class CausalCalibration:
         delay_s: Seconds after its score within which a frame is decided, without the smoothing of ``peaks`` and
             without shifts; None to wait for the offline events.
         half: Written into the events.
-        rivals_strength: How much rivals weaken each other, 0 to 1; as ``apply_calibration`` derives it from how
+        unlikeness: How unlike that of training the footage is, 0 to 1; as ``apply_calibration`` derives it from how
             spotters were adapted.
     """
 
@@ -42,7 +45,7 @@ class CausalCalibration:
         delay_s: float | None,
         *,
         half: int = 1,
-        rivals_strength: float = 0.0,
+        unlikeness: float = 0.0,
     ) -> None:
         self._calibration, self._names, self._fps, self._half = calibration, label_set.names, fps, half
         delay = None if delay_s is None else max(0, round(delay_s * float(fps)))
@@ -54,10 +57,11 @@ class CausalCalibration:
         self._rivals = CausalRivals(
             calibration.rivals,
             round(calibration.suppression.window_s * float(fps)),
-            strength=rivals_strength,
+            strength=unlikeness,
             waits=delay is None,
         )
         self._waits = delay is None
+        self._ends = round(calibration.ends_s * float(fps))
         self._waiting: list[list[tuple[int, float]]] = [[] for _ in self._names]
         self._seen_T = np.empty(0, dtype=bool)
         self._right_T: np.ndarray | None = None
@@ -76,9 +80,9 @@ class CausalCalibration:
         """Frames and events that are held for what is not decided."""
         return len(self._seen_T) + self._rivals.num_held
 
-    def set_rivals_strength(self, strength: float) -> None:
-        """How much rivals weaken each other in the events that are not final yet, 0 to 1."""
-        self._rivals.strength = strength
+    def set_unlikeness(self, unlikeness: float) -> None:
+        """How unlike that of training the footage is, 0 to 1, for the events that are not final yet."""
+        self._rivals.strength = unlikeness
 
     def add(
         self, scores_TK: np.ndarray, *, seen_T: np.ndarray | None = None, right_T: np.ndarray | None = None
@@ -141,8 +145,10 @@ class CausalCalibration:
         events: list[Event] = []
         for column, shift in enumerate(self._shifts):
             waiting = self._waiting[column]
-            count = len(waiting) if is_end else sum(frame + shift < known for frame, _ in waiting)
-            events += [self._event(column, frame, value, shift) for frame, value in waiting[:count]]
+            later = shift + self._ends if self._waits else shift
+            count = len(waiting) if is_end else sum(frame + later < known for frame, _ in waiting)
+            num_frames = known if is_end else None
+            events += [self._event(column, frame, value, shift, num_frames) for frame, value in waiting[:count]]
             del waiting[:count]
         undecided = [suppression.undecided for suppression in self._classes]
         oldest = min([*undecided, *(waiting[0][0] for waiting in self._waiting if waiting)], default=known)
@@ -154,7 +160,7 @@ class CausalCalibration:
         self._first = first
         return events
 
-    def _event(self, column: int, frame: int, confidence: float, shift: int) -> Event:
+    def _event(self, column: int, frame: int, confidence: float, shift: int, num_frames: int | None = None) -> Event:
         step = 1 if shift > 0 else -1
         for _ in range(abs(shift)):  # as far as frames were read
             if (
@@ -169,11 +175,12 @@ class CausalCalibration:
             right = np.float64(self._right_T[frame - self._first])
             team = "right" if right > 0.5 else "left"
             values_E = values_E * (right if right > 0.5 else 1 - right)
+        mapped = self._calibration.map_confidences(values_E).tolist()[0]
         return Event(
             frame=frame,
             label=self._names[column],
             half=self._half,
             team=team,
-            confidence=self._calibration.map_confidences(values_E).tolist()[0],
+            confidence=mapped * weight_at_ends(frame, num_frames, self._ends, self._rivals.strength),
             fps=self._fps,
         )

@@ -117,6 +117,7 @@ some_calibration = st.builds(
     map_from=st.just((0.1, 0.5, 0.9)),
     map_to=st.just((0.2, 0.4, 1.0)),
     rivals=st.sampled_from([(), ("PASS", "DRIVE")]),
+    ends_s=st.sampled_from([0.0, 0.3]),
 )
 
 
@@ -150,7 +151,7 @@ def push(live: CausalCalibration, scores: Scores, frames: range, step: int) -> l
 
 def run(scores: Scores, calibration: Calibration, delay_s: float | None, step: int) -> list[Event]:
     strength = unlikeness(scores.adaptations[0].distance)
-    live = CausalCalibration(calibration, scores.label_set, scores.fps, delay_s, rivals_strength=strength)
+    live = CausalCalibration(calibration, scores.label_set, scores.fps, delay_s, unlikeness=strength)
     events = push(live, scores, range(len(scores.scores_TK)), step)
     return sorted([*events, *live.finish()], key=lambda event: (event.frame, event.label))
 
@@ -172,7 +173,7 @@ def test_calibrated_events_are_the_offline_ones(
 @settings(max_examples=60, deadline=None)
 def test_calibrated_events_depend_on_no_score_beyond_the_delay(calibration: Calibration, seed: int, delay: int) -> None:
     first, other = (match(number, 60, gaps=True, team=True) for number in (seed, seed + 1))
-    live = CausalCalibration(calibration, first.label_set, first.fps, delay / FPS, rivals_strength=0.8)
+    live = CausalCalibration(calibration, first.label_set, first.fps, delay / FPS, unlikeness=0.8)
     decided = push(live, first, range(40), 40)
     bound = live.delay
     assert bound is not None
@@ -180,7 +181,7 @@ def test_calibrated_events_depend_on_no_score_beyond_the_delay(calibration: Cali
     later = push(live, other, range(40, 60), 20) + live.finish()
     earliest = min((0, *(round(shift * FPS) for shift in calibration.shift_s.values())))
     assert all(event.frame >= 40 - bound + earliest for event in later)
-    again = CausalCalibration(calibration, first.label_set, first.fps, delay / FPS, rivals_strength=0.8)
+    again = CausalCalibration(calibration, first.label_set, first.fps, delay / FPS, unlikeness=0.8)
     assert sorted(push(again, first, range(40), 1), key=_order) == sorted(decided, key=_order)
 
 
@@ -193,7 +194,7 @@ def test_rivals_before_an_event_are_decided_and_those_after_it_are_what_the_dela
     scores_TK = np.zeros((30, 2), dtype=np.float32)
     scores_TK[10, 0], scores_TK[14, 1] = 0.8, 0.5  # 4 of 8 frames apart: nearness 0.75
     for delay_s, expected in ((0.3, 0.8), (0.4, 0.8 * (1 - 0.5 * 0.75)), (None, 0.8 * (1 - 0.5 * 0.75))):
-        live = CausalCalibration(calibration, LabelSet(("PASS", "DRIVE")), Fraction(10), delay_s, rivals_strength=1.0)
+        live = CausalCalibration(calibration, LabelSet(("PASS", "DRIVE")), Fraction(10), delay_s, unlikeness=1.0)
         events = {event.label: event.confidence for event in live.add(scores_TK) + live.finish()}
         assert events == pytest.approx({"PASS": expected, "DRIVE": 0.5 * (1 - 0.8 * 0.75)})
 
@@ -202,7 +203,7 @@ def test_rivals_are_remembered_for_a_window_however_long_the_stream() -> None:
     rng, held = np.random.default_rng(0), []
     for delay_s in (0.4, None):
         live = CausalCalibration(
-            Calibration(rivals=("PASS", "DRIVE")), LabelSet(("PASS", "DRIVE")), Fraction(10), delay_s, rivals_strength=1
+            Calibration(rivals=("PASS", "DRIVE")), LabelSet(("PASS", "DRIVE")), Fraction(10), delay_s, unlikeness=1
         )
         for _ in range(60):
             live.add((rng.random((10, 2)) * (rng.random((10, 2)) < 0.1)).astype(np.float32))
