@@ -27,7 +27,7 @@ KINDS: list[tuple[Any, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "value"), KINDS, ids=str)
+@pytest.mark.parametrize(("kind", "value"), KINDS, ids=lambda value: getattr(value, "__name__", str(value)))
 def test_quick_checks_answer_as_typeguard(kind: Any, value: Any) -> None:
     typeguard = pytest.importorskip("typeguard")
     try:
