@@ -26,7 +26,7 @@ MIN_CONFIDENCE = 0.3
 class Demo:
     """Render matches, train a spotter on their video files, run it on an unseen match, and score it.
 
-    It takes ten to nineteen minutes on two cores.
+    It takes ten to twenty minutes on two cores.
 
     Example: e2espot demo --out demo --seed 1
     """
