@@ -151,7 +151,7 @@ def score_settings(
     """
     (spotter,) = job.spotters
     if not isinstance(spotter, Spotter):
-        raise ConfigurationError("exported spotters have whole windows; name the run", option="run")
+        raise ConfigurationError("the look-ahead of an exported spotter is fixed; name the run", option="run")
     settings = settings_of(spotter, job.calibration)
     predictions: dict[Setting, dict[str, Sequence[ScoredEvent]]] = {setting: {} for setting in settings}
     for number, video in enumerate(footage.videos):

@@ -100,7 +100,7 @@ def _field_docs(options: Any) -> dict[str, str]:
 
 @cache
 def _classes_of(module: ModuleType) -> dict[str, ast.ClassDef]:
-    """Name -> definition of the classes at the top level of a module, parsed once for all of them."""
+    """Name -> definition of the classes of a module, which is parsed once for all of them."""
     return {
         node.name: node for node in ast.walk(ast.parse(inspect.getsource(module))) if isinstance(node, ast.ClassDef)
     }

@@ -124,7 +124,7 @@ class ExportedSpotter:
                 f"{self.spec.height}; leave size at 'trained', or export the run again",
                 option="size",
             )
-        if options.look_ahead_frames(self.fps) is not None:
+        if options.look_ahead is not None and options.look_ahead_frames(self.fps) != self.spec.look_ahead:
             raise ConfigurationError(
                 "the look-ahead of an exported spotter is fixed; use the run itself, or leave look_ahead out",
                 option="look_ahead",

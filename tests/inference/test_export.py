@@ -247,6 +247,15 @@ def test_example_in_the_readme_gives_the_scores(
     np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-5)
 
 
+def test_a_look_ahead_other_than_that_of_the_graph_is_refused(tmp_path: Path, folder: Path, video: Path) -> None:
+    exported(random_spotter(feature_arch="small_gsm", look_ahead_s=0.12), tmp_path, "onnx")
+    for path, asked_s, same_s in ((tmp_path, float("inf"), 0.12), (folder, 0.12, float("inf"))):
+        copy = load_exported(path)
+        assert copy.adapt(video, InferenceOptions(adapt="none", look_ahead=same_s)) == (copy, None)
+        with pytest.raises(ConfigurationError, match="look-ahead of an exported spotter is fixed"):
+            copy.adapt(video, InferenceOptions(adapt="none", look_ahead=asked_s))
+
+
 def names_of_the_example(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     (code,) = re.findall(r"^```python\n(.*?)^```$", (folder / "README.md").read_text(), re.M | re.S)
     monkeypatch.chdir(folder)
