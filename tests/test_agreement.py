@@ -37,7 +37,7 @@ from e2espot.synthetic.dataset import render_dataset
 from e2espot.synthetic.specs import DatasetSpec
 from e2espot.video import stream_frames
 from tests.support.agreement import compare
-from tests.support.budget import sized
+from tests.support.budget import LONG, sized
 from tests.support.vp9_copies import vp9_copy
 
 pytest.importorskip("cv2", reason="rendering needs OpenCV")
@@ -93,7 +93,9 @@ INSTRUCTION_SETS = {
 @pytest.fixture(scope="module")
 def matches(tmp_path_factory: pytest.TempPathFactory) -> Matches:
     folder = tmp_path_factory.mktemp("matches")
-    render_dataset(folder, DatasetSpec(games=sized(2, 5), minutes=0.5, seed=sized(72, 70), density=2.0), jobs=1)
+    sample = DatasetSpec(games=2, minutes=0.3, seed=72, density=3.0)
+    whole = DatasetSpec(games=5, minutes=0.5, seed=70, density=2.0)
+    render_dataset(folder, whole if LONG else sample, jobs=1)
     spotter = load_spotter(shipped_spotter())
     games = find_games(folder)
     labels = {}

@@ -25,9 +25,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run_demo(out: Path, command: str = "demo") -> None:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(demo_command, "GAMES", 3)
-        patched.setattr(demo_command, "MINUTES", 0.2)
-        patched.setattr(demo_command, "VALID_MINUTES", 0.2)
-        patched.setattr(demo_command, "TEST_MINUTES", 0.3)
+        patched.setattr(demo_command, "MINUTES", 0.1)
+        patched.setattr(demo_command, "VALID_MINUTES", 0.1)
+        patched.setattr(demo_command, "TEST_MINUTES", 0.15)
         patched.setattr(demo_command, "TRAINING", ("--recipe", "laptop", *TINY))
         patched.setattr(demo_command, "run_subcommand", in_this_process)
         dispatch([command, "--out", str(out), "--seed", "3"])

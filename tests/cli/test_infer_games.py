@@ -32,8 +32,9 @@ def data(tmp_path: Path) -> Path:
 
 
 def infer(*arguments: object) -> int:
+    """Without adaptation, which decodes each video a first time; tests/inference/test_adapt.py is about that."""
     try:
-        main(["infer", *map(str, arguments), "--device", "cpu"])
+        main(["infer", *map(str, arguments), "--device", "cpu", "--adapt", "none"])
     except SystemExit as end:
         return int(end.code or 0)
     return 0
