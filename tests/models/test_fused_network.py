@@ -7,7 +7,9 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from e2espot.models.kernels.native import kernel
 from e2espot.models.streaming.fused_network import FusedConvLayer, fused_network
+from e2espot.models.streaming.native_layers import NativeGroupedConv
 
 
 def with_statistics(network: nn.Module) -> nn.Module:
@@ -38,6 +40,26 @@ def test_fused_network_gives_the_same_numbers(name: str) -> None:
         torch.testing.assert_close(restored(pictures), expected, rtol=1e-4, atol=1e-4)
         half = fused.to(torch.bfloat16)(pictures.bfloat16()).float()
         torch.testing.assert_close(half, expected, rtol=0, atol=0.05 * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize(
+    ("group", "dilation", "is_native"), [(8, 1, True), (16, 1, True), (4, 1, False), (16, 2, False)]
+)
+def test_grouped_convolutions_run_in_the_kernel(
+    group: int, dilation: int, is_native: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kernel("grouped", torch.device("cpu"), torch.float32) is None:
+        pytest.skip("no C++ compiler")
+    called = []
+    original = NativeGroupedConv.__call__
+    monkeypatch.setattr(NativeGroupedConv, "__call__", lambda self, x: called.append(1) or original(self, x))
+    grouped = nn.Conv2d(32, 32, 3, padding=dilation, dilation=dilation, groups=32 // group)
+    network = nn.Sequential(nn.Conv2d(3, 32, 3), grouped, nn.ReLU()).eval()
+    pictures = torch.randn(2, 3, 16, 16)
+    with torch.inference_mode():
+        expected = network(pictures)
+        torch.testing.assert_close(fused_network(network, 16)(pictures), expected, rtol=1e-5, atol=1e-5)
+    assert bool(called) == is_native
 
 
 class LateShortcut(nn.Module):

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <vector>
 
+#include "rows.h"
 #include "vectors.h"
 
 namespace {
@@ -231,25 +232,6 @@ void gate_shift(const T* const* frames, int count, Shape shape, const float* sca
 
 // ---- Convolutions -------------------------------------------------------------------------------------------------
 
-constexpr int kPixels = 8;  // output pixels that share each weight while it is in a register
-
-// Rows of a frame in float, with a border of zeros: row y of the frame is at ``row(y)`` once it has been written.
-class Rows {
-  public:
-    Rows(int width, int channels, int kept)
-        : kept_(kept), size_((width + 2 + 3 * 16) * channels), border_(channels), values_(size_t(kept) * size_) {}
-
-    float* row(int y) { return values_.data() + size_t((y + kept_) % kept_) * size_; }
-    float* inside(int y) { return row(y) + border_; }
-    void clear(int y) { std::memset(row(y), 0, size_ * sizeof(float)); }
-
-  private:
-    int kept_;
-    size_t size_;
-    int border_;
-    std::vector<float> values_;
-};
-
 // Sums of the stem that fit into the registers: of 8 pixels with 32 outputs, or of 6 with 16.
 constexpr int kStemPixels = kRegisters == 32 ? 8 : 6, kStemVectors = kRegisters == 32 ? 2 : 1;
 
@@ -303,63 +285,6 @@ void stem(const uint8_t* levels, int count, int height, int width, const float* 
                     stem_pixels(lines, 6 * x, weight + o, bias + o, valid, target + size_t(x) * 32 + o);
             }
         }
-    }
-}
-
-// conv3x3(x) + bias, and ReLU if wanted, in groups of ``group`` inputs and outputs, zeros around the frame; and the mean
-// of each output over the frame. ``weight`` is (groups, group / 8, 3, 3, group inputs, 8 outputs).
-template <typename T>
-void grouped(const T* frames, int count, int height, int width, int channels, int group, int stride, bool relu,
-             const float* weight, const float* bias, T* out, float* means) {
-    const int rows = (height - 1) / stride + 1, columns = (width - 1) / stride + 1, step = stride * channels;
-    const int numbers = width * channels, blocks = channels / 8;
-    Rows input(width, channels, 3);
-    std::vector<float> totals(channels);
-    for (int t = 0; t < count; ++t) {
-        const T* frame = frames + size_t(t) * height * numbers;
-        std::fill(totals.begin(), totals.end(), 0.0f);
-        int written = -1;
-        input.clear(-1);
-        for (int y = 0; y < rows; ++y) {
-            for (; written < stride * y + 1; ++written) {
-                const int next = written + 1;
-                if (next >= height) {
-                    input.clear(next);
-                    continue;
-                }
-                float* target = input.inside(next);
-                const T* source = frame + size_t(next) * numbers;
-                for (int i = 0; i < numbers; ++i) target[i] = load(source[i]);
-            }
-            T* target = out + (size_t(t) * rows + y) * columns * channels;
-            for (int block = 0; block < blocks; ++block) {
-                const float* kernel = weight + size_t(block) * 72 * group;
-                const int first = block * 8 / group * group;  // first input of the group
-                const Half bias_of_block = load_half(bias + 8 * block);
-                Half total = {};
-                for (int x = 0; x < columns; x += kPixels) {
-                    Half sums[kPixels];
-                    for (int p = 0; p < kPixels; ++p) sums[p] = bias_of_block;
-                    for (int dy = 0; dy < 3; ++dy)
-                        for (int dx = 0; dx < 3; ++dx) {
-                            const float* in = input.row(stride * y + dy - 1) + size_t(x) * step + dx * channels + first;
-                            const float* tap = kernel + (dy * 3 + dx) * group * 8;
-                            for (int c = 0; c < group; ++c) {
-                                const Half w = load_half(tap + 8 * c);
-                                for (int p = 0; p < kPixels; ++p) sums[p] += in[size_t(p) * step + c] * w;
-                            }
-                        }
-                    const int valid = columns - x < kPixels ? columns - x : kPixels;
-                    for (int p = 0; p < valid; ++p) {
-                        const Half value = relu ? rectified(sums[p]) : sums[p];
-                        store_half(target + size_t(x + p) * channels + 8 * block, value);
-                        total += value;
-                    }
-                }
-                for (int o = 0; o < 8; ++o) totals[8 * block + o] += total[o];
-            }
-        }
-        for (int c = 0; c < channels; ++c) means[size_t(t) * channels + c] = totals[c] / (float(rows) * columns);
     }
 }
 
@@ -435,10 +360,6 @@ extern "C" {
     void e2espot_stem_##NAME(const uint8_t* levels, int count, int height, int width, const float* scale_row,         \
                              const float* shift_row, const float* weight, const float* bias, T* out) {                \
         stem(levels, count, height, width, scale_row, shift_row, weight, bias, out);                                  \
-    }                                                                                                                 \
-    void e2espot_grouped_##NAME(const T* frames, int count, int height, int width, int channels, int group, int relu, \
-                                int stride, const float* weight, const float* bias, T* out, float* means) {           \
-        grouped(frames, count, height, width, channels, group, stride, relu != 0, weight, bias, out, means);          \
     }                                                                                                                 \
     void e2espot_motion_##NAME(const void* const* frames, const int32_t* is_float, int count, int times, int height,  \
                                int width, float middle, const float* weight, const float* bias, T* out) {             \

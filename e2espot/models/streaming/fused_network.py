@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from e2espot.core.errors import first_line
 from e2espot.models.streaming.fused_conv import Act, FusedConv
+from e2espot.models.streaming.native_layers import NativeGroupedConv
 
 _LOG = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class FusedConvLayer(nn.Module):
         super().__init__()
         self.conv, self._act = conv, act
         self._fused: FusedConv | None = None
+        self._grouped: NativeGroupedConv | None = None
         self.is_plain = False
         """Whether the operations of torch are called one by one, for which no weights are packed."""
 
@@ -49,15 +51,19 @@ class FusedConvLayer(nn.Module):
         """``act(conv(x))`` in new memory, or ``act(conv(x) + other)`` in that of ``other``."""
         if self._fused is None:
             self._fused = FusedConv(self.conv, self._act, fused=False if self.is_plain else None)
+            if not self.is_plain and self.conv.dilation == (1, 1):
+                self._grouped = NativeGroupedConv.build(self.conv, self._act, self.conv.weight.dtype)
+        if self._grouped is not None and other_NCHW is None:
+            return self._grouped(x_NCHW)[0]
         return self._fused(x_NCHW) if other_NCHW is None else self._fused.add_to(other_NCHW, x_NCHW)
 
     def _apply(self, *args: Any, **kwargs: Any) -> FusedConvLayer:
-        self._fused = None
+        self._fused = self._grouped = None
         return super()._apply(*args, **kwargs)  # type: ignore[no-untyped-call, no-any-return]
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything but the fused form, whose layout is this processor's."""
-        return {**self.__dict__, "_fused": None}
+        return {**self.__dict__, "_fused": None, "_grouped": None}
 
 
 def fused_network(network: nn.Module, side: int) -> nn.Module:
