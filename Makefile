@@ -88,7 +88,9 @@ feeds-study: venv
 	$(BIN)/e2espot jitter -o out/jitter --seed $(SEED) $(if $(START),--start $(START))
 
 # Two processes: the tests of a file stay together, as they share what they render and train. tests/conftest.py says
-# which files come first. Inference engines get a process without the many other native libraries.
+# which files come first. Inference engines get a process without the many other native libraries. The many processes
+# that tests start read compiled modules, whatever the environment says.
+test quick: export PYTHONDONTWRITEBYTECODE =
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/inference/test_export.py
 	$(BIN)/python -m pytest -n 2 tests/inference/test_export.py
