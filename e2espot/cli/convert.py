@@ -67,8 +67,8 @@ class Events:
     one_video: bool = False
     """The match of an event feed is one video: both halves are written as half 1."""
     videos: Path | None = None
-    """Folder with the videos that the source names, if they are no longer where it says. Labels in SoccerNet's layout
-    get links to them."""
+    """Folder with the videos that the source names, if they are no longer where it says, or that have the names of the
+    games. Labels in SoccerNet's layout get links to them."""
 
 
 @app.command

@@ -45,7 +45,8 @@ def likely_video(root: Path, folders: Sequence[str], name: str) -> str:
 def plan_links(videos: Iterable[AnnotatedVideo], target: Path, source: Path, folder: Path | None) -> VideoLinks:
     """Find the videos of a dataset, and choose the names of their links in SoccerNet's layout.
 
-    A path counts from the source; else the end of it is looked for in ``folder``.
+    A path counts from the source; else the end of it is looked for in ``folder``. A game without a path is looked for
+    there by its name, ``derby.mp4`` or ``derby_2.mp4``.
 
     Args:
         videos: Videos with the paths that the source states.
@@ -59,20 +60,23 @@ def plan_links(videos: Iterable[AnnotatedVideo], target: Path, source: Path, fol
     if folder is not None and not folder.is_dir():
         raise ConfigurationError(f"{folder}: no such folder of videos", option="videos")
     root = source if source.is_dir() else source.parent
-    games: dict[str, list[AnnotatedVideo]] = defaultdict(list)
+    games: dict[str, dict[int, str]] = defaultdict(dict)
     for video in videos:
-        if video.video:
-            games[video.game].append(video)
-    moved = _MovedVideos(folder, [video.video for halves in games.values() for video in halves])
+        if video.video or folder is not None:
+            games[video.game][video.half] = video.video
+    for game, stated in games.items():
+        named = {1: game} if set(stated) == {1} else {half: f"{game}_{half}" for half in stated}
+        games[game] = {half: path or named[half] for half, path in stated.items()}
+    moved = _MovedVideos(folder, [path for stated in games.values() for path in stated.values()])
     files: dict[Path, Path] = {}
     missing: list[str] = []
-    for game, halves in games.items():
-        for video in halves:
-            path = _at_stated_path(root, video.video) or moved.find(video.video)
+    for game, stated in games.items():
+        for half, name in stated.items():
+            path = _at_stated_path(root, name) or moved.find(name)
             if path is None:
-                missing.append(video.video)
+                missing.append(name)
                 continue
-            link = target / relative_path(game, "name of a game") / _name(path, video.half, alone=len(halves) == 1)
+            link = target / relative_path(game, "name of a game") / _name(path, half, alone=len(stated) == 1)
             if not _is_same(link, path):
                 files[link] = path
     return VideoLinks(files=files, missing=tuple(missing))

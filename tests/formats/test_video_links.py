@@ -77,6 +77,27 @@ def test_videos_that_moved_are_looked_for_by_the_end_of_their_paths(
     }
 
 
+def test_games_without_a_path_are_looked_for_by_their_names(
+    tmp_path: Path, video: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("disk/a.mp4", "disk/b_1.mp4", "disk/b_2.mp4"):
+        put(tmp_path / name, video)
+    (tmp_path / "events.csv").write_text(
+        "game,half,time,label\na,1,0.5,PASS\nb,1,0.5,PASS\nb,2,0.5,PASS\nc,1,0.5,PASS\n"
+    )
+    command = ["convert", "labels", str(tmp_path / "events.csv"), str(tmp_path / "data")]
+    dispatch([*command, "--from", "table", "--to", "soccernet", "--videos", str(tmp_path / "disk")])
+    assert "1 video not at the path that the source states, the first is c;" in capsys.readouterr().out
+    links = {
+        (game.name, video.half): video.path.resolve() for game in find_games(tmp_path / "data") for video in game.videos
+    }
+    assert links == {
+        ("a", 1): tmp_path / "disk/a.mp4",
+        ("b", 1): tmp_path / "disk/b_1.mp4",
+        ("b", 2): tmp_path / "disk/b_2.mp4",
+    }
+
+
 def test_another_video_in_the_way_is_not_replaced(tmp_path: Path, video: Path) -> None:
     put(tmp_path / "osl" / "a.mp4", video)
     (tmp_path / "data" / "a").mkdir(parents=True)
