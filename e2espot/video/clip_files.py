@@ -12,6 +12,7 @@ A copy holds every picture at its own time and unchanged. Both are read back bef
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 from collections.abc import Iterator, Sequence
@@ -39,6 +40,7 @@ _MP4_CODECS = ("h264", "hevc", "av1", "vp9", "mpeg4")
 _MP4_AUDIO_CODECS = ("aac", "mp3", "opus", "flac", "ac3", "eac3", "alac")
 _AUDIO_MARGIN_S = 2
 """Seconds of audio that are read before a stretch, as packets of audio and video are not stored side by side."""
+_NOT_WRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +140,8 @@ def write_clip(index: VideoIndex, stretches: Sequence[Stretch], target: Path, *,
         _check_read_back(index, stretches, part, same_pictures=copied)
         part.replace(target)
     except (av.error.FFmpegError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in _NOT_WRITABLE:  # FFmpeg's own class for what the system says
+            raise VideoError(f"{target}: cannot be written ({error.strerror})") from None
         raise VideoError(f"{index.path}: {target.name} cannot be cut from it ({one_line(error)})") from None
     except OSError as error:
         raise VideoError(f"{target}: cannot be written ({error.strerror})") from None

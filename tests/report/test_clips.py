@@ -1,6 +1,7 @@
 """Clips show the event at the time that their list states, with its audio; numbers drawn into pictures prove it."""
 
 import csv
+import errno
 import json
 from fractions import Fraction
 from pathlib import Path
@@ -192,6 +193,18 @@ def test_clips_are_chosen_resumed_and_not_overwritten(
         clips(*command, "--resume", "--after", 2)
     clips(*command, "--overwrite", "--min_confidence", 0.85)
     assert [row["confidence"] for row in rows(folder)] == [0.9]
+
+
+def test_a_full_disk_is_named_and_leaves_no_part(
+    results: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(*_: object) -> None:
+        av.error.err_check(-errno.ENOSPC, "part")
+
+    monkeypatch.setattr("e2espot.video.clip_files._copy", fill)
+    with pytest.raises(E2ESpotError, match=r"PASS\.mp4: cannot be written \(No space left on device\)"):
+        clips(results, "-v", video, "-o", tmp_path / "c")
+    assert not list((tmp_path / "c").glob(".*")), "no file that is half-written"
 
 
 def test_events_are_read_from_tables_and_unusable_input_is_named(video: Path, tmp_path: Path) -> None:
