@@ -20,11 +20,14 @@ import torch
 import yaml
 
 from e2espot.core.errors import CheckpointError, first_line
+from e2espot.core.label_sets import LABEL_SETS, LabelSet
 from e2espot.files.atomic import sweep, write_atomically
 
 _LOG = logging.getLogger(__name__)
 
 _STATE, _PREVIOUS_STATE = "state.pt", "before.pt"
+CLASSES_FILE = "class.txt"
+"""The classes of a run that are not one of the known label sets, one name a line."""
 
 
 def save_state(run: Path, state: dict[str, Any]) -> None:
@@ -90,16 +93,27 @@ def save_config(run: Path, config: dict[str, Any]) -> None:
     write_atomically(run / "config.yaml", yaml.safe_dump(config, sort_keys=False).encode())
 
 
+def save_classes(run: Path, label_set: LabelSet) -> None:
+    """Keep the classes of a run that a file of its user names, so that it can be resumed without that file."""
+    write_atomically(run / CLASSES_FILE, "".join(f"{name}\n" for name in label_set.names).encode())
+
+
 def load_config(run: Path) -> dict[str, Any]:
     """Settings that a run was started with; versions before 0.2 stored no ``e2espot_version``.
+
+    Classes that a file of the user named are those that the run keeps, whatever became of that file.
 
     Raises:
         CheckpointError: not a run folder.
     """
     try:
-        return dict(yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8")))
+        fields = dict(yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8")))
     except (OSError, yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{run}: no readable config.yaml in this run folder ({type(error).__name__})") from None
+    name = fields.get("label_set")
+    if isinstance(name, str) and name not in LABEL_SETS and (run / CLASSES_FILE).is_file():
+        fields["label_set"] = str(run / CLASSES_FILE)
+    return fields
 
 
 def add_preparations(run: Path, prepared: dict[str, dict[str, Any]]) -> None:

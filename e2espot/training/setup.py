@@ -25,7 +25,7 @@ from e2espot.clips.sampler import ClipSampler, JointSampler, Sampler
 from e2espot.core.device import reuse_freed_memory
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.feature_kind import FeatureKind
-from e2espot.core.label_sets import LabelSet
+from e2espot.core.label_sets import LABEL_SETS, LabelSet
 from e2espot.files.atomic import check_folder
 from e2espot.formats.feature_files import open_features
 from e2espot.models.feature_heads.build import CHUNK_HEADS
@@ -99,6 +99,8 @@ def setup(config: TrainingConfig) -> Run:
     if config.group.is_main:
         checkpoints.sweep_run(config.folder)
         checkpoints.save_config(config.folder, config.to_fields(start))
+        if config.recipe.data.label_set not in LABEL_SETS:
+            checkpoints.save_classes(config.folder, config.label_set)
     return run
 
 

@@ -103,6 +103,21 @@ def test_a_run_on_features_trains_infers_and_is_scored(
     assert value >= 100 * LEARNT.get(head, 0)
 
 
+@pytest.mark.parametrize("left", [None, "Corner\nGoal\n"], ids=["gone", "others"])
+def test_a_run_resumes_with_its_classes_when_their_file_changed(
+    left: str | None, runs: dict[str, Path], data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(runs["netvlad++"], tmp_path / "run")
+    assert tuple((tmp_path / "run" / "class.txt").read_text().splitlines()) == CLASSES
+    config = tmp_path / "run" / "config.yaml"
+    config.write_text(config.read_text().replace(str(data / "class.txt"), str(tmp_path / "class.txt")))
+    if left is not None:
+        (tmp_path / "class.txt").write_text(left)
+    run("train", data, "-s", tmp_path / "run", "--resume", "--device", "cpu")
+    assert "weights: " in capsys.readouterr().out
+    assert load_spotter(tmp_path / "run").label_set.names == CLASSES
+
+
 def test_results_of_a_run_on_features_pack_into_a_report(runs: dict[str, Path], data: Path, tmp_path: Path) -> None:
     run("infer", runs["rows_gru"], data, "-s", "test", "-o", tmp_path / "out", "--device", "cpu")
     run(
