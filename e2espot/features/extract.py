@@ -170,8 +170,8 @@ def extract_video(
         copy_progress: Called with (bytes copied, bytes in all); never for a local file or a copy that exists.
 
     Raises:
-        VideoError: the video cannot be read.
-        ConfigurationError: the grid does not fit the video.
+        VideoError: the video cannot be read, or is too short for a row.
+        ConfigurationError: the grid does not fit the rate of the video.
     """
     target = job.targets[video.game, video.half]
     options = dataclasses.replace(job.options, video_stream=video.video_stream or job.options.video_stream)

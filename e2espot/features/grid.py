@@ -23,7 +23,7 @@ from typing import Literal
 
 import numpy as np
 
-from e2espot.core.errors import ConfigurationError
+from e2espot.core.errors import ConfigurationError, VideoError
 from e2espot.core.timeline import num_frames_of_duration
 from e2espot.video import VideoIndex, pictures_of_grid
 
@@ -71,13 +71,14 @@ def pictures_of_rows(indexes: Sequence[VideoIndex], grid: RowGrid) -> list[np.nd
     """For each file of a match, the pictures (ranks) that rows show; int64, in order of the rows.
 
     Raises:
-        ConfigurationError: the grid has no row, or does not fit the rate of the video.
+        VideoError: the video is too short for a row.
+        ConfigurationError: the grid does not fit the rate of the video.
     """
     ranks = _soccernet(indexes, grid) if grid.rule == "soccernet" else _middle(indexes, grid)
     if not any(map(len, ranks)):
         last = indexes[-1]
         length_s = float(last.starts_at_s + last.duration_s)
-        raise ConfigurationError(
+        raise VideoError(  # the others of the command may be longer
             f"{indexes[0].path}: lasts {length_s:.2f} s, which holds no row at {grid.rate} rows a second from "
             f"{float(grid.start_s):g} s on",
             option="start",

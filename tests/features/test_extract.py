@@ -175,6 +175,16 @@ def test_features_refuses_bad_options_and_leaves_nothing(video: Path, tmp_path: 
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
 
 
+def test_a_video_too_short_for_a_row_costs_itself_alone(video: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    write(folder / "a", constant(Fraction(25), 2))
+    (folder / f"b{video.suffix}").symlink_to(video)
+    with pytest.raises(VideoError, match=r"1 of 2 games have no features: .*lasts 0\.08 s, which holds no row"):
+        features(folder, "-o", tmp_path / "out", *RANDOM)
+    assert [path.parent.name for path in (tmp_path / "out").rglob("*.npy")] == ["b"]
+
+
 def test_reader_is_refused_before_weights_are_asked_for(
     video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

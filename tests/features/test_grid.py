@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from e2espot.core.errors import ConfigurationError
+from e2espot.core.errors import ConfigurationError, VideoError
 from e2espot.features.grid import RowGrid, nominal_fps, pictures_of_rows, soccernet_pictures
 from e2espot.video import index_of, pictures_of_grid
 from tests.support.numbered_video import constant, write
@@ -64,7 +64,7 @@ def test_start_and_duration_move_and_end_the_rows(index) -> None:  # type: ignor
     (pictures_N,) = pictures_of_rows([index], grid)
     # Counts from 10 to 35 stay: 5, 10, ... -> 10, 15, ..., 35
     assert pictures_N.tolist() == [9, 14, 19, 24, 29, 34]
-    with pytest.raises(ConfigurationError, match="holds no row"):
+    with pytest.raises(VideoError, match="holds no row"):
         pictures_of_rows([index], RowGrid(rate=Fraction(5), start_s=Fraction(60)))
 
 
