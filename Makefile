@@ -58,7 +58,7 @@ weights: venv
 	  --negative_label_file Labels-other.json --event_fraction 0.4 --negative_fraction 0.25 --negative_weight 5 \
 	  $$(test -d $(WEIGHTS)/negatives/last && echo --resume)
 	$(BIN)/e2espot blend $(WEIGHTS)/unfamiliar/best.safetensors $(WEIGHTS)/negatives/best.safetensors \
-	  $(WEIGHTS)/second_set.safetensors --share 0.5 --look_ahead 1
+	  $(WEIGHTS)/second_set.safetensors --share 0.5 --look_ahead 1 --smooth_ball --size 512x288
 	$(BIN)/e2espot blend $(WEIGHTS)/first.safetensors $(WEIGHTS)/first.safetensors \
 	  e2espot/models/weights/small_gsm.safetensors --share 0 --unfamiliar $(WEIGHTS)/second_set.safetensors
 

@@ -1,6 +1,7 @@
 """What less look-ahead costs: mAP@1 on labelled footage, offline and as a live stream would score it.
 
-The backbone runs once over each video; heads and suppressions are then run for each setting.
+The backbone runs once over each video, twice where the map of the ball is smoothed: with later frames and without.
+Heads and suppressions are then run for each setting.
 """
 
 from __future__ import annotations
@@ -190,16 +191,22 @@ def _events_of(
     """Events of each setting in one video."""
     adapted, adaptation = adapt_to_video(spotter, video, options)
     size = adapted.spec.width, adapted.spec.height
+    strength = 0.0 if adaptation is None else unlikeness(adaptation.distance)
+    features: dict[bool, torch.Tensor] = {}
     with torch.inference_mode():
-        frames = (
-            torch.from_numpy(chunk.frames_THWC)
-            for chunk in stream_frames(video, fps=adapted.fps, size=size, pictures=options, **options.opening)
-        )
-        # In one piece: which rows are final when does not matter, and the head then has fewer and longer batches.
-        features_TD = torch.cat(list(stream_features(adapted, frames, options)))
-        strength = 0.0 if adaptation is None else unlikeness(adaptation.distance)
+        for causal in (False, True) if adapted.spec.smooth_ball else (False,):
+            frames = (
+                torch.from_numpy(chunk.frames_THWC)
+                for chunk in stream_frames(video, fps=adapted.fps, size=size, pictures=options, **options.opening)
+            )
+            # In one piece: which rows are final when does not matter, and the head then has fewer and longer batches.
+            causal_options = dataclasses.replace(options, causal_ball=causal)
+            features[causal] = torch.cat(list(stream_features(adapted, frames, causal_options)))
         return {
-            setting: _events_of_features(adapted, calibration, features_TD, setting, strength) for setting in settings
+            setting: _events_of_features(
+                adapted, calibration, features.get(setting.look_ahead_s is not None, features[False]), setting, strength
+            )
+            for setting in settings
         }
 
 

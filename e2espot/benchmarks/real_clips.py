@@ -6,6 +6,7 @@ advantage that the spotter lacks.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,12 +21,13 @@ from e2espot.core.label_sets import LabelSet
 from e2espot.core.timeline import DEFAULT_FPS, frame_of_position_ms, num_frames_of_duration
 from e2espot.formats.labelled_clips import LabelledClip
 from e2espot.inference.adapt import adapt_to_video
-from e2espot.inference.ball_path import linked_positions, peak_positions
+from e2espot.inference.ball_peak import peak_positions
 from e2espot.inference.exported import ExportedSpotter
 from e2espot.inference.job import Job, predict_video, single_video
 from e2espot.inference.predict import ball_maps_of_video
 from e2espot.models import Spotter
 from e2espot.models.backbones.small import SmallBackbone
+from e2espot.models.streaming.ball_smoothing import BLOCK_S, smoothed_maps
 from e2espot.scoring.baseline import fit_periodic_baseline
 from e2espot.suppression import apply_calibration
 from e2espot.video import VideoIndex, index_of, pictures_of_grid
@@ -54,7 +56,7 @@ class ClipResult:
     """Distance of the map's peak from each labelled ball, in widths; infinite if the clip is refused. None for a
     backbone without a map."""
     linked_error_B: np.ndarray | None
-    """The same for the path that is linked over time."""
+    """The same for the peak of the map that is smoothed over time, by which the ball is linked from frame to frame."""
     refusal: str = ""
     """Why the clip cannot be read; empty if it can."""
 
@@ -131,7 +133,7 @@ def _adapt_job(job: Job, clip: LabelledClip) -> tuple[Job, tuple[Adaptation, ...
 
 
 def _ball_errors(job: Job, clip: LabelledClip, index: VideoIndex) -> tuple[np.ndarray, np.ndarray]:
-    """Distances of peak and linked path from the labelled positions, in widths of the picture."""
+    """Distances of the peaks from the labelled positions, in widths of the picture: maps alone, and smoothed ones."""
     if not clip.ball:
         return np.empty(0), np.empty(0)
     outside = [ball.picture for ball in clip.ball if ball.picture >= index.num_pictures]
@@ -139,16 +141,18 @@ def _ball_errors(job: Job, clip: LabelledClip, index: VideoIndex) -> tuple[np.nd
         raise ConfigurationError(
             f"{clip.name}: the ball is labelled in picture {outside[0]}, and a player shows {index.num_pictures}"
         )
-    spotter = job.spotters[0]
+    spotter = copy.copy(job.spotters[0])
     assert not isinstance(spotter, ExportedSpotter)
-    heat_THW = torch.cat(list(ball_maps_of_video(spotter, clip.video, job.options))).cpu().numpy()
+    spotter.spec = dataclasses.replace(spotter.spec, smooth_ball=False)
+    heat_THW = torch.cat(list(ball_maps_of_video(spotter, clip.video, job.options))).cpu()
+    smoothed_THW = smoothed_maps(heat_THW, float(spotter.fps), round(BLOCK_S * spotter.fps))
     pictures_T = pictures_of_grid(index, spotter.fps)
     picture_B = np.array([ball.picture for ball in clip.ball])
     label_B2 = np.array([[ball.x / index.width, ball.y / index.height] for ball in clip.ball])
     aspect = index.height / index.width
     return (
-        _distances(peak_positions(heat_THW)[_nearest(index, pictures_T, picture_B)], label_B2, aspect),
-        _distances(_at_pictures(linked_positions(heat_THW), index, pictures_T, picture_B), label_B2, aspect),
+        _distances(peak_positions(heat_THW.numpy())[_nearest(index, pictures_T, picture_B)], label_B2, aspect),
+        _distances(_at_pictures(peak_positions(smoothed_THW.numpy()), index, pictures_T, picture_B), label_B2, aspect),
     )
 
 
@@ -170,7 +174,7 @@ def _nearest(index: VideoIndex, pictures_T: np.ndarray, picture_B: np.ndarray) -
 def _at_pictures(
     positions_T2: np.ndarray, index: VideoIndex, pictures_T: np.ndarray, picture_B: np.ndarray
 ) -> np.ndarray:
-    """Positions on the path at the times of the labelled pictures."""
+    """Positions at the times of the labelled pictures, between those of the frames around them."""
     times_P = index.pts_P.astype(np.float64)
     columns = [np.interp(times_P[picture_B], times_P[pictures_T], positions_T2[:, axis]) for axis in (0, 1)]
     return np.stack(columns, axis=1)

@@ -85,7 +85,7 @@ def _scores_of_group(results: Sequence[ClipResult]) -> dict[str, Any]:
 
 
 def _ball_recall(results: Sequence[ClipResult]) -> dict[str, Any] | None:
-    """Share of the labelled balls that the map's peak, and the linked path, come close to."""
+    """Share of the labelled balls that the map's peak, alone and linked over time, comes close to."""
     if any(result.peak_error_B is None for result in results):
         return None
     peak_B = np.concatenate([result.peak_error_B for result in results if result.peak_error_B is not None])

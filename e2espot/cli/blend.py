@@ -30,14 +30,21 @@ class Blend:
     second set of weights, and infer takes weights between both sets, by how unlike a video is."""
     look_ahead: float | None = None
     """Seconds after a frame that the head sees at inference, if nothing else is asked for; by default all of its
-    windows. A second set keeps that of its file."""
+    windows. A second set keeps that of its file, and what the next two options say."""
+    smooth_ball: bool = False
+    """Smooth the map of the ball over time at inference, which the small backbones have."""
+    size: str = "trained"
+    """Size at which inference shows the frames to the network: trained, or width x height such as 512x288."""
 
 
 def main(arguments: list[str]) -> None:
     """Blend, print where the weights are."""
     args = parse(Blend, arguments, "e2espot blend")
 
-    from e2espot.models.weights.blend import blend
+    from e2espot.core.frame_size import parse_frame_size
+    from e2espot.models.weights.blend import InferenceDefaults, blend
 
-    blend(args.before, args.after, args.out, args.share, args.unfamiliar, args.look_ahead)
+    size = None if args.size == "trained" else parse_frame_size(args.size)
+    defaults = InferenceDefaults(look_ahead_s=args.look_ahead, smooth_ball=args.smooth_ball, size=size)
+    blend(args.before, args.after, args.out, args.share, args.unfamiliar, defaults)
     print(f"weights: {args.out}")

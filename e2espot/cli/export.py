@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -51,10 +51,13 @@ def main(arguments: list[str]) -> None:
     size = None if args.size == "trained" else parse_frame_size(args.size)
     spotter, norms = resize(load_spotter(args.run), size), "training"
     if args.adapt_to is not None:
-        spotter, adaptation = adapt_to_video(spotter, args.adapt_to, InferenceOptions())
+        spotter, adaptation = adapt_to_video(spotter, args.adapt_to, InferenceOptions(size="trained"))
         if adaptation is None:
             raise ConfigurationError(f"{args.adapt_to}: nothing to adapt to", option="adapt_to")
         norms = f"{args.adapt_to.name}, share {adaptation.share:.3g}"
+    if spotter.spec.smooth_ball:
+        print("note: exported spotters do not smooth the map of the ball over time, which runs do on such a video")
+        spotter.spec = replace(spotter.spec, smooth_ball=False)
     calibration = read_calibration(args.run, spotter.label_set)
     export_spotter(spotter, calibration, args.out, form=args.to, chunk_len=args.chunk, norms=norms)
     print(f"exported spotter: {args.out}; try it: {command_line('infer', args.out, 'VIDEO', '-o', 'out/')}")

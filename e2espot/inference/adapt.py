@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -19,7 +19,8 @@ from e2espot.inference.options import InferenceOptions
 from e2espot.inference.sampled_clips import SampledClips, sample_clips
 from e2espot.models.norm_statistics import batch_norms, distance_from_training, measure_statistics, mix_statistics
 from e2espot.models.spotter import Spotter, centre_crop
-from e2espot.models.unfamiliar import between_sets
+from e2espot.models.unfamiliar import between_sets, size_of_share
+from e2espot.video.parts import indexes_of
 
 _LOG = logging.getLogger(__name__)
 
@@ -50,16 +51,30 @@ def adapt_to_video(spotter: Spotter, path: Path, options: InferenceOptions) -> t
     spotter = resize(spotter, options.frame_size())
     if options.adapt == "none" or not batch_norms(spotter.backbone):
         return spotter, None
-    size = spotter.spec.width, spotter.spec.height
+
+    def clips_of_size(size: tuple[int, int]) -> SampledClips:
+        return sample_clips(path, spotter.fps, size, options)
+
     try:
-        return adapt_to_clips(spotter, sample_clips(path, spotter.fps, size, options), options.adapt)
+        clips = clips_of_size((spotter.spec.width, spotter.spec.height))
+        is_free = options.size == "auto" and _has_pixels(path, spotter.spec.unfamiliar_size, options)
+        return adapt_to_clips(spotter, clips, options.adapt, clips_of_size if is_free else None)
     except VideoError as error:  # if the video cannot be used at all, reading it from the start reports that
         _LOG.warning("not adapted to the video: %s", error)
         return spotter, None
 
 
+def _has_pixels(path: Path, size: tuple[int, int] | None, options: InferenceOptions) -> bool:
+    """Whether pictures are at least of a (width, height): enlarged ones show the network nothing more."""
+    indexes = indexes_of(path, **options.opening) if size is not None else []
+    return size is not None and all(index.width >= size[0] and index.height >= size[1] for index in indexes)
+
+
 def adapt_to_clips(
-    spotter: Spotter, clips: SampledClips | Sequence[np.ndarray], adapt: AdaptMode
+    spotter: Spotter,
+    clips: SampledClips | Sequence[np.ndarray],
+    adapt: AdaptMode,
+    clips_of_size: Callable[[tuple[int, int]], SampledClips] | None = None,
 ) -> tuple[Spotter, Adaptation | None]:
     """The spotter with batch norms that are adapted to some clips; and what was done.
 
@@ -67,13 +82,15 @@ def adapt_to_clips(
         spotter: In evaluation mode; stays as it is.
         clips: Batches, uint8 RGB ``BTHWC``, each with clips from all over the footage; iterated up to twice.
         adapt: ``auto`` mixes the statistics as far as the footage differs from the training data.
+        clips_of_size: Reads the clips again, in the (width, height) that a second set of weights sees; None keeps the
+            size of the first set.
 
     Returns:
         The spotter itself and None without any batch.
     """
     num_frames = 0
 
-    def batches() -> Iterator[torch.Tensor]:
+    def batches(clips: SampledClips | Sequence[np.ndarray]) -> Iterator[torch.Tensor]:
         nonlocal num_frames
         num_frames = 0
         for batch_BTHWC in clips:
@@ -82,7 +99,7 @@ def adapt_to_clips(
             yield centre_crop(levels.flatten(0, 1), spotter.spec.crop_dim).unflatten(0, levels.shape[:2])
             del batch_BTHWC, levels  # or they are held while the next ones are read
 
-    statistics = measure_statistics(spotter.backbone, batches())
+    statistics = measure_statistics(spotter.backbone, batches(clips))
     if not statistics:
         return spotter, None
     distance = distance_from_training(spotter.backbone, statistics)
@@ -91,7 +108,10 @@ def adapt_to_clips(
     adapted = between_sets(spotter, second_share)
     if spotter.unfamiliar is not None and second_share:  # its statistics are those of the weights that it now has
         return_freed_memory()
-        statistics = measure_statistics(adapted.backbone, batches())
+        size = size_of_share(spotter.spec, second_share)
+        if clips_of_size is not None and size is not None:
+            adapted, clips = resize(adapted, size), clips_of_size(size)
+        statistics = measure_statistics(adapted.backbone, batches(clips))
     return_freed_memory()  # 64 frames at once in fp32 need more than all that follows
     mix_statistics(adapted.backbone, statistics, share)
     return adapted, Adaptation(num_frames=num_frames, share=share, distance=distance)

@@ -31,8 +31,9 @@ class UserOptions(PictureOptions):
     adapt: Literal["auto", "none", "statistics"] = "auto"
     """Adapt the network's batch norms to each video, without labels, after a first look at some frames of it: auto
     does so as far as the video differs from the training data, statistics always does, none never."""
-    size: str = "trained"
-    """Size at which the network sees the frames: trained, or width x height such as 512x288."""
+    size: str = "auto"
+    """Size at which the network sees the frames: trained, or width x height such as 512x288; auto is that of training,
+    or what the weights say for footage unlike it."""
     flip: bool = False
     """Average with the scores of the mirrored video: slightly better, and twice the time."""
     look_ahead: float | None = None
@@ -42,12 +43,12 @@ class UserOptions(PictureOptions):
     """On CUDA, record the backbone's work once as a CUDA graph and replay it: for GPUs that wait for their CPU."""
 
     def frame_size(self) -> tuple[int, int] | None:
-        """``size`` as (width, height); None for the size of training.
+        """``size`` as (width, height); None for ``auto`` and ``trained``.
 
         Raises:
             ConfigurationError: not of that form, or out of range.
         """
-        return None if self.size == "trained" else parse_frame_size(self.size)
+        return None if self.size in ("auto", "trained") else parse_frame_size(self.size)
 
     def look_ahead_frames(self, fps: Fraction, default_s: float | None = None) -> int | None:
         """``look_ahead`` in frames of a grid; None for no limit.
@@ -84,6 +85,14 @@ class InferenceOptions(UserOptions):
     """Frames the backbone processes at a time; None for a length that suits the device."""
     precision: Precision = "auto"
     """Number format of the backbone."""
+    causal_ball: bool | None = None
+    """Whether smoothing the map of the ball sees earlier frames only; None where ``look_ahead`` is a number."""
+
+    def is_ball_causal(self) -> bool:
+        """``causal_ball``, with the default resolved."""
+        if self.causal_ball is not None:
+            return self.causal_ball
+        return self.look_ahead is not None and self.look_ahead != float("inf")
 
     def frames_per_chunk(self, device: str) -> int:
         """``chunk_len``, or what suits a type of device: a few chunks wait in memory, and a GPU takes one at a time."""

@@ -19,6 +19,7 @@ from e2espot.inference.streaming_head import streaming_head
 from e2espot.inference.views import ScoreViews, View
 from e2espot.models.spotter import Spotter, centre_crop, mean_pixel
 from e2espot.models.streaming.backbone_stream import BackboneStream
+from e2espot.models.streaming.ball_smoothing import BLOCK_S, BallSmoother
 from e2espot.models.streaming.cuda_graph import CudaGraphBackbone
 
 
@@ -44,9 +45,12 @@ class FeatureStream:
 
     def __init__(self, spotter: Spotter, options: InferenceOptions) -> None:
         self._device = next(spotter.parameters()).device
-        self._backbone_stream = BackboneStream(spotter.backbone, compute_dtype(self._device, options.precision))
+        smoother = _smoother(spotter, options)
+        dtype = compute_dtype(self._device, options.precision)
+        self._backbone_stream = BackboneStream(spotter.backbone, dtype, smoother)
         self._halo = spotter.halo
-        graphs = options.cuda_graphs and self._device.type == "cuda"
+        # Smoothing goes from frame to frame and waits, so its work is not the same for every chunk.
+        graphs = options.cuda_graphs and self._device.type == "cuda" and smoother is None
         self._stream = CudaGraphBackbone(self._backbone_stream) if graphs else self._backbone_stream
         self._piece_len = options.piece_len or _piece_len(self._device)
         self._crop_dim = spotter.spec.crop_dim
@@ -63,9 +67,12 @@ class FeatureStream:
         yield from self._push(chunk_THWC.to(self._device, non_blocking=True))
 
     def finish(self) -> Iterator[Tensor]:
-        """Yield the remaining features, those of the last ``halo`` frames."""
+        """Yield the remaining features: those of the last ``halo`` frames, and those that wait for later maps."""
         if self._shape_HWC is not None:
             yield from self._push(self._padding())
+            features_TD = self._backbone_stream.finish()
+            if len(features_TD):
+                yield features_TD
 
     @property
     def heat_THW(self) -> Tensor:  # noqa: N802
@@ -84,6 +91,13 @@ class FeatureStream:
         """``halo`` frames of the mean colour, which normalisation turns into zeros."""
         assert self._shape_HWC is not None
         return mean_pixel(self._device).expand(self._halo, *self._shape_HWC)
+
+
+def _smoother(spotter: Spotter, options: InferenceOptions) -> BallSmoother | None:
+    if not spotter.spec.smooth_ball:
+        return None
+    fps = float(spotter.fps)
+    return BallSmoother(fps, 0 if options.is_ball_causal() else round(BLOCK_S * fps))
 
 
 def _piece_len(device: torch.device) -> int:

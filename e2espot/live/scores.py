@@ -178,7 +178,9 @@ class LiveScores:
 
     def _new_stream(self) -> ScoreStream:
         look_ahead_s = look_ahead_within(self.spotter, self._options.look_ahead)
-        return ScoreStream(self.spotter, dataclasses.replace(self._options, look_ahead=look_ahead_s))
+        causal = self._options.is_ball_causal()  # as far as the latency says; weights may shorten what the head sees
+        options = dataclasses.replace(self._options, look_ahead=look_ahead_s, causal_ball=causal)
+        return ScoreStream(self.spotter, options)
 
     def _unseen(self, num_frames: int) -> FinalRows:
         num_rows, columns = num_frames * self.spotter.grid_factor, len(self.spotter.label_set) + self.spotter.spec.team

@@ -83,8 +83,14 @@ class SpotterSpec:
     look_ahead_s: _Seconds | None = None
     """Seconds after a frame that the head sees at inference, if nothing else is asked for; None for all of its
     windows."""
+    smooth_ball: bool = False
+    """Whether inference smooths the map of the ball over time (``models.streaming.ball_smoothing``)."""
     unfamiliar_look_ahead_s: _Seconds | None = None
-    """The same of the file's second set of weights (``models.unfamiliar``)."""
+    """``look_ahead_s`` of the file's second set of weights (``models.unfamiliar``)."""
+    unfamiliar_smooth_ball: bool = False
+    """``smooth_ball`` of the second set."""
+    unfamiliar_size: tuple[_Count, _Count] | None = None
+    """Width and height of the frames that the second set sees; None for those of the first."""
 
 
 class HeadOutputs(NamedTuple):

@@ -11,7 +11,8 @@ Both sets come from one training, the second continuing the first, so the weight
 (``models.weights.blend`` relies on the same).
 
 The second set may have an image network that the first does without (``models.backbones.lite``): what that adds is
-scaled by the share. So familiar footage does not pay for it. The look-ahead of the head is that of the nearer set.
+scaled by the share. So familiar footage does not pay for it. The look-ahead of the head, whether the map of the ball is
+smoothed, and the size of the frames are those of the second set as soon as it counts (``SECOND_COUNTS``).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,8 +32,20 @@ PREFIX = "unfamiliar."
 """Beginning of the names of the second set's tensors in a weights file."""
 IMAGE = "backbone.image."
 """Beginning of the names of the image network's tensors."""
-NEARER = 0.5
-"""Share from which on weights are nearer to the second set."""
+SECOND_COUNTS = 0.2
+"""Share from which on inference does what suits the second set: from a distance of 0.006 on footage is no longer of the
+kind that the first set is best at."""
+NO_SECOND_SET: dict[str, Any] = {
+    "unfamiliar_look_ahead_s": None,
+    "unfamiliar_smooth_ball": False,
+    "unfamiliar_size": None,
+}
+"""Fields of the specification of a spotter with one set of weights."""
+
+
+def size_of_share(spec: SpotterSpec, share: float) -> tuple[int, int] | None:
+    """(width, height) of the frames for a share of the second set; None for those of the first."""
+    return spec.unfamiliar_size if share >= SECOND_COUNTS else None
 
 
 def split_sets(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -57,7 +71,9 @@ def set_with_image(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def spec_of_second_set(spec: SpotterSpec, second: Mapping[str, Tensor]) -> SpotterSpec:
     """Specification of a file's second set: that of its first, with the image network if there are weights for it."""
-    spec = dataclasses.replace(spec, look_ahead_s=spec.unfamiliar_look_ahead_s, unfamiliar_look_ahead_s=None)
+    spec = dataclasses.replace(
+        spec, look_ahead_s=spec.unfamiliar_look_ahead_s, smooth_ball=spec.unfamiliar_smooth_ball, **NO_SECOND_SET
+    )
     kind, _, shift = spec.feature_arch.partition("_")
     if kind != "small" or not any(name.startswith(IMAGE) for name in second):
         return spec
@@ -73,12 +89,18 @@ def between_sets(spotter: Spotter, share: float) -> Spotter:
     """
     single = copy.copy(spotter)
     single._modules = {**spotter._modules, "unfamiliar": None}  # so that the second set is not copied for nothing
-    single.spec = dataclasses.replace(spotter.spec, unfamiliar_look_ahead_s=None)
+    single.spec = dataclasses.replace(spotter.spec, **NO_SECOND_SET)
     if spotter.unfamiliar is None or not share:
         return copy.deepcopy(single)
     mixed = copy.deepcopy(spotter.unfamiliar)
-    nearer = mixed.spec if share >= NEARER else single.spec
-    mixed.spec = dataclasses.replace(mixed.spec, look_ahead_s=nearer.look_ahead_s)
+    used = mixed.spec if share >= SECOND_COUNTS else single.spec
+    mixed.spec = dataclasses.replace(
+        mixed.spec,
+        look_ahead_s=used.look_ahead_s,
+        smooth_ball=used.smooth_ball,
+        width=spotter.spec.width,  # which may be another one than that of the file
+        height=spotter.spec.height,
+    )
     mixed.load_state_dict(between_states(single.state_dict(), mixed.state_dict(), share))
     return mixed
 

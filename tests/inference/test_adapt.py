@@ -18,7 +18,7 @@ from e2espot.cli.main import main
 from e2espot.core.adaptation import FULL_DISTANCE, share_of_second_set
 from e2espot.core.errors import ConfigurationError, VideoError
 from e2espot.inference import adapt
-from e2espot.inference.adapt import SHARE, adapt_to_video
+from e2espot.inference.adapt import SHARE, adapt_to_video, resize
 from e2espot.inference.options import InferenceOptions
 from e2espot.inference.predict import ball_maps_of_video, spot_video
 from e2espot.inference.sampled_clips import SampledClips, SampleOptions, interleave, sample_clips, spread_clips
@@ -143,6 +143,41 @@ def test_adapt_to_video_takes_weights_between_both_sets(
     expected = between_sets(both, share)
     mix_statistics(expected.backbone, measure_statistics(expected.backbone, looks), adaptation.share)
     assert all(torch.equal(value, adapted.state_dict()[name]) for name, value in expected.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("size", "second", "expected"),
+    [
+        ("auto", (80, 56), (80, 56)),
+        ("auto", (128, 96), SIZE),  # the video is smaller
+        ("trained", (80, 56), SIZE),
+        ("64x48", (80, 56), (64, 48)),
+    ],
+)
+def test_adapt_to_video_gives_unlike_footage_the_size_and_the_smoothing_of_the_second_set(
+    spotter: Spotter, video: Path, size: str, second: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    both = copy.deepcopy(spotter)
+    both.spec = dataclasses.replace(both.spec, unfamiliar_size=second)
+    torch.manual_seed(1)
+    both.unfamiliar = Spotter(dataclasses.replace(TOY_SPEC, smooth_ball=True)).eval()
+    options = InferenceOptions(size=size)
+    adapted, adaptation = adapt_to_video(both, video, options)
+    assert adaptation is not None and share_of_second_set(adaptation.distance) == 1
+    assert (adapted.spec.width, adapted.spec.height, adapted.spec.smooth_ball) == (*expected, True)
+    # The statistics are those of frames of the size that the network then sees.
+    by_hand = resize(between_sets(both, 1.0), expected)
+    looks = [torch.from_numpy(batch) for batch in sample_clips(video, FPS, expected, options)]
+    mix_statistics(by_hand.backbone, measure_statistics(by_hand.backbone, looks), adaptation.share)
+    assert all(torch.equal(value, adapted.state_dict()[name]) for name, value in by_hand.state_dict().items())
+    # A video like those of training keeps the first set, at its size.
+    mix_statistics(
+        both.backbone,
+        measure_statistics(both.backbone, map(torch.from_numpy, sample_clips(video, FPS, SIZE, options))),
+        1.0,
+    )
+    familiar, _ = adapt_to_video(both, video, InferenceOptions())
+    assert (familiar.spec.width, familiar.spec.height, familiar.spec.smooth_ball) == (*SIZE, False)
 
 
 def test_spot_video_applies_the_adaptation_unless_it_is_switched_off(spotter: Spotter, video: Path) -> None:

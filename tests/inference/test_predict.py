@@ -1,6 +1,7 @@
 """One pass over chunks equals the whole video at once."""
 
 import contextlib
+import copy
 import dataclasses
 import weakref
 from collections.abc import Iterator
@@ -9,12 +10,14 @@ import numpy as np
 import pytest
 import torch
 
+from e2espot.core.timeline import parse_fps
 from e2espot.inference.options import InferenceOptions
-from e2espot.inference.predict import score_frames, stream_features
+from e2espot.inference.predict import score_frames, stream_ball_maps, stream_features
 from e2espot.inference.streaming_head import window_starts
 from e2espot.models import Spotter, SpotterSpec, normalise
 from e2espot.models.spotter import mean_pixel
 from e2espot.models.streaming.backbone_stream import BackboneStream
+from e2espot.models.streaming.ball_smoothing import smoothed_maps
 from e2espot.models.streaming.temporal_cache import StreamingMotion
 from e2espot.models.temporal_shift import GateShift
 from tests.support.budget import LONG
@@ -160,6 +163,24 @@ def test_score_frames_is_independent_of_chunk_len() -> None:
     many = score_frames(spotter, frames.split(9), 77, OPTIONS)
     assert one.shape == (77, 2)
     assert abs(one - many).max() < 1e-5
+
+
+@pytest.mark.parametrize(("look_ahead", "block"), [(None, 12), (0.4, 0)])
+def test_score_frames_pool_under_the_smoothed_map_of_the_ball(look_ahead: float | None, block: int) -> None:
+    spotter = spotter_of("lite_gsm")
+    spotter.spec = dataclasses.replace(spotter.spec, fps="12.5", smooth_ball=True)
+    spotter.fps = parse_fps("12.5")
+    frames = torch.randint(0, 256, (61, 32, 48, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(3))
+    plain = copy.copy(spotter)
+    plain.spec = dataclasses.replace(spotter.spec, smooth_ball=False)
+    raw_THW = torch.cat(list(stream_ball_maps(plain, [frames], OPTIONS)))
+    options = dataclasses.replace(OPTIONS, look_ahead=look_ahead)
+    scores = score_frames(spotter, [frames], 61, options)
+    assert np.abs(scores - score_frames(plain, [frames], 61, options)).max() > 1e-5
+    for chunk_len in (7, 33):
+        maps = list(stream_ball_maps(spotter, frames.split(chunk_len), options))
+        torch.testing.assert_close(torch.cat(maps), smoothed_maps(raw_THW, 12.5, block), rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(score_frames(spotter, frames.split(chunk_len), 61, options), scores, atol=1e-5)
 
 
 def test_score_frames_with_flip_averages_both_views() -> None:

@@ -7,8 +7,8 @@ import torch
 
 from e2espot.core.errors import CheckpointError, ConfigurationError
 from e2espot.models.spotter import Spotter, SpotterSpec
-from e2espot.models.unfamiliar import between_sets
-from e2espot.models.weights.blend import blend
+from e2espot.models.unfamiliar import between_sets, size_of_share
+from e2espot.models.weights.blend import InferenceDefaults, blend
 from e2espot.models.weights.checkpoint import load_spotter, read_initial_weights, read_tensors, save_spotter
 from e2espot.models.weights.initial_weights import load_matching_weights
 
@@ -57,23 +57,26 @@ def test_blend_writes_a_second_set_of_weights_that_loading_keeps_apart(tmp_path:
         blend(files["a"], files["b"], out, 0.0, spotter_file(tmp_path / "d.safetensors", 3, OTHER_SPEC))
 
 
-def test_a_second_set_keeps_its_look_ahead_and_the_first_has_none(tmp_path: Path) -> None:
+def test_a_second_set_keeps_its_defaults_of_inference_and_the_first_has_none(tmp_path: Path) -> None:
     files = [spotter_file(tmp_path / f"{seed}.safetensors", seed) for seed in range(3)]
     second, both = tmp_path / "second.safetensors", tmp_path / "both.safetensors"
-    blend(files[1], files[2], second, 0.5, look_ahead_s=0.4)
-    assert load_spotter(second).spec.look_ahead_s == 0.4
+    use = InferenceDefaults(look_ahead_s=0.4, smooth_ball=True, size=(128, 88))
+    blend(files[1], files[2], second, 0.5, defaults=use)
+    spec = load_spotter(second).spec
+    assert (spec.look_ahead_s, spec.smooth_ball, spec.width, spec.height) == (0.4, True, 128, 88)
     blend(files[0], files[0], both, 0.0, second)
     spotter = load_spotter(both)
-    assert spotter.unfamiliar is not None
-    assert (spotter.spec.look_ahead_s, spotter.unfamiliar.spec.look_ahead_s) == (None, 0.4)
-    # That of the nearer set, and one set has none of another.
-    for share, expected in ((0.0, None), (0.25, None), (0.5, 0.4), (1.0, 0.4)):
-        spec = between_sets(spotter, share).spec
-        assert (spec.look_ahead_s, spec.unfamiliar_look_ahead_s) == (expected, None)
-    blend(second, both, tmp_path / "plain.safetensors", 0.5)
+    assert (spotter.spec.look_ahead_s, spotter.spec.smooth_ball, spotter.spec.width) == (None, False, 96)
+    # Those of the second set as soon as it counts; and one set has none of another.
+    for share in (0.0, 0.1, 0.2, 1.0):
+        spec, is_second = between_sets(spotter, share).spec, share >= 0.2
+        assert (spec.look_ahead_s, spec.smooth_ball) == (0.4 if is_second else None, is_second)
+        assert (spec.unfamiliar_look_ahead_s, spec.unfamiliar_smooth_ball, spec.unfamiliar_size) == (None, False, None)
+        assert size_of_share(spotter.spec, share) == ((128, 88) if is_second else None)
+    blend(both, files[1], tmp_path / "plain.safetensors", 0.5)
     assert load_spotter(tmp_path / "plain.safetensors").spec == SPEC
     with pytest.raises(ConfigurationError, match="look_ahead is -1"):
-        blend(files[0], files[0], tmp_path / "wrong.safetensors", 0.0, look_ahead_s=-1)
+        blend(files[0], files[0], tmp_path / "wrong.safetensors", 0.0, defaults=InferenceDefaults(look_ahead_s=-1))
 
 
 def test_training_starts_from_the_first_set_of_weights(tmp_path: Path) -> None:

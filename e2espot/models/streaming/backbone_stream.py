@@ -34,6 +34,7 @@ from e2espot.models.backbones.lite import SEEN_EVERY, LiteBackbone
 from e2espot.models.backbones.registry import Backbone, RegNet, ResNet
 from e2espot.models.backbones.small import SmallBackbone, pool_by_attention
 from e2espot.models.spotter import normalise
+from e2espot.models.streaming.ball_smoothing import BallSmoother
 from e2espot.models.streaming.folded_norms import fold_batch_norms
 from e2espot.models.streaming.fused_conv import Act, FusedConv, activation_of
 from e2espot.models.streaming.lite_stream import FusedAddedMaps
@@ -54,15 +55,17 @@ class BackboneStream:
     Args:
         backbone: Is copied and stays as it is.
         dtype: Compute dtype.
+        smoother: Smooths the map of the ball, which delays the features as much as it delays the map; for the small
+            backbones, others have no such map.
     """
 
-    def __init__(self, backbone: Backbone, dtype: torch.dtype) -> None:
+    def __init__(self, backbone: Backbone, dtype: torch.dtype, smoother: BallSmoother | None = None) -> None:
         folded = fold_batch_norms(backbone)
         self._network: _StreamingNetwork
         if isinstance(folded, LiteBackbone):
-            self._network = _StreamingLite(folded, dtype)
+            self._network = _StreamingLite(folded, dtype, smoother)
         elif isinstance(folded, SmallBackbone):
-            self._network = _StreamingSmall(folded, dtype)
+            self._network = _StreamingSmall(folded, dtype, smoother)
         elif isinstance(folded, ResNet):
             self._network = _StreamingResNet(folded, dtype)
         else:
@@ -77,9 +80,14 @@ class BackboneStream:
         self._network.heat_THW = None
         return upcast_to_fp32(self._network(levels_THWC))
 
+    def finish(self) -> Tensor:
+        """The features that wait for maps of the ball which will not come, ``(t, D)``; none without a smoother."""
+        self._network.heat_THW = None
+        return upcast_to_fp32(self._network.finish())
+
     @property
     def heat_THW(self) -> Tensor | None:  # noqa: N802
-        """Heat map of the ball, as logits in fp32, for the frames that the last chunk emitted.
+        """Heat map of the ball, as logits in fp32, for the frames that the last chunk emitted; smoothed, if it is.
 
         None if it emitted none, and for backbones without this map.
         """
@@ -109,6 +117,10 @@ class _StreamingNetwork(ABC):
 
     @abstractmethod
     def __call__(self, levels_THWC: Tensor) -> Tensor: ...
+
+    def finish(self) -> Tensor:
+        """Features that are still held when the video ends."""
+        return torch.empty(0)
 
 
 class _ShiftedLayer:
@@ -297,7 +309,7 @@ class _StreamingSmall(_StreamingNetwork):
                                                                 +------------ mean -------------------+
     """
 
-    def __init__(self, backbone: SmallBackbone, dtype: torch.dtype) -> None:
+    def __init__(self, backbone: SmallBackbone, dtype: torch.dtype, smoother: BallSmoother | None) -> None:
         self._motion = StreamingMotion(backbone, dtype)
         stem, act = _conv_and_act(backbone.stem)
         self._stem = FusedConv(self._motion.adapt_stem(stem), act, dtype)
@@ -311,6 +323,9 @@ class _StreamingSmall(_StreamingNetwork):
         self._lateral, self._attention = FusedConv(backbone.lateral, dtype=dtype), backbone.attention
         self._project, self._feature_dim = backbone.project, backbone.feature_dim
         self._delay = FrameDelay()
+        self._smoother = smoother
+        self._unpooled: tuple[FrameDelay, FrameDelay, FrameDelay] = (FrameDelay(), FrameDelay(), FrameDelay())
+        """Fine maps, attention maps and means of coarse ones, of frames whose map of the ball is not ready yet."""
         # The coarse path never emits its first frames; the fine path drops as many, so that both go in step.
         self._coarse_halo = self._block2.cache.halo + self._block3.cache.halo
         blocks = (self._block1, self._block2, self._block3)
@@ -331,10 +346,26 @@ class _StreamingSmall(_StreamingNetwork):
             return empty
         upsampled = functional.interpolate(self._lateral(coarse), size=fine.shape[-2:], mode="nearest")
         fine = self._merge(self._add("merge", fine + upsampled))
-        maps = self._attention(upcast_to_fp32(fine))
+        maps, means_TC = self._attention(upcast_to_fp32(fine)), upcast_to_fp32(coarse).mean((2, 3))
+        if self._smoother is None:
+            return self._pool(fine, maps, means_TC)
+        return self._pool_smoothed(self._smoother.add(maps[:, 0]), fine, maps, means_TC)
+
+    def finish(self) -> Tensor:
+        if self._smoother is None or self._unpooled[0].buffer is None:
+            return super().finish()
+        fine, maps, means_TC = (queue.buffer[:0] for queue in self._unpooled if queue.buffer is not None)
+        return self._pool_smoothed(self._smoother.finish(maps[:, 0]), fine, maps, means_TC)
+
+    def _pool_smoothed(self, heat_THW: Tensor, *new: Tensor) -> Tensor:
+        """Features of the oldest frames, under smoothed maps of the ball, one for each of them."""
+        queues = zip(self._unpooled, new, strict=True)
+        fine, maps, means_TC = (queue.push_pop(x, len(heat_THW), 0) for queue, x in queues)
+        return self._pool(fine, torch.cat((heat_THW[:, None], maps[:, 1:]), 1), means_TC)
+
+    def _pool(self, fine: Tensor, maps: Tensor, means_TC: Tensor) -> Tensor:
         self.heat_THW = maps[:, 0]
-        pooled = torch.cat((pool_by_attention(fine, maps), upcast_to_fp32(coarse).mean((2, 3))), dim=1)
-        features: Tensor = self._project(pooled)
+        features: Tensor = self._project(torch.cat((pool_by_attention(fine, maps), means_TC), dim=1))
         return features
 
     def _add(self, _slot: str, x_TCHW: Tensor) -> Tensor:
@@ -350,8 +381,8 @@ class _StreamingLite(_StreamingSmall):
     ``phase`` is the number of frames before the next that the image network sees.
     """
 
-    def __init__(self, backbone: LiteBackbone, dtype: torch.dtype) -> None:
-        super().__init__(backbone, dtype)
+    def __init__(self, backbone: LiteBackbone, dtype: torch.dtype, smoother: BallSmoother | None) -> None:
+        super().__init__(backbone, dtype, smoother)
         self._added = FusedAddedMaps(backbone, dtype)
         before_block1 = self._motion.cache.halo
         before_block2 = before_block1 + self._block1.cache.halo

@@ -34,7 +34,14 @@ FOREIGN_ENDINGS = (".pt", ".pth", ".tar", ".bin", ".ckpt")
 
 _OLD_FIELDS = {"full_grid": "double_rate_output"}
 """Fields of the specification under the names that older files have."""
-_NEW_FIELDS = ("features", "look_ahead_s", "unfamiliar_look_ahead_s")
+_NEW_FIELDS = (
+    "features",
+    "look_ahead_s",
+    "smooth_ball",
+    "unfamiliar_look_ahead_s",
+    "unfamiliar_smooth_ball",
+    "unfamiliar_size",
+)
 """Fields that older versions refuse; written only where they say something."""
 
 
@@ -51,7 +58,7 @@ def save_spotter(path: Path, state: dict[str, Tensor], spec: SpotterSpec) -> Non
     """Write a spotter's weights, specification and version to one safetensors file, whole or not at all."""
     content = asdict(spec)
     for name in _NEW_FIELDS:
-        if content[name] is None:
+        if content[name] is None or content[name] is False:
             del content[name]
     _save(path, state, {SPOTTER_FIELD: json.dumps(content)})
 
