@@ -27,10 +27,11 @@ class Blend:
     """From 0, which gives the first, to 1, which gives the second."""
     unfamiliar: Path | None = None
     """Weights file or run of the same network for footage unlike the training data. The file written holds it as a
-    second set of weights, and infer takes weights between both sets, by how unlike a video is."""
+    second set of weights, with its own values of the next three options, and infer takes weights between both sets, by
+    how unlike a video is."""
     look_ahead: float | None = None
     """Seconds after a frame that the head sees at inference, if nothing else is asked for; by default all of its
-    windows. A second set keeps that of its file, and what the next two options say."""
+    windows."""
     smooth_ball: bool = False
     """Smooth the map of the ball over time at inference, which the small backbones have."""
     size: str = "trained"

@@ -1,5 +1,6 @@
 """Weights between those of two spotters."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,8 +76,19 @@ def test_a_second_set_keeps_its_defaults_of_inference_and_the_first_has_none(tmp
         assert size_of_share(spotter.spec, share) == ((128, 88) if is_second else None)
     blend(both, files[1], tmp_path / "plain.safetensors", 0.5)
     assert load_spotter(tmp_path / "plain.safetensors").spec == SPEC
-    with pytest.raises(ConfigurationError, match="look_ahead is -1"):
-        blend(files[0], files[0], tmp_path / "wrong.safetensors", 0.0, defaults=InferenceDefaults(look_ahead_s=-1))
+
+
+def test_defaults_of_inference_that_a_network_cannot_have_are_refused(tmp_path: Path) -> None:
+    small, out = spotter_file(tmp_path / "small.safetensors", 0), tmp_path / "out.safetensors"
+    plain = spotter_file(tmp_path / "rny.safetensors", 0, replace(SPEC, feature_arch="rny002", crop_dim=64))
+    for file, use, message in (
+        (small, InferenceDefaults(look_ahead_s=-1), "look_ahead is -1"),
+        (plain, InferenceDefaults(smooth_ball=True), "rny002 has no map of the ball"),
+        (plain, InferenceDefaults(size=(128, 88)), "sees the centre 64 pixels"),
+    ):
+        with pytest.raises(ConfigurationError, match=message):
+            blend(file, file, out, 0.0, defaults=use)
+    assert not out.exists()
 
 
 def test_training_starts_from_the_first_set_of_weights(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ class BallSmoother:
 
     def _spread(self, cells: int, like: Tensor) -> Tensor:
         """Probability of each move along an axis, ``(cells, cells)``; what leaves the picture is lost."""
-        # 12.5 frames a second -> 0.24 0.24 0.24 for -1, 0 and 1 cells, then 0.05, 0.012 ... to both sides
+        # 12.5 frames a second -> 0.28 each for -1, 0 and 1 cells, then 0.062, 0.014 ... to both sides
         frames = self._fps * _STEP_S  # per 80 ms: at 25 fps a frame moves half as far
         reach = max(cells, 100)  # so that small maps have the same probabilities
         offsets = torch.arange(-reach, reach + 1, dtype=torch.float64)

@@ -56,12 +56,9 @@ def blend(
 
     Raises:
         CheckpointError: a file cannot be read, or the two specifications differ.
-        ConfigurationError: a look-ahead is no number of seconds.
+        ConfigurationError: ``defaults`` has no number of seconds, or what this network cannot have.
     """
     defaults = defaults or InferenceDefaults()
-    look_ahead_s = defaults.look_ahead_s
-    if look_ahead_s is not None and not 0 <= look_ahead_s <= MAX_DURATION_S:
-        raise ConfigurationError(f"look_ahead is {look_ahead_s}; give seconds from 0 on", option="look_ahead")
     spec, first, _ = _first_set(before)
     other, second, _ = _first_set(after)
     if other != spec_of_second_set(spec, second) or not first.keys() <= second.keys() or not 0 <= share <= 1:
@@ -69,10 +66,11 @@ def blend(
             f"{before} and {after} cannot be blended with share {share}: both must be spotters of the same "
             "specification, or the second lite where the first is small, and the share from 0 to 1"
         )
+    _check(defaults, other)
     blended = between_states(first, second, share)
     width, height = defaults.size or (other.width, other.height)
     out_spec = dataclasses.replace(
-        other, look_ahead_s=look_ahead_s, smooth_ball=defaults.smooth_ball, width=width, height=height
+        other, look_ahead_s=defaults.look_ahead_s, smooth_ball=defaults.smooth_ball, width=width, height=height
     )
     if unfamiliar is not None:
         third_spec, third, use = _first_set(unfamiliar)
@@ -91,6 +89,21 @@ def blend(
             unfamiliar_size=None if use.size == (width, height) else use.size,
         )
     save_spotter(out, blended, out_spec)
+
+
+def _check(defaults: InferenceDefaults, spec: SpotterSpec) -> None:
+    look_ahead_s = defaults.look_ahead_s
+    if look_ahead_s is not None and not 0 <= look_ahead_s <= MAX_DURATION_S:
+        raise ConfigurationError(f"look_ahead is {look_ahead_s}; give seconds from 0 on", option="look_ahead")
+    if defaults.smooth_ball and not spec.feature_arch.startswith(("small", "lite")):
+        raise ConfigurationError(
+            f"{spec.feature_arch} has no map of the ball; only small and lite have one", option="smooth_ball"
+        )
+    if defaults.size is not None and spec.crop_dim:
+        raise ConfigurationError(
+            f"this spotter sees the centre {spec.crop_dim} pixels of frames of one size; leave size at 'trained'",
+            option="size",
+        )
 
 
 def _first_set(file: Path) -> tuple[SpotterSpec, dict[str, Tensor], InferenceDefaults]:
