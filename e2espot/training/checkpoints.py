@@ -22,6 +22,7 @@ import yaml
 from e2espot.core.errors import CheckpointError, first_line
 from e2espot.core.label_sets import LABEL_SETS, LabelSet
 from e2espot.files.atomic import sweep, write_atomically
+from e2espot.files.lock import ProcessLock
 
 _LOG = logging.getLogger(__name__)
 
@@ -79,6 +80,20 @@ def load_state(run: Path) -> dict[str, Any] | None:
     if problems:
         raise CheckpointError(f"{'; '.join(problems)}; remove {run / 'last'} to start again")
     return None
+
+
+def lock_run(run: Path) -> ProcessLock | None:
+    """Keep other trainings out of a run folder; None where its file system has no locks.
+
+    Raises:
+        ConfigurationError: another training works in it.
+    """
+    refusal = f"{run}: another training works in this folder; wait for its end, or choose another folder"
+    try:
+        return ProcessLock(run / ".lock", refusal)
+    except OSError as error:
+        _LOG.warning("%s: not locked against other trainings: %s", run, error)
+        return None
 
 
 def sweep_run(run: Path) -> None:

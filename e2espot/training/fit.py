@@ -9,7 +9,7 @@ import logging
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,11 @@ def fit(run: Run) -> Progress:
         TrainingError: the loss is not finite; nothing was changed by that step.
         KeyboardInterrupt: after an interrupted run was saved.
     """
+    with run.lock or nullcontext():
+        return _fit(run)
+
+
+def _fit(run: Run) -> Progress:
     num_epochs, progress = run.recipe.optimisation.num_epochs, run.progress
     with _deferred_signals() as signalled:
 

@@ -97,6 +97,8 @@ def setup(config: TrainingConfig) -> Run:
         restore(run, state)
     config.group.barrier()  # all processes have read the state that rank 0 is about to overwrite
     if config.group.is_main:
+        run.lock = checkpoints.lock_run(config.folder)
+        _refuse_other_run(config)  # one that has begun since the folder was checked
         checkpoints.sweep_run(config.folder)
         checkpoints.save_config(config.folder, config.to_fields(start))
         if config.recipe.data.label_set not in LABEL_SETS:
@@ -108,11 +110,16 @@ def _check_folder(config: TrainingConfig) -> None:
     """Refuse a folder that holds another run, that cannot be written to, or that not all processes see."""
     if config.group.is_main:
         check_folder(config.folder, option="save_dir")
-    if config.group.is_main and not config.resume and (config.folder / "config.yaml").exists():
+    if config.group.is_main:
+        _refuse_other_run(config)
+    _check_shared_filesystem(config.folder, config.group, config.device)
+
+
+def _refuse_other_run(config: TrainingConfig) -> None:
+    if not config.resume and (config.folder / "config.yaml").exists():
         raise ConfigurationError(
             f"{config.folder} already holds a run; resume it, or choose another folder", option="resume"
         )
-    _check_shared_filesystem(config.folder, config.group, config.device)
 
 
 def _check_shared_filesystem(folder: Path, group: ProcessGroup, device: torch.device) -> None:

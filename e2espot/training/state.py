@@ -16,6 +16,7 @@ from e2espot.clips.augmentation_params import AugmentationParams, sample_augment
 from e2espot.clips.dataset import ClipBatch, ClipDataset, load_clips
 from e2espot.clips.device_batch import DeviceBatch
 from e2espot.clips.feature_clips import FeatureBatch, FeatureClips
+from e2espot.files.lock import ProcessLock
 from e2espot.models.spotter import Spotter
 from e2espot.training.config import TrainingConfig
 from e2espot.training.data import LabelledGame
@@ -78,6 +79,8 @@ class Run:
     """How far the run is."""
     dali_clips: DaliClips | None = None
     """Clips decoded by DALI; None where the dataset's workers decode."""
+    lock: ProcessLock | None = None
+    """Keeps other trainings out of the folder until ``fit`` ends; None on all processes but the first."""
 
     @property
     def recipe(self) -> Recipe:

@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from e2espot.clips.dataset import ClipBatch, load_clips
-from e2espot.core.errors import VideoError
+from e2espot.core.errors import ConfigurationError, VideoError
 from e2espot.core.version import __version__
 from e2espot.training import checkpoints
 from e2espot.training.config import resolve
@@ -161,7 +161,12 @@ def test_resumed_run_equals_uninterrupted_run(data: Path, tmp_path: Path) -> Non
     take_step(half, next(load_clips(half.dataset, epoch=0, batch_size=recipe.optimisation.batch_size, num_workers=0)))
     half.progress.step = 1
     save(half)
-    resumed = setup(resolve(recipe, data, tmp_path / "half", RunOptions(resume=True)))
+    again = resolve(recipe, data, tmp_path / "half", RunOptions(resume=True))
+    with pytest.raises(ConfigurationError, match="half: another training works in this folder"):
+        setup(again)
+    assert half.lock is not None
+    half.lock.release()
+    resumed = setup(again)
     assert resumed.progress.step == 1
     fit(resumed)
     one, two = (checkpoints.load_state(tmp_path / name) for name in ("whole", "half"))
@@ -171,6 +176,9 @@ def test_resumed_run_equals_uninterrupted_run(data: Path, tmp_path: Path) -> Non
         assert np.array_equal(value.numpy(), two["spotter"][name].numpy()), name
     best = "best.safetensors"
     assert (tmp_path / "whole" / best).read_bytes() == (tmp_path / "half" / best).read_bytes()
+    assert {file.name for file in (tmp_path / "half").iterdir()} == {
+        file.name for file in (tmp_path / "whole").iterdir()
+    }
 
 
 def test_resumed_run_keeps_its_flags(data: Path, tmp_path: Path) -> None:
