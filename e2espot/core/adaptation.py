@@ -35,11 +35,15 @@ class Adaptation:
     """Share of the video's own statistics in the batch norms; the rest are those of training."""
     distance: float
     """How far the video is from the training data: mean squared shift of the batch norms' inputs, in deviations."""
-
+    size: tuple[int, int] | None = None
+    """Width and height of the frames that the second set of weights sees; None if they are those of the first."""
     from_ms: int = 0
     """Position from which on its scores are those of the adapted spotter; 0 for all of them."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, with as many digits as are the same on every machine; ``from_ms`` unless it is 0."""
-        content = {**asdict(self), "share": float(f"{self.share:.3g}"), "distance": float(f"{self.distance:.3g}")}
-        return content if self.from_ms else {name: value for name, value in content.items() if name != "from_ms"}
+        """Plain values, with as many digits as are the same on every machine; the last two only where they say more."""
+        content: dict[str, Any] = asdict(self)
+        content.update(share=float(f"{self.share:.3g}"), distance=float(f"{self.distance:.3g}"))
+        if self.size is not None:
+            content["size"] = f"{self.size[0]}x{self.size[1]}"
+        return {name: value for name, value in content.items() if value is not None and (value or name != "from_ms")}

@@ -105,16 +105,16 @@ def adapt_to_clips(
     distance = distance_from_training(spotter.backbone, statistics)
     share = SHARE if adapt == "statistics" else SHARE * unlikeness(distance)
     second_share = share_of_second_set(distance)
-    adapted = between_sets(spotter, second_share)
+    adapted, size = between_sets(spotter, second_share), None
     if spotter.unfamiliar is not None and second_share:  # its statistics are those of the weights that it now has
         return_freed_memory()
-        size = size_of_share(spotter.spec, second_share)
+        size = None if clips_of_size is None else size_of_share(spotter.spec, second_share)
         if clips_of_size is not None and size is not None:
             adapted, clips = resize(adapted, size), clips_of_size(size)
         statistics = measure_statistics(adapted.backbone, batches(clips))
     return_freed_memory()  # 64 frames at once in fp32 need more than all that follows
     mix_statistics(adapted.backbone, statistics, share)
-    return adapted, Adaptation(num_frames=num_frames, share=share, distance=distance)
+    return adapted, Adaptation(num_frames=num_frames, share=share, distance=distance, size=size)
 
 
 def resize(spotter: Spotter, size: tuple[int, int] | None) -> Spotter:

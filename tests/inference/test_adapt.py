@@ -165,6 +165,7 @@ def test_adapt_to_video_gives_unlike_footage_the_size_and_the_smoothing_of_the_s
     adapted, adaptation = adapt_to_video(both, video, options)
     assert adaptation is not None and share_of_second_set(adaptation.distance) == 1
     assert (adapted.spec.width, adapted.spec.height, adapted.spec.smooth_ball) == (*expected, True)
+    assert adaptation.to_json().get("size") == ("80x56" if expected == second else None)
     # The statistics are those of frames of the size that the network then sees.
     by_hand = resize(between_sets(both, 1.0), expected)
     looks = [torch.from_numpy(batch) for batch in sample_clips(video, FPS, expected, options)]
