@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 FULL_DISTANCE = 0.02
@@ -42,8 +42,13 @@ class Adaptation:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, with as many digits as are the same on every machine; the last two only where they say more."""
-        content: dict[str, Any] = asdict(self)
-        content.update(share=float(f"{self.share:.3g}"), distance=float(f"{self.distance:.3g}"))
+        content: dict[str, Any] = {
+            "num_frames": self.num_frames,
+            "share": float(f"{self.share:.3g}"),
+            "distance": float(f"{self.distance:.3g}"),
+        }
         if self.size is not None:
             content["size"] = f"{self.size[0]}x{self.size[1]}"
-        return {name: value for name, value in content.items() if value is not None and (value or name != "from_ms")}
+        if self.from_ms:
+            content["from_ms"] = self.from_ms
+        return content

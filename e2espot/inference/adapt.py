@@ -57,17 +57,18 @@ def adapt_to_video(spotter: Spotter, path: Path, options: InferenceOptions) -> t
 
     try:
         clips = clips_of_size((spotter.spec.width, spotter.spec.height))
-        is_free = options.size == "auto" and _has_pixels(path, spotter.spec.unfamiliar_size, options)
-        return adapt_to_clips(spotter, clips, options.adapt, clips_of_size if is_free else None)
+        larger = spotter.spec.unfamiliar_size
+        may_change = options.size == "auto" and larger is not None and _has_pixels(path, larger, options)
+        return adapt_to_clips(spotter, clips, options.adapt, clips_of_size if may_change else None)
     except VideoError as error:  # if the video cannot be used at all, reading it from the start reports that
         _LOG.warning("not adapted to the video: %s", error)
         return spotter, None
 
 
-def _has_pixels(path: Path, size: tuple[int, int] | None, options: InferenceOptions) -> bool:
+def _has_pixels(path: Path, size: tuple[int, int], options: InferenceOptions) -> bool:
     """Whether pictures are at least of a (width, height): enlarged ones show the network nothing more."""
-    indexes = indexes_of(path, **options.opening) if size is not None else []
-    return size is not None and all(index.width >= size[0] and index.height >= size[1] for index in indexes)
+    indexes = indexes_of(path, **options.opening)
+    return all(index.width >= size[0] and index.height >= size[1] for index in indexes)
 
 
 def adapt_to_clips(
@@ -105,12 +106,14 @@ def adapt_to_clips(
     distance = distance_from_training(spotter.backbone, statistics)
     share = SHARE if adapt == "statistics" else SHARE * unlikeness(distance)
     second_share = share_of_second_set(distance)
-    adapted, size = between_sets(spotter, second_share), None
+    adapted = between_sets(spotter, second_share)
+    size: tuple[int, int] | None = None
     if spotter.unfamiliar is not None and second_share:  # its statistics are those of the weights that it now has
         return_freed_memory()
-        size = None if clips_of_size is None else size_of_share(spotter.spec, second_share)
-        if clips_of_size is not None and size is not None:
-            adapted, clips = resize(adapted, size), clips_of_size(size)
+        wanted = size_of_share(spotter.spec, second_share)
+        if clips_of_size is not None and wanted is not None:
+            size, clips = wanted, clips_of_size(wanted)
+            adapted = resize(adapted, size)
         statistics = measure_statistics(adapted.backbone, batches(clips))
     return_freed_memory()  # 64 frames at once in fp32 need more than all that follows
     mix_statistics(adapted.backbone, statistics, share)

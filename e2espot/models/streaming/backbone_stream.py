@@ -95,7 +95,7 @@ class BackboneStream:
 
     @property
     def caches(self) -> list[FrameCache | FrameDelay | FrameHold]:
-        """Everything that is kept from chunk to chunk."""
+        """Everything that is kept from chunk to chunk, but for what a smoother holds back."""
         return self._network.caches
 
     @property
