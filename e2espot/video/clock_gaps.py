@@ -43,8 +43,11 @@ _MAX_LISTED = 5
 
 
 def pictures_before_gaps(index: VideoIndex) -> np.ndarray:
-    """Ranks of the pictures after which the clock leaps forward; int64, ascending."""
-    steps = np.diff(index.pts_P)
+    """Ranks of the pictures after which the clock leaps forward; int64, ascending.
+
+    The last one is among them if the next file of a recording decodes only from a later time on.
+    """
+    steps = np.append(np.diff(index.pts_P), math.floor(index.last_duration))
     min_gap = max(MIN_GAP_S / index.time_base, MIN_GAP_PICTURES * median_step(index.pts_P))
     return np.flatnonzero(steps > math.floor(min_gap)).astype(np.int64)
 
@@ -69,7 +72,8 @@ def log_gaps(indexes: Sequence[VideoIndex]) -> None:
         before = pictures_before_gaps(index)
         if not len(before):
             continue
-        times_s = (index.pts_P - index.pts_P[0]) * float(index.time_base)
+        ends_P = np.append(index.pts_P, index.pts_P[-1] + math.floor(index.last_duration))
+        times_s = (ends_P - index.pts_P[0]) * float(index.time_base)
         gaps = [
             f"from {times_s[rank]:.2f} s to {times_s[rank + 1]:.2f} s (pictures {rank} and {rank + 1})"
             for rank in before[:_MAX_LISTED].tolist()

@@ -6,6 +6,11 @@ whatever file it is in::
     a.MP4, 0.3 s     b.MP4, 0.5 s            a.MP4+b.MP4
     0   .1   .2   | .3   .4   .5  .6  .7     seconds of the match
       0    1    2    3    4    5   6   7     frames at 10 fps
+
+Cameras and disc recorders that cut one recording by its size let the clock run on, and cut between two keyframes. What
+follows the cut does not decode up to the next keyframe, so the last picture before the cut is held until then::
+
+    VTS_01_1.VOB, to 4.0 s     VTS_01_2.VOB, decodable from 4.3 s on     last picture of the first: shown until 4.3 s
 """
 
 from __future__ import annotations
@@ -26,6 +31,8 @@ from e2espot.video.indexing import index_of, one_index
 
 SEPARATOR = "+"
 """Between the names of the files of one match."""
+_LONGEST_CUT_S = 20
+"""Longest time between a cut and the keyframe after it: twice the distance of keyframes that encoders choose."""
 
 
 def parts_of(path: Path | str) -> tuple[Path, ...]:
@@ -90,13 +97,23 @@ def indexes_of(path: Path | str, **opening: Unpack[OpenArguments]) -> tuple[Vide
                 "the files one by one"
             )
         index = index_of(part, **opening)
+        if indexes:
+            indexes[-1] = _held_until(indexes[-1], index)
+            start_s = indexes[-1].starts_at_s + indexes[-1].duration_s
         indexes.append(index if start_s == 0 else dataclasses.replace(index, starts_at_s=start_s))
-        start_s += index.duration_s
-    if start_s > MAX_DURATION_S:
-        raise VideoError(
-            f"{path}: lasts {float(start_s):.0f} s in all, longer than any match; read the files one by one"
-        )
+    end_s = indexes[-1].starts_at_s + indexes[-1].duration_s
+    if end_s > MAX_DURATION_S:
+        raise VideoError(f"{path}: lasts {float(end_s):.0f} s in all, longer than any match; read the files one by one")
     return tuple(indexes)
+
+
+def _held_until(index: VideoIndex, following: VideoIndex) -> VideoIndex:
+    """The index of a file whose last picture is shown until the clock of the next one begins, if that goes on."""
+    # Of recordings with clocks of their own the next begins earlier, most at 0, or anywhere within a day.
+    gap_s = following.first_picture_s - (index.first_picture_s + index.duration_s)
+    if not 0 < gap_s <= _LONGEST_CUT_S:
+        return index
+    return dataclasses.replace(index, last_duration=index.last_duration + gap_s / index.time_base)
 
 
 @contextmanager

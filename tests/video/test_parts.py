@@ -10,6 +10,7 @@ import pytest
 
 from e2espot.core.errors import VideoError
 from e2espot.video import HostBackend, indexes_of, open_reader, parts_of, probe, stream_frames
+from e2espot.video.clock_gaps import seen_frames
 from e2espot.video.index import frames_of_file, pictures_of_grid
 from e2espot.video.parts import stem_of
 from tests.support.numbered_video import Video, constant, numbers_in, overwrite_packets, write
@@ -152,3 +153,24 @@ def test_a_missing_or_broken_part_is_named_in_one_line(tmp_path: Path) -> None:
             assert info.declared_duration_s == 8
             assert 100 < info.num_frames < 200
         broken.write_bytes(whole)
+
+
+@pytest.mark.parametrize(("group", "cut_at", "is_seen"), [(12, 0.5, True), (60, 0.2, False)])
+def test_the_clock_of_a_recording_that_was_cut_by_its_size_goes_on(
+    group: int, cut_at: float, is_seen: bool, tmp_path: Path
+) -> None:
+    whole = write(tmp_path / "match", constant(Fraction(25), 120, suffix=".ts", options={"g": str(group), "bf": "2"}))
+    data = whole.read_bytes()
+    cut = int(len(data) * cut_at) // 188 * 188
+    parts = [whole.with_name(f"0000{number}.MTS") for number in (1, 2)]
+    for part, half in zip(parts, (data[:cut], data[cut:]), strict=True):
+        part.write_bytes(half)
+    path = "+".join(map(str, parts))
+    first, second = indexes_of(path)
+    begins = frames_of_file(second, Fraction(25)).start
+    assert probe(path, Fraction(25)).num_frames == 120
+    with open_reader(path, size=SIZE) as reader:
+        numbers = numbers_in(reader.read([*range(6), begins - 1, *range(begins, 120)]))
+    assert numbers == [*range(6), numbers[6], *range(begins, 120)]
+    assert numbers[6] < begins  # held since the cut, which counts as not seen from a second on
+    assert seen_frames(first, Fraction(25)).all() == is_seen
