@@ -11,6 +11,7 @@ from itertools import groupby
 from pathlib import Path
 
 from e2espot.core.errors import ConfigurationError
+from e2espot.core.timeline import MAX_DURATION_MS
 from e2espot.files.json_fields import relative_path
 from e2espot.formats.format_names import CutListName
 from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
@@ -107,19 +108,21 @@ def _chapters(_video: AnnotatedVideo, events: Sequence[Annotation], _times: Inst
 def _losslesscut(_video: AnnotatedVideo, events: Sequence[Annotation], times: InstanceTimes) -> str:
     rows = []
     for event in events:
-        start_s = max(0, event.position_ms - times.lead_ms) / 1000
+        start_ms, stop_ms = _cut(event, times)
         quoted = _caption(event).replace('"', '""')
-        rows.append(f'{start_s:.3f},{(event.position_ms + times.lag_ms) / 1000:.3f},"{quoted}"\n')
+        rows.append(f'{start_ms / 1000:.3f},{stop_ms / 1000:.3f},"{quoted}"\n')
     return "".join(rows)
+
+
+def _cut(event: Annotation, times: InstanceTimes) -> tuple[int, int]:
+    """Where the cut of an event begins and ends, in milliseconds of the day at most."""
+    return max(0, event.position_ms - times.lead_ms), min(event.position_ms + times.lag_ms, MAX_DURATION_MS)
 
 
 def _edl(video: AnnotatedVideo, events: Sequence[Annotation], times: InstanceTimes) -> str:
     lines, record = [f"TITLE: {' '.join(video.game.split())}", "FCM: NON-DROP FRAME", ""], 0
     for number, event in enumerate(events, 1):
-        start, stop = (
-            position_ms * EDL_FPS // 1000
-            for position_ms in (max(0, event.position_ms - times.lead_ms), event.position_ms + times.lag_ms)
-        )
+        start, stop = (position_ms * EDL_FPS // 1000 for position_ms in _cut(event, times))
         codes = (start, stop, record, record + stop - start)
         lines.append(f"{number:03d}  AX       V     C        {' '.join(map(_timecode, codes))}")
         lines += [f"* FROM CLIP NAME: {_caption(event)}", ""]

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from e2espot.core.errors import AnnotationError, ConfigurationError
+from e2espot.core.timeline import MAX_DURATION_MS
 from e2espot.formats.cut_lists import cut_list_files
 from e2espot.formats.format_names import CutListName, FormatName
 from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
@@ -20,7 +21,7 @@ LABELS = st.sampled_from(
     ["PASS", "HIGH PASS", "a=b;#c\\\\d", 'say "goal", twice', "<&>", "Flanke 2", "&lt;", "Tor für uns"]
 )
 TEAMS = st.sampled_from(["", "left", "right", "home", "away"])
-POSITIONS = st.integers(0, 8_000_000)
+POSITIONS = st.integers(0, 8_000_000) | st.integers(MAX_DURATION_MS - 6_000, MAX_DURATION_MS)
 
 
 @st.composite
