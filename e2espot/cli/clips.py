@@ -59,12 +59,14 @@ def main(arguments: list[str]) -> None:
     args = parse(ClipsOptions, arguments, "e2espot clips")
     from tqdm import tqdm
 
+    from e2espot.files.atomic import check_folder
     from e2espot.formats.guess_format import read_any
     from e2espot.formats.interchange import DroppedFields
     from e2espot.formats.thinning import parse_thinning, thinned
     from e2espot.report.clip_plan import parse_clip_options
     from e2espot.report.cut_clips import cut_game, plan_game
 
+    check_folder(args.out, option="out")
     options = parse_clip_options(args.before, args.after, exact=args.exact, reel=args.reel)
     thinning = parse_thinning(args.min_confidence, args.classes, args.per_minute)
     dropped = DroppedFields()

@@ -33,8 +33,10 @@ class Render:
 def main(arguments: list[str]) -> None:
     """Parse, render, report."""
     args = parse(Render, arguments, "e2espot render")
+    from e2espot.files.atomic import check_folder
     from e2espot.synthetic.dataset import render_dataset
 
+    check_folder(args.out)
     splits = render_dataset(args.out, args.dataset, jobs=args.jobs, progress=True)
     count = sum(map(len, splits.values()))
     print(f"{counted(count, 'game')} under {args.out}")

@@ -56,7 +56,16 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
     except OSError as error:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+        if (file_above := _file_above(path)) is not None:
+            raise E2ESpotError(
+                f"{path}: cannot be written, as {file_above} is a file; name a folder in its place"
+            ) from None
         raise E2ESpotError(f"{path}: cannot be written ({error.strerror}); check permissions and free space") from None
+
+
+def _file_above(path: Path) -> Path | None:
+    """The file that is named as a folder of a path; None if there is none."""
+    return next((above for above in path.parents if above.exists() and not above.is_dir()), None)
 
 
 def check_folder(folder: Path, *, option: str | None = None) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from e2espot.core.errors import VideoError, one_line
 from e2espot.core.picture_options import PictureOptions
+from e2espot.files.atomic import check_folder
 from e2espot.video.demux import open_container
 from e2espot.video.demux import video_stream as select_stream
 from e2espot.video.encode_pictures import CLOCK, WrittenPictures, encode_pictures
@@ -64,6 +65,7 @@ def transcode(
         Pictures written.
 
     Raises:
+        ConfigurationError: a file is named as the folder of ``target``.
         VideoError: ``source`` has nothing to decode or ends early, ``target`` is no such container, or is not read
             back with every picture at its time.
     """
@@ -112,6 +114,7 @@ def _check_files(source: Path, target: Path) -> None:
         raise VideoError(f"{source}: no such file")
     if target.exists() and target.samefile(source):
         raise VideoError(f"{target}: is the source itself; give the new file another name")
+    check_folder(target.parent)
 
 
 def _check_length(source: Path, written: WrittenPictures, least_s: Fraction | int, declared_s: Fraction) -> None:

@@ -37,7 +37,7 @@ def test_write_atomically_keeps_the_old_file_on_a_full_disk(tmp_path: Path) -> N
 
 def test_write_atomically_names_the_path_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(E2ESpotError, match=r"file/result\.json: cannot be written"):
+    with pytest.raises(E2ESpotError, match=r"file/result\.json: cannot be written, as .*file is a file; name"):
         write_atomically(tmp_path / "file" / "result.json", b"{}")
 
 

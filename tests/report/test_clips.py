@@ -195,6 +195,14 @@ def test_clips_are_chosen_resumed_and_not_overwritten(
     assert [row["confidence"] for row in rows(folder)] == [0.9]
 
 
+def test_a_file_in_place_of_the_folder_is_named_before_a_clip_is_cut(
+    results: Path, video: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ConfigurationError, match=r"notes\.txt is a file; name a folder for the results"):
+        clips(results, "-v", video, "-o", tmp_path / "notes.txt")
+
+
 def test_a_full_disk_is_named_and_leaves_no_part(
     results: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
