@@ -170,8 +170,7 @@ def extract_video(
         copy_progress: Called with (bytes copied, bytes in all); never for a local file or a copy that exists.
 
     Raises:
-        VideoError: the video cannot be read, or is too short for a row.
-        ConfigurationError: the grid does not fit the rate of the video.
+        VideoError: the video cannot be read, is too short for a row, or has too low a rate for the grid.
     """
     target = job.targets[video.game, video.half]
     options = dataclasses.replace(job.options, video_stream=video.video_stream or job.options.video_stream)

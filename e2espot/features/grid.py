@@ -23,7 +23,7 @@ from typing import Literal
 
 import numpy as np
 
-from e2espot.core.errors import ConfigurationError, VideoError
+from e2espot.core.errors import VideoError
 from e2espot.core.timeline import num_frames_of_duration
 from e2espot.video import VideoIndex, pictures_of_grid
 
@@ -53,10 +53,10 @@ def soccernet_pictures(num_pictures: int, fps: Fraction, rate: Fraction) -> np.n
         rate: Rows a second, at most ``fps``.
 
     Raises:
-        ConfigurationError: more rows than pictures a second.
+        VideoError: more rows than pictures a second.
     """
     if rate > fps:
-        raise ConfigurationError(
+        raise VideoError(  # the others of the command may have more
             f"the soccernet grid takes whole pictures, and the video has {float(fps):g} a second; give a rate of at "
             f"most that, or the middle grid (got {rate})",
             option="rate",
@@ -71,8 +71,7 @@ def pictures_of_rows(indexes: Sequence[VideoIndex], grid: RowGrid) -> list[np.nd
     """For each file of a match, the pictures (ranks) that rows show; int64, in order of the rows.
 
     Raises:
-        VideoError: the video is too short for a row.
-        ConfigurationError: the grid does not fit the rate of the video.
+        VideoError: the video is too short for a row, or has fewer pictures a second than rows.
     """
     ranks = _soccernet(indexes, grid) if grid.rule == "soccernet" else _middle(indexes, grid)
     if not any(map(len, ranks)):
@@ -125,7 +124,10 @@ def _middle(indexes: Sequence[VideoIndex], grid: RowGrid) -> list[np.ndarray]:
 
 def nominal_fps(index: VideoIndex) -> Fraction:
     """Pictures a second of a video, as its header would say: a usual rate where the average is within a thousandth."""
-    average = Fraction(index.num_pictures) / index.duration_s
+    if index.num_pictures == 1:
+        return 1 / (index.last_duration * index.time_base)
+    # Of one file of several the last picture may be held until the next file begins.
+    average = (index.num_pictures - 1) / (int(index.pts_P[-1] - index.pts_P[0]) * index.time_base)
     usual = [Fraction(rate) for rate in (24, 25, 30, 50, 60, 100, 120)]
     usual += [Fraction(rate * 1000, 1001) for rate in (24, 30, 60, 120)]
     nearest = min(usual, key=lambda rate: abs(rate - average))

@@ -17,6 +17,9 @@ from e2espot.formats.game import Game, Video
 from e2espot.formats.games import features_below, is_features_name
 from e2espot.formats.soccernet import ONE_VIDEO_HINT
 
+_SHORTEST_S = 1
+"""Videos below this length look wrong: a file of one picture has no frame at all at 12.5 frames a second."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
@@ -62,7 +65,14 @@ class FileLook:
             info = probe(video.path, video_stream=video.video_stream)
         except VideoError as error:
             return Measured(problems=(str(error),))
-        return Measured(minutes=float(info.duration_s / 60), fps=info.source_fps, width=info.width, height=info.height)
+        short = f"lasts {float(info.duration_s):.2f} s, too short to learn from; is it the whole recording?"
+        return Measured(
+            minutes=float(info.duration_s / 60),
+            fps=info.source_fps,
+            width=info.width,
+            height=info.height,
+            problems=(short,) if info.duration_s < _SHORTEST_S else (),
+        )
 
     def _at_features(self, video: Video, last_label_s: float | None) -> Measured:
         try:

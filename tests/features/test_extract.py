@@ -185,6 +185,16 @@ def test_a_video_too_short_for_a_row_costs_itself_alone(video: Path, tmp_path: P
     assert [path.parent.name for path in (tmp_path / "out").rglob("*.npy")] == ["b"]
 
 
+def test_a_video_of_too_low_a_rate_costs_itself_alone(video: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    write(folder / "a", constant(Fraction(1), 5))
+    (folder / f"b{video.suffix}").symlink_to(video)
+    with pytest.raises(VideoError, match=r"1 of 2 games have no features: .*the video has 1 a second"):
+        features(folder, "-o", tmp_path / "out", "--grid", "soccernet", *RANDOM)
+    assert [path.parent.name for path in (tmp_path / "out").rglob("*.npy")] == ["b"]
+
+
 def test_reader_is_refused_before_weights_are_asked_for(
     video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from e2espot.core.errors import ConfigurationError, VideoError
+from e2espot.core.errors import VideoError
 from e2espot.features.grid import RowGrid, nominal_fps, pictures_of_rows, soccernet_pictures
 from e2espot.video import index_of, pictures_of_grid
 from tests.support.numbered_video import constant, write
@@ -41,7 +41,7 @@ def test_soccernet_grid_of_50_minutes_at_29_97_has_a_row_less() -> None:
 
 
 def test_soccernet_grid_refuses_more_rows_than_pictures() -> None:
-    with pytest.raises(ConfigurationError, match="at most") as raised:
+    with pytest.raises(VideoError, match="at most") as raised:
         soccernet_pictures(100, Fraction(25), Fraction(50))
     assert raised.value.option == "rate"
 

@@ -158,3 +158,8 @@ def test_folder_without_games_is_refused(tmp_path: Path, capsys: pytest.CaptureF
         main(["dataset", str(tmp_path)])
     assert ended.value.code == 2
     assert "no game with" in capsys.readouterr().err
+
+
+def test_a_video_of_one_picture_is_named(tmp_path: Path) -> None:
+    write_game(tmp_path / "a", 0, num_frames=1)
+    assert "a, half 1: lasts 0.04 s, too short to learn from" in summarise(tmp_path).text()
