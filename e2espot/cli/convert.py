@@ -38,6 +38,9 @@ class Events:
     """SoccerTrack's bas_periods.json, which states when each half was filmed; by default from 0:00 and 45:00."""
     map: Path | None = None
     """YAML file that renames or merges classes, with lines such as HEADER: PASS."""
+    columns: str = ""
+    """Names of a table's columns, or of SportsCode's groups of labels, besides those that are known:
+    label=Type,time=Start,half=Period."""
     shift: str = "0"
     """Seconds or a clock added to the times of all events, such as 2.5, or of each half: 0,-45:00."""
     rate: str = "1"
@@ -94,9 +97,10 @@ def _convert_events(args: Events, *, predictions: bool) -> None:
     from e2espot.formats.feeds import FeedClock, parse_offsets
     from e2espot.formats.retiming import parse_retiming
     from e2espot.formats.sportscode import parse_instance_times
+    from e2espot.formats.table_columns import parse_columns
     from e2espot.formats.thinning import parse_thinning
 
-    parsed = {"lead", "lag", "half_starts", "offset", "one_video"}
+    parsed = {"lead", "lag", "half_starts", "offset", "one_video", "columns"}
     parsed |= {"shift", "rate", "join_halves", "split_halves", "classes", "min_confidence", "per_minute"}
     fields = {name: value for name, value in vars(args).items() if name not in parsed}
     times = parse_instance_times(args.lead, args.lag, args.half_starts)
@@ -106,6 +110,7 @@ def _convert_events(args: Events, *, predictions: bool) -> None:
             **fields,
             times=times,
             clock=clock,
+            columns=parse_columns(args.columns),
             retiming=parse_retiming(args.shift, args.rate, args.join_halves, args.split_halves),
             thinning=parse_thinning(args.min_confidence, args.classes, args.per_minute),
             predictions=predictions,

@@ -38,6 +38,7 @@ from e2espot.formats.soccernet_interchange import read_soccernet, soccernet_file
 from e2espot.formats.soccertrack import Periods, read_periods, read_soccertrack, soccertrack_files
 from e2espot.formats.sportscode import InstanceTimes, read_sportscode, sportscode_files
 from e2espot.formats.table import read_table, table_files
+from e2espot.formats.table_columns import Columns
 from e2espot.formats.thinning import Thinning, thinned
 from e2espot.formats.video_links import VideoLinks, plan_links, write_links
 
@@ -65,6 +66,9 @@ class Conversion:
     """SoccerTrack's ``bas_periods.json``; None for the nominal 0:00 and 45:00."""
     map: Path | None = None
     """YAML file that renames or merges classes; None for none."""
+    columns: Columns | None = None
+    """Names of the columns of a table, or of SportsCode's groups of labels, that hold the fields of an event; None if
+    the caller has no way to state any."""
     retiming: Retiming = field(default_factory=Retiming)
     """How the times of events are moved."""
     thinning: Thinning = field(default_factory=Thinning)
@@ -186,15 +190,21 @@ def read_events(
 
 def _read_folder(conversion: Conversion, dropped: DroppedFields, periods: Periods) -> AnnotationSet:
     source, predictions = conversion.source, conversion.predictions
+    if conversion.columns and conversion.from_format not in ("table", "boris", "sportscode"):
+        raise ConfigurationError(
+            f"columns are stated, and {conversion.from_format} has none; leave them out", option="columns"
+        )
     readers: dict[str, Callable[[], AnnotationSet]] = {
         "soccernet": lambda: read_soccernet(source, predictions=predictions, file_name=conversion.label_file),
         "e2e-spot": lambda: read_e2e_spot(source, predictions=predictions),
         "dfl": lambda: read_dfl(source, predictions=predictions),
         "footpass": lambda: read_footpass(source, predictions=predictions),
-        "table": lambda: read_table(source, predictions=predictions, dropped=dropped),
-        "boris": lambda: read_table(source, predictions=predictions, dropped=dropped),
+        **dict.fromkeys(
+            ("table", "boris"),
+            lambda: read_table(source, predictions=predictions, dropped=dropped, columns=conversion.columns),
+        ),
         "elan": lambda: _read_elan(conversion, dropped),
-        "sportscode": lambda: _read_sportscode(conversion),
+        "sportscode": lambda: _read_sportscode(conversion, dropped),
         "soccertrack-v2": lambda: read_soccertrack(source, dropped, periods, predictions=predictions),
         **dict.fromkeys(get_args(CutListName), lambda: _read_cut_lists(conversion)),
         **dict.fromkeys(get_args(FeedName), lambda: _read_feed(conversion, dropped)),
@@ -224,7 +234,7 @@ def _read_elan(conversion: Conversion, dropped: DroppedFields) -> AnnotationSet:
     return read_elan(conversion.source, dropped)
 
 
-def _read_sportscode(conversion: Conversion) -> AnnotationSet:
+def _read_sportscode(conversion: Conversion, dropped: DroppedFields) -> AnnotationSet:
     """One file, or every ``.xml`` file of a folder."""
     if conversion.predictions:
         raise ConfigurationError("SportsCode's XML holds labels; convert labels from it")
@@ -236,7 +246,7 @@ def _read_sportscode(conversion: Conversion) -> AnnotationSet:
         videos=tuple(
             replace(video, game=file.relative_to(source).with_suffix("").as_posix()) if source.is_dir() else video
             for file in files
-            for video in read_sportscode(file, conversion.times).videos
+            for video in read_sportscode(file, conversion.times, dropped, conversion.columns).videos
         )
     )
 

@@ -9,10 +9,11 @@ An event is a moment; an instance begins some seconds before it and ends some af
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 from e2espot.core.errors import AnnotationError, ConfigurationError
@@ -20,10 +21,12 @@ from e2espot.core.timeline import HALVES, MAX_DURATION_S, parse_clock_ms
 from e2espot.files.json_fields import relative_path
 from e2espot.files.xml_root import read_xml
 from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
+from e2espot.formats.table_columns import Columns
 
 _GROUPS = {"team": "Team", "visibility": "Visibility"}
 """Field of an event -> group of its label."""
-_FIELDS = {group.lower(): name for name, group in _GROUPS.items()}
+_NO_GROUP = "labels"
+"""Field of an event with its labels that have no group."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +68,17 @@ def parse_instance_times(lead_s: float, lag_s: float, half_starts: str) -> Insta
     return InstanceTimes(lead_ms=round(1000 * lead_s), lag_ms=round(1000 * lag_s), half_starts_ms=tuple(known_ms))
 
 
-def read_sportscode(source: Path, times: InstanceTimes) -> AnnotationSet:
+def read_sportscode(
+    source: Path, times: InstanceTimes, dropped: DroppedFields | None = None, columns: Columns | None = None
+) -> AnnotationSet:
     """Read the labels of one match; the file names the game.
+
+    Args:
+        source: The file.
+        times: How instances become moments.
+        dropped: Counts what is left out.
+        columns: Field of an event -> group of labels that holds it. Without one for ``label``, the class of an event is
+            the code of its instance; with one, instances without a label of that group are left out.
 
     Raises:
         AnnotationError: not such a file, or an instance without a start and a code; names file and instance.
@@ -75,7 +87,14 @@ def read_sportscode(source: Path, times: InstanceTimes) -> AnnotationSet:
     instances = root.findall(".//ALL_INSTANCES/instance")
     if not instances:
         raise AnnotationError(f"{source}: no instances; expected SportsCode's XML, with <ALL_INSTANCES><instance>")
-    events = [_event(entry, f"{source}: instance {number}", times) for number, entry in enumerate(instances, 1)]
+    groups = _groups(columns or {})
+    read = [_event(entry, f"{source}: instance {number}", times, groups) for number, entry in enumerate(instances, 1)]
+    events = [event for event in read if event is not None]
+    if not events:
+        group = (columns or {})["label"]
+        raise ConfigurationError(f"{source}: no instance has a label of a group {group!r}", option="columns")
+    if dropped is not None:
+        dropped.add("instance without a label of the group that states its class", len(instances) - len(events))
     halves = sorted({half for half, _ in events})
     return AnnotationSet(
         videos=tuple(
@@ -87,7 +106,21 @@ def read_sportscode(source: Path, times: InstanceTimes) -> AnnotationSet:
     )
 
 
-def _event(entry: ElementTree.Element, context: str, times: InstanceTimes) -> tuple[int, Annotation]:
+def _groups(columns: Columns) -> dict[str, str]:
+    """Group of labels, in small letters -> field of an event."""
+    unknown = sorted(columns.keys() - {"label", *_GROUPS})
+    if unknown:
+        raise ConfigurationError(
+            f"columns has {', '.join(unknown)}; groups of SportsCode's labels hold {', '.join(('label', *_GROUPS))}",
+            option="columns",
+        )
+    return {group.lower(): name for name, group in {**_GROUPS, **columns}.items()}
+
+
+def _event(
+    entry: ElementTree.Element, context: str, times: InstanceTimes, groups: Mapping[str, str]
+) -> tuple[int, Annotation] | None:
+    """Half and event of an instance; None without a label of the group that states its class."""
     # The first of each kind counts, as for findtext, which would search once for each.
     texts = {child.tag: child.text or "" for child in reversed(entry)}
     code = texts.get("code", "").strip()
@@ -98,23 +131,33 @@ def _event(entry: ElementTree.Element, context: str, times: InstanceTimes) -> tu
         raise AnnotationError(f"{context}: start is {texts.get('start')!r:.40}; expected seconds")
     position_ms = times.event_ms(start_ms, _milliseconds(texts.get("end", "")))
     half = sum(start_ms <= position_ms for start_ms in times.half_starts_ms) or 1
-    fields, extra = {}, {}
-    for label in entry.findall("label"):
-        group, text = (label.findtext("group") or "").strip(), (label.findtext("text") or "").strip()
-        name = _FIELDS.get(group.lower())
-        if name is not None:
-            fields[name] = text
-        elif text:
-            # A label without a group is a word about the event; of two in one group the last is kept.
-            extra[group or f"label {text}"] = text
+    fields, extra = _labels(entry, groups)
+    if "label" in groups.values():
+        if "label" not in fields:
+            return None
+        extra = {"code": code, **extra}
     start_of_half_ms = times.half_starts_ms[half - 1] if times.half_starts_ms else 0
     return half, Annotation(
-        label=code,
+        label=fields.get("label", code),
         position_ms=max(0, position_ms - start_of_half_ms),
         team=fields.get("team", ""),
         visibility=fields.get("visibility", ""),
         extra=extra,
     )
+
+
+def _labels(entry: ElementTree.Element, groups: Mapping[str, str]) -> tuple[dict[str, str], dict[str, Any]]:
+    """Labels of an instance: those of groups that are fields of an event, and the others by their groups."""
+    fields: dict[str, str] = {}
+    of_group: dict[str, list[str]] = {}
+    for label in entry.findall("label"):
+        group, text = (label.findtext("group") or "").strip(), (label.findtext("text") or "").strip()
+        name = groups.get(group.lower())
+        if name is not None and text and name not in fields:
+            fields[name] = text
+        elif text:
+            of_group.setdefault(group or _NO_GROUP, []).append(text)
+    return fields, {group: texts[0] if len(texts) == 1 else texts for group, texts in of_group.items()}
 
 
 def _milliseconds(text: str) -> int | None:
@@ -178,14 +221,18 @@ def _instance(number: int, annotation: Annotation, start_of_half_ms: int, times:
         ("code", annotation.label),
     ):
         ElementTree.SubElement(entry, name).text = text
-    labels = {"Team": annotation.team, "Visibility": annotation.visibility}
+    labels = [("Team", annotation.team), ("Visibility", annotation.visibility)]
     if annotation.confidence is not None:
-        labels["Confidence"] = f"{annotation.confidence:.3f}"
-    labels |= {str(key): str(value) for key, value in annotation.extra.items() if value not in ("", None)}
-    for group, text in labels.items():
+        labels.append(("Confidence", f"{annotation.confidence:.3f}"))
+    for key, value in annotation.extra.items():
+        labels += [
+            (str(key), str(text)) for text in (value if isinstance(value, list) else [value]) if text is not None
+        ]
+    for group, text in labels:
         if text:
             label = ElementTree.SubElement(entry, "label")
-            ElementTree.SubElement(label, "group").text = printable(group)
+            if group != _NO_GROUP:
+                ElementTree.SubElement(label, "group").text = printable(group)
             ElementTree.SubElement(label, "text").text = printable(text)
     return entry
 

@@ -3,8 +3,8 @@
     game;half;time;label;team            BORIS:  Media file,Time,FPS,Behavior,Comment
     derby;1;5:07,480;PASS;left                   derby.mp4,307.48,25,PASS,
 
-Separator (comma, semicolon, tab, bar), decimal sign and the names of columns are recognised. Lines in front of the
-heading, which BORIS writes, are skipped. Columns that are not known stay with the event.
+Separator (comma, semicolon, tab, bar), decimal sign and the names of columns (``table_columns``) are recognised. Lines
+in front of the heading, which BORIS writes, are skipped. Columns that are not known stay with the event.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from itertools import groupby
 from pathlib import Path, PurePosixPath
@@ -23,27 +24,15 @@ from e2espot.core.timeline import HALVES, MAX_DURATION_MS, game_time, parse_cloc
 from e2espot.files.json_fields import KNOWN_HALVES, decode_text, read_bytes, relative_path
 from e2espot.formats.filenames import VIDEO_SUFFIXES, files_ending_in
 from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
+from e2espot.formats.table_columns import COLUMNS, KIND, OFFSET, Columns, heading_names, is_boris
 from e2espot.formats.video_paths import GamesOfPaths, games_of_paths
 
-_COLUMNS: dict[str, tuple[str, ...]] = {
-    "game": ("game", "match", "video", "file", "media file", "media file name", "media file path", "observation id"),
-    "half": ("half", "period"),
-    "position_ms": ("position_ms", "position", "ms", "milliseconds", "time_ms", "start_ms"),
-    "time": ("time", "start", "timestamp", "seconds", "time_s", "t", "start (s)", "clock", "gametime", "game time"),
-    "frame": ("frame", "image index"),
-    "fps": ("fps", "fps (frame/s)"),
-    "label": ("label", "class", "event", "action", "behavior", "behaviour", "code"),
-    "score": ("score", "confidence"),
-    "team": ("team", "side"),
-    "visibility": ("visibility",),
+_HALVES_IN_WORDS = {
+    **{"1h": "1", "h1": "1", "firsthalf": "1", "1sthalf": "1", "first": "1"},
+    **{"2h": "2", "h2": "2", "secondhalf": "2", "2ndhalf": "2", "second": "2"},
+    **{"e1": "3", "e2": "4", "p": "5"},
 }
-"""What a column means -> the names that it is known by, in small letters."""
-
-_KIND = "kind of event"
-_OFFSET = "time offset (s)"
-_OF_BORIS = {"subject": "team", "behavior type": _KIND, "behaviour type": _KIND, "status": _KIND, _OFFSET: _OFFSET}
-"""Columns of BORIS that mean something else in other tables. A state event has two rows: START and STOP. The offset of
-an observation, which older versions write in front of the heading, is part of the times of its events."""
+"""Names of the halves in small letters, without spaces and signs -> their numbers; the last three are Wyscout's."""
 _NO_SUBJECT = "No focal subject"
 _WRITTEN_FOR_BORIS = (
     *("Observation id", "half", "Time", "Behavior", "score", "Subject", "visibility"),
@@ -55,16 +44,19 @@ _WRITTEN = ("game", "half", "time", "position_ms", "label", "score", "team", "vi
 """Columns of the tables that are written."""
 
 _Row = Mapping[str, str]
-"""Fields of a line by the names of ``_COLUMNS``, or by their own."""
+"""Fields of a line by the names of ``COLUMNS``, or by their own."""
 
 
-def read_table(source: Path, *, predictions: bool, dropped: DroppedFields | None = None) -> AnnotationSet:
+def read_table(
+    source: Path, *, predictions: bool, dropped: DroppedFields | None = None, columns: Columns | None = None
+) -> AnnotationSet:
     """Read one table, or all ``.csv`` and ``.tsv`` files of a folder; without a column for it, the file names the game.
 
     Args:
         source: File or folder.
         predictions: True for events with scores.
         dropped: Counts what is left out.
+        columns: Names of columns, besides those that are known; None if the caller has no way to state any.
 
     Raises:
         AnnotationError: no heading with a label and a time, or a row that cannot be read; names file, line and column.
@@ -77,8 +69,8 @@ def read_table(source: Path, *, predictions: bool, dropped: DroppedFields | None
     num_ends = 0
     for path in paths:
         default = path.relative_to(source).with_suffix("").as_posix() if source.is_dir() else path.stem
-        for line, row in _rows(path):
-            if row.get(_KIND, "").strip().upper() == "STOP":
+        for line, row in _rows(path, columns):
+            if row.get(KIND, "").strip().upper() == "STOP":
                 num_ends += 1
             else:
                 rows.append(_read_row(row, f"{path}: line {line}", default, predictions))
@@ -112,57 +104,56 @@ def _game(name: str, half: int, games: GamesOfPaths, source: Path) -> tuple[str,
     return relative_path(game, f"{source}: name of the game"), max(half, half_of_file)
 
 
-def _rows(path: Path) -> list[tuple[int, _Row]]:
-    """Number of each line and its fields, by the names of ``_COLUMNS`` where a column has one of theirs."""
+def _rows(path: Path, columns: Columns | None) -> list[tuple[int, _Row]]:
+    """Number of each line and its fields, by the keys of ``COLUMNS`` where a column has one of their names."""
     text = decode_text(read_bytes(path), str(path))
+    for weaker in (False, True):
+        for lines in _separated(text):
+            for number, line in enumerate(lines[:50]):
+                names = heading_names(line, columns or {}, weaker=weaker)
+                if names is not None:
+                    return _rows_below(path, lines, number, names)
+    option = None if columns is None else "columns"
+    raise AnnotationError(f"{path}: {_no_heading(text, columns or {})}", option=option)
+
+
+def _separated(text: str) -> Iterator[list[list[str]]]:
+    """The cells of each line, by each separator that the table may have."""
     for separator in (";", "\t", ",", "|"):
-        try:
-            lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
-        except csv.Error:  # a field of more than 128 KiB: a quote that never closes under this separator
-            continue
-        for number, line in enumerate(lines[:50]):
-            names = _column_names(line)
-            if "label" in names and {"time", "position_ms", "frame"} & {*names}:
-                twice = next((name for name in names if name in _COLUMNS and names.count(name) > 1), None)
-                if twice is not None:
-                    raise AnnotationError(f"{path}: line {number + 1}: two columns {twice!r}; rename the other one")
-                rows = enumerate(lines[number + 1 :], number + 2)
-                stated = _stated_offset(lines[:number]) if _is_boris(line) else {}
-                return [
-                    (at, stated | dict(zip(names, line, strict=False)))
-                    for at, line in rows
-                    if any(map(str.strip, line))
-                ]
-    raise AnnotationError(
-        f"{path}: no heading with a label and a time; name the columns label and time (or position_ms, or frame)"
+        # A field of more than 128 KiB is a quote that never closes under this separator.
+        with suppress(csv.Error):
+            yield list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
+
+
+def _rows_below(path: Path, lines: Sequence[list[str]], heading: int, names: Sequence[str]) -> list[tuple[int, _Row]]:
+    twice = next((name for name in names if name in COLUMNS and names.count(name) > 1), None)
+    if twice is not None:
+        raise AnnotationError(f"{path}: line {heading + 1}: two columns {twice!r}; rename the other one")
+    stated = _stated_offset(lines[:heading]) if is_boris(lines[heading]) else {}
+    return [
+        (number, stated | dict(zip(names, line, strict=False)))
+        for number, line in enumerate(lines[heading + 1 :], heading + 2)
+        if any(map(str.strip, line))
+    ]
+
+
+def _no_heading(text: str, columns: Columns) -> str:
+    """What to do about a table without a heading that is known."""
+    widest = max((lines[0] for lines in _separated(text) if lines), key=len, default=[])
+    first = ", ".join(repr(cell.strip()[:30]) for cell in widest[:12])
+    if columns:
+        wanted = ", ".join(map(repr, columns.values()))
+        return f"no heading with the columns {wanted} and with a label and a time; its first line is {first}"
+    return (
+        f"no heading with a label and a time; its first line is {first}. Name two columns label and time (or "
+        "position_ms, or frame), or state them when it is converted: columns='label=NAME,time=NAME'"
     )
 
 
 def _stated_offset(lines: Sequence[Sequence[str]]) -> dict[str, str]:
     """The offset of an observation of BORIS by its name, if lines in front of the heading state it."""
-    stated = next((line[1] for line in lines if len(line) > 1 and line[0].strip().lower() == _OFFSET), None)
-    return {} if stated is None else {_OFFSET: stated}
-
-
-def _texts(line: Sequence[str]) -> list[str]:
-    return [cell.strip().lstrip("\ufeff").lower() for cell in line]
-
-
-def _is_boris(line: Sequence[str]) -> bool:
-    """Whether a heading is one of BORIS."""
-    return not {"behavior", "behaviour"}.isdisjoint(_texts(line))
-
-
-def _column_names(line: Sequence[str]) -> list[str]:
-    names: list[str] = []
-    of_boris = _OF_BORIS if _is_boris(line) else {}
-    for cell, text in zip(line, _texts(line), strict=True):
-        if text in of_boris:
-            names.append(of_boris[text])
-            continue
-        known = next((name for name, others in _COLUMNS.items() if text in others), cell.strip())
-        names.append(cell.strip() if known in names else known)
-    return names
+    stated = next((line[1] for line in lines if len(line) > 1 and line[0].strip().lower() == OFFSET), None)
+    return {} if stated is None else {OFFSET: stated}
 
 
 def _read_row(row: _Row, context: str, game: str, predictions: bool) -> tuple[str, int, Annotation]:
@@ -175,9 +166,7 @@ def _read_row(row: _Row, context: str, game: str, predictions: bool) -> tuple[st
         raise AnnotationError(f"{context}: no score; every prediction has one")
     name = row.get("game", "").strip()
     extra = {
-        key: value
-        for key, value in row.items()
-        if key not in _COLUMNS and key not in (_KIND, _OFFSET) and value.strip()
+        key: value for key, value in row.items() if key not in COLUMNS and key not in (KIND, OFFSET) and value.strip()
     }
     team = row.get("team", "").strip()
     annotation = Annotation(
@@ -194,7 +183,8 @@ def _read_row(row: _Row, context: str, game: str, predictions: bool) -> tuple[st
 def _half_and_position(row: _Row, context: str) -> tuple[int, int]:
     """Half and milliseconds: of ``position_ms``, else of the time, else of the frame and its rate."""
     half_text = row.get("half", "").strip().removesuffix(".0") or "1"  # pandas writes 1.0 where a cell is empty
-    time = row.get("time", "").strip()
+    half_text = _HALVES_IN_WORDS.get(re.sub(r"[ _.-]", "", half_text).lower(), half_text)
+    time = row.get("time", "").strip().removeprefix("0 days ")  # pandas, and so kloppy: 0 days 00:05:07.480000
     if match := re.fullmatch(r"([1-5]) - (.+)", time):  # SoccerNet's clock
         half_text, time = match[1], match[2]
     if half_text not in map(str, HALVES):
@@ -225,8 +215,8 @@ def _half_and_position(row: _Row, context: str) -> tuple[int, int]:
 
 def _offset_ms(row: _Row, context: str) -> int:
     """Milliseconds that BORIS adds to the times of an observation."""
-    text = row.get(_OFFSET, "").strip()
-    return 0 if text in ("", "NA") else round(1000 * _number(text, context, _OFFSET))
+    text = row.get(OFFSET, "").strip()
+    return 0 if text in ("", "NA") else round(1000 * _number(text, context, OFFSET))
 
 
 def _number(text: str, context: str, column: str) -> Fraction:
@@ -322,4 +312,5 @@ def _boris_cells(video: AnnotatedVideo, annotation: Annotation) -> list[str]:
 
 
 def _plain(value: Any) -> str:
-    return "" if value is None else str(value)
+    """``"a; b"`` for the list of a and b."""
+    return "" if value is None else "; ".join(map(str, value)) if isinstance(value, list) else str(value)

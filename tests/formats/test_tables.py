@@ -4,6 +4,7 @@ import csv
 import tempfile
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from e2espot.core.errors import AnnotationError, ConfigurationError
 from e2espot.formats.sportscode import InstanceTimes, parse_instance_times
+from e2espot.formats.table_columns import parse_columns
 from tests.support.conversions import GAME, read_json, run_conversion, write_json
 
 Event = tuple[int, int, str, str]
@@ -68,6 +70,53 @@ def test_tables_are_read_as_people_write_them(name: str, tmp_path: Path) -> None
     text = TABLES[name].replace("C:\\videos\\t.mp4", "t.mp4")
     expected = 307_500 if name == "frames" else 307_480  # the middle of frame 7687
     assert read_text(tmp_path, "t.csv", text) == {"t": [(1, expected, "PASS", "")]}
+
+
+TABLES_OF_TOOLS = {
+    "kloppy": "event_id,event_type,period_id,timestamp,team_id\na,PASS,2,0 days 00:05:07.480000,217\n",
+    "SPADL": "game_id,period_id,time_seconds,team_id,type_id,type_name\nt,2,307.48,782,0,PASS\n",
+    "StatsBomb": "id,index,period,timestamp,minute,second,type,possession,team\nb,2,2,00:05:07.480,50,7,PASS,1,\n",
+    "Metrica": "Team,Type,Subtype,Period,Start Frame,Start Time [s],End Frame\n,PASS,,2,7687,307.48,9\n",
+    "Wyscout": "eventId,eventName,matchPeriod,eventSec,teamId\n8,PASS,2H,307.48,1625\n",
+    "LongoMatch": "Name;Start;Stop;Team;Half\nPASS;00:05:07.480;00:05:10;;Second Half\n",
+    "Nacsport": '"Nr","Category","Half","Begin","End"\n1,"PASS","2nd half","5:07.48","5:10"\n',
+    "Dartfish": "Name;Position;Duration;half\nPASS;307480;5000;2H\n",
+    "Veo": "Type,Start time,End time,Title,Half\nPASS,0:05:07.48,0:05:33,Pass by 9,2\n",
+}
+
+
+@pytest.mark.parametrize("name", TABLES_OF_TOOLS)
+def test_tables_of_other_tools_are_read_as_they_are(name: str, tmp_path: Path) -> None:
+    assert read_text(tmp_path, "t.csv", TABLES_OF_TOOLS[name]) == {"t": [(2, 307_480, "PASS", "")]}
+
+
+def test_names_that_may_mean_something_else_stay_where_better_ones_are_there(tmp_path: Path) -> None:
+    text = "type,start time,time,label,period_id,half\nground,9,1.5,PASS,1,2\n"
+    assert read_text(tmp_path, "t.csv", text) == {"t": [(2, 1500, "PASS", "")]}
+    row = read_json(tmp_path / "out" / "t" / "Labels-ball.json")["annotations"][0]
+    assert (row["type"], row["start time"], row["period_id"]) == ("ground", "9", "1")
+
+
+def test_columns_that_are_stated_come_before_those_that_are_known(tmp_path: Path) -> None:
+    text = "Ereignis;Zeit;time;label\nPASS;5:07,48;12;lang\n"
+    columns = parse_columns("label=ereignis, time=Zeit")
+    assert read_text(tmp_path, "t.csv", text, columns=columns) == {"t": [(1, 307_480, "PASS", "")]}
+    with pytest.raises(AnnotationError, match="its first line is 'Ereignis', 'Zeit'") as raised:
+        read_text(tmp_path, "t.csv", "Ereignis;Zeit\nPASS;5\n", columns={})
+    assert raised.value.option == "columns"
+    with pytest.raises(AnnotationError, match="no heading with the columns 'Typ'"):
+        read_text(tmp_path, "t.csv", text, columns=parse_columns("label=Typ"))
+
+
+@pytest.mark.parametrize("text", ["label", "label=", "class=Typ", "label=a,label=b"])
+def test_columns_are_stated_once_and_by_a_known_meaning(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="with the name of its column"):
+        parse_columns(text)
+
+
+def test_columns_of_a_format_without_any_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="srt has none"):
+        read_text(tmp_path, "t.srt", "", "srt", columns={"label": "a"})
 
 
 def test_columns_name_game_half_and_team_and_others_stay(tmp_path: Path) -> None:
@@ -160,6 +209,33 @@ def test_sportscode_instances_become_events_of_their_half(encoding: str, tmp_pat
     data = SPORTSCODE.replace("UTF-8", encoding).encode(encoding)
     events = read_text(tmp_path, "match.xml", data, "sportscode", times=times)
     assert events == {"match": [(1, 307_480, "Pass", "left"), (2, 13_000, "Shot", "")]}
+
+
+ROWS_OF_A_TIMELINE = """<file><ALL_INSTANCES>
+<instance><start>5</start><end>13</end><code>Home - Passes</code><label><group>Action</group><text>Pass</text></label>
+ <label><group>Player</group><text>7</text></label><label><group>Player</group><text>9</text></label>
+ <label><text>long</text></label></instance>
+<instance><start>0</start><end>2700</end><code>1st half</code></instance>
+</ALL_INSTANCES></file>
+"""
+
+
+def test_a_group_of_labels_may_hold_the_class_and_no_label_is_lost(tmp_path: Path) -> None:
+    (tmp_path / "m.xml").write_text(ROWS_OF_A_TIMELINE)
+    converted = run_conversion(
+        tmp_path / "m.xml", tmp_path / "a", "sportscode", "soccernet", columns={"label": "action"}
+    )
+    assert converted.dropped == ["1 x instance without a label of the group that states its class"]
+    (row,) = read_json(next((tmp_path / "a").rglob("*.json")))["annotations"]
+    assert (row["label"], row["code"], row["Player"], row["labels"]) == ("Pass", "Home - Passes", ["7", "9"], "long")
+    run_conversion(tmp_path / "a", tmp_path / "b.xml", "soccernet", "sportscode")
+    labels = [
+        (label.findtext("group"), label.findtext("text"))
+        for label in ElementTree.parse(tmp_path / "b.xml").iter("label")
+    ]
+    assert {("Player", "7"), ("Player", "9"), (None, "long")} <= {*labels}
+    with pytest.raises(ConfigurationError, match="no instance has a label of a group 'Typ'"):
+        run_conversion(tmp_path / "m.xml", tmp_path / "c", "sportscode", "soccernet", columns={"label": "Typ"})
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
