@@ -32,7 +32,8 @@ class Evaluate:
     """
 
     predictions: tyro.conf.Positional[Path]
-    """Folder or zip of <game>/results_spotting.json, or the results file of one video."""
+    """Folder or zip of <game>/results_spotting.json, or one results file: of a video, or in another format (.csv,
+    OpenSportsLab's or E2E-Spot's .json, ...)."""
     games: tyro.conf.OmitArgPrefixes[LabelArgs]
     """What the predictions are scored against."""
     fps: int = 25

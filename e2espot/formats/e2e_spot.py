@@ -116,6 +116,7 @@ def _read_video(entry: Any, context: str, predictions: bool) -> AnnotatedVideo:
     # "league/season/game/2" -> half 2 of "league/season/game"; another name is a game in one video
     head, _, tail = name.rpartition("/")
     game, half = (head, int(tail)) if head and tail in map(str, HALVES) else (name, 1)
+    name_without_half = {"video": name} if game == name else {}
     fps = require_fps(entry, context)
     events = require(entry, "events", list, context)
     if "num_events" in entry and entry["num_events"] != len(events):
@@ -128,7 +129,9 @@ def _read_video(entry: Any, context: str, predictions: bool) -> AnnotatedVideo:
         annotations=parse_each(
             events, "events", context, lambda event, context: _read_event(event, context, fps, predictions)
         ),
-        metadata=check_video_metadata(remaining_fields(entry, "video", "events", "num_events"), context),
+        metadata=check_video_metadata(
+            {**name_without_half, **remaining_fields(entry, "video", "events", "num_events")}, context
+        ),
     )
 
 
@@ -194,9 +197,11 @@ def _video_entry(video: AnnotatedVideo, video_metadata: Mapping[str, Any], dropp
         dropped.add("video with events past its last frame (E2E-Spot warns of them)")
     dropped.add_annotated(video, "E2E-Spot")
     dropped.add_fields(remaining_fields(video.game_metadata, "UrlLocal", VERSION_FIELD), "game")
-    dropped.add_fields(remaining_fields(video_metadata, "fps", "num_frames", "width", "height", "id"), "video")
+    dropped.add_fields(remaining_fields(video_metadata, "fps", "num_frames", "width", "height", "id", "video"), "video")
+    # A video that had no half in its name is known by that name to the programs that the file came from.
+    has_no_half = video.half == 1 and video_metadata.get("video") == video.game
     return {
-        "video": f"{video.game}/{video.half}",
+        "video": video.game if has_no_half else f"{video.game}/{video.half}",
         "num_frames": video_metadata.get("num_frames", last + 1),
         "num_events": len(events),
         "events": events,

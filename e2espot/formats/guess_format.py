@@ -51,10 +51,16 @@ def guess_format(source: Path) -> tuple[FormatName | CutListName, bool | None]:
         return ("dfl" if _is_dfl(source) else "table"), None
     if suffix == ".xml":
         return "sportscode", False
+    if suffix == ".eaf":
+        return "elan", False
     if suffix in (".srt", ".vtt", ".edl"):
         return cast(CutListName, suffix[1:]), None
+    if suffix == ".gz":
+        return "e2e-spot", None
     if suffix == ".json":
         content = load_json(read_bytes(source), str(source))
+        if isinstance(content, list):
+            return "e2e-spot", None
         if isinstance(content, dict) and "data" in content:
             return "opensportslab", None
         return "soccernet", isinstance(content, dict) and "predictions" in content
@@ -73,7 +79,8 @@ def labels_in_other_form(source: Path) -> dict[str, bytes] | None:
     """Labels of a file in another format than SoccerNet's: game -> its label file in SoccerNet's.
 
     Args:
-        source: A table, Kaggle's DFL data, OpenSportsLab's JSON, SportsCode's XML, subtitles or a cut list.
+        source: A table, Kaggle's DFL data, JSON of OpenSportsLab or E2E-Spot, XML of SportsCode or ELAN, subtitles or a
+            cut list.
 
     Returns:
         None for SoccerNet's files, folders, zips, and lists of videos and labels.
@@ -82,16 +89,44 @@ def labels_in_other_form(source: Path) -> dict[str, bytes] | None:
         AnnotationError: the source breaks its format.
         ConfigurationError: a file of an unknown kind.
     """
+    return _in_other_form(source, BALL_LABEL_FILE, predictions=False)
+
+
+def results_in_other_form(source: Path) -> dict[str, bytes] | None:
+    """Predictions of a file in another format than SoccerNet's: game -> its results file in SoccerNet's.
+
+    Args:
+        source: As of :func:`labels_in_other_form`, with a confidence for each event.
+
+    Returns:
+        None for SoccerNet's files, folders and zips.
+
+    Raises:
+        AnnotationError: the source breaks its format.
+        ConfigurationError: a file of an unknown kind.
+    """
+    return _in_other_form(source, RESULTS_FILE, predictions=True)
+
+
+def _in_other_form(source: Path, file_name: str, *, predictions: bool) -> dict[str, bytes] | None:
     if source.suffix.lower() == ".zip" or not source.is_file():
         return None
-    name, predictions = guess_format(source)
+    try:
+        name, held = guess_format(source)
+    except ConfigurationError:
+        raise ConfigurationError(
+            f"{source}: neither a folder nor a zip file, nor a file whose name shows its format, such as .json, .csv "
+            "or .xml; convert it first"
+        ) from None
     if name == "soccernet":
         return None
-    if predictions:
-        raise ConfigurationError(f"{source}: holds predictions; give labels")
-    dataset = _read(source, name, DroppedFields(), predictions=False)
-    files = soccernet_files(dataset, Path(), DroppedFields(), BALL_LABEL_FILE)
-    return {path.parent.as_posix(): data for path, data in files.items() if path.name == BALL_LABEL_FILE}
+    if held not in (None, predictions):
+        raise ConfigurationError(
+            f"{source}: holds {'predictions; give labels' if held else 'labels; give predictions'}"
+        )
+    dataset = _read(source, name, DroppedFields(), predictions=predictions)
+    files = soccernet_files(dataset, Path(), DroppedFields(), file_name)
+    return {path.parent.as_posix(): data for path, data in files.items() if path.name == file_name}
 
 
 def _read(source: Path, name: FormatName | CutListName, dropped: DroppedFields, *, predictions: bool) -> AnnotationSet:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +19,7 @@ from e2espot.formats.annotated_field import read_annotated, read_annotated_class
 from e2espot.formats.annotated_table import StatedStretches
 from e2espot.formats.filenames import BALL_LABEL_FILE, RESULTS_FILE
 from e2espot.formats.game import Game
-from e2espot.formats.guess_format import labels_in_other_form
+from e2espot.formats.guess_format import labels_in_other_form, results_in_other_form
 from e2espot.formats.label_documents import read_label_document
 from e2espot.formats.label_map import LabelMap
 from e2espot.formats.own_games import games_in_split, lists_videos, own_games
@@ -313,7 +313,7 @@ def read_predictions(path: Path, games: Sequence[str], *, missing: Literal["erro
     """Read the predictions of the games, under whatever name of :mod:`e2espot.formats.result_names` they have.
 
     Args:
-        path: Folder or zip of results; for one game also its results file.
+        path: Folder or zip of results, for one game also its results file, or a file of results in another format.
         games: Names of the games.
         missing: Whether a game without results is an error, or has no predictions.
 
@@ -321,22 +321,22 @@ def read_predictions(path: Path, games: Sequence[str], *, missing: Literal["erro
         AnnotationError: a file makes the evaluator crash, or is missing although ``missing`` is ``"error"``, or no
             game has results.
     """
-    bundle = Bundle(path)
+    names, data_of = _result_files(path)
     predictions: EventsByGame = {}
-    if bundle.is_file and len(games) == 1:
-        file_of_game = {games[0]: path.name}
+    if path.is_file() and path.suffix.lower() != ".zip" and len(games) == len(names) == 1:
+        file_of_game = {games[0]: next(iter(names))}
     else:
-        file_of_game = match_results(games, bundle.names, RESULTS_FILE, str(path))
+        file_of_game = match_results(games, names, RESULTS_FILE, str(path))
     if games and not file_of_game:
         raise AnnotationError(
             f"{path}: has no {RESULTS_FILE} for any of the {counted(len(games), 'labelled game')}, such as "
-            f"{games[0]!r}; it holds: {_first_names(bundle)}"
+            f"{games[0]!r}; it holds: {_first_names(names)}"
         )
     for game in games:
         name = file_of_game.get(game, f"{game}/{RESULTS_FILE}")
         context = f"{path}: {name}"
         if game in file_of_game:
-            _, rows = parse_document(bundle.data(name), "prediction", context)
+            _, rows = parse_document(data_of(name), "prediction", context)
             predictions[game] = read_rows(rows, context, kind="prediction", mode="official")
         elif missing == "empty":
             predictions[game] = []
@@ -347,6 +347,16 @@ def read_predictions(path: Path, games: Sequence[str], *, missing: Literal["erro
     return predictions
 
 
-def _first_names(bundle: Bundle) -> str:
-    names = sorted(bundle.names)
+def _result_files(path: Path) -> tuple[Collection[str], Callable[[str], bytes]]:
+    """Names of the result files in a folder, a zip or a file of any format, and what reads one of them."""
+    others = results_in_other_form(path)
+    if others is None:
+        bundle = Bundle(path)
+        return bundle.names, bundle.data
+    files = {f"{game}/{RESULTS_FILE}": data for game, data in others.items()}
+    return files.keys(), files.__getitem__
+
+
+def _first_names(files: Collection[str]) -> str:
+    names = sorted(files)
     return (", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")) or "nothing"

@@ -194,6 +194,19 @@ def test_convert_counts_dropped_fields_by_name(tmp_path: Path) -> None:
     ]
 
 
+def test_a_video_without_a_half_in_its_name_keeps_it(tmp_path: Path) -> None:
+    videos = [
+        {"video": name, "fps": 25, "num_frames": 90, "width": 398, "height": 224, "events": [], "num_events": 0}
+        for name in ("l/s/whole", "l/s/halves/1", "l/s/halves/2")
+    ]
+    write_json(tmp_path / "a" / "test.json", videos)
+    for way in ("soccernet", "opensportslab"):
+        run_conversion(tmp_path / "a", tmp_path / way, "e2e-spot", way)
+        run_conversion(tmp_path / way, tmp_path / f"{way} back", way, "e2e-spot")
+        again = read_json(tmp_path / f"{way} back" / "test.json")
+        assert {video["video"] for video in again} == {video["video"] for video in videos}
+
+
 def test_convert_reads_gzipped_predictions_of_e2e_spot(tmp_path: Path) -> None:
     videos = [{"video": f"{GAME}/1", "fps": 25, "events": [{"label": "PASS", "frame": 29, "score": 0.25}]}]
     (tmp_path / "pred-test.9.recall.json.gz").write_bytes(gzip.compress(json.dumps(videos).encode()))

@@ -1,5 +1,6 @@
 """Labels and results to score come from a folder or a zip, game by game."""
 
+import gzip
 import json
 import zipfile
 from pathlib import Path
@@ -14,6 +15,7 @@ from e2espot.core.label_sets import LabelSet
 from e2espot.formats.annotated_table import stated_stretches
 from e2espot.scoring import evaluate
 from e2espot.scoring.inputs import games_to_score, read_labels, read_predictions, score_inputs
+from tests.support.conversions import run_conversion
 
 LABEL = {"gameTime": "1 - 00:04", "label": "PASS", "position": "4020", "team": "left", "visibility": "not shown"}
 PREDICTION = {"gameTime": "2 - 00:09", "label": "DRIVE", "position": "9020", "half": "2", "confidence": "0.75"}
@@ -224,6 +226,39 @@ def test_one_video_is_scored_with_one_label_file(tmp_path: Path) -> None:
     events = read_labels(labels, games)
     for path in (tmp_path / "out", tmp_path / "out" / "match", tmp_path / "out" / "match" / "results_spotting.json"):
         assert [event.position_ms for event in score_inputs(path, events).predictions["match"]] == [1000]
+
+
+@pytest.mark.parametrize("form", ["e2e-spot", "e2e-spot in gzip", "opensportslab", "table"])
+def test_labels_and_predictions_of_other_programs_are_scored_as_they_are(form: str, tmp_path: Path) -> None:
+    kinds = ("annotations", "Labels-ball.json", False), ("predictions", "results_spotting.json", True)
+    files = []
+    for name, file, predictions in kinds:
+        for game, ms in (("l/a", 1020), ("l/b", 3020)):
+            write(tmp_path / name, game, file, rows(name, (1, ms)))
+        kind = form.split()[0]
+        target = tmp_path / f"{name}.{'csv' if kind == 'table' else 'json'}"
+        to = target if kind != "e2e-spot" else tmp_path / f"{name}-e2e"
+        run_conversion(tmp_path / name, to, "soccernet", kind, predictions=predictions)
+        files.append(target if to == target else to / "all.json")
+    if form == "e2e-spot in gzip":
+        files[1] = files[1].with_name("pred-test.9.recall.json.gz")
+        files[1].write_bytes(gzip.compress(files[1].with_name("all.json").read_bytes()))
+    labels, results = files
+    games = games_to_score(labels)
+    assert games == ["l/a", "l/b"]
+    events = read_labels(labels, games)
+    assert [event.position_ms for game in games for event in events.labels[game]] == [1020, 3020]
+    scored = score_inputs(results, events).predictions
+    assert [event.position_ms for game in games for event in scored[game]] == [1020, 3020]
+    with pytest.raises(AnnotationError, match=r"score|confidence"):
+        read_predictions(labels, games)
+
+
+def test_results_of_one_video_in_a_table_need_no_name(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("time,label,confidence\n1,PASS,0.9\n")
+    assert [event.position_ms for event in read_predictions(tmp_path / "mine.csv", ["match"])["match"]] == [1000]
+    with pytest.raises(AnnotationError, match=r"for any of the 2 labelled games, such as 'a'; it holds: mine/results"):
+        read_predictions(tmp_path / "mine.csv", ["a", "b"])
 
 
 def test_commands_take_annotated_stretches_and_maps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
