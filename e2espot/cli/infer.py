@@ -94,6 +94,7 @@ def main(arguments: list[str]) -> None:
     planned = shard_of(_plan(args, sources, resolution), args.work.shard)
     more_formats.check(planned)
     _warn_of_missing_halves(planned, resolution)
+    _warn_of_chapters(planned)
     games = pending_games(planned, args.out, save_scores=args.save_scores, resume=args.resume)
     if args.resume:
         print(
@@ -137,6 +138,16 @@ def _warn_of_missing_halves(games: Mapping[str, Game], resolution: str) -> None:
     ]
     for line in missing_halves(of_folders, resolution):
         _LOG.warning("%s", line)
+
+
+def _warn_of_chapters(games: Mapping[str, Game]) -> None:
+    """Warn where the chapters of one recording are taken for matches of their own."""
+    from e2espot.formats.chapters import recordings_in_chapters
+
+    videos = (video for game in games.values() for video in game.videos if len(game.videos) == 1 and video.url is None)
+    for first, *others in recordings_in_chapters(video.path for video in videos):
+        joined = "+".join([str(first), *(path.name for path in others)])
+        _LOG.warning("%s: chapters of one recording are spotted one by one; %s is one match", first.parent, joined)
 
 
 def _check(args: Infer) -> None:

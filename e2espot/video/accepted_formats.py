@@ -27,6 +27,8 @@ _STARTS = (
 _MAX_HEAD_BYTES = 2048
 _MARKUP = ((b"<MPD", "a DASH manifest"), (b"<CompositionPlaylist", "an IMF playlist"))
 """Elements that begin after an XML declaration."""
+_COPIED_BY_FFMPEG = ("an HLS playlist", "a DASH manifest")
+"""What holds a video in many files that can be copied into one."""
 
 
 @cache
@@ -57,4 +59,8 @@ def describe_refused(path: Path) -> str | None:
         return None
     if kind.startswith("a still picture"):
         return f"is {kind}, not a video; name a video file"
-    return f"is {kind}, not a video: a text that names other files, which are not followed; name the video itself"
+    copy = f"ffmpeg -i {path.name} -c copy match.mp4"
+    remedy = f", or copy what it names into one file first, such as by {copy}" if kind in _COPIED_BY_FFMPEG else ""
+    return (
+        f"is {kind}, not a video: a text that names other files, which are not followed; name the video itself{remedy}"
+    )

@@ -250,6 +250,17 @@ def test_a_video_shorter_than_half_a_frame_is_named(
     assert "strongest" not in capsys.readouterr().out
 
 
+def test_chapters_of_one_recording_are_named_with_what_reads_them_as_one_match(
+    weights: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("GX020012", "GX010012", "GX010013"):
+        write(tmp_path / name, constant(Fraction(60), 1)).rename(tmp_path / f"{name}.MP4")
+    assert infer(weights, tmp_path, "-o", tmp_path / "out") == 0
+    lines = [line for line in caplog.messages if "chapters of one recording" in line]
+    assert len(lines) == 1
+    assert f"{tmp_path}/GX010012.MP4+GX020012.MP4 is one match" in lines[0]
+
+
 def test_a_file_as_the_output_folder_is_refused_before_anything_is_read(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -51,6 +51,7 @@ def test_files_that_name_other_files_are_refused_in_one_line_and_not_followed(na
     (tmp_path / name).write_text(text)
     for message in refusals(tmp_path / name):
         assert message.startswith(f"{tmp_path / name}: is {kind}, not a video: a text that names other files")
+        assert ("ffmpeg -i" in message) == (kind in ("an HLS playlist", "a DASH manifest"))
 
 
 @pytest.mark.parametrize(
