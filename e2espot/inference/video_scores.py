@@ -116,6 +116,14 @@ def _scores_of_indexed(
             1000 * info.duration_s,
             fps_text(network.fps),
         )
+    elif info.source_fps < network.fps / 2:
+        _LOG.warning(
+            "%s: has %.3g pictures a second, and the spotter looks at %s: most frames repeat a picture, and an event "
+            "between two pictures is not seen",
+            path,
+            info.source_fps,
+            fps_text(network.fps),
+        )
     network, adaptation = network.adapt(path, options)
     seen_T = np.concatenate([seen_frames(index, network.fps) for index in indexes])
     missing = list(ranges_of_mask(~seen_T))  # extended while the chunks are consumed; complete after the scores

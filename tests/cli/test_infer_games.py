@@ -250,6 +250,17 @@ def test_a_video_shorter_than_half_a_frame_is_named(
     assert "strongest" not in capsys.readouterr().out
 
 
+def test_a_video_of_few_pictures_is_spotted_with_a_warning(
+    weights: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, rate in (("lapse", Fraction(2)), ("match", Fraction(25))):
+        write(tmp_path / name, constant(rate, 6))
+    assert infer(weights, tmp_path, "-o", tmp_path / "out") == 0
+    lines = [line for line in caplog.messages if "pictures a second" in line]
+    assert len(lines) == 1
+    assert "lapse.mp4: has 2 pictures a second, and the spotter looks at 12.5" in lines[0]
+
+
 def test_chapters_of_one_recording_are_named_with_what_reads_them_as_one_match(
     weights: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
