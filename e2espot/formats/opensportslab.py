@@ -276,8 +276,33 @@ def opensportslab_files(dataset: AnnotationSet, target: Path, dropped: DroppedFi
 
 def opensportslab_document(dataset: AnnotationSet, dropped: DroppedFields) -> dict[str, Any]:
     """Content of one file with every split; keeps every field."""
-    dataset = _with_paths(dataset, dropped)
-    return _document(replace(dataset, classes=dataset.class_names()))
+    return _document(_with_heads(_with_paths(dataset, dropped)))
+
+
+def _with_heads(dataset: AnnotationSet) -> AnnotationSet:
+    """The dataset with the classes of each head among its fields; those without an event are of the most used head."""
+    labels_of: dict[str, list[str]] = {}
+    for video in dataset.videos:
+        for annotation in video.annotations:
+            labels_of.setdefault(str(annotation.extra.get("head", HEAD)), []).append(annotation.label)
+    labels_of = labels_of or {HEAD: []}
+    most_used = max(labels_of, key=lambda head: len(labels_of[head]))
+    occurring = {head: {*labels} for head, labels in labels_of.items()}
+    anywhere = set().union(*occurring.values())
+    heads = {
+        head: {
+            "type": "single_label",
+            "labels": [
+                name
+                for name in dataset.class_names()
+                if name in occurring[head] or (head == most_used and name not in anywhere)
+            ],
+        }
+        for head in labels_of
+    }
+    return replace(
+        dataset, metadata={**dataset.metadata, "labels": {**heads, **(dataset.metadata.get("labels") or {})}}
+    )
 
 
 def _with_paths(dataset: AnnotationSet, dropped: DroppedFields) -> AnnotationSet:
@@ -326,10 +351,8 @@ def _files(
         for split in dict.fromkeys([*(video.split for video in dataset.videos), *dataset.empty_splits]):
             path = target / (f"annotations_{split}.json" if split else "annotations.json")
             parts[path] = tuple(video for video in dataset.videos if video.split == split)
-    classes = dataset.class_names()
-    return {
-        path: dump_json(document(replace(dataset, videos=videos, classes=classes))) for path, videos in parts.items()
-    }
+    dataset = _with_heads(dataset)
+    return {path: dump_json(document(replace(dataset, videos=videos))) for path, videos in parts.items()}
 
 
 def _document(dataset: AnnotationSet) -> dict[str, Any]:
@@ -344,10 +367,7 @@ def _document(dataset: AnnotationSet) -> dict[str, Any]:
         **_DEFAULTS,
         **dataset.metadata,
         "metadata": metadata,
-        "labels": {
-            HEAD: {"type": "single_label", "labels": list(dataset.classes)},
-            **(dataset.metadata.get("labels") or {}),
-        },
+        "labels": dataset.metadata["labels"],
         "data": [_sample(video) for video in dataset.videos],
     }
 

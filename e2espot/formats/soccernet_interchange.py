@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -132,17 +133,29 @@ def read_annotation(row: Any, context: str, kind: Kind) -> tuple[int, Annotation
     """Half and event of a row, with the fields that training and inference do not use."""
     event = read_row(row, context, kind=kind, mode="strict")
     extra = remaining_fields(row, *_READ_FIELDS[kind])
+    confidence = event.value if kind == "prediction" else _stated_confidence(extra.get("confidence"))
+    if confidence is not None:
+        extra.pop("confidence", None)
     clock = game_time(event.position_ms, event.half)
     if row.get("gameTime", clock) != clock:
         extra["gameTime"] = row["gameTime"]  # the source rounds seconds differently, or does not pad them
     return event.half, Annotation(
         label=event.label,
         position_ms=event.position_ms,
-        confidence=event.value if kind == "prediction" else None,
+        confidence=confidence,
         team=optional_text(row, "team", context),
         visibility=optional_text(row, "visibility", context),
         extra=extra,
     )
+
+
+def _stated_confidence(value: Any) -> float | None:
+    """The confidence of a label as ``make_row`` writes it; None for any other value, which stays as it is."""
+    try:
+        confidence = float(value) if isinstance(value, str) else math.nan
+    except ValueError:
+        return None
+    return confidence if math.isfinite(confidence) and str(confidence) == value else None
 
 
 def soccernet_files(

@@ -147,3 +147,32 @@ def test_zips_that_are_broken_or_empty_are_refused_by_their_name(tmp_path: Path)
         run_conversion(tmp_path / "none.zip", tmp_path / "x", "table", "soccernet")
     with pytest.raises(ConfigurationError, match=r"v\.zip: no \.json"):
         run_conversion(zipped(tmp_path / "v.zip", **{"x.mp4": ""}), tmp_path / "x", "table", "soccernet")
+
+
+def test_heads_and_confidences_survive_soccernets_files(tmp_path: Path) -> None:
+    events = [
+        {"head": "ball_action", "label": "PASS", "position_ms": 360, "confidence": 0.5},
+        {"head": "side", "label": "left", "position_ms": 360},
+        {"head": "ball_action", "label": "DRIVE", "position_ms": 1520, "confidence": 1.0},
+    ]
+    heads = {
+        "ball_action": {"type": "single_label", "labels": ["PASS", "DRIVE", "SHOT"]},
+        "side": {"type": "single_label", "labels": ["left"]},
+    }
+    sample = {"id": "g/1", "inputs": [{"type": "video", "path": "g/224p.mp4"}], "events": events}
+    write_json(tmp_path / "a.json", {"version": "2.0", "labels": heads, "data": [sample]})
+    run_conversion(tmp_path / "a.json", tmp_path / "same.json", "opensportslab", "opensportslab")
+    assert read_json(tmp_path / "same.json")["labels"] == heads
+    run_conversion(tmp_path / "a.json", tmp_path / "b", "opensportslab", "soccernet")
+    run_conversion(tmp_path / "b", tmp_path / "c.json", "soccernet", "opensportslab")
+    again = read_json(tmp_path / "c.json")
+    # Of classes without an event SoccerNet's files know nothing.
+    assert {head: sorted(listed["labels"]) for head, listed in again["labels"].items()} == {
+        "ball_action": ["DRIVE", "PASS"],
+        "side": ["left"],
+    }
+    assert [(event["head"], event.get("confidence")) for event in again["data"][0]["events"]] == [
+        ("ball_action", 0.5),
+        ("side", None),
+        ("ball_action", 1.0),
+    ]
