@@ -52,7 +52,9 @@ def cut_list_files(
             dropped.add("times of an EDL, in whole frames of 25 a second", len(events) if name == "edl" else 0)
             dropped.add_annotated(video, name)
             for event in events:
-                dropped.add("event field 'visibility'", int(bool(event.visibility)))
+                dropped.add("event field 'visibility'", int(event.visibility not in ("", "visible")))
+                rounded = event.confidence is not None and round(event.confidence, 2) != event.confidence
+                dropped.add("confidence, rounded to two decimals", int(rounded))
                 dropped.add_fields(event.extra, "event")
     return files
 

@@ -40,6 +40,8 @@ CLASS_FILE = "class.txt"
 """Class names, one per line, next to the files of the splits."""
 _SPLITS = {"train": "train", "val": "valid", "valid": "valid", "test": "test", "challenge": "challenge"}
 """File name without ``.json`` -> split."""
+_WITHOUT_SPLIT = "all"
+"""File name without ``.json`` of the videos that are in no split."""
 _FILE_SPLITS = {"valid": "val"}
 """Split -> file name without ``.json``, where that is another."""
 _COMMENT = re.compile(r"(left|right|home|away|not applicable|); (visible|not shown|)")
@@ -50,12 +52,14 @@ _MAX_UNPACKED_BYTES = 1 << 30
 def read_e2e_spot(source: Path, *, predictions: bool) -> AnnotationSet:
     """Read a folder of ``class.txt`` and ``train.json``, ``val.json`` and so on, or one such file, gzipped or not.
 
+    Videos without a split are in ``all.json``.
+
     Raises:
         AnnotationError: a broken file; the message names file, entry and field.
         ConfigurationError: no such file.
     """
     folder = source if source.is_dir() else source.parent
-    paths = [source] if source.is_file() else [folder / f"{split}.json" for split in _SPLITS]
+    paths = [source] if source.is_file() else [folder / f"{split}.json" for split in (*_SPLITS, _WITHOUT_SPLIT)]
     paths = [path for path in paths if path.is_file()]
     if not paths:
         raise ConfigurationError(f"{source}: no {', '.join(f'{split}.json' for split in _SPLITS)} there")
@@ -179,7 +183,7 @@ def e2e_spot_files(
     names = dataset.class_names() if dataset.classes else tuple(sorted(dataset.class_names()))
     splits: dict[str, list[dict[str, Any]]] = {_FILE_SPLITS.get(name, name): [] for name in dataset.empty_splits}
     for video in sorted(dataset.videos, key=lambda video: (video.game, video.half)):
-        split = _FILE_SPLITS.get(video.split, video.split) or "all"
+        split = _FILE_SPLITS.get(video.split, video.split) or _WITHOUT_SPLIT
         splits.setdefault(split, []).append(_video_entry(video, {**probe(video), **video.metadata}, dropped))
     files = {target / f"{split}.json": dump_json(videos) for split, videos in splits.items()}
     return {target / CLASS_FILE: "\n".join(names).encode(), **files}

@@ -204,6 +204,8 @@ def _document(game: str, videos: Sequence[AnnotatedVideo], times: InstanceTimes,
         dropped.add_fields({key: value for key, value in video.game_metadata.items() if key != "UrlLocal"}, "game")
         for annotation in sorted(video.annotations, key=lambda annotation: annotation.position_ms):
             number += 1
+            rounded = annotation.confidence is not None and round(annotation.confidence, 3) != annotation.confidence
+            dropped.add("confidence, rounded to three decimals", int(rounded))
             start_of_half_ms = times.half_starts_ms[video.half - 1]
             instances.append(_instance(number, annotation, start_of_half_ms, times))
     ElementTree.indent(root)

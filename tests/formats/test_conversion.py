@@ -194,6 +194,16 @@ def test_convert_counts_dropped_fields_by_name(tmp_path: Path) -> None:
     ]
 
 
+def test_a_folder_of_videos_without_a_split_is_read_back(tmp_path: Path) -> None:
+    row = {"gameTime": "1 - 00:01", "label": "PASS", "position": "1180"}
+    write_json(tmp_path / "a" / "l/s/g" / "Labels-ball.json", {"annotations": [row]})
+    run_conversion(tmp_path / "a", tmp_path / "b", "soccernet", "e2e-spot")
+    assert (tmp_path / "b" / "all.json").exists()
+    run_conversion(tmp_path / "b", tmp_path / "c", "e2e-spot", "soccernet")
+    (again,) = read_json(tmp_path / "c" / "l/s/g" / "Labels-ball.json")["annotations"]
+    assert (again["label"], again["position"]) == ("PASS", "1180")
+
+
 def test_a_video_without_a_half_in_its_name_keeps_it(tmp_path: Path) -> None:
     videos = [
         {"video": name, "fps": 25, "num_frames": 90, "width": 398, "height": 224, "events": [], "num_events": 0}

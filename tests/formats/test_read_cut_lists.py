@@ -159,3 +159,14 @@ def test_folders_hold_files_of_windows_and_hidden_ones_of_macs(name: FormatName,
     (folder / f"._{file.lower()}").write_bytes(b"\x00\x05\x16\x07")
     run_conversion(folder, tmp_path / "t.csv", name, "table")
     assert (tmp_path / "t.csv").read_text().splitlines()[1].startswith("DERBY,1,00:05.000,5000,PASS")
+
+
+def test_what_a_caption_rounds_or_leaves_out_is_listed() -> None:
+    events = [
+        Annotation(label="PASS", position_ms=0, confidence=0.5, visibility="visible"),
+        Annotation(label="PASS", position_ms=9000, confidence=0.123, visibility="not shown"),
+    ]
+    dataset = AnnotationSet(videos=(AnnotatedVideo(game="a", half=1, annotations=tuple(events)),), predictions=True)
+    dropped = DroppedFields()
+    cut_list_files(dataset, Path("out"), "srt", TIMES, dropped)
+    assert dropped.lines() == ["1 x confidence, rounded to two decimals", "1 x event field 'visibility'"]
