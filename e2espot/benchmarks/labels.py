@@ -13,7 +13,7 @@ from e2espot.benchmarks.results import BenchResults, FactTable, Target
 from e2espot.formats.conversion import Conversion, convert, read_events
 from e2espot.formats.format_names import FormatName
 from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
-from e2espot.formats.opensportslab import opensportslab_files
+from e2espot.formats.opensportslab_documents import opensportslab_files
 from e2espot.formats.sportscode import InstanceTimes
 
 _LABELS_A_HALF = 110

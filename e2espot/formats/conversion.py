@@ -26,12 +26,8 @@ from e2espot.formats.footpass import footpass_files, read_footpass
 from e2espot.formats.format_names import CutListName, FeedName, FormatName
 from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
 from e2espot.formats.label_map import LabelMap, read_label_map
-from e2espot.formats.opensportslab import (
-    SN_GAR_CLASSES,
-    opensportslab_files,
-    read_opensportslab,
-    sn_gar_files,
-)
+from e2espot.formats.opensportslab import read_opensportslab
+from e2espot.formats.opensportslab_documents import SN_GAR_CLASSES, opensportslab_files, sn_gar_files
 from e2espot.formats.read_cut_lists import read_cut_lists
 from e2espot.formats.retiming import Retiming, retimed
 from e2espot.formats.soccernet_interchange import read_soccernet, soccernet_files

@@ -1,57 +1,41 @@
-"""OpenSportsLab's JSON 2.0, one sample for each video, and its dialect for SN-GAR's action spotting."""
+"""Reads OpenSportsLab's JSON 2.0, one sample for each video, and its dialect for SN-GAR's action spotting."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from e2espot.core.annotated import AnnotatedRanges, merge_ranges
 from e2espot.core.errors import AnnotationError, ConfigurationError
-from e2espot.core.timeline import HALVES, game_time
-from e2espot.core.version import VERSION_FIELD
+from e2espot.core.timeline import HALVES
 from e2espot.files.json_fields import (
     check_video_metadata,
-    dump_json,
     load_json,
-    optional_text,
     parse_each,
     read_bytes,
     relative_path,
     remaining_fields,
     require,
     require_fps,
-    require_ms,
     require_text,
 )
-from e2espot.formats.annotated_field import CLASSES_FIELD
 from e2espot.formats.filenames import files_ending_in
 from e2espot.formats.interchange import (
     AnnotatedVideo,
-    Annotation,
     AnnotationSet,
-    DroppedFields,
     first_duplicate,
     without_videos,
 )
+from e2espot.formats.opensportslab_documents import DEFAULTS, GAME_METADATA, input_entry
 from e2espot.formats.opensportslab_events import HEAD, read_event
+from e2espot.formats.opensportslab_stretches import annotated_fields, annotated_of_sample
 from e2espot.formats.opensportslab_v1 import is_version_1, path_of_version_1, read_version_1
 from e2espot.formats.video_paths import GamesOfPaths, games_of_paths
 
-SN_GAR_CLASSES = (
-    *("PASS", "HEADER", "HIGH PASS", "OUT", "CROSS", "THROW IN", "SHOT"),
-    *("PLAYER SUCCESSFUL TACKLE", "FREE KICK", "GOAL"),
-)
-"""The ten classes of SN-GAR's action spotting, in its order."""
 _VIDEO_TYPES = ("video", "video_mp4")
-_NOT_ANNOTATED = ("unlabeled", "excluded")
-"""Values of ``annotation_status`` for a sample that nothing can be learnt from."""
 _SPLITS = {"val": "valid", "validation": "valid"}
-_DEFAULTS: dict[str, Any] = {"task": "action_spotting", "modalities": ["video"], "metadata": {}}
-_GAME_METADATA = "soccernet"
-"""Key of a sample's metadata that holds the top-level fields of SoccerNet's file."""
 
 
 def read_opensportslab(source: Path, *, predictions: bool) -> AnnotationSet:
@@ -68,42 +52,44 @@ def read_opensportslab(source: Path, *, predictions: bool) -> AnnotationSet:
     paths = [path for path in paths if path.parent == source] or paths
     if not paths:
         raise ConfigurationError(f"{source}: no JSON file there")
-    videos: list[AnnotatedVideo] = []
-    classes: list[str] = []
-    dataset_metadata: dict[str, Any] = {}
-    stated: list[str] = []
     contents = [(path, load_json(read_bytes(path), str(path))) for path in paths]
     games = games_of_paths(name for _, content in contents for name in _names_in(content))
-    for path, content in contents:
-        if isinstance(content, dict) and "data" not in content and "predictions" in content:
-            videos.append(_read_results(content, path, games))
-            continue
-        if is_version_1(content):
-            first = read_version_1(content, path, games, predictions=predictions)
-            videos += [replace(video, split=_split_named(path.stem.split("_")[-1])) for video in first.videos]
-            classes += [name for name in first.classes if name not in classes]
-            dataset_metadata = dataset_metadata or dict(first.metadata)
-            continue
-        metadata = require(content, "metadata", dict, str(path), {})
-        split = _split_named(str(metadata.get("split") or path.stem.split("_")[-1]))
-        stated.append(split)
-        videos += parse_each(
-            require(content, "data", list, str(path)),
-            "data",
-            str(path),
-            partial(_read_sample, games=games, split=split, predictions=predictions),
-        )
-        classes += [name for name in _classes_of(content, str(path)) if name not in classes]
-        dataset_metadata = dataset_metadata or _dataset_metadata(content)
+    parts = [_read_content(content, path, games, predictions) for path, content in contents]
+    videos = [video for part in parts for video in part.videos]
     if (duplicate := first_duplicate(videos)) is not None:
         game, half = duplicate
         raise AnnotationError(f"{source}: two samples are half {half} of {game!r}")
+    stated = [split for part in parts for split in part.empty_splits]
     return AnnotationSet(
         videos=tuple(videos),
-        classes=tuple(classes),
-        metadata=dataset_metadata,
+        classes=tuple(dict.fromkeys(name for part in parts for name in part.classes)),
+        metadata=next((part.metadata for part in parts if part.metadata), {}),
         predictions=predictions,
         empty_splits=() if source.is_file() else without_videos(stated, videos),
+    )
+
+
+def _read_content(content: Any, path: Path, games: GamesOfPaths, predictions: bool) -> AnnotationSet:
+    """The samples of one file; its split is empty if none of them is in it."""
+    if isinstance(content, dict) and "data" not in content and "predictions" in content:
+        return AnnotationSet(videos=(_read_results(content, path, games),))
+    if is_version_1(content):
+        first = read_version_1(content, path, games, predictions=predictions)
+        split = _split_named(path.stem.split("_")[-1])
+        return replace(first, videos=tuple(replace(video, split=split) for video in first.videos))
+    metadata = require(content, "metadata", dict, str(path), {})
+    split = _split_named(str(metadata.get("split") or path.stem.split("_")[-1]))
+    videos = parse_each(
+        require(content, "data", list, str(path)),
+        "data",
+        str(path),
+        partial(_read_sample, games=games, split=split, predictions=predictions),
+    )
+    return AnnotationSet(
+        videos=videos,
+        classes=tuple(_classes_of(content, str(path))),
+        metadata=_dataset_metadata(content),
+        empty_splits=without_videos([split], videos),
     )
 
 
@@ -153,7 +139,7 @@ def _dataset_metadata(content: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in (content.get("metadata") or {}).items()
         if not (name == "split" and _split_named(str(value))) and (name, value) != ("type", "predictions")
     }
-    return {name: value for name, value in fields.items() if value != _DEFAULTS.get(name)}
+    return {name: value for name, value in fields.items() if value != DEFAULTS.get(name)}
 
 
 def _class_name(value: Any, context: str) -> str:
@@ -174,7 +160,7 @@ def _read_sample(sample: Any, context: str, games: GamesOfPaths, split: str, pre
     if not isinstance(name, str) or not name:
         raise AnnotationError(f"{context}: field 'id' is {name!r}; expected text, or an input with a path")
     game, half = _game_and_half(name, metadata, context, games)
-    from_soccernet = isinstance(metadata.get(_GAME_METADATA), dict)
+    from_soccernet = isinstance(metadata.get(GAME_METADATA), dict)
     events = parse_each(
         require(sample, "events", list, context, []),
         "events",
@@ -187,12 +173,12 @@ def _read_sample(sample: Any, context: str, games: GamesOfPaths, split: str, pre
     if video is not None and "fps" in video:
         require_fps(video, f"{context}: inputs")
         video_metadata["fps"] = video["fps"]
-    if inputs != [_input(path, video_metadata)]:
+    if inputs != [input_entry(path, video_metadata)]:
         video_metadata["inputs"] = inputs
-    video_metadata |= remaining_fields(metadata, "game", "half", _GAME_METADATA)
-    annotated = _annotated(sample, metadata, context)
+    video_metadata |= remaining_fields(metadata, "game", "half", GAME_METADATA)
+    annotated = annotated_of_sample(sample, metadata, context)
     # Fields that say no more than ``annotated`` are written again from it; excluded, for one, says more.
-    for name, value in _annotated_fields(annotated).items():
+    for name, value in annotated_fields(annotated).items():
         if video_metadata.get(name) == value:
             del video_metadata[name]
     return AnnotatedVideo(
@@ -203,44 +189,8 @@ def _read_sample(sample: Any, context: str, games: GamesOfPaths, split: str, pre
         annotated=annotated,
         video=path,
         metadata=check_video_metadata(video_metadata, f"{context}: metadata"),
-        game_metadata=metadata[_GAME_METADATA] if from_soccernet else {},
+        game_metadata=metadata[GAME_METADATA] if from_soccernet else {},
     )
-
-
-def _annotated(sample: Mapping[str, Any], metadata: Mapping[str, Any], context: str) -> AnnotatedRanges | None:
-    """What a sample says was annotated, next to its events or in its metadata; None if it does not say.
-
-    ``annotation_status`` ``unlabeled`` and ``excluded`` mean nothing; any other, such as ``verified``, means the
-    ``intervals``, or without these everything.
-    """
-    fields = {**metadata, **sample}
-    if optional_text(fields, "annotation_status", context) in _NOT_ANNOTATED:
-        return AnnotatedRanges()
-    if fields.get("intervals") is None:
-        return None
-    return merge_ranges(parse_each(require(fields, "intervals", list, context), "intervals", context, _interval))
-
-
-def _interval(row: Any, context: str) -> tuple[int, int]:
-    """Milliseconds of ``{"start_ms": 0, "end_ms": 5000}`` or ``[0, 5000]``; the end is exclusive."""
-    if isinstance(row, list) and len(row) == 2:
-        row = {"start_ms": row[0], "end_ms": row[1]}
-    start_ms, stop_ms = require_ms(row, "start_ms", context), require_ms(row, "end_ms", context)
-    if stop_ms < start_ms:
-        raise AnnotationError(f"{context}: ends at {stop_ms} ms, before it starts at {start_ms} ms")
-    return start_ms, stop_ms
-
-
-def _annotated_fields(annotated: AnnotatedRanges | None) -> dict[str, Any]:
-    """The fields that :func:`_annotated` reads."""
-    if annotated is None:
-        return {}
-    if not annotated.ranges_ms:
-        return {"annotation_status": "unlabeled"}
-    return {
-        "annotation_status": "verified",
-        "intervals": [{"start_ms": start_ms, "end_ms": stop_ms} for start_ms, stop_ms in annotated.ranges_ms],
-    }
 
 
 def _game_and_half(name: str, metadata: Mapping[str, Any], context: str, games: GamesOfPaths) -> tuple[str, int]:
@@ -267,173 +217,3 @@ def _read_results(content: Mapping[str, Any], path: Path, games: GamesOfPaths) -
     )
     video_metadata = check_video_metadata(remaining_fields(content, "predictions", "Url", "UrlLocal"), str(path))
     return AnnotatedVideo(game=game, half=half, annotations=annotations, metadata=video_metadata)
-
-
-def opensportslab_files(dataset: AnnotationSet, target: Path, dropped: DroppedFields) -> dict[Path, bytes]:
-    """Contents of one file, or of one file for each split if ``target`` is a folder; keeps every field."""
-    return _files(_with_paths(dataset, dropped), target, _document)
-
-
-def opensportslab_document(dataset: AnnotationSet, dropped: DroppedFields) -> dict[str, Any]:
-    """Content of one file with every split; keeps every field."""
-    return _document(_with_heads(_with_paths(dataset, dropped)))
-
-
-def _with_heads(dataset: AnnotationSet) -> AnnotationSet:
-    """The dataset with the classes of each head among its fields; those without an event are of the most used head."""
-    labels_of: dict[str, list[str]] = {}
-    for video in dataset.videos:
-        for annotation in video.annotations:
-            labels_of.setdefault(str(annotation.extra.get("head", HEAD)), []).append(annotation.label)
-    labels_of = labels_of or {HEAD: []}
-    most_used = max(labels_of, key=lambda head: len(labels_of[head]))
-    occurring = {head: {*labels} for head, labels in labels_of.items()}
-    anywhere = set().union(*occurring.values())
-    heads = {
-        head: {
-            "type": "single_label",
-            "labels": [
-                name
-                for name in dataset.class_names()
-                if name in occurring[head] or (head == most_used and name not in anywhere)
-            ],
-        }
-        for head in labels_of
-    }
-    return replace(
-        dataset, metadata={**dataset.metadata, "labels": {**heads, **(dataset.metadata.get("labels") or {})}}
-    )
-
-
-def _with_paths(dataset: AnnotationSet, dropped: DroppedFields) -> AnnotationSet:
-    """Fill in unknown video paths from SoccerNet's layout, since every sample needs one."""
-    two_part_games = {video.game for video in dataset.videos if video.half > 1}
-    videos = []
-    for video in dataset.videos:
-        if not video.video and "inputs" not in video.metadata:
-            dropped.add("path of a video unknown: written as in SoccerNet's layout")
-            name = f"{video.half}_224p.mkv" if video.game in two_part_games else "224p.mp4"
-            video = replace(video, video=f"{video.game}/{name}")
-        videos.append(video)
-    return replace(dataset, videos=tuple(videos))
-
-
-def sn_gar_files(dataset: AnnotationSet, target: Path, dropped: DroppedFields) -> dict[Path, bytes]:
-    """Contents in SN-GAR's dialect: its ten classes, games by id, the match clock as game time."""
-    videos = []
-    for video in dataset.videos:
-        for annotation in video.annotations:
-            if annotation.label not in SN_GAR_CLASSES:
-                dropped.add(f"event of class {annotation.label!r} (SN-GAR has ten others)")
-        if video.half > 1:
-            dropped.add(
-                f"half {video.half} of a game in several videos (SN-GAR has one video a game): written as a game of "
-                "its own"
-            )
-        dropped.add_annotated(video, "SN-GAR")
-        game_fields = remaining_fields(video.game_metadata, "UrlLocal", VERSION_FIELD)
-        if game_fields.get(CLASSES_FIELD) == list(SN_GAR_CLASSES):
-            del game_fields[CLASSES_FIELD]  # its own, which the file lists anyway
-        dropped.add_fields(game_fields, "game")
-        dropped.add_fields(remaining_fields(video.metadata, "fps", "inputs", "game_id", "id"), "video")
-        retained = tuple(annotation for annotation in video.annotations if annotation.label in SN_GAR_CLASSES)
-        videos.append(replace(video, annotations=retained))
-    reduced = replace(dataset, videos=tuple(videos), classes=SN_GAR_CLASSES)
-    return _files(reduced, target, _sn_gar_document)
-
-
-def _files(
-    dataset: AnnotationSet, target: Path, document: Callable[[AnnotationSet], dict[str, Any]]
-) -> dict[Path, bytes]:
-    parts = {target: dataset.videos}
-    if target.suffix != ".json":
-        parts = {}
-        for split in dict.fromkeys([*(video.split for video in dataset.videos), *dataset.empty_splits]):
-            path = target / (f"annotations_{split}.json" if split else "annotations.json")
-            parts[path] = tuple(video for video in dataset.videos if video.split == split)
-    dataset = _with_heads(dataset)
-    return {path: dump_json(document(replace(dataset, videos=videos))) for path, videos in parts.items()}
-
-
-def _document(dataset: AnnotationSet) -> dict[str, Any]:
-    splits = {video.split for video in dataset.videos}
-    metadata = dict(dataset.metadata.get("metadata") or {})
-    if len(splits) == 1 and splits != {""}:
-        metadata["split"] = next(iter(splits))
-    if dataset.predictions:
-        metadata["type"] = "predictions"
-    return {
-        "version": "2.0",
-        **_DEFAULTS,
-        **dataset.metadata,
-        "metadata": metadata,
-        "labels": dataset.metadata["labels"],
-        "data": [_sample(video) for video in dataset.videos],
-    }
-
-
-def _sample(video: AnnotatedVideo) -> dict[str, Any]:
-    video_metadata = dict(video.metadata)
-    if _annotated(video_metadata, {}, video.game) != video.annotated:
-        # Stated before the stretches were moved, or others were reviewed.
-        for name in ("annotation_status", "intervals"):
-            video_metadata.pop(name, None)
-    inputs = video_metadata.pop("inputs", [_input(video.video, video_metadata)])
-    video_metadata.pop("fps", None)
-    name = video_metadata.pop("id", f"{video.game}/{video.half}")
-    metadata: dict[str, Any] = {
-        "game": video.game,
-        "half": video.half,
-        **_annotated_fields(video.annotated),
-        **video_metadata,
-    }
-    if video.game_metadata:
-        metadata[_GAME_METADATA] = dict(video.game_metadata)
-    return {
-        "id": name,
-        **({"split": video.split} if video.split else {}),
-        "inputs": inputs,
-        "events": [_event(annotation, video.half) for annotation in video.annotations],
-        "metadata": metadata,
-    }
-
-
-def _input(video: str, video_metadata: Mapping[str, Any]) -> dict[str, Any]:
-    return {"type": "video", "path": video, **({"fps": video_metadata["fps"]} if "fps" in video_metadata else {})}
-
-
-def _event(annotation: Annotation, half: int) -> dict[str, Any]:
-    extra = dict(annotation.extra)
-    event: dict[str, Any] = {
-        "head": extra.pop("head", HEAD),
-        "label": annotation.label,
-        "position_ms": annotation.position_ms,
-        "gameTime": extra.pop("matchTime", None)
-        or extra.pop("gameTime", None)
-        or game_time(annotation.position_ms, half),
-    }
-    event |= {
-        name: value for name, value in (("team", annotation.team), ("visibility", annotation.visibility)) if value
-    }
-    if annotation.confidence is not None:
-        # OpenSportsLab's library reads the first name, its annotation tool the second.
-        event |= {"confidence": annotation.confidence, "confidence_score": annotation.confidence}
-    return {**event, **extra}
-
-
-def _sn_gar_document(dataset: AnnotationSet) -> dict[str, Any]:
-    samples = []
-    for video in dataset.videos:
-        name = video.game if video.half == 1 else f"{video.game}/{video.half}"
-        game_id = str(video.metadata.get("game_id", name))
-        path = video.video or f"{video.split or 'videos'}/{game_id}.mp4"
-        fps = {"fps": video.metadata["fps"]} if "fps" in video.metadata else {}
-        samples.append(
-            {
-                "game_id": game_id,
-                "split": video.split,
-                "inputs": video.metadata.get("inputs") or [{"type": "video_mp4", "path": path, **fps}],
-                "events": [_event(annotation, video.half) for annotation in video.annotations],
-            }
-        )
-    return {**_document(dataset), "data": samples}

@@ -24,7 +24,7 @@ from e2espot.formats.annotated_field import (
 from e2espot.formats.filenames import BALL_LABEL_FILE
 from e2espot.formats.game import Video, is_game_video
 from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
-from e2espot.formats.opensportslab import opensportslab_document
+from e2espot.formats.opensportslab_documents import opensportslab_document
 from e2espot.formats.soccernet_interchange import read_annotation
 from e2espot.formats.soccernet_json import dump_document, parse_document
 from e2espot.review.annotated_stretches import complement
