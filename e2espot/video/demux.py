@@ -7,7 +7,6 @@ plain arrays; ``index.py`` interprets them.
 from __future__ import annotations
 
 import logging
-from array import array
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -23,6 +22,7 @@ from e2espot.video.keyframes import keyframe_kind, length_prefix_size
 from e2espot.video.mp4 import reject_encrypted, reject_skipped_codecs, top_level_boxes
 from e2espot.video.mp4_packets import mp4_table
 from e2espot.video.orientation import is_mirrored, rotation_degrees
+from e2espot.video.packet_columns import NO_PTS, PacketColumns
 from e2espot.video.packet_table import NUM_COMPARED, PacketRows, rows_of_table
 from e2espot.video.stream_format import FormatTracker
 from e2espot.video.webm_packets import webm_table
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LOG = logging.getLogger(__name__)
-
-NO_PTS = np.iinfo(np.int64).min
-"""Marks a time stamp that the file does not give."""
 
 NEW_HEADER: Final = "new_extradata"
 """FFmpeg's name of what comes with a packet that puts another codec header in force."""
@@ -323,11 +320,7 @@ def _demuxed_rows(container: Any, stream: Any, first: _FirstPicture, path: Path)
     """Rows of all packets, each of which is read."""
     codec, extradata = stream.codec_context.codec.canonical_name, bytes(stream.codec_context.extradata or b"")
     pairing = FieldPairing(extradata, length_prefix_size(codec, extradata)) if codec == "h264" else None
-    tracker, is_vp8 = FormatTracker(codec, extradata), codec == "vp8"
-    # An array for each column: a tuple for each packet would take longer to make than its packet to read.
-    pts_M, dts_M, duration_M = array("q"), array("q"), array("q")
-    shown_M, kind_M, num_parts_M, damaged_M = array("b"), array("b"), array("b"), array("b")
-    columns = pts_M, dts_M, duration_M, shown_M, kind_M, num_parts_M, damaged_M
+    tracker, is_vp8, columns = FormatTracker(codec, extradata), codec == "vp8", PacketColumns()
     truncated = last_is_cut = False
     try:
         for packet in container.demux(stream):
@@ -339,42 +332,23 @@ def _demuxed_rows(container: Any, stream: Any, first: _FirstPicture, path: Path)
             is_keyframe = packet.is_keyframe
             if pairing is not None and (is_keyframe or pairing.may_have_fields):
                 role = pairing.role(memoryview(packet), is_keyframe=is_keyframe)
-                if role == FieldRole.SECOND_FIELD:  # it has the times of the first one, or none
-                    duration_M[-1] += packet.duration or 0
-                    num_parts_M[-1], damaged_M[-1] = 2, damaged_M[-1] or is_damaged
+                if role == FieldRole.SECOND_FIELD:
+                    columns.add_second_field(packet, damaged=is_damaged)
                     continue
-            pts, dts = packet.pts, packet.dts
+            if tracker.may_change(packet, is_keyframe=is_keyframe) and _is_format_change(tracker, packet):
+                _reject_ignored_header(path, codec, packet, len(columns))
+                tracker.first_change = len(columns)
             kind = keyframe_kind(codec, extradata, memoryview(packet)) if is_keyframe else 0
             # VP8 has packets that only later ones refer to ("altref"); bit 4 of byte 0 is show_frame (RFC 6386).
             shown = not packet.is_discard and not (is_vp8 and not memoryview(packet)[0] & 16)
-            if tracker.may_change(packet, is_keyframe=is_keyframe) and _is_format_change(tracker, packet):
-                _reject_ignored_header(path, codec, packet, len(pts_M))
-                tracker.first_change = len(pts_M)
-            pts_M.append(NO_PTS if pts is None else pts)
-            dts_M.append(NO_PTS if dts is None else dts)
-            duration_M.append(packet.duration or 0)
-            shown_M.append(shown)
-            kind_M.append(kind)
-            num_parts_M.append(1)
-            damaged_M.append(is_damaged)
+            columns.add(packet, kind, shown=shown, damaged=is_damaged)
     except demux_errors() as error:
         truncated = True
         first.problem = one_line(error)
-    if len(pts_M) and truncated and last_is_cut:
-        for column in columns:
-            column.pop()  # the file ends within the last packet
-    return PacketRows(
-        pts_M=np.array(pts_M),
-        dts_M=np.array(dts_M),
-        duration_M=np.array(duration_M),
-        shown_M=np.array(shown_M, dtype=bool),
-        keyframe_M=np.array(kind_M),
-        num_parts_M=np.array(num_parts_M),
-        damaged_M=np.array(damaged_M, dtype=bool),
-        fields="none" if pairing is None else pairing.kind(),
-        tracker=tracker,
-        truncated=bool(truncated),
-    )
+    if len(columns) and truncated and last_is_cut:
+        columns.drop_last()  # the file ends within it
+    fields = "none" if pairing is None else pairing.kind()
+    return columns.rows(fields=fields, tracker=tracker, truncated=bool(truncated))
 
 
 def _reject_ignored_header(path: Path, codec: str, packet: Any, number: int) -> None:

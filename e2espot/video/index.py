@@ -36,9 +36,10 @@ import numpy as np
 
 from e2espot.core.errors import VideoError
 from e2espot.core.timeline import DEFAULT_FPS, MAX_DURATION_S, clock_text, num_frames_of_duration
-from e2espot.video.demux import NO_PTS, Scan
+from e2espot.video.demux import Scan
 from e2espot.video.field_pictures import Fields
 from e2espot.video.keyframes import KeyframeKind
+from e2espot.video.packet_columns import NO_PTS
 from e2espot.video.raw_streams import with_counted_times
 from e2espot.video.time_jumps import reject_time_jumps, replaced_at_joins
 

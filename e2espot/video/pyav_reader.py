@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from e2espot.core.errors import DamagedVideoError, VideoError
-from e2espot.video.demux import NO_PTS
 from e2espot.video.losses import are_intact
 from e2espot.video.old_x264 import version_message, with_message
+from e2espot.video.packet_columns import NO_PTS
 from e2espot.video.packets import PacketSource
 from e2espot.video.picture_filter import PictureFilter
 from e2espot.video.preparation import PLAIN, Preparation

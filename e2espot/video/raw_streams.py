@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from e2espot.core.errors import VideoError
-from e2espot.video.demux import NO_PTS, Scan
+from e2espot.video.demux import Scan
+from e2espot.video.packet_columns import NO_PTS
 
 if TYPE_CHECKING:
     from fractions import Fraction

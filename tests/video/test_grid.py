@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from e2espot.core.errors import VideoError
-from e2espot.video.demux import NO_PTS, Scan
+from e2espot.video.demux import Scan
 from e2espot.video.index import VideoIndex, index_from_scan, pictures_of_grid
 from e2espot.video.keyframes import KeyframeKind, keyframe_kind
+from e2espot.video.packet_columns import NO_PTS
 from e2espot.video.stream_copy import plan_cut
 from tests.support.numbered_video import expected
 

@@ -9,8 +9,9 @@ import pytest
 
 from e2espot.core.errors import VideoError
 from e2espot.video import demux
-from e2espot.video.demux import NO_PTS, Scan, scan_video
+from e2espot.video.demux import Scan, scan_video
 from e2espot.video.keyframes import is_h264_keyframe, may_be_h264_keyframe
+from e2espot.video.packet_columns import NO_PTS
 from tests.support.numbered_video import constant, remux, write
 
 COUNT = 90
