@@ -22,7 +22,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -213,6 +213,32 @@ def _yaml_entry(entry: Any, context: str) -> ListEntry:
 
 
 def _csv_entries(text: str, path: str) -> list[ListEntry]:
+    entries: dict[str, ListEntry] = {}
+    for line, fields in _csv_rows(text, path):
+        context = f"{path}: line {line}"
+        video, half = _plain(fields.get("video", "")), fields.get("half", "").removesuffix(".0") or "1"
+        if not _is_path(video):
+            raise AnnotationError(
+                f"{context}: no video; the columns are video, labels, split and, if needed, game and half"
+            )
+        if half not in map(str, HALVES):
+            raise AnnotationError(f"{context}: half is {half!r:.80}; expected 1 to {max(HALVES)}")
+        entry = ListEntry(
+            context=context,
+            videos={int(half): video},
+            labels=_plain(fields.get("labels", "")),
+            split=fields.get("split", ""),
+            name=fields.get("game", ""),
+        )
+        game = entry.name or video
+        entries[game] = _joined(entries[game], entry) if game in entries else entry
+    if not entries:
+        raise AnnotationError(f"{path}: it lists no video; the columns are video, labels, split")
+    return list(entries.values())
+
+
+def _csv_rows(text: str, path: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """Number of each line that holds something, and its fields by their columns in small letters."""
     try:
         dialect = next((sign for sign in ",;\t" if sign in text.partition("\n")[0]), ",")
         rows = list(csv.DictReader(io.StringIO(text.lstrip("\ufeff"), newline=""), delimiter=dialect))
@@ -223,33 +249,24 @@ def _csv_entries(text: str, path: str) -> list[ListEntry]:
             f"{path}: no column video, as the list of a dataset has: video, labels, split and, if needed, game and "
             "half; a table of labels goes next to its video, under the same name"
         )
-    entries: dict[str, ListEntry] = {}
     for line, row in enumerate(rows, 2):
-        context = f"{path}: line {line}"
         fields = {str(key).strip().lower(): value.strip() for key, value in row.items() if isinstance(value, str)}
-        video, half = _plain(fields.get("video", "")), fields.get("half", "").removesuffix(".0") or "1"
-        if not any(fields.values()):
-            continue
-        if not _is_path(video):
-            raise AnnotationError(
-                f"{context}: no video; the columns are video, labels, split and, if needed, game and half"
-            )
-        if half not in map(str, HALVES):
-            raise AnnotationError(f"{context}: half is {half!r:.80}; expected 1 to {max(HALVES)}")
-        known = entries.get(fields.get("game") or video)
-        if known is not None and int(half) in known.videos:
-            raise AnnotationError(f"{context}: a second video of half {half} of this game")
-        videos = {**(known.videos if known else {}), int(half): video}
-        entries[fields.get("game") or video] = ListEntry(
-            context=known.context if known else context,
-            videos=dict(sorted(videos.items())),
-            labels=(known.labels if known else "") or _plain(fields.get("labels", "")),
-            split=(known.split if known else "") or fields.get("split", ""),
-            name=fields.get("game", ""),
-        )
-    if not entries:
-        raise AnnotationError(f"{path}: it lists no video; the columns are video, labels, split")
-    return list(entries.values())
+        if any(fields.values()):
+            yield line, fields
+
+
+def _joined(game: ListEntry, other: ListEntry) -> ListEntry:
+    """A game with another half; what its first lines leave open is taken from later ones."""
+    for half in other.videos:
+        if half in game.videos:
+            raise AnnotationError(f"{other.context}: a second video of half {half} of this game")
+    return ListEntry(
+        context=game.context,
+        videos=dict(sorted({**game.videos, **other.videos}.items())),
+        labels=game.labels or other.labels,
+        split=game.split or other.split,
+        name=game.name,
+    )
 
 
 def _is_path(value: Any) -> bool:

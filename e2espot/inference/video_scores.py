@@ -26,7 +26,7 @@ from e2espot.core.timeline import fps_text
 from e2espot.inference.options import InferenceOptions
 
 if TYPE_CHECKING:
-    from e2espot.video import Backend, VideoIndex
+    from e2espot.video import Backend, VideoIndex, VideoInfo
 
 _LOG = logging.getLogger(__name__)
 F = TypeVar("F", bound=Any)
@@ -109,21 +109,7 @@ def _scores_of_indexed(
     from e2espot.video.reader import match_info
 
     info = match_info(path, indexes, network.fps)
-    if not info.num_frames:
-        _LOG.warning(
-            "%s: lasts %.0f ms, no more than half a frame at %s a second; there is nothing to spot",
-            path,
-            1000 * info.duration_s,
-            fps_text(network.fps),
-        )
-    elif info.source_fps < network.fps / 2:
-        _LOG.warning(
-            "%s: has %.3g pictures a second, and the spotter looks at %s: most frames repeat a picture, and an event "
-            "between two pictures is not seen",
-            path,
-            info.source_fps,
-            fps_text(network.fps),
-        )
+    _warn_of_few_pictures(path, info, network.fps)
     network, adaptation = network.adapt(path, options)
     seen_T = np.concatenate([seen_frames(index, network.fps) for index in indexes])
     missing = list(ranges_of_mask(~seen_T))  # extended while the chunks are consumed; complete after the scores
@@ -140,14 +126,10 @@ def _scores_of_indexed(
         valid_T[frames.start * factor : frames.stop * factor] = False
     scores_TK[~valid_T] = 0
     if factor > 1:
-        # Each frame of the network's grid gave `factor` rows, but a frame may count on one grid and not on the
-        # other, since it counts if its middle is before the end of the video. Network at 12.5 fps, factor 2:
-        # 0.36 s -> 4 frames, 8 rows; 9 frames at 25 fps, so the last row is repeated
-        # 0.37 s -> 5 frames, 10 rows; 9 frames at 25 fps, so the last row is cut
-        length = match_info(path, indexes, network.fps * factor).num_frames
-        rows_T = np.minimum(np.arange(length), len(scores_TK) - 1)
+        rows_T = _rows_of_output(len(scores_TK), match_info(path, indexes, network.fps * factor).num_frames)
         scores_TK, valid_T = scores_TK[rows_T], valid_T[rows_T]
     is_complete = not info.truncated and bool(valid_T.all())
+    coverage = ReadCoverage(ranges=ranges_of_mask(valid_T), declared_duration_s=info.declared_duration_s)
     return Scores(
         scores_TK=scores_TK[:, :count],
         label_set=network.label_set,
@@ -155,10 +137,39 @@ def _scores_of_indexed(
         path=path,
         right_T=scores_TK[:, count] if network.has_team else None,
         adaptations=() if adaptation is None else (adaptation,),
-        coverage=None
-        if is_complete
-        else ReadCoverage(ranges=ranges_of_mask(valid_T), declared_duration_s=info.declared_duration_s),
+        coverage=None if is_complete else coverage,
     )
+
+
+def _warn_of_few_pictures(path: Path, info: VideoInfo, fps: Fraction) -> None:
+    """Warn of a video without a frame, or with so few pictures a second that most frames repeat one."""
+    if not info.num_frames:
+        _LOG.warning(
+            "%s: lasts %.0f ms, no more than half a frame at %s a second; there is nothing to spot",
+            path,
+            1000 * info.duration_s,
+            fps_text(fps),
+        )
+    elif info.source_fps < fps / 2:
+        _LOG.warning(
+            "%s: has %.3g pictures a second, and the spotter looks at %s: most frames repeat a picture, and an event "
+            "between two pictures is not seen",
+            path,
+            info.source_fps,
+            fps_text(fps),
+        )
+
+
+def _rows_of_output(num_rows: int, num_frames: int) -> np.ndarray:
+    """Row of the network's scores for each frame of the finer output grid; int64 ``(num_frames,)``.
+
+    Each frame of the network's grid gave several rows, but a frame may count on one grid and not on the other, since it
+    counts if its middle is before the end of the video. Network at 12.5 fps, 2 rows a frame::
+
+        0.36 s    4 frames, 8 rows      9 frames at 25 fps, so the last row is repeated
+        0.37 s    5 frames, 10 rows     9 frames at 25 fps, so the last row is cut
+    """
+    return np.minimum(np.arange(num_frames), num_rows - 1)
 
 
 def average_scores(members: list[Scores]) -> Scores:

@@ -98,40 +98,52 @@ class DatasetSummary:
 
     def text(self) -> str:
         """Tables for a terminal."""
-        minutes = sum(video.minutes for video in self.videos)
-        annotated = sum(video.annotated_minutes for video in self.videos)
-        games = counted(len({video.game for video in self.videos}), "game")
+        halves = sorted({1, 2, *(video.half for video in self.videos)})
+        heads = "".join(f"{f'half {half}':>8}" for half in halves)
+        problems = [f"  {line}" for line in self.spellings()]
+        problems += [f"  {video.game}, half {video.half}: {line}" for video in self.videos for line in video.problems]
         lines = [
-            f"{games}, {counted(len(self.videos), self._of_files('feature file', 'video'))}, {minutes:.1f} minutes"
-            + (f" ({annotated:.1f} annotated)" if annotated != minutes else "")
-            + f", {counted(sum(self.classes.values()), 'label')}"
-            + (f" ({self._rate(self.videos):.1f} a minute)" if annotated else ""),
+            self._totals(),
             "",
             f"{'split':<10} {'half':>4} {'minutes':>8} {self._of_files('rows/s', 'pictures/s'):>10} {'size':>12} "
             f"{'labels':>7} {'a minute':>8}  game",
+            *map(self._line_of_video, self.videos),
+            "",
+            f"{'class':<26} {'labels':>7}{heads} {'a minute':>8}",
+            *(self._line_of_class(name, halves) for name in self.classes),
+            "",
+            "nothing looks wrong" if not problems else "look at:",
+            *problems,
         ]
-        for video in self.videos:
-            rate = f"{self._rate([video]):.1f}" if video.annotated_minutes else "-"
-            size = f"{video.width}x{video.height}" if video.width else (f"{video.dim} values" if video.dim else "-")
-            lines.append(
-                f"{video.split or '-':<10} {video.half:>4} {video.minutes:>8.1f} {video.fps:>10.3f} {size:>12} "
-                f"{video.num_labels:>7} {rate:>8}  {video.game}"
-                + _annotated_text(video)
-                + (f" (annotated classes: {', '.join(video.annotated_classes)})" if video.annotated_classes else "")
-            )
-        halves = sorted({1, 2, *(video.half for video in self.videos)})
-        heads = "".join(f"{f'half {half}':>8}" for half in halves)
-        lines += ["", f"{'class':<26} {'labels':>7}{heads} {'a minute':>8}"]
-        for name, count in self.classes.items():
-            counts = [sum(video.classes.get(name, 0) for video in self.videos if video.half == half) for half in halves]
-            of_class = [
-                video for video in self.videos if not video.annotated_classes or name in video.annotated_classes
-            ]
-            rate = f"{self._rate(of_class, name):.2f}" if any(video.annotated_minutes for video in of_class) else "-"
-            lines.append(f"{name:<26} {count:>7}{''.join(f'{of_half:>8}' for of_half in counts)} {rate:>8}")
-        problems = [f"  {line}" for line in self.spellings()]
-        problems += [f"  {video.game}, half {video.half}: {line}" for video in self.videos for line in video.problems]
-        return "\n".join([*lines, "", "nothing looks wrong" if not problems else "look at:", *problems])
+        return "\n".join(lines)
+
+    def _totals(self) -> str:
+        minutes = sum(video.minutes for video in self.videos)
+        annotated = sum(video.annotated_minutes for video in self.videos)
+        games = counted(len({video.game for video in self.videos}), "game")
+        return (
+            f"{games}, {counted(len(self.videos), self._of_files('feature file', 'video'))}, {minutes:.1f} minutes"
+            + (f" ({annotated:.1f} annotated)" if annotated != minutes else "")
+            + f", {counted(sum(self.classes.values()), 'label')}"
+            + (f" ({self._rate(self.videos):.1f} a minute)" if annotated else "")
+        )
+
+    def _line_of_video(self, video: VideoSummary) -> str:
+        rate = f"{self._rate([video]):.1f}" if video.annotated_minutes else "-"
+        size = f"{video.width}x{video.height}" if video.width else (f"{video.dim} values" if video.dim else "-")
+        return (
+            f"{video.split or '-':<10} {video.half:>4} {video.minutes:>8.1f} {video.fps:>10.3f} {size:>12} "
+            f"{video.num_labels:>7} {rate:>8}  {video.game}"
+            + _annotated_text(video)
+            + (f" (annotated classes: {', '.join(video.annotated_classes)})" if video.annotated_classes else "")
+        )
+
+    def _line_of_class(self, name: str, halves: Sequence[int]) -> str:
+        """Labels of a class: in all, in each half, and for each minute in which the class was annotated."""
+        counts = [sum(video.classes.get(name, 0) for video in self.videos if video.half == half) for half in halves]
+        of_class = [video for video in self.videos if not video.annotated_classes or name in video.annotated_classes]
+        rate = f"{self._rate(of_class, name):.2f}" if any(video.annotated_minutes for video in of_class) else "-"
+        return f"{name:<26} {self.classes[name]:>7}{''.join(f'{of_half:>8}' for of_half in counts)} {rate:>8}"
 
     def spellings(self) -> list[str]:
         """Classes that are spelt in two ways, one line each: here, or here and in the built-in sets."""
