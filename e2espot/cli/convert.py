@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from tyro.extras import SubcommandApp
 
 from e2espot.cli.parsing import asks_for_help, join_field_docs
+from e2espot.core.errors import AnnotationError, E2ESpotError
 from e2espot.core.wording import counted
 from e2espot.formats.format_names import CutListName, FeedName, FormatName
+
+if TYPE_CHECKING:
+    from e2espot.formats.conversion import Converted
 
 app = SubcommandApp()
 
@@ -105,17 +109,24 @@ def _convert_events(args: Events, *, predictions: bool) -> None:
     fields = {name: value for name, value in vars(args).items() if name not in parsed}
     times = parse_instance_times(args.lead, args.lag, args.half_starts)
     clock = FeedClock(offset_ms=parse_offsets(args.offset), one_video=args.one_video)
-    converted = convert(
-        Conversion(
-            **fields,
-            times=times,
-            clock=clock,
-            columns=parse_columns(args.columns),
-            retiming=parse_retiming(args.shift, args.rate, args.join_halves, args.split_halves),
-            thinning=parse_thinning(args.min_confidence, args.classes, args.per_minute),
-            predictions=predictions,
-        )
+    conversion = Conversion(
+        **fields,
+        times=times,
+        clock=clock,
+        columns=parse_columns(args.columns),
+        retiming=parse_retiming(args.shift, args.rate, args.join_halves, args.split_halves),
+        thinning=parse_thinning(args.min_confidence, args.classes, args.per_minute),
+        predictions=predictions,
     )
+    try:
+        converted = convert(conversion)
+    except AnnotationError as error:
+        raise AnnotationError(f"{error}{_looks_like(args)}", option=error.option) from None
+    _report(converted)
+
+
+def _report(converted: Converted) -> None:
+    """Print what was written, and what the new format does not hold."""
     more = len(converted.paths) - 3
     names = ", ".join(map(str, converted.paths[:3])) + (f" and {more} more" if more > 0 else "")
     videos = counted(converted.num_videos, "video")
@@ -130,6 +141,20 @@ def _convert_events(args: Events, *, predictions: bool) -> None:
     print("dropped, rounded or filled in:" if converted.dropped else "nothing dropped")
     for line in converted.dropped:
         print(f"  {line}")
+
+
+def _looks_like(args: Events) -> str:
+    """The format that a source seems to be of, if that is not the one that was named."""
+    from e2espot.formats.guess_format import guess_format
+
+    try:
+        name, _ = guess_format(args.source)
+    except E2ESpotError:
+        return ""
+    of_same_kind = {name, args.from_format} <= {"table", "boris", "dfl"}
+    if of_same_kind or name == args.from_format or not args.source.is_file():
+        return ""
+    return f"; the file looks like one of --from {name}"
 
 
 @app.command

@@ -231,6 +231,10 @@ def _position_ms(event: Event, provider: FeedName) -> int:
 def _load(feed: Feed, dropped: DroppedFields) -> list[_TimedEntry]:
     """The feed as kloppy reads it, in the order of the feed; kloppy's warnings are counted as dropped."""
     contents = [read_bytes(path) for path in _files(feed)]
+    if feed.provider == "wyscout" and contents[0].lstrip().startswith(b"["):
+        raise AnnotationError(
+            f"{feed.source}: is version 2 of Wyscout's events, and version 3 is read; convert version 2 as a table"
+        )
     load = _loader(feed.provider)
     for content in contents:
         if re.search(rb"<!(DOCTYPE|ENTITY)", content.replace(b"\0", b"")):

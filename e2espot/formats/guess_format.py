@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import cast
 
@@ -13,6 +14,7 @@ from e2espot.formats.filenames import BALL_LABEL_FILE, RESULTS_FILE
 from e2espot.formats.format_names import CutListName, FormatName
 from e2espot.formats.interchange import AnnotationSet, DroppedFields
 from e2espot.formats.soccernet_interchange import soccernet_files
+from e2espot.formats.table import reject_spreadsheet
 
 
 def read_any(source: Path, from_format: FormatName | CutListName | None, dropped: DroppedFields) -> AnnotationSet:
@@ -60,7 +62,8 @@ def guess_format(source: Path) -> tuple[FormatName | CutListName, bool | None]:
     if suffix == ".json":
         content = load_json(read_bytes(source), str(source))
         if isinstance(content, list):
-            return "e2e-spot", None
+            of_videos = bool(content) and isinstance(content[0], dict) and "video" in content[0]
+            return ("e2e-spot" if of_videos and "events" in content[0] else "table"), None
         if isinstance(content, dict) and "data" in content:
             return "opensportslab", None
         return "soccernet", isinstance(content, dict) and "predictions" in content
@@ -109,7 +112,10 @@ def results_in_other_form(source: Path) -> dict[str, bytes] | None:
 
 
 def _in_other_form(source: Path, file_name: str, *, predictions: bool) -> dict[str, bytes] | None:
-    if source.suffix.lower() == ".zip" or not source.is_file():
+    if not source.is_file():
+        return None
+    reject_spreadsheet(source)
+    if zipfile.is_zipfile(source):
         return None
     try:
         name, held = guess_format(source)

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from decimal import Decimal
 from fractions import Fraction
 from itertools import groupby
 from pathlib import Path, PurePosixPath
@@ -21,7 +23,7 @@ from typing import Any
 
 from e2espot.core.errors import AnnotationError, ConfigurationError
 from e2espot.core.timeline import HALVES, MAX_DURATION_MS, game_time, parse_clock_ms, position_ms_of_frame
-from e2espot.files.json_fields import KNOWN_HALVES, decode_text, read_bytes, relative_path
+from e2espot.files.json_fields import KNOWN_HALVES, decode_text, load_json, read_bytes, relative_path
 from e2espot.formats.filenames import VIDEO_SUFFIXES, files_ending_in
 from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
 from e2espot.formats.table_columns import COLUMNS, KIND, OFFSET, Columns, heading_names, is_boris
@@ -51,6 +53,8 @@ def read_table(
     source: Path, *, predictions: bool, dropped: DroppedFields | None = None, columns: Columns | None = None
 ) -> AnnotationSet:
     """Read one table, or all ``.csv`` and ``.tsv`` files of a folder; without a column for it, the file names the game.
+
+    A table may also be a ``.json`` file that lists objects, one an event.
 
     Args:
         source: File or folder.
@@ -106,15 +110,46 @@ def _game(name: str, half: int, games: GamesOfPaths, source: Path) -> tuple[str,
 
 def _rows(path: Path, columns: Columns | None) -> list[tuple[int, _Row]]:
     """Number of each line and its fields, by the keys of ``COLUMNS`` where a column has one of their names."""
+    reject_spreadsheet(path)
     text = decode_text(read_bytes(path), str(path))
+    records = _records(text, path)
     for weaker in (False, True):
-        for lines in _separated(text):
+        for lines in _separated(text) if records is None else [records]:
             for number, line in enumerate(lines[:50]):
                 names = heading_names(line, columns or {}, weaker=weaker)
                 if names is not None:
                     return _rows_below(path, lines, number, names)
     option = None if columns is None else "columns"
-    raise AnnotationError(f"{path}: {_no_heading(text, columns or {})}", option=option)
+    widest = max((lines[0] for lines in ([records] if records else _separated(text)) if lines), key=len, default=[])
+    raise AnnotationError(f"{path}: {_no_heading(widest, columns or {})}", option=option)
+
+
+def reject_spreadsheet(path: Path) -> None:
+    """Refuse the files of spreadsheets, by their endings.
+
+    Raises:
+        AnnotationError: it is one.
+    """
+    if path.suffix.lower() in (".xlsx", ".xlsm", ".xls", ".ods", ".numbers"):
+        raise AnnotationError(f"{path}: is a spreadsheet; save the sheet with the events as CSV UTF-8")
+
+
+def _records(text: str, path: Path) -> list[list[str]] | None:
+    """A heading and rows of a JSON file that lists objects, as pandas writes them; None for any other text."""
+    # [{"type": "Pass", "t": 1.5}, {"type": "Shot", "x": [1, 2]}] -> type,t,x / Pass,1.5, / Shot,,[1, 2]
+    if path.suffix.lower() != ".json":
+        return None
+    content = load_json(text.encode(), str(path))
+    if not isinstance(content, list) or not all(isinstance(entry, dict) for entry in content):
+        raise AnnotationError(f"{path}: as a table it must be a list of objects, one an event")
+    names = list(dict.fromkeys(name for entry in content for name in entry))
+    return [names, *([_cell(entry.get(name)) for name in names] for entry in content)]
+
+
+def _cell(value: Any) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    return format(Decimal(repr(value)), "f") if isinstance(value, float) else json.dumps(value)
 
 
 def _separated(text: str) -> Iterator[list[list[str]]]:
@@ -137,9 +172,8 @@ def _rows_below(path: Path, lines: Sequence[list[str]], heading: int, names: Seq
     ]
 
 
-def _no_heading(text: str, columns: Columns) -> str:
-    """What to do about a table without a heading that is known."""
-    widest = max((lines[0] for lines in _separated(text) if lines), key=len, default=[])
+def _no_heading(widest: Sequence[str], columns: Columns) -> str:
+    """What to do about a table whose first line, of most cells, is no heading that is known."""
     first = ", ".join(repr(cell.strip()[:30]) for cell in widest[:12])
     if columns:
         wanted = ", ".join(map(repr, columns.values()))

@@ -321,9 +321,9 @@ def read_predictions(path: Path, games: Sequence[str], *, missing: Literal["erro
         AnnotationError: a file makes the evaluator crash, or is missing although ``missing`` is ``"error"``, or no
             game has results.
     """
-    names, data_of = _result_files(path)
+    names, data_of, are_of_one_file = _result_files(path)
     predictions: EventsByGame = {}
-    if path.is_file() and path.suffix.lower() != ".zip" and len(games) == len(names) == 1:
+    if are_of_one_file and len(games) == len(names) == 1:
         file_of_game = {games[0]: next(iter(names))}
     else:
         file_of_game = match_results(games, names, RESULTS_FILE, str(path))
@@ -347,14 +347,14 @@ def read_predictions(path: Path, games: Sequence[str], *, missing: Literal["erro
     return predictions
 
 
-def _result_files(path: Path) -> tuple[Collection[str], Callable[[str], bytes]]:
-    """Names of the result files in a folder, a zip or a file of any format, and what reads one of them."""
+def _result_files(path: Path) -> tuple[Collection[str], Callable[[str], bytes], bool]:
+    """Names of the result files in a folder, zip or file of any format, what reads one, and whether it is a file."""
     others = results_in_other_form(path)
     if others is None:
         bundle = Bundle(path)
-        return bundle.names, bundle.data
+        return bundle.names, bundle.data, bundle.is_file
     files = {f"{game}/{RESULTS_FILE}": data for game, data in others.items()}
-    return files.keys(), files.__getitem__
+    return files.keys(), files.__getitem__, True
 
 
 def _first_names(files: Collection[str]) -> str:

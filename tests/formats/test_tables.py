@@ -1,6 +1,7 @@
 """Tables, SportsCode's XML and cut lists: what people type comes in, what coaches' tools read goes out."""
 
 import csv
+import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from e2espot.cli.main import main
 from e2espot.core.errors import AnnotationError, ConfigurationError
 from e2espot.formats.sportscode import InstanceTimes, parse_instance_times
 from e2espot.formats.table_columns import parse_columns
@@ -88,6 +90,37 @@ TABLES_OF_TOOLS = {
 @pytest.mark.parametrize("name", TABLES_OF_TOOLS)
 def test_tables_of_other_tools_are_read_as_they_are(name: str, tmp_path: Path) -> None:
     assert read_text(tmp_path, "t.csv", TABLES_OF_TOOLS[name]) == {"t": [(2, 307_480, "PASS", "")]}
+
+
+def test_a_list_of_objects_in_json_is_a_table(tmp_path: Path) -> None:
+    rows = [
+        {"eventName": "PASS", "matchPeriod": "1H", "eventSec": 0.00005, "matchId": 7, "tags": [{"id": 1}]},
+        {"eventName": "SHOT", "matchPeriod": "2H", "eventSec": 2.75, "matchId": 7, "foot": None},
+    ]
+    text = json.dumps(rows)
+    assert read_text(tmp_path, "t.json", text) == {"7": [(1, 0, "PASS", ""), (2, 2750, "SHOT", "")]}
+    with pytest.raises(AnnotationError, match=r"version 2 of Wyscout's events, and version 3 is read; .* as a table"):
+        read_text(tmp_path, "t.json", text, "wyscout")
+    with pytest.raises(AnnotationError, match="a list of objects, one an event"):
+        read_text(tmp_path, "u.json", '["PASS"]')
+
+
+def test_spreadsheets_are_named_as_such(tmp_path: Path) -> None:
+    with pytest.raises(
+        AnnotationError, match=r"t\.XLSX: is a spreadsheet; save the sheet with the events as CSV UTF-8"
+    ):
+        read_text(tmp_path, "t.XLSX", b"PK\x03\x04")
+
+
+def test_convert_names_the_format_that_a_file_seems_to_have(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "t.csv").write_text("time,label\n1,PASS\n")
+    with pytest.raises(SystemExit):
+        main(
+            ["convert", "labels", str(tmp_path / "t.csv"), str(tmp_path / "o"), "--from", "sportscode", "--to", "elan"]
+        )
+    assert (
+        "not XML (syntax error: line 1, column 0); the file looks like one of --from table\n" in capsys.readouterr().err
+    )
 
 
 def test_names_that_may_mean_something_else_stay_where_better_ones_are_there(tmp_path: Path) -> None:

@@ -212,7 +212,8 @@ def test_results_of_no_labelled_game_are_refused_with_what_there_is(
     tmp_path: Path, missing: Literal["error", "empty"]
 ) -> None:
     write(tmp_path / "out", "l/s/b", "results_spotting.json", {"predictions": []})
-    for path in (tmp_path / "out", zipped(tmp_path / "out")):
+    nameless = zipped(tmp_path / "out").rename(tmp_path / "results")
+    for path in (tmp_path / "out", zipped(tmp_path / "out"), nameless):
         with pytest.raises(AnnotationError, match=r"such as 'l/s/a'; it holds: l/s/b/results_spotting\.json"):
             read_predictions(path, ["l/s/a"], missing=missing)
 
