@@ -61,7 +61,8 @@ NAMES = [
         "labels in a zip",
     ),
     *("dataset.yaml", "dataset.csv", "table next to a video"),
-    *("table to score by", "list in a store", "copies of results", "labels.yaml", "annotated table"),
+    *("table to score by", "table in JSON to score by", "results of E2E-Spot to score"),
+    *("list in a store", "copies of results", "labels.yaml", "annotated table"),
     *("srt", "vtt", "chapters", "losslesscut", "edl"),
     *(
         "labels with a video",

@@ -8,7 +8,7 @@ from typing import Any
 from e2espot.formats.conversion import Conversion, convert
 from e2espot.formats.game import Game
 from e2espot.formats.games import find_games
-from e2espot.formats.guess_format import labels_in_other_form
+from e2espot.formats.guess_format import labels_in_other_form, results_in_other_form
 from e2espot.formats.interchange import DroppedFields
 from e2espot.formats.label_documents import read_label_document
 from e2espot.formats.label_map import read_label_map
@@ -116,6 +116,16 @@ def own_file_targets() -> dict[str, Target]:
             valid="game,time,label\na,0:48,PASS\nb,2,DRIVE\n",
             read=lambda at: labels_in_other_form(at / "scored.csv"),
             encoding="text",
+        ),
+        "table in JSON to score by": Target(
+            name="scored.json",
+            valid=[{"eventName": "PASS", "matchPeriod": "1H", "eventSec": 2.75, "matchId": 7, "tags": [{"id": 1}]}],
+            read=lambda at: labels_in_other_form(at / "scored.json"),
+        ),
+        "results of E2E-Spot to score": Target(
+            name="pred.json",
+            valid=[{"video": "g/1", "fps": 25, "events": [{"frame": 3, "label": "PASS", "score": 0.5}]}],
+            read=lambda at: results_in_other_form(at / "pred.json"),
         ),
         "list in a store": Target(
             name="stored.csv",
