@@ -231,7 +231,7 @@ def swscale_node(video: Any, source: SourceColours, size: tuple[int, int]) -> An
     if style.scales:
         # Chroma is a shift in a table of luma, of whole steps. What chroma of no colour shifts by is taken off.
         for gain_33 in gains:
-            shift_33 = gain_33 / codes.luma_gain
+            shift_33 = _table_steps(gain_33, source.full_range)
             luma = luma + floor(_transform(chroma, shift_33, -np.floor(centre * shift_33.sum(axis=1))))
         rgb = floor(luma * codes.luma_gain + (0.5 if source.full_range else _TABLE_BLACK + 0.5))
     else:
@@ -239,6 +239,25 @@ def swscale_node(video: Any, source: SourceColours, size: tuple[int, int]) -> An
         for gain_33 in gains:
             rgb = rgb + floor(_transform(chroma, gain_33, -centre * gain_33.sum(axis=1)))
     return fn.cast(dali().math.clamp(rgb, 0.0, 255.0), dtype=types.UINT8)
+
+
+def _table_steps(gain_33: np.ndarray, full_range: bool) -> np.ndarray:
+    """Steps of luma for one of chroma, as swscale's tables have them: 65,536ths, rounded in its own way.
+
+    ::
+
+        Cb to green, BT.601   -0.391762 / 1.164384 * 65536 = -22049.9 -> -22049
+
+    That looks like nothing, but makes code 107 fall by 36 steps instead of 37, and grass has such codes.
+    """
+    one = 1 << 16
+    # In C, as in np.trunc, division rounds to zero; luma's own step is rounded down before.
+    luma_step = one if full_range else one * 255 // 219
+    # The coefficients are stored for limited range.
+    coefficient_33 = np.rint(gain_33 * one * (255 / 224 if full_range else 1))
+    if full_range:
+        coefficient_33 = np.trunc(coefficient_33 * 224 / 255)
+    return np.asarray(np.trunc((coefficient_33 * one + one / 2) / luma_step) / one)
 
 
 def _stored_luma_node(video: Any, stored: YuvCodes) -> Any:

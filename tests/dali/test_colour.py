@@ -1,5 +1,6 @@
 """DALI's pictures have the colours of the other readers, for each matrix and range, scaled up, down and not at all."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -43,14 +44,31 @@ def frames(size: tuple[int, int], tags: tuple[int, int], count: int) -> list[Any
     return made
 
 
-def lossless(path: Path, size: tuple[int, int], tags: tuple[int, int]) -> Path:
-    """A VP9 file whose decoded pictures are exactly those of ``frames``."""
+def flat_frames(size: tuple[int, int], tags: tuple[int, int], count: int) -> list[Any]:
+    """Pictures of squares of one colour each, which together have all codes of Cb and Cr from 88 to 167."""
+    rng, made = np.random.default_rng(5), []
+    for number in range(count):
+        parts = []
+        for width, height, low, high in ((*size, 90, 160), *[(size[0] // 2, size[1] // 2, 88, 168)] * 2):
+            rows, columns = height // 48, width // 48
+            codes = low + (number * rows * columns + rng.permutation(rows * columns)) % (high - low)
+            squares = codes.reshape(rows, columns).astype(np.uint8)
+            parts.append(np.kron(squares, np.ones((48, 48), np.uint8)).ravel())
+        frame = av.VideoFrame.from_ndarray(np.concatenate(parts).reshape(-1, size[0]), "yuv420p")
+        frame.colorspace, frame.color_range = tags
+        frame.pts, frame.time_base = number, Fraction(1, 25)
+        made.append(frame)
+    return made
+
+
+def lossless(path: Path, size: tuple[int, int], tags: tuple[int, int], made: Sequence[Any] = ()) -> Path:
+    """A VP9 file whose decoded pictures are exactly those of ``frames``, or the ones ``made``."""
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream("libvpx-vp9", rate=25)
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
         stream.options = {"lossless": "1", "deadline": "realtime", "cpu-used": "8"}
         stream.codec_context.colorspace, stream.codec_context.color_range = tags
-        for frame in frames(size, tags, COUNT):
+        for frame in made or frames(size, tags, COUNT):
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
@@ -71,6 +89,19 @@ def test_match_stream_has_the_colours_of_the_other_readers(
     assert np.abs(difference).mean() < 0.1
     assert np.abs(difference.mean(axis=(0, 1, 2))).max() < 0.05
     assert np.percentile(np.abs(difference), 99) <= 1
+
+
+@pytest.mark.parametrize("tags", TAGS)
+def test_flat_colours_are_those_of_the_other_readers_to_the_step(tags: str, tmp_path: Path) -> None:
+    # 480x288 scaled to 160x96: of each square of 48 pixels, the middle of 16 is not mixed with its neighbours
+    size = 480, 288
+    path = lossless(tmp_path / "flat.mkv", size, TAGS[tags], flat_frames(size, TAGS[tags], COUNT))
+    options = GraphOptions(device=torch.device("cpu"), batch_size=1, num_threads=1)
+    ours = torch.cat(list(MatchStream(path=path, size=SIZE, options=options).chunks())).numpy()
+    with open_reader(path, size=SIZE) as reader:
+        theirs = reader.read(range(COUNT))
+    # Chroma squares are twice as large; a multiple of 16 plus 8 is the middle of both.
+    assert np.array_equal(ours[:, 8::16, 8::16], theirs[:, 8::16, 8::16])
 
 
 @pytest.mark.parametrize("matrix", ["bt709", "bt601", "bt2020"])
