@@ -2,10 +2,10 @@
 
 A file that kills or hangs its decoder costs one error, and memory does not grow with the video::
 
-    parent: decode_ahead                                  child: serve_child
+    parent: decode_ahead                                  child: serve_child (``decoder_child``)
       chunks [0, 64) [64, 128) ...
       slots  [0, 24) [24, 48) [48, 64) [64, 88) ...
-                 -- request: index, size, slots ------->    takes the first look
+                 -- request: index, size, slots; ring ->    takes the first look
                  <- answer: what it shows --------------    decodes slot i
                                                             writes it at position i % num_slots of the ring
                  <- answer: slot i, frames missing ------
@@ -24,12 +24,10 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import tempfile
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from mmap import mmap
-from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +36,7 @@ import numpy as np
 from e2espot.core.coverage import ranges_of_mask
 from e2espot.core.errors import VideoError
 from e2espot.core.timeline import clock_text
+from e2espot.video.decoder_child import decoder_child, keep, next_request
 from e2espot.video.index import VideoIndex
 from e2espot.video.preparation import known_look, preparation_of, remember_look
 from e2espot.video.reader import GridReader, reader_of
@@ -53,10 +52,6 @@ if TYPE_CHECKING:
 _MAX_SLOT_BYTES = 64 << 20
 """Larger chunks are passed in several slots, so that the ring stays small for large frames."""
 _EXIT_TIMEOUT_S = 5
-_CHILD = (
-    "import sys; sys.path[:] = {path!r}; "
-    "from e2espot.video.decoder_process import serve_child; serve_child({pipe}, {ring})"
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,22 +166,12 @@ class _DecoderProcess:
         self._num_received = 0
         ring_bytes = request.slot_bytes * request.num_slots
         ring = _anonymous_memory(ring_bytes)
-        parent_end, child_end = Pipe()
         try:
             self._ring = mmap(ring, ring_bytes)
-            command = _CHILD.format(path=sys.path, pipe=child_end.fileno(), ring=ring)
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", command],
-                pass_fds=(child_end.fileno(), ring),
-                stdin=subprocess.DEVNULL,
-                process_group=0,  # Ctrl-C reaches the whole group of a terminal, but the parent decides
-            )
+            self._child = decoder_child()
+            self._child.give(request, ring)
         finally:
-            child_end.close()
             os.close(ring)
-        self._pipe: Connection[Any, Any] = parent_end
-        with suppress(OSError):  # a child that is dead already is reported by receive()
-            self._pipe.send(request)
 
     def receive_first_look(self) -> None:
         """Remember and log what the first look has shown, which is the first answer; None if it was not needed."""
@@ -204,11 +189,11 @@ class _DecoderProcess:
         """
         path = self._request.index.path
         try:
-            if not self._pipe.poll(self._timeout_s):
+            if not self._child.pipe.poll(self._timeout_s):
                 raise VideoError(
                     f"{path}: its decoder gave nothing for {self._timeout_s:g} s at {self._position(first_frame)}"
                 )
-            answer = self._pipe.recv()
+            answer = self._child.pipe.recv()
         except (EOFError, OSError):
             raise VideoError(
                 f"{path}: its decoder died ({self._exit_reason()}) at {self._position(first_frame)}"
@@ -234,15 +219,16 @@ class _DecoderProcess:
         del flat  # a map that is still referred to cannot be closed
         self._num_received += 1
         with suppress(OSError):
-            self._pipe.send(None)  # the slot is free
+            self._child.pipe.send(None)  # the slot is free
         lost: list[range] = missing
         return lost
 
     def close(self) -> None:
-        """End the child and release the ring."""
-        self._pipe.close()
-        self._process.kill()
-        self._process.wait()
+        """Release the ring; keep a child that has done its work, end any other."""
+        if self._num_received == len(self._request.slots):
+            keep(self._child)
+        else:
+            self._child.end()
         self._ring.close()
 
     def _position(self, frame: int) -> str:
@@ -251,7 +237,7 @@ class _DecoderProcess:
 
     def _exit_reason(self) -> str:
         with suppress(subprocess.TimeoutExpired):
-            code = self._process.wait(timeout=_EXIT_TIMEOUT_S)
+            code = self._child.process.wait(timeout=_EXIT_TIMEOUT_S)
             return f"signal {-code}" if code < 0 else f"exit status {code}"
         return "no exit status"
 
@@ -267,8 +253,8 @@ def _anonymous_memory(num_bytes: int) -> int:
     return ring
 
 
-def serve_child(pipe_fd: int, ring_fd: int) -> None:
-    """Run the child: decode into the ring until all is done, or the parent has closed the pipe."""
+def serve_child(pipe_fd: int) -> None:
+    """Run the child: decode one file after the other, each into its ring, until the parent has closed the pipe."""
     import signal
 
     # A signal reaches the whole process group; the parent decides, and closes the pipe.
@@ -276,13 +262,16 @@ def serve_child(pipe_fd: int, ring_fd: int) -> None:
         signal.signal(number, signal.SIG_IGN)
     pipe: Connection[Any, Any] = Connection(pipe_fd)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        request: DecodeRequest = pipe.recv()
-        try:
-            _decode_into(pipe, mmap(ring_fd, request.slot_bytes * request.num_slots), request)
-        except (EOFError, BrokenPipeError, ConnectionResetError):
-            raise
-        except Exception as error:
-            pipe.send(error)
+        while (given := next_request(pipe)) is not None:
+            request, ring_fd = given
+            try:
+                with mmap(ring_fd, request.slot_bytes * request.num_slots) as ring:
+                    os.close(ring_fd)
+                    _decode_into(pipe, ring, request)
+            except (EOFError, BrokenPipeError, ConnectionResetError):
+                raise
+            except Exception as error:
+                pipe.send(error)
 
 
 def _decode_into(pipe: Connection[Any, Any], ring: mmap, request: DecodeRequest) -> None:
@@ -299,7 +288,7 @@ def _decode_into(pipe: Connection[Any, Any], ring: mmap, request: DecodeRequest)
             ring[offset : offset + frames_THWC.nbytes] = frames_THWC.tobytes()
             num_free -= 1
             pipe.send((slot, missing))
-    # Exit only when all slots are received: a pipe that closes earlier means a dead decoder to the parent.
+    # Done only when all slots are received: what the parent sends next is the next request.
     while num_free < request.num_slots:
         pipe.recv()
         num_free += 1

