@@ -89,8 +89,9 @@ def _read(path: Path) -> dict[str, AnnotatedHalves]:
         return {video.game: {video.half: video.annotated or AnnotatedRanges()} for video in videos}
     game_column = next((name for name in _GAME_COLUMNS if name in names), None)
     if game_column is None or not {"start", "end"} <= {*names}:
+        columns = " ".join(", ".join(names).split())  # a quote that never closes spans lines
         raise AnnotationError(
-            f"{path}: its columns are {', '.join(names)[:120]}; expected game, start, end and, if needed, half"
+            f"{path}: its columns are {columns[:120]}; expected game, start, end and, if needed, half"
         )
     rows: list[tuple[str, int, tuple[int, int]]] = []
     for number, line in enumerate(lines[1:], 2):

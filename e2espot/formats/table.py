@@ -191,7 +191,7 @@ def _stated_offset(lines: Sequence[Sequence[str]]) -> dict[str, str]:
 
 
 def _read_row(row: _Row, context: str, game: str, predictions: bool) -> tuple[str, int, Annotation]:
-    label = row["label"].strip()
+    label = row.get("label", "").strip()  # a short line lacks its last cells
     if not label:
         raise AnnotationError(f"{context}: the label is empty")
     half, position_ms = _half_and_position(row, context)

@@ -39,6 +39,7 @@ def test_a_table_states_the_stretches_of_its_games(table: str, stretches: dict[i
     [
         ("", "its columns are ; expected game, start, end"),
         ("game,from,to\n", "its columns are game, from, to; expected"),
+        ('game;start;"end\na;1;2\n', "its columns are game, start, end a;1;2; expected"),
         ("game,start,end\nderby,9,8\n", "line 2: is from '9' to '8'"),
         ("game,start,end\nderby,9\n", "line 2: is from '9' to ''"),
         ("game,half,start,end\nderby,6,1,2\n", "line 2: half is '6'"),
