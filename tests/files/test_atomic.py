@@ -41,6 +41,11 @@ def test_write_atomically_names_the_path_that_cannot_be_written(tmp_path: Path) 
         write_atomically(tmp_path / "file" / "result.json", b"{}")
 
 
+def test_write_atomically_names_a_path_that_the_system_refuses(tmp_path: Path) -> None:
+    with pytest.raises(E2ESpotError, match=r"cannot be written \(File name too long\)"):
+        write_atomically(tmp_path / ("a" * 300) / "result.json", b"{}")
+
+
 def test_write_atomically_refuses_to_replace_a_pipe(tmp_path: Path) -> None:
     """A rename by root would replace /dev/null for every process."""
     os.mkfifo(tmp_path / "pipe")
