@@ -4,6 +4,7 @@ r"""Names of games from the paths of their videos, as programs on any system wri
 
     england_efl/2019-2020/game A/2_224p.mkv                       england_efl/2019-2020/game A, half 2
     clips/derby.mp4                                               clips/derby, half 1
+    clips/GX01.MP4+GX02.MP4                                       clips/GX01+GX02, half 1, as infer names it
     D:\videos\derby.mp4, D:\videos\cup\final.mp4                  derby and cup/final: what is below their folder
 """
 
@@ -20,6 +21,8 @@ GamesOfPaths = Mapping[str, tuple[str, int]]
 """Path or other text that names a video -> name of its game, and its half."""
 
 _ROOT = re.compile(r"[A-Za-z]:/?|/+")
+_LATER_FOLDER = re.compile(rf"({'|'.join(map(re.escape, VIDEO_SUFFIXES))})\+[^+]*/", re.IGNORECASE)
+"""In a match of several files, the folder of one that is not the first: ``a.mp4+day/b.mp4``."""
 _GAME_FILE = re.compile(r"([1-5])_.+")
 
 
@@ -31,7 +34,7 @@ def is_absolute(path: str) -> bool:
 def portable_parts(path: str) -> tuple[str, ...]:
     r"""Folders and file of a path, without its drive, root, ``.`` and ``..``."""
     # "C:\a\..\b.mp4" -> ("a", "b.mp4")
-    plain = path.replace("\\", "/")
+    plain = _LATER_FOLDER.sub(r"\1+", path.replace("\\", "/"))
     root = _ROOT.match(plain)
     parts = plain[root.end() if root else 0 :].split("/")
     return tuple(part for part in parts if part not in ("", ".", ".."))
@@ -58,10 +61,13 @@ def _unit(parts: tuple[str, ...]) -> tuple[tuple[str, ...], int]:
     half = _GAME_FILE.fullmatch(file)
     if folder and (is_game_video(file) or (suffix == ".npy" and half is not None)):
         return tuple(folder), int(half[1]) if half is not None else 1
-    return (
-        *folder,
-        file[: -len(suffix)] if suffix in (*VIDEO_SUFFIXES, ".npy") and len(file) > len(suffix) else file,
-    ), 1
+    return (*folder, "+".join(map(_without_suffix, file.split("+")))), 1
+
+
+def _without_suffix(file: str) -> str:
+    """A file of a match by its name alone: ``GX010012.MP4`` -> ``GX010012``."""
+    suffix = PurePosixPath(file).suffix
+    return file[: -len(suffix)] if suffix.lower() in (*VIDEO_SUFFIXES, ".npy") and len(file) > len(suffix) else file
 
 
 def _shared_length(folders: list[tuple[str, ...]]) -> int:

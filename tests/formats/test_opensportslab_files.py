@@ -83,6 +83,8 @@ def test_version_1_without_a_path_names_the_video(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("paths", "games"),
     [
+        (["day/GX01.MP4+GX02.MP4"], [("day/GX01+GX02", 1)]),
+        (["day/GX01.MP4+day/GX02.MP4", "a+b/c.mp4"], [("day/GX01+GX02", 1), ("a+b/c", 1)]),
         ([r"D:\videos\derby.mp4", r"D:\videos\cup\final.MP4"], [("derby", 1), ("cup/final", 1)]),
         (["/data/sn/l/s/a/1_224p.mkv", "/data/sn/l/s/a/2_224p.mkv"], [("a", 1), ("a", 2)]),
         ([r"l\s\a\224p.mp4", "l/s/b/1_720p.mkv"], [("l/s/a", 1), ("l/s/b", 1)]),
