@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from e2espot.formats.interchange import AnnotatedVideo
 from e2espot.formats.video_paths import portable_parts
 
 _SUFFIXES = (".mp4", ".mkv", ".webm")
+_PART = re.compile(r"_part[0-9]+$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +47,8 @@ def likely_video(root: Path, folders: Sequence[str], name: str) -> str:
 def plan_links(videos: Iterable[AnnotatedVideo], target: Path, source: Path, folder: Path | None) -> VideoLinks:
     """Find the videos of a dataset, and choose the names of their links in SoccerNet's layout.
 
-    A path counts from the source; else the end of it is looked for in ``folder``. A game without a path is looked for
-    there by its name, ``derby.mp4`` or ``derby_2.mp4``.
+    A path counts from the source; else the end of it is looked for in ``folder``, and then a video in the folder of the
+    game is taken. A game without a path is looked for in ``folder`` by its name, ``derby.mp4`` or ``derby_2.mp4``.
 
     Args:
         videos: Videos with the paths that the source states.
@@ -67,19 +69,53 @@ def plan_links(videos: Iterable[AnnotatedVideo], target: Path, source: Path, fol
     for game, stated in games.items():
         named = {1: game} if set(stated) == {1} else {half: f"{game}_{half}" for half in stated}
         games[game] = {half: path or named[half] for half, path in stated.items()}
-    moved = _MovedVideos(folder, [path for stated in games.values() for path in stated.values()])
+    moved = _MovedVideos(
+        folder, [file for stated in games.values() for path in stated.values() for file in (path, *_parts(path))]
+    )
     files: dict[Path, Path] = {}
     missing: list[str] = []
     for game, stated in games.items():
         for half, name in stated.items():
-            path = _at_stated_path(root, name) or moved.find(name)
-            if path is None:
+            paths = _files_of(name, lambda stated: _at_stated_path(root, stated) or moved.find(stated))
+            paths = paths or _in_folder_of_game(root, game, half)
+            if not paths:
                 missing.append(name)
-                continue
-            link = target / relative_path(game, "name of a game") / _name(path, half, alone=len(stated) == 1)
-            if not _is_same(link, path):
-                files[link] = path
+            for path, link_name in zip(paths, _names(paths, half, alone=len(stated) == 1), strict=True):
+                link = target / relative_path(game, "name of a game") / link_name
+                if not _is_same(link, path):
+                    files[link] = path
     return VideoLinks(files=files, missing=tuple(missing))
+
+
+def _files_of(stated: str, find: Callable[[str], Path | None]) -> list[Path]:
+    """The file that a path names, or those of a match in several files; empty if one of them does not exist."""
+    whole = find(stated)
+    if whole is not None:
+        return [whole]
+    files = [find(part) for part in _parts(stated)]
+    return [file for file in files if file is not None] if all(files) else []
+
+
+def _in_folder_of_game(root: Path, game: str, half: int) -> list[Path]:
+    """The video of a half in SoccerNet's layout, in one file or several, such as a link that a conversion made."""
+    folder = root / game
+    try:
+        names = [path.name for path in folder.iterdir() if is_game_video(path.name) and path.is_file()]
+    except (OSError, ValueError):
+        return []
+    # By length first, so that part 10 comes after part 9.
+    names.sort(key=lambda name: (len(name), name))
+    of_half = [name for name in names if name.startswith(f"{half}_") or (half == 1 and name[1:2] != "_")]
+    first = _PART.sub("", Path(of_half[0]).stem) if of_half else ""
+    return [folder / name for name in of_half if _PART.sub("", Path(name).stem) == first]
+
+
+def _parts(stated: str) -> list[str]:
+    """The files of ``day/a.MP4+b.MP4``, the later ones in the folder of the first; empty for a path of one file."""
+    first, *others = stated.replace("\\", "/").split("+")
+    folder = first.rpartition("/")[0]
+    later = [other if "/" in other or not folder else f"{folder}/{other}" for other in others]
+    return [first, *later] if later else []
 
 
 def _at_stated_path(root: Path, stated: str) -> Path | None:
@@ -139,6 +175,16 @@ def _videos_by_name(folder: Path) -> dict[str, list[tuple[str, ...]]]:
             if Path(file).suffix.lower() in VIDEO_SUFFIXES:
                 by_name[Path(file).stem.lower()].append((below / file).absolute().parts)
     return by_name
+
+
+def _names(paths: Sequence[Path], half: int, *, alone: bool) -> list[str]:
+    """Names of the links to a video, or to the files of one in several."""
+    if len(paths) < 2:
+        return [_name(path, half, alone=alone) for path in paths]
+    whole = Path(_PART.sub("", Path(_name(paths[0], half, alone=alone)).stem))
+    return [
+        f"{whole}_part{number}{Path(_name(path, half, alone=alone)).suffix}" for number, path in enumerate(paths, 1)
+    ]
 
 
 def _name(path: Path, half: int, *, alone: bool) -> str:

@@ -52,6 +52,30 @@ def test_a_converted_dataset_can_be_trained_on_at_once(tmp_path: Path, video: Pa
         ("b", {1: 50, 2: 50}, 2),
     ]
     assert (tmp_path / "data" / "a" / "224p.mp4").is_symlink()
+    again = run_conversion(
+        tmp_path / "data", tmp_path / "again", "soccernet", "soccernet", label_file="Labels-ball.json"
+    )
+    assert (again.num_linked, again.not_linked) == (3, ())
+
+
+def test_a_match_in_several_files_is_linked_file_by_file(tmp_path: Path, video: Path) -> None:
+    for name in ("GX01.MP4", "GX02.MP4"):
+        put(tmp_path / "day" / name, video)
+    (tmp_path / "t.csv").write_text("video,time,label\nday/GX01.MP4+GX02.MP4,0.5,PASS\n")
+    done = run_conversion(tmp_path / "t.csv", tmp_path / "data", "table", "soccernet", label_file="Labels-ball.json")
+    assert (done.num_linked, done.not_linked) == (2, ())
+    folder = tmp_path / "data" / "day" / "GX01+GX02"
+    assert sorted(path.name for path in folder.iterdir()) == ["224p_part1.mp4", "224p_part2.mp4", "Labels-ball.json"]
+    # Again from there, and from a table whose videos have moved.
+    run_conversion(tmp_path / "data", tmp_path / "again", "soccernet", "soccernet", label_file="Labels-ball.json")
+    (tmp_path / "m.csv").write_text("video,time,label\nD:\\x\\GX01.MP4+GX02.MP4,0.5,PASS\n")
+    moved = {"videos": tmp_path / "day", "label_file": "Labels-ball.json"}
+    run_conversion(tmp_path / "m.csv", tmp_path / "moved", "table", "soccernet", **moved)
+    for root in ("again", "moved"):
+        assert sorted(path.name for path in (tmp_path / root).rglob("*.mp4")) == ["224p_part1.mp4", "224p_part2.mp4"]
+    (tmp_path / "day" / "GX02.MP4").unlink()
+    done = run_conversion(tmp_path / "t.csv", tmp_path / "half", "table", "soccernet", label_file="Labels-ball.json")
+    assert done.not_linked == ("day/GX01.MP4+GX02.MP4",)
 
 
 def test_videos_that_moved_are_looked_for_by_the_end_of_their_paths(
