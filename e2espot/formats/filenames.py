@@ -28,7 +28,7 @@ SPLITS_FILE = "splits.json"
 
 VIDEO_SUFFIXES = (
     *(".mp4", ".mkv", ".webm", ".mov", ".m4v", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".wmv", ".flv"),
-    *(".3gp", ".ogv", ".mxf", ".vob", ".m2t", ".dv", ".asf", ".f4v"),
+    *(".3gp", ".ogv", ".mxf", ".vob", ".m2t", ".dv", ".asf", ".f4v", ".mod", ".tod"),
 )
 """Endings, in small letters, of files that are taken for videos where their name says nothing else."""
 

@@ -12,7 +12,7 @@ import av
 import pytest
 
 from e2espot.video import indexes_of, open_reader, probe
-from e2espot.video.index import pictures_of_grid
+from e2espot.video.index import frames_of_file, pictures_of_grid
 from tests.support.numbered_video import Video, constant, number_in, overwrite_packets, picture, write
 from tests.support.review_process import RESTS, Server, number, opened, press, until
 from tests.support.situation_files import doubled_stamp, two_descriptions
@@ -90,6 +90,38 @@ def test_playing_goes_on_in_the_next_file(tmp_path: Path, show) -> None:
     until(page, "!e2espotReview.player.playing")
     until(page, RESTS)
     until(page, f"e2espotReview.player.picture === {60 + number(page)}")
+
+
+def test_a_recording_that_was_cut_by_its_size_holds_its_last_picture_until_the_next_file(tmp_path: Path, show) -> None:
+    whole = write(tmp_path / "whole", constant(Fraction(25), 120, suffix=".ts", options={"g": "24", "bf": "2"}))
+    data = whole.read_bytes()
+    cut = len(data) // 2 // 188 * 188
+    parts = [tmp_path / name for name in ("00001.MTS", "00002.MTS")]
+    for part, half in zip(parts, (data[:cut], data[cut:]), strict=True):
+        part.write_bytes(half)
+    match = "+".join(map(str, parts))
+    wanted = expected_numbers(match)
+    begins = frames_of_file(indexes_of(match)[1], Fraction(25)).start
+    held = [frame for frame in range(begins) if wanted[frame] == wanted[begins - 1]]
+    assert len(held) > 4
+    frames = [3, held[0], held[2], held[-1], begins, begins + 1, 117]
+    folder = tmp_path / "00001+00002"
+    folder.mkdir()
+    rows = [{"gameTime": "1 - 00:00", "label": "PASS", "position": str(k * 40 + 20)} for k in frames]
+    (folder / "Labels-ball.json").write_text(json.dumps({"annotations": rows}))
+    page = show(match)
+    for key, there in (("n", frames), ("p", frames[-2::-1])):
+        for frame in there:
+            press(page, key)
+            # Chromium reaches the end of a file as soon as it shows the last picture, and must not play on then.
+            assert (page.evaluate("e2espotReview.player.frame"), number(page)) == (frame, wanted[frame])
+    press(page, "Home", *["ArrowRight"] * (held[0] - 4))
+    page.keyboard.press(" ")
+    until(page, "e2espotReview.player.file === 1")
+    page.keyboard.press(" ")
+    until(page, "!e2espotReview.player.playing")
+    until(page, RESTS)
+    assert number(page) >= begins
 
 
 def two_streams(path: Path) -> Path:

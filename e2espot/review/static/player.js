@@ -60,6 +60,7 @@ export class Player {
     this.opening = false; // another file
     this.failed = false; // the browser has given up, and shows nothing until a file is opened
     this.resume = false; // play once the picture is on screen
+    this.runs = false; // was played and not paused since; the end of a file is also reached by seeking to it
     this.seekTimer = 0;
     /** Called with a picture that is not shown, and what the browser says, or null once a picture is shown again.
      * @type {(picture: number, reason: string | null) => void} */
@@ -169,8 +170,14 @@ export class Player {
    * @param {number} [share] of its time that is over then
    */
   #positionOf(picture, share = SEEK_SHARE) {
-    const begins_s = this.times[picture], ends_s = this.times[picture + 1];
-    return begins_s + share * (ends_s - begins_s) - this.files[this.fileOf(picture)].start_s;
+    const file = this.files[this.fileOf(picture)];
+    const begins_s = this.times[picture];
+    let length_s = this.times[picture + 1] - begins_s;
+    // The last picture of a file may be held until the next one begins, longer than the file itself lasts.
+    if (this.fileOf(picture + 1) > this.fileOf(picture) && picture > file.first) {
+      length_s = Math.min(length_s, begins_s - this.times[picture - 1]);
+    }
+    return begins_s + share * length_s - file.start_s;
   }
 
   /**
@@ -220,7 +227,7 @@ export class Player {
   }
 
   pause() {
-    this.resume = false;
+    this.resume = this.runs = false;
     if (!this.video.paused) this.video.pause();
   }
 
@@ -237,6 +244,7 @@ export class Player {
   }
 
   #play() {
+    this.runs = true;
     this.video.play().catch(() => {}); // refused by the browser, or paused again before it began
   }
 
@@ -259,9 +267,11 @@ export class Player {
       return;
     }
     const before_s = this.video.currentTime, now_ms = performance.now(); // it may paint before this function ends
+    // Chromium goes on to the end of a file once it has painted the last picture, and does not paint it again.
+    const isThere = this.video.ended && this.painted === this.seeking;
     this.video.currentTime = this.#positionOf(this.seeking, share);
     // Where the browser already is, it paints nothing more; it never goes beyond the end.
-    if (Math.abs(this.video.currentTime - before_s) > SAME_POSITION_S) this.#forget(now_ms);
+    if (!isThere && Math.abs(this.video.currentTime - before_s) > SAME_POSITION_S) this.#forget(now_ms);
     this.#startTimer();
   }
 
@@ -323,7 +333,9 @@ export class Player {
   }
 
   #onEnded() {
-    if (this.file + 1 >= this.files.length) return;
+    const goesOn = this.runs && this.file + 1 < this.files.length;
+    this.runs = goesOn;
+    if (!goesOn) return;
     this.resume = true;
     this.show(this.files[this.file + 1].first);
   }
