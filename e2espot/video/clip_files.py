@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,6 @@ import numpy as np
 from e2espot.core.errors import VideoError, one_line
 from e2espot.core.picture_options import PictureOptions
 from e2espot.video.demux import open_container
-from e2espot.video.demux import video_stream as select_stream
 from e2espot.video.encode_pictures import encode_pictures
 from e2espot.video.index import VideoIndex
 from e2espot.video.indexing import index_video, require_readable
@@ -89,7 +89,8 @@ def why_not_copied(index: VideoIndex) -> str | None:
     """Why stretches of a file must be encoded; None if its packets can be copied."""
     reason = why_inexact(index)
     if reason is None and not bool(index.shown_M.all()):
-        reason = "its edit list hides pictures"
+        is_mp4 = index.format_name.startswith("mov")
+        reason = "its edit list hides pictures" if is_mp4 else "it begins between two key pictures"
     if reason is None and index.codec_name not in _matroska_codecs():
         reason = f"Matroska does not hold {index.codec_name}"
     return "some of its pictures share a time stamp" if reason is None and _repeats(index) else reason
@@ -188,51 +189,61 @@ def _copy(index: VideoIndex, stretches: Sequence[Stretch], output: Any, audio: _
 
 def _encode(index: VideoIndex, stretches: Sequence[Stretch], output: Any, audio: _Audio) -> None:
     audio.add_stream()
+    packets = PacketSource(index)
+    order = preparation_of(index, PictureOptions(tone_map="off", crop_bars="off")).deinterlace
 
-    with open_container(index.path) as container:
-        stream = select_stream(container, index.path, index.stream_index)
-        order = preparation_of(index, PictureOptions(tone_map="off", crop_bars="off")).deinterlace
+    def pictures() -> Iterator[tuple[Any, Fraction | None]]:
+        for stretch, offset_s in zip(stretches, offsets_s(index, stretches), strict=False):
+            decoded: Iterator[tuple[Any, Any]] = _decoded(index, stretch, packets)
+            if order is not None:
+                decoded = deinterlaced(decoded, order)
+            start_s = position_s(index, stretch.first)
+            for picture, picture_s in decoded:
+                yield picture, picture_s - start_s + offset_s
+                audio.copy_until(stretch, index, offset_s, picture_s - start_s + offset_s)
+            audio.finish(stretch, index, offset_s)
 
-        def pictures() -> Iterator[tuple[Any, Fraction | None]]:
-            for stretch, offset_s in zip(stretches, offsets_s(index, stretches), strict=False):
-                decoded: Iterator[tuple[Any, Any]] = _decoded(index, stretch, container, stream)
-                if order is not None:
-                    decoded = deinterlaced(decoded, order)
-                start_s = position_s(index, stretch.first)
-                for picture, picture_s in decoded:
-                    yield picture, picture_s - start_s + offset_s
-                    audio.copy_until(stretch, index, offset_s, picture_s - start_s + offset_s)
-                audio.finish(stretch, index, offset_s)
-
+    try:
         turn = index.rotation_degrees, index.is_mirrored
-        encode_pictures(pictures(), stream, output, None, False, stream.average_rate, turn)
+        encode_pictures(pictures(), packets.stream, output, None, False, packets.stream.average_rate, turn)
+    finally:
+        packets.close()
 
 
-def _decoded(index: VideoIndex, stretch: Stretch, container: Any, stream: Any) -> Iterator[tuple[Any, Fraction]]:
+def _decoded(index: VideoIndex, stretch: Stretch, packets: PacketSource) -> Iterator[tuple[Any, Fraction]]:
     """Pictures of a stretch with their seconds from the first one of the video."""
-    import av
-
     if index.identified_by == "decode_order":
-        container.seek(0, stream=stream, backward=True)
-        for rank, picture in enumerate(container.decode(stream)):
+        for rank, picture in enumerate(_pictures_from(index, packets, 0)):
             if stretch.first <= rank <= stretch.last:
                 yield picture, position_s(index, rank)
             if rank > stretch.last:
                 return
         return
     first_pts, last_pts = int(index.pts_P[stretch.first]), int(index.pts_P[stretch.last])
-    begin = int(index.pts_M[index.start_packet_S[max(0, index.segment_of(stretch.first) - 1)]])
-    container.seek(begin, stream=stream, backward=True)
-    for packet in container.demux(stream):
+    # A picture that is deinterlaced needs the one before, which may be of the segment before.
+    start = int(index.start_packet_S[max(0, index.segment_of(stretch.first) - 1)])
+    for picture in _pictures_from(index, packets, start):
+        if picture.pts is not None and picture.pts > last_pts:
+            return
+        if picture.pts is not None and picture.pts >= first_pts:
+            yield picture, (picture.pts - int(index.pts_P[0])) * index.time_base
+
+
+def _pictures_from(index: VideoIndex, packets: PacketSource, start: int) -> Iterator[Any]:
+    """Every picture that a new decoder outputs from a packet on; ``PacketSource`` seeks where a container may not."""
+    import av
+
+    codec = packets.stream.codec_context
+    codec.flush_buffers()
+    numbered = packets.read(start, index.num_packets)
+    for packet in chain((packet for _, packet in numbered), (None,)):
         try:
-            pictures = packet.decode()
+            pictures = codec.decode(packet)
         except av.error.InvalidDataError:  # a damaged packet, or leading ones after an open GOP
             continue
         for picture in pictures:
-            if picture.pts is not None and picture.pts > last_pts:
-                return
-            if picture.pts is not None and picture.pts >= first_pts:
-                yield picture, (picture.pts - int(index.pts_P[0])) * index.time_base
+            picture.time_base = index.time_base  # pictures at the end of a file have none
+            yield picture
 
 
 def _audio_stream(container: Any) -> Any:

@@ -93,8 +93,14 @@ class PacketSource:
 
         A container seeks by time and may land anywhere near. So the packet it leads to is identified by its time
         stamps. If it cannot be, the seek is tried from the segment before; if that fails too, the file is read
-        from its beginning.
+        from its beginning, as MPEG program streams (``.vob``, ``.mpg``) always are.
         """
+        if self._index.format_name == "mpeg":
+            # A program stream stamps some pictures only. After a seek FFmpeg counts from the first stamp that it meets,
+            # also if it began within a picture, whose end it takes for one: packets look like others of the index.
+            if wanted < self._next:
+                self.reopen()
+            return
         starts = self._index.start_packet_S
         num_before = int((starts <= wanted).sum())
         previous_start = int(starts[max(0, num_before - 2)])

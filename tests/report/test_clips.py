@@ -135,6 +135,25 @@ def test_what_no_container_of_clips_holds_is_encoded(results: Path, tmp_path: Pa
     check(tmp_path / "clips", video)
 
 
+@pytest.mark.parametrize("more", [(), ("--exact",)])
+@pytest.mark.parametrize("form", [".ts", ".ts from within a group on", ".vob"])
+def test_clips_are_cut_from_transport_and_program_streams(form: str, more: tuple[str, ...], tmp_path: Path) -> None:
+    """A seek leads to a later packet in the one, and to wrong times in the other."""
+    (tmp_path / "match.csv").write_text("time,label\n0.1,PASS\n1.5,PASS\n3.3,PASS\n4.1,PASS\n4.7,PASS\n")
+    codec = {"codec": "mpeg2video", "options": {"g": "12", "bf": "0"}} if form == ".vob" else {"options": {"g": "24"}}
+    video = write(tmp_path / "match", constant(Fraction(25), 250, suffix=form.split()[0], **codec))
+    if "within" in form:
+        data = video.read_bytes()
+        video.write_bytes(data[len(data) // 20 // 188 * 188 :])
+    with open_reader(video, size=(160, 96)) as reader:
+        first = number_in(reader.read([0])[0])
+    clips(tmp_path / "match.csv", "-v", video, "-o", tmp_path / "c", "--before", 1, "--after", 0.5, *more)
+    for row in rows(tmp_path / "c"):
+        shown = numbers(tmp_path / "c" / row["file"])
+        assert shown == list(range(shown[0], shown[-1] + 1))
+        assert shown[row["event_in_file_ms"] // 40] == first + row["position_ms"] // 40
+
+
 @pytest.mark.parametrize("more", [(), ("--exact",)], ids=["copied", "encoded"])
 def test_a_reel_shows_overlapping_clips_once(results: Path, video: Path, tmp_path: Path, more: tuple[str, ...]) -> None:
     clips(results, "-v", video, "-o", tmp_path / "c", "--before", 0.5, "--after", 1, "--reel", *more)

@@ -69,3 +69,11 @@ def test_index_refuses_a_clock_that_goes_back(back_s: float, bf: int, gop: int, 
             read(path)  # type: ignore[operator]
         assert "\n" not in str(caught.value)
         assert int(str(caught.value).split("picture ")[1].split(";")[0]) in range(100, 104)
+
+
+def test_pictures_of_a_program_stream_are_right_in_any_order(tmp_path: Path) -> None:
+    options = {"g": "12", "bf": "0"}
+    video = write(tmp_path / "dvd", constant(Fraction(25), 200, codec="mpeg2video", suffix=".vob", options=options))
+    order = [150, 84, 20, 80, 79, 199, 3]
+    with open_reader(video, size=(160, 96)) as reader:
+        assert [numbers_in(reader.read([rank]))[0] for rank in order] == order
