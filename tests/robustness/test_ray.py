@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -85,9 +86,10 @@ def killed_at_work(worker: int) -> bool:
     """Stop it, check that it has not finished its video in the meantime, and kill it."""
     with contextlib.suppress(OSError):
         os.kill(worker, signal.SIGSTOP)
-        # A worker whose decoder runs has reported that it has begun.
-        decoders = [path.read_text() for path in Path(f"/proc/{worker}/task").glob("*/children")]
-        if worker in at_work() and any(map(str.strip, decoders)):
+        # A worker that decodes has reported that it has begun; a decoder that waits for another file has no ring.
+        children = [path.read_text().split() for path in Path(f"/proc/{worker}/task").glob("*/children")]
+        decodes = any("memfd:e2espot" in Path(f"/proc/{child}/maps").read_text() for child in chain(*children))
+        if worker in at_work() and decodes:
             os.kill(worker, signal.SIGKILL)
             return True
         os.kill(worker, signal.SIGCONT)
