@@ -175,23 +175,22 @@ def test_features_refuses_bad_options_and_leaves_nothing(video: Path, tmp_path: 
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
 
 
-def test_a_video_too_short_for_a_row_costs_itself_alone(video: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("rate", "count", "grid", "message"),
+    [
+        (25, 2, "middle", r"lasts 0\.08 s, which holds no row"),  # too short for a row
+        (1, 5, "soccernet", "the video has 1 a second"),  # of too low a rate for the grid
+    ],
+)
+def test_a_video_without_features_costs_itself_alone(
+    video: Path, tmp_path: Path, rate: int, count: int, grid: str, message: str
+) -> None:
     folder = tmp_path / "videos"
     folder.mkdir()
-    write(folder / "a", constant(Fraction(25), 2))
+    write(folder / "a", constant(Fraction(rate), count))
     (folder / f"b{video.suffix}").symlink_to(video)
-    with pytest.raises(VideoError, match=r"1 of 2 games have no features: .*lasts 0\.08 s, which holds no row"):
-        features(folder, "-o", tmp_path / "out", *RANDOM)
-    assert [path.parent.name for path in (tmp_path / "out").rglob("*.npy")] == ["b"]
-
-
-def test_a_video_of_too_low_a_rate_costs_itself_alone(video: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "videos"
-    folder.mkdir()
-    write(folder / "a", constant(Fraction(1), 5))
-    (folder / f"b{video.suffix}").symlink_to(video)
-    with pytest.raises(VideoError, match=r"1 of 2 games have no features: .*the video has 1 a second"):
-        features(folder, "-o", tmp_path / "out", "--grid", "soccernet", *RANDOM)
+    with pytest.raises(VideoError, match=f"1 of 2 games have no features: .*{message}"):
+        features(folder, "-o", tmp_path / "out", "--grid", grid, *RANDOM)
     assert [path.parent.name for path in (tmp_path / "out").rglob("*.npy")] == ["b"]
 
 
