@@ -66,7 +66,7 @@ def _with_urls(text: str, arguments: Sequence[str]) -> str:
 def _line_of_os_error(error: OSError) -> str | None:
     """What the user can do; None for a bug of ours."""
     if isinstance(error, FileExistsError | NotADirectoryError) and error.filename is not None:
-        return f"{error.filename}: cannot be made, as a file is named as a folder; name another path"
+        return f"{error.filename}: a file is there, where a folder is needed; name another path"
     if error.filename is not None:
         return f"{error.filename}: {error.strerror}; check the path, its permissions and the disk"
     if error.errno in _DISK_FULL:

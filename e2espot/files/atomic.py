@@ -64,7 +64,7 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
 
 
 def _file_above(path: Path) -> Path | None:
-    """The file that is named as a folder of a path; None if there is none."""
+    """The file that a path takes for a folder; None if there is none."""
     # Path.is_file raises at a name that the system refuses, such as one that is too long.
     return next((above for above in path.parents if os.path.isfile(above)), None)  # noqa: PTH113
 
