@@ -48,7 +48,7 @@ class DecoderChild:
     """When it ended its last file, by the monotonic clock."""
 
     def give(self, request: object, ring_fd: int) -> None:
-        """Send a request and the ring that is its to write into; one that is dead already is reported by its pipe."""
+        """Send a request and the ring to write into; that the child is dead shows when its answer is read."""
         self.num_files += 1
         with suppress(OSError):
             self.pipe.send(request)
