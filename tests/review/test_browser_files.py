@@ -287,6 +287,33 @@ def test_page_says_where_a_video_does_not_decode_and_goes_on_after_it(tmp_path: 
     assert number(page) == 0
 
 
+def test_picture_that_a_busy_browser_does_not_paint_is_tried_again_before_it_is_skipped(tmp_path: Path, show) -> None:
+    options = {"g": "20", "bf": "0", "x264-params": "scenecut=0"}
+    path = overwrite_packets(
+        write(tmp_path / "match", constant(Fraction(25), 100, options=options)), slice(20, 30), keep=8
+    )
+    page = show(path)
+    page.evaluate("e2espotReview.player.show(25)")
+    until(page, "!document.getElementById('video-error').hidden")
+    page.evaluate("""() => {
+        const player = e2espotReview.player, reopen = player.reopen.bind(player);
+        window.opened = [];
+        player.reopen = (picture) => {
+            window.opened.push(picture);
+            if (window.opened.length > 1) reopen(picture);
+            else {
+                player.failed = false;
+                player.onTrouble(picture, "it has not painted it for 10 seconds");
+            }
+        };
+    }""")
+    page.click("#video-go-on")
+    until(page, "document.getElementById('video-error').hidden && window.opened.length > 1")
+    until(page, RESTS)
+    assert page.evaluate("window.opened") == [40, 40]
+    assert number(page) == 40
+
+
 def test_page_says_that_nothing_follows_what_does_not_decode(tmp_path: Path, show) -> None:
     options = {"g": "20", "bf": "0", "x264-params": "scenecut=0"}
     path = overwrite_packets(

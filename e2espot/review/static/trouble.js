@@ -11,6 +11,7 @@ export class Trouble {
   constructor(page) {
     this.page = page;
     this.numSkips = 0; // positions tried since the last picture that was shown
+    this.triedAgain = false; // the last of them, which a busy browser may not have painted
     page.player.onTrouble = (picture, reason) => this.#onTrouble(picture, reason);
   }
 
@@ -46,6 +47,9 @@ export class Trouble {
       if (this.numSkips) this.page.toast(`went on at ${this.#timeOf(picture)}`, false);
       this.numSkips = 0;
       this.show(null);
+    } else if (this.numSkips > 0 && !this.page.player.failed && !this.triedAgain) {
+      this.triedAgain = true;
+      this.page.player.reopen(picture);
     } else if (this.numSkips > 0 && this.numSkips < MAX_SKIPS) this.#goOnAfter(picture);
     else {
       this.numSkips = 0;
@@ -65,6 +69,7 @@ export class Trouble {
     const { page } = this;
     const { video } = page;
     this.numSkips += 1;
+    this.triedAgain = false;
     try {
       const next = await fetchJson(`/api/videos/${video}/start_after/${picture}`);
       if (video !== page.video) return;
