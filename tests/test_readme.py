@@ -24,7 +24,7 @@ README = ROOT / "README.md"
 PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 NAMES = {name for commands in COMMANDS.values() for name in commands}
 PROGRAMS = ("e2espot ", "torchrun ", "python ", "make ", "pip ")
-LINK = re.compile(r"(?<!`)\[[^\]\n]+\]\(([^)\s]+)\)")
+LINK = re.compile(r"(?<!`)\[[^\]]+\]\(([^)\s]+)\)")
 SMALLER = {
     "train": ["--size", "96x64", "--clip_len", "16", "--epoch_clips", "4", "--num_epochs", "1", "-j", "0"],
     "live": ["--unpaced"],
@@ -96,7 +96,7 @@ def test_every_command_and_flag_exists() -> None:
 def test_every_make_target_exists() -> None:
     targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
     for page in PAGES:
-        named = re.findall(r"`make ([a-z0-9-]+)", page.read_text(encoding="utf-8"))
+        named = re.findall(r"`make\s+([a-z0-9-]+)", page.read_text(encoding="utf-8"))
         named += [words[1] for words in command_lines(page) if words[0] == "make"]
         assert set(named) <= targets, (page.name, set(named) - targets)
 
@@ -107,6 +107,19 @@ def test_extras_exist() -> None:
         for extras in re.findall(r"e2espot\[([\w,-]+)\]|'\.\[([\w,-]+)\]'", page.read_text(encoding="utf-8")):
             for extra in "".join(extras).split(","):
                 assert re.search(rf"^{extra} =", declared, re.M), (page.name, extra)
+
+
+def test_index_and_site_list_every_page() -> None:
+    index, site = ((ROOT / name).read_text(encoding="utf-8") for name in ("docs/index.md", "mkdocs.yml"))
+    pages = {page.name for page in (ROOT / "docs").glob("*.md")} - {"index.md"}
+    assert set(re.findall(r"\]\(([\w-]+\.md)\)", index)) == pages
+    assert set(re.findall(r": ([\w-]+\.md)$", site, re.M)) == pages | {"index.md"}
+
+
+def test_training_page_lists_every_recipe() -> None:
+    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    recipes = {path.stem for path in (ROOT / "e2espot" / "recipes").glob("*.yaml")}
+    assert {name for name in recipes if f"`{name}`" not in text} == set()
 
 
 def test_readme_is_short_and_draws_the_tree() -> None:
