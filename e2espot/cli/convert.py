@@ -45,6 +45,9 @@ class Events:
     columns: str = ""
     """Names of a table's columns, or of SportsCode's groups of labels, besides those that are known:
     label=Type,time=Start,half=Period."""
+    fps: str | None = None
+    """Frames per second of the frames and timecodes (hh:mm:ss:ff) of a table or an EDL that states none, such as 25 or
+    30000/1001."""
     shift: str = "0"
     """Seconds or a clock added to the times of all events, such as 2.5, or of each half: 0,-45:00."""
     rate: str = "1"
@@ -97,6 +100,7 @@ def predictions(args: Annotated[Events, tyro.conf.arg(name="")]) -> None:
 
 
 def _convert_events(args: Events, *, predictions: bool) -> None:
+    from e2espot.core.timeline import parse_stated_fps
     from e2espot.formats.conversion import Conversion, convert
     from e2espot.formats.feeds import FeedClock, parse_offsets
     from e2espot.formats.retiming import parse_retiming
@@ -104,7 +108,7 @@ def _convert_events(args: Events, *, predictions: bool) -> None:
     from e2espot.formats.table_columns import parse_columns
     from e2espot.formats.thinning import parse_thinning
 
-    parsed = {"lead", "lag", "half_starts", "offset", "one_video", "columns"}
+    parsed = {"fps", "lead", "lag", "half_starts", "offset", "one_video", "columns"}
     parsed |= {"shift", "rate", "join_halves", "split_halves", "classes", "min_confidence", "per_minute"}
     fields = {name: value for name, value in vars(args).items() if name not in parsed}
     times = parse_instance_times(args.lead, args.lag, args.half_starts)
@@ -114,6 +118,7 @@ def _convert_events(args: Events, *, predictions: bool) -> None:
         times=times,
         clock=clock,
         columns=parse_columns(args.columns),
+        fps=parse_stated_fps(args.fps, "fps"),
         retiming=parse_retiming(args.shift, args.rate, args.join_halves, args.split_halves),
         thinning=parse_thinning(args.min_confidence, args.classes, args.per_minute),
         predictions=predictions,

@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> None:
     args = parse(Transcode, arguments, "e2espot transcode")
     from tqdm import tqdm
 
-    from e2espot.core.timeline import parse_source_fps
+    from e2espot.core.timeline import parse_stated_fps
     from e2espot.video.transcode import transcode
 
     with tqdm(unit="picture", desc=args.source.name, disable=None) as bar:
@@ -64,7 +64,7 @@ def main(arguments: list[str]) -> None:
             decode_friendly=args.decode_friendly,
             allow_truncated=args.allow_truncated,
             video_stream=args.video_stream,
-            source_fps=parse_source_fps(args.source_fps),
+            source_fps=parse_stated_fps(args.source_fps, "source_fps"),
             deinterlace=args.deinterlace,
         )
     print(f"{counted(count, 'picture')} -> {args.target}")

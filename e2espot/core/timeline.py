@@ -129,8 +129,12 @@ def fps_text(fps: Fraction) -> str:
     return decimal if Fraction(decimal) == fps else str(fps)
 
 
-def parse_source_fps(text: str | None) -> Fraction | None:
-    """The rate that a user gives for raw streams; None for none.
+def parse_stated_fps(text: str | None, option: str) -> Fraction | None:
+    """The rate that a user states for a file that states none; None for none.
+
+    Args:
+        text: The rate.
+        option: The option that holds it, which begins the message.
 
     Raises:
         ConfigurationError: it is no rate.
@@ -138,4 +142,4 @@ def parse_source_fps(text: str | None) -> Fraction | None:
     try:
         return None if text is None else parse_fps(text)
     except ValueError as error:
-        raise ConfigurationError(f"source_{error}", option="source_fps") from None
+        raise ConfigurationError(f"{error}".replace("fps", option, 1), option=option) from None

@@ -65,6 +65,8 @@ class Conversion:
     columns: Columns | None = None
     """Names of the columns of a table, or of SportsCode's groups of labels, that hold the fields of an event; None if
     the caller has no way to state any."""
+    fps: Fraction | None = None
+    """Frames per second of the frames and timecodes of a table or an EDL that states none; None if it is not known."""
     retiming: Retiming = field(default_factory=Retiming)
     """How the times of events are moved."""
     thinning: Thinning = field(default_factory=Thinning)
@@ -190,6 +192,8 @@ def _read_folder(conversion: Conversion, dropped: DroppedFields, periods: Period
         raise ConfigurationError(
             f"columns are stated, and {conversion.from_format} has none; leave them out", option="columns"
         )
+    if conversion.fps is not None and conversion.from_format not in ("table", "boris", "edl"):
+        raise ConfigurationError(f"fps is stated, and {conversion.from_format} needs none; leave it out", option="fps")
     readers: dict[str, Callable[[], AnnotationSet]] = {
         "soccernet": lambda: read_soccernet(source, predictions=predictions, file_name=conversion.label_file),
         "e2e-spot": lambda: read_e2e_spot(source, predictions=predictions),
@@ -197,7 +201,9 @@ def _read_folder(conversion: Conversion, dropped: DroppedFields, periods: Period
         "footpass": lambda: read_footpass(source, predictions=predictions),
         **dict.fromkeys(
             ("table", "boris"),
-            lambda: read_table(source, predictions=predictions, dropped=dropped, columns=conversion.columns),
+            lambda: read_table(
+                source, predictions=predictions, dropped=dropped, columns=conversion.columns, fps=conversion.fps
+            ),
         ),
         "elan": lambda: _read_elan(conversion, dropped),
         "sportscode": lambda: _read_sportscode(conversion, dropped),
@@ -221,7 +227,9 @@ def _read_folder(conversion: Conversion, dropped: DroppedFields, periods: Period
 
 def _read_cut_lists(conversion: Conversion) -> AnnotationSet:
     name = cast(CutListName, conversion.from_format)
-    return read_cut_lists(conversion.source, name, conversion.times, predictions=conversion.predictions)
+    return read_cut_lists(
+        conversion.source, name, conversion.times, predictions=conversion.predictions, fps=conversion.fps
+    )
 
 
 def _read_elan(conversion: Conversion, dropped: DroppedFields) -> AnnotationSet:

@@ -121,6 +121,11 @@ def _read_video(entry: Any, context: str, predictions: bool) -> AnnotatedVideo:
     head, _, tail = name.rpartition("/")
     game, half = (head, int(tail)) if head and tail in map(str, HALVES) else (name, 1)
     name_without_half = {"video": name} if game == name else {}
+    if "num_frames" in entry and "events" not in entry:
+        raise AnnotationError(
+            f"{context}: no events; lists of videos such as T-DEED's of SoccerNet hold none, as their labels are the "
+            "files Labels-ball.json or Labels-v2.json of the games: name the folder of these"
+        )
     fps = require_fps(entry, context)
     events = require(entry, "events", list, context)
     if "num_events" in entry and entry["num_events"] != len(events):

@@ -27,6 +27,7 @@ from e2espot.formats.filenames import files_ending_in
 from e2espot.formats.format_names import CutListName
 from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet
 from e2espot.formats.sportscode import InstanceTimes
+from e2espot.formats.timecodes import frame_and_rate_of_timecode
 
 _Captions = Iterator[tuple[int, str, str]]
 """Position in milliseconds, caption, and what a message calls the entry."""
@@ -41,7 +42,9 @@ _EDL_EVENT = re.compile(r"\s*(\d+)\s+\S+\s+\S+\s+\S.*?\s(\d+:\d+:\d+[:;]\d+)\s+(
 _HALF = re.compile(r"(.+)_([1-5])")
 
 
-def read_cut_lists(source: Path, name: CutListName, times: InstanceTimes, *, predictions: bool) -> AnnotationSet:
+def read_cut_lists(
+    source: Path, name: CutListName, times: InstanceTimes, *, predictions: bool, fps: Fraction | None = None
+) -> AnnotationSet:
     """Read one file, or every file of the format below a folder; ``derby_1`` and ``derby_2`` are halves of one game.
 
     Args:
@@ -49,6 +52,7 @@ def read_cut_lists(source: Path, name: CutListName, times: InstanceTimes, *, pre
         name: The format.
         times: How far before its event a cut begins.
         predictions: Whether captions end in a confidence, which is required then.
+        fps: Rate of the timecodes of an EDL, which states none; None for 25, without drop-frame timecodes.
 
     Raises:
         AnnotationError: an entry without a time or a label; names file and entry.
@@ -63,7 +67,8 @@ def read_cut_lists(source: Path, name: CutListName, times: InstanceTimes, *, pre
     videos = []
     for path, its_name in names.items():
         game, half = _game_and_half(its_name, set(names.values()))
-        captions = _READERS[name](decode_text(read_bytes(path), str(path)), str(path), times)
+        text = decode_text(read_bytes(path), str(path))
+        captions = _edl(text, str(path), times, fps) if name == "edl" else _READERS[name](text, str(path), times)
         events = tuple(_event(*caption, predictions=predictions) for caption in captions)
         videos.append(AnnotatedVideo(game=game, half=half, annotations=events))
     return AnnotationSet(videos=tuple(videos), predictions=predictions)
@@ -169,10 +174,14 @@ def _losslesscut(text: str, path: str, times: InstanceTimes) -> _Captions:
         yield times.event_ms(start_ms, stop_ms), row[2], context
 
 
-def _edl(text: str, path: str, times: InstanceTimes) -> _Captions:
+def _edl(text: str, path: str, times: InstanceTimes, fps: Fraction | None) -> _Captions:
     """Cuts with the times of the source; the text of each is in the comment after it."""
-    if re.search(r"^\s*FCM:\s*DROP FRAME", text, flags=re.MULTILINE | re.IGNORECASE):
-        raise AnnotationError(f"{path}: has drop-frame timecodes, which are not read; export it as non-drop frame")
+    is_drop = re.search(r"^\s*FCM:\s*DROP FRAME", text, flags=re.MULTILINE | re.IGNORECASE) is not None
+    if fps is None and (is_drop or any(";" in event[2] for event in map(_EDL_EVENT.match, text.splitlines()) if event)):
+        raise AnnotationError(
+            f"{path}: has drop-frame timecodes, and states no rate; state it when it is converted: fps=30000/1001 or "
+            "60000/1001"
+        )
     pending: tuple[int, str] | None = None
     for line in text.splitlines():
         event = _EDL_EVENT.match(f"{line} ")
@@ -181,9 +190,8 @@ def _edl(text: str, path: str, times: InstanceTimes) -> _Captions:
             if pending is not None:
                 raise AnnotationError(f"{pending[1]}: no comment FROM CLIP NAME, which is the label of its event")
             context = f"{path}: edit {event[1]:.9}"
-            if ";" in event[2]:
-                raise AnnotationError(f"{context}: has a drop-frame timecode; export it as non-drop frame")
-            pending = times.event_ms(_edl_ms(event[2], context), _edl_ms(event[3], context)), context
+            start_ms, stop_ms = (_edl_ms(event[group], is_drop, fps, context) for group in (2, 3))
+            pending = times.event_ms(start_ms, stop_ms), context
         elif name is not None and pending is not None:
             yield pending[0], name[1], pending[1]
             pending = None
@@ -191,13 +199,13 @@ def _edl(text: str, path: str, times: InstanceTimes) -> _Captions:
         raise AnnotationError(f"{pending[1]}: no comment FROM CLIP NAME, which is the label of its event")
 
 
-def _edl_ms(code: str, context: str) -> int:
-    clock, frames = re.split(r"[:;](?=\d+$)", code)
-    if int(frames[:4]) >= EDL_FPS or len(frames) > 2:
-        raise AnnotationError(f"{context}: its timecode is {code!r:.40}; frames run from 0 to {EDL_FPS - 1}")
-    return _clock_ms(clock, context) + int(frames) * 1000 // EDL_FPS
+def _edl_ms(code: str, is_drop: bool, fps: Fraction | None, context: str) -> int:
+    """Start of a frame; in a file of drop-frame timecodes a colon may stand before it, too."""
+    text = re.sub(r":(?=\d+$)", ";", code) if is_drop else code
+    frame, rate = frame_and_rate_of_timecode(text, Fraction(EDL_FPS) if fps is None else fps, context)
+    return int(1000 * frame / rate)
 
 
 _READERS: dict[CutListName, Callable[[str, str, InstanceTimes], _Captions]] = {
-    **{"srt": _subtitles, "vtt": _subtitles, "chapters": _chapters, "losslesscut": _losslesscut, "edl": _edl}
+    **{"srt": _subtitles, "vtt": _subtitles, "chapters": _chapters, "losslesscut": _losslesscut}
 }

@@ -12,7 +12,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
@@ -22,19 +21,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from e2espot.core.errors import AnnotationError, ConfigurationError
-from e2espot.core.timeline import HALVES, MAX_DURATION_MS, game_time, parse_clock_ms, position_ms_of_frame
-from e2espot.files.json_fields import KNOWN_HALVES, decode_text, load_json, read_bytes, relative_path
+from e2espot.core.timeline import game_time
+from e2espot.files.json_fields import decode_text, load_json, read_bytes, relative_path
 from e2espot.formats.filenames import VIDEO_SUFFIXES, files_ending_in
 from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
+from e2espot.formats.row_times import half_and_position, read_number
 from e2espot.formats.table_columns import COLUMNS, KIND, OFFSET, Columns, heading_names, is_boris
 from e2espot.formats.video_paths import GamesOfPaths, games_of_paths
 
-_HALVES_IN_WORDS = {
-    **{"1h": "1", "h1": "1", "firsthalf": "1", "1sthalf": "1", "first": "1"},
-    **{"2h": "2", "h2": "2", "secondhalf": "2", "2ndhalf": "2", "second": "2"},
-    **{"e1": "3", "e2": "4", "p": "5"},
-}
-"""Names of the halves in small letters, without spaces and signs -> their numbers; the last three are Wyscout's."""
 _NO_SUBJECT = "No focal subject"
 _WRITTEN_FOR_BORIS = (
     *("Observation id", "half", "Time", "Behavior", "score", "Subject", "visibility"),
@@ -50,7 +44,12 @@ _Row = Mapping[str, str]
 
 
 def read_table(
-    source: Path, *, predictions: bool, dropped: DroppedFields | None = None, columns: Columns | None = None
+    source: Path,
+    *,
+    predictions: bool,
+    dropped: DroppedFields | None = None,
+    columns: Columns | None = None,
+    fps: Fraction | None = None,
 ) -> AnnotationSet:
     """Read one table, or all ``.csv`` and ``.tsv`` files of a folder; without a column for it, the file names the game.
 
@@ -61,6 +60,7 @@ def read_table(
         predictions: True for events with scores.
         dropped: Counts what is left out.
         columns: Names of columns, besides those that are known; None if the caller has no way to state any.
+        fps: Rate of frames and timecodes of rows that state none; None if it is not known.
 
     Raises:
         AnnotationError: no heading with a label and a time, or a row that cannot be read; names file, line and column.
@@ -77,7 +77,7 @@ def read_table(
             if row.get(KIND, "").strip().upper() == "STOP":
                 num_ends += 1
             else:
-                rows.append(_read_row(row, f"{path}: line {line}", default, predictions))
+                rows.append(_read_row(row, f"{path}: line {line}", default, fps, predictions))
     if dropped is not None:
         dropped.add("end of a BORIS state event, whose start is the event", num_ends)
     annotations_of: dict[tuple[str, int], list[Annotation]] = {}
@@ -180,7 +180,7 @@ def _no_heading(widest: Sequence[str], columns: Columns) -> str:
         return f"no heading with the columns {wanted} and with a label and a time; its first line is {first}"
     return (
         f"no heading with a label and a time; its first line is {first}. Name two columns label and time (or "
-        "position_ms, or frame), or state them when it is converted: columns='label=NAME,time=NAME'"
+        "position_ms, frame, or minute and second), or state them when it is converted: columns='label=NAME,time=NAME'"
     )
 
 
@@ -190,11 +190,13 @@ def _stated_offset(lines: Sequence[Sequence[str]]) -> dict[str, str]:
     return {} if stated is None else {OFFSET: stated}
 
 
-def _read_row(row: _Row, context: str, game: str, predictions: bool) -> tuple[str, int, Annotation]:
+def _read_row(
+    row: _Row, context: str, game: str, fps: Fraction | None, predictions: bool
+) -> tuple[str, int, Annotation]:
     label = row.get("label", "").strip()  # a short line lacks its last cells
     if not label:
         raise AnnotationError(f"{context}: the label is empty")
-    half, position_ms = _half_and_position(row, context)
+    half, position_ms = half_and_position(row, fps, context)
     score = row.get("score", "").strip()
     if predictions and not score:
         raise AnnotationError(f"{context}: no score; every prediction has one")
@@ -206,71 +208,12 @@ def _read_row(row: _Row, context: str, game: str, predictions: bool) -> tuple[st
     annotation = Annotation(
         label=label,
         position_ms=position_ms,
-        confidence=float(_number(score, context, "score")) if score else None,
+        confidence=float(read_number(score, context, "score")) if score else None,
         team="" if team == _NO_SUBJECT else team,
         visibility=row.get("visibility", "").strip(),
         extra=extra,
     )
     return name or game, half, annotation
-
-
-def _half_and_position(row: _Row, context: str) -> tuple[int, int]:
-    """Half and milliseconds: of ``position_ms``, else of the time, else of the frame and its rate."""
-    half_text = row.get("half", "").strip().removesuffix(".0") or "1"  # pandas writes 1.0 where a cell is empty
-    half_text = _HALVES_IN_WORDS.get(re.sub(r"[ _.-]", "", half_text).lower(), half_text)
-    time = row.get("time", "").strip().removeprefix("0 days ")  # pandas, and so kloppy: 0 days 00:05:07.480000
-    if match := re.fullmatch(r"([1-5]) - (.+)", time):  # SoccerNet's clock
-        half_text, time = match[1], match[2]
-    if half_text not in map(str, HALVES):
-        raise AnnotationError(f"{context}: half is {half_text!r}; {KNOWN_HALVES}")
-    if row.get("position_ms", "").strip():
-        position_ms = _whole_number(row["position_ms"], context, "position_ms")
-    elif time:
-        clock_ms = parse_clock_ms(time.replace(",", "."))
-        if clock_ms is None:
-            raise AnnotationError(
-                f"{context}: time is {time!r:.60}; expected seconds, minutes:seconds or hours:minutes:seconds, such as "
-                f"75.5, 1:15.5 or 0:01:15.5, up to {MAX_DURATION_MS // 3_600_000} hours"
-            )
-        position_ms = clock_ms - _offset_ms(row, context)
-    elif row.get("frame", "").strip():
-        if not row.get("fps", "").strip():
-            raise AnnotationError(f"{context}: a frame without a rate is no time; add a column fps")
-        fps = _number(row["fps"], context, "fps")
-        if not 1 <= fps <= 1000:
-            raise AnnotationError(f"{context}: fps is {row['fps']!r}; expected 1 to 1000")
-        position_ms = position_ms_of_frame(_whole_number(row["frame"], context, "frame"), fps)
-    else:
-        raise AnnotationError(f"{context}: no time")
-    if not 0 <= position_ms <= MAX_DURATION_MS:
-        raise AnnotationError(f"{context}: the time is {position_ms} ms; expected 0 to {MAX_DURATION_MS}")
-    return int(half_text), position_ms
-
-
-def _offset_ms(row: _Row, context: str) -> int:
-    """Milliseconds that BORIS adds to the times of an observation."""
-    text = row.get(OFFSET, "").strip()
-    return 0 if text in ("", "NA") else round(1000 * _number(text, context, OFFSET))
-
-
-def _number(text: str, context: str, column: str) -> Fraction:
-    """A number with a decimal point or comma."""
-    if len(text) <= 15 and text.isascii() and text.isdigit():
-        return Fraction(int(text))
-    plain = text.strip().replace(",", ".")
-    if re.fullmatch(r"[+-]?(\d{1,15}(\.\d{0,15})?|\.\d{1,15})([eE][+-]?\d{1,2})?", plain) is None:
-        raise AnnotationError(f"{context}: {column} is {text!r:.60}; expected a number")
-    return Fraction(plain)
-
-
-def _whole_number(text: str, context: str, column: str) -> int:
-    """A count of milliseconds or frames, rounded down; not 307,480, which may be either of two numbers."""
-    if re.fullmatch(r"\d{1,3}([.,]\d{3})+", text.strip()):
-        raise AnnotationError(
-            f"{context}: {column} is {text.strip()!r:.60}, whose sign may part thousands or decimals; write "
-            f"{re.sub('[.,]', '', text.strip())[:60]}, or a whole number"
-        )
-    return int(_number(text, context, column))
 
 
 def table_files(

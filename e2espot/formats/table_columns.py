@@ -22,6 +22,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "half": ("half", "period"),
     "position_ms": ("position_ms", "position", "ms", "milliseconds", "time_ms", "start_ms"),
     "time": ("time", "start", "timestamp", "seconds", "time_s", "t", "start (s)", "clock", "gametime", "game time"),
+    "minute": (),
+    "second": (),
     "frame": ("frame", "image index"),
     "fps": ("fps", "fps (frame/s)"),
     "label": ("label", "class", "event", "action", "behavior", "behaviour", "code"),
@@ -37,6 +39,8 @@ _WEAKER: dict[str, tuple[str, ...]] = {
         *("start time", "start_time", "start time [s]", "start time (s)", "time [s]", "time (s)", "time_seconds"),
         *("eventsec", "event_sec", "video time", "video_time", "begin", "in"),
     ),
+    "minute": ("minute", "minutes", "min"),
+    "second": ("second", "seconds", "sec"),
     "label": (
         *("type_name", "event_type", "event type", "eventname", "event name", "type", "category", "name", "row"),
         *("title", "marker name"),
@@ -44,6 +48,8 @@ _WEAKER: dict[str, tuple[str, ...]] = {
 }
 """The same, by the names that count only where none of ``COLUMNS`` is in the heading: the best first."""
 _TIMES = ("time", "position_ms", "frame")
+_PARTS = ("minute", "second")
+"""Columns that are a time together."""
 
 KIND = "kind of event"
 """Column of BORIS: a state event has two rows, START and STOP."""
@@ -88,18 +94,24 @@ def heading_names(line: Sequence[str], stated: Columns, *, weaker: bool) -> list
         return None
     meaning_of = {name.lower(): meaning for meaning, name in stated.items()}
     of_boris = _OF_BORIS if is_boris(line) else {}
+    # A time that is stated is the time: --columns time=Start leaves a column "position" to players.
+    overruled = {*stated} if {*_TIMES, *_PARTS}.isdisjoint(stated) else {*stated, *_TIMES}
+    has_minutes = not {*_WEAKER["minute"]}.isdisjoint(texts)
     names: list[str] = []
     for cell, text in zip(line, texts, strict=True):
         known = meaning_of.get(text) or of_boris.get(text) or _known(text)
+        if text == "seconds" and has_minutes and text not in meaning_of:
+            known = None  # those of the minute
         repeats = known in names and text not in of_boris
-        if known in stated and text not in meaning_of:
+        if known in overruled and text not in meaning_of:
             names.append(f"column {cell.strip()}")
         else:
             names.append(cell.strip() if known is None or repeats else known)
     if weaker:
         for index, meaning in _weaker_columns(texts, names):
             names[index] = meaning
-    return names if "label" in names and not {*_TIMES}.isdisjoint(names) else None
+    has_time = not {*_TIMES}.isdisjoint(names) or {*_PARTS} <= {*names}
+    return names if "label" in names and has_time else None
 
 
 def _known(text: str) -> str | None:
@@ -109,7 +121,8 @@ def _known(text: str) -> str | None:
 def _weaker_columns(texts: Sequence[str], names: Sequence[str]) -> Iterator[tuple[int, str]]:
     """Index and meaning of the columns whose names could mean something else, where nothing better is there."""
     for meaning, others in _WEAKER.items():
-        if not {*(_TIMES if meaning == "time" else (meaning,))}.isdisjoint(names):
+        better = {"time": (*_TIMES, *_PARTS), **{part: (*_TIMES, part) for part in _PARTS}}.get(meaning, (meaning,))
+        if not {*better}.isdisjoint(names):
             continue
         index = next((texts.index(other) for other in others if other in texts), None)
         if index is not None:

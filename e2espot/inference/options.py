@@ -10,7 +10,7 @@ from e2espot.core.errors import ConfigurationError
 from e2espot.core.frame_size import parse_frame_size
 from e2espot.core.open_arguments import OpenArguments
 from e2espot.core.picture_options import PictureOptions
-from e2espot.core.timeline import MAX_DURATION_S, parse_source_fps
+from e2espot.core.timeline import MAX_DURATION_S, parse_stated_fps
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -108,5 +108,5 @@ class InferenceOptions(UserOptions):
         return {
             "allow_truncated": self.allow_truncated,
             "video_stream": self.video_stream,
-            "source_fps": parse_source_fps(self.source_fps),
+            "source_fps": parse_stated_fps(self.source_fps, "source_fps"),
         }

@@ -492,3 +492,9 @@ def test_events_survive_soccertrack_and_sn_gar_there_and_back(rows: list[Any], w
         assert sorted((row["gameTime"], row["label"], row["position"], row["team"]) for row in back) == sorted(
             (row["gameTime"], row["label"], row["position"], row["team"]) for row in documents
         )
+
+
+def test_a_list_of_videos_without_events_names_the_files_that_hold_the_labels(tmp_path: Path) -> None:
+    write_json(tmp_path / "train.json", [{"video": "efl/2019/leeds", "num_frames": 146479}])  # as T-DEED has it
+    with pytest.raises(AnnotationError, match=r"videos\[0\]: no events; .*Labels-ball\.json"):
+        run_conversion(tmp_path / "train.json", tmp_path / "o", "e2e-spot", "soccernet")

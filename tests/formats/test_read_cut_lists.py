@@ -117,7 +117,7 @@ def test_forms_of_other_programs_are_read(name: CutListName, tmp_path: Path) -> 
         ("losslesscut", "1,2\n", "row 1: 2 fields; expected start, end and label"),
         ("edl", "FCM: DROP FRAME\n", "drop-frame timecodes"),
         ("edl", "1 AX V C 00:00:01:00 00:00:02:00 0:0:0:0 0:0:0:0\n", "edit 1: no comment FROM CLIP NAME"),
-        ("edl", "1 AX V C 00:00:01:30 00:00:02:00 0:0:0:0 0:0:0:0\n", "frames run from 0 to 24"),
+        ("edl", "1 AX V C 00:00:01:30 00:00:02:00 0:0:0:0 0:0:0:0\n", "frames to 24"),
     ],
 )
 def test_broken_entries_are_named(name: CutListName, text: str, message: str, tmp_path: Path) -> None:
