@@ -17,8 +17,8 @@ from e2espot.core.timeline import fps_text, parse_fps
 from e2espot.formats.feature_files import FeatureFile
 from e2espot.formats.filenames import VIDEO_SUFFIXES
 from e2espot.formats.game import is_game_video
+from e2espot.video.container import open_container, select_stream
 from e2espot.video.declared_end import declared_duration
-from e2espot.video.demux import open_container, video_stream
 from e2espot.video.reader import probe
 
 _LOG = logging.getLogger(__name__)
@@ -182,7 +182,7 @@ def _described_span(file: FeatureFile) -> tuple[Fraction, Fraction | None]:
 def _header_duration(video: Path) -> Fraction | None:
     """Seconds that the header of a video states; None where it states nothing."""
     with open_container(video) as container:
-        return declared_duration(video, container, video_stream(container, video))
+        return declared_duration(video, container, select_stream(container, video))
 
 
 def _minutes(seconds: Fraction | float) -> str:

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from e2espot.video.demux import NEW_HEADER
+from e2espot.video.container import NEW_HEADER
 from e2espot.video.index import VideoIndex
 from e2espot.video.keyframes import length_prefix_size
 

@@ -30,8 +30,7 @@ from e2espot.review.browser_packets import (
     needs_closed_flags,
 )
 from e2espot.review.encoded_fragments import visible_pictures
-from e2espot.video.demux import open_container, video_streams
-from e2espot.video.demux import video_stream as select_stream
+from e2espot.video.container import open_container, select_stream, video_streams
 from e2espot.video.index import VideoIndex, pictures_of_grid
 from e2espot.video.indexing import index_of, index_video, require_readable
 from e2espot.video.packets import compute_decoding_times, whole_packets

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from e2espot.core.picture_options import PictureOptions
-from e2espot.video.demux import open_container, video_stream
+from e2espot.video.container import open_container, select_stream
 from e2espot.video.index import VideoIndex
 from e2espot.video.orientation import upright
 from e2espot.video.preparation import preparation_of
@@ -83,7 +83,7 @@ class FragmentEncoder:
     def _open(self) -> PyavDecoder:
         index = self._index
         with open_container(index.path) as container:
-            stream: Any = video_stream(container, index.path, index.stream_index)
+            stream: Any = select_stream(container, index.path, index.stream_index)
             ratio = Fraction(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1)
         is_on_its_side = index.rotation_degrees in (90, 270)
         self._aspect_ratio = 1 / ratio if is_on_its_side else ratio

@@ -27,7 +27,7 @@ import numpy as np
 
 from e2espot.core.errors import VideoError, one_line
 from e2espot.core.picture_options import PictureOptions
-from e2espot.video.demux import open_container
+from e2espot.video.container import open_container
 from e2espot.video.encode_pictures import encode_pictures
 from e2espot.video.index import VideoIndex
 from e2espot.video.indexing import index_video, require_readable

@@ -18,8 +18,7 @@ import numpy as np
 
 from e2espot.core.errors import VideoError
 from e2espot.video.black_bars import Area, LitShares, area_without_bars, lit_shares, may_have_bars
-from e2espot.video.demux import demux_errors, open_container
-from e2espot.video.demux import video_stream as select_stream
+from e2espot.video.container import demux_errors, open_container, select_stream
 from e2espot.video.interlacing import FieldOrder, is_combed, measured_order
 from e2espot.video.packets import PacketSource
 from e2espot.video.tone_map import HdrColour, hdr_colour

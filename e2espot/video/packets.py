@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from e2espot.core.errors import VideoError, one_line
-from e2espot.video.demux import NEW_HEADER, demux_errors, discard_other_streams, open_container, video_stream
+from e2espot.video.container import NEW_HEADER, demux_errors, discard_other_streams, open_container, select_stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -143,7 +143,7 @@ class PacketSource:
         if self._container is not None:
             self._container.close()
         self._container = open_container(self._index.path)
-        self.stream = video_stream(self._container, self._index.path, self._index.stream_index)
+        self.stream = select_stream(self._container, self._index.path, self._index.stream_index)
         self.stream.codec_context.thread_count = 1
         discard_other_streams(self._container, self.stream)
         self._packets = self._container.demux(self.stream)

@@ -12,7 +12,7 @@ from typing import Any
 
 from e2espot.core.errors import DamagedVideoError
 from e2espot.core.timeline import clock_text
-from e2espot.video.demux import open_container, video_stream
+from e2espot.video.container import open_container, select_stream
 from e2espot.video.pyav_reader import MAX_HOLD_S
 from e2espot.video.raw_streams import source_fps_error
 
@@ -152,7 +152,7 @@ def _has_decoding_times_only(source: Path, stream_index: int) -> bool:
     Only the beginning of the file is decoded.
     """
     with open_container(source) as container:
-        stream = video_stream(container, source, stream_index)
+        stream = select_stream(container, source, stream_index)
         latest_stored = latest_shown = goes_back = None
         for _, packet in zip(range(_MAX_TRIAL_PACKETS), container.demux(stream), strict=False):
             stamp = packet.pts if packet.pts is not None else packet.dts

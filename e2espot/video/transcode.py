@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from e2espot.core.errors import VideoError, one_line
 from e2espot.core.picture_options import PictureOptions
 from e2espot.files.atomic import check_folder
-from e2espot.video.demux import open_container
-from e2espot.video.demux import video_stream as select_stream
+from e2espot.video.container import open_container, select_stream
 from e2espot.video.encode_pictures import CLOCK, WrittenPictures, encode_pictures
 from e2espot.video.first_look import look_at_start
 from e2espot.video.indexing import index_of, index_video

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from e2espot.video.demux import NEW_HEADER
+from e2espot.video.container import NEW_HEADER
 from e2espot.video.keyframes import length_prefix_size, nal_units
 
 if TYPE_CHECKING:
