@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Final, Unpack
 
 from e2espot.core.open_arguments import OpenArguments
 from e2espot.core.timeline import DEFAULT_FPS
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
     from e2espot.core.picture_options import PictureOptions
     from e2espot.video.backend import HostBackend
+
+
+_TIMEOUT_S: Final = 120.0
+"""Longest wait for the next frames before the decoder is considered hung."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ def stream_frames(
     reader: HostBackend = "auto",
     missing: list[range] | None = None,
     pictures: PictureOptions | None = None,
-    timeout_s: float = 120.0,
+    timeout_s: float = _TIMEOUT_S,
     in_process: bool = False,
     **opening: Unpack[OpenArguments],
 ) -> Iterator[Chunk]:
@@ -146,7 +150,7 @@ def stream_clips(
     def chunks_of(part: range) -> list[range]:
         return [clip for clip in clips if clip.start in part]
 
-    with closing(_decode_match(indexes, fps, chunks_of, request, timeout_s=120.0, in_process=False)) as decoded:
+    with closing(_decode_match(indexes, fps, chunks_of, request, timeout_s=_TIMEOUT_S, in_process=False)) as decoded:
         for chunk, lost in decoded:
             if not lost:
                 yield chunk
@@ -188,7 +192,6 @@ def stream_pictures(
     for index, ranks_K in zip(proven, ranks, strict=True):
         if not len(ranks_K):
             continue
-        chunks = tuple(split_frames(range(len(ranks_K)), chunk_len))
         request = DecodeRequest(
             index=index,
             fps=rate,
@@ -196,16 +199,16 @@ def stream_pictures(
             reader=reader,
             pictures=pictures,
             look=known_look(index),
-            chunks=chunks,
+            chunks=tuple(split_frames(range(len(ranks_K)), chunk_len)),
             num_slots=read_ahead,
             skip_damaged=missing is not None,
             pictures_K=ranks_K,
         )
-        with closing(decode_ahead(request, 120.0, os.name != "posix")) as decoded:
-            for frames, (frames_THWC, lost) in zip(chunks, decoded, strict=True):
+        with closing(_decode_file(request, first, timeout_s=_TIMEOUT_S, in_process=False)) as decoded:
+            for chunk, lost in decoded:
                 if missing is not None:
-                    missing += [range(first + gap.start, first + gap.stop) for gap in lost]
-                yield Chunk(first + frames.start, frames_THWC)
+                    missing += lost
+                yield chunk
         first += len(ranks_K)
 
 
@@ -247,7 +250,14 @@ def _decode_match(
         if not chunks:
             continue
         of_file = request(index=index, look=known_look(index), chunks=chunks)
-        with closing(decode_ahead(of_file, timeout_s, in_process or os.name != "posix")) as decoded:
-            for frames, (frames_THWC, lost) in zip(chunks, decoded, strict=True):
-                gaps = [range(part.start + gap.start, part.start + gap.stop) for gap in lost]
-                yield Chunk(part.start + frames.start, frames_THWC), gaps
+        yield from _decode_file(of_file, part.start, timeout_s=timeout_s, in_process=in_process)
+
+
+def _decode_file(
+    request: DecodeRequest, first: int, *, timeout_s: float, in_process: bool
+) -> Generator[tuple[Chunk, list[range]], None, None]:
+    """Each chunk of one file, and its ranges of frames that do not decode; ``first`` is the file's first frame."""
+    with closing(decode_ahead(request, timeout_s, in_process or os.name != "posix")) as decoded:
+        for frames, (frames_THWC, lost) in zip(request.chunks, decoded, strict=True):
+            gaps = [range(first + gap.start, first + gap.stop) for gap in lost]
+            yield Chunk(first + frames.start, frames_THWC), gaps
