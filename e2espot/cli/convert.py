@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 from tyro.extras import SubcommandApp
 
-from e2espot.cli.parsing import asks_for_help, join_field_docs
-from e2espot.core.errors import AnnotationError, E2ESpotError
+from e2espot.cli.parse_errors import one_line_errors
+from e2espot.cli.parsing import asks_for_help, join_field_docs, option_names
+from e2espot.core.errors import AnnotationError, ConfigurationError, E2ESpotError
 from e2espot.core.wording import counted
 from e2espot.formats.format_names import CutListName, FeedName, FormatName
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from e2espot.formats.conversion import Converted
 
 app = SubcommandApp()
+_WHAT = ("labels", "predictions", "checkpoint")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,9 +192,13 @@ def main(arguments: list[str]) -> None:
     """Run the subcommand."""
     if asks_for_help(arguments):
         join_field_docs(Events)
-    app.cli(
-        args=arguments,
-        use_underscores=True,
-        prog="e2espot convert",
-        description="Convert labels and predictions between formats, and published weights to runs.",
-    )
+    if not arguments or (arguments[0] not in _WHAT and not arguments[0].startswith("-")):
+        given = f"is followed by {arguments[0]!r:.60}" if arguments else "lacks its first word"
+        raise ConfigurationError(f"e2espot convert {given}; choose from {', '.join(_WHAT)}")
+    with one_line_errors(lambda: option_names(Events)):
+        app.cli(
+            args=arguments,
+            use_underscores=True,
+            prog="e2espot convert",
+            description="Convert labels and predictions between formats, and published weights to runs.",
+        )

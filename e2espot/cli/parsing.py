@@ -17,6 +17,7 @@ from typing import Annotated, Any, TypeVar
 
 import tyro
 
+from e2espot.cli.parse_errors import one_line_errors
 from e2espot.cli.quick_checks import use_quick_checks
 
 use_quick_checks()
@@ -36,13 +37,26 @@ def parse(options: type[T], arguments: Sequence[str], prog: str, default: T | No
         arguments: Words of the command line.
         prog: The command, such as ``e2espot infer``.
         default: Values of the options that are not given; None for those of the dataclass.
+
+    Raises:
+        ConfigurationError: an option that is missing or unknown, or a value that it does not take.
     """
     if asks_for_help(arguments):
         join_field_docs(options)
     given: dict[str, Any] = {} if default is None else {"default": default}
     description = examples_on_lines(inspect.getdoc(options) or "")
-    parsed: T = tyro.cli(options, args=arguments, use_underscores=True, prog=prog, description=description, **given)
+    with one_line_errors(lambda: option_names(options)):
+        parsed: T = tyro.cli(options, args=arguments, use_underscores=True, prog=prog, description=description, **given)
     return parsed
+
+
+def option_names(options: type) -> list[str]:
+    """Names of the options of a dataclass, with those of the dataclasses among its fields."""
+    names: list[str] = []
+    hints = typing.get_type_hints(options)
+    for field in dataclasses.fields(options):
+        names += option_names(hints[field.name]) if dataclasses.is_dataclass(hints[field.name]) else [field.name]
+    return names
 
 
 def asks_for_help(arguments: Sequence[str]) -> bool:

@@ -20,6 +20,7 @@ from typing import Annotated, Any
 import msgspec
 import tyro
 
+from e2espot.cli.parse_errors import one_line_errors
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.picture_options import PICTURE_OPTIONS
 from e2espot.core.version import VERSION_FIELD, __version__
@@ -54,7 +55,8 @@ class RecipeArgs:
 def parse_recipe_args(arguments: Sequence[str], prog: str) -> RecipeArgs:
     """Those flags of a command line that decide where defaults come from; all others are ignored."""
     # Without help and with unknown flags allowed: the command's own parser answers for both.
-    args, _ = tyro.cli(RecipeArgs, args=arguments, prog=prog, return_unknown_args=True, add_help=False)
+    with one_line_errors(lambda: ()):
+        args, _ = tyro.cli(RecipeArgs, args=arguments, prog=prog, return_unknown_args=True, add_help=False)
     return args
 
 

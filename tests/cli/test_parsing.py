@@ -8,6 +8,7 @@ import pytest
 import tyro
 
 from e2espot.cli.parsing import parse
+from e2espot.core.errors import ConfigurationError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,5 +58,5 @@ def test_options_take_the_defaults_that_are_given() -> None:
     assert parse(Options, ["--nested", "b"], "prog") == Options(group=Nested(nested="b"))
     default = Options(flag=True, group=Nested(inherited=5))
     assert parse(Options, ["--inherited", "6"], "prog", default) == Options(flag=True, group=Nested(inherited=6))
-    with pytest.raises(SystemExit):
+    with pytest.raises(ConfigurationError, match=r"no option --unknown; see prog --help"):
         parse(Options, ["--unknown"], "prog")
