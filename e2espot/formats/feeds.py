@@ -124,68 +124,95 @@ def read_feed(feed: Feed, dropped: DroppedFields) -> AnnotationSet:
         AnnotationError: kloppy cannot read the files.
         ConfigurationError: kloppy is not installed, or the second file is missing.
     """
-    game = feed.game or feed.source.stem
-    annotations: dict[int, list[Annotation]] = {}
-    unsure: dict[int, list[tuple[int, int]]] = {}
-    halves: dict[int, list[int]] = {}
-    last_out_ms: dict[int, int] = {}
+    match = _MatchLabels(feed, dropped)
     for timed in _load(feed, dropped):
-        label = class_of(timed.entry, feed.provider)
-        position_ms = timed.position_ms + feed.clock.offset_ms.get(timed.half, 0)
-        if label is None:
-            name = timed.entry.name if timed.entry.kind == "GENERIC" else timed.entry.kind
-            dropped.add(f"{name!r:.40} of the feed (no ball action)")
-        elif timed.half not in HALVES:
-            dropped.add(f"event of period {timed.half} (label files have halves 1 to 5)")
-        elif not 0 <= position_ms <= MAX_DURATION_MS:
-            dropped.add("event before the start of its video (check the offsets)")
-        else:
-            video = 1 if feed.clock.one_video else timed.half
-            halves.setdefault(timed.half, []).append(position_ms)
-            if label == UNSURE:
-                unsure.setdefault(video, []).append((max(0, position_ms - UNSURE_MS), position_ms + UNSURE_MS))
-                dropped.add("touch that may be any action (left as an unsure stretch)")
-            elif label == "OUT" and position_ms - last_out_ms.get(timed.half, -_SAME_OUT_MS) < _SAME_OUT_MS:
-                dropped.add("second entry of one ball that goes out")
-            else:
-                if label == "OUT":
-                    last_out_ms[timed.half] = position_ms
-                annotations.setdefault(video, []).append(
-                    Annotation(label=label, position_ms=position_ms, team=timed.team, extra={"feed_id": timed.feed_id})
-                )
-    if not annotations:
+        match.add(timed)
+    if not match.annotations:
         raise AnnotationError(f"{feed.source}: no ball action in it; check the format and the offsets", option="offset")
-    fields = {"UrlLocal": game, CLASSES_FIELD: list(FEED_CLASSES[feed.provider])}
-    videos = _videos(fields, annotations, unsure, halves, feed.clock)
-    return AnnotationSet(videos=tuple(videos))
+    return AnnotationSet(videos=tuple(match.videos()))
 
 
-def _videos(
-    fields: Mapping[str, Any],
-    annotations: Mapping[int, list[Annotation]],
-    unsure: Mapping[int, list[tuple[int, int]]],
-    halves: Mapping[int, list[int]],
-    clock: FeedClock,
-) -> list[AnnotatedVideo]:
-    """One video for each half, or one for all of them."""
-    ranges: dict[int, list[tuple[int, int]]] = {}
-    for half, positions_ms in halves.items():
-        # A second to each side, for what happens just before the first entry and after the last one.
-        ranges.setdefault(1 if clock.one_video else half, []).append(
-            (max(0, min(positions_ms) - UNSURE_MS), max(positions_ms) + UNSURE_MS)
-        )
-    unsure_of_half = {video: merge_ranges(stretches) for video, stretches in unsure.items()}
-    metadata = {**fields, **unsure_field(unsure_of_half)}
-    return [
-        AnnotatedVideo(
-            game=str(fields["UrlLocal"]),
-            half=number,
-            annotations=tuple(annotations.get(number, ())),
-            annotated=merge_ranges(ranges[number]) if number in ranges else AnnotatedRanges(),
-            game_metadata=metadata,
-        )
-        for number in sorted({1, *ranges})
-    ]
+class _MatchLabels:
+    """Sorts the entries of a feed into labels, unsure stretches and dropped ones."""
+
+    def __init__(self, feed: Feed, dropped: DroppedFields) -> None:
+        self._feed, self._dropped = feed, dropped
+        self.annotations: dict[int, list[Annotation]] = {}
+        """Half of the video -> its labels."""
+        self._unsure: dict[int, list[tuple[int, int]]] = {}
+        """Half of the video -> stretches in milliseconds."""
+        self._positions_ms: dict[int, list[int]] = {}
+        """Half of the feed -> positions of its ball actions, certain or not."""
+        self._last_out_ms: dict[int, int] = {}
+        """Half of the feed -> when the ball last went out."""
+
+    def add(self, timed: _TimedEntry) -> None:
+        """Take in the next entry."""
+        label = class_of(timed.entry, self._feed.provider)
+        position_ms = timed.position_ms + self._feed.clock.offset_ms.get(timed.half, 0)
+        reason = _reason_to_drop(timed, label, position_ms)
+        if label is None or reason:
+            self._dropped.add(reason)
+            return
+        self._positions_ms.setdefault(timed.half, []).append(position_ms)
+        half = self._half_of_video(timed.half)
+        if label == UNSURE:
+            stretch = (max(0, position_ms - UNSURE_MS), position_ms + UNSURE_MS)
+            self._unsure.setdefault(half, []).append(stretch)
+            self._dropped.add("touch that may be any action (left as an unsure stretch)")
+        elif label == "OUT" and self._is_same_out(timed.half, position_ms):
+            self._dropped.add("second entry of one ball that goes out")
+        else:
+            self.annotations.setdefault(half, []).append(
+                Annotation(label=label, position_ms=position_ms, team=timed.team, extra={"feed_id": timed.feed_id})
+            )
+
+    def _half_of_video(self, half: int) -> int:
+        return 1 if self._feed.clock.one_video else half
+
+    def _is_same_out(self, half: int, position_ms: int) -> bool:
+        """Whether the ball went out just before; if not, it goes out now."""
+        last_ms = self._last_out_ms.get(half)
+        if last_ms is not None and position_ms - last_ms < _SAME_OUT_MS:
+            return True
+        self._last_out_ms[half] = position_ms
+        return False
+
+    def videos(self) -> list[AnnotatedVideo]:
+        """One video for each half, or one for all of them."""
+        ranges: dict[int, list[tuple[int, int]]] = {}
+        for half, positions_ms in self._positions_ms.items():
+            # A second to each side, for what happens just before the first entry and after the last one.
+            stretch = (max(0, min(positions_ms) - UNSURE_MS), max(positions_ms) + UNSURE_MS)
+            ranges.setdefault(self._half_of_video(half), []).append(stretch)
+        game = self._feed.game or self._feed.source.stem
+        metadata = {
+            "UrlLocal": game,
+            CLASSES_FIELD: list(FEED_CLASSES[self._feed.provider]),
+            **unsure_field({half: merge_ranges(stretches) for half, stretches in self._unsure.items()}),
+        }
+        return [
+            AnnotatedVideo(
+                game=game,
+                half=half,
+                annotations=tuple(self.annotations.get(half, ())),
+                annotated=merge_ranges(ranges[half]) if half in ranges else AnnotatedRanges(),
+                game_metadata=metadata,
+            )
+            for half in sorted({1, *ranges})
+        ]
+
+
+def _reason_to_drop(timed: _TimedEntry, label: str | None, position_ms: int) -> str:
+    """Why an entry is neither a label nor unsure; empty if it is one of them."""
+    if label is None:
+        name = timed.entry.name if timed.entry.kind == "GENERIC" else timed.entry.kind
+        return f"{name!r:.40} of the feed (no ball action)"
+    if timed.half not in HALVES:
+        return f"event of period {timed.half} (label files have halves 1 to 5)"
+    if not 0 <= position_ms <= MAX_DURATION_MS:
+        return "event before the start of its video (check the offsets)"
+    return ""
 
 
 def _entry(event: Event, provider: FeedName) -> FeedEntry:
