@@ -60,31 +60,48 @@ def find_games(
     listed = own_games(root)
     if listed is not None:
         return [game for game in games_in_split(root, listed, split) if game.videos or not need_videos]
-    if split is not None and not (root / SPLITS_FILE).is_file() and (lack := lack_of_labels(root)):
-        raise ConfigurationError(f"{root}: {lack}")
     if split is None:
         folders = _game_folders(root, label_file, resolution)
         all_games = [_game(root, folder, resolution, label_file) for folder in folders]
         return [game for game in all_games if game.videos or not need_videos]
+    if not (root / SPLITS_FILE).is_file() and (lack := lack_of_labels(root)):
+        raise ConfigurationError(f"{root}: {lack}")
     games = [_game(root, root / name, resolution, label_file) for name in names_of_split(root, split)]
-    for game in games:
-        if need_videos and not game.videos:
-            if is_features_name(resolution):
-                present = ", ".join(sorted({feature_name(path) for path in game.folder.glob("*.npy")}))
-                raise ConfigurationError(
-                    f"{game.folder}: no 1_{resolution}.npy, 2_{resolution}.npy or {resolution}.npy; "
-                    + (f"it has {present}" if present else "extract its features, or check that the game is complete"),
-                    option="features",
-                )
-            present = ", ".join(resolutions_below(game.folder))
-            advice = f"it has {present}" if present else _advice_on_names(game.folder)
-            if not present and any(game.folder.glob("*.npy")):
-                advice = "it has features alone; name the dataset of their videos, or work that reads features"
-            raise ConfigurationError(
-                f"{game.folder}: no {resolution}.mp4 (or 1_{resolution}.mkv, 2_{resolution}.mkv); {advice}",
-                option="resolution",
-            )
+    if need_videos:
+        _require_videos(games, resolution)
     return games
+
+
+def _require_videos(games: list[Game], resolution: str) -> None:
+    for game in games:
+        if game.videos:
+            continue
+        folder = game.folder
+        if is_features_name(resolution):
+            raise ConfigurationError(
+                f"{folder}: no 1_{resolution}.npy, 2_{resolution}.npy or {resolution}.npy; {_other_features(folder)}",
+                option="features",
+            )
+        raise ConfigurationError(
+            f"{folder}: no {resolution}.mp4 (or 1_{resolution}.mkv, 2_{resolution}.mkv); {_other_videos(folder)}",
+            option="resolution",
+        )
+
+
+def _other_features(folder: Path) -> str:
+    """What to do about a game without the features that were asked for."""
+    present = ", ".join(sorted({feature_name(path) for path in folder.glob("*.npy")}))
+    return f"it has {present}" if present else "extract its features, or check that the game is complete"
+
+
+def _other_videos(folder: Path) -> str:
+    """What to do about a game without the video that was asked for."""
+    present = ", ".join(resolutions_below(folder))
+    if present:
+        return f"it has {present}"
+    if any(folder.glob("*.npy")):
+        return "it has features alone; name the dataset of their videos, or a spotter that reads features"
+    return _advice_on_names(folder)
 
 
 def _advice_on_names(folder: Path) -> str:
