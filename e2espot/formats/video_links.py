@@ -62,29 +62,37 @@ def plan_links(videos: Iterable[AnnotatedVideo], target: Path, source: Path, fol
     if folder is not None and not folder.is_dir():
         raise ConfigurationError(f"{folder}: no such folder of videos", option="videos")
     root = source if source.is_dir() else source.parent
-    games: dict[str, dict[int, str]] = defaultdict(dict)
-    for video in videos:
-        if video.video or folder is not None:
-            games[video.game][video.half] = video.video
-    for game, stated in games.items():
-        named = {1: game} if set(stated) == {1} else {half: f"{game}_{half}" for half in stated}
-        games[game] = {half: path or named[half] for half, path in stated.items()}
-    moved = _MovedVideos(
-        folder, [file for stated in games.values() for path in stated.values() for file in (path, *_parts(path))]
-    )
+    games = _names_of_videos(videos, also_unnamed=folder is not None)
+    names = [name for halves in games.values() for name in halves.values()]
+    moved = _MovedVideos(folder, [file for name in names for file in (name, *_parts(name))])
+
+    def find(stated: str) -> Path | None:
+        return _at_stated_path(root, stated) or moved.find(stated)
+
     files: dict[Path, Path] = {}
     missing: list[str] = []
-    for game, stated in games.items():
-        for half, name in stated.items():
-            paths = _files_of(name, lambda stated: _at_stated_path(root, stated) or moved.find(stated))
-            paths = paths or _in_folder_of_game(root, game, half)
+    for game, halves in games.items():
+        for half, name in halves.items():
+            paths = _files_of(name, find) or _in_folder_of_game(root, game, half)
             if not paths:
                 missing.append(name)
-            for path, link_name in zip(paths, _names(paths, half, alone=len(stated) == 1), strict=True):
+            for path, link_name in zip(paths, _names(paths, half, alone=len(halves) == 1), strict=True):
                 link = target / relative_path(game, "name of a game") / link_name
                 if not _is_same(link, path):
                     files[link] = path
     return VideoLinks(files=files, missing=tuple(missing))
+
+
+def _names_of_videos(videos: Iterable[AnnotatedVideo], *, also_unnamed: bool) -> dict[str, dict[int, str]]:
+    """Game -> half -> the path that the source states; of a video without one, its name after the game."""
+    stated: dict[str, dict[int, str]] = defaultdict(dict)
+    for video in videos:
+        if video.video or also_unnamed:
+            stated[video.game][video.half] = video.video
+    return {
+        game: {half: path or (game if set(halves) == {1} else f"{game}_{half}") for half, path in halves.items()}
+        for game, halves in stated.items()
+    }
 
 
 def _files_of(stated: str, find: Callable[[str], Path | None]) -> list[Path]:
