@@ -14,7 +14,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
 
@@ -59,29 +59,9 @@ def _read_eaf(file: Path, name: str, dropped: DroppedFields) -> AnnotatedVideo:
     header = root.find("HEADER")
     if header is not None and header.get("TIME_UNITS", "milliseconds") != "milliseconds":
         raise AnnotationError(f"{file}: times are in {header.get('TIME_UNITS')!r:.40}; save it in milliseconds")
-    times_ms = {
-        slot.get("TIME_SLOT_ID"): _ms(slot.get("TIME_VALUE"), f"{file}: time slot {slot.get('TIME_SLOT_ID')}")
-        for slot in root.iterfind("TIME_ORDER/TIME_SLOT")
-        if slot.get("TIME_VALUE") is not None
-    }
     media = next(root.iterfind("HEADER/MEDIA_DESCRIPTOR"), None)
-    # Where time 0 of the annotations is in the video.
-    origin_ms = _ms(media.get("TIME_ORIGIN", "0"), f"{file}: TIME_ORIGIN") if media is not None else 0
-    events: list[Annotation] = []
-    for tier in root.iterfind("TIER"):
-        for entry in tier.iterfind("ANNOTATION/*"):
-            context = f"{file}: annotation {entry.get('ANNOTATION_ID')}"
-            if entry.tag != "ALIGNABLE_ANNOTATION":
-                dropped.add(f"annotation of tier {tier.get('TIER_ID')!r} without a time of its own")
-                continue
-            start_ms = times_ms.get(entry.get("TIME_SLOT_REF1"))
-            if start_ms is None:
-                raise AnnotationError(f"{context}: its start has no time")
-            label = (entry.findtext("ANNOTATION_VALUE") or "").strip() or (tier.get("TIER_ID") or "").strip()
-            if not label:
-                raise AnnotationError(f"{context}: neither a text nor a name of its tier")
-            team = (tier.get("PARTICIPANT") or "").strip()
-            events.append(_event(label, start_ms + origin_ms, team, context))
+    times_ms = _slot_times_ms(root, file, media)
+    events = [event for tier in root.iterfind("TIER") for event in _events_of_tier(tier, times_ms, file, dropped)]
     properties = {entry.get("NAME"): (entry.text or "").strip() for entry in root.iterfind("HEADER/PROPERTY")}
     half = properties.get(_HALF, "1")
     if half not in map(str, HALVES):
@@ -93,6 +73,36 @@ def _read_eaf(file: Path, name: str, dropped: DroppedFields) -> AnnotatedVideo:
         annotations=tuple(sorted(events, key=lambda event: event.position_ms)),
         video="" if media is None else _media_path(media),
     )
+
+
+def _slot_times_ms(root: ElementTree.Element, file: Path, media: ElementTree.Element | None) -> dict[str | None, int]:
+    """Time slot -> milliseconds from the start of the video; slots without a time are left out."""
+    # Where time 0 of the annotations is in the video.
+    origin_ms = 0 if media is None else _ms(media.get("TIME_ORIGIN", "0"), f"{file}: TIME_ORIGIN")
+    return {
+        slot.get("TIME_SLOT_ID"): origin_ms
+        + _ms(slot.get("TIME_VALUE"), f"{file}: time slot {slot.get('TIME_SLOT_ID')}")
+        for slot in root.iterfind("TIME_ORDER/TIME_SLOT")
+        if slot.get("TIME_VALUE") is not None
+    }
+
+
+def _events_of_tier(
+    tier: ElementTree.Element, times_ms: dict[str | None, int], file: Path, dropped: DroppedFields
+) -> Iterator[Annotation]:
+    tier_name, team = ((tier.get(key) or "").strip() for key in ("TIER_ID", "PARTICIPANT"))
+    for entry in tier.iterfind("ANNOTATION/*"):
+        context = f"{file}: annotation {entry.get('ANNOTATION_ID')}"
+        if entry.tag != "ALIGNABLE_ANNOTATION":
+            dropped.add(f"annotation of tier {tier.get('TIER_ID')!r} without a time of its own")
+            continue
+        start_ms = times_ms.get(entry.get("TIME_SLOT_REF1"))
+        if start_ms is None:
+            raise AnnotationError(f"{context}: its start has no time")
+        label = (entry.findtext("ANNOTATION_VALUE") or "").strip() or tier_name
+        if not label:
+            raise AnnotationError(f"{context}: neither a text nor a name of its tier")
+        yield _event(label, start_ms, team, context)
 
 
 def _xml(file: Path) -> ElementTree.Element:
