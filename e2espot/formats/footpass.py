@@ -17,6 +17,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,15 @@ _VIDEO_FOLDERS = ("../videos", "videos", ".")
 _KEY = re.compile(r"(.+)_H([12])")
 _AROUND_REPLAY_MS = 2000
 """How far a replay is taken to reach beyond the events under it; an event that is seen ends it earlier."""
-_MAX_FRAME = frame_of_position_ms(MAX_DURATION_MS, DEFAULT_FPS)
+_FIELD_RANGES = {
+    "frame": (0, frame_of_position_ms(MAX_DURATION_MS, DEFAULT_FPS)),
+    "team": (0, 1),
+    "jersey": (-1, 999),
+    "class": (1, len(FOOTPASS_CLASSES)),
+    "bbox": (0, 1),
+    "replay": (0, 1),
+}
+"""Field of a row that is a whole number -> smallest and largest value."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,32 +136,35 @@ def _read_file(path: Path, predictions: bool) -> list[_Half]:
 
 
 def _event(row: Any, context: str, half: int, predictions: bool) -> Annotation:
-    names = ("frame", "team", "jersey", "class", *(("score",) if predictions else ("bbox", "replay")))
+    fields = _fields_of_row(row, context, predictions)
+    replay = {} if "replay" not in fields else {"visibility": ("visible", "not shown")[fields["replay"]]}
+    score = fields.get("score")
+    return Annotation(
+        label=FOOTPASS_CLASSES[fields["class"] - 1],
+        position_ms=position_ms_of_frame(fields["frame"], DEFAULT_FPS),
+        confidence=None if score is None else float(score),
+        team=_TEAMS[fields["team"]],
+        extra={"period": half, **{name: fields[name] for name in ("jersey", "bbox") if name in fields}},
+        **replay,
+    )
+
+
+def _fields_of_row(row: Any, context: str, predictions: bool) -> dict[str, Any]:
+    """The values of a row by name, each within its range; a row of labels may end after the class."""
+    last = ("score",) if predictions else ("bbox", "replay")
+    names = ("frame", "team", "jersey", "class", *last)
     least = len(names) if predictions else 4
     if not isinstance(row, list) or not least <= len(row) <= len(names):
         raise AnnotationError(f"{context}: is {row!r:.60}; expected a list of {', '.join(names)}")
     fields = dict(zip(names, row, strict=False))
-    ranges = {"frame": (0, _MAX_FRAME), "team": (0, 1), "jersey": (-1, 999), "class": (1, len(FOOTPASS_CLASSES))}
-    for name, (smallest, largest) in {**ranges, "bbox": (0, 1), "replay": (0, 1)}.items():
+    for name, (smallest, largest) in _FIELD_RANGES.items():
         value = fields.get(name, 0)
         if not isinstance(value, int) or isinstance(value, bool) or not smallest <= value <= largest:
             raise AnnotationError(f"{context}: {name} is {value!r:.40}; expected {smallest} to {largest}")
     score = fields.get("score")
     if predictions and (isinstance(score, bool) or not isinstance(score, (int, float)) or not abs(score) < 1e300):
         raise AnnotationError(f"{context}: score is {score!r:.40}; expected a number")
-    replay = {} if predictions or "replay" not in fields else {"visibility": ("visible", "not shown")[fields["replay"]]}
-    return Annotation(
-        label=FOOTPASS_CLASSES[fields["class"] - 1],
-        position_ms=position_ms_of_frame(fields["frame"], DEFAULT_FPS),
-        confidence=None if score is None else float(score),
-        team=_TEAMS[fields["team"]],
-        extra={
-            "period": half,
-            "jersey": fields["jersey"],
-            **({"bbox": fields["bbox"]} if "bbox" in fields else {}),
-        },
-        **replay,
-    )
+    return fields
 
 
 def _annotated_of(halves: Sequence[_Half]) -> AnnotatedRanges | None:
@@ -173,21 +185,18 @@ def _annotated(annotations: Sequence[Annotation], *, is_whole: bool) -> Annotate
         # Where the other half begins is not stated; all that is sure is the time between two labels.
         start_ms, stop_ms = events[0].position_ms, events[-1].position_ms + 1
     bounds = [start_ms]
-    number = 0
-    while number < len(events):
-        first = number
-        while number < len(events) and events[number].visibility == "not shown":
-            number += 1
-        if number > first:
-            before = events[first - 1].position_ms if first else -MAX_DURATION_MS
-            after = events[number].position_ms if number < len(events) else 2 * MAX_DURATION_MS
-            first_ms, last_ms = events[first].position_ms, events[number - 1].position_ms
+    # An event that is seen, far before and far after the match, so that every replay lies between two of them.
+    times_ms = [-MAX_DURATION_MS, *(event.position_ms for event in events), 2 * MAX_DURATION_MS]
+    hidden = [False, *(event.visibility == "not shown" for event in events), False]
+    for is_replay, run in groupby(range(len(times_ms)), hidden.__getitem__):
+        if is_replay:
+            indexes = list(run)
+            first, last = indexes[0], indexes[-1]
             # From halfway to the event that is seen before to halfway to the one after, at most 2 s to either side.
             bounds += [
-                max(first_ms - _AROUND_REPLAY_MS, (before + first_ms + 1) // 2),
-                min(last_ms + _AROUND_REPLAY_MS, (last_ms + after) // 2 + 1),
+                max(times_ms[first] - _AROUND_REPLAY_MS, (times_ms[first - 1] + times_ms[first] + 1) // 2),
+                min(times_ms[last] + _AROUND_REPLAY_MS, (times_ms[last] + times_ms[last + 1]) // 2 + 1),
             ]
-        number += 1
     bounds.append(stop_ms)
     if bounds == [0, MAX_DURATION_MS]:
         return None
