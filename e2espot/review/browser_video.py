@@ -9,44 +9,27 @@ do not show rightly either way is encoded again while it is shown (see ``encoded
 
 from __future__ import annotations
 
-import hashlib
-import itertools
 import logging
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from e2espot.core.errors import VideoError, one_line
 from e2espot.core.timeline import DEFAULT_FPS
-from e2espot.review.browser_packets import (
-    HeadersInKeyframes,
-    NotForBrowsersError,
-    closed_starts,
-    needs_closed_flags,
-)
+from e2espot.review.browser_copy import Progress, copy_for_browsers
+from e2espot.review.browser_packets import NotForBrowsersError, needs_closed_flags
 from e2espot.review.encoded_fragments import visible_pictures
-from e2espot.video.container import open_container, select_stream, video_streams
+from e2espot.video.container import open_container, video_streams
 from e2espot.video.index import VideoIndex, pictures_of_grid
-from e2espot.video.indexing import index_of, index_video, require_readable
-from e2espot.video.packets import compute_decoding_times, whole_packets
+from e2espot.video.indexing import require_readable
 from e2espot.video.parts import indexes_of
 
 _LOG = logging.getLogger(__name__)
 
 _MP4_CODECS = ("h264", "av1", "vp9")
 _WEBM_CODECS = ("vp8", "vp9", "av1")
-_MP4_AUDIO_CODECS = ("aac", "mp3", "opus", "flac")
-_WEBM_AUDIO_CODECS = ("opus", "vorbis")
-_COPY_VERSION = 2
-"""Part of the name of a copy; a higher number makes existing copies unused."""
-
-Progress = Callable[[int], object]
-"""Called with the number of bytes copied since the last call."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,9 +113,7 @@ def _served(index: VideoIndex, cache: Path, progress: Progress | None) -> _Serve
         media_type = _media_type(index)
         if _plays_as_is(index):
             return _Served(index=index, media_type=media_type)
-        copy = index_of(_cached_copy(index, cache, media_type, progress))
-        _check_same_times(index, copy)
-        return _Served(index=copy, media_type=media_type)
+        return _Served(index=copy_for_browsers(index, cache, media_type, progress), media_type=media_type)
     except NotForBrowsersError as reason:
         _LOG.info("%s: encoded for the browser while it is shown, without sound, since %s", index.path, reason)
         return _Served(index=index, media_type=None)
@@ -245,96 +226,3 @@ def _tables(index: VideoIndex, served: VideoIndex, first_picture: int) -> _Table
         picture_K=rank_P[pictures_of_grid(index, DEFAULT_FPS)],
         frame_P=np.array([int(middle_s * DEFAULT_FPS) for middle_s in middles_s]),
     )
-
-
-def _check_same_times(index: VideoIndex, served: VideoIndex) -> None:
-    """Refuse a copy that shows pictures at other times, because events would be at wrong times.
-
-    Raises:
-        NotForBrowsersError: It does.
-    """
-    same = served.num_pictures == index.num_pictures
-    if same:
-        before_s = (index.pts_P - index.pts_P[0]) * float(index.time_base)
-        after_s = (served.pts_P - served.pts_P[0]) * float(served.time_base)
-        same = bool(np.abs(before_s - after_s).max() < 1e-3) and served.first_picture_s == 0
-    if not same:
-        raise NotForBrowsersError("a copy in another container shows other pictures")
-
-
-def _cached_copy(index: VideoIndex, cache: Path, media_type: str, progress: Progress | None) -> Path:
-    """The copy of this version of the file in ``cache``; created if there is none."""
-    identity = f"{_COPY_VERSION} {index.path.resolve()} {index.byte_size} {index.mtime_ns} {index.stream_index}"
-    name = hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:24]
-    target = cache / f"{name}{'.mp4' if media_type == 'video/mp4' else '.webm'}"
-    if not target.is_file():
-        _LOG.info("%s: copied for the browser to %s", index.path, target)
-        _remux(index, target, media_type, progress)
-    return target
-
-
-def _remux(index: VideoIndex, target: Path, media_type: str, progress: Progress | None) -> None:
-    """Copy video and audio packets, with the first shown picture at zero; whole or not at all.
-
-    Raises:
-        NotForBrowsersError: The container cannot hold them.
-        VideoError: The copy cannot be written.
-    """
-    import av
-
-    part = target.with_name(f".{target.stem}.{os.getpid()}.part{target.suffix}")
-    options = {"movflags": "faststart"} if media_type == "video/mp4" else {}
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with open_container(index.path) as source, av.open(f"file:{part}", "w", options=options) as output:
-            _copy_packets(index, source, output, media_type, progress)
-        require_readable(index_video(part))  # fails if the copy cannot be read
-        part.replace(target)
-    except (av.error.FFmpegError, ValueError) as error:
-        raise NotForBrowsersError(f"it cannot be copied to another container ({one_line(error)})") from None
-    except OSError as error:
-        raise VideoError(
-            f"{target}: cannot be written ({error.strerror}); check the cache folder and its free space",
-            option="cache",
-        ) from None
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _copy_packets(index: VideoIndex, source: Any, output: Any, media_type: str, progress: Progress | None) -> None:
-    video = select_stream(source, index.path, index.stream_index)
-    # "opaque": PyAV looks for an encoder with the decoder's name otherwise, and libdav1d is none.
-    output_streams = {video.index: output.add_stream_from_template(video, opaque=True)}
-    audio_codecs = _MP4_AUDIO_CODECS if media_type == "video/mp4" else _WEBM_AUDIO_CODECS
-    audio = next(
-        (
-            stream
-            for stream in source.streams.audio
-            if stream.codec_context and stream.codec_context.codec.canonical_name in audio_codecs
-        ),
-        None,
-    )
-    if audio is not None:
-        output_streams[audio.index] = output.add_stream_from_template(audio, opaque=True)
-    decoding_times = iter(compute_decoding_times(index.pts_M).tolist())
-    headers = HeadersInKeyframes(index, bytes(video.codec_context.extradata or b""))
-    starts = set(index.start_packet_S[closed_starts(index)].tolist()) if needs_closed_flags(index) else None
-    numbers = itertools.count()
-    for packet in whole_packets(index, source.demux(*([video] if audio is None else [video, audio]))):
-        is_video = packet.stream.index == video.index
-        dts = next(decoding_times) if is_video else packet.dts
-        if is_video:
-            packet = headers.apply(packet)
-            number = next(numbers)
-            packet.is_keyframe = packet.is_keyframe if starts is None else number in starts
-        if packet.pts is None or dts is None:
-            continue
-        shift = round(index.first_picture_s / packet.time_base)
-        packet.pts, packet.dts = packet.pts - shift, dts - shift
-        if not is_video and packet.dts < 0:
-            continue  # audio before the first picture
-        packet.stream = output_streams[packet.stream.index]
-        size = packet.size
-        output.mux(packet)
-        if progress is not None:
-            progress(size)
