@@ -62,24 +62,17 @@ def load_matching_weights(
     """
     current = spotter.state_dict()
     given = {name.replace(".net.", "."): value for name, value in state.items()}
-    matching = {}
-    for name, value in current.items():
-        candidate = given.get(name.replace(".net.", "."))
-        if candidate is not None and candidate.ndim == 4 and (candidate.shape[1], *value.shape[1:2]) == (3, 1):
-            candidate = candidate.sum(1, keepdim=True)
-        if candidate is not None and candidate.shape == value.shape:
-            matching[name] = candidate
+    matching = _match_by_name(current, given)
     # A bias or a norm may match by chance; only a weight of more than one dimension proves the same backbone.
     proof = "" if spotter.spec.features is not None else "backbone."
     if not any(name.startswith(proof) and value.ndim > 1 for name, value in matching.items()):
         raise ConfigurationError("none of the given weights fits this network; choose the same feature_arch")
     for layer, field in _OUTPUT_LAYERS.items():
         old, new = () if spec is None else getattr(spec, field), getattr(spotter.spec, field)
-        for part in ("weight", "bias"):
-            name = f"{layer}.{part}"
-            if name in current and old != new:
+        if old != new:
+            for name in (f"{layer}.weight", f"{layer}.bias"):
                 matching.pop(name, None)  # as many classes, but others: a match by chance
-                rows = _rows_by_class(current[name], given.get(name), new, old)
+                rows = _rows_by_class(current.get(name), given.get(name), new, old)
                 matching.update({} if rows is None else {name: rows})
     spotter.load_state_dict({**current, **matching})
     has_output = spec is not None and "head._fc_out.1.weight" in matching
@@ -93,15 +86,31 @@ def load_matching_weights(
     )
 
 
-def _rows_by_class(current_K: Tensor, given_K: Tensor | None, new: Sequence[str], old: Sequence[str]) -> Tensor | None:
+def _match_by_name(current: dict[str, Tensor], given: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Name in ``current`` -> the tensor of ``given`` for it, whose names have no ``.net``; of the same shape."""
+    matching = {}
+    for name, value in current.items():
+        candidate = given.get(name.replace(".net.", "."))
+        if candidate is None:
+            continue
+        if candidate.ndim == 4 and (candidate.shape[1], *value.shape[1:2]) == (3, 1):  # RGB to luma
+            candidate = candidate.sum(1, keepdim=True)
+        if candidate.shape == value.shape:
+            matching[name] = candidate
+    return matching
+
+
+def _rows_by_class(
+    current_K: Tensor | None, given_K: Tensor | None, new: Sequence[str], old: Sequence[str]
+) -> Tensor | None:
     """``current_K`` with the background's row and those of the classes in common from ``given_K``.
 
-    None if the layers have no class in common, or another width.
+    None if one network lacks the layer, or the layers have no class in common, or another width.
 
     # old PASS DRIVE, new DRIVE SHOT -> rows background, DRIVE from row 2, SHOT as it was
     """
     common = [name for name in new if name in old]
-    if given_K is None or not common or given_K.shape != (len(old) + 1, *current_K.shape[1:]):
+    if current_K is None or given_K is None or not common or given_K.shape != (len(old) + 1, *current_K.shape[1:]):
         return None
     rows_K = current_K.clone()
     rows_K[0] = given_K[0]
