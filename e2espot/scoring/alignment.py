@@ -155,11 +155,10 @@ def align_labels(
 
 def _align_half(video: AnnotatedVideo, predictions: Sequence[Moment], options: AlignmentOptions) -> _HalfLabels:
     labels = sorted(video.annotations, key=lambda annotation: annotation.position_ms)
-    report = AlignedHalf(game=video.game, half=video.half, num_labels=len(labels))
     classes = {moment.label for moment in predictions}
     known = [label for label in labels if options.label_map(label.label) in classes]
     unseen = Counter(label.label for label in labels if options.label_map(label.label) not in classes)
-    report = replace(report, unseen=unseen)
+    report = AlignedHalf(game=video.game, half=video.half, num_labels=len(labels), unseen=unseen)
     if not known:
         names = ", ".join(sorted(classes)) or "nothing"
         return _HalfLabels(report=replace(report, refused=f"no label is of a class that was predicted ({names})"))
@@ -175,28 +174,32 @@ def _align_half(video: AnnotatedVideo, predictions: Sequence[Moment], options: A
             f"at least {options.min_sharpness:g}; state the offset, or check that labels and video are of one match"
         )
         return _HalfLabels(report=replace(report, refused=reason))
-    moved = [replace(moment, position_ms=moment.position_ms + offset.offset_ms) for moment in moments]
-    matched = match_in_order(moved, predictions, options.window_ms, options.min_confidence)
-    annotations, unsure, moved_ms = [], _shifted(video, offset.offset_ms), []
-    for label, moment, index in zip(known, moved, matched, strict=True):
-        if index is None:
-            unsure.append((moment.position_ms - options.window_ms, moment.position_ms + options.window_ms))
-            continue
-        at_ms = predictions[index].position_ms
-        annotations.append(replace(label, position_ms=at_ms, extra=_moved_fields(label)))
-        first_ms, last_ms = sorted((at_ms, moment.position_ms))
-        unsure.append((first_ms - _MARGIN_MS, last_ms + _MARGIN_MS))
-        moved_ms.append(at_ms - moment.position_ms)
-    for label in labels:
-        if label.label in unseen:
-            at_ms = label.position_ms + offset.offset_ms
-            unsure.append((at_ms - options.window_ms, at_ms + options.window_ms))
+    shifted = [replace(moment, position_ms=moment.position_ms + offset.offset_ms) for moment in moments]
+    matched = match_in_order(shifted, predictions, options.window_ms, options.min_confidence)
+    annotations = [
+        replace(label, position_ms=predictions[index].position_ms, extra=_moved_fields(label))
+        for label, index in zip(known, matched, strict=True)
+        if index is not None
+    ]
+    pairs = [
+        (moment.position_ms, None if index is None else predictions[index].position_ms)
+        for moment, index in zip(shifted, matched, strict=True)
+    ]
+    pairs += [(label.position_ms + offset.offset_ms, None) for label in labels if label.label in unseen]
     return _HalfLabels(
-        report=replace(report, moved_ms=tuple(moved_ms)),
+        report=replace(report, moved_ms=tuple(at_ms - label_ms for label_ms, at_ms in pairs if at_ms is not None)),
         annotations=tuple(annotations),
-        unsure=tuple(unsure),
+        unsure=(*_shifted(video, offset.offset_ms), *(_unsure_around(*pair, options.window_ms) for pair in pairs)),
         annotated=_complete(video, labels, offset.offset_ms),
     )
+
+
+def _unsure_around(label_ms: int, prediction_ms: int | None, window_ms: int) -> tuple[int, int]:
+    """Where the event of a label may be: between it and its prediction, or without one in the window around it."""
+    if prediction_ms is None:
+        return label_ms - window_ms, label_ms + window_ms
+    first_ms, last_ms = sorted((label_ms, prediction_ms))
+    return first_ms - _MARGIN_MS, last_ms + _MARGIN_MS
 
 
 def _offset(
