@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from e2espot.live.sinks import Sink
     from e2espot.models import Spotter
 
+_RING_S = 10.0
+"""Seconds of frames that may wait for the network."""
+_FRAMES_AT_A_TIME = 16
+"""Frames that the network takes at a time if nothing limits the latency."""
 EXIT_LOST = 3
 """Exit status when a stream broke off and did not come back; 2 is for one that cannot be read at all."""
 
@@ -162,11 +166,8 @@ def _session(args: Live, run: Path | None, address: Address, latency_s: float | 
     spotter = load_spotter(path, parse_device(args.device))
     calibration = read_calibration(path, spotter.label_set)
     spotter.check_sees_frames(path)
-    options, delay_s, piece = (
-        InferenceOptions(flip=args.flip, adapt=args.adapt, video_stream=args.video_stream),
-        None,
-        16,
-    )
+    options = InferenceOptions(flip=args.flip, adapt=args.adapt, video_stream=args.video_stream)
+    delay_s, piece = None, _FRAMES_AT_A_TIME
     if latency_s is not None:
         look_ahead_s, delay_s, piece = plan_latency(spotter, calibration, latency_s)
         options = replace(options, look_ahead=look_ahead_s)
@@ -210,7 +211,7 @@ def _reader(args: Live, address: Address, spotter: Spotter, options: InferenceOp
     from e2espot.live.replay import FileReplay
     from e2espot.live.stream_reader import StreamReader
 
-    size, ring_len = (spotter.spec.width, spotter.spec.height), max(32, round(RING_S * float(spotter.fps)))
+    size, ring_len = (spotter.spec.width, spotter.spec.height), max(32, round(_RING_S * float(spotter.fps)))
     if address.kind == "file":
         return FileReplay(
             Path(address.text),
@@ -229,10 +230,6 @@ def _reader(args: Live, address: Address, spotter: Spotter, options: InferenceOp
         video_stream=args.video_stream,
         recorder=None if args.record is None else StreamRecorder(args.record),
     )
-
-
-RING_S = 10.0
-"""Seconds of frames that may wait for the network."""
 
 
 def _name(args: Live, address: Address) -> str:
