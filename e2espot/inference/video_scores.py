@@ -120,10 +120,7 @@ def _scores_of_indexed(
             f"{path}: these weights give scores that are not finite; they are damaged, or their training diverged"
         )
     factor, count = network.grid_factor, len(network.label_set)
-    # Frames that were not decoded are black in the windows of their neighbours. Their own scores mean nothing.
-    valid_T = np.ones(len(scores_TK), dtype=bool)
-    for frames in missing:
-        valid_T[frames.start * factor : frames.stop * factor] = False
+    valid_T = _mask_of_read(len(scores_TK), missing, factor)
     scores_TK[~valid_T] = 0
     if factor > 1:
         rows_T = _rows_of_output(len(scores_TK), match_info(path, indexes, network.fps * factor).num_frames)
@@ -139,6 +136,17 @@ def _scores_of_indexed(
         adaptations=() if adaptation is None else (adaptation,),
         coverage=None if is_complete else coverage,
     )
+
+
+def _mask_of_read(num_rows: int, missing: list[range], rows_per_frame: int) -> np.ndarray:
+    """Whether the frame of each row of the scores was read; bool ``(num_rows,)``.
+
+    Other frames are black in the windows of their neighbours, and their own scores mean nothing.
+    """
+    valid_T = np.ones(num_rows, dtype=bool)
+    for frames in missing:
+        valid_T[frames.start * rows_per_frame : frames.stop * rows_per_frame] = False
+    return valid_T
 
 
 def _warn_of_few_pictures(path: Path, info: VideoInfo, fps: Fraction) -> None:
