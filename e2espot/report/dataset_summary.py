@@ -13,7 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from e2espot.core.annotated import AnnotatedHalves
+from e2espot.core.annotated import AnnotatedHalves, AnnotatedRanges
 from e2espot.core.annotated_classes import AnnotatedClasses
 from e2espot.core.errors import AnnotationError
 from e2espot.core.events import ScoredEvent
@@ -240,13 +240,10 @@ class _GameLabels:
 def _summarise_game(game: Game, split: str, look: FileLook) -> list[VideoSummary]:
     labels = _read_labels(game)
     halves = sorted({*(video.half for video in game.videos), *(event.half for event, _ in labels.rows)} or {1})
-    # What is wrong with the file of the game is listed once.
-    return [
-        _summarise_video(
-            game, half, split, labels, [labels.problem] if labels.problem and half == halves[0] else [], look
-        )
-        for half in halves
-    ]
+    summaries = [_summarise_video(game, half, split, labels, look) for half in halves]
+    if labels.problem:  # of the file, so it is listed once
+        summaries[0] = dataclasses.replace(summaries[0], problems=(labels.problem, *summaries[0].problems))
+    return summaries
 
 
 def _read_labels(game: Game) -> _GameLabels:
@@ -270,21 +267,17 @@ def _read_labels(game: Game) -> _GameLabels:
     return _GameLabels(rows=labels, annotated=annotated, classes=classes, problem=problem)
 
 
-def _summarise_video(
-    game: Game, half: int, split: str, labels: _GameLabels, problems: Sequence[str], look: FileLook
-) -> VideoSummary:
+def _summarise_video(game: Game, half: int, split: str, labels: _GameLabels, look: FileLook) -> VideoSummary:
     rows = [(event, clock) for event, clock in labels.rows if event.half == half]
     video = next((video for video in game.videos if video.half == half), None)
     last_label_s = max((event.position_ms / 1000 for event, _ in rows), default=None)
     measured = look.at(video, last_label_s) if video else Measured(problems=(look.missing(game, half),))
-    lines, minutes = [*problems, *measured.problems], measured.minutes
-    lines += label_problems(rows, None if not minutes or measured.dim else 60_000 * minutes)
+    minutes = measured.minutes
     ranges = labels.annotated.get(half)
-    end_ms = round(60_000 * minutes)
-    stretches = () if ranges is None else ranges.ranges_ms
-    annotated_ms = sum(max(0, min(stop_ms, end_ms) - start_ms) for start_ms, stop_ms in stretches)
+    problems = [*measured.problems, *label_problems(rows, None if not minutes or measured.dim else 60_000 * minutes)]
     if not rows and game.labels_path is not None and (ranges is None or ranges.ranges_ms):
-        lines.append("not a single label; if it was not annotated, state that")
+        problems.append("not a single label; if it was not annotated, state that")
+    annotated_rows = [event for event, _ in rows if ranges is None or ranges.contains(event.position_ms)]
     return VideoSummary(
         game=game.name,
         half=half,
@@ -297,14 +290,18 @@ def _summarise_video(
         dim=measured.dim,
         classes=dict(Counter(event.label for event, _ in rows).most_common()),
         annotated="" if ranges is None else ranges.describe(),
-        annotated_minutes=minutes if ranges is None else annotated_ms / 60_000,
-        annotated_labels=dict(
-            Counter(event.label for event, _ in rows if ranges is None or ranges.contains(event.position_ms))
-        ),
+        annotated_minutes=minutes if ranges is None else _minutes_within(ranges, minutes),
+        annotated_labels=dict(Counter(event.label for event in annotated_rows)),
         annotated_classes=tuple(sorted(labels.classes or ())),
-        problems=tuple(lines),
+        problems=tuple(problems),
         events=tuple(event for event, _ in rows),
     )
+
+
+def _minutes_within(ranges: AnnotatedRanges, minutes: float) -> float:
+    """Length of the stretches as far as the video reaches."""
+    end_ms = round(60_000 * minutes)
+    return sum(max(0, min(stop_ms, end_ms) - start_ms) for start_ms, stop_ms in ranges.ranges_ms) / 60_000
 
 
 def label_problems(
