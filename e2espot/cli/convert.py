@@ -152,14 +152,19 @@ def _report(converted: Converted) -> None:
 
 def _looks_like(args: Events) -> str:
     """The format that a source seems to be of, if that is not the one that was named."""
+    from e2espot.files.json_fields import read_bytes
     from e2espot.formats.guess_format import guess_format
 
+    if not args.source.is_file():
+        return ""
     try:
         name, _ = guess_format(args.source)
     except E2ESpotError:
         return ""
+    if name == "soccernet" and b'"gameTime"' not in read_bytes(args.source):  # which any other JSON is taken for
+        return ""
     of_same_kind = {name, args.from_format} <= {"table", "boris", "dfl"}
-    if of_same_kind or name == args.from_format or not args.source.is_file():
+    if of_same_kind or name == args.from_format:
         return ""
     return f"; the file looks like one of --from {name}"
 

@@ -21,7 +21,8 @@ def read_xml(file: Path, remedy: str) -> ElementTree.Element:
         AnnotationError: the file is missing, no XML, or holds definitions of its own.
     """
     data = read_bytes(file)
-    if re.search(rb"<!(DOCTYPE|ENTITY)", data.replace(b"\0", b"")):  # also in UTF-16
+    # <!DOCTYPE fcpxml> names the kind of file, and defines nothing. Without the zeros of UTF-16:
+    if re.search(rb"<!(DOCTYPE[^>]*\[|ENTITY)", data.replace(b"\0", b"")):
         raise AnnotationError(f"{file}: XML with definitions of its own is not read; {remedy}")
     try:
         return ElementTree.fromstring(data)

@@ -93,10 +93,11 @@ def _events_of_tier(
     tier_name, team = ((tier.get(key) or "").strip() for key in ("TIER_ID", "PARTICIPANT"))
     for entry in tier.iterfind("ANNOTATION/*"):
         context = f"{file}: annotation {entry.get('ANNOTATION_ID')}"
-        if entry.tag != "ALIGNABLE_ANNOTATION":
+        start_ms = times_ms.get(entry.get("TIME_SLOT_REF1"))
+        is_part = start_ms is None and tier.get("PARENT_REF") is not None  # of an annotation, without times
+        if entry.tag != "ALIGNABLE_ANNOTATION" or is_part:
             dropped.add(f"annotation of tier {tier.get('TIER_ID')!r} without a time of its own")
             continue
-        start_ms = times_ms.get(entry.get("TIME_SLOT_REF1"))
         if start_ms is None:
             raise AnnotationError(f"{context}: its start has no time")
         label = (entry.findtext("ANNOTATION_VALUE") or "").strip() or tier_name
@@ -152,6 +153,9 @@ def _read_tab_delimited(file: Path) -> list[Annotation]:
 def _events_of_row(row: Sequence[str], heading: Sequence[str] | None, context: str) -> list[Annotation]:
     """The events of a line: one, or one for each tier if the tiers are columns."""
     cells = [cell.strip() for cell in row]
+    if heading is None and _starts_with_times(cells):
+        # times and text: without a tier, or of Audacity, whose second lines of a label have two frequencies
+        return [] if cells[0] == "\\" else [_event(cells[-1], _time_ms(cells[0]) or 0, "", context)]
     if heading is None:
         # tier, participant, times, text
         times = [cell for cell in cells[1:-1] if _time_ms(cell) is not None]
@@ -175,6 +179,13 @@ def _events_of_row(row: Sequence[str], heading: Sequence[str] | None, context: s
         return [_event(label, position_ms, team, context)]
     tiers = [name for name in names if name and name.lower() != "participant" and not _TIME_HEADING.match(name)]
     return [_event(fields[name], position_ms, team, context) for name in tiers if fields.get(name)]
+
+
+def _starts_with_times(cells: Sequence[str]) -> bool:
+    """Whether a line of two times or more has nothing in front of them; a tier may be called 10."""
+    if len(cells) < 3 or _time_ms(cells[1]) is None or not cells[-1]:
+        return False
+    return cells[0] == "\\" or _time_ms(cells[0]) is not None
 
 
 def _time_ms(text: str) -> int | None:

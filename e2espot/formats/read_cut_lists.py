@@ -39,6 +39,11 @@ _TAG = re.compile(r"</?(?:b|i|u|s|font)\b[^>\n]*>|\{\\[^}\n]*\}")
 """SRT: what HTML and Advanced SubStation write, such as ``<i>`` and ``{\\an8}``."""
 _VTT_TAG = re.compile(r"<[^>\n]*>")
 _EDL_EVENT = re.compile(r"\s*(\d+)\s+\S+\s+\S+\s+\S.*?\s(\d+:\d+:\d+[:;]\d+)\s+(\d+:\d+:\d+[:;]\d+)\s")
+_NO_NAME = "no comment FROM CLIP NAME, which is the label of its event"
+_EDL_MARKER = re.compile(r"\|C:\S+\s+\|M:(.*?)\s+\|D:\d+\s*$")
+"""Marker of DaVinci Resolve, behind its note: ``low |C:ResolveColorBlue |M:PASS |D:1``."""
+_LISTED = re.compile(r"\s*[\[(]?(\d{1,3}(?::\d\d){1,2}(?:\.\d+)?)[\])]?[\s:|\u2013\u2014-]+(\S.*)")
+"""Chapter of a video's description: ``12:34 PASS``, ``[1:02:34] - PASS``."""
 _HALF = re.compile(r"(.+)_([1-5])")
 
 
@@ -140,11 +145,22 @@ def _clock_ms(text: str, context: str) -> int:
 
 
 def _chapters(text: str, path: str, _times: InstanceTimes) -> _Captions:
-    """FFmpeg's metadata file; other sections are of no interest."""
+    """FFmpeg's metadata file, whose other sections are of no interest, or lines of a time and a label."""
+    lines = [line.strip() for line in text.lstrip("\ufeff").splitlines()]
+    listed = [(line, _LISTED.fullmatch(line)) for line in lines if line]
+    if listed and listed[0][1] is not None:
+        for number, (line, chapter) in enumerate(listed, 1):
+            context = f"{path}: chapter {number}"
+            if chapter is None:
+                raise AnnotationError(f"{context}: {line!r:.60} is no time and label such as 12:34 PASS")
+            yield _clock_ms(chapter[1], context), chapter[2].strip(), context
+        return
     sections = re.split(r"^\[(\w+)\][ \t]*$", text.replace("\r\n", "\n"), flags=re.MULTILINE)
     chapters = [body for name, body in zip(sections[1::2], sections[2::2], strict=True) if name == "CHAPTER"]
     if not text.lstrip("\ufeff").startswith(";FFMETADATA"):
-        raise AnnotationError(f"{path}: not FFmpeg's metadata file, which begins with ;FFMETADATA1")
+        raise AnnotationError(
+            f"{path}: neither FFmpeg's metadata file, which begins with ;FFMETADATA1, nor lines such as 12:34 PASS"
+        )
     for number, body in enumerate(chapters, 1):
         context = f"{path}: chapter {number}"
         fields = dict(
@@ -175,28 +191,32 @@ def _losslesscut(text: str, path: str, times: InstanceTimes) -> _Captions:
 
 
 def _edl(text: str, path: str, times: InstanceTimes, fps: Fraction | None) -> _Captions:
-    """Cuts with the times of the source; the text of each is in the comment after it."""
+    """Cuts with the times of the source, whose texts are in the comments after them; or markers, which are moments."""
     is_drop = re.search(r"^\s*FCM:\s*DROP FRAME", text, flags=re.MULTILINE | re.IGNORECASE) is not None
     if fps is None and (is_drop or any(";" in event[2] for event in map(_EDL_EVENT.match, text.splitlines()) if event)):
         raise AnnotationError(
             f"{path}: has drop-frame timecodes, and states no rate; state it when it is converted: fps=30000/1001 or "
             "60000/1001"
         )
-    pending: tuple[int, str] | None = None
+    pending: tuple[int, int, str] | None = None
     for line in text.splitlines():
         event = _EDL_EVENT.match(f"{line} ")
-        name = re.match(r"\s*\*\s*FROM CLIP NAME:\s*(.*)", line)
+        name, marker = re.match(r"\s*\*\s*FROM CLIP NAME:\s*(.*)", line), _EDL_MARKER.search(line)
         if event is not None:
             if pending is not None:
-                raise AnnotationError(f"{pending[1]}: no comment FROM CLIP NAME, which is the label of its event")
+                raise AnnotationError(f"{pending[2]}: {_NO_NAME}")
             context = f"{path}: edit {event[1]:.9}"
             start_ms, stop_ms = (_edl_ms(event[group], is_drop, fps, context) for group in (2, 3))
-            pending = times.event_ms(start_ms, stop_ms), context
-        elif name is not None and pending is not None:
-            yield pending[0], name[1], pending[1]
+            pending = start_ms, stop_ms, context
+        elif pending is not None and (name is not None or marker is not None):
+            start_ms, stop_ms, context = pending
+            if name is not None:
+                yield times.event_ms(start_ms, stop_ms), name[1], context
+            elif marker is not None:
+                yield start_ms, marker[1], context
             pending = None
     if pending is not None:
-        raise AnnotationError(f"{pending[1]}: no comment FROM CLIP NAME, which is the label of its event")
+        raise AnnotationError(f"{pending[2]}: {_NO_NAME}")
 
 
 def _edl_ms(code: str, is_drop: bool, fps: Fraction | None, context: str) -> int:

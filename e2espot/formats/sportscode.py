@@ -86,7 +86,9 @@ def read_sportscode(
     root = read_xml(source, "export the match again")
     instances = root.findall(".//ALL_INSTANCES/instance")
     if not instances:
-        raise AnnotationError(f"{source}: no instances; expected SportsCode's XML, with <ALL_INSTANCES><instance>")
+        raise AnnotationError(
+            f"{source}: no instances in its <{root.tag:.40}>; expected SportsCode's XML, with <ALL_INSTANCES><instance>"
+        )
     groups = _groups(columns or {})
     read = [_event(entry, f"{source}: instance {number}", times, groups) for number, entry in enumerate(instances, 1)]
     events = [event for event in read if event is not None]

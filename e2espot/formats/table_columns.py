@@ -37,7 +37,7 @@ _WEAKER: dict[str, tuple[str, ...]] = {
     "half": ("period_id", "period id", "matchperiod", "match period"),
     "time": (
         *("start time", "start_time", "start time [s]", "start time (s)", "time [s]", "time (s)", "time_seconds"),
-        *("eventsec", "event_sec", "video time", "video_time", "begin", "in"),
+        *("eventsec", "event_sec", "video time", "video_time", "time_start", "begin", "in"),
     ),
     "minute": ("minute", "minutes", "min"),
     "second": ("second", "seconds", "sec"),

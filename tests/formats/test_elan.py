@@ -60,6 +60,10 @@ def test_annotation_file_is_read_with_its_tiers_and_video(tmp_path: Path) -> Non
     assert "1 x annotation of tier 'note' without a time of its own" in done.dropped
     assert done.num_linked == 1
     assert (tmp_path / "out" / "m" / "224p.mp4").read_bytes() == b"pictures"
+    # ELAN divides an annotation into parts whose slots have no times.
+    part = '<ALIGNABLE_ANNOTATION ANNOTATION_ID="a4" TIME_SLOT_REF1="ts4" TIME_SLOT_REF2="ts2"/>'
+    parts = f'<TIER PARENT_REF="PASS" TIER_ID="parts"><ANNOTATION>{part}</ANNOTATION></TIER></ANNOTATION_DOCUMENT>'
+    assert len(read(tmp_path, "p.eaf", EAF.replace("</ANNOTATION_DOCUMENT>", parts))["p"]) == 2
     shifted = EAF.replace('MIME_TYPE="video/mp4"', 'MIME_TYPE="video/mp4" TIME_ORIGIN="100"')
     assert read(tmp_path, "s.eaf", shifted)["s"][0][1] == 1000
 
@@ -73,6 +77,12 @@ def test_annotation_file_is_read_with_its_tiers_and_video(tmp_path: Path) -> Non
         ),
         ("PASS\t\t1480\t2000\tPASS\n", [(1, 1480, "PASS", "")]),
         ("PASS\t\t1.48\t2.0\tPASS\n", [(1, 1480, "PASS", "")]),
+        ("10\t\t1480\t2000\tPASS\n", [(1, 1480, "PASS", "")]),
+        ("00:00:01.480\t1.48\t00:00:02.000\t2.0\tPASS\n", [(1, 1480, "PASS", "")]),
+        (
+            "1.480000\t2.000000\tPASS\n\\\t100.000000\t200.000000\n3.000000\t3.000000\tSHOT\n",  # Audacity
+            [(1, 1480, "PASS", ""), (1, 3000, "SHOT", "")],
+        ),
         (
             "Begin Time - hh:mm:ss.ms\tEnd Time - hh:mm:ss.ms\tPASS\tSHOT\n00:00:01.480\t00:00:02.000\tlow\t\n"
             "00:00:03.000\t00:00:04.000\t\tx\n",
@@ -90,7 +100,8 @@ def test_tab_delimited_text_is_read_in_every_form(
     ("name", "text", "message"),
     [
         ("m.eaf", "<x/>", "not a file of ELAN"),
-        ("m.eaf", "<!DOCTYPE x><x/>", "definitions of its own"),
+        ("m.eaf", '<!DOCTYPE x [<!ENTITY a "b">]><x/>', "definitions of its own"),
+        ("m.eaf", "<!DOCTYPE x><x/>", "not a file of ELAN"),
         ("m.eaf", "<", "not XML"),
         ("m.eaf", EAF.replace("milliseconds", "PAL-frames"), "save it in milliseconds"),
         ("m.eaf", EAF.replace('"1480"', '"soon"'), "ts1: 'soon' is no time"),

@@ -106,6 +106,26 @@ def test_forms_of_other_programs_are_read(name: CutListName, tmp_path: Path) -> 
     assert event.position_ms == (62_520 if name == "edl" else 62_500)
 
 
+def test_chapters_of_a_description_and_markers_of_resolve_are_moments(tmp_path: Path) -> None:
+    listed = "\ufeff0:12 PASS left\r\n\r\n[1:02:05.5] - HIGH PASS\r\n62:06 \u2013 2:1\r\n"
+    (tmp_path / "m.txt").write_text(listed, encoding="utf-8")
+    ((_, events),) = by_video(read_cut_lists(tmp_path / "m.txt", "chapters", TIMES, predictions=False)).items()
+    assert [(e.position_ms, e.label, e.team) for e in events] == [
+        (12_000, "PASS", "left"),
+        (3_725_500, "HIGH PASS", ""),
+        (3_726_000, "2:1", ""),
+    ]
+    (tmp_path / "m.edl").write_text(
+        "TITLE: t\nFCM: NON-DROP FRAME\n\n"
+        "001  001      V     C        01:00:12:12 01:00:12:13 01:00:12:12 01:00:12:13  \n"
+        "low and hard |C:ResolveColorBlue |M:PASS left |D:1\n\n"
+        "002  001      V     C        01:01:00:00 01:01:00:01 01:01:00:00 01:01:00:01  \n"
+        " |C:ResolveColorRed |M:SHOT |D:25\n"
+    )
+    ((_, events),) = by_video(read_cut_lists(tmp_path / "m.edl", "edl", TIMES, predictions=False)).items()
+    assert [(e.position_ms, e.label, e.team) for e in events] == [(3_612_480, "PASS", "left"), (3_660_000, "SHOT", "")]
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
@@ -114,6 +134,8 @@ def test_forms_of_other_programs_are_read(name: CutListName, tmp_path: Path) -> 
         ("vtt", "WEBVTT\n\n1:2:3:4 --> 5\nPASS\n", "entry 1: its time is '1:2:3:4'"),
         ("chapters", "[CHAPTER]\n", "begins with ;FFMETADATA1"),
         ("chapters", ";FFMETADATA1\n[CHAPTER]\nSTART=x\n", "chapter 1: START or TIMEBASE is missing"),
+        ("chapters", "0:12 PASS\nhalf-time\n", "chapter 2: 'half-time' is no time and label such as 12:34 PASS"),
+        ("chapters", "0:12 PASS\n0:75 PASS\n", "chapter 2: its time is '0:75'"),
         ("losslesscut", "1,2\n", "row 1: 2 fields; expected start, end and label"),
         ("edl", "FCM: DROP FRAME\n", "drop-frame timecodes"),
         ("edl", "1 AX V C 00:00:01:00 00:00:02:00 0:0:0:0 0:0:0:0\n", "edit 1: no comment FROM CLIP NAME"),

@@ -83,6 +83,7 @@ TABLES_OF_TOOLS = {
     "LongoMatch": "Name;Start;Stop;Team;Half\nPASS;00:05:07.480;00:05:10;;Second Half\n",
     "Nacsport": '"Nr","Category","Half","Begin","End"\n1,"PASS","2nd half","5:07.48","5:10"\n',
     "Dartfish": "Name;Position;Duration;half\nPASS;307480;5000;2H\n",
+    "SkillCorner": "event_id,frame_start,time_start,minute_start,period,event_type\n8,9,05:07.48,5,2,PASS\n",
     "Veo": "Type,Start time,End time,Title,Half\nPASS,0:05:07.48,0:05:33,Pass by 9,2\n",
 }
 
@@ -121,6 +122,13 @@ def test_convert_names_the_format_that_a_file_seems_to_have(tmp_path: Path, caps
     assert (
         "not XML (syntax error: line 1, column 0); the file looks like one of --from table\n" in capsys.readouterr().err
     )
+
+
+def test_convert_takes_no_other_json_for_soccernets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "via.json").write_text('{"project": {"pid": "__VIA__"}, "metadata": {}}')
+    with pytest.raises(SystemExit):
+        main(["convert", "labels", str(tmp_path / "via.json"), str(tmp_path / "o"), "--from", "table", "--to", "table"])
+    assert capsys.readouterr().err.endswith("must be a list of objects, one an event\n")
 
 
 def test_names_that_may_mean_something_else_stay_where_better_ones_are_there(tmp_path: Path) -> None:
