@@ -12,6 +12,7 @@ from e2espot.models.spotter import normalise
 from e2espot.models.streaming.native_layers import (
     NativeGateShift,
     NativeGroupedConv,
+    NativeMeans,
     NativeMotion,
     NativeScale,
     NativeStem,
@@ -165,6 +166,18 @@ def test_scale(dtype: torch.dtype) -> None:
     assert layer is not None
     layer(x, gains_TC)
     assert_rounded(x, exact, terms=0)
+
+
+@pytest.mark.parametrize("channels", [20, 24])
+@pytest.mark.parametrize("dtype", FORMATS)
+def test_means_of_frames_larger_than_a_run_of_pixels(dtype: torch.dtype, channels: int) -> None:
+    torch.manual_seed(0)
+    x = channels_last((100 + torch.randn(3, channels, 13, 11)).to(dtype))
+    layer = NativeMeans.build(x.device, dtype)
+    assert layer is not None
+    means_TC = layer(x)
+    assert means_TC.dtype == torch.float32
+    torch.testing.assert_close(means_TC.double(), x.double().mean((2, 3)), rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize("times", [1, 3])

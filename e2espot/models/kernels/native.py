@@ -28,7 +28,7 @@ from e2espot.files.cache import cache_dir
 _LOG = logging.getLogger(__name__)
 _SOURCES = tuple(
     Path(__file__).with_name(f"{name}.cpp")
-    for name in ("conv_weights", "grouped", "inverted_residual", "kernels", "norms", "winograd")
+    for name in ("conv_weights", "gate_shift", "grouped", "inverted_residual", "kernels", "norms", "winograd")
 )
 _HEADERS = tuple(Path(__file__).with_name(f"{name}.h") for name in ("rows", "vectors"))
 _FLAGS = ("-O3", "-std=c++17", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast")

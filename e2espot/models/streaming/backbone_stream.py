@@ -38,7 +38,7 @@ from e2espot.models.streaming.ball_smoothing import BallSmoother
 from e2espot.models.streaming.folded_norms import fold_batch_norms
 from e2espot.models.streaming.fused_conv import Act, FusedConv, activation_of
 from e2espot.models.streaming.lite_stream import FusedAddedMaps
-from e2espot.models.streaming.native_layers import NativeGroupedConv, NativeScale, NativeStem
+from e2espot.models.streaming.native_layers import NativeGroupedConv, NativeMeans, NativeScale, NativeStem
 from e2espot.models.streaming.temporal_cache import (
     FrameCache,
     FrameDelay,
@@ -257,18 +257,23 @@ class _RegNetBlock(_StreamingBlock):
         conv2 = _conv_and_act(block.conv2)
         self._conv2 = FusedConv(*conv2, dtype)
         self._native_conv2 = NativeGroupedConv.build(*conv2, dtype)
-        self._native_scale = NativeScale.build(conv2[0].weight.device, dtype)
-        # The compiled kernel gives the means in fp32, and so are the few products behind them.
-        se_dtype = dtype if self._native_conv2 is None else torch.float32
+        device = conv2[0].weight.device
+        self._native_means, self._native_scale = NativeMeans.build(device, dtype), NativeScale.build(device, dtype)
+        # The compiled kernels give the means in fp32, and so are the few products behind them.
+        se_dtype = dtype if self._native_means is None else torch.float32
         self._squeeze, self._excite = _as_linear(block.se.fc1, se_dtype), _as_linear(block.se.fc2, se_dtype)
 
     def _residual(self, x_TCHW: Tensor) -> Tensor:
-        if self._native_conv2 is not None and self._native_scale is not None:
-            out, means_TC = self._native_conv2(x_TCHW)
-            self._native_scale(out, self._channel_gains(means_TC))
-        else:
+        if self._native_means is None or self._native_scale is None:
             out = self._conv2(x_TCHW)
             out *= self._channel_gains(out.mean((2, 3)))[:, :, None, None]
+            return out
+        if self._native_conv2 is not None:
+            out, means_TC = self._native_conv2(x_TCHW)
+        else:
+            out = self._conv2(x_TCHW)
+            means_TC = self._native_means(out)
+        self._native_scale(out, self._channel_gains(means_TC))
         return out
 
     def _channel_gains(self, means_TC: Tensor) -> Tensor:

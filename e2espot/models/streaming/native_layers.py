@@ -1,4 +1,4 @@
-"""Layers of the streaming backbones that ``kernels.cpp`` computes, each in one pass over memory.
+"""Layers of the streaming backbones that the sources of ``models.kernels`` compute, each in one pass over memory.
 
 Shapes: T frames, C channels, H height, W width, f channels in the fold of a gate shift.
 """
@@ -68,14 +68,12 @@ class NativeGateShift(SharedByCopies):
 
 
 def _gate_taps(gate: GateShift) -> Tensor:
-    """The 3x3x3 kernels of both gates, channels last, as ``kernels.cpp`` reads them."""
-    half = gate.fold // 2
+    """The 3x3x3 kernels of both gates, channels last, as ``gate_shift.cpp`` reads them."""
     first, second = (taps.flatten(1).T for taps in gate.conv3D.weight)  # (27, half): time, row, column
     both = torch.cat((first, second), dim=1)
     if gate.fold == 8:  # two pixels side by side
         return torch.cat((both, both), dim=1)
-    filling = -gate.fold % 16
-    return torch.stack((functional.pad(first, (0, half + filling)), functional.pad(second, (half, filling))))
+    return functional.pad(both, (0, -gate.fold % 16))
 
 
 class NativeStem(SharedByCopies):
@@ -177,6 +175,31 @@ class NativeScale(SharedByCopies):
             self._function(frames, last - first, height * width, channels, gains)
 
         in_threads(multiply, count)
+
+
+class NativeMeans(SharedByCopies):
+    """Means of each channel over each frame, in fp32."""
+
+    def __init__(self, function: Any) -> None:
+        self._function = function
+
+    @classmethod
+    def build(cls, device: torch.device, dtype: torch.dtype) -> NativeMeans | None:
+        """The operation; None without a kernel for it."""
+        function = kernel("means", device, dtype)
+        return None if function is None else cls(function)
+
+    def __call__(self, x_TCHW: Tensor) -> Tensor:
+        """``(T, C)`` of channels-last ``x``."""
+        count, channels, height, width = x_TCHW.shape
+        means_TC = torch.empty(count, channels)
+
+        def average(first: int, last: int) -> None:
+            frames, means = pointer(x_TCHW, first), pointer(means_TC, first)
+            self._function(frames, last - first, height * width, channels, means)
+
+        in_threads(average, count)
+        return means_TC
 
 
 class NativeMotion(SharedByCopies):
