@@ -70,7 +70,7 @@ def test_inside_keeps_halves_that_are_not_listed() -> None:
     assert inside(events, {}) == events
 
 
-def test_describe_is_readable() -> None:
+def test_describe_lists_stretches_as_clocks() -> None:
     assert (
         AnnotatedRanges(ranges_ms=((0, 600_000), (661_500, 662_000))).describe()
         == "0:00.0 to 10:00.0 and 11:01.5 to 11:02.0"

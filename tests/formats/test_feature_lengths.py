@@ -65,7 +65,9 @@ def test_another_length_than_the_video_is_a_warning_with_its_cause(
         (5000, "2", 2700, "begin later"),
     ],
 )
-def test_likely_cause(num_rows: int, rate: str, duration_s: int, cause: str) -> None:
+def test_likely_cause_names_why_features_and_video_differ_in_length(
+    num_rows: int, rate: str, duration_s: int, cause: str
+) -> None:
     assert cause in likely_cause(num_rows, Fraction(rate), Fraction(duration_s))
 
 

@@ -141,7 +141,7 @@ def test_statsbombs_ball_goes_out_when_it_arrives(tmp_path: Path) -> None:
     assert events_of(content)[:2] == [(1, 20_000, "PASS", "home"), (1, 22_500, "OUT", "home")]
 
 
-def test_wyscout_has_milliseconds(tmp_path: Path) -> None:
+def test_positions_of_wyscout_keep_their_milliseconds(tmp_path: Path) -> None:
     content = labels(tmp_path, "wyscout", wyscout([wyscout_pass(1, 2.875), wyscout_pass(2, 61.125)]))
     assert [event[:2] for event in events_of(content)] == [(1, 2875), (2, 61_125)]
 
@@ -253,7 +253,7 @@ def test_without_kloppy_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.M
         ({"kind": "CARD"}, None),
     ],
 )
-def test_classes_of_entries(fields: dict[str, Any], label: str | None) -> None:
+def test_class_of_gives_each_kind_of_entry_its_label(fields: dict[str, Any], label: str | None) -> None:
     entry = FeedEntry(**{**fields, "subtypes": frozenset(fields.get("subtypes", ()))})
     assert class_of(entry, "statsbomb") == label
 

@@ -110,7 +110,7 @@ def test_frames_of_a_stream_are_those_of_the_file(stream: Path) -> None:
 
 
 @pytest.mark.parametrize("protocol", ["udp", "tcp", "rtmp", "rtsp"])
-def test_network_protocols(stream: Path, protocol: str) -> None:
+def test_every_network_protocol_shows_its_pictures_in_step(stream: Path, protocol: str) -> None:
     kind = socket.SOCK_DGRAM if protocol == "udp" else socket.SOCK_STREAM
     port = free_port(kind)
     url = f"{protocol}://127.0.0.1:{port}" + ("/live/match" if protocol in ("rtmp", "rtsp") else "")
@@ -169,7 +169,7 @@ def test_hls_begins_at_the_newest_segment(stream: Path, tmp_path: Path) -> None:
     assert reader.end == "ended"
 
 
-def test_a_pipe(stream: Path) -> None:
+def test_a_pipe_shows_every_picture_and_ends(stream: Path) -> None:
     shown, reader = read_whole(stream)
     assert shown == {frame: frame for frame in range(100)}
     assert (reader.end, reader.reason) == ("ended", "the stream ended")
@@ -310,7 +310,7 @@ def test_two_streams_one_after_the_other_in_one_file_go_on(stream: Path, tmp_pat
     assert [shown[frame] for frame in (0, 99, 100, 199)] == [0, 99, 0, 99] and len(shown) == 200
 
 
-def test_size_may_change(tmp_path: Path) -> None:
+def test_reading_goes_on_where_the_size_of_pictures_changes(tmp_path: Path) -> None:
     options = {"g": "10", "bf": "0", "repeat-headers": "1"}
     parts = [
         write(tmp_path / f"part{size[0]}", constant(FPS, 20, suffix=".ts", size=size, options=options), first=first)

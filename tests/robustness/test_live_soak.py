@@ -80,7 +80,7 @@ def check_results(out: Path, acts: list[Act]) -> list[dict[str, Any]]:
     return lines
 
 
-def test_short_soak(tmp_path: Path) -> None:
+def test_live_results_are_right_after_a_short_series_of_faults(tmp_path: Path) -> None:
     run, port = write_spotter(tmp_path / "toy.safetensors"), free_port()
     sender, acts, out = Sender(numbered_stream(tmp_path, 50), port, speed=4.0), short_acts(), tmp_path / "out"
     words = [str(run), f"tcp://127.0.0.1:{port}", "--listen", "-o", str(out), "--latency", str(LATENCY_S)]

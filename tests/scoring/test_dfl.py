@@ -82,7 +82,7 @@ def test_score_is_that_of_the_definition(games: list[tuple[list[ScoredEvent], li
     assert report.mAP == pytest.approx(reference_score(labels, predictions), abs=1e-12)
 
 
-def test_documented_examples() -> None:
+def test_matches_areas_and_scores_of_worked_examples() -> None:
     assert match_nearest([12, 13, 11], [10, 14], 3) == [True, True, False]
     assert step_area(np.array([0.9, 0.8, 0.8]), np.array([True, False, True]), 4) == pytest.approx(1 / 4 + 1 / 6)
     assert step_area(np.empty(0), np.empty(0, dtype=bool), 3) == 0

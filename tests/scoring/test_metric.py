@@ -87,7 +87,7 @@ def cases(draw):
 
 @settings(max_examples=sized(40, 400), deadline=None, suppress_health_check=list(HealthCheck))
 @given(cases())
-def test_equals_soccernet(case) -> None:
+def test_evaluate_equals_soccernets_evaluator(case) -> None:
     label_set, labels, predictions, metric, framerate = case
     expected = official_metric(labels, predictions, label_set.names, metric, framerate)
     got = evaluate(labels, predictions, label_set, [metric], framerate).results[metric]
@@ -96,7 +96,7 @@ def test_equals_soccernet(case) -> None:
         assert list(getattr(got, f"per_class{kind}").values()) == pytest.approx([float(v) for v in per_class], abs=1e-9)
 
 
-def test_perfect_and_empty() -> None:
+def test_map_of_perfect_predictions_of_none_and_of_one_class_of_two() -> None:
     events = [Event(frame=100 * i, label="PASS") for i in range(1, 20)]
     both = events + [Event(frame=f.frame + 50, label="DRIVE") for f in events]
     assert evaluate_events({"g": both}, {"g": both}, LABEL_SETS["ball-2"]).mAP() == 1
@@ -112,9 +112,12 @@ def test_every_frame_survives_the_files_arithmetic() -> None:
     )
 
 
-def test_refusals() -> None:
+def test_evaluate_refuses_games_without_predictions() -> None:
     with pytest.raises(AnnotationError, match="no predictions for 1 game"):
         evaluate({"g": []}, {}, LABEL_SETS["ball-2"])
+
+
+def test_evaluate_refuses_unknown_metrics() -> None:
     with pytest.raises(ConfigurationError, match="at9"):
         evaluate({}, {}, LABEL_SETS["ball-2"], ["at9"])
 
@@ -127,11 +130,13 @@ def test_predictions_of_a_class_that_is_not_scored_are_named(caplog: pytest.LogC
     assert "1 event skipped: their class 'SHOT' is not scored" in caplog.text
 
 
-def test_table_is_percent() -> None:
-    report = evaluate_events({"g": [Event(frame=1, label="PASS")]}, {"g": []}, LABEL_SETS["ball-2"], ["at1"])
-    assert report.table().splitlines()[0].split() == ["@1"]
-    assert "0.00" in report.table()
-    assert report.to_json()["at1"]["per_class"] == {"PASS": 0.0, "DRIVE": 0.0}
+def test_table_is_in_percent_and_json_in_fractions() -> None:
+    labels = [Event(frame=1, label="PASS"), Event(frame=100, label="DRIVE")]
+    report = evaluate_events({"g": labels}, {"g": labels[:1]}, LABEL_SETS["ball-2"], ["at1"])
+    heading, *rows = [line.split() for line in report.table().splitlines()]
+    assert heading == ["@1"]
+    assert [row[-1] for row in rows] == ["50.00", "100.00", "0.00"]  # the mean, PASS, DRIVE
+    assert report.to_json()["at1"]["per_class"] == {"PASS": 1.0, "DRIVE": 0.0}
 
 
 def test_table_names_the_classes_without_labels_and_the_mean_of_the_others() -> None:

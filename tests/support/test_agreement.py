@@ -191,7 +191,7 @@ def test_scores_that_are_not_numbers_are_reported() -> None:
     assert compare(one, scores_of(other_TK), suppress(one), suppress(one)).faults
 
 
-def test_replay_of_nothing() -> None:
+def test_replay_of_no_events_reports_scores_that_no_event_takes() -> None:
     assert replay([], np.zeros(0), 10, tolerance=0, down_to=0.2) == ([], [])
     assert replay([], np.full(3, 0.1), 10, tolerance=0, down_to=0.2) == ([], [])
     _, faults = replay([], np.full(3, 0.3), 10, tolerance=0, down_to=0.2)
