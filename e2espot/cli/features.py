@@ -218,8 +218,8 @@ def _check_before_weights(args: Features) -> None:
     if args.reader == "dali":
         if not is_run(Path(args.backbone)):
             raise ConfigurationError(
-                f"reader is dali, which decodes every frame for the backbone of a run, and {args.backbone} sees a "
-                "picture now and then; choose auto or decord",
+                f"reader is dali, which decodes every frame for the backbone of a run, and {args.backbone} sees single "
+                "pictures; choose auto or decord",
                 option="reader",
             )
         choose_backend(args.reader, args.device)  # refuses it where it is not installed

@@ -120,19 +120,19 @@ def _check(args: Live) -> float | None:
     if not 0 <= args.threshold <= 1:
         raise ConfigurationError(f"--threshold {args.threshold}: give a confidence from 0 to 1")
     if not 0 < args.give_up <= 86_400:
-        raise ConfigurationError(f"--give_up {args.give_up}: give seconds above 0")
+        raise ConfigurationError(f"--give_up {args.give_up}: give seconds above 0, up to 86400")
     return latency_s
 
 
 def _check_combinations(args: Live) -> None:
     if args.unpaced and not args.replay:
-        raise ConfigurationError("--unpaced is for --replay")
+        raise ConfigurationError("--unpaced plays a file as fast as it goes; give --replay too")
     if args.page is not None and not 0 <= args.page < 65536:
         raise ConfigurationError(f"--page {args.page}: give a number from 0 to 65535")
     if args.video_stream is not None and args.video_stream < 0:
         raise ConfigurationError(f"--video_stream {args.video_stream}: streams are counted from 0")
     if args.record is not None and args.replay:
-        raise ConfigurationError("--record is for streams; a replayed file is its own recording")
+        raise ConfigurationError("--record is for streams; a replayed file is its own recording, so leave it out")
 
 
 def _kickoff(args: Live) -> float | None:

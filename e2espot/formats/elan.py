@@ -99,7 +99,7 @@ def _events_of_tier(
             dropped.add(f"annotation of tier {tier.get('TIER_ID')!r} without a time of its own")
             continue
         if start_ms is None:
-            raise AnnotationError(f"{context}: its start has no time")
+            raise AnnotationError(f"{context}: its start has no time; give it one in ELAN")
         label = (entry.findtext("ANNOTATION_VALUE") or "").strip() or tier_name
         if not label:
             raise AnnotationError(f"{context}: neither a text nor a name of its tier")
@@ -115,7 +115,7 @@ def _xml(file: Path) -> ElementTree.Element:
 
 def _ms(text: str | None, context: str) -> int:
     if text is None or re.fullmatch(r"-?[0-9]{1,12}", text.strip()) is None:
-        raise AnnotationError(f"{context}: {text!r:.40} is no time in whole milliseconds")
+        raise AnnotationError(f"{context}: {text!r:.40} is no time; expected whole milliseconds")
     return int(text)
 
 
@@ -160,7 +160,7 @@ def _events_of_row(row: Sequence[str], heading: Sequence[str] | None, context: s
         # tier, participant, times, text
         times = [cell for cell in cells[1:-1] if _time_ms(cell) is not None]
         if len(cells) < 3 or not times:
-            raise AnnotationError(f"{context}: expected a tier, a participant, times and a text, apart by tabs")
+            raise AnnotationError(f"{context}: expected a tier, a participant, times and a text, separated by tabs")
         return [
             _event(cells[-1] or cells[0], _time_ms(times[0]) or 0, cells[1] if cells[1] not in times else "", context)
         ]

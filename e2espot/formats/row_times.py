@@ -127,7 +127,7 @@ def _whole_number(text: str, context: str, column: str) -> int:
     """A count of milliseconds or frames, rounded down; not 307,480, which may be either of two numbers."""
     if re.fullmatch(r"\d{1,3}([.,]\d{3})+", text.strip()):
         raise AnnotationError(
-            f"{context}: {column} is {text.strip()!r:.60}, whose sign may part thousands or decimals; write "
-            f"{re.sub('[.,]', '', text.strip())[:60]}, or a whole number"
+            f"{context}: {column} is {text.strip()!r:.60}, whose comma or dot may separate thousands or decimals; "
+            f"write {re.sub('[.,]', '', text.strip())[:60]}, or a whole number"
         )
     return int(read_number(text, context, column))

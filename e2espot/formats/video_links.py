@@ -217,7 +217,9 @@ def write_links(links: Mapping[Path, Path], *, overwrite: bool) -> None:
     """
     for link in links:
         if link.is_symlink() and not overwrite:
-            raise ConfigurationError(f"{link} leads to another video; allow to replace it", option="overwrite")
+            raise ConfigurationError(
+                f"{link} leads to another video; move it away, or pass overwrite=True", option="overwrite"
+            )
         if link.exists() and not link.is_symlink():
             raise ConfigurationError(f"{link} exists and is another video; move it away")
     for link, path in links.items():

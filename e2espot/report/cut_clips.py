@@ -154,14 +154,14 @@ def _check_folder(
             before = None
         if not isinstance(before, dict) or {**before, "complete": None} != {**document, "complete": None}:
             raise ConfigurationError(
-                f"{listed}: is of other events, videos or settings; choose another folder, or allow to replace it",
+                f"{listed}: is of other events, videos or settings; choose another folder, or pass overwrite=True",
                 option="overwrite",
             )
         return
     for name in (LIST_FILE, *names):
         if (folder / name).exists():
             raise ConfigurationError(
-                f"{folder / name} exists; choose another folder, or allow to replace it", option="overwrite"
+                f"{folder / name} exists; choose another folder, or pass overwrite=True", option="overwrite"
             )
 
 

@@ -116,7 +116,7 @@ def correlate(
     enough = overlap >= _MIN_OVERLAP * len(known)
     if not enough.any():
         raise ConfigurationError(
-            "at no offset that is tried half of the labels are within the predictions; allow larger ones",
+            "half of the labels are within the predictions at no offset that is tried; allow larger ones",
             option="max_offset",
         )
     return offsets[enough] * _STEP_MS, correlation[enough]

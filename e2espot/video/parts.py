@@ -68,7 +68,7 @@ def _later_parts(words: list[str], folder: Path, text: str) -> list[Path]:
                 break
         else:
             missing = Path(words[0]) if "/" in words[0] else folder / words[0]
-            raise VideoError(f"{text}: there is no file {missing}; name every file of the match, joined by +")
+            raise VideoError(f"{text}: there is no file {missing}; name every file of the match, joined with +")
     return parts
 
 

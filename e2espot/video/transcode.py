@@ -108,7 +108,7 @@ def _check_files(source: Path, target: Path) -> None:
         raise VideoError(f"{target}: give a name that ends in .mp4 or .mkv")
     parts = parts_of(source)
     if len(parts) > 1:
-        raise VideoError(f"{source}: names {len(parts)} files; convert them one by one, then join the new ones by +")
+        raise VideoError(f"{source}: names {len(parts)} files; convert them one by one, then join the new ones with +")
     if not source.is_file():
         raise VideoError(f"{source}: no such file")
     if target.exists() and target.samefile(source):

@@ -86,4 +86,4 @@ def test_infer_names_the_part_that_is_missing(folder: Path, tmp_path: Path, caps
     with pytest.raises(SystemExit) as ended:
         infer(folder / "run.safetensors", f"{folder}/GX01.MP4+GX03.MP4", "-o", tmp_path / "out")
     assert ended.value.code == 2
-    assert f"there is no file {folder}/GX03.MP4; name every file of the match, joined by +" in capsys.readouterr().err
+    assert f"there is no file {folder}/GX03.MP4; name every file of the match, joined with +" in capsys.readouterr().err

@@ -174,8 +174,8 @@ def test_columns_name_game_half_and_team_and_others_stay(tmp_path: Path) -> None
     [
         ("a,b\n1,2\n", "no heading with a label and a time"),
         ("time,label\nsoon,PASS\n", r"line 2: time is 'soon'"),
-        ('position_ms,label\n"307,480",PASS\n', r"line 2: position_ms is '307,480', whose sign .*; write 307480, or"),
-        ("frame;fps;label\n7.687;25;PASS\n", r"line 2: frame is '7.687', whose sign .*; write 7687, or"),
+        ('position_ms,label\n"307,480",PASS\n', r"line 2: position_ms is '307,480', whose comma .*; write 307480, or"),
+        ("frame;fps;label\n7.687;25;PASS\n", r"line 2: frame is '7.687', whose comma .*; write 7687, or"),
         ("time,label\n1,\n", "line 2: the label is empty"),
         ("time,label\n1\n", "line 2: the label is empty"),
         ("time,label\n-1,PASS\n", "line 2: time is '-1'"),
