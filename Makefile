@@ -58,6 +58,15 @@ weights: venv
 	  --negative_label_file Labels-other.json --event_fraction 0.4 --negative_fraction 0.25 --negative_weight 5 \
 	  $$(test -d $(WEIGHTS)/negatives/last && echo --resume)
 	$(BIN)/e2espot blend $(WEIGHTS)/unfamiliar/best.safetensors $(WEIGHTS)/negatives/best.safetensors \
+	  $(WEIGHTS)/halfway.safetensors --share 0.5
+	$(BIN)/e2espot render $(WEIGHTS)/large --games 51 --minutes 1 --seed 7800 --density 1.4 --world tv --resolution 720p
+	test -f $(WEIGHTS)/smoothed/best.safetensors || \
+	  $(BIN)/e2espot train $(WEIGHTS)/large -s $(WEIGHTS)/smoothed --recipe rendered-tv --feature_arch lite_gsm \
+	  --epoch_clips 100 --num_epochs 10 --learning_rate 0.0008 --init_from $(WEIGHTS)/halfway.safetensors \
+	  --size 512x288 --smooth_ball \
+	  --negative_label_file Labels-other.json --event_fraction 0.4 --negative_fraction 0.25 --negative_weight 5 \
+	  $$(test -d $(WEIGHTS)/smoothed/last && echo --resume)
+	$(BIN)/e2espot blend $(WEIGHTS)/halfway.safetensors $(WEIGHTS)/smoothed/best.safetensors \
 	  $(WEIGHTS)/second_set.safetensors --share 0.5 --look_ahead 1 --smooth_ball --size 512x288
 	$(BIN)/e2espot blend $(WEIGHTS)/first.safetensors $(WEIGHTS)/first.safetensors \
 	  e2espot/models/weights/small_gsm.safetensors --share 0 --unfamiliar $(WEIGHTS)/second_set.safetensors

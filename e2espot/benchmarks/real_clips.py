@@ -27,7 +27,7 @@ from e2espot.inference.job import Job, predict_video, single_video
 from e2espot.inference.predict import ball_maps_of_video
 from e2espot.models import Spotter
 from e2espot.models.backbones.small import SmallBackbone
-from e2espot.models.streaming.ball_smoothing import BLOCK_S, smoothed_maps
+from e2espot.models.ball_smoothing import BLOCK_S, smoothed_maps
 from e2espot.scoring.baseline import fit_periodic_baseline
 from e2espot.suppression import apply_calibration
 from e2espot.video import VideoIndex, index_of, pictures_of_grid

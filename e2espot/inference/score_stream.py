@@ -17,9 +17,9 @@ from e2espot.core.errors import ConfigurationError
 from e2espot.inference.options import InferenceOptions
 from e2espot.inference.streaming_head import streaming_head
 from e2espot.inference.views import ScoreViews, View
+from e2espot.models.ball_smoothing import BLOCK_S, BallSmoother
 from e2espot.models.spotter import Spotter, centre_crop, mean_pixel
 from e2espot.models.streaming.backbone_stream import BackboneStream
-from e2espot.models.streaming.ball_smoothing import BLOCK_S, BallSmoother
 from e2espot.models.streaming.cuda_graph import CudaGraphBackbone
 
 

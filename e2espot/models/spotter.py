@@ -84,7 +84,7 @@ class SpotterSpec:
     """Seconds after a frame that the head sees at inference, if nothing else is asked for; None for all of its
     windows."""
     smooth_ball: bool = False
-    """Whether inference smooths the map of the ball over time (``models.streaming.ball_smoothing``)."""
+    """Whether inference smooths the map of the ball over time (``models.ball_smoothing``)."""
     unfamiliar_look_ahead_s: _Seconds | None = None
     """``look_ahead_s`` of the file's second set of weights (``models.unfamiliar``)."""
     unfamiliar_smooth_ball: bool = False

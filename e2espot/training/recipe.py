@@ -124,6 +124,8 @@ class NetworkSettings(_Settings):
     """Colours that the network sees: rgb or gray."""
     single_frame: bool = False
     """Hide motion from the small backbone (a control experiment)."""
+    smooth_ball: bool = False
+    """Pool features under the map of the ball smoothed over time, in training and at inference (small and lite)."""
     init_from: str = "auto"
     """Initial weights: auto (ImageNet for RegNets, the shipped ones for small), none, or a run or file."""
     displacement: int = 0
@@ -136,6 +138,11 @@ class NetworkSettings(_Settings):
     def _check(self) -> None:
         if self.modality not in ("rgb", "gray"):
             raise ConfigurationError(f"modality is {self.modality!r}; choose rgb or gray", option="modality")
+        if self.smooth_ball and not self.feature_arch.startswith(("small", "lite")):
+            raise ConfigurationError(
+                f"{self.feature_arch} has no map of the ball to smooth; only small and lite have one",
+                option="smooth_ball",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

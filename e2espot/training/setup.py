@@ -26,8 +26,10 @@ from e2espot.core.device import reuse_freed_memory
 from e2espot.core.errors import ConfigurationError
 from e2espot.core.feature_kind import FeatureKind
 from e2espot.core.label_sets import LABEL_SETS, LabelSet
+from e2espot.core.timeline import parse_fps
 from e2espot.files.atomic import check_folder
 from e2espot.formats.feature_files import open_features
+from e2espot.models.backbones.small import SmallBackbone
 from e2espot.models.feature_heads.build import CHUNK_HEADS
 from e2espot.models.feature_heads.pooling import POOLS, PROJECTED_DIM
 from e2espot.models.spotter import Spotter, SpotterSpec, to_channels_last
@@ -73,6 +75,9 @@ def setup(config: TrainingConfig) -> Run:
     torch.manual_seed(config.recipe.sampling.seed)
     spotter, start = _build(config, kind)
     to_channels_last(spotter)
+    if config.recipe.network.smooth_ball:
+        assert isinstance(spotter.backbone, SmallBackbone)
+        spotter.backbone.smooth_fps = float(parse_fps(config.recipe.data.fps))
     run = Run(
         config=config,
         spotter=spotter.to(config.device),
@@ -335,6 +340,7 @@ def _build(config: TrainingConfig, kind: FeatureKind | None) -> tuple[Spotter, s
         double_rate_output=network.double_rate_output,
         single_frame=network.single_frame,
         features=kind,
+        smooth_ball=network.smooth_ball,
     )
     if kind is not None and network.init_from in ("auto", "none"):
         return Spotter(spec), "random weights"

@@ -42,7 +42,11 @@ def loss_of(run: Run, clip_batch: ClipBatch | DeviceBatch | FeatureBatch, clips:
         if outputs.team_BT is not None:
             loss = loss + weights.team_weight * team_loss(outputs.team_BT, targets.team_BT, weight_B, normalizer)
     if features.heat_BTHW is not None and weights.ball_weight:
-        loss = loss + weights.ball_weight * ball_loss(features.heat_BTHW, batch.targets.ball_BT2, normalizer)
+        # The smoothed map is to be right, and that of each frame alone, of which inference makes other smoothed ones.
+        maps = [heat for heat in (features.heat_BTHW, features.smoothed_BTHW) if heat is not None]
+        for heat_BTHW in maps:
+            ball = ball_loss(heat_BTHW, batch.targets.ball_BT2, normalizer)
+            loss = loss + weights.ball_weight * ball / len(maps)
     return loss
 
 

@@ -15,9 +15,9 @@ from e2espot.inference.options import InferenceOptions
 from e2espot.inference.predict import score_frames, stream_ball_maps, stream_features
 from e2espot.inference.streaming_head import window_starts
 from e2espot.models import Spotter, SpotterSpec, normalise
+from e2espot.models.ball_smoothing import smoothed_maps
 from e2espot.models.spotter import mean_pixel
 from e2espot.models.streaming.backbone_stream import BackboneStream
-from e2espot.models.streaming.ball_smoothing import smoothed_maps
 from e2espot.models.streaming.temporal_cache import StreamingMotion
 from e2espot.models.temporal_shift import GateShift
 from tests.support.budget import LONG

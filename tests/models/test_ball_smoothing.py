@@ -6,7 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from e2espot.models.streaming.ball_smoothing import BallSmoother, smoothed_maps
+from e2espot.core.errors import ConfigurationError
+from e2espot.models.backbones.small import SmallBackbone
+from e2espot.models.ball_smoothing import BallSmoother, smoothed_clips, smoothed_maps
+from e2espot.training.recipe import NetworkSettings
 
 
 def random_maps(frames: int, height: int = 3, width: int = 4, seed: int = 0) -> Tensor:
@@ -77,3 +80,31 @@ def test_maps_without_a_ball_stay_finite() -> None:
     smoothed = smoothed_maps(maps_THW, 12.5, 8)
     assert torch.isfinite(smoothed).all()
     torch.testing.assert_close(smoothed.exp().sum((1, 2)), torch.ones(30))
+
+
+def test_clips_are_smoothed_as_a_video_whose_block_is_longer() -> None:
+    clips_BTHW = torch.stack([random_maps(9, seed=seed) for seed in (0, 1)])
+    expected = torch.stack([smoothed_maps(clip_THW, 12.5, 9) for clip_THW in clips_BTHW])
+    torch.testing.assert_close(smoothed_clips(clips_BTHW, 12.5), expected)
+    assert smoothed_clips(clips_BTHW[:, :1], 12.5).shape == (2, 1, 3, 4)
+
+
+def test_training_pools_under_the_smoothed_map_and_learns_through_it() -> None:
+    torch.manual_seed(0)
+    backbone = SmallBackbone("gsm")
+    frames_BTCHW = torch.randn(2, 5, 3, 64, 80)
+    alone = backbone(frames_BTCHW)
+    assert alone.smoothed_BTHW is None
+    backbone.smooth_fps = 12.5
+    smoothed = backbone(frames_BTCHW)
+    assert smoothed.smoothed_BTHW is not None and smoothed.heat_BTHW is not None
+    torch.testing.assert_close(smoothed.smoothed_BTHW, smoothed_clips(smoothed.heat_BTHW, 12.5))
+    assert not torch.allclose(alone.features_BTD, smoothed.features_BTD)
+    smoothed.features_BTD[:, 2].sum().backward()
+    assert backbone.attention.weight.grad is not None
+    assert backbone.attention.weight.grad[0].abs().max() > 0
+
+
+def test_map_of_another_backbone_cannot_be_smoothed() -> None:
+    with pytest.raises(ConfigurationError, match="rny002_gsm has no map of the ball to smooth"):
+        NetworkSettings(feature_arch="rny002_gsm", smooth_ball=True)

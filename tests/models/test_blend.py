@@ -109,3 +109,10 @@ def test_blend_refuses_spotters_of_different_specifications_and_shares_out_of_ra
         with pytest.raises(CheckpointError, match="cannot be blended"):
             blend(*pair, tmp_path / "c.safetensors", share)
     assert not (tmp_path / "c.safetensors").exists()
+
+
+def test_spotters_that_differ_in_the_size_of_frames_alone_can_be_blended(tmp_path: Path) -> None:
+    small = spotter_file(tmp_path / "a.safetensors", 0)
+    large = spotter_file(tmp_path / "b.safetensors", 1, replace(SPEC, width=128, height=80))
+    blend(small, large, tmp_path / "c.safetensors", 0.5)
+    assert load_spotter(tmp_path / "c.safetensors").spec == SPEC

@@ -23,6 +23,8 @@ class FrameFeatures(NamedTuple):
     """One vector per frame."""
     heat_BTHW: Tensor | None
     """Logits of the ball being at each cell, at an eighth of the frame size; None for backbones without this map."""
+    smoothed_BTHW: Tensor | None = None
+    """The same smoothed over time, log probabilities; None where features are not pooled under it."""
 
 
 FRAMES_AT_ONCE = 4

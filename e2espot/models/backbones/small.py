@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from e2espot.core.pixels import LUMA
 from e2espot.models.backbones.base import FRAMES_AT_ONCE, Backbone, FrameFeatures, put_frames, upcast_to_fp32
+from e2espot.models.ball_smoothing import smoothed_clips
 from e2espot.models.temporal_shift import ShiftedConv
 
 
@@ -99,6 +100,8 @@ class SmallBackbone(Backbone):
         super().__init__()
         stem, middle, deep = self.WIDTHS
         self.single_frame, self.gray = single_frame, gray
+        self.smooth_fps: float | None = None
+        """Frames a second at which training smooths the map of the ball; None to pool under it as it is."""
         self.stem = _ConvNorm(5, stem, 7, 4)
         self.down1 = _ConvNorm(stem, middle, 3, 2)
         self.block1 = ResidualBlock(middle, shift)
@@ -166,12 +169,14 @@ class SmallBackbone(Backbone):
         fine = fine + functional.interpolate(self.lateral(coarse), size=fine.shape[-2:], mode="nearest")
         fine = self.merge(fine)
         maps = self.attention(fine)
+        heat_BTHW = maps[:, 0].float().unflatten(0, (clips, num_frames))
+        smoothed_BTHW = None if self.smooth_fps is None else smoothed_clips(heat_BTHW, self.smooth_fps)
+        if smoothed_BTHW is not None:
+            maps = torch.cat((smoothed_BTHW.flatten(0, 1)[:, None], maps[:, 1:].float()), dim=1)
         pooled = torch.cat((pool_by_attention(fine, maps), upcast_to_fp32(coarse).mean((2, 3))), dim=1)
         with torch.autocast(fine.device.type, enabled=False):
             features = self.project(pooled)
-        return FrameFeatures(
-            features.unflatten(0, (clips, num_frames)), maps[:, 0].float().unflatten(0, (clips, num_frames))
-        )
+        return FrameFeatures(features.unflatten(0, (clips, num_frames)), heat_BTHW, smoothed_BTHW)
 
     def add_motion(self, frames_BTCHW: Tensor) -> Tensor:
         """Three colours and the grey differences to the previous and the next frame, ``(N, 5, H, W)``.

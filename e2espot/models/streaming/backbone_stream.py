@@ -33,8 +33,8 @@ from e2espot.models.backbones.base import upcast_to_fp32
 from e2espot.models.backbones.lite import SEEN_EVERY, LiteBackbone
 from e2espot.models.backbones.registry import Backbone, RegNet, ResNet
 from e2espot.models.backbones.small import SmallBackbone, pool_by_attention
+from e2espot.models.ball_smoothing import BallSmoother
 from e2espot.models.spotter import normalise
-from e2espot.models.streaming.ball_smoothing import BallSmoother
 from e2espot.models.streaming.folded_norms import fold_batch_norms
 from e2espot.models.streaming.fused_conv import Act, FusedConv, activation_of
 from e2espot.models.streaming.lite_stream import FusedAddedMaps

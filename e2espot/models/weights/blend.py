@@ -28,7 +28,7 @@ class InferenceDefaults:
     smooth_ball: bool = False
     """Whether the map of the ball is smoothed over time."""
     size: tuple[int, int] | None = None
-    """(width, height) of the frames; None for those of training."""
+    """(width, height) of the frames; None for those of ``before``."""
 
 
 def blend(
@@ -42,7 +42,7 @@ def blend(
     """Write ``(1 - share) * before + share * after``; statistics of batch norms are blended as well.
 
     Of files with a second set of weights, the first set is taken, and of ``before`` and ``after`` no look-ahead and no
-    smoothing.
+    smoothing; the size of the frames is that of ``before`` where the defaults have none.
 
     Args:
         before: Weights file of a spotter.
@@ -61,6 +61,7 @@ def blend(
     defaults = defaults or InferenceDefaults()
     spec, first, _ = _first_set(before)
     other, second, _ = _first_set(after)
+    other = dataclasses.replace(other, width=spec.width, height=spec.height)
     if other != spec_of_second_set(spec, second) or not first.keys() <= second.keys() or not 0 <= share <= 1:
         raise CheckpointError(
             f"{before} and {after} cannot be blended with share {share}: both must be spotters of the same "

@@ -18,7 +18,7 @@ and nothing depends on how the video is cut into chunks. With blocks of 4 frames
 
 Source: Rabiner, "A tutorial on hidden Markov models", Proceedings of the IEEE 1989.
 
-Shapes: T frames, H rows and W columns of the map.
+Shapes: B clips, T frames, H rows and W columns of the map.
 """
 
 from __future__ import annotations
@@ -100,23 +100,9 @@ class BallSmoother:
         return torch.full_like(map_HW, 1 / map_HW.numel())
 
     def _moved(self, share_HW: Tensor) -> Tensor:
-        """Where the ball is a frame later; from where it was a frame before is the same, since moves are symmetric."""
         if self._moves is None:
-            height, width = share_HW.shape
-            self._moves = self._spread(height, share_HW), self._spread(width, share_HW)
-        rows_HH, columns_WW = self._moves
-        return (1 - _ANYWHERE) * (rows_HH @ share_HW @ columns_WW) + _ANYWHERE * share_HW.mean()
-
-    def _spread(self, cells: int, like: Tensor) -> Tensor:
-        """Probability of each move along an axis, ``(cells, cells)``; what leaves the picture is lost."""
-        # 12.5 frames a second -> 0.28 each for -1, 0 and 1 cells, then 0.062, 0.014 ... to both sides
-        frames = self._fps * _STEP_S  # per 80 ms: at 25 fps a frame moves half as far
-        reach = max(cells, 100)  # so that small maps have the same probabilities
-        offsets = torch.arange(-reach, reach + 1, dtype=torch.float64)
-        weights = torch.exp(-_DECAY * (offsets.abs() * frames - _FREE_CELLS).clamp_min(0))
-        at = torch.arange(cells)
-        spread = (weights / weights.sum())[at[:, None] - at[None] + reach]
-        return spread.to(like)
+            self._moves = _moves(self._fps, share_HW)
+        return _moved(share_HW, self._moves)
 
 
 def smoothed_maps(maps_THW: Tensor, fps: float, block: int) -> Tensor:
@@ -125,8 +111,55 @@ def smoothed_maps(maps_THW: Tensor, fps: float, block: int) -> Tensor:
     return torch.cat((smoother.add(maps_THW), smoother.finish(maps_THW)))
 
 
-def _normalised(share_HW: Tensor) -> Tensor:
-    return share_HW / share_HW.sum()
+def smoothed_clips(maps_BTHW: Tensor, fps: float) -> Tensor:
+    """The maps of whole clips smoothed by all frames before and after, log probabilities ``(B, T, H, W)`` in fp32.
+
+    Gradients flow through it, so that training sees the maps that inference pools under. At inference a frame sees no
+    more than two blocks of what follows.
+    """
+    with torch.autocast(maps_BTHW.device.type, enabled=False):
+        maps_BTHW = maps_BTHW.float()
+        moves = _moves(fps, maps_BTHW)
+        evidence_BTHW = torch.exp(_EVIDENCE * (maps_BTHW - maps_BTHW.detach().amax((-2, -1), keepdim=True)))
+        evidence = evidence_BTHW.unbind(1)
+        filtered: list[Tensor] = []
+        for evidence_BHW in evidence:
+            before_BHW = filtered[-1] if filtered else torch.full_like(evidence_BHW, 1 / evidence_BHW[0].numel())
+            filtered.append(_normalised(_moved(before_BHW, moves) * evidence_BHW))
+        smoothed, behind_BHW = filtered[-1:], torch.ones_like(filtered[-1])
+        for filtered_BHW, next_BHW in zip(filtered[-2::-1], evidence[:0:-1], strict=True):
+            behind_BHW = _moved(next_BHW * behind_BHW, moves)
+            behind_BHW = behind_BHW / behind_BHW.amax((-2, -1), keepdim=True)
+            smoothed.append(_normalised(filtered_BHW * behind_BHW))
+        return torch.stack(smoothed[::-1], dim=1).clamp_min(_LEAST).log()
+
+
+def _moved(share: Tensor, moves: tuple[Tensor, Tensor]) -> Tensor:
+    """Where the ball is a frame later; from where it was a frame before is the same, since moves are symmetric."""
+    rows_HH, columns_WW = moves
+    return (1 - _ANYWHERE) * (rows_HH @ share @ columns_WW) + _ANYWHERE * share.mean((-2, -1), keepdim=True)
+
+
+def _moves(fps: float, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Probabilities of moves along the rows and the columns of maps ``(..., H, W)``."""
+    height, width = like.shape[-2:]
+    return _spread(height, fps, like), _spread(width, fps, like)
+
+
+def _spread(cells: int, fps: float, like: Tensor) -> Tensor:
+    """Probability of each move along an axis, ``(cells, cells)``; what leaves the picture is lost."""
+    # 12.5 frames a second -> 0.28 each for -1, 0 and 1 cells, then 0.062, 0.014 ... to both sides
+    frames = fps * _STEP_S  # per 80 ms: at 25 fps a frame moves half as far
+    reach = max(cells, 100)  # so that small maps have the same probabilities
+    offsets = torch.arange(-reach, reach + 1, dtype=torch.float64)
+    weights = torch.exp(-_DECAY * (offsets.abs() * frames - _FREE_CELLS).clamp_min(0))
+    at = torch.arange(cells)
+    spread = (weights / weights.sum())[at[:, None] - at[None] + reach]
+    return spread.to(like)
+
+
+def _normalised(share: Tensor) -> Tensor:
+    return share / share.sum((-2, -1), keepdim=True)
 
 
 def _log(smoothed: Sequence[Tensor], like_THW: Tensor) -> Tensor:
