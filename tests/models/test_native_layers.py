@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
+from e2espot.models.backbones.lite_stages import SameConv
 from e2espot.models.kernels import native
 from e2espot.models.spotter import normalise
 from e2espot.models.streaming.native_layers import (
@@ -100,14 +101,23 @@ def test_gate_shift_of_a_whole_clip(fold: int, frames: int, height: int, width: 
 
 
 @settings(deadline=None, max_examples=20)
-@given(frames=st.integers(1, 3), height=st.integers(1, 20), width=st.integers(1, 40), seed=st.integers(0, 99))
-def test_stem(frames: int, height: int, width: int, seed: int) -> None:
+@given(
+    same=st.booleans(),
+    act=st.sampled_from(["relu", "relu6"]),
+    frames=st.integers(1, 3),
+    height=st.integers(1, 20),
+    width=st.integers(1, 40),
+    seed=st.integers(0, 99),
+)
+def test_stem(same: bool, act: str, frames: int, height: int, width: int, seed: int) -> None:
     torch.manual_seed(seed)
     levels = torch.randint(0, 256, (frames, height, width, 3), dtype=torch.uint8)
-    conv = nn.Conv2d(3, 32, 3, 2, 1)
+    conv = SameConv(3, 32, 3, 2) if same else nn.Conv2d(3, 32, 3, 2, 1)
+    nn.init.normal_(conv.weight)  # so that ReLU6 has something to cut off
     with torch.inference_mode():
-        layers = [NativeStem.build(conv, "relu", dtype) for dtype in FORMATS]
+        layers = [NativeStem.build(conv, act, dtype) for dtype in FORMATS]
         exact = conv.double()(normalise(levels, torch.float64).double()).relu()
+        exact = exact.clamp(max=6) if act == "relu6" else exact
         for layer in layers:
             assert layer is not None
             assert_rounded(layer(levels), exact, terms=3)
@@ -155,6 +165,7 @@ def test_grouped_conv(
 def test_convolutions_of_other_shapes_are_left_to_the_library(conv: nn.Conv2d) -> None:
     assert NativeGroupedConv.build(conv, "relu", torch.float32) is None
     assert NativeStem.build(conv, "relu", torch.float32) is None
+    assert NativeStem.build(nn.Conv2d(3, 32, 3, 2, 0), "relu", torch.float32) is None
 
 
 @pytest.mark.parametrize("dtype", FORMATS)

@@ -8,11 +8,11 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
-#include <cstdint>
 #include <cstring>
 #include <utility>
 #include <vector>
 
+#include "inverted_residual.h"
 #include "vectors.h"
 
 namespace {
@@ -22,32 +22,9 @@ constexpr int kTile = 6;            // pixels that share each weight while it is
 constexpr int kWideTile = 4;        // the same for 24 outputs
 constexpr int kDepthwiseTile = 13;  // the same for a tap of 8 channels
 
-struct InvertedResidual {
-    int height, width, inputs, wide, outputs;
-    int kernel, stride, top, left;     // size and stride of the depthwise convolution, and zeros before its input
-    int rows, columns;                 // of the output
-    int residual;                      // whether the input is added to the output
-    int chunk, band;                   // wide channels, and rows of the output, that are computed at a time
-    const float *widen, *widen_bias;   // (wide / 16, inputs, 16), (wide,); null if the input is as wide already
-    const float *taps, *taps_bias;     // (wide / 8, kernel, kernel, 8), (wide,)
-    const float *narrow, *narrow_bias; // (outputs / 16, wide, 16), the last of 24 instead of 16 and 8; (outputs,)
-
-    int right() const { return std::max(0, (columns - 1) * stride + kernel - left - width); }
-};
-
-// Numbers that begin at a line of the cache.
-class Aligned {
-  public:
-    explicit Aligned(size_t count) : values_(count + 16) {}
-
-    float* data() {
-        const auto address = reinterpret_cast<uintptr_t>(values_.data());
-        return values_.data() + (64 - address % 64) % 64 / sizeof(float);
-    }
-
-  private:
-    std::vector<float> values_;
-};
+// Its weights: ``widen`` is (wide / 16, inputs, 16), ``taps`` (wide / 8, kernel, kernel, 8), and ``narrow``
+// (outputs / 16, wide, 16), the last of 24 instead of 16 and 8.
+using Layer = InvertedResidual<float>;
 
 // A number that is not finite stays so, but for infinity.
 inline Half relu6(Half value) {
@@ -100,17 +77,6 @@ constexpr std::array<Multiply, sizeof...(counts)> products_of(std::integer_seque
     return {multiply<counts + 1, vectors, clipped>...};
 }
 
-// ``count`` pixels in tiles of nearly one size: a small one at the end would wait for its few sums.
-template <typename Work>
-void in_tiles(int count, int most, Work work) {
-    const int tiles = (count + most - 1) / most;
-    for (int tile = 0, first = 0; tile < tiles; ++tile) {
-        const int size = (count - first) / (tiles - tile);
-        work(first, size);
-        first += size;
-    }
-}
-
 template <int vectors, bool clipped, int most>
 void multiply_all(const Product& product, int count, const float* weight) {
     static constexpr auto functions = products_of<vectors, clipped>(std::make_integer_sequence<int, most>());
@@ -154,7 +120,7 @@ void depthwise_row(const float* const* lines, int columns, const float* taps, co
 // Widened rows of a frame, for each panel of a chunk a ring with zeros around the frame.
 class Ring {
   public:
-    Ring(const InvertedResidual& layer)
+    Ring(const Layer& layer)
         : layer_(layer),
           kept_(layer.kernel + layer.stride * (layer.band - 1)),
           row_(size_t(layer.left + layer.width + layer.right()) * kPanel),
@@ -183,14 +149,14 @@ class Ring {
     }
 
   private:
-    const InvertedResidual& layer_;
+    const Layer& layer_;
     int kept_;
     size_t row_;
-    Aligned values_;
+    Aligned<float> values_;
 };
 
 // Add what ``channels`` of the depthwise convolution give, from ``channel`` on, to rows of the output.
-void narrow(const InvertedResidual& layer, const float* in, int pixels, int channel, int channels, const float* bias,
+void narrow(const Layer& layer, const float* in, int pixels, int channel, int channels, const float* bias,
             const float* added, float* out) {
     const int whole = layer.outputs % 16 ? layer.outputs - 24 : layer.outputs;
     for (int o = 0; o < layer.outputs;) {
@@ -206,9 +172,9 @@ void narrow(const InvertedResidual& layer, const float* in, int pixels, int chan
 
 // Rows ``first`` to ``last`` of the output of a frame.
 template <int kernel, int stride>
-void inverted_residual(const InvertedResidual& layer, const float* frame, int first, int last, float* out) {
+void inverted_residual(const Layer& layer, const float* frame, int first, int last, float* out) {
     Ring ring(layer);
-    Aligned between(size_t(layer.band) * layer.columns * layer.chunk);
+    Aligned<float> between(size_t(layer.band) * layer.columns * layer.chunk);
     const std::vector<float> zeros(layer.outputs);
     const size_t numbers = size_t(layer.columns) * layer.outputs;
     for (int channel = 0; channel < layer.wide; channel += layer.chunk) {
@@ -238,16 +204,9 @@ void inverted_residual(const InvertedResidual& layer, const float* frame, int fi
 
 }  // namespace
 
-// Parts ``first`` to ``last`` of ``frames``, each of which is divided into ``parts`` of its rows of the output.
-extern "C" void e2espot_inverted_residual_fp32(const InvertedResidual* layer, const float* frames, int parts, int first,
-                                               int last, float* out) {
-    const size_t in_size = size_t(layer->height) * layer->width * layer->inputs;
-    const size_t out_size = size_t(layer->rows) * layer->columns * layer->outputs;
+extern "C" void e2espot_inverted_residual_fp32(const Layer* layer, const float* frames, int parts, int first, int last,
+                                               float* out) {
     const auto function = layer->kernel == 3 ? (layer->stride == 1 ? inverted_residual<3, 1> : inverted_residual<3, 2>)
                                              : (layer->stride == 1 ? inverted_residual<5, 1> : inverted_residual<5, 2>);
-    for (int part = first; part < last; ++part) {
-        const int frame = part / parts, number = part % parts;
-        function(*layer, frames + frame * in_size, number * layer->rows / parts, (number + 1) * layer->rows / parts,
-                 out + frame * out_size);
-    }
+    for_parts(*layer, frames, parts, first, last, out, function);
 }

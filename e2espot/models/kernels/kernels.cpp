@@ -18,7 +18,9 @@ namespace {
 constexpr int kStemPixels = kRegisters == 32 ? 8 : 6, kStemVectors = kRegisters == 32 ? 2 : 1;
 
 template <typename T>
-void stem_pixels(const float* const* lines, int first, const float* weight, const float* bias, int valid, T* out) {
+void stem_pixels(const float* const* lines, int first, const float* weight, const float* bias, float most, int valid,
+                 T* out) {
+    const Half limit = {most, most, most, most, most, most, most, most};
     Vector sums[kStemPixels][kStemVectors];
     for (int p = 0; p < kStemPixels; ++p)
         for (int k = 0; k < kStemVectors; ++k) sums[p][k] = at(bias + k * kLanes);
@@ -34,14 +36,18 @@ void stem_pixels(const float* const* lines, int first, const float* weight, cons
     for (int p = 0; p < kStemPixels; ++p)
         for (int k = 0; k < kStemVectors; ++k) put(values[p] + k * kLanes, sums[p][k]);
     for (int p = 0; p < valid; ++p)
-        for (int o = 0; o < kStemVectors * kLanes; o += 8) store_half(out + p * 32 + o, rectified(load_half(values[p] + o)));
+        for (int o = 0; o < kStemVectors * kLanes; o += 8) {
+            const Half value = rectified(load_half(values[p] + o));
+            store_half(out + p * 32 + o, value > limit ? limit : value);
+        }
 }
 
-// relu(conv3x3(levels * scale + shift) + bias), stride 2, zeros around the frame; 32 outputs. ``scale_row`` and
-// ``shift_row`` are as long as a row. ``weight`` is (3, 3, 3 inputs, 32 outputs).
+// min(relu(conv3x3(levels * scale + shift) + bias), most), stride 2, zeros around the frame; 32 outputs. ``scale_row``
+// and ``shift_row`` are as long as a row. ``weight`` is (3, 3, 3 inputs, 32 outputs). ``top`` and ``left`` are rows and
+// columns of zeros before the frame, 0 or 1.
 template <typename T>
-void stem(const uint8_t* levels, int count, int height, int width, const float* scale_row, const float* shift_row,
-          const float* weight, const float* bias, T* out) {
+void stem(const uint8_t* levels, int count, int height, int width, int top, int left, const float* scale_row,
+          const float* shift_row, const float* weight, const float* bias, float most, T* out) {
     const int rows = (height + 1) / 2, columns = (width + 1) / 2, numbers = 3 * width;
     Rows input(width, 3, 3);
     for (int t = 0; t < count; ++t) {
@@ -49,7 +55,7 @@ void stem(const uint8_t* levels, int count, int height, int width, const float* 
         int written = -1;
         input.clear(-1);
         for (int y = 0; y < rows; ++y) {
-            for (; written < 2 * y + 1; ++written) {
+            for (; written < 2 * y + 2 - top; ++written) {
                 const int next = written + 1;
                 if (next >= height) {
                     input.clear(next);
@@ -59,12 +65,13 @@ void stem(const uint8_t* levels, int count, int height, int width, const float* 
                 const uint8_t* source = frame + size_t(next) * numbers;
                 for (int i = 0; i < numbers; ++i) target[i] = float(source[i]) * scale_row[i] + shift_row[i];
             }
-            const float* lines[3] = {input.row(2 * y - 1), input.row(2 * y), input.row(2 * y + 1)};
+            const float* lines[3];
+            for (int dy = 0; dy < 3; ++dy) lines[dy] = input.row(2 * y - top + dy) + 3 * (1 - left);
             T* target = out + (size_t(t) * rows + y) * columns * 32;
             for (int x = 0; x < columns; x += kStemPixels) {
                 const int valid = columns - x < kStemPixels ? columns - x : kStemPixels;
                 for (int o = 0; o < 32; o += kStemVectors * kLanes)
-                    stem_pixels(lines, 6 * x, weight + o, bias + o, valid, target + size_t(x) * 32 + o);
+                    stem_pixels(lines, 6 * x, weight + o, bias + o, most, valid, target + size_t(x) * 32 + o);
             }
         }
     }
@@ -161,9 +168,10 @@ void motion(const void* const* frames, const int32_t* is_float, int count, int t
 extern "C" {
 
 #define KERNELS(NAME, T)                                                                                              \
-    void e2espot_stem_##NAME(const uint8_t* levels, int count, int height, int width, const float* scale_row,         \
-                             const float* shift_row, const float* weight, const float* bias, T* out) {                \
-        stem(levels, count, height, width, scale_row, shift_row, weight, bias, out);                                  \
+    void e2espot_stem_##NAME(const uint8_t* levels, int count, int height, int width, int top, int left,              \
+                             const float* scale_row, const float* shift_row, const float* weight, const float* bias,  \
+                             float most, T* out) {                                                                    \
+        stem(levels, count, height, width, top, left, scale_row, shift_row, weight, bias, most, out);                 \
     }                                                                                                                 \
     void e2espot_motion_##NAME(const void* const* frames, const int32_t* is_float, int count, int times, int height,  \
                                int width, float middle, const float* weight, const float* bias, T* out) {             \

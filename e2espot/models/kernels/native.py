@@ -28,9 +28,18 @@ from e2espot.files.cache import cache_dir
 _LOG = logging.getLogger(__name__)
 _SOURCES = tuple(
     Path(__file__).with_name(f"{name}.cpp")
-    for name in ("conv_weights", "gate_shift", "grouped", "inverted_residual", "kernels", "norms", "winograd")
+    for name in (
+        "conv_weights",
+        "gate_shift",
+        "grouped",
+        "inverted_residual",
+        "inverted_residual_amx",
+        "kernels",
+        "norms",
+        "winograd",
+    )
 )
-_HEADERS = tuple(Path(__file__).with_name(f"{name}.h") for name in ("rows", "vectors"))
+_HEADERS = tuple(Path(__file__).with_name(f"{name}.h") for name in ("inverted_residual", "rows", "vectors"))
 _FLAGS = ("-O3", "-std=c++17", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast")
 _COMPILE_TIMEOUT_S = 300
 SWITCH = "E2ESPOT_NATIVE"
@@ -53,6 +62,15 @@ def kernel(name: str, device: torch.device, dtype: torch.dtype) -> Any:
         return None
     function.restype = None
     return function
+
+
+@cache
+def can_use_amx() -> bool:
+    """Whether kernels may use the matrix units (Intel AMX) of this CPU: compiled for them, and the system agrees."""
+    library = _library()
+    is_supported = getattr(torch.cpu, "_is_amx_tile_supported", bool)
+    request = getattr(library, "e2espot_request_amx", None)
+    return request is not None and bool(is_supported()) and request() == 0
 
 
 class SharedByCopies:

@@ -5,6 +5,8 @@ Shapes: T frames, C channels, H height, W width.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -15,13 +17,13 @@ from e2espot.models.backbones.small import AddedMaps
 from e2espot.models.spotter import normalise
 from e2espot.models.streaming.fused_conv import Act, FusedConv
 from e2espot.models.streaming.inverted_residual import NativeInvertedResidual
+from e2espot.models.streaming.native_layers import NativeStem
 
 
 class FusedAddedMaps:
     """Frames to what is added to the maps of the small backbone."""
 
     def __init__(self, backbone: LiteBackbone, dtype: torch.dtype) -> None:
-        self._dtype = dtype
         self._image = FusedLiteStages(backbone.image, dtype)
         eighth, sixteenth, thirty_second = backbone.norms
         self._to_fine, self._to_merge, self._to_coarse, self._context = (
@@ -36,7 +38,7 @@ class FusedAddedMaps:
 
     def __call__(self, levels_THWC: Tensor) -> AddedMaps:
         """RGB of 0 to 255, uint8 or float -> maps in the compute dtype."""
-        eighth, sixteenth, thirty_second = self._image(normalise(levels_THWC, self._dtype))
+        eighth, sixteenth, thirty_second = self._image.of_levels(levels_THWC)
         coarse = self._to_coarse(sixteenth)
         coarse += functional.interpolate(self._context(thirty_second), size=coarse.shape[-2:], mode="nearest")
         return AddedMaps(self._to_fine(eighth), self._to_merge(eighth), coarse)
@@ -58,7 +60,8 @@ class FusedLiteStages:
     """``LiteStages`` in a compute dtype, without layers in between that only read and write memory."""
 
     def __init__(self, stages: LiteStages, dtype: torch.dtype) -> None:
-        self._stem = _FusedSameConv(stages.stem, dtype)
+        self._dtype, self._stem = dtype, _FusedSameConv(stages.stem, dtype)
+        self._native_stem = NativeStem.build(stages.stem, "relu6", dtype)
         self._blocks = [
             NativeInvertedResidual.build(block, dtype) or _FusedBlock(block, dtype)
             for block in stages.inverted_residuals()
@@ -67,16 +70,25 @@ class FusedLiteStages:
 
     def __call__(self, frames_TCHW: Tensor) -> tuple[Tensor, ...]:
         """As ``LiteStages``."""
-        parts = [self._outputs(part) for part in in_parts(frames_TCHW)]
-        return tuple(torch.cat(outputs) for outputs in zip(*parts, strict=True))
+        return _joined(self._after_stem(self._stem(part)) for part in in_parts(frames_TCHW))
 
-    def _outputs(self, frames_TCHW: Tensor) -> list[Tensor]:
-        x_TCHW, outputs = self._stem(frames_TCHW), []
+    def of_levels(self, levels_THWC: Tensor) -> tuple[Tensor, ...]:
+        """The same from RGB of 0 to 255, uint8 or float."""
+        if self._native_stem is None or levels_THWC.dtype != torch.uint8:
+            return self(normalise(levels_THWC, self._dtype))
+        return _joined(self._after_stem(self._native_stem(part)) for part in in_parts(levels_THWC))
+
+    def _after_stem(self, x_TCHW: Tensor) -> list[Tensor]:
+        outputs = []
         for number, block in enumerate(self._blocks):
             x_TCHW = block(x_TCHW)
             if number in self._taken:
                 outputs.append(x_TCHW)
         return outputs
+
+
+def _joined(parts: Iterable[list[Tensor]]) -> tuple[Tensor, ...]:
+    return tuple(torch.cat(outputs) for outputs in zip(*parts, strict=True))
 
 
 class _FusedSameConv:

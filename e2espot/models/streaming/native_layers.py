@@ -6,6 +6,7 @@ Shapes: T frames, C channels, H height, W width, f channels in the fold of a gat
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from e2espot.core.pixels import IMAGENET_MEAN, IMAGENET_STD
+from e2espot.models.backbones.lite_stages import SameConv
 from e2espot.models.kernels.native import SharedByCopies, constant, in_threads, kernel, pointer
 from e2espot.models.temporal_shift import HALO, GateShift
 
@@ -77,10 +79,11 @@ def _gate_taps(gate: GateShift) -> Tensor:
 
 
 class NativeStem(SharedByCopies):
-    """Normalisation and the first convolution of a RegNet, 3x3 with stride 2 and ReLU, from bytes."""
+    """Normalisation and the first convolution of a network, 3x3 with stride 2 and ReLU or ReLU6, from bytes."""
 
-    def __init__(self, conv: nn.Conv2d, dtype: torch.dtype, function: Any) -> None:
-        self._function, self._dtype = function, dtype
+    def __init__(self, conv: nn.Conv2d, act: str, dtype: torch.dtype, function: Any) -> None:
+        self._function, self._dtype, self._conv = function, dtype, conv
+        self._most = ctypes.c_float(6 if act == "relu6" else math.inf)
         self._mean_3, self._std_3 = (255 * torch.tensor(row) for row in (IMAGENET_MEAN, IMAGENET_STD))
         # (32, 3, 3, 3) -> row, column, colour, output
         self._weight = constant(conv.weight.permute(2, 3, 1, 0))
@@ -90,11 +93,12 @@ class NativeStem(SharedByCopies):
     @classmethod
     def build(cls, conv: nn.Conv2d, act: str, dtype: torch.dtype) -> NativeStem | None:
         """The layer; None without a kernel for it."""
-        shape = (conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, conv.padding, conv.groups, act)
-        if shape != (3, 32, (3, 3), (2, 2), (1, 1), 1, "relu"):
+        shape = (conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, conv.groups)
+        is_padded = isinstance(conv, SameConv) or conv.padding == (1, 1)
+        if shape != (3, 32, (3, 3), (2, 2), 1) or not is_padded or act not in ("relu", "relu6"):
             return None
         function = kernel("stem", conv.weight.device, dtype)
-        return None if function is None else cls(conv, dtype, function)
+        return None if function is None else cls(conv, act, dtype, function)
 
     def __call__(self, levels_THWC: Tensor) -> Tensor:
         """uint8 RGB frames -> ``(T, 32, H / 2, W / 2)``, rounded up."""
@@ -103,15 +107,20 @@ class NativeStem(SharedByCopies):
         if width not in self._rows:
             scale, shift = 1 / self._std_3, -self._mean_3 / self._std_3
             self._rows[width] = constant(scale.repeat(width)), constant(shift.repeat(width))
+        top, left = (self._zeros_before(size, axis) for axis, size in enumerate((height, width)))
         constants = [pointer(tensor) for tensor in (*self._rows[width], self._weight, self._bias)]
         out = _empty_frames((count, 32, (height + 1) // 2, (width + 1) // 2), self._dtype)
 
         def convolve(first: int, last: int) -> None:
-            frames = pointer(levels_THWC, first)
-            self._function(frames, last - first, height, width, *constants, pointer(out, first))
+            frames, size = pointer(levels_THWC, first), (last - first, height, width, top, left)
+            self._function(frames, *size, *constants, self._most, pointer(out, first))
 
         in_threads(convolve, count)
         return out
+
+    def _zeros_before(self, size: int, axis: int) -> int:
+        """Rows or columns of zeros before the first of ``size``."""
+        return self._conv.zeros(size, axis)[0] if isinstance(self._conv, SameConv) else 1
 
 
 class NativeGroupedConv(SharedByCopies):
