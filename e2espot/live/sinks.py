@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import logging
 import queue
 import threading
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol, TextIO
+from urllib.parse import urlsplit
 
 from e2espot.core.errors import ConfigurationError
 from e2espot.live.lines import LiveEvent
@@ -103,12 +104,17 @@ class Webhook:
         url: http or https.
         max_waiting: Events that may wait for an address that does not answer; beyond, the oldest are given up.
         give_up_s: How long events that still wait at the end are retried.
+
+    Raises:
+        ConfigurationError: ``url`` is no such address.
     """
 
     def __init__(self, url: str, *, max_waiting: int = 10_000, give_up_s: float = 10.0) -> None:
-        if not url.lower().startswith(("http://", "https://")):
+        if not _is_web_address(url):
             raise ConfigurationError(
-                f"webhook is {redact(url)}; give an address with http:// or https://", option="webhook"
+                f"webhook is {redact(url)}; give an address with http:// or https://, such as "
+                "http://host:8080/events, without spaces",
+                option="webhook",
             )
         self._url, self._give_up_s = url, give_up_s
         self._queue: queue.Queue[LiveEvent] = queue.Queue(max_waiting)
@@ -165,10 +171,12 @@ class Webhook:
     def _next_batch(self) -> list[LiveEvent]:
         batch: list[LiveEvent] = []
         while not batch:
+            # Asked before the queue is: events may be added, and the hook closed, just after a look at an empty queue.
+            is_closing = self._is_closing.is_set()
             try:
                 batch.append(self._queue.get(timeout=0.1))
             except queue.Empty:
-                if self._is_closing.is_set():
+                if is_closing:
                     return []
         while len(batch) < 100 and not self._queue.empty():
             batch.append(self._queue.get_nowait())
@@ -180,5 +188,15 @@ class Webhook:
         try:
             with urllib.request.urlopen(request, timeout=5):
                 return True
-        except (OSError, urllib.error.URLError, ValueError):
+        except (OSError, http.client.HTTPException, ValueError):  # an answer that is not HTTP is no OSError
             return False
+
+
+def _is_web_address(url: str) -> bool:
+    """Whether a request to ``url`` can be made at all."""
+    try:
+        parts = urlsplit(url)
+        has_host = bool(parts.hostname) and parts.port != 0  # which raises where the port is no number
+    except ValueError:
+        return False
+    return has_host and parts.scheme in ("http", "https") and url.isascii() and url.isprintable() and " " not in url

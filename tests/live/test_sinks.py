@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import http.server
 import json
+import queue
+import socket
 import threading
 import urllib.error
 import urllib.request
@@ -62,8 +65,65 @@ def test_webhook_without_an_answer_holds_a_bounded_number_and_gives_up() -> None
         hook.add([event(number)])
     hook.close()
     assert hook.num_lost >= 90
-    with pytest.raises(ConfigurationError, match="http"):
-        Webhook("ftp://host/x")
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://host/x", "http:///x", "http://host/a b", "http://host/a\n", "http://host:port/x", "http://hóst/"]
+)
+def test_webhook_refuses_an_address_to_which_no_request_can_be_made(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="give an address with http:// or https://"):
+        Webhook(url)
+
+
+def test_webhook_retries_after_an_answer_that_is_not_http() -> None:
+    """The first connection gets a line of another protocol, the second one a proper answer."""
+    answers = [b"220 mail.example ESMTP\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"]
+    bodies: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(60)
+
+        def serve() -> None:
+            for answer in answers:
+                connection, _ = server.accept()
+                with connection, connection.makefile("rb") as request:
+                    headers = http.client.parse_headers(request) if request.readline() else {}
+                    bodies.append(request.read(int(headers["content-length"])))
+                    connection.sendall(answer)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        hook = Webhook(f"http://127.0.0.1:{server.getsockname()[1]}/")
+        hook.add([event(7)])
+        hook.close()
+        thread.join(60)
+    assert len(bodies) == 2 and bodies[0] == bodies[1] and hook.num_lost == 0
+
+
+def test_webhook_sends_events_that_are_added_just_before_it_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread sees an empty queue; before it goes on, the last event is added and the hook is closed."""
+    is_added = threading.Event()
+
+    class LateQueue(queue.Queue[LiveEvent]):
+        def get(self, block: bool = True, timeout: float | None = None) -> LiveEvent:
+            try:
+                return super().get(block, timeout)
+            except queue.Empty:
+                if not is_added.is_set():
+                    self.put(event(1))
+                    is_added.set()
+                    hook._is_closing.wait(60)
+                raise
+
+    monkeypatch.setattr("e2espot.live.sinks.queue.Queue", LateQueue)
+    Receiver.failures, Receiver.received = 0, []
+    Receiver.may_answer.set()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        hook = Webhook(f"http://127.0.0.1:{server.server_port}/events")
+        is_added.wait(60)
+        hook.close()
+        server.shutdown()
+    assert Receiver.received == [1]
 
 
 def test_page_shows_the_last_events_and_all_counts() -> None:
