@@ -207,7 +207,7 @@ def _spot(
             written = batch.add(result)
             if written is not None:
                 path, events = written
-                print_events(games[result.video.game], events, fps, args.table)
+                print_events(games[result.video.game], events, fps, args.table, job.options.opening)
                 copies = write_copies(games[result.video.game])
                 print(f"{counted(len(events), 'event')} -> {', '.join(map(str, (path, *copies)))}", flush=True)
         elif result.video.game not in failed:
