@@ -55,7 +55,9 @@ def test_dropout_leaves_the_mean_as_it_is_and_differs_between_windows() -> None:
 
 @pytest.mark.parametrize("pool", ["netvlad", "netvlad++", "netrvlad++"])
 @pytest.mark.parametrize("dim", [20, 512])
-def test_training_follows_the_formula(pool: str, dim: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_gives_the_logits_and_gradients_of_evaluation(
+    pool: str, dim: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Logits and gradients of training mode, without dropout, are those of the network as evaluation runs it."""
     torch.manual_seed(2)
     monkeypatch.setattr("e2espot.models.feature_heads.pooling._DROPOUT", 0.0)

@@ -50,7 +50,7 @@ def test_new_classes_start_fresh_and_the_log_lines_name_them(tmp_path: Path) -> 
     assert "output layer: DRIVE taken by name; fresh: SHOT, CROSS" in taken.lines()
 
 
-def test_as_many_other_classes_take_no_row(tmp_path: Path) -> None:
+def test_output_rows_of_as_many_other_classes_are_not_taken(tmp_path: Path) -> None:
     old, new, taken = start(dataclasses.replace(OLD, classes=("SHOT", "CROSS")), tmp_path)
     assert not any(torch.equal(row, rows(old)["background"]) for row in rows(new).values())
     assert "output layer: no class in common; fresh: SHOT, CROSS" in taken.lines()

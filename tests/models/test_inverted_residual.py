@@ -66,7 +66,7 @@ def _inputs(block: LiteBlock) -> int:
     threads=st.sampled_from([1, 2, 7]),
     seed=st.integers(0, 99),
 )
-def test_any_size(
+def test_kernel_equals_its_three_convolutions_for_any_size_and_number_of_threads(
     kernel: int,
     stride: int,
     channels: tuple[int, int, int],

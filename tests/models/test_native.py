@@ -59,7 +59,9 @@ def test_layers_do_without_kernels_and_report_it_in_one_line(
     assert situation != "fails" or "no room left" in record.message
 
 
-def test_kernels_can_be_turned_off(monkeypatch: pytest.MonkeyPatch, fresh_cache: Path) -> None:
+def test_kernels_turned_off_by_the_environment_are_not_compiled(
+    monkeypatch: pytest.MonkeyPatch, fresh_cache: Path
+) -> None:
     monkeypatch.setenv(native.SWITCH, "0")
     assert native.kernel("scale", CPU, torch.float32) is None
     assert not fresh_cache.exists()
@@ -70,7 +72,7 @@ def test_other_devices_and_formats_have_no_kernel(device: str, dtype: torch.dtyp
     assert native.kernel("scale", torch.device(device), dtype) is None
 
 
-def test_threads_share_all_entries(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_threads_gives_every_entry_to_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     for threads in (1, 3, 8):
         monkeypatch.setattr(native.torch, "get_num_threads", lambda threads=threads: threads)
         parts: list[tuple[int, int]] = []
@@ -79,7 +81,7 @@ def test_threads_share_all_entries(monkeypatch: pytest.MonkeyPatch) -> None:
         assert sorted(i for first, last in parts for i in range(first, last)) == list(range(5))
 
 
-def test_errors_of_threads_are_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_threads_raises_what_a_thread_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(native.torch, "get_num_threads", lambda: 2)
     with pytest.raises(ZeroDivisionError):
         native.in_threads(lambda first, last: 1 // 0, 4)  # type: ignore[arg-type,return-value]

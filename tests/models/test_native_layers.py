@@ -69,7 +69,9 @@ def shifted(gate: GateShift, frames_TCHW: Tensor) -> Tensor:
     first=st.integers(0, 5),
     seed=st.integers(0, 99),
 )
-def test_gate_shift(fold: int, more: int, frames: int, height: int, width: int, first: int, seed: int) -> None:
+def test_gate_shift_kernel_equals_its_definition_for_frames_in_two_parts(
+    fold: int, more: int, frames: int, height: int, width: int, first: int, seed: int
+) -> None:
     """Any fold, frames in two parts, more rows than are computed at a time."""
     for dtype in FORMATS:
         gate = random_gate(fold, seed)
@@ -90,7 +92,9 @@ def test_gate_shift(fold: int, more: int, frames: int, height: int, width: int, 
     width=st.integers(1, 19),
     seed=st.integers(0, 99),
 )
-def test_gate_shift_of_a_whole_clip(fold: int, frames: int, height: int, width: int, seed: int) -> None:
+def test_gate_shift_kernel_equals_its_definition_for_a_whole_clip(
+    fold: int, frames: int, height: int, width: int, seed: int
+) -> None:
     for dtype in FORMATS:
         gate = random_gate(fold, seed)
         x = channels_last(torch.randn(frames, fold + 3, height, width).to(dtype))
@@ -109,7 +113,9 @@ def test_gate_shift_of_a_whole_clip(fold: int, frames: int, height: int, width: 
     width=st.integers(1, 40),
     seed=st.integers(0, 99),
 )
-def test_stem(same: bool, act: str, frames: int, height: int, width: int, seed: int) -> None:
+def test_stem_kernel_equals_normalisation_convolution_and_activation(
+    same: bool, act: str, frames: int, height: int, width: int, seed: int
+) -> None:
     torch.manual_seed(seed)
     levels = torch.randint(0, 256, (frames, height, width, 3), dtype=torch.uint8)
     conv = SameConv(3, 32, 3, 2) if same else nn.Conv2d(3, 32, 3, 2, 1)
@@ -135,7 +141,7 @@ def test_stem(same: bool, act: str, frames: int, height: int, width: int, seed: 
     act=st.sampled_from(["none", "relu"]),
     seed=st.integers(0, 99),
 )
-def test_grouped_conv(
+def test_grouped_convolution_kernel_gives_the_convolution_and_its_means(
     group: int, groups: int, stride: int, frames: int, height: int, width: int, act: str, seed: int
 ) -> None:
     torch.manual_seed(seed)
@@ -162,14 +168,14 @@ def test_grouped_conv(
         nn.Conv2d(16, 16, 3, 1, 0, groups=2),
     ],
 )
-def test_convolutions_of_other_shapes_are_left_to_the_library(conv: nn.Conv2d) -> None:
+def test_convolutions_without_a_kernel_are_left_to_the_library(conv: nn.Conv2d) -> None:
     assert NativeGroupedConv.build(conv, "relu", torch.float32) is None
     assert NativeStem.build(conv, "relu", torch.float32) is None
     assert NativeStem.build(nn.Conv2d(3, 32, 3, 2, 0), "relu", torch.float32) is None
 
 
 @pytest.mark.parametrize("dtype", FORMATS)
-def test_scale(dtype: torch.dtype) -> None:
+def test_scale_kernel_multiplies_channels_in_place(dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     x, gains_TC = channels_last(torch.randn(3, 20, 4, 5).to(dtype)), torch.rand(3, 20)
     exact = x.double() * gains_TC.double()[:, :, None, None]
@@ -193,7 +199,7 @@ def test_means_of_frames_larger_than_a_run_of_pixels(dtype: torch.dtype, channel
 
 @pytest.mark.parametrize("times", [1, 3])
 @pytest.mark.parametrize("dtype", FORMATS)
-def test_motion_of_bytes_and_floats(dtype: torch.dtype, times: int) -> None:
+def test_motion_kernel_takes_frames_of_bytes_and_padding_of_floats(dtype: torch.dtype, times: int) -> None:
     """Padding beyond the ends of a match comes as floats."""
     torch.manual_seed(0)
     weight_O3T, bias_O = torch.randn(5, 3, times, dtype=torch.float64), torch.randn(5, dtype=torch.float64)
@@ -231,7 +237,7 @@ def test_several_threads_give_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> 
         assert torch.equal(one, many)
 
 
-def test_numbers_that_are_not_finite_stay_so() -> None:
+def test_gate_shift_and_grouped_convolution_of_nan_are_nan() -> None:
     x = torch.full((5, 8, 2, 2), float("nan"))
     shift = NativeGateShift.build(random_gate(8, 0), x.dtype)
     convolve = NativeGroupedConv.build(nn.Conv2d(8, 8, 3, 1, 1), "relu", x.dtype)

@@ -33,7 +33,7 @@ def on_a_cpu_that_uses_it(monkeypatch: pytest.MonkeyPatch) -> None:
     form=st.sampled_from([torch.channels_last, torch.contiguous_format]),
     seed=st.integers(0, 99),
 )
-def test_equals_the_definition(
+def test_winograd_equals_the_convolution_up_to_rounding(
     inputs: int, outputs: int, frames: int, height: int, width: int, act: str, form: torch.memory_format, seed: int
 ) -> None:
     torch.manual_seed(seed)
@@ -63,7 +63,7 @@ def test_a_frame_is_the_same_to_the_bit_whatever_comes_with_it() -> None:
     assert all(torch.equal(layer(x[t : t + 1])[0], together[t]) for t in range(9))
 
 
-def test_numbers_that_are_not_finite_stay_so() -> None:
+def test_winograd_of_nan_is_nan() -> None:
     layer = NativeWinograd.build(nn.Conv2d(32, 32, 3, padding=1), "relu", torch.float32)
     assert layer is not None
     assert layer(torch.full((1, 32, 6, 6), float("nan"))).isnan().all()
@@ -83,11 +83,11 @@ def test_numbers_that_are_not_finite_stay_so() -> None:
         (nn.Conv2d(32, 32, 1), "relu"),
     ],
 )
-def test_other_convolutions_are_left_to_the_library(conv: nn.Conv2d, act: str) -> None:
+def test_convolutions_that_winograd_cannot_compute_are_left_to_the_library(conv: nn.Conv2d, act: str) -> None:
     assert NativeWinograd.build(conv, act, torch.float32) is None
 
 
-def test_fused_convolution_uses_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fused_conv_computes_by_winograd(monkeypatch: pytest.MonkeyPatch) -> None:
     conv, x = nn.Conv2d(32, 32, 3, padding=1), torch.randn(2, 32, 5, 5)
     called = []
     original = NativeWinograd.__call__
