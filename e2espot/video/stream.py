@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Unpack
 
@@ -91,29 +90,21 @@ def stream_frames(
     stop = info.num_frames if stop is None else stop
     if not 0 <= start <= stop <= info.num_frames:
         raise ValueError(f"{path}: frames {start} to {stop} asked for; there are {info.num_frames}")
-    if size is None:
-        size = shown_size(indexes[0], preparation_of(indexes[0], pictures))
-    readable = _readable(indexes, fps, range(start, stop))
-    request = partial(
-        DecodeRequest,
+    decoding = _Decoding(
         fps=fps,
-        size=size,
+        size=size or _shown_size(indexes, pictures),
         reader=reader,
         pictures=pictures,
         num_slots=read_ahead,
         skip_damaged=missing is not None,
+        timeout_s=timeout_s,
+        in_process=in_process,
     )
 
     def chunks_of(part: range) -> list[range]:
         return split_frames(range(max(start, part.start), min(stop, part.stop)), chunk_len)
 
-    with closing(
-        _decode_match(readable, fps, chunks_of, request, timeout_s=timeout_s, in_process=in_process)
-    ) as decoded:
-        for chunk, lost in decoded:
-            if missing is not None:
-                missing += lost
-            yield chunk
+    yield from _noting_gaps(decoding.match(_readable(indexes, fps, range(start, stop)), chunks_of), missing)
 
 
 def stream_clips(
@@ -141,16 +132,14 @@ def stream_clips(
         VideoError: see ``index_video``; or the decoder died or hangs.
     """
     indexes = indexes_of(path, **opening)
-    if size is None:
-        size = shown_size(indexes[0], preparation_of(indexes[0], pictures))
-    request = partial(
-        DecodeRequest, fps=fps, size=size, reader=reader, pictures=pictures, num_slots=4, skip_damaged=True
+    decoding = _Decoding(
+        fps=fps, size=size or _shown_size(indexes, pictures), reader=reader, pictures=pictures, skip_damaged=True
     )
 
     def chunks_of(part: range) -> list[range]:
         return [clip for clip in clips if clip.start in part]
 
-    with closing(_decode_match(indexes, fps, chunks_of, request, timeout_s=_TIMEOUT_S, in_process=False)) as decoded:
+    with closing(decoding.match(indexes, chunks_of)) as decoded:
         for chunk, lost in decoded:
             if not lost:
                 yield chunk
@@ -188,27 +177,19 @@ def stream_pictures(
         require_readable(index, int(ranks_K[-1])) if len(ranks_K) else index
         for index, ranks_K in zip(indexes, ranks, strict=True)
     ]
+    decoding = _Decoding(
+        fps=rate,
+        size=size,
+        reader=reader,
+        pictures=pictures,
+        num_slots=read_ahead,
+        skip_damaged=missing is not None,
+    )
     first = 0
     for index, ranks_K in zip(proven, ranks, strict=True):
-        if not len(ranks_K):
-            continue
-        request = DecodeRequest(
-            index=index,
-            fps=rate,
-            size=size,
-            reader=reader,
-            pictures=pictures,
-            look=known_look(index),
-            chunks=tuple(split_frames(range(len(ranks_K)), chunk_len)),
-            num_slots=read_ahead,
-            skip_damaged=missing is not None,
-            pictures_K=ranks_K,
-        )
-        with closing(_decode_file(request, first, timeout_s=_TIMEOUT_S, in_process=False)) as decoded:
-            for chunk, lost in decoded:
-                if missing is not None:
-                    missing += lost
-                yield chunk
+        if len(ranks_K):
+            chunks = split_frames(range(len(ranks_K)), chunk_len)
+            yield from _noting_gaps(decoding.file(index, chunks, first, ranks_K), missing)
         first += len(ranks_K)
 
 
@@ -224,40 +205,83 @@ def _readable(indexes: Sequence[VideoIndex], fps: Fraction, frames: range) -> li
     return proven
 
 
-def _decode_match(
-    indexes: Sequence[VideoIndex],
-    fps: Fraction,
-    chunks_of: Callable[[range], list[range]],
-    request: Callable[..., DecodeRequest],
-    *,
-    timeout_s: float,
-    in_process: bool,
-) -> Generator[tuple[Chunk, list[range]], None, None]:
-    """Each chunk of a match in one file or several, and its ranges of frames that do not decode.
-
-    Args:
-        indexes: The files in order.
-        fps: Frames per second of the grid.
-        chunks_of: The frames of a file, counted in the match -> its chunks.
-        request: Makes the request for a file from its index, its first look and its chunks.
-        timeout_s: See :func:`stream_frames`.
-        in_process: See :func:`stream_frames`.
-    """
-    for index in indexes:
-        part = frames_of_file(index, fps)
-        # A match of 100 and 50 frames: chunk 120..130 of the match is 20..30 of the second file.
-        chunks = tuple(range(chunk.start - part.start, chunk.stop - part.start) for chunk in chunks_of(part))
-        if not chunks:
-            continue
-        of_file = request(index=index, look=known_look(index), chunks=chunks)
-        yield from _decode_file(of_file, part.start, timeout_s=timeout_s, in_process=in_process)
+def _shown_size(indexes: Sequence[VideoIndex], pictures: PictureOptions | None) -> tuple[int, int]:
+    """(width, height) of a match where none is asked for: as its first file is shown, without black bars."""
+    return shown_size(indexes[0], preparation_of(indexes[0], pictures))
 
 
-def _decode_file(
-    request: DecodeRequest, first: int, *, timeout_s: float, in_process: bool
-) -> Generator[tuple[Chunk, list[range]], None, None]:
-    """Each chunk of one file, and its ranges of frames that do not decode; ``first`` is the file's first frame."""
-    with closing(decode_ahead(request, timeout_s, in_process or os.name != "posix")) as decoded:
-        for frames, (frames_THWC, lost) in zip(request.chunks, decoded, strict=True):
-            gaps = [range(first + gap.start, first + gap.stop) for gap in lost]
-            yield Chunk(first + frames.start, frames_THWC), gaps
+def _noting_gaps(
+    decoded: Generator[tuple[Chunk, list[range]], None, None], missing: list[range] | None
+) -> Iterator[Chunk]:
+    """The chunks alone; ``missing`` is extended by their ranges of frames that do not decode, before each is given."""
+    with closing(decoded):
+        for chunk, lost in decoded:
+            if missing is not None:
+                missing += lost
+            yield chunk
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Decoding:
+    """How the files of a match are decoded: what the requests for all of them have in common."""
+
+    fps: Fraction
+    """Frames per second of the grid."""
+    size: tuple[int, int]
+    """(width, height) to scale to."""
+    reader: HostBackend
+    """See ``open_reader``."""
+    pictures: PictureOptions | None
+    """See ``open_reader``."""
+    skip_damaged: bool
+    """Whether frames that do not decode are zeros, instead of raising."""
+    num_slots: int = 4
+    """Most chunks decoded ahead."""
+    timeout_s: float = _TIMEOUT_S
+    """Longest wait for the next frames."""
+    in_process: bool = False
+    """Decode without a child."""
+
+    def match(
+        self, indexes: Sequence[VideoIndex], chunks_of: Callable[[range], list[range]]
+    ) -> Generator[tuple[Chunk, list[range]], None, None]:
+        """Each chunk of a match in one file or several, and its ranges of frames that do not decode.
+
+        Args:
+            indexes: The files in order.
+            chunks_of: The frames of a file, counted in the match -> its chunks.
+        """
+        for index in indexes:
+            part = frames_of_file(index, self.fps)
+            # A match of 100 and 50 frames: chunk 120..130 of the match is 20..30 of the second file.
+            chunks = [range(chunk.start - part.start, chunk.stop - part.start) for chunk in chunks_of(part)]
+            if chunks:
+                yield from self.file(index, chunks, part.start)
+
+    def file(
+        self, index: VideoIndex, chunks: Sequence[range], first: int, pictures_K: np.ndarray | None = None
+    ) -> Generator[tuple[Chunk, list[range]], None, None]:
+        """Each chunk of one file, and its ranges of frames that do not decode, both counted in the match.
+
+        Args:
+            index: The file.
+            chunks: Frames of each chunk, counted in the file; at least one chunk.
+            first: Number of the file's first frame in the match.
+            pictures_K: Ranks of the pictures that are the frames of the file; None for those of the grid.
+        """
+        request = DecodeRequest(
+            index=index,
+            fps=self.fps,
+            size=self.size,
+            reader=self.reader,
+            pictures=self.pictures,
+            look=known_look(index),
+            chunks=tuple(chunks),
+            num_slots=self.num_slots,
+            skip_damaged=self.skip_damaged,
+            pictures_K=pictures_K,
+        )
+        with closing(decode_ahead(request, self.timeout_s, self.in_process or os.name != "posix")) as decoded:
+            for frames, (frames_THWC, lost) in zip(chunks, decoded, strict=True):
+                gaps = [range(first + gap.start, first + gap.stop) for gap in lost]
+                yield Chunk(first + frames.start, frames_THWC), gaps
