@@ -18,8 +18,9 @@ _TICK = Fraction(1, 1000)
 class StreamRecorder:
     """Writes the video packets of a stream to a Matroska file, which is readable at any time.
 
-    A stream whose codec or headers change after a new connection goes on in ``match_part2.mkv``. If the file cannot be
-    written, such as on a full disk, that is logged once and spotting goes on without a recording.
+    A stream whose codec or headers change after a new connection goes on in ``match_part2.mkv``, or the next number of
+    which there is no file. If the file cannot be written, such as on a full disk, that is logged once and spotting goes
+    on without a recording. Of a stream without a packet no file stays.
 
     Args:
         path: The file, ``.mkv``.
@@ -37,10 +38,13 @@ class StreamRecorder:
             raise ConfigurationError(f"{path}: exists already; name another file", option="record")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
+            path.touch(exist_ok=False)
+            path.unlink()  # until something arrives: a stream that is refused may be tried again under this name
         except OSError as error:
             raise ConfigurationError(f"{path}: {error.strerror}; name another file", option="record") from None
-        self._path, self._parts = path, 0
+        self._path = path
+        self._part, self._part_path = 0, path
+        """Number of the file that is written, counted from 1, and its path."""
         self._container: Any = None
         self._stream: Any = None
         self._header: tuple[Any, ...] = ()
@@ -86,6 +90,9 @@ class StreamRecorder:
         container, self._container = self._container, None
         try:
             container.close()
+            if self._last_dts is None:  # no packet was stored
+                self._part_path.unlink(missing_ok=True)
+                self._part -= 1
         except Exception as error:
             self._fail(error)
 
@@ -93,12 +100,13 @@ class StreamRecorder:
         import av
 
         self.close()
-        self._parts += 1
-        path = self._path
-        if self._parts > 1:
-            path = path.with_name(f"{path.stem}_part{self._parts}{path.suffix}")
+        self._part, self._part_path = self._part + 1, self._path
+        if self._part > 1:
+            while (path := self._path.with_stem(f"{self._path.stem}_part{self._part}")).exists():
+                self._part += 1
+            self._part_path = path
             _LOG.warning("the stream's format changed; the recording goes on in %s", path)
-        self._container = av.open(str(path), "w", format="matroska", options={"flush_packets": "1"})
+        self._container = av.open(str(self._part_path), "w", format="matroska", options={"flush_packets": "1"})
         self._stream = self._container.add_stream_from_template(stream)
         self._stream.time_base = _TICK
         self._last_dts = None

@@ -7,7 +7,9 @@ import resource
 import signal
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import av
 import pytest
 
 from e2espot.core.errors import ConfigurationError
@@ -15,7 +17,7 @@ from e2espot.live.recorder import StreamRecorder
 from e2espot.live.stream_reader import StreamReader
 from e2espot.video import open_reader
 from tests.live.senders import numbered_stream, piped
-from tests.support.numbered_video import HEIGHT, WIDTH, numbers_in
+from tests.support.numbered_video import HEIGHT, WIDTH, constant, numbers_in, write
 
 
 def record(stream: Path, target: Path) -> dict[int, int]:
@@ -66,3 +68,37 @@ def test_recordings_never_replace_a_file(tmp_path: Path) -> None:
     for name, message in (("match.mkv", "exists"), ("match.mp4", "Matroska")):
         with pytest.raises(ConfigurationError, match=message):
             StreamRecorder(tmp_path / name)
+
+
+def opened(path: Path) -> Any:
+    """The video stream of a file, which stays open with it."""
+    return av.open(str(path)).streams.video[0]
+
+
+@pytest.mark.parametrize("is_connected", [False, True])
+def test_a_stream_without_a_packet_leaves_no_recording_so_that_it_can_be_tried_again(
+    is_connected: bool, tmp_path: Path
+) -> None:
+    target = tmp_path / "match.mkv"
+    for _ in range(2):
+        recorder = StreamRecorder(target)
+        if is_connected:
+            recorder.open(opened(numbered_stream(tmp_path, 10)))
+        recorder.close()
+        assert not target.exists()
+
+
+def test_a_stream_that_changes_its_format_never_replaces_a_file(tmp_path: Path) -> None:
+    (tmp_path / "match_part2.mkv").write_text("old")
+    recorder = StreamRecorder(tmp_path / "match.mkv")
+    for size in ((WIDTH, HEIGHT), (WIDTH * 2, HEIGHT * 2)):
+        path = write(tmp_path / "source", constant(Fraction(25), 5, size=size, options={"bf": "0"}))
+        stream = opened(path)
+        recorder.open(stream)
+        for number, packet in enumerate(stream.container.demux(stream)):
+            if packet.size:
+                recorder.add(packet, Fraction(number, 25), Fraction(number, 25))
+    recorder.close()
+    assert (tmp_path / "match_part2.mkv").read_text() == "old"
+    widths = [opened(tmp_path / name).width for name in ("match.mkv", "match_part3.mkv")]
+    assert widths == [WIDTH, WIDTH * 2]
