@@ -13,7 +13,7 @@ from e2espot.cli.parse_errors import one_line_errors
 from e2espot.cli.parsing import asks_for_help, join_field_docs, option_names
 from e2espot.core.errors import AnnotationError, ConfigurationError, E2ESpotError
 from e2espot.core.wording import counted
-from e2espot.formats.format_names import CutListName, FeedName, FormatName
+from e2espot.formats.format_names import CutListName, FeedName, FormatName, ToolName
 
 if TYPE_CHECKING:
     from e2espot.formats.conversion import Converted
@@ -31,7 +31,7 @@ class Events:
     target: tyro.conf.Positional[Path]
     """Folder to write to; for OpenSportsLab and SN-GAR also one .json file, for a table one .csv or .tsv file, for
     SportsCode one .xml file, for the DFL's data one .csv file, for FOOTPASS also one .json file."""
-    from_format: Annotated[FormatName | FeedName | CutListName, tyro.conf.arg(name="from")]
+    from_format: Annotated[FormatName | FeedName | CutListName | ToolName, tyro.conf.arg(name="from")]
     """Format to read."""
     to_format: Annotated[FormatName | CutListName, tyro.conf.arg(name="to")]
     """Format to write."""
@@ -46,10 +46,10 @@ class Events:
     """YAML file that renames or merges classes, with lines such as HEADER: PASS."""
     columns: str = ""
     """Names of a table's columns, or of SportsCode's groups of labels, besides those that are known:
-    label=Type,time=Start,half=Period."""
+    label=Type,time=Start,half=Period. Of VIA, the attribute that holds the class."""
     fps: str | None = None
-    """Frames per second of the frames and timecodes (hh:mm:ss:ff) of a table or an EDL that states none, such as 25 or
-    30000/1001."""
+    """Frames per second of the frames and timecodes (hh:mm:ss:ff) of a table or an EDL that states none, or of the
+    frames of Label Studio and CVAT, such as 25 or 30000/1001."""
     shift: str = "0"
     """Seconds or a clock added to the times of all events, such as 2.5, or of each half: 0,-45:00."""
     rate: str = "1"

@@ -17,15 +17,18 @@ from e2espot.files.json_fields import read_bytes
 from e2espot.files.unpacked import unpacked
 from e2espot.formats.annotated_field import CLASSES_FIELD, with_renamed_classes
 from e2espot.formats.cut_lists import cut_list_files
+from e2espot.formats.cvat import read_cvat
 from e2espot.formats.dfl import dfl_files, read_dfl
 from e2espot.formats.e2e_spot import e2e_spot_files, read_e2e_spot
 from e2espot.formats.elan import elan_files, read_elan
+from e2espot.formats.fcpxml import read_fcpxml
 from e2espot.formats.feeds import Feed, FeedClock, read_feed
 from e2espot.formats.filenames import FEED_LABEL_FILE, files_ending_in
 from e2espot.formats.footpass import footpass_files, read_footpass
-from e2espot.formats.format_names import CutListName, FeedName, FormatName
+from e2espot.formats.format_names import CutListName, FeedName, FormatName, ToolName
 from e2espot.formats.interchange import AnnotatedVideo, Annotation, AnnotationSet, DroppedFields
 from e2espot.formats.label_map import LabelMap, read_label_map
+from e2espot.formats.label_studio import read_label_studio
 from e2espot.formats.opensportslab import read_opensportslab
 from e2espot.formats.opensportslab_documents import SN_GAR_CLASSES, opensportslab_files, sn_gar_files
 from e2espot.formats.read_cut_lists import read_cut_lists
@@ -36,6 +39,7 @@ from e2espot.formats.sportscode import InstanceTimes, read_sportscode, sportscod
 from e2espot.formats.table import read_table, table_files
 from e2espot.formats.table_columns import Columns
 from e2espot.formats.thinning import Thinning, thinned
+from e2espot.formats.via import read_via
 from e2espot.formats.video_links import VideoLinks, plan_links, write_links
 
 
@@ -48,7 +52,7 @@ class Conversion:
     target: Path
     """Folder to write to; for OpenSportsLab and SN-GAR also a name that ends in ``.json``, for a table one that ends in
     ``.csv`` or ``.tsv``, for SportsCode one that ends in ``.xml``."""
-    from_format: FormatName | FeedName | CutListName
+    from_format: FormatName | FeedName | CutListName | ToolName
     """Format of the source."""
     to_format: FormatName | CutListName
     """Format of the target."""
@@ -63,10 +67,10 @@ class Conversion:
     map: Path | None = None
     """YAML file that renames or merges classes; None for none."""
     columns: Columns | None = None
-    """Names of the columns of a table, or of SportsCode's groups of labels, that hold the fields of an event; None if
-    the caller has no way to state any."""
+    """Names of a table's columns, SportsCode's groups of labels, or an attribute of VIA, that hold the fields of an
+    event; None if the caller has no way to state any."""
     fps: Fraction | None = None
-    """Frames per second of the frames and timecodes of a table or an EDL that states none; None if it is not known."""
+    """Frames per second of the frames and timecodes of a source that states none; None if it is not known."""
     retiming: Retiming = field(default_factory=Retiming)
     """How the times of events are moved."""
     thinning: Thinning = field(default_factory=Thinning)
@@ -188,11 +192,11 @@ def read_events(
 
 def _read_folder(conversion: Conversion, dropped: DroppedFields, periods: Periods) -> AnnotationSet:
     source, predictions = conversion.source, conversion.predictions
-    if conversion.columns and conversion.from_format not in ("table", "boris", "sportscode"):
+    if conversion.columns and conversion.from_format not in ("table", "boris", "sportscode", "via"):
         raise ConfigurationError(
             f"columns are stated, and {conversion.from_format} has none; leave them out", option="columns"
         )
-    if conversion.fps is not None and conversion.from_format not in ("table", "boris", "edl"):
+    if conversion.fps is not None and conversion.from_format not in ("table", "boris", "edl", "labelstudio", "cvat"):
         raise ConfigurationError(f"fps is stated, and {conversion.from_format} needs none; leave it out", option="fps")
     readers: dict[str, Callable[[], AnnotationSet]] = {
         "soccernet": lambda: read_soccernet(source, predictions=predictions, file_name=conversion.label_file),
@@ -208,7 +212,8 @@ def _read_folder(conversion: Conversion, dropped: DroppedFields, periods: Period
         "elan": lambda: _read_elan(conversion, dropped),
         "sportscode": lambda: _read_sportscode(conversion, dropped),
         "soccertrack-v2": lambda: read_soccertrack(source, dropped, periods, predictions=predictions),
-        **dict.fromkeys(get_args(CutListName), lambda: _read_cut_lists(conversion)),
+        **dict.fromkeys(get_args(CutListName), lambda: _read_cut_lists(conversion, dropped)),
+        **dict.fromkeys(get_args(ToolName), lambda: _read_tool(conversion, dropped)),
         **dict.fromkeys(get_args(FeedName), lambda: _read_feed(conversion, dropped)),
     }
     if conversion.from_format in readers:
@@ -225,11 +230,31 @@ def _read_folder(conversion: Conversion, dropped: DroppedFields, periods: Period
     return dataset
 
 
-def _read_cut_lists(conversion: Conversion) -> AnnotationSet:
+def _read_cut_lists(conversion: Conversion, dropped: DroppedFields) -> AnnotationSet:
     name = cast(CutListName, conversion.from_format)
-    return read_cut_lists(
+    dataset = read_cut_lists(
         conversion.source, name, conversion.times, predictions=conversion.predictions, fps=conversion.fps
     )
+    if name == "edl" and conversion.fps is None:
+        dropped.add(
+            "time of an EDL without a rate, taken for 25 frames per second (state another with fps: at 23.976 or 29.97 "
+            "times would drift)",
+            sum(len(video.annotations) for video in dataset.videos),
+        )
+    return dataset
+
+
+def _read_tool(conversion: Conversion, dropped: DroppedFields) -> AnnotationSet:
+    name, source = cast(ToolName, conversion.from_format), conversion.source
+    if conversion.predictions:
+        raise ConfigurationError(f"{name} is read as labels; convert labels from it")
+    readers: dict[ToolName, Callable[[], AnnotationSet]] = {
+        "labelstudio": lambda: read_label_studio(source, conversion.fps, dropped),
+        "via": lambda: read_via(source, conversion.columns, dropped),
+        "cvat": lambda: read_cvat(source, conversion.fps, dropped),
+        "fcpxml": lambda: read_fcpxml(source, dropped),
+    }
+    return readers[name]()
 
 
 def _read_elan(conversion: Conversion, dropped: DroppedFields) -> AnnotationSet:

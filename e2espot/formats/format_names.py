@@ -22,5 +22,8 @@ FormatName = Literal[
 FeedName = Literal["statsbomb", "wyscout", "opta", "statsperform", "sportec"]
 """An event feed, which is read only."""
 
+ToolName = Literal["labelstudio", "via", "cvat", "fcpxml"]
+"""A format of an annotation or editing program, which is read only."""
+
 CutListName = Literal["srt", "vtt", "chapters", "losslesscut", "edl"]
 """A format for players and editors, of captions or cuts; both read and written."""

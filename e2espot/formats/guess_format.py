@@ -9,15 +9,24 @@ from typing import cast
 from e2espot.core.errors import AnnotationError, ConfigurationError
 from e2espot.files.json_fields import decode_text, load_json, read_bytes
 from e2espot.files.walk import folders_below
+from e2espot.files.xml_root import read_xml
 from e2espot.formats.conversion import Conversion, read_events
+from e2espot.formats.cvat import is_cvat
 from e2espot.formats.filenames import BALL_LABEL_FILE, RESULTS_FILE
-from e2espot.formats.format_names import CutListName, FormatName
+from e2espot.formats.format_names import CutListName, FormatName, ToolName
 from e2espot.formats.interchange import AnnotationSet, DroppedFields
+from e2espot.formats.label_studio import is_label_studio
 from e2espot.formats.soccernet_interchange import soccernet_files
 from e2espot.formats.table import reject_spreadsheet
+from e2espot.formats.via import is_via_export, is_via_project
+
+_Guess = tuple[FormatName | CutListName | ToolName, bool | None]
+"""A format, and whether the source holds predictions; None if only reading decides."""
 
 
-def read_any(source: Path, from_format: FormatName | CutListName | None, dropped: DroppedFields) -> AnnotationSet:
+def read_any(
+    source: Path, from_format: FormatName | CutListName | ToolName | None, dropped: DroppedFields
+) -> AnnotationSet:
     """Read labels or predictions; both, where a source may hold either.
 
     Args:
@@ -40,7 +49,7 @@ def read_any(source: Path, from_format: FormatName | CutListName | None, dropped
         return _read(source, name, dropped, predictions=False)
 
 
-def guess_format(source: Path) -> tuple[FormatName | CutListName, bool | None]:
+def guess_format(source: Path) -> _Guess:
     """Format of a source, and whether it holds predictions; None if only reading decides.
 
     Raises:
@@ -50,40 +59,52 @@ def guess_format(source: Path) -> tuple[FormatName | CutListName, bool | None]:
         return "soccernet", any(RESULTS_FILE in files for _, files in folders_below(source))
     suffix = source.suffix.lower()
     if suffix in (".csv", ".tsv"):
-        return ("dfl" if _is_dfl(source) else "table"), None
+        return _guess_table(source)
+    if suffix == ".json":
+        return _guess_json(source)
     if suffix == ".xml":
-        return "sportscode", False
-    if suffix == ".eaf":
-        return "elan", False
+        return ("cvat" if is_cvat(read_xml(source, "export it again")) else "sportscode"), False
+    if suffix in (".eaf", ".fcpxml"):
+        return ("elan" if suffix == ".eaf" else "fcpxml"), False
     if suffix in (".srt", ".vtt", ".edl"):
         return cast(CutListName, suffix[1:]), None
     if suffix == ".gz":
         return "e2e-spot", None
-    if suffix == ".json":
-        content = load_json(read_bytes(source), str(source))
-        if isinstance(content, list):
-            of_videos = bool(content) and isinstance(content[0], dict) and "video" in content[0]
-            return ("e2e-spot" if of_videos and "events" in content[0] else "table"), None
-        if isinstance(content, dict) and "data" in content:
-            return "opensportslab", None
-        return "soccernet", isinstance(content, dict) and "predictions" in content
     raise ConfigurationError(
         f"{source}: its format is not known by its name; state it, such as opensportslab", option="from"
     )
 
 
-def _is_dfl(source: Path) -> bool:
-    """Whether a table has the heading of Kaggle's DFL data, whose rows are not all events."""
-    heading = decode_text(read_bytes(source), str(source)).lstrip("\ufeff").partition("\n")[0]
-    return {"video_id", "time", "event"} <= {name.strip() for name in heading.split(",")}
+def _guess_table(source: Path) -> _Guess:
+    text = decode_text(read_bytes(source), str(source))
+    if is_via_export(text):
+        return "via", False
+    # Kaggle's DFL data, whose rows are not all events
+    heading = text.lstrip("\ufeff").partition("\n")[0]
+    is_dfl = {"video_id", "time", "event"} <= {name.strip() for name in heading.split(",")}
+    return ("dfl" if is_dfl else "table"), None
+
+
+def _guess_json(source: Path) -> _Guess:
+    content = load_json(read_bytes(source), str(source))
+    if is_label_studio(content):
+        return "labelstudio", False
+    if isinstance(content, list):
+        of_videos = bool(content) and isinstance(content[0], dict) and "video" in content[0]
+        return ("e2e-spot" if of_videos and "events" in content[0] else "table"), None
+    if is_via_project(content):
+        return "via", False
+    if isinstance(content, dict) and "data" in content:
+        return "opensportslab", None
+    return "soccernet", isinstance(content, dict) and "predictions" in content
 
 
 def labels_in_other_form(source: Path) -> dict[str, bytes] | None:
     """Labels of a file in another format than SoccerNet's: game -> its label file in SoccerNet's.
 
     Args:
-        source: A table, Kaggle's DFL data, JSON of OpenSportsLab or E2E-Spot, XML of SportsCode or ELAN, subtitles or a
-            cut list.
+        source: A table, Kaggle's DFL data, JSON of OpenSportsLab or E2E-Spot, XML of SportsCode or ELAN, subtitles, a
+            cut list, or labels of VIA or FCPXML.
 
     Returns:
         None for SoccerNet's files, folders, zips, and lists of videos and labels.
@@ -135,7 +156,9 @@ def _in_other_form(source: Path, file_name: str, *, predictions: bool) -> dict[s
     return {path.parent.as_posix(): data for path, data in files.items() if path.name == file_name}
 
 
-def _read(source: Path, name: FormatName | CutListName, dropped: DroppedFields, *, predictions: bool) -> AnnotationSet:
+def _read(
+    source: Path, name: FormatName | CutListName | ToolName, dropped: DroppedFields, *, predictions: bool
+) -> AnnotationSet:
     conversion = Conversion(
         source=source, target=source, from_format=name, to_format="soccernet", predictions=predictions
     )

@@ -63,6 +63,7 @@ NAMES = [
     *("dataset.yaml", "dataset.csv", "table next to a video"),
     *("table to score by", "table in JSON to score by", "results of E2E-Spot to score"),
     *("list in a store", "copies of results", "labels.yaml", "annotated table"),
+    *("labelstudio", "via", "via csv", "cvat", "fcpxml"),
     *("srt", "vtt", "chapters", "losslesscut", "edl"),
     *(
         "labels with a video",

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from e2espot.formats.label_map import read_label_map
 from e2espot.formats.more_formats import parse_more_formats
 from e2espot.formats.sportscode import InstanceTimes
 from e2espot.sources.remote.own_games import own_remote_games
+from tests.support.annotation_programs import CVAT, FCPXML, LABEL_STUDIO, VIA, VIA_SEGMENTS
 from tests.support.fuzz_targets_text import GAME, LABELS, Target
 
 
@@ -74,6 +76,22 @@ CUT_LISTS = {
 }
 
 
+def _program_targets() -> dict[str, Target]:
+    """Exports of annotation and editing programs."""
+    fps = Fraction(25)
+    return {
+        "labelstudio": Target(
+            name="tasks.json",
+            valid=LABEL_STUDIO,
+            read=_converted("tasks.json", "labelstudio", fps=fps),
+        ),
+        "via": Target(name="via.json", valid=VIA, read=_converted("via.json", "via")),
+        "via csv": Target(name="via.csv", valid=VIA_SEGMENTS, read=_converted("via.csv", "via"), encoding="text"),
+        "cvat": Target(name="cvat.xml", valid=CVAT, read=_converted("cvat.xml", "cvat", fps=fps), encoding="text"),
+        "fcpxml": Target(name="m.fcpxml", valid=FCPXML, read=_converted("m.fcpxml", "fcpxml"), encoding="text"),
+    }
+
+
 def own_file_targets() -> dict[str, Target]:
     rows = LABELS["annotations"]
     return {
@@ -81,6 +99,7 @@ def own_file_targets() -> dict[str, Target]:
             name: Target(name=f"cuts.{name}", valid=text, read=_converted(f"cuts.{name}", name), encoding="text")
             for name, text in CUT_LISTS.items()
         },
+        **_program_targets(),
         "opensportslab version 1": Target(
             name="v1.json",
             valid={
