@@ -106,11 +106,18 @@ def cut_game(
         How many were cut.
 
     Raises:
-        ConfigurationError: there are clips of other settings, or files of these names.
+        ConfigurationError: there are clips of other settings, or files of these names; or both ``resume`` and
+            ``overwrite`` are given.
         VideoError: a clip cannot be cut.
     """
-    document = _document(planned)
-    _check_folder(document, folder, [clip.name for of in planned for clip in of.clips], resume, overwrite)
+    if resume and overwrite:
+        raise ConfigurationError(
+            "resume leaves clips that exist, and overwrite replaces them; give one of the two", option="overwrite"
+        )
+    document, names = _document(planned), [clip.name for of in planned for clip in of.clips]
+    _check_folder(document, folder, names, resume, overwrite)
+    if overwrite:
+        _remove_clips(folder, names)
     # Written first, so that an interrupted run knows on resuming whether the files are of the same plan.
     write_atomically(folder / LIST_FILE, _dumped({**document, "complete": False}))
     count = 0
@@ -125,6 +132,20 @@ def cut_game(
     write_atomically(folder / TABLE_FILE, table_of(document["clips"]))
     write_atomically(folder / LIST_FILE, _dumped({**document, "complete": True}))
     return count
+
+
+def _remove_clips(folder: Path, names: Sequence[str]) -> None:
+    """Remove the clips of other settings, whose names may be the same.
+
+    Before the new list is written: if this run is interrupted, resuming it would take them for clips of its own.
+    """
+    for name in names:
+        path = folder / name
+        try:
+            if path.is_file():
+                path.unlink()
+        except OSError as error:
+            raise E2ESpotError(f"{path}: cannot be replaced ({error.strerror}); check the permissions") from None
 
 
 def _document(planned: Sequence[PlannedVideo]) -> dict[str, Any]:

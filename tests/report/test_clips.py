@@ -251,3 +251,30 @@ def test_events_are_read_from_tables_and_unusable_input_is_named(video: Path, tm
 def test_stretches_that_touch_are_one() -> None:
     given = [Stretch(first=a, last=b) for a, b in ((13, 20), (0, 9), (5, 12), (30, 40))]
     assert merge_stretches(given) == (Stretch(first=0, last=20), Stretch(first=30, last=40))
+
+
+def test_clips_of_an_interrupted_overwrite_are_not_taken_for_those_of_the_new_settings(
+    video: Path, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clips before and after have the same names; the second run is interrupted at its first clip."""
+    out = tmp_path / "clips"
+    command = (results, "-v", video, "-o", out, "--exact", "--before", 1)
+    clips(*command, "--after", 0)
+
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("e2espot.report.cut_clips.write_clip", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            clips(*command, "--after", 2, "--overwrite")
+    clips(*command, "--after", 2, "--resume")
+    check(out, video)
+    for row in rows(out):
+        assert len(numbers(out / row["file"])) > 50, "of the first settings, which show one second"
+
+
+def test_clips_refuse_resume_together_with_overwrite(video: Path, results: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="give one of the two"):
+        clips(results, "-v", video, "-o", tmp_path / "clips", "--resume", "--overwrite")
+    assert not (tmp_path / "clips").exists()
