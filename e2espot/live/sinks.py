@@ -113,7 +113,7 @@ class Webhook:
         if not _is_web_address(url):
             raise ConfigurationError(
                 f"webhook is {redact(url)}; give an address with http:// or https://, such as "
-                "http://host:8080/events, without spaces",
+                "http://host:8080/events, with spaces and letters such as ö escaped (%20, %C3%B6)",
                 option="webhook",
             )
         self._url, self._give_up_s = url, give_up_s
@@ -199,4 +199,5 @@ def _is_web_address(url: str) -> bool:
         has_host = bool(parts.hostname) and parts.port != 0  # which raises where the port is no number
     except ValueError:
         return False
-    return has_host and parts.scheme in ("http", "https") and url.isascii() and url.isprintable() and " " not in url
+    is_sendable = url.isprintable() and " " not in url and (parts.path + parts.query).isascii()
+    return has_host and parts.scheme in ("http", "https") and is_sendable

@@ -68,11 +68,16 @@ def test_webhook_without_an_answer_holds_a_bounded_number_and_gives_up() -> None
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://host/x", "http:///x", "http://host/a b", "http://host/a\n", "http://host:port/x", "http://hóst/"]
+    "url", ["ftp://host/x", "http:///x", "http://host/a b", "http://host/a\n", "http://host:port/x", "http://host/tör"]
 )
 def test_webhook_refuses_an_address_to_which_no_request_can_be_made(url: str) -> None:
     with pytest.raises(ConfigurationError, match="give an address with http:// or https://"):
         Webhook(url)
+
+
+@pytest.mark.parametrize("url", ["http://müller.example/events", "HTTPS://user:word@[::1]:8080/a%20b?key=1"])
+def test_webhook_takes_any_address_to_which_a_request_can_be_made(url: str) -> None:
+    Webhook(url).close()
 
 
 def test_webhook_retries_after_an_answer_that_is_not_http() -> None:
