@@ -67,7 +67,7 @@ def test_train_infer_evaluate_and_convert_use_no_network(watched: Path, tmp_path
     (data / "splits.json").write_text(json.dumps({split: ["toy/a"] for split in ("train", "valid", "test")}))
     small = ["--size", "96x64", "--clip_len", "16", "--epoch_clips", "4", "--num_epochs", "1"]
     lines = [
-        ["train", data, "-s", run, "--recipe", "laptop", *small],
+        ["train", data, "-s", run, "--recipe", "laptop-fast", *small],
         ["infer", run, data, "-s", "test", "-o", out],
         ["evaluate", out, "-l", data, "-s", "test"],
         ["convert", "predictions", out, tmp_path / "c.json", "--from", "soccernet", "--to", "opensportslab"],

@@ -28,8 +28,10 @@ LINK = re.compile(r"(?<!`)\[[^\]]+\]\(([^)\s]+)\)")
 SMALLER = {
     "train": ["--size", "96x64", "--clip_len", "16", "--epoch_clips", "4", "--num_epochs", "1", "-j", "0"],
     "live": ["--unpaced"],
+    "clips": ["--min_confidence", "0"],
 }
-"""Options that cut a long command down; the rest of the line stays as it is written."""
+"""Options that cut a long command down, or suit a run of one step, which is sure of nothing; the rest of the line stays
+as it is written."""
 
 
 def code_blocks(page: Path, language: str = "") -> Iterator[str]:

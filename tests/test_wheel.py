@@ -70,6 +70,7 @@ def test_wheel_holds_data_files_and_no_tests(wheel: Path) -> None:
     for part in (
         "e2espot/py.typed",
         "e2espot/recipes/laptop.yaml",
+        "e2espot/recipes/laptop-fast.yaml",
         "e2espot/models/weights/small_gsm.safetensors",
         "e2espot/report/page.css",
         "dali_pipelines/stream.py",

@@ -109,7 +109,7 @@ def bench_train(settings: TrainSettings) -> BenchResults:
 
 
 def _waiting(steps: int) -> BenchResults:
-    """Share of the time that a training with the laptop recipe waits for clips, on rendered matches."""
+    """Share of the time that a training with the recipe ``laptop-fast`` waits for clips, on rendered matches."""
     from e2espot.synthetic.dataset import render_dataset
     from e2espot.synthetic.specs import DatasetSpec
     from e2espot.training.config import resolve
@@ -120,13 +120,13 @@ def _waiting(steps: int) -> BenchResults:
     with tempfile.TemporaryDirectory() as folder:
         data, run = Path(folder) / "data", Path(folder) / "run"
         render_dataset(data, DatasetSpec(games=3, minutes=0.5), jobs=1)
-        recipe = merge(Recipe(), {**read_recipe("laptop"), "num_epochs": 2})
+        recipe = merge(Recipe(), {**read_recipe("laptop-fast"), "num_epochs": 2})
         num_clips = steps * recipe.optimisation.batch_size // 2
         fit(setup(resolve(merge(recipe, {"clips_per_epoch": num_clips}), data, run)))
         rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     waits = [100 * row["waiting"] for row in rows]
     facts = FactTable(
-        title="laptop recipe, one thread to compute, one process to decode",
+        title="recipe laptop-fast, one thread to compute, one process to decode",
         columns=("clips per second", "waiting for data"),
         rows=tuple(
             (f"epoch {row['epoch']}", f"{row['clips_per_s']:.2f}", f"{wait:.1f} %")

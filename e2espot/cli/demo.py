@@ -16,10 +16,10 @@ from e2espot.files.atomic import write_atomically
 GAMES, MINUTES, VALID_MINUTES, TEST_MINUTES = 14, 0.5, 3, 9
 """Twelve train games, one valid and one test game, each with its own look: 6 + 3 + 9 minutes."""
 TRAINING = (
-    *("--recipe", "laptop", "--num_epochs", "1", "--epoch_clips", "160"),
+    *("--recipe", "laptop-fast", "--num_epochs", "1", "--epoch_clips", "160"),
     *("--warm_up_epochs", "0.25", "--learning_rate", "0.0005"),
 )
-"""The laptop recipe, shortened and with a lower rate: the initial weights have seen rendered matches."""
+"""A recipe, shortened and with a lower rate: the initial weights have seen rendered matches."""
 
 MIN_CONFIDENCE = 0.3
 """Lowest confidence of predictions in the pictures."""

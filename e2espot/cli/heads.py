@@ -125,7 +125,7 @@ class _Study:
             clips = clips_per_epoch(seconds, _FRAME_EPOCHS, self._matches, self._runs / f"{key}_timing", str(init_from))
             write_atomically(plan, json.dumps(clips).encode())
         length = ["--clips_per_epoch", plan.read_text(), "--num_epochs", str(_FRAME_EPOCHS)]
-        settings = ["--recipe", "laptop", "--init_from", str(init_from), *length]
+        settings = ["--recipe", "laptop-fast", "--init_from", str(init_from), *length]
         return self._row(key, title, "end to end", self._matches, settings, 0.0)
 
     def _row(

@@ -81,7 +81,7 @@ class Commands:
         if (self._args.out / "predictions" / f"{run}-test" / "done").is_file():
             return
         shutil.rmtree(folder, ignore_errors=True)
-        words = ("--recipe", "laptop", "--init_from", self._start(), "--seed", self._args.seed)
+        words = ("--recipe", "laptop-fast", "--init_from", self._start(), "--seed", self._args.seed)
         run_subcommand("train", data, "-s", folder, *words, *self._train_words)
 
     def score(self, predictions: Path, run: str) -> dict[str, float]:

@@ -54,7 +54,7 @@ class CommandTrainer:
         if not (predictions / "done").is_file():
             shutil.rmtree(folder, ignore_errors=True)
             start = ("--init_from", args.out / "runs" / init_from) if init_from else ()
-            recipe = ("--recipe", "laptop", "--seed", args.seed)
+            recipe = ("--recipe", "laptop-fast", "--seed", args.seed)
             run_subcommand("train", data, "-s", folder, *recipe, *start, *self._train_words)
             run_subcommand("infer", folder, args.matches_dir, "-o", predictions, "--table", 0)
             write_atomically(predictions / "done", b"")

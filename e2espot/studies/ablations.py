@@ -62,7 +62,7 @@ def train_variant(plan: AblationPlan, data: Path, variant: str, seed: int) -> Pa
     folder = plan.out / variant.replace(" ", "_").replace("'", "") / f"seed_{seed}"
     if (folder / "done.json").is_file():
         return folder
-    recipe = merge(merge(Recipe(), read_recipe("laptop")), {**VARIANTS[variant], "seed": seed, "num_workers": 0})
+    recipe = merge(merge(Recipe(), read_recipe("laptop-fast")), {**VARIANTS[variant], "seed": seed, "num_workers": 0})
     recipe = merge(recipe, {"init_from": str(shipped_backbone(plan.out)), "num_epochs": 1, "warm_up_epochs": 0.05})
     steps, step_s = steps_within(plan.seconds, data, folder / "timing", recipe)
     batch_size = recipe.optimisation.batch_size

@@ -57,7 +57,7 @@ def untrained_backbone(path: Path) -> Path:
 
 def clips_per_epoch(seconds: float, num_epochs: int, data: Path, folder: Path, init_from: str) -> int:
     """Clips per epoch with which a spotter on frames trains for some CPU seconds, measured on a few steps."""
-    recipe = merge(Recipe(), {**read_recipe("laptop"), "init_from": init_from, "num_workers": 0})
+    recipe = merge(Recipe(), {**read_recipe("laptop-fast"), "init_from": init_from, "num_workers": 0})
     steps, _ = steps_within(seconds, data, folder, recipe)
     return max(1, steps // num_epochs) * recipe.optimisation.batch_size
 

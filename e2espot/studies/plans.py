@@ -20,7 +20,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "clips from anywhere": {"event_fraction": 0.0},
     "balanced classes": {"class_balance": 0.5, "event_balance": 0.5},
 }
-"""Variant -> what it changes of the laptop recipe."""
+"""Variant -> what it changes of the recipe ``laptop-fast``."""
 
 
 @dataclass(frozen=True, kw_only=True)

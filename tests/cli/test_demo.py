@@ -28,7 +28,7 @@ def run_demo(out: Path, command: str = "demo") -> None:
         patched.setattr(demo_command, "MINUTES", 0.1)
         patched.setattr(demo_command, "VALID_MINUTES", 0.1)
         patched.setattr(demo_command, "TEST_MINUTES", 0.15)
-        patched.setattr(demo_command, "TRAINING", ("--recipe", "laptop", *TINY))
+        patched.setattr(demo_command, "TRAINING", ("--recipe", "laptop-fast", *TINY))
         patched.setattr(demo_command, "run_subcommand", in_this_process)
         dispatch([command, "--out", str(out), "--seed", "3"])
 

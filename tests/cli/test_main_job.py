@@ -52,7 +52,7 @@ SMALL = shlex.split("--size 96x64 --clip_len 16 --epoch_clips 8 --num_epochs 2 -
 @pytest.fixture(scope="module")
 def run(data: Path, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "run"
-    done = tool("train", data, "-s", folder, "--recipe", "laptop", *SMALL)
+    done = tool("train", data, "-s", folder, "--recipe", "laptop-fast", *SMALL)
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -112,7 +112,7 @@ def test_infer_accepts_a_loose_video_and_refuses_broken_ones(run: Path, data: Pa
     same_stem = tool("infer", run, video, data / "toy" / "a" / "224p.mp4", "-o", tmp_path / "same_stem")
     assert same_stem.returncode == 2
     assert "overwrite" in same_stem.stderr
-    assert tool("train", data, "-s", run, "--recipe", "laptop").returncode == 2
+    assert tool("train", data, "-s", run, "--recipe", "laptop-fast").returncode == 2
 
 
 def test_train_refuses_to_resume_with_other_classes(run: Path, data: Path) -> None:
@@ -153,7 +153,7 @@ def test_train_names_file_entry_and_field_of_an_unknown_class(data: Path, tmp_pa
 def test_resumed_run_equals_uninterrupted_run(data: Path, tmp_path: Path) -> None:
     """An uninterrupted run, and one stopped after a step and resumed, end with the same bytes."""
     recipe = merge(
-        merge(Recipe(), read_recipe("laptop")),
+        merge(Recipe(), read_recipe("laptop-fast")),
         {"size": "96x64", "clip_len": 16, "clips_per_epoch": 8, "num_epochs": 2, "num_workers": 0},
     )
     fit(setup(resolve(recipe, data, tmp_path / "whole")))
@@ -188,7 +188,7 @@ def test_resumed_run_keeps_its_flags(data: Path, tmp_path: Path) -> None:
         (game / "Labels-ball.json").rename(game / "clean.json")
     shutil.copy(data / "splits.json", tmp_path / "data")
     flags = ["--label_file", "clean.json", "--bad_labels", "skip", "--num_epochs", "1"]
-    started = tool("train", tmp_path / "data", "-s", tmp_path / "run", "--recipe", "laptop", *SMALL, *flags)
+    started = tool("train", tmp_path / "data", "-s", tmp_path / "run", "--recipe", "laptop-fast", *SMALL, *flags)
     assert started.returncode == 0, started.stderr
     again = tool("train", tmp_path / "data", "-s", tmp_path / "run", "--resume", "--num_epochs", "2")
     assert again.returncode == 0, again.stderr
@@ -200,7 +200,7 @@ def test_resumed_run_keeps_its_flags(data: Path, tmp_path: Path) -> None:
 def test_worker_that_dies_of_the_signal_to_all_is_an_interruption(
     data: Path, tmp_path: Path, end: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = merge(merge(Recipe(), read_recipe("laptop")), {"size": "96x64", "clip_len": 16, "num_workers": 0})
+    recipe = merge(merge(Recipe(), read_recipe("laptop-fast")), {"size": "96x64", "clip_len": 16, "num_workers": 0})
     run = setup(resolve(recipe, data, tmp_path / "run"))
 
     def dying(*_: int) -> Iterator[ClipBatch]:
@@ -216,7 +216,7 @@ def test_worker_that_dies_of_the_signal_to_all_is_an_interruption(
 
 def test_signal_to_all_processes_stops_the_run_at_a_step_boundary(data: Path, tmp_path: Path) -> None:
     """A terminal or a scheduler signals the whole process group, workers included."""
-    flags = ["--recipe", "laptop", *SMALL, "-j", "1", "--epoch_clips", "4000", "--save_every", "2"]
+    flags = ["--recipe", "laptop-fast", *SMALL, "-j", "1", "--epoch_clips", "4000", "--save_every", "2"]
     command = [sys.executable, ROOT / "tools" / "train.py", data, "-s", tmp_path / "my run", *flags]
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen([*map(str, command)], stderr=log, stdout=log, start_new_session=True)

@@ -22,7 +22,7 @@ def write_data(root: Path, codec: str) -> Path:
 @pytest.mark.slow
 def test_train_and_infer_with_reader_dali(tmp_path: Path) -> None:
     data, run = write_data(tmp_path / "data", "libvpx-vp9"), tmp_path / "run"
-    done = tool("train", data, "-s", run, "--recipe", "laptop", "--reader", "dali", *SMALL)
+    done = tool("train", data, "-s", run, "--recipe", "laptop-fast", "--reader", "dali", *SMALL)
     assert done.returncode == 0, done.stderr
     assert "reader dali: asked for" in done.stderr
     assert (run / "best.safetensors").is_file()
@@ -42,7 +42,7 @@ def test_train_and_infer_with_reader_dali(tmp_path: Path) -> None:
 def test_train_refuses_h264_on_the_cpu_before_writing_anything(tmp_path: Path) -> None:
     data = write_data(tmp_path / "data", "libx264")
     done = tool(
-        "train", data, "-s", tmp_path / "run", "--recipe", "laptop", "--reader", "dali", "--device", "cpu", *SMALL
+        "train", data, "-s", tmp_path / "run", "--recipe", "laptop-fast", "--reader", "dali", "--device", "cpu", *SMALL
     )
     assert done.returncode == 2
     assert "does not decode h264" in done.stderr.splitlines()[-1]

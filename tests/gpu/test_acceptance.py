@@ -180,7 +180,7 @@ def test_train_and_infer_commands_with_reader_dali(tmp_path: Path) -> None:
     )
     small = ["--size", "96x64", "--clip_len", "16", "--epoch_clips", "8", "--num_epochs", "2"]
     for words in (
-        ["train", tmp_path / "data", "-s", tmp_path / "run", "--recipe", "laptop", "--reader", "dali", *small],
+        ["train", tmp_path / "data", "-s", tmp_path / "run", "--recipe", "laptop-fast", "--reader", "dali", *small],
         ["infer", tmp_path / "run", tmp_path / "data", "-s", "test", "-o", tmp_path / "out", "--reader", "dali"],
     ):
         command = [sys.executable, str(ROOT / "tools" / f"{words[0]}.py"), *map(str, words[1:])]
@@ -195,7 +195,7 @@ def test_train_on_two_gpus(tmp_path: Path) -> None:
         write_game(tmp_path / "data" / "toy" / name, seed)
     (tmp_path / "data" / "splits.json").write_text(json.dumps({"train": ["toy/a"], "valid": ["toy/b"], "test": []}))
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", str(ROOT / "tools" / "train.py")]
-    command += [str(tmp_path / "data"), "-s", str(tmp_path / "run"), "--recipe", "laptop", "--size", "96x64"]
+    command += [str(tmp_path / "data"), "-s", str(tmp_path / "run"), "--recipe", "laptop-fast", "--size", "96x64"]
     command += ["--clip_len", "16", "--epoch_clips", "8", "--num_epochs", "2"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False, env=os.environ)
     assert done.returncode == 0, done.stderr

@@ -32,7 +32,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def train_words(data: Path, run: Path, *, resume: bool = False) -> list[str]:
-    more = ["--resume"] if resume else ["--recipe", "laptop", *SMALL, "--num_workers", "1"]
+    more = ["--resume"] if resume else ["--recipe", "laptop-fast", *SMALL, "--num_workers", "1"]
     return ["train", str(data), "-s", str(run), "--device", "cpu", *more]
 
 

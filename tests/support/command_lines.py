@@ -43,12 +43,13 @@ COMMANDS = (
     Command(
         tool="train",
         lines=(
-            "W/data -s OUT --recipe laptop --device cpu --clip_len 16 --size 64x32 --batch_size 4 --epoch_clips 8 -j 0",
+            "W/data -s OUT --recipe laptop-fast --device cpu --clip_len 16 --size 64x32 --batch_size 4 "
+            "--epoch_clips 8 -j 0",
             "W/data --save_dir OUT --recipe W/odd/recipe.yaml --config W/odd/recipe.yaml -m small -t gru -lr 0.001 "
             "--size 64x32 --fps 12.5 --label_set ball-2 --bad_labels skip --reader auto --device cpu --resolution 224p "
             "--hard_negatives W/predictions --negative_fraction 0.2 --fold 1/3 --joint_data W/data "
             "--joint_label_set ball-2 --joint_label_file Labels-ball.json --init_from W/run --seed 3 -ag 2",
-            "W/data -s OUT --resume --recipe laptop --device cpu",
+            "W/data -s OUT --resume --recipe laptop-fast --device cpu",
         ),
     ),
     Command(
@@ -93,7 +94,9 @@ COMMANDS = (
     ),
     Command(
         tool="folds",
-        lines=("W/data -s OUT --folds 3 --recipe laptop --device cpu --clip_len 16 --size 64x32 --reader auto -j 0",),
+        lines=(
+            "W/data -s OUT --folds 3 --recipe laptop-fast --device cpu --clip_len 16 --size 64x32 --reader auto -j 0",
+        ),
     ),
     Command(
         tool="report",

@@ -82,7 +82,7 @@ def _weights(root: Path) -> None:
     torch.manual_seed(0)
     run = root / "run"
     save_spotter(run / "best.safetensors", Spotter(SMALL).state_dict(), SMALL)
-    save_config(run, {**merge(Recipe(), read_recipe("laptop")).to_fields(), "start": "x"})
+    save_config(run, {**merge(Recipe(), read_recipe("laptop-fast")).to_fields(), "start": "x"})
     content = Calibration(map_from=(0.0, 1.0), map_to=(0.1, 0.9), shift_s={"PASS": 0.1}).to_json()
     (run / "calibration.json").write_text(json.dumps(content))
 

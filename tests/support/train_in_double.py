@@ -40,7 +40,7 @@ def train_with_fixed_statistics(self: Spotter, mode: bool = True) -> Spotter:
 def build_run(data: Path, folder: Path, fields: dict[str, Any], steps: int) -> Run:
     small = {"size": "96x64", "clip_len": 16, "batch_size": 4, "clips_per_epoch": 4 * steps, "num_epochs": 1}
     exact = {"num_workers": 0, "precision": "fp32", "warm_up_epochs": 0, "save_every": 5}
-    recipe = merge(merge(Recipe(), read_recipe("laptop")), small | exact | fields)
+    recipe = merge(merge(Recipe(), read_recipe("laptop-fast")), small | exact | fields)
     options = RunOptions(resume=(folder / "last").exists(), device="cpu")
     run = setup.setup(resolve(recipe, data, folder, options))
     run.spotter.double()

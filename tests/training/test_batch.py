@@ -108,7 +108,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run_of(data: Path, folder: Path, joint: Path | None = None, **fields: object) -> Run:
-    recipe = merge(merge(Recipe(), read_recipe("laptop")), {**SMALL, **fields})
+    recipe = merge(merge(Recipe(), read_recipe("laptop-fast")), {**SMALL, **fields})
     return setup(resolve(recipe, data, folder, RunOptions(joint_data=joint)))
 
 

@@ -94,7 +94,7 @@ from e2espot.training.options import RunOptions
 from e2espot.training.recipe import Recipe, merge, read_recipe
 from e2espot.training.setup import setup
 small = dict(size="64x48", clip_len=8, batch_size=4, clips_per_epoch=8, num_epochs=2, save_every=1, num_workers=0)
-recipe = merge(merge(Recipe(), read_recipe("laptop")), small)
+recipe = merge(merge(Recipe(), read_recipe("laptop-fast")), small)
 seen = []
 import e2espot.training.fit as module
 step = module.take_step

@@ -56,10 +56,13 @@ def test_lr_factor_rises_and_ends_at_zero() -> None:
     assert factors[99] < 0.001
 
 
-def test_shipped_weights_fit_the_laptop_recipe() -> None:
+def test_shipped_weights_fit_the_laptop_recipes() -> None:
     spotter = load_spotter(shipped_spotter())
-    laptop, made_by = (merge(Recipe(), read_recipe(name)) for name in ("laptop", "rendered"))
-    for recipe in (laptop, made_by):
+    laptop, fast, made_by = (merge(Recipe(), read_recipe(name)) for name in ("laptop", "laptop-fast", "rendered"))
+    assert spotter.unfamiliar is not None
+    assert spotter.unfamiliar.spec.feature_arch == laptop.network.feature_arch
+    assert spotter.unfamiliar.spec.smooth_ball == laptop.network.smooth_ball
+    for recipe in (fast, made_by):
         assert (spotter.spec.feature_arch, spotter.spec.temporal_arch) == (
             recipe.network.feature_arch,
             recipe.network.temporal_arch,

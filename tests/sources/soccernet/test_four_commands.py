@@ -42,7 +42,7 @@ def test_download_train_infer_and_submit_work_together(servers: FakeServer, tmp_
     small = ["--size", "96x64", "--clip_len", "16", "--epoch_clips", "4", "--num_epochs", "1", "-j", "0"]
     download(data, "--task", "ball-2025")
     for name, *arguments in (
-        ("train", data, "-s", run, "--recipe", "laptop", "--label_set", "ball-12", *small),
+        ("train", data, "-s", run, "--recipe", "laptop-fast", "--label_set", "ball-12", *small),
         ("infer", run, data, "-s", "challenge", "-o", out),
         ("submit", out, "-o", tmp_path / "results.zip", "--task", "ball-2024"),
     ):
