@@ -233,7 +233,7 @@ def _run_engine(args: Infer, job: Job, videos: list[Video]) -> Iterator[VideoRes
 
 
 def _job(args: Infer, run: Path | None) -> Job:
-    from e2espot.core.device import reuse_freed_memory
+    from e2espot.core.device import leave_core_to_decoder, reuse_freed_memory
     from e2espot.inference.exported_spec import is_exported
     from e2espot.inference.job import load_job
     from e2espot.inference.options import InferenceOptions
@@ -242,6 +242,8 @@ def _job(args: Infer, run: Path | None) -> Job:
     if args.engine == "ray" and args.work.task_gpus and any(map(is_exported, runs)):
         raise ConfigurationError("exported spotters run on the CPU; give 0 GPUs", option="task_gpus")
     reuse_freed_memory()
+    if args.engine != "ray" and not all(map(is_exported, runs)):  # exported ones do without torch
+        leave_core_to_decoder()
     return load_job(
         runs,
         device="cpu" if args.engine == "ray" else args.device,  # on Ray each task moves them to its own device

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from e2espot.core import device as device_module
-from e2espot.core.device import compute_dtype, parse_device
+from e2espot.core.device import compute_dtype, leave_core_to_decoder, parse_device
 from e2espot.core.errors import ConfigurationError
 
 NUM_GPUS = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -95,3 +95,17 @@ def test_reuse_freed_memory_accepts_a_c_library_without_mallopt(monkeypatch: pyt
     monkeypatch.setattr(device_module.sys, "platform", "linux")
     monkeypatch.setattr(device_module.ctypes, "CDLL", lambda name: object())  # as musl
     device_module.reuse_freed_memory()
+
+
+@pytest.mark.parametrize(("threads", "variable", "expected"), [(2, "", 1), (2, "2", 2), (1, "", 1), (4, "", 4)])
+def test_one_of_two_cores_is_left_to_the_decoder(
+    threads: int, variable: str, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = torch.get_num_threads()
+    monkeypatch.setenv("OMP_NUM_THREADS", variable)
+    try:
+        torch.set_num_threads(threads)
+        leave_core_to_decoder()
+        assert torch.get_num_threads() == expected
+    finally:
+        torch.set_num_threads(before)
