@@ -36,7 +36,7 @@ constexpr int kBlock = 32;          // inputs of a product
 constexpr int kWeights = kPanel * kBlock;
 constexpr int kTile = 16;           // pixels of a product
 constexpr int kGroup = 4;           // panels whose sums are in tiles at a time
-constexpr int kAtOnce = 64;         // pixels whose products are finished before their sums are read, which is slow at first
+constexpr int kAtOnce = 64;         // pixels whose products are stored before their sums are read: at once is slow
 constexpr int kDepthwiseTile = 14;  // pixels that share each tap while it is in a register
 
 // Tiles 0 to 3 are sums, 4 pixels and 5 weights of a whole block, 6 and 7 those of the inputs that are left.

@@ -120,6 +120,7 @@ class NativeInvertedResidual(SharedByCopies):
 
 
 def _is_measured(dtype: torch.dtype) -> bool:
+    """Whether this CPU is of a kind on which the kernel for this number format beats the library."""
     vectors = torch.backends.cpu.get_cpu_capability()
     return vectors == "AVX2" if dtype == torch.float32 else vectors == "AVX512" and can_use_amx()
 
